@@ -1,0 +1,45 @@
+"""Sparse deep neural network inference from PyKokkos workunits.
+
+    import kkspdnn as kk
+
+    net = kk.radixnet(neurons=1024, layers=120)
+    result = kk.infer(net, kk.images(1024), space="openmp")
+    result.categories, result.record.edges_per_second
+"""
+
+from kkspdnn.challenge import read_categories, read_images, read_network
+from kkspdnn.errors import CacheError, InputError, KkspdnnError, SpaceError, ToolchainError
+from kkspdnn.images import images
+from kkspdnn.inference import Result, infer
+from kkspdnn.inputs import Inputs
+from kkspdnn.mnist import mnist_images
+from kkspdnn.network import Layer, Network, network
+from kkspdnn.npz import read_npz_inputs, read_npz_network, save_npz_network
+from kkspdnn.radixnet import radixnet
+from kkspdnn.record import Record
+from kkspdnn.reference import reference
+
+__all__ = [
+    "CacheError",
+    "InputError",
+    "Inputs",
+    "KkspdnnError",
+    "Layer",
+    "Network",
+    "Record",
+    "Result",
+    "SpaceError",
+    "ToolchainError",
+    "images",
+    "infer",
+    "mnist_images",
+    "network",
+    "radixnet",
+    "read_categories",
+    "read_images",
+    "read_network",
+    "read_npz_inputs",
+    "read_npz_network",
+    "reference",
+    "save_npz_network",
+]

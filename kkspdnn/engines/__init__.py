@@ -1,0 +1,24 @@
+"""The two ways through a network: fused tiles, and SpGEMM with bias and ReLU after it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from kkspdnn.engines.base import Engine, Outcome, Report
+from kkspdnn.engines.fused import FusedEngine
+from kkspdnn.engines.spgemm import SpgemmEngine
+from kkspdnn.spaces import Space
+
+__all__ = ["KERNELS", "Engine", "Kernel", "Outcome", "Report", "make_engine"]
+
+Kernel = Literal["fused", "spgemm"]
+KERNELS: tuple[Kernel, ...] = ("fused", "spgemm")
+
+
+def make_engine(kernel: Kernel, space: Space, dtype: np.dtype[Any], ymax: float | None) -> Engine:
+    """The engine for `--kernel NAME`."""
+    if kernel == "fused":
+        return FusedEngine(space, dtype, ymax)
+    return SpgemmEngine(space, dtype, ymax)

@@ -1,0 +1,98 @@
+"""What both engines share: their interface, and how many input rows go through at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import psutil
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from kkspdnn.errors import InputError
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Layer, Network
+
+Report = Callable[[int], None]
+"""Called after every layer with the number of input rows times layers that it settled."""
+
+_SHARE = 0.4
+"""The part of the free memory that activations, and weights, may each take."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What is left of some input rows after the last layer.
+
+    rows: int64, 0-based, ascending: the input rows with any nonzero value
+    values: CSR (len(rows), outputs), or None where they were not asked for
+    multiplied: multiplications of a weight with an activation that were really done
+    """
+
+    rows: NDArray[np.int64]
+    values: sp.csr_array | None
+    multiplied: int
+
+
+class Engine(Protocol):
+    """One way through a network. Prepared layers are what its workunits take."""
+
+    def prepare(self, layer: Layer) -> Any:
+        """A layer, in the engine's dtype, as its workunits take it."""
+
+    def bytes_per_row(self, widest: int) -> int:
+        """Memory for one input row where no layer has more neurons than `widest`."""
+
+    def warm_up(self, layers: Sequence[Any], inputs: Inputs) -> None:
+        """Compile and launch once all that `run` will launch for these layers and inputs."""
+
+    def run(self, layers: Sequence[Any], inputs: Inputs, values: bool, report: Report) -> Outcome:
+        """All layers over all of `inputs`, which must fit into memory."""
+
+
+class PreparedLayers(Sequence[Any]):
+    """The prepared layers of a network: held where they fit into memory, else made on each use."""
+
+    def __init__(self, network: Network, engine: Engine, dtype: np.dtype[Any]) -> None:
+        self._network = network
+        self._engine = engine
+        self._dtype = dtype
+        # An edge is an index of at most 4 bytes and a value; a lazy network shares nothing.
+        needed = network.edges * (4 + dtype.itemsize)
+        held = needed <= _SHARE * psutil.virtual_memory().available
+        self._held = [self._make(i) for i in range(len(network.layers))] if held else None
+
+    def _make(self, position: int) -> Any:
+        try:
+            return self._engine.prepare(self._network.layers[position].astype(self._dtype))
+        except InputError as error:
+            raise InputError(f"layer {position + 1}: {error}") from error
+
+    def __len__(self) -> int:
+        return len(self._network.layers)
+
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            return [self[i] for i in range(*position.indices(len(self)))]
+        if self._held is not None:
+            return self._held[position]
+        return self._make(range(len(self))[position])
+
+
+def chunks(inputs: Inputs, bytes_per_row: int, granule: int) -> Iterator[tuple[int, Inputs]]:
+    """Parts of the input rows that fit into memory, each with the number of its first row.
+
+    granule: rows that belong together, a tile. Raises InputError where not even one tile fits.
+    """
+    budget = int(_SHARE * psutil.virtual_memory().available)
+    rows = budget // bytes_per_row // granule * granule
+    if rows == 0:
+        raise InputError(
+            f"{inputs.neurons} neurons: {granule} input rows need "
+            f"{granule * bytes_per_row / 2**30:.1f} GiB, more than 40 % of the free memory; "
+            "use a smaller network or a machine with more memory"
+        )
+    for begin in range(0, inputs.rows, rows):
+        yield begin, inputs.slice(begin, min(begin + rows, inputs.rows))

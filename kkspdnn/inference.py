@@ -1,0 +1,172 @@
+"""The orchestrator: a network and input rows in, categories and a record out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import DTypeLike, NDArray
+
+from kkspdnn.engines import KERNELS, Engine, Kernel, Outcome, make_engine
+from kkspdnn.engines.base import PreparedLayers, chunks
+from kkspdnn.errors import InputError
+from kkspdnn.inputs import Inputs
+from kkspdnn.matrices import float_dtype
+from kkspdnn.network import Network
+from kkspdnn.pk.toolchain import machine
+from kkspdnn.record import Record, categories_sha256
+from kkspdnn.spaces import open_space
+from kkspdnn.verify import VERIFY, Verify, verify
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and how much of it is done, 0 to 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What inference found.
+
+    categories: int64, the 1-based numbers of the input rows with any nonzero value, ascending
+    values: CSR (len(categories), outputs), their activations after the last layer, or None
+    """
+
+    categories: NDArray[np.int64]
+    values: sp.csr_array | None
+    record: Record
+
+
+def infer(
+    network: Network,
+    inputs: Any,
+    *,
+    space: str = "openmp",
+    kernel: Kernel = "fused",
+    dtype: DTypeLike | None = None,
+    threads: int | None = None,
+    verification: Verify = "none",
+    values: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Run input rows through a network: Y' = min(max(Y W + b, 0), ymax), layer after layer.
+
+    inputs: Inputs, or a SciPy sparse matrix or 2-D NumPy array of shape (rows, neurons)
+    space: serial, openmp or cuda; kernel: fused (tiles) or spgemm (CSR times CSR)
+    dtype: float32 or float64; None: the network's
+    threads: OpenMP threads; None: OMP_NUM_THREADS, else all cores
+    verification: none, sample or full, against the serial reference; the verdict is in the
+    record; values: keep the activations of the living rows
+
+    Raises InputError for a network or inputs that cannot be used, SpaceError, ToolchainError and
+    CacheError for what this machine lacks.
+    """
+    _choice("kernel", kernel, KERNELS)
+    _choice("verification", verification, VERIFY)
+    given = Inputs.from_any(inputs)
+    if given.neurons != network.inputs:
+        raise InputError(
+            f"the input rows have {given.neurons} neurons but the network takes {network.inputs}"
+        )
+    typed = network if dtype is None else network.astype(float_dtype(dtype))
+    tell = progress if progress is not None else _silent
+    tell("starting Kokkos", 0.0)
+    started = perf_counter()
+    where = open_space(space, threads)
+    opened = perf_counter()
+    engine = make_engine(kernel, where, typed.dtype, typed.ymax)
+    tell("preparing the network", 0.0)
+    layers = PreparedLayers(typed, engine, typed.dtype)
+    prepared = perf_counter()
+    tell("compiling workunits", 0.0)
+    engine.warm_up(layers, given)
+    warm = perf_counter()
+    outcome = _run(engine, typed, layers, given, values or verification != "none", tell)
+    done = perf_counter()
+    if outcome.values is not None and not np.isfinite(outcome.values.data).all():
+        raise InputError(f"the activations overflow {typed.dtype}; scale the weights or use float64")
+    tell("verifying", 0.0)
+    verified = verify(typed, given, outcome, verification, done - warm)
+    categories = outcome.rows + 1
+    record = Record(
+        space=where.name,
+        neurons=network.inputs,
+        layers=len(network.layers),
+        inputs=given.rows,
+        edges=network.edges,
+        kernel=kernel,
+        dtype=str(typed.dtype),
+        threads=where.threads,
+        compile_seconds=opened - started + warm - prepared,
+        load_seconds=0.0,
+        prepare_seconds=prepared - opened,
+        inference_seconds=done - warm,
+        edges_per_second=given.rows * network.edges / (done - warm),
+        edges_multiplied=outcome.multiplied,
+        categories=int(categories.size),
+        categories_sha256=categories_sha256(categories),
+        truth="absent",
+        verified=verified,
+        network=network.name,
+        network_source=network.source,
+        inputs_source=given.source,
+        machine=machine(),
+        compiler=where.compiler,
+        kokkos_version=where.kokkos_version,
+        pk=where.front,
+        version=own_version(),
+    )
+    return Result(categories, outcome.values if values else None, record)
+
+
+def own_version() -> str:
+    """The installed version of kkspdnn."""
+    try:
+        return version("kkspdnn")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _run(
+    engine: Engine,
+    network: Network,
+    layers: PreparedLayers,
+    inputs: Inputs,
+    values: bool,
+    progress: Progress,
+) -> Outcome:
+    total = max(1, inputs.rows * len(layers))
+    done = 0
+
+    def report(settled: int) -> None:
+        nonlocal done
+        done += settled
+        progress("inference", done / total)
+
+    rows: list[NDArray[np.int64]] = []
+    parts: list[sp.csr_array] = []
+    multiplied = 0
+    widest = max(network.inputs, network.widest)
+    for begin, part in chunks(inputs, engine.bytes_per_row(widest), 64):
+        outcome = engine.run(layers, part, values, report)
+        rows.append(outcome.rows + begin)
+        multiplied += outcome.multiplied
+        if outcome.values is not None:
+            parts.append(outcome.values)
+    joined = np.concatenate(rows) if rows else np.empty(0, np.int64)
+    if not values:
+        return Outcome(joined, None, multiplied)
+    empty = sp.csr_array((0, network.outputs), dtype=network.dtype)
+    return Outcome(joined, sp.csr_array(sp.vstack([empty, *parts], format="csr")), multiplied)
+
+
+def _silent(_doing: str, _done: float) -> None:
+    pass
+
+
+def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{option} {value!r} is unknown: choose one of {', '.join(choices)}")

@@ -1,0 +1,114 @@
+"""`python -m kkspdnn info`: what this machine has, tried and not guessed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from time import perf_counter
+
+
+from kkspdnn.cuda import cuda_parts
+from kkspdnn.errors import KkspdnnError
+from kkspdnn.inference import infer, own_version
+from kkspdnn.images import images
+from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
+from kkspdnn.pk import chosen
+from kkspdnn.pk.cache import VARIABLE as CACHE_VARIABLE
+from kkspdnn.pk.cache import default_cache, refuse_shared
+from kkspdnn.pk.kokkos import SDIST, SDIST_VERSION, candidates
+from kkspdnn.pk.toolchain import build_tool, host_compiler, machine
+from kkspdnn.radixnet import radixnet
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: `good` is None where it is neither good nor bad."""
+
+    section: str
+    what: str
+    text: str
+    good: bool | None = None
+
+
+def findings() -> Iterator[Finding]:
+    """Look at everything a run needs; each space is tried with a real small network.
+
+    Building Kokkos takes up to a minute the first time.
+    """
+    yield Finding("machine", "processor", machine())
+    yield Finding("machine", "python", f"{sys.version.split()[0]} at {sys.executable}")
+    yield Finding("machine", "kkspdnn", own_version())
+    yield from _tools()
+    yield from _kokkos()
+    yield from _cache()
+    yield from _front()
+    for space in ("serial", "openmp", "cuda"):
+        yield _probe(space)
+    for part in cuda_parts():
+        text = part.found or f"not found: {part.remedy}"
+        yield Finding("cuda", part.name, text, part.found is not None)
+
+
+def _tools() -> Iterator[Finding]:
+    try:
+        compiler = host_compiler()
+        yield Finding("compilers", "C++", f"{compiler.path}: {compiler.version}", True)
+    except KkspdnnError as error:
+        yield Finding("compilers", "C++", str(error), False)
+    for name in ("cmake", "ninja"):
+        try:
+            yield Finding("compilers", name, build_tool(name), True)
+        except KkspdnnError as error:
+            yield Finding("compilers", name, str(error), False)
+
+
+def _kokkos() -> Iterator[Finding]:
+    found = False
+    for candidate in candidates(frozenset({"OPENMP", "SERIAL"})):
+        used = candidate.kokkos is not None and not found
+        found = found or used
+        text = f"{candidate.reason}, used" if used else candidate.reason
+        yield Finding("kokkos", candidate.place, text, used or None)
+    built = f"built from {SDIST} {SDIST_VERSION} of PyPI"
+    yield Finding("kokkos", "cache", "not needed" if found else built, None)
+
+
+def _cache() -> Iterator[Finding]:
+    root = default_cache().root
+    given = f" ({CACHE_VARIABLE})" if os.environ.get(CACHE_VARIABLE) else ""
+    try:
+        refuse_shared(root)
+    except KkspdnnError as error:
+        yield Finding("cache", "folder", str(error), False)
+        return
+    files = [p for p in root.rglob("*") if p.is_file()] if root.exists() else []
+    size = sum(p.stat().st_size for p in files) / 2**20
+    yield Finding("cache", "folder", f"{root}{given}: {len(files)} files, {size:.0f} MiB", True)
+
+
+def _front() -> Iterator[Finding]:
+    installed = find_spec("pykokkos") is not None and "kkspdnn" not in str(find_spec("pykokkos"))
+    yield Finding("pykokkos", "real package", "installed" if installed else "not installed")
+    try:
+        given = f" ({FRONT_VARIABLE})" if os.environ.get(FRONT_VARIABLE) else ""
+        yield Finding("pykokkos", "in use", chosen() + given, True)
+    except KkspdnnError as error:
+        yield Finding("pykokkos", "in use", str(error), False)
+
+
+def _probe(space: str) -> Finding:
+    begun = perf_counter()
+    try:
+        result = infer(radixnet(64, 4), images(64, 100), space=space, verification="full")
+    except KkspdnnError as error:
+        return Finding("spaces", space, str(error), False)
+    verified = result.record.verified
+    text = (
+        f"{result.record.threads} thread(s), Kokkos {result.record.kokkos_version}: a network of "
+        f"{result.record.edges} edges {'agrees' if verified.passed else 'does NOT agree'} with the "
+        f"reference, {perf_counter() - begun:.1f} s in all"
+    )
+    return Finding("spaces", space, text, verified.passed)

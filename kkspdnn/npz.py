@@ -1,0 +1,241 @@
+"""
+People's own networks and inputs, in the files that SciPy and NumPy write.
+
+A network is a folder with
+
+    layer-1.npz, layer-2.npz ...   scipy.sparse.save_npz of W, (inputs, outputs)
+    bias-1.npy, bias-2.npy ...     optional: numpy.save of one number or a vector of `outputs`
+    network.json                   optional: {"ymax": 32, "bias": -0.3}
+
+In network.json "layers", "inputs" and "name" are known too and every key is optional. "ymax": a
+number, or null for a ReLU without an upper limit, which is also the default. "bias": one number, or
+a list with one for each layer; default 0. "layers": how many layer files there must be. "inputs":
+the number of neurons of an input row, needed where there is no layer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+import zlib
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import DTypeLike, NDArray
+
+from kkspdnn.errors import InputError
+from kkspdnn.files import replacing
+from kkspdnn.inputs import Inputs
+from kkspdnn.matrices import float_dtype
+from kkspdnn.network import Layer, Network, network
+
+_LAYER_NAME = re.compile(r"layer-([1-9][0-9]*)\.npz")
+_BIAS_NAME = re.compile(r"bias-([1-9][0-9]*)\.npy")
+_LARGEST = float(np.finfo(np.float64).max)
+_FORMS = {
+    "ymax": "a number or null",
+    "bias": "a number or a list of numbers, one for each layer,",
+    "layers": "a whole number from 0",
+    "inputs": "a whole number from 1",
+    "name": "a text",
+}
+
+
+def read_npz_network(folder: str | PathLike[str], dtype: DTypeLike = np.float32) -> Network:
+    """
+    The network in a folder, in float32 or float64, every layer held in memory.
+
+    InputError naming the file: one that is missing between others or cannot be read, weights or
+    biases that are not finite or too large for `dtype`, a bias given twice, layers that do not
+    chain.
+    """
+    path, wanted = Path(folder), float_dtype(dtype)
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder")
+    said = _settings(path / "network.json")
+    count = _layer_count(path, said)
+    layers = [_layer(path, number, count, said, wanted) for number in range(1, count + 1)]
+    try:
+        return network(
+            layers,
+            said.get("ymax"),
+            inputs=said.get("inputs"),
+            name=said.get("name", path.resolve().name),
+            source="npz",
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def save_npz_network(network: Network, folder: str | PathLike[str]) -> None:
+    """
+    Write a network into a folder so that `read_npz_network` in its dtype gives it back exactly.
+
+    Layer and bias files that a larger network left there are removed.
+    """
+    path = Path(folder)
+    for number, layer in enumerate(network.layers, start=1):
+        with replacing(path / f"layer-{number}.npz") as file:
+            sp.save_npz(file, layer.weights())
+        with replacing(path / f"bias-{number}.npy") as file:
+            np.save(file, layer.bias, allow_pickle=False)
+    said = {
+        "ymax": network.ymax,
+        "layers": len(network.layers),
+        "inputs": network.inputs,
+        "name": network.name,
+    }
+    with replacing(path / "network.json") as file:
+        file.write((json.dumps(said, indent=2) + "\n").encode())
+    for pattern in (_LAYER_NAME, _BIAS_NAME):
+        for number, each in _numbered(path, pattern).items():
+            if number > len(network.layers):
+                each.unlink(missing_ok=True)
+
+
+def read_npz_inputs(path: str | PathLike[str]) -> Inputs:
+    """
+    Input rows from a .npz of scipy.sparse.save_npz or a .npy of numpy.save, (rows, neurons).
+
+    InputError for a file that is neither and for numbers that are not finite.
+    """
+    file = Path(path)
+    matrix = _dense(file) if file.suffix == ".npy" else _sparse(file)
+    try:
+        return Inputs.from_any(matrix, source=f"file {file.name}")
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+
+
+def _layer(
+    path: Path, number: int, count: int, said: dict[str, Any], dtype: np.dtype[Any]
+) -> Layer:
+    weights = _sparse(path / f"layer-{number}.npz")
+    file = path / f"bias-{number}.npy"
+    bias: Any = said.get("bias", 0.0)
+    if file.exists():
+        if "bias" in said:
+            raise InputError(f"{file}: network.json gives a bias too; keep one of the two")
+        bias = _dense(file)
+    elif isinstance(bias, list):
+        if len(bias) != count:
+            raise InputError(
+                f"{path / 'network.json'}: {len(bias)} biases for {count} layers; give one for each"
+            )
+        bias = bias[number - 1]
+    name = str(path / f"layer-{number}.npz")
+    if dtype == np.float64 and weights.dtype.kind in "biuf":
+        # first, because the bias takes the type of the weights and would lose digits
+        weights = weights.astype(dtype)
+    layer = Layer.from_sparse(weights, bias, name=name)
+    try:
+        return layer.astype(dtype)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def _layer_count(path: Path, said: dict[str, Any]) -> int:
+    found = _numbered(path, _LAYER_NAME)
+    count: int = max([*found, said.get("layers", 0)])
+    if "layers" in said and count > said["layers"]:
+        raise InputError(
+            f"{found[count]}: network.json says {said['layers']} layers; remove or correct one"
+        )
+    for number in range(1, count + 1):
+        if number not in found:
+            raise InputError(
+                f"{path / f'layer-{number}.npz'}: no such file; {count} layers are needed"
+            )
+    if count == 0 and said.get("inputs") is None:
+        raise InputError(f"{path}: no layer-1.npz there; write it with scipy.sparse.save_npz")
+    for number, file in _numbered(path, _BIAS_NAME).items():
+        if number > count:
+            raise InputError(f"{file}: there is no layer {number}; remove the file")
+    return count
+
+
+def _numbered(path: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
+    matches = ((pattern.fullmatch(each.name), each) for each in path.iterdir())
+    return {int(match[1]): each for match, each in matches if match}
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    """network.json, every key of the right type; {} where it is absent."""
+    if not file.exists():
+        return {}
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file}: cannot be read as JSON: {error}") from error
+    if not isinstance(said, dict):
+        raise InputError(f"{file}: an object with any of {', '.join(_FORMS)} is needed")
+    for key, value in said.items():
+        if key not in _FORMS:
+            raise InputError(f"{file}: unknown key {key!r}; known are {', '.join(_FORMS)}")
+        if not _fits(key, value):
+            raise InputError(f"{file}: {key} is {value!r:.40}; {_FORMS[key]} is needed")
+    return said
+
+
+def _fits(key: str, value: object) -> bool:
+    def number(one: object) -> bool:
+        if not isinstance(one, int | float) or isinstance(one, bool):
+            return False
+        return -_LARGEST <= one <= _LARGEST  # JSON knows NaN and integers of any length
+
+    if key == "ymax":
+        return value is None or number(value)
+    if key == "bias":
+        return all(map(number, value)) if isinstance(value, list) else number(value)
+    if key == "name":
+        return isinstance(value, str)
+    return isinstance(value, int) and not isinstance(value, bool) and value >= (key == "inputs")
+
+
+def _sparse(file: Path) -> Any:
+    try:
+        # NumPy leaves a file that it opened itself open where the content is bad
+        with file.open("rb") as opened:
+            return sp.load_npz(opened)
+    except FileNotFoundError as error:
+        raise InputError(f"{file}: no such file") from error
+    except _UNREADABLE as error:
+        raise InputError(
+            f"{file}: not a file of scipy.sparse.save_npz: {_first_line(error)}"
+        ) from error
+
+
+def _dense(file: Path) -> NDArray[Any]:
+    try:
+        with file.open("rb") as opened:
+            loaded = np.load(opened, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InputError(f"{file}: no such file") from error
+    except _UNREADABLE as error:
+        raise InputError(f"{file}: not a file of numpy.save: {_first_line(error)}") from error
+    if not isinstance(loaded, np.ndarray):
+        loaded.close()
+        raise InputError(f"{file}: an .npz archive; numpy.save of one array is needed")
+    return loaded
+
+
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

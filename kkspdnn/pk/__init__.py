@@ -1,0 +1,44 @@
+"""The PyKokkos front: the real package where it is installed, else the built-in compiler.
+
+`KKSPDNN_PK=builtin` or `KKSPDNN_PK=pykokkos` chooses by hand. Workunits say
+`import pykokkos as pk` and mean the same under both.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Literal
+
+from kkspdnn.errors import KkspdnnError
+
+VARIABLE = "KKSPDNN_PK"
+Front = Literal["builtin", "pykokkos"]
+
+
+def chosen() -> Front:
+    """Which PyKokkos this process uses.
+
+    Raises KkspdnnError where KKSPDNN_PK names none, or one that is not installed.
+    """
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted not in ("", "builtin", "pykokkos"):
+        raise KkspdnnError(f"{VARIABLE}={wanted}: set it to builtin or pykokkos, or unset it")
+    loaded = sys.modules.get("pykokkos")
+    if loaded is not None:
+        standing_in = loaded.__name__ == "kkspdnn.pk.language"
+        return "builtin" if standing_in else "pykokkos"
+    installed = find_spec("pykokkos") is not None
+    if wanted == "pykokkos" and not installed:
+        raise KkspdnnError(f"{VARIABLE}=pykokkos, but PyKokkos is not installed here; unset it")
+    return "pykokkos" if installed and wanted != "builtin" else "builtin"
+
+
+def provide_pykokkos() -> ModuleType:
+    """Make `import pykokkos` work in this process, and give that module."""
+    if chosen() == "builtin" and "pykokkos" not in sys.modules:
+        sys.modules["pykokkos"] = import_module("kkspdnn.pk.language")
+    return import_module("pykokkos")

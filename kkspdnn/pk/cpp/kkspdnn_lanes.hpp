@@ -1,0 +1,129 @@
+// Vector lanes on a CPU: a ThreadVectorRange whose lanes read and write neighbouring elements runs
+// on packs of SIMD registers. The body is written once and instantiated for four registers, for
+// one, and for the single lanes that are left.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace lanes {
+
+#if defined(__AVX512F__)
+constexpr int register_bytes = 64;
+#elif defined(__AVX__)
+constexpr int register_bytes = 32;
+#else
+constexpr int register_bytes = 16;
+#endif
+
+template <class T>
+struct simd {
+  typedef T type __attribute__((vector_size(register_bytes)));
+  static constexpr int width = register_bytes / sizeof(T);
+};
+
+// Registers registers of T, as two halves, so that the compiler keeps each in a register of its
+// own; 0 registers: one lane.
+template <class T, int Registers>
+struct pack {
+  using half = pack<T, Registers / 2>;
+  static constexpr int width = 2 * half::width;
+  half lo, hi;
+
+  static pack all(T value) { return {half::all(value), half::all(value)}; }
+  static pack load(const T* p) { return {half::load(p), half::load(p + half::width)}; }
+  void store(T* p) const {
+    lo.store(p);
+    hi.store(p + half::width);
+  }
+  template <class F>
+  static auto map(const pack& a, const pack& b, F f) {
+    return pack{half::map(a.lo, b.lo, f), half::map(a.hi, b.hi, f)};
+  }
+  template <class C>
+  static pack choose(const pack& a, const pack& b, C c, const pack& yes, const pack& no) {
+    return {half::choose(a.lo, b.lo, c, yes.lo, no.lo),
+            half::choose(a.hi, b.hi, c, yes.hi, no.hi)};
+  }
+};
+
+template <class T>
+struct pack<T, 1> {
+  using vector = typename simd<T>::type;
+  static constexpr int width = simd<T>::width;
+  vector r;
+
+  static pack all(T value) { return {value - vector{}}; }
+  static pack load(const T* p) {
+    pack a;
+    std::memcpy(&a.r, p, sizeof(vector));
+    return a;
+  }
+  void store(T* p) const { std::memcpy(p, &r, sizeof(vector)); }
+  template <class F>
+  static pack map(const pack& a, const pack& b, F f) {
+    return {f(a.r, b.r)};
+  }
+  template <class C>
+  static pack choose(const pack& a, const pack& b, C c, const pack& yes, const pack& no) {
+    return {c(a.r, b.r) ? yes.r : no.r};
+  }
+};
+
+template <class T>
+struct pack<T, 0> {
+  static constexpr int width = 1;
+  T r;
+
+  static pack all(T value) { return {value}; }
+  static pack load(const T* p) { return {*p}; }
+  void store(T* p) const { *p = r; }
+  template <class F>
+  static pack map(const pack& a, const pack& b, F f) {
+    return {f(a.r, b.r)};
+  }
+  template <class C>
+  static pack choose(const pack& a, const pack& b, C c, const pack& yes, const pack& no) {
+    return {c(a.r, b.r) ? yes.r : no.r};
+  }
+};
+
+#define KKSPDNN_ARITHMETIC(op)                                                             \
+  template <class T, int N>                                                                \
+  inline pack<T, N> operator op(const pack<T, N>& a, const pack<T, N>& b) {                \
+    return pack<T, N>::map(a, b, [](auto x, auto y) { return x op y; });                   \
+  }                                                                                        \
+  template <class T, int N>                                                                \
+  inline pack<T, N>& operator op##=(pack<T, N>& a, const pack<T, N>& b) {                  \
+    a = a op b;                                                                            \
+    return a;                                                                              \
+  }
+KKSPDNN_ARITHMETIC(+)
+KKSPDNN_ARITHMETIC(-)
+KKSPDNN_ARITHMETIC(*)
+#undef KKSPDNN_ARITHMETIC
+
+// `if (a OP b) x = yes;` on every lane by itself.
+#define KKSPDNN_CHOOSE(name, op)                                                           \
+  template <class P>                                                                       \
+  inline P name(const P& a, const P& b, const P& yes, const P& no) {                       \
+    return P::choose(a, b, [](auto x, auto y) { return x op y; }, yes, no);                \
+  }
+KKSPDNN_CHOOSE(if_equal, ==)
+KKSPDNN_CHOOSE(if_not_equal, !=)
+KKSPDNN_CHOOSE(if_less, <)
+KKSPDNN_CHOOSE(if_less_equal, <=)
+KKSPDNN_CHOOSE(if_greater, >)
+KKSPDNN_CHOOSE(if_greater_equal, >=)
+#undef KKSPDNN_CHOOSE
+
+// body(pack, first lane) until `count` lanes are done.
+template <class T, class Body>
+inline void for_each(const int32_t count, const Body& body) {
+  int32_t lane = 0;
+  for (; lane + pack<T, 4>::width <= count; lane += pack<T, 4>::width) body(pack<T, 4>{}, lane);
+  for (; lane + pack<T, 1>::width <= count; lane += pack<T, 1>::width) body(pack<T, 1>{}, lane);
+  for (; lane < count; ++lane) body(pack<T, 0>{}, lane);
+}
+
+}  // namespace lanes

@@ -1,0 +1,62 @@
+// Starts and stops Kokkos for the process, and keeps the last error of a launch.
+#include <Kokkos_Core.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+
+namespace {
+
+std::string& last_error() {
+  static thread_local std::string text;
+  return text;
+}
+
+bool started_here = false;
+
+}  // namespace
+
+extern "C" {
+
+void kkspdnn_set_error(const char* message) { last_error() = message; }
+
+const char* kkspdnn_last_error() { return last_error().c_str(); }
+
+// threads: how many OpenMP threads, or 0 for what OMP_NUM_THREADS and the machine say.
+// A Kokkos that another library of this process has started is used as it is.
+int kkspdnn_initialize(int threads) {
+  try {
+    if (Kokkos::is_initialized()) return 0;
+#if KOKKOS_VERSION >= 30700
+    Kokkos::InitializationSettings settings;
+    settings.set_disable_warnings(true);
+    if (threads > 0) settings.set_num_threads(threads);
+#else
+    Kokkos::InitArguments settings;
+    settings.disable_warnings = true;
+    if (threads > 0) settings.num_threads = threads;
+#endif
+    Kokkos::initialize(settings);
+    started_here = true;
+    return 0;
+  } catch (const std::exception& error) {
+    kkspdnn_set_error(error.what());
+    return 1;
+  }
+}
+
+void kkspdnn_finalize() {
+  if (started_here && Kokkos::is_initialized()) Kokkos::finalize();
+}
+
+int kkspdnn_kokkos_version() { return KOKKOS_VERSION; }
+
+int kkspdnn_concurrency() {
+#if defined(KOKKOS_ENABLE_OPENMP)
+  return Kokkos::OpenMP().concurrency();
+#else
+  return 1;
+#endif
+}
+
+}  // extern "C"

@@ -1,0 +1,117 @@
+"""parallel_for, parallel_reduce and parallel_scan on NumPy arrays, with PyKokkos's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from typing import Any
+
+from kkspdnn.pk.analyse import analyse
+from kkspdnn.pk.emit import Generated, emit
+from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
+from kkspdnn.pk.program import Program
+from kkspdnn.pk.runtime import runtime, toolkit
+from kkspdnn.pk.toolchain import usable_cores
+from kkspdnn.pk.types import Scalar, View, type_of_argument
+from kkspdnn.pk.workunit import Workunit
+
+Types = tuple[Scalar | View, ...]
+"""The types of a workunit's parameters without annotation, in their order."""
+
+_Wanted = dict[tuple[Workunit, ExecutionSpace, Types], None]
+_collected: ContextVar[_Wanted | None] = ContextVar("collected", default=None)
+
+
+def parallel_for(label: str, policy: Policy, workunit: Workunit, **arguments: Any) -> None:
+    """Run `workunit` once for every work item of `policy`.
+
+    arguments: by name, NumPy arrays (passed without a copy) and numbers. Raises TypeError naming
+    the argument that is missing, unknown or does not fit.
+    """
+    _launch("for", label, policy, workunit, arguments)
+
+
+def parallel_reduce(label: str, policy: Policy, workunit: Workunit, **arguments: Any) -> Any:
+    """Like parallel_for, and gives the sum over the work items' `pk.Acc`."""
+    return _launch("reduce", label, policy, workunit, arguments)
+
+
+def parallel_scan(label: str, policy: Policy, workunit: Workunit, **arguments: Any) -> Any:
+    """Run an exclusive or inclusive prefix sum and give its total."""
+    return _launch("scan", label, policy, workunit, arguments)
+
+
+def generate(workunit: Workunit, space: ExecutionSpace, types: Types = ()) -> Generated:
+    """The C++ of a workunit for a space, given the types of its parameters without annotation."""
+    return emit(analyse(workunit, dict(zip(workunit.generic, types, strict=True))), space)
+
+
+def compile_ahead(rehearsal: Callable[[], object]) -> None:
+    """Compile and load all that `rehearsal()` launches, as many at once as there are cores.
+
+    The rehearsal runs with every launch left out: reductions and scans give 0, arrays stay as
+    they are. Raises what the first failing compile raises.
+    """
+    wanted: _Wanted = {}
+    token = _collected.set(wanted)
+    try:
+        rehearsal()
+    finally:
+        _collected.reset(token)
+    todo = [w for w in wanted if (w[1], w[2]) not in w[0].programs]
+    pool = ThreadPoolExecutor(max_workers=usable_cores())
+    try:
+        loading = [pool.submit(_compiled, *each) for each in todo]
+        for (workunit, space, types), program in zip(todo, loading, strict=True):
+            workunit.programs[space, types] = program.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _compiled(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program:
+    generated = generate(workunit, space, types)
+    return Program(generated, toolkit(space).workunit(generated), runtime(space))
+
+
+def _launch(
+    pattern: str, label: str, policy: Policy, workunit: Workunit, arguments: dict[str, Any]
+) -> Any:
+    if not isinstance(workunit, Workunit):
+        raise TypeError(f"pk.parallel_{pattern} needs a @pk.workunit, not {workunit!r}")
+    if not isinstance(policy, (RangePolicy, TeamPolicy)):
+        raise TypeError(f"pk.parallel_{pattern} needs a RangePolicy or TeamPolicy, not {policy!r}")
+    types = _types(workunit, arguments)
+    wanted = _collected.get()
+    if wanted is not None:
+        wanted[workunit, policy.space, types] = None
+        return 0
+    program: Program | None = workunit.programs.get((policy.space, types))
+    if program is None:
+        program = workunit.programs[policy.space, types] = _compiled(workunit, policy.space, types)
+    if program.generated.signature.pattern != pattern:
+        raise TypeError(
+            f"{workunit.__name__} is a pk.parallel_{program.generated.signature.pattern} workunit, "
+            f"not a pk.parallel_{pattern} one"
+        )
+    return program(label, policy, arguments)
+
+
+def _types(workunit: Workunit, arguments: Mapping[str, Any]) -> Types:
+    """What this launch makes of the parameters without annotation."""
+    return tuple([_type(workunit, name, arguments) for name in workunit.generic])
+
+
+def _type(workunit: Workunit, name: str, arguments: Mapping[str, Any]) -> Scalar | View:
+    try:
+        value = arguments[name]
+    except KeyError:
+        raise TypeError(f"{workunit.__name__}: argument `{name}` is missing") from None
+    kind = type_of_argument(value)
+    if kind is None:
+        dtype = f" of {value.dtype}" if hasattr(value, "dtype") else ""
+        raise TypeError(
+            f"{workunit.__name__}: argument `{name}` must be a number or a NumPy array of 1 to 3 "
+            f"dimensions of a type that workunits know, not {type(value).__name__}{dtype}"
+        )
+    return kind

@@ -1,0 +1,373 @@
+"""ir.Kernel to C++: a functor, and one C function that launches it.
+
+The text is meant to be read: the workunit's own names, two-space blocks, and `#line` wherever
+the next C++ line does not come from the next Python line, so that the compiler's messages name
+the workunit's own file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from kkspdnn.pk import ir
+from kkspdnn.pk.lanes import Plan, plan
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.source import Signature
+from kkspdnn.pk.types import View
+
+POLICY_FIELDS = ("begin", "end", "team_size", "vector_length")
+"""What every launch packs first, each an int64; then the address of the result."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """C++ of one workunit for one execution space and one choice of types."""
+
+    name: str
+    text: str
+    signature: Signature
+    written: frozenset[str]
+
+
+def emit(kernel: ir.Kernel, space: ExecutionSpace) -> Generated:
+    """Write the C++ of `kernel` for `space`."""
+    writer = _Writer()
+    _Emitter(writer, kernel, space).file()
+    return Generated(kernel.name, writer.text(), kernel.signature, kernel.written)
+
+
+class _Writer:
+    """Lines of C++, and the Python line that the compiler believes to be at."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.depth = 0
+        self.believed: tuple[str, int] | None = None
+
+    def put(self, text: str = "") -> None:
+        self.lines.append("  " * self.depth + text if text else "")
+        if self.believed is not None:
+            self.believed = (self.believed[0], self.believed[1] + 1)
+
+    def open(self, text: str) -> None:
+        self.put(text + " {")
+        self.depth += 1
+
+    def close(self, text: str = "}") -> None:
+        self.depth -= 1
+        self.put(text)
+
+    def at(self, path: str, line: int) -> None:
+        if self.believed != (path, line):
+            self.lines.append(f"#line {line} {json.dumps(path)}")
+            self.believed = (path, line)
+
+    def own(self) -> None:
+        """Back to the generated file itself."""
+        self.lines.append(f'#line {len(self.lines) + 2} "workunit.cpp"')
+        self.believed = None
+
+    def text(self) -> str:
+        return "\n".join(self.lines) + "\n"
+
+
+def expression(e: ir.Expr) -> str:
+    """One expression as C++; every compound one in parentheses."""
+    match e:
+        case ir.Constant():
+            return e.text
+        case ir.Name():
+            return e.name
+        case ir.Element(array=array, indices=indices, local=True):
+            return f"{array}[{expression(indices[0])}]"
+        case ir.Element(array=array, indices=indices):
+            return f"{array}({', '.join(expression(i) for i in indices)})"
+        case ir.Extent():
+            return f"static_cast<int64_t>({e.view}.extent({e.dimension}))"
+        case ir.Unary():
+            return f"({e.op}{expression(e.operand)})"
+        case ir.Binary():
+            return f"({expression(e.left)} {e.op} {expression(e.right)})"
+        case ir.Cast():
+            return f"static_cast<{e.type.cpp}>({expression(e.operand)})"
+        case ir.Call():
+            return f"{e.function}({', '.join(expression(a) for a in e.arguments)})"
+        case ir.TeamCall():
+            return f"{e.team}.{e.method}()"
+        case ir.Atomic():
+            value = f"static_cast<{e.type.cpp}>({expression(e.value)})"
+            return f"Kokkos::{e.function}(&{expression(e.target)}, {value})"
+
+
+def _bare(e: ir.Expr) -> str:
+    """Without the outermost parentheses."""
+    text = expression(e)
+    return text[1:-1] if isinstance(e, (ir.Binary, ir.Unary)) else text
+
+
+class _Emitter:
+    def __init__(self, writer: _Writer, kernel: ir.Kernel, space: ExecutionSpace) -> None:
+        self.out = writer
+        self.kernel = kernel
+        self.space = space
+        self.path = kernel.path
+
+    # ---- the file -----------------------------------------------------------------------------
+
+    def file(self) -> None:
+        out, kernel = self.out, self.kernel
+        out.put(f"// {kernel.name}, from line {kernel.line} of {kernel.path}")
+        out.put(f"// for Kokkos::{self.space.value}")
+        for header in ("Kokkos_Core.hpp", "cmath", "cstdint", "exception"):
+            out.put(f"#include <{header}>")
+        out.put('#include "kkspdnn_lanes.hpp"')
+        out.put()
+        out.put('extern "C" void kkspdnn_set_error(const char* message);')
+        out.put()
+        out.open("namespace")
+        out.put(f"using execution_space = Kokkos::{self.space.value};")
+        out.put("using team_member = Kokkos::TeamPolicy<execution_space>::member_type;")
+        ranks = sorted({p.type.rank for p in kernel.signature.parameters if isinstance(p.type, View)})
+        for rank in ranks:
+            out.put("template <class T>")
+            out.put(
+                f"using View{rank}D = Kokkos::View<T{'*' * rank}, Kokkos::LayoutRight, "
+                "execution_space::memory_space, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;"
+            )
+        out.put()
+        for function in kernel.functions:
+            self.device_function(function)
+        self.functor()
+        self.packed()
+        out.close("}  // namespace")
+        out.put()
+        self.launcher()
+
+    def view_type(self, name: str, view: View) -> str:
+        const = "" if name in self.kernel.written else "const "
+        return f"View{view.rank}D<{const}{view.element.cpp}>"
+
+    def device_function(self, function: ir.DeviceFunction) -> None:
+        parameters = ", ".join(f"const {p.type.cpp} {p.name}" for p in function.parameters)
+        self.out.at(function.path, function.line)
+        self.out.open(f"KOKKOS_INLINE_FUNCTION {function.result.cpp} {function.name}({parameters})")
+        self.path = function.path
+        self.block(function.body)
+        self.path = self.kernel.path
+        self.out.close()
+        self.out.own()
+        self.out.put()
+
+    def functor(self) -> None:
+        out, signature = self.out, self.kernel.signature
+        out.open(f"struct {self.kernel.name}_functor")
+        for parameter in signature.parameters:
+            kind = parameter.type
+            text = self.view_type(parameter.name, kind) if isinstance(kind, View) else kind.cpp
+            out.put(f"{text} {parameter.name};")
+        out.put()
+        first = "const team_member& " if signature.team else "const int32_t "
+        arguments = [first + signature.index]
+        if signature.accumulator is not None and signature.result is not None:
+            arguments.append(f"{signature.result.cpp}& {signature.accumulator}")
+        if signature.last is not None:
+            arguments.append(f"const bool {signature.last}")
+        out.at(self.path, self.kernel.line)
+        out.open(f"KOKKOS_INLINE_FUNCTION void operator()({', '.join(arguments)}) const")
+        self.block(self.kernel.body)
+        out.close()
+        out.own()
+        out.close("};")
+        out.put()
+
+    def packed(self) -> None:
+        """The arguments of one launch, laid out as Python's `struct` packs them."""
+        out = self.out
+        out.open("struct Packed")
+        for name in POLICY_FIELDS:
+            out.put(f"int64_t policy_{name};")
+        out.put("void* policy_result;")
+        for parameter in self.kernel.signature.parameters:
+            kind = parameter.type
+            if isinstance(kind, View):
+                const = "" if parameter.name in self.kernel.written else "const "
+                out.put(f"{const}{kind.element.cpp}* {parameter.name};")
+                for dimension in range(kind.rank):
+                    out.put(f"int64_t {parameter.name}_{dimension};")
+            else:
+                out.put(f"{kind.cpp} {parameter.name};")
+        out.close("};")
+
+    def launcher(self) -> None:
+        out, signature = self.out, self.kernel.signature
+        out.open('extern "C" int kkspdnn_launch(const char* label, const void* arguments)')
+        out.open("try")
+        out.put("const Packed& p = *static_cast<const Packed*>(arguments);")
+        members = []
+        for parameter in signature.parameters:
+            kind = parameter.type
+            if isinstance(kind, View):
+                extents = ", ".join(f"p.{parameter.name}_{d}" for d in range(kind.rank))
+                view = self.view_type(parameter.name, kind)
+                members.append(f"{view}(p.{parameter.name}, {extents})")
+            else:
+                members.append(f"p.{parameter.name}")
+        out.put(f"const {self.kernel.name}_functor functor{{{', '.join(members)}}};")
+        if signature.team:
+            out.put("using Policy = Kokkos::TeamPolicy<execution_space>;")
+            out.put("const int league = static_cast<int>(p.policy_end);")
+            out.put("const int vector = static_cast<int>(p.policy_vector_length);")
+            out.put(
+                "const Policy policy = p.policy_team_size == 0"
+                " ? Policy(league, Kokkos::AUTO, vector)"
+                " : Policy(league, static_cast<int>(p.policy_team_size), vector);"
+            )
+        else:
+            out.put(
+                "const Kokkos::RangePolicy<execution_space, Kokkos::IndexType<int32_t>> policy("
+                "static_cast<int32_t>(p.policy_begin), static_cast<int32_t>(p.policy_end));"
+            )
+        if signature.result is None:
+            out.put("Kokkos::parallel_for(label, policy, functor);")
+        else:
+            out.put(f"{signature.result.cpp} result = 0;")
+            out.put(f"Kokkos::parallel_{signature.pattern}(label, policy, functor, result);")
+            out.put(f"*static_cast<{signature.result.cpp}*>(p.policy_result) = result;")
+        out.put("return 0;")
+        out.close("} catch (const std::exception& error) {")
+        out.depth += 1
+        out.put("kkspdnn_set_error(error.what());")
+        out.put("return 1;")
+        out.close()
+        out.close()
+
+    # ---- statements ---------------------------------------------------------------------------
+
+    def block(self, statements: tuple[ir.Stmt, ...]) -> None:
+        for statement in statements:
+            self.statement(statement)
+
+    def statement(self, s: ir.Stmt) -> None:
+        out = self.out
+        out.at(self.path, s.line)
+        match s:
+            case ir.Declare():
+                out.put(f"{s.type.cpp} {s.name} = {_bare(s.value)};")
+            case ir.DeclareArray():
+                values = ", ".join(f"static_cast<{s.element.cpp}>({_bare(v)})" for v in s.values)
+                out.put(f"{s.element.cpp} {s.name}[{len(s.values)}] = {{{values}}};")
+            case ir.Assign():
+                out.put(f"{expression(s.target)} {s.op} {_bare(s.value)};")
+            case ir.Evaluate():
+                out.put(f"{expression(s.value)};")
+            case ir.Barrier():
+                out.put(f"{s.team}.team_barrier();")
+            case ir.Jump():
+                out.put(f"{s.word};")
+            case ir.ReturnValue():
+                out.put(f"return {_bare(s.value)};")
+            case ir.If():
+                out.open(f"if ({_bare(s.test)})")
+                self.block(s.body)
+                if s.orelse:
+                    out.close("} else {")
+                    out.depth += 1
+                    self.block(s.orelse)
+                out.close()
+            case ir.While():
+                out.open(f"while ({_bare(s.test)})")
+                self.block(s.body)
+                out.close()
+            case ir.For():
+                out.open(self.for_header(s))
+                self.block(s.body)
+                out.close()
+            case ir.Nested():
+                self.nested(s)
+
+    def for_header(self, s: ir.For) -> str:
+        sign = ">" if s.descending else "<"
+        return (
+            f"for (int32_t {s.counter} = {_bare(s.begin)}, {s.counter}_end = {_bare(s.end)}; "
+            f"{s.counter} {sign} {s.counter}_end; {s.counter} += {_bare(s.step)})"
+        )
+
+    def nested(self, s: ir.Nested) -> None:
+        out, inner = self.out, s.inner
+        lanes = plan(s) if self.space is not ExecutionSpace.Cuda else None
+        if lanes is not None:
+            self.lanes(s, lanes)
+            return
+        bounds = ", ".join(_bare(b) for b in s.bounds)
+        policy = f"Kokkos::{s.range}({s.team}, {bounds})"
+        pattern = "parallel_for" if s.into is None else "parallel_reduce"
+        parameters = f"const int32_t {inner.index}"
+        if s.into is not None and inner.result is not None:
+            out.put(f"{inner.result.cpp} {s.into} = 0;")
+            parameters += f", {inner.result.cpp}& {inner.accumulator}"
+        out.open(f"Kokkos::{pattern}({policy}, [&]({parameters})")
+        self.block(inner.body)
+        out.close("});" if s.into is None else f"}}, {s.into});")
+
+
+
+    # ---- a ThreadVectorRange on SIMD registers ------------------------------------------------
+
+    def lanes(self, s: ir.Nested, plan: Plan) -> None:
+        out = self.out
+        count = _bare(s.bounds[0])
+        out.open(
+            f"lanes::for_each<{plan.type.cpp}>({count}, [&](auto pack, const int32_t {plan.lane})"
+        )
+        out.put("using P = decltype(pack);")
+        for statement in s.inner.body:
+            self.lane_statement(statement, plan)
+        out.close("});")
+
+    def lane_statement(self, s: ir.Stmt, plan: Plan) -> None:
+        out = self.out
+        out.at(self.path, s.line)
+        match s:
+            case ir.Declare() if s.name in plan.varying:
+                out.put(f"P {s.name} = {self.lane_value(s.value, plan)};")
+            case ir.Assign(target=ir.Name(name=name)) if name in plan.varying:
+                out.put(f"{name} {s.op} {self.lane_value(s.value, plan)};")
+            case ir.Assign(target=ir.Element()):
+                out.put(f"{self.lane_value(s.value, plan)}.store(&{expression(s.target)});")
+            case ir.If() if plan.varies(s.test):
+                self.lane_choice(s, plan)
+            case ir.If():
+                out.open(f"if ({_bare(s.test)})")
+                for inner in s.body:
+                    self.lane_statement(inner, plan)
+                if s.orelse:
+                    out.close("} else {")
+                    out.depth += 1
+                    for inner in s.orelse:
+                        self.lane_statement(inner, plan)
+                out.close()
+            case ir.While():
+                out.open(f"while ({_bare(s.test)})")
+                for inner in s.body:
+                    self.lane_statement(inner, plan)
+                out.close()
+            case ir.For():
+                out.open(self.for_header(s))
+                for inner in s.body:
+                    self.lane_statement(inner, plan)
+                out.close()
+            case _:
+                self.statement(s)
+
+    def lane_value(self, e: ir.Expr, plan: Plan) -> str:
+        return plan.expression(e, expression)
+
+    def lane_choice(self, s: ir.If, plan: Plan) -> None:
+        assert isinstance(s.test, ir.Binary)
+        for b in s.body:
+            assert isinstance(b, ir.Assign) and isinstance(b.target, ir.Name)
+            name, value = b.target.name, self.lane_value(b.value, plan)
+            new = value if b.op == "=" else f"{name} {b.op[:-1]} {value}"
+            self.out.at(self.path, b.line)
+            self.out.put(f"{name} = {plan.choice(s.test, new, name, expression)};")

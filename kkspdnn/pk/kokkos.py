@@ -1,0 +1,254 @@
+"""Kokkos: the one that the user has, else one built from a source distribution on PyPI.
+
+`pykokkos-base` 0.0.7 carries the sources of Kokkos 3.4.01; nothing else of that package is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kkspdnn.errors import ToolchainError
+from kkspdnn.pk.cache import Cache
+from kkspdnn.pk.toolchain import Compiler, build_tool, run
+
+SDIST = "pykokkos-base"
+SDIST_VERSION = "0.0.7"
+SDIST_SHA256 = "6339daced1e81a2748f381847d8717cd77d824407da3c263b9491b5630c642b0"
+SDIST_VARIABLE = "KKSPDNN_KOKKOS_SDIST"
+_PIP_TIMEOUT = "PIP_DEFAULT_TIMEOUT"
+_OLDEST = (3, 4)
+_DEVICE_COMPILERS = frozenset({"CUDA", "HIP", "SYCL"})
+
+
+@dataclass(frozen=True)
+class Kokkos:
+    """A Kokkos that CMake can find in `config` (the folder of KokkosConfig.cmake).
+
+    origin: how it was found, for people
+    stamp: changes when its configuration does
+    """
+
+    config: Path
+    version: str
+    devices: frozenset[str]
+    origin: str
+    stamp: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A place that was looked at: the Kokkos there, or why there is none to use.
+
+    demanded: the user named the place, and it holds no Kokkos of a version that we know
+    """
+
+    place: str
+    kokkos: Kokkos | None
+    reason: str
+    demanded: bool
+
+
+def candidates(needed: frozenset[str]) -> list[Candidate]:
+    """Every place where the user may have a Kokkos, in the order of preference.
+
+    needed: the devices it must have, in Kokkos's names, such as {"OPENMP", "SERIAL"}.
+    The places are those of CMake's find_package: Kokkos_DIR, Kokkos_ROOT, CMAKE_PREFIX_PATH,
+    the prefixes of the PATH, and the system's.
+    """
+    places: list[tuple[str, Path, bool]] = []
+    for variable in ("Kokkos_DIR", "Kokkos_ROOT", "KOKKOS_ROOT", "CMAKE_PREFIX_PATH"):
+        for part in re.split(r"[:;]", os.environ.get(variable, "")):
+            if part:
+                demanded = variable != "CMAKE_PREFIX_PATH"
+                places.append((f"{variable}={part}", Path(part), demanded))
+    for part in os.environ.get("PATH", "").split(":"):
+        if Path(part).name in ("bin", "sbin"):
+            places.append((f"PATH: {Path(part).parent}", Path(part).parent, False))
+    places += [(str(p), p, False) for p in (Path("/usr/local"), Path("/usr"))]
+    found: list[Candidate] = []
+    seen: set[Path] = set()
+    for label, place, demanded in places:
+        if place.resolve() in seen:
+            continue
+        seen.add(place.resolve())
+        found.append(_look(label, place, demanded, needed))
+    return found
+
+
+def _look(label: str, place: Path, demanded: bool, needed: frozenset[str]) -> Candidate:
+    files = [place / "KokkosConfig.cmake"]
+    for pattern in ("lib/cmake/Kokkos", "lib64/cmake/Kokkos", "lib/*/cmake/Kokkos", "cmake/Kokkos"):
+        files += sorted(place.glob(f"{pattern}/KokkosConfig.cmake"))
+    for file in files:
+        if not file.is_file():
+            continue
+        folder = file.parent
+        try:
+            common = (folder / "KokkosConfigCommon.cmake").read_text(errors="replace")
+            stamped = (folder / "KokkosConfigVersion.cmake").read_text(errors="replace")
+        except OSError as error:
+            return Candidate(label, None, f"{error.filename}: {error.strerror}", demanded)
+        version = _match(r'PACKAGE_VERSION "([0-9.]+)"', stamped)
+        devices = frozenset(re.split(r"[;\s]+", _match(r"Kokkos_DEVICES (.*)\)", common).strip('" ')))
+        number = tuple(int(n) for n in version.split(".")[:2]) if version else ()
+        if number < _OLDEST:
+            return Candidate(label, None, f"Kokkos {version or 'unknown'} is older than 3.4", demanded)
+        if not needed <= devices:
+            lacking = ", ".join(sorted(needed - devices))
+            return Candidate(label, None, f"Kokkos {version} has no {lacking}", False)
+        if devices & _DEVICE_COMPILERS:
+            other = ", ".join(sorted(devices & _DEVICE_COMPILERS))
+            return Candidate(label, None, f"Kokkos {version} with {other} needs its compiler", False)
+        stamp = hashlib.sha256(f"{file}\n{common}\n{stamped}".encode()).hexdigest()
+        kokkos = Kokkos(folder, version, devices, label, stamp)
+        return Candidate(label, kokkos, f"Kokkos {version}", demanded)
+    return Candidate(label, None, "no KokkosConfig.cmake", demanded)
+
+
+def _match(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    return found.group(1) if found else ""
+
+
+def find(needed: frozenset[str]) -> Kokkos | None:
+    """The first usable Kokkos of the user's.
+
+    One that lacks a device, or needs a GPU's compiler, is passed over. Raises ToolchainError
+    where Kokkos_DIR or Kokkos_ROOT names a place without a Kokkos 3.4 or newer.
+    """
+    for candidate in candidates(needed):
+        if candidate.kokkos is not None:
+            return candidate.kokkos
+        if candidate.demanded:
+            raise ToolchainError(
+                f"{candidate.place}: {candidate.reason}; "
+                "point it at an installed Kokkos 3.4 to 5.x, or unset it"
+            )
+    return None
+
+
+def build(cache: Cache, compiler: Compiler, openmp: bool) -> Kokkos:
+    """Kokkos 3.4.01 from PyPI, built once into the cache (a few seconds to half a minute).
+
+    Raises ToolchainError where there is no network, no OpenMP, or the build fails.
+    """
+    key = {
+        "sdist": SDIST_SHA256,
+        "compiler": compiler.path + "\n" + compiler.version,
+        "openmp": str(openmp),
+        "options": _CONFIGURE_TEXT,
+    }
+    place = cache.entry("kokkos", "openmp" if openmp else "serial", key, _Builder(compiler, openmp))
+    needed = frozenset({"OPENMP", "SERIAL"} if openmp else {"SERIAL"})
+    found = _look(f"built from {SDIST} {SDIST_VERSION}", place, False, needed)
+    if found.kokkos is None:
+        raise ToolchainError(f"the built Kokkos in {place} is unusable: {found.reason}")
+    return found.kokkos
+
+
+_CONFIGURE = (
+    "-DCMAKE_BUILD_TYPE=Release",
+    "-DCMAKE_INSTALL_LIBDIR=lib",
+    "-DCMAKE_POLICY_VERSION_MINIMUM=3.5",
+    "-DKokkos_ENABLE_SERIAL=ON",
+    "-DKokkos_CXX_STANDARD=17",
+    "-DBUILD_SHARED_LIBS=ON",
+    "-Wno-dev",
+)
+_CONFIGURE_TEXT = json.dumps(_CONFIGURE)
+
+
+@dataclass(frozen=True)
+class _Builder:
+    compiler: Compiler
+    openmp: bool
+
+    def __call__(self, folder: Path) -> None:
+        if self.openmp:
+            require_openmp(self.compiler)
+        with tempfile.TemporaryDirectory(prefix="kkspdnn-kokkos-") as scratch_name:
+            scratch = Path(scratch_name)
+            source = unpack(sdist(scratch), scratch)
+            cmake, ninja = build_tool("cmake"), build_tool("ninja")
+            run(
+                [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
+                + [f"-DCMAKE_CXX_COMPILER={self.compiler.path}", *_CONFIGURE]
+                + [f"-DKokkos_ENABLE_OPENMP={'ON' if self.openmp else 'OFF'}"]
+                + ["-S", str(source), "-B", str(scratch / "build")],
+                "configuring Kokkos",
+            )
+            run([ninja, "-C", scratch / "build"], "building Kokkos")
+            run(
+                [cmake, "--install", str(scratch / "build"), "--prefix", str(folder)],
+                "installing Kokkos into the cache",
+            )
+
+
+def require_openmp(compiler: Compiler) -> None:
+    """Raise ToolchainError where the compiler cannot compile and link OpenMP."""
+    with tempfile.TemporaryDirectory(prefix="kkspdnn-openmp-") as folder:
+        source = Path(folder) / "probe.cpp"
+        source.write_text("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")
+        try:
+            run([compiler.path, "-fopenmp", source, "-o", Path(folder) / "probe"], "compiling OpenMP")
+        except ToolchainError as error:
+            raise ToolchainError(
+                f"{compiler.path} has no OpenMP: install it (Debian: libgomp1 comes with g++), "
+                "set CXX to a compiler that has it, or use --space serial"
+            ) from error
+
+
+def sdist(folder: Path) -> Path:
+    """The source distribution, from KKSPDNN_KOKKOS_SDIST or through pip, with its hash checked."""
+    given = os.environ.get(SDIST_VARIABLE)
+    if given:
+        archive = Path(given)
+        if not archive.is_file():
+            raise ToolchainError(f"{SDIST_VARIABLE}={given}: no such file")
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        if digest != SDIST_SHA256:
+            raise ToolchainError(
+                f"{SDIST_VARIABLE}={given} is not {SDIST} {SDIST_VERSION}: its SHA-256 is {digest}"
+            )
+        return archive
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"{SDIST}=={SDIST_VERSION} --hash=sha256:{SDIST_SHA256}\n")
+    # Only this package comes as source: what its metadata needs comes as wheels.
+    try:
+        run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+            + ["--no-binary", SDIST, "--dest", str(folder), "--requirement", str(wanted)]
+            + ["--disable-pip-version-check", "--no-input", "--retries", "2"],
+            f"downloading {SDIST}",
+            environment={_PIP_TIMEOUT: os.environ.get(_PIP_TIMEOUT, "10")},
+        )
+    except ToolchainError as error:
+        raise ToolchainError(
+            f"no Kokkos: pip cannot get {SDIST} {SDIST_VERSION} ({error}); check the network, "
+            f"set Kokkos_ROOT to a Kokkos, or {SDIST_VARIABLE} to the .tar.gz"
+        ) from error
+    archives = sorted(folder.glob("*.tar.gz"))
+    if not archives:
+        raise ToolchainError(f"pip downloaded no {SDIST} source; set Kokkos_ROOT to a Kokkos")
+    return archives[0]
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack the Kokkos part of the source distribution and give its folder."""
+    prefix = f"{SDIST}-{SDIST_VERSION}/external/kokkos/"
+    with tarfile.open(archive) as tar:
+        members = [m for m in tar.getmembers() if m.name.startswith(prefix) and _is_plain(m)]
+        tar.extractall(folder, members=members)
+    return folder / prefix
+
+
+def _is_plain(member: tarfile.TarInfo) -> bool:
+    return (member.isfile() or member.isdir()) and ".." not in Path(member.name).parts

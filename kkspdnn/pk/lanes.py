@@ -1,0 +1,252 @@
+"""Vector lanes on a CPU: which nested ranges can run on SIMD registers, and their expressions.
+
+A ThreadVectorRange is planned for registers when every number that differs between lanes has one
+floating-point type, is loaded from and stored to neighbouring elements (the lane is the last
+index and nothing else), and meets only +, -, * and comparisons in that type. Everything else stays
+one lane at a time. Either way every lane does the same arithmetic in the same order.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from kkspdnn.pk import ir
+from kkspdnn.pk.types import FLOAT, Scalar
+
+_CHOICES = {
+    "==": "if_equal",
+    "!=": "if_not_equal",
+    "<": "if_less",
+    "<=": "if_less_equal",
+    ">": "if_greater",
+    ">=": "if_greater_equal",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a lane function runs on registers.
+
+    lane: its work item; type: the one type that differs between lanes; varying: the locals that do
+    """
+
+    lane: str
+    type: Scalar
+    varying: frozenset[str]
+
+    def varies(self, e: ir.Expr) -> bool:
+        """Does the expression differ between lanes?"""
+        return any(
+            isinstance(part, ir.Name) and (part.name in self.varying or part.name == self.lane)
+            for part in parts(e)
+        )
+
+    def expression(self, e: ir.Expr, scalar: Callable[[ir.Expr], str]) -> str:
+        """`e` as a pack; `scalar` writes the parts that are the same in every lane."""
+        if not self.varies(e):
+            return f"P::all({scalar(e)})"
+        if isinstance(e, ir.Element):
+            return f"P::load(&{scalar(e)})"
+        if isinstance(e, ir.Binary):
+            left, right = (self.expression(side, scalar) for side in (e.left, e.right))
+            return f"({left} {e.op} {right})"
+        return scalar(e)
+
+    def choice(self, test: ir.Binary, yes: str, no: str, scalar: Callable[[ir.Expr], str]) -> str:
+        """`yes` in the lanes where the comparison holds, else `no`."""
+        left, right = (self.expression(side, scalar) for side in (test.left, test.right))
+        return f"lanes::{_CHOICES[test.op]}({left}, {right}, {yes}, {no})"
+
+
+def plan(nested: ir.Nested) -> Plan | None:
+    """The plan for a ThreadVectorRange, or None where its lanes must run one by one."""
+    lane = nested.inner.index
+    if nested.range != "ThreadVectorRange" or nested.into is not None or len(nested.bounds) != 1:
+        return None
+    types = {
+        e.type
+        for statement in statements(nested.inner.body)
+        for e in _all_parts(statement)
+        if isinstance(e, ir.Element) and any(_names(i, lane) for i in e.indices)
+    }
+    if len(types) != 1:
+        return None
+    (kind,) = types
+    if not kind.is_float:
+        return None
+    varying: frozenset[str] = frozenset()
+    while True:
+        grown = _grow(nested.inner.body, Plan(lane, kind, varying))
+        if grown == varying:
+            break
+        varying = grown
+    made = Plan(lane, kind, varying)
+    return made if all(_fits(s, made) for s in nested.inner.body) else None
+
+
+def statements(body: Sequence[ir.Stmt]) -> Iterator[ir.Stmt]:
+    """Every statement of a body, those of inner blocks too."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, (ir.For, ir.While)):
+            yield from statements(statement.body)
+        elif isinstance(statement, ir.If):
+            yield from statements(statement.body)
+            yield from statements(statement.orelse)
+
+
+def parts(e: ir.Expr) -> Iterator[ir.Expr]:
+    """An expression and all its parts."""
+    yield e
+    match e:
+        case ir.Element():
+            for index in e.indices:
+                yield from parts(index)
+        case ir.Unary() | ir.Cast():
+            yield from parts(e.operand)
+        case ir.Binary():
+            yield from parts(e.left)
+            yield from parts(e.right)
+        case ir.Call():
+            for argument in e.arguments:
+                yield from parts(argument)
+        case ir.Atomic():
+            yield from parts(e.target)
+            yield from parts(e.value)
+
+
+def _all_parts(s: ir.Stmt) -> Iterator[ir.Expr]:
+    match s:
+        case ir.Declare():
+            yield from parts(s.value)
+        case ir.Assign():
+            yield from parts(s.target)
+            yield from parts(s.value)
+        case ir.If() | ir.While():
+            yield from parts(s.test)
+        case ir.For():
+            for bound in (s.begin, s.end, s.step):
+                yield from parts(bound)
+
+
+def _names(e: ir.Expr, name: str) -> bool:
+    return any(isinstance(part, ir.Name) and part.name == name for part in parts(e))
+
+
+def _grow(body: Sequence[ir.Stmt], p: Plan, inside: bool = False) -> frozenset[str]:
+    """The varying locals, one round further; `inside` an if whose test differs between lanes."""
+    found = set(p.varying)
+    for s in body:
+        match s:
+            case ir.Declare() if p.varies(s.value):
+                found.add(s.name)
+            case ir.Assign(target=ir.Name(name=name)) if inside or p.varies(s.value):
+                found.add(name)
+            case ir.If():
+                deeper = inside or p.varies(s.test)
+                found |= _grow(s.body, p, deeper) | _grow(s.orelse, p, deeper)
+            case ir.For() | ir.While():
+                found |= _grow(s.body, p, inside)
+    return frozenset(found)
+
+
+def _fits(s: ir.Stmt, p: Plan) -> bool:
+    match s:
+        case ir.Declare():
+            return s.name not in p.varying or (s.type == p.type and _value_fits(s.value, p))
+        case ir.Assign():
+            return _assignment_fits(s, p)
+        case ir.For():
+            bounds = (s.begin, s.end, s.step)
+            return not any(p.varies(b) for b in bounds) and all(_fits(b, p) for b in s.body)
+        case ir.While():
+            return not p.varies(s.test) and all(_fits(b, p) for b in s.body)
+        case ir.If() if p.varies(s.test):
+            return _choice_fits(s, p)
+        case ir.If():
+            return all(_fits(b, p) for b in (*s.body, *s.orelse))
+    return False
+
+
+def _assignment_fits(s: ir.Assign, p: Plan) -> bool:
+    if isinstance(s.target, ir.Name) and s.target.name not in p.varying:
+        return True
+    if isinstance(s.target, ir.Element) and not _neighbouring(s.target, p):
+        return False
+    if s.op == "=":
+        return s.target.type == p.type and _value_fits(s.value, p)
+    return (
+        isinstance(s.target, ir.Name)
+        and s.op in ("+=", "-=", "*=")
+        and s.target.type == p.type
+        and s.value.type == p.type
+        and _value_fits(s.value, p)
+    )
+
+
+def _choice_fits(s: ir.If, p: Plan) -> bool:
+    """A test that differs between lanes may only choose what a local becomes."""
+    test = s.test
+    if not isinstance(test, ir.Binary) or test.op not in _CHOICES or s.orelse:
+        return False
+    if not all(_comparable(side, p) for side in (test.left, test.right)):
+        return False
+    return all(
+        isinstance(b, ir.Assign) and isinstance(b.target, ir.Name) and _assignment_fits(b, p)
+        for b in s.body
+    ) and not _test_changes(s)
+
+
+def _test_changes(s: ir.If) -> bool:
+    """With several assignments, one must not change what the test of the next reads."""
+    assigned = [b.target.name for b in s.body if isinstance(b, ir.Assign) and isinstance(b.target, ir.Name)]
+    return any(_names(s.test, name) for name in assigned[:-1])
+
+
+def _comparable(e: ir.Expr, p: Plan) -> bool:
+    """Comparing in the lanes' type must give what C++ gives in the wider one."""
+    if isinstance(e, ir.Constant):
+        return _exact(e, p.type)
+    return e.type == p.type and _value_fits(e, p)
+
+
+def _exact(e: ir.Constant, kind: Scalar) -> bool:
+    try:
+        number = float(e.text)
+        rounded: float = struct.unpack("f", struct.pack("f", number))[0]
+    except (ValueError, OverflowError):
+        return False
+    return kind != FLOAT or rounded == number
+
+
+def _value_fits(e: ir.Expr, p: Plan) -> bool:
+    if not p.varies(e):
+        return True
+    match e:
+        case ir.Name():
+            return e.name in p.varying
+        case ir.Element():
+            return _neighbouring(e, p)
+        case ir.Binary():
+            return (
+                e.op in ("+", "-", "*")
+                and e.type == p.type
+                and e.left.type == p.type
+                and e.right.type == p.type
+                and _value_fits(e.left, p)
+                and _value_fits(e.right, p)
+            )
+    return False
+
+
+def _neighbouring(e: ir.Element, p: Plan) -> bool:
+    last = e.indices[-1]
+    return (
+        not e.local
+        and e.type == p.type
+        and isinstance(last, ir.Name)
+        and last.name == p.lane
+        and not any(p.varies(i) for i in e.indices[:-1])
+    )

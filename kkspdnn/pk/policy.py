@@ -1,0 +1,67 @@
+"""Execution spaces and policies, with PyKokkos's names and argument orders."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+INT32_MAX = 2**31 - 1
+
+
+class ExecutionSpace(Enum):
+    """Where a workunit runs; the value is the C++ name after `Kokkos::`."""
+
+    Serial = "Serial"
+    OpenMP = "OpenMP"
+    Cuda = "Cuda"
+
+
+class AUTO:
+    """As a team size: let Kokkos choose."""
+
+
+def _whole(name: str, value: object, least: int) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
+    number = int(value.__index__())
+    if not least <= number <= INT32_MAX:
+        raise ValueError(f"{name} = {number} is outside {least} to {INT32_MAX}")
+    return number
+
+
+class RangePolicy:
+    """`RangePolicy(space, begin, end)`: one work item for every integer in [begin, end).
+
+    Work items are `int32_t`, as in PyKokkos, so `end` is at most 2^31 - 1.
+    """
+
+    __slots__ = ("begin", "end", "space")
+
+    def __init__(self, space: ExecutionSpace, begin: int, end: int) -> None:
+        if not isinstance(space, ExecutionSpace):
+            raise TypeError(f"RangePolicy needs an execution space first, not {space!r}")
+        self.space = space
+        self.begin = _whole("RangePolicy begin", begin, 0)
+        self.end = _whole("RangePolicy end", end, 0)
+
+
+class TeamPolicy:
+    """`TeamPolicy(space, league_size, team_size or AUTO[, vector_length])`."""
+
+    __slots__ = ("league_size", "space", "team_size", "vector_length")
+
+    def __init__(
+        self,
+        space: ExecutionSpace,
+        league_size: int,
+        team_size: int | type[AUTO],
+        vector_length: int = 1,
+    ) -> None:
+        if not isinstance(space, ExecutionSpace):
+            raise TypeError(f"TeamPolicy needs an execution space first, not {space!r}")
+        self.space = space
+        self.league_size = _whole("TeamPolicy league_size", league_size, 0)
+        self.team_size = 0 if team_size is AUTO else _whole("TeamPolicy team_size", team_size, 1)
+        self.vector_length = _whole("TeamPolicy vector_length", vector_length, 1)
+
+
+Policy = RangePolicy | TeamPolicy

@@ -1,0 +1,152 @@
+"""A compiled workunit, loaded: checks the arguments of a launch, packs them and calls it."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kkspdnn.errors import ToolchainError
+from kkspdnn.pk.emit import POLICY_FIELDS, Generated
+from kkspdnn.pk.policy import Policy, RangePolicy
+from kkspdnn.pk.runtime import Runtime
+from kkspdnn.pk.source import Parameter
+from kkspdnn.pk.types import Scalar, View
+
+Packer = Callable[[Any], tuple[Any, ...]]
+
+
+class Program:
+    """One workunit, compiled for one execution space and one choice of types."""
+
+    def __init__(self, generated: Generated, library: Path, runtime: Runtime) -> None:
+        self.generated = generated
+        self.runtime = runtime
+        try:
+            loaded = ctypes.CDLL(str(library))
+        except OSError as error:
+            raise ToolchainError(f"cannot load {library}: {error}") from error
+        self._launch = loaded.kkspdnn_launch
+        self._launch.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+        self._names = tuple(p.name for p in generated.signature.parameters)
+        self._packers = [
+            (p.name, _packer(generated, p)) for p in generated.signature.parameters
+        ]
+        codes = "".join(_codes(p) for p in generated.signature.parameters)
+        self._pack = struct.Struct(f"@{len(POLICY_FIELDS)}qP{codes}").pack
+        result = generated.signature.result
+        self._result_type = np.ctypeslib.as_ctypes_type(result.numpy) if result else None
+
+    def __call__(self, label: str, policy: Policy, arguments: Mapping[str, Any]) -> Any:
+        """Run it. Raises TypeError naming the argument that does not fit."""
+        signature = self.generated.signature
+        if isinstance(policy, RangePolicy):
+            if signature.team:
+                raise TypeError(f"{self.generated.name} takes a team: launch it with a TeamPolicy")
+            fields = (policy.begin, max(policy.end, policy.begin), 0, 0)
+        else:
+            if not signature.team:
+                raise TypeError(
+                    f"{self.generated.name} takes an index: launch it with a RangePolicy"
+                )
+            fields = (0, policy.league_size, policy.team_size, policy.vector_length)
+        if len(arguments) != len(self._names):
+            self._refuse_names(arguments)
+        values: list[Any] = []
+        for name, packer in self._packers:
+            try:
+                value = arguments[name]
+            except KeyError:
+                self._refuse_names(arguments)
+            values += packer(value)
+        result = self._result_type() if self._result_type is not None else None
+        address = ctypes.addressof(result) if result is not None else 0
+        packed = self._pack(*fields, address, *values)
+        with self.runtime.lock:
+            failed = self._launch(label.encode(), packed)
+            if failed:
+                raise RuntimeError(f"{self.generated.name}: {self.runtime.last_error()}")
+        return result.value if result is not None else None
+
+    def _refuse_names(self, arguments: Mapping[str, Any]) -> None:
+        missing = [n for n in self._names if n not in arguments]
+        unknown = [n for n in arguments if n not in self._names]
+        if missing:
+            raise TypeError(f"{self.generated.name}: argument `{missing[0]}` is missing")
+        raise TypeError(f"{self.generated.name} has no argument `{unknown[0]}`")
+
+
+def _codes(parameter: Parameter) -> str:
+    kind = parameter.type
+    return "P" + "q" * kind.rank if isinstance(kind, View) else kind.code
+
+
+def _packer(generated: Generated, parameter: Parameter) -> Packer:
+    where = f"{generated.name}: argument `{parameter.name}`"
+    if isinstance(parameter.type, View):
+        return _array_packer(where, parameter.type, parameter.name in generated.written)
+    return _scalar_packer(where, parameter.type)
+
+
+def _array_packer(where: str, view: View, written: bool) -> Packer:
+    dtype, rank = view.element.numpy, view.rank
+
+    def pack(value: Any) -> tuple[int, ...]:
+        if type(value) is not np.ndarray:
+            raise TypeError(f"{where} must be a NumPy array, not {type(value).__name__}")
+        if value.dtype != dtype or value.ndim != rank:
+            raise TypeError(
+                f"{where} must be {rank}-dimensional {dtype}, "
+                f"not {value.ndim}-dimensional {value.dtype}"
+            )
+        flags = value.flags
+        if not flags.c_contiguous:
+            raise TypeError(f"{where} is not C-contiguous: pass numpy.ascontiguousarray of it")
+        if not flags.aligned:
+            raise TypeError(f"{where} is not aligned to its dtype: pass a copy of it")
+        if written and not flags.writeable:
+            raise TypeError(f"{where} is written by the workunit but is read-only")
+        return (value.__array_interface__["data"][0], *value.shape)
+
+    return pack
+
+
+def _scalar_packer(where: str, kind: Scalar) -> Packer:
+    if kind.is_float:
+        largest = float(np.finfo(kind.numpy).max)
+
+        def pack_float(value: Any) -> tuple[float]:
+            if isinstance(value, (bool, np.bool_)) or not isinstance(
+                value, (int, float, np.integer, np.floating)
+            ):
+                raise TypeError(f"{where} must be a number, not {type(value).__name__}")
+            number = float(value)
+            if abs(number) > largest and abs(number) != float("inf"):
+                raise TypeError(f"{where} = {number} does not fit {kind.name}")
+            return (number,)
+
+        return pack_float
+    if kind.is_int:
+        limits = np.iinfo(kind.numpy)
+        least, most = int(limits.min), int(limits.max)
+
+        def pack_int(value: Any) -> tuple[int]:
+            if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+                raise TypeError(f"{where} must be a whole number, not {type(value).__name__}")
+            number = int(value)
+            if not least <= number <= most:
+                raise TypeError(f"{where} = {number} does not fit {kind.name} ({least} to {most})")
+            return (number,)
+
+        return pack_int
+
+    def pack_bool(value: Any) -> tuple[bool]:
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{where} must be a bool, not {type(value).__name__}")
+        return (bool(value),)
+
+    return pack_bool

@@ -1,0 +1,148 @@
+"""The C++ compiler, CMake and Ninja: which ones there are, and running them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from kkspdnn.errors import ToolchainError
+
+OPTIONS = ("-O3", "-march=native", "-fPIC")
+"""How workunits and the runtime library are compiled, beside what Kokkos asks for."""
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A C++ compiler: its path, the first line of `--version`, and what `native` means here."""
+
+    path: str
+    version: str
+    native: str
+
+
+@cache
+def host_compiler() -> Compiler:
+    """The compiler named by CXX, else g++, else c++ on the PATH.
+
+    Raises ToolchainError where there is none, or where it cannot say its version.
+    """
+    chosen = os.environ.get("CXX")
+    names = [chosen] if chosen else ["g++", "c++"]
+    for name in names:
+        path = shutil.which(name)
+        if path is not None:
+            lines = run([path, "--version"], f"asking {path} for its version").splitlines()
+            return Compiler(path, lines[0] if lines else "unknown", _native(path))
+    if chosen:
+        raise ToolchainError(
+            f"CXX={chosen}: there is no such program; set CXX to a C++17 compiler, or unset it"
+        )
+    raise ToolchainError(
+        "no C++ compiler: g++ is not on the PATH; install it (Debian: apt-get install g++) "
+        "or set CXX"
+    )
+
+
+def _native(path: str) -> str:
+    """What the compiler makes of -march=native: GCC and Clang both list the processor's features
+    in the commands that -### prints."""
+    doing = f"asking {path} what -march=native means"
+    printed = run([path, "-march=native", "-###", "-E", "-x", "c++", os.devnull], doing)
+    return "\n".join(line for line in printed.splitlines() if line.startswith(" "))
+
+
+def build_tool(name: str) -> str:
+    """The path of `cmake` or `ninja`, from its PyPI package, else from the PATH."""
+    try:
+        module = import_module(name)
+    except ImportError:
+        pass
+    else:
+        folder = getattr(module, "CMAKE_BIN_DIR", None) or getattr(module, "BIN_DIR", None)
+        if folder is not None and (found := shutil.which(name, path=folder)) is not None:
+            return found
+    found = shutil.which(name)
+    if found is None:
+        raise ToolchainError(f"no {name}: run pip install {name}")
+    return found
+
+
+def run(
+    command: Sequence[str | Path],
+    doing: str,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Run a tool to its end and give what it printed.
+
+    environment: what to add to this process's. Raises ToolchainError with the first error line of
+    its output where it fails. An interrupt ends the tool and all that it has started.
+    """
+    # Python gives Ctrl-C to the main thread alone. There the tool gets a session of its own, so
+    # that it can be ended whole; elsewhere it stays with the terminal, which ends it.
+    alone = threading.current_thread() is threading.main_thread()
+    try:
+        process = subprocess.Popen(
+            [str(c) for c in command],
+            cwd=cwd,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=alone,
+        )
+    except OSError as error:
+        raise ToolchainError(f"{doing}: cannot run {command[0]}: {error.strerror}") from error
+    with process:
+        try:
+            printed, _ = process.communicate()
+        except BaseException:
+            if alone:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            raise
+    if process.returncode != 0:
+        raise ToolchainError(f"{doing} failed: {_cause(printed)}")
+    return printed
+
+
+def _cause(output: str) -> str:
+    """The line of a failed tool's output that says most."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for number, line in enumerate(lines):
+        if line.startswith("CMake Error"):
+            return " ".join(lines[number : number + 3])
+        if "/ld: " in line or ("error:" in line.lower() and "collect2: error" not in line):
+            return line
+    return lines[-1] if lines else "no output"
+
+
+def machine() -> str:
+    """The processor's model and the number of its cores that this process may use."""
+    model = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    return f"{model}, {usable_cores()} cores"
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,91 @@
+"""From the options of a run to its network, input rows and, where known, the right answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kkspdnn.challenge import images_path, read_categories, read_images, read_network
+from kkspdnn.errors import InputError
+from kkspdnn.images import images
+from kkspdnn.inputs import Inputs
+from kkspdnn.mnist import mnist_images
+from kkspdnn.network import Network
+from kkspdnn.npz import read_npz_inputs, read_npz_network
+from kkspdnn.radixnet import radixnet
+
+_NEURONS, _LAYERS = 1024, 120
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A network, its input rows, and the categories that must come out (1-based) where known."""
+
+    network: Network
+    inputs: Inputs
+    truth: NDArray[np.int64] | None
+
+
+def load_problem(
+    *,
+    neurons: int | None = None,
+    layers: int | None = None,
+    inputs: int | None = None,
+    data: Path | None = None,
+    mnist: Path | None = None,
+    seed: int = 0,
+    dtype: str = "float32",
+) -> Problem:
+    """Read or make what the options say; None is an option's default.
+
+    Without `data` the network is a RadiX-Net from `seed`. A `data` folder has the challenge's
+    files, or layer-1.npz and so on, and then inputs.npz. Raises InputError for all that is wrong
+    with them.
+    """
+    if data is not None and not data.is_dir():
+        raise InputError(f"--data {data}: no such folder")
+    if data is not None and (data / "layer-1.npz").is_file():
+        return _own(data, neurons, layers, inputs, mnist, dtype)
+    size = _NEURONS if neurons is None else neurons
+    depth = _LAYERS if layers is None else layers
+    if data is None:
+        network = radixnet(size, depth, seed=seed, dtype=dtype)
+        return Problem(network, _pictures(size, inputs, mnist), None)
+    network = read_network(data, size, depth, dtype)
+    path = images_path(data, size)
+    if mnist is None and (path.is_file() or path.with_name(path.name + ".gz").is_file()):
+        rows = read_images(data, size, inputs)
+    else:
+        rows = _pictures(size, inputs, mnist)
+    truth = read_categories(data, size, depth)
+    return Problem(network, rows, None if truth is None else truth[truth <= rows.rows])
+
+
+def _own(
+    data: Path,
+    neurons: int | None,
+    layers: int | None,
+    inputs: int | None,
+    mnist: Path | None,
+    dtype: str,
+) -> Problem:
+    """A network of the user's: layer-1.npz, layer-2.npz, …"""
+    network = read_npz_network(data, dtype)
+    if neurons is not None and neurons != network.inputs:
+        raise InputError(f"--neurons {neurons}: {data / 'layer-1.npz'} has {network.inputs} inputs")
+    if layers is not None and layers != len(network.layers):
+        raise InputError(f"--layers {layers}: {data} has {len(network.layers)} layers")
+    file = data / "inputs.npz"
+    if mnist is not None or not file.is_file():
+        return Problem(network, _pictures(network.inputs, inputs, mnist), None)
+    rows = read_npz_inputs(file)
+    if inputs is not None and inputs > rows.rows:
+        raise InputError(f"--inputs {inputs}: {file} has {rows.rows} rows")
+    return Problem(network, rows if inputs is None else rows.slice(0, inputs), None)
+
+
+def _pictures(neurons: int, rows: int | None, mnist: Path | None) -> Inputs:
+    return images(neurons, rows) if mnist is None else mnist_images(mnist, neurons, rows)

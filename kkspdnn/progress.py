@@ -1,0 +1,57 @@
+"""A progress bar for what takes longer than a second, on a terminal only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+_PATIENCE = 1.0
+
+
+class DelayedBar:
+    """Shows itself once `patience` seconds have gone by; told of progress through a call."""
+
+    def __init__(self, console: Console, patience: float = _PATIENCE) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=None)
+        self._patience = patience
+        self._begun = perf_counter()
+        self._doing = ""
+
+    def __call__(self, doing: str, done: float) -> None:
+        if doing != self._doing:
+            self._doing = doing
+            self._bar.reset(self._task, description=doing, total=None)
+        if done > 0:
+            self._bar.update(self._task, total=1.0, completed=done)
+        if not self._bar.live.is_started and perf_counter() - self._begun > self._patience:
+            self._bar.start()
+
+    def stop(self) -> None:
+        """Take the bar off the screen."""
+        self._bar.stop()
+
+
+@contextmanager
+def delayed_bar(wanted: bool) -> Iterator[DelayedBar | None]:
+    """A DelayedBar on stderr where that is a terminal and one is wanted, else None."""
+    console = Console(stderr=True)
+    if not wanted or not console.is_terminal:
+        yield None
+        return
+    bar = DelayedBar(console)
+    try:
+        yield bar
+    finally:
+        bar.stop()

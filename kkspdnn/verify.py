@@ -1,0 +1,116 @@
+"""A result against the serial reference: on a sample of the input rows, or on all."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from kkspdnn.engines import Outcome
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Network
+from kkspdnn.record import Verified
+from kkspdnn.reference import compare, timed_reference
+
+Verify = Literal["none", "sample", "full"]
+VERIFY: tuple[Verify, ...] = get_args(Verify)
+
+_SAMPLE_EDGES = 4_000_000_000
+"""Input rows times edges of the sample: about a second of the serial reference."""
+
+
+def verify(
+    network: Network, inputs: Inputs, outcome: Outcome, mode: Verify, inference_seconds: float
+) -> Verified:
+    """Compare `outcome`, with values, with the serial reference in the network's dtype.
+
+    The sample is evenly spaced input rows, which also time the reference, and a few of the living
+    ones. Categories must be the same and values within `error_bound`.
+    """
+    if mode == "none":
+        return Verified("none")
+    if inputs.rows == 0:
+        return Verified(mode, 0, 0.0, 0.0, True, True, 0.0, None)
+    if mode == "full":
+        chosen = np.arange(inputs.rows, dtype=np.int64)
+    else:
+        count = min(inputs.rows, max(4, min(1000, _SAMPLE_EDGES // max(1, network.edges))))
+        chosen = np.unique(np.linspace(0, inputs.rows - 1, count).astype(np.int64))
+    error, same, seconds = _compared(network, inputs, outcome, chosen)
+    rows = int(chosen.size)
+    if mode == "sample" and outcome.rows.size:
+        few = min(outcome.rows.size, 16, max(1, rows // 16))
+        living = outcome.rows[np.linspace(0, outcome.rows.size - 1, few).astype(np.int64)]
+        living_error, living_same, _ = _compared(network, inputs, outcome, living)
+        error, same = max(error, living_error), same and living_same
+        rows += int(living.size)
+    bound = error_bound(network)
+    whole = seconds / chosen.size * inputs.rows
+    return Verified(
+        mode=mode,
+        rows=rows,
+        max_abs_error=error,
+        bound=bound,
+        same_categories=same,
+        passed=same and error <= bound,
+        reference_seconds=whole,
+        speedup=whole / inference_seconds if inference_seconds > 0 else None,
+    )
+
+
+def error_bound(network: Network) -> float:
+    """How far two computations in the network's dtype may differ, in any order of summation.
+
+    With u the unit roundoff, g = (n + 2) u / (1 - (n + 2) u) for n terms (Higham, Accuracy and
+    Stability of Numerical Algorithms, 2nd ed., section 3.1), c the largest column sum of |W| and
+    M the largest activation, one layer turns a difference e into at most c e + 2 g (c M + |b|),
+    and values in [0, ymax] differ by at most ymax. Not covered: a sum that cancels to exactly 0
+    in one order and not in the other, where the challenge's bias is added to one only.
+    """
+    unit = float(np.finfo(network.dtype).eps) / 2
+    limit = np.inf if network.ymax is None else network.ymax
+    error, largest = 0.0, 1.0
+    for layer in network.layers:
+        terms = int(np.diff(layer.start).max(initial=0)) + 2
+        gamma = terms * unit / (1 - terms * unit)
+        weights = np.abs(layer.value.astype(np.float64))
+        occupied = layer.start[:-1] < layer.start[1:]
+        sums = np.add.reduceat(weights, layer.start[:-1][occupied]) if weights.size else weights
+        column = float(sums.max(initial=0.0))
+        shift = float(np.abs(layer.bias).max())
+        error = min(limit, column * error + 2 * gamma * (column * largest + shift))
+        largest = min(limit, column * largest + shift)
+    return error
+
+
+def _compared(
+    network: Network, inputs: Inputs, outcome: Outcome, rows: NDArray[np.int64]
+) -> tuple[float, bool, float]:
+    """Largest difference, whether the categories agree, and the reference's seconds."""
+    assert outcome.values is not None
+    sample = take(inputs, rows)
+    expected, seconds = timed_reference(network, sample, dtype=network.dtype)
+    found = np.isin(rows, outcome.rows)
+    places = np.searchsorted(outcome.rows, rows[found])
+    values = sp.csr_array((rows.size, network.outputs), dtype=network.dtype)
+    if found.any():
+        spread = sp.csr_array(
+            (np.ones(places.size, network.dtype), (np.flatnonzero(found), places)),
+            shape=(rows.size, outcome.rows.size),
+        )
+        values = sp.csr_array(spread @ outcome.values)
+    comparison = compare(values, expected)
+    return comparison.max_abs_error, comparison.same_categories, seconds
+
+
+def take(inputs: Inputs, rows: NDArray[np.int64]) -> Inputs:
+    """Some of the input rows, by number from 0."""
+    return Inputs(
+        rows=int(rows.size),
+        neurons=inputs.neurons,
+        source=inputs.source,
+        bits=None if inputs.bits is None else inputs.bits[rows],
+        csr=None if inputs.csr is None else sp.csr_array(inputs.csr[rows]),
+    )

@@ -1,0 +1,63 @@
+"""
+Fixtures for all tests: the official data where it is, and a folder with official names made of it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kkspdnn.challenge import write_categories, write_images, write_network
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Layer, Network, network
+
+CHALLENGE_ROWS = 60_000
+
+
+@pytest.fixture(scope="session")
+def challenge_data() -> Path:
+    """The folder with n1024-l120-fanin.npz, images-1024.npz and the official categories."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("KKSPDNN_CHALLENGE_DATA", beside))
+    if not (folder / "n1024-l120-fanin.npz").is_file():
+        pytest.skip(f"no official data in {folder}; set KKSPDNN_CHALLENGE_DATA to its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def challenge_network(challenge_data: Path) -> Network:
+    """The official 1024-neuron network of 120 layers, float32."""
+    with np.load(challenge_data / "n1024-l120-fanin.npz") as archive:
+        fan_in = archive["fanin"]
+    weight = np.float32(1 / 16)
+    layers = [Layer.from_fan_in(index, weight, -0.3, 1024) for index in fan_in]
+    return network(layers, name="challenge-1024x120", source="challenge")
+
+
+@pytest.fixture(scope="session")
+def challenge_categories(challenge_data: Path) -> np.ndarray:
+    """The official categories of 60,000 rows after 120 layers, from 1."""
+    return np.loadtxt(challenge_data / "neuron1024-l120-categories.tsv", dtype=np.int64)
+
+
+@pytest.fixture(scope="session")
+def challenge_folder(
+    challenge_data: Path,
+    challenge_network: Network,
+    challenge_categories: np.ndarray,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """
+    A folder as the challenge hands it out: 120 gzipped layers, all images (plain), categories.
+    """
+    folder = tmp_path_factory.mktemp("challenge")
+    with np.load(challenge_data / "images-1024.npz") as archive:
+        bits = archive["bits"][:CHALLENGE_ROWS]
+    inputs = Inputs(rows=bits.shape[0], neurons=1024, source="official data", bits=bits)
+    write_network(challenge_network, folder, compress=True)
+    write_images(inputs, folder, compress=False)
+    write_categories(challenge_categories, folder, 1024, 120)
+    return folder

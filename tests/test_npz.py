@@ -1,0 +1,220 @@
+"""People's own networks: exact round trips, every optional file, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+
+from kkspdnn.errors import InputError
+from kkspdnn.network import Layer, network
+from kkspdnn.npz import read_npz_inputs, read_npz_network, save_npz_network
+from kkspdnn.radixnet import radixnet
+
+
+def put(folder: Path, *sizes: int, dtype: Any = np.float32, **said: Any) -> Path:
+    """Layers of ones between these sizes; `said` goes to network.json."""
+    folder.mkdir(exist_ok=True)
+    for number, shape in enumerate(itertools.pairwise(sizes), start=1):
+        sp.save_npz(folder / f"layer-{number}.npz", sp.csr_array(np.ones(shape, dtype)))
+    if said:
+        (folder / "network.json").write_text(json.dumps(said))
+    return folder
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(0, 2**32),
+    st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    st.sampled_from([np.float32, np.float64]),
+    st.sampled_from([None, 0.1, 32.0]),
+)
+def test_a_network_comes_back_exactly(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    sizes: list[int],
+    dtype: Any,
+    ymax: float | None,
+) -> None:
+    rng = np.random.default_rng(seed)
+    layers = []
+    for a, b in itertools.pairwise(sizes):
+        weights = rng.standard_normal((a, b)) * (rng.random((a, b)) < 0.5)
+        layers.append(Layer.from_sparse(weights, rng.standard_normal(b)).astype(dtype))
+    made = network(layers, ymax, inputs=sizes[0], name="mine")
+    folder = tmp_path_factory.mktemp("network")
+    # a longer network was there before: nothing of it may be left
+    save_npz_network(radixnet(32, 6), folder)
+    save_npz_network(made, folder)
+    # no layer says no type: float32 then
+    back = read_npz_network(folder, dtype)
+    assert (back.inputs, back.outputs, back.ymax) == (made.inputs, made.outputs, ymax)
+    assert (back.name, back.source, len(back.layers)) == ("mine", "npz", len(layers))
+    for one, other in zip(back.layers, layers, strict=True):
+        for name in ("start", "index", "value", "bias"):
+            found, expected = getattr(one, name), getattr(other, name)
+            assert found.dtype == expected.dtype
+            assert (found == expected).all()
+
+
+def test_lazy_networks_can_be_saved(tmp_path: Path) -> None:
+    save_npz_network(radixnet(32, 3), tmp_path)
+    back = read_npz_network(tmp_path)
+    assert back.edges == 3 * 1024
+    assert (back.layers[2].index == radixnet(32, 3).layers[2].index).all()
+
+
+def test_layers_alone_are_a_network_with_a_plain_relu(tmp_path: Path) -> None:
+    made = read_npz_network(put(tmp_path / "mine", 3, 4, 2))
+    assert (made.inputs, made.outputs, made.edges, made.ymax) == (3, 2, 20, None)
+    assert made.name == "mine"
+    assert all((layer.bias == 0).all() for layer in made.layers)
+
+
+def test_biases_from_every_place(tmp_path: Path) -> None:
+    one = read_npz_network(put(tmp_path / "one", 3, 4, 2, bias=-0.3, ymax=32))
+    assert [layer.bias.tolist() for layer in one.layers] == [
+        [np.float32(-0.3)] * 4,
+        [np.float32(-0.3)] * 2,
+    ]
+    assert one.ymax == 32
+    each = read_npz_network(put(tmp_path / "each", 3, 4, 2, bias=[-0.5, 2]))
+    assert [layer.bias[0] for layer in each.layers] == [-0.5, 2]
+    files = put(tmp_path / "files", 3, 4, 2)
+    np.save(files / "bias-1.npy", np.array([1.0, 2, 3, 4]))
+    np.save(files / "bias-2.npy", np.float64(7))
+    made = read_npz_network(files)
+    assert [layer.bias.tolist() for layer in made.layers] == [[1, 2, 3, 4], [7, 7]]
+    # the bias keeps its digits where float64 is asked for, though the weights are float32
+    wide = read_npz_network(put(tmp_path / "wide", 2, 2, bias=-0.3), np.float64)
+    assert wide.layers[0].bias.tolist() == [-0.3, -0.3]
+
+
+def test_no_layers_need_their_inputs(tmp_path: Path) -> None:
+    assert read_npz_network(put(tmp_path / "a", inputs=7, layers=0)).outputs == 7
+    with pytest.raises(InputError, match=r"no layer-1\.npz there"):
+        read_npz_network(put(tmp_path / "b", layers=0))
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        read_npz_network(tmp_path / "nowhere")
+
+
+def bias_file(number: int, bias: Any) -> Callable[[Path], None]:
+    return lambda folder: np.save(folder / f"bias-{number}.npy", bias)
+
+
+def layer_file(number: int, weights: Any) -> Callable[[Path], None]:
+    return lambda folder: sp.save_npz(folder / f"layer-{number}.npz", sp.csr_array(weights))
+
+
+def content(name: str, data: bytes) -> Callable[[Path], int]:
+    return lambda folder: (folder / name).write_bytes(data)
+
+
+def pickled(folder: Path) -> None:
+    np.save(folder / "bias-1.npy", np.array([{}] * 4, dtype=object), allow_pickle=True)
+
+
+def outside(folder: Path) -> None:
+    csr = sp.csr_array(np.ones((3, 4)))
+    csr.indices[5] = 9
+    sp.save_npz(folder / "layer-1.npz", csr)
+
+
+DAMAGE: list[tuple[Callable[[Path], Any], str]] = [
+    (lambda folder: (folder / "layer-1.npz").unlink(), "layer-1.npz: no such file; 2 layers are"),
+    (layer_file(2, np.ones((5, 2))), "layer 1 has 4 outputs but layer 2 has 5 inputs"),
+    (layer_file(2, [[np.nan]]), "layer-2.npz: weights: row 0, column 0 is nan"),
+    (layer_file(2, [[1e300]]), "layer-2.npz: weight: 1e+300 is too large for float32"),
+    (layer_file(2, [[1j]]), "layer-2.npz: weights: complex128 values are not real numbers"),
+    (outside, "layer-1.npz"),
+    (content("layer-2.npz", b""), "layer-2.npz: not a file of scipy.sparse.save_npz"),
+    (content("layer-2.npz", b"PK\x03\x04junk"), "layer-2.npz: not a file of scipy.sparse.save_npz"),
+    (lambda folder: np.savez(folder / "layer-2.npz", a=1), "layer-2.npz: not a file of scipy"),
+    (content("bias-1.npy", b"nothing"), "bias-1.npy: not a file of numpy.save"),
+    (pickled, "bias-1.npy: not a file of numpy.save"),
+    (bias_file(1, np.ones(3)), "layer-1.npz: the bias has shape (3,); give one number or a vector"),
+    (bias_file(2, np.inf), "layer-2.npz: bias inf of output 0"),
+    (bias_file(2, 1e300), "layer-2.npz: bias: 1e+300 is too large for float32"),
+    (bias_file(3, 1.0), "bias-3.npy: there is no layer 3; remove the file"),
+    (content("network.json", b"{"), "network.json: cannot be read as JSON"),
+    (content("network.json", b"\xff"), "network.json: cannot be read as JSON"),
+    (content("network.json", b"[" * 100000), "network.json: cannot be read as JSON"),
+    (content("network.json", b"[]"), "network.json: an object with any of ymax, bias"),
+    (content("network.json", b'{"yMax": 3}'), "network.json: unknown key 'yMax'; known are ymax"),
+    (content("network.json", b'{"ymax": "3"}'), "ymax is '3'; a number or null is needed"),
+    (content("network.json", b'{"ymax": true}'), "ymax is True; a number or null is needed"),
+    (content("network.json", b'{"ymax": NaN}'), "ymax is nan; a number or null is needed"),
+    (content("network.json", b'{"ymax": -1}'), "ymax -1: it must be finite and above 0"),
+    (content("network.json", b'{"bias": 1' + b"0" * 400 + b"}"), "a number or a list of numbers"),
+    (content("network.json", b'{"bias": [1]}'), "network.json: 1 biases for 2 layers"),
+    (content("network.json", b'{"bias": null}'), "bias is None; a number or a list of numbers"),
+    (content("network.json", b'{"layers": 3}'), "layer-3.npz: no such file; 3 layers are needed"),
+    (content("network.json", b'{"layers": 1}'), "layer-2.npz: network.json says 1 layers"),
+    (content("network.json", b'{"inputs": 4}'), "layer 1 has 3 inputs, the network 4"),
+    (content("network.json", b'{"inputs": 0}'), "inputs is 0; a whole number from 1 is needed"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE, ids=[each[1] for each in DAMAGE])
+def test_damaged_folders_are_refused(
+    tmp_path: Path, damage: Callable[[Path], Any], message: str
+) -> None:
+    folder = put(tmp_path / "mine", 3, 4, 2)
+    damage(folder)
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        read_npz_network(folder)
+    assert str(caught.value).startswith(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bias_given_twice_is_refused(tmp_path: Path) -> None:
+    folder = put(tmp_path / "mine", 3, 4, bias=1)
+    np.save(folder / "bias-1.npy", 1.0)
+    with pytest.raises(InputError, match=r"bias-1\.npy: network\.json gives a bias too"):
+        read_npz_network(folder)
+
+
+@given(st.integers(0, 2**32), st.integers(0, 6), st.integers(1, 6))
+def test_inputs_come_back(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, rows: int, neurons: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    dense = rng.standard_normal((rows, neurons)) * (rng.random((rows, neurons)) < 0.5)
+    folder = tmp_path_factory.mktemp("inputs")
+    np.save(folder / "rows.npy", dense)
+    sp.save_npz(folder / "rows.npz", sp.csr_array(dense))
+    for name in ("rows.npy", "rows.npz"):
+        inputs = read_npz_inputs(folder / name)
+        assert (inputs.to_dense(np.float64) == dense).all()
+        assert inputs.source == f"file {name}"
+
+
+def test_bad_inputs_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", [[1.0], [np.nan]])
+    with pytest.raises(InputError, match=r"a\.npy: inputs: row 1, column 0 is nan"):
+        read_npz_inputs(tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", np.ones(3))
+    with pytest.raises(InputError, match=r"b\.npy: inputs: 1 dimensions"):
+        read_npz_inputs(tmp_path / "b.npy")
+    np.savez(tmp_path / "c.npz", np.ones((2, 2)))
+    with pytest.raises(InputError, match=r"c\.npz: not a file of scipy\.sparse\.save_npz"):
+        read_npz_inputs(tmp_path / "c.npz")
+    (tmp_path / "c.npz").rename(tmp_path / "d.npy")
+    with pytest.raises(InputError, match=r"d\.npy: an \.npz archive; numpy\.save of one array"):
+        read_npz_inputs(tmp_path / "d.npy")
+    np.save(tmp_path / "e.npy", np.ones((2, 2)))
+    (tmp_path / "e.npy").rename(tmp_path / "f.npz")
+    with pytest.raises(InputError, match=r"f\.npz: not a file of scipy\.sparse\.save_npz"):
+        read_npz_inputs(tmp_path / "f.npz")
+    for name in ("g.npy", "g.npz"):
+        with pytest.raises(InputError, match=r"g\.np.: no such file"):
+            read_npz_inputs(tmp_path / name)

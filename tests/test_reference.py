@@ -1,0 +1,153 @@
+"""The reference against a plain triple loop, the official answer, and itself."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+
+from kkspdnn.errors import InputError
+from kkspdnn.images import images
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Layer, Network, network
+from kkspdnn.radixnet import radixnet
+from kkspdnn.reference import categories, compare, reference
+
+
+def by_loops(
+    weights: list[np.ndarray], biases: list[float], ymax: float | None, rows: np.ndarray
+) -> np.ndarray:
+    """The challenge's definition, one number at a time."""
+    y = rows.astype(np.float64)
+    for matrix, bias in zip(weights, biases, strict=True):
+        after = np.zeros((y.shape[0], matrix.shape[1]))
+        for row in range(y.shape[0]):
+            for output in range(matrix.shape[1]):
+                z = sum(y[row, each] * matrix[each, output] for each in range(y.shape[1]))
+                if z != 0:
+                    z += bias
+                z = max(z, 0.0)
+                after[row, output] = z if ymax is None else min(z, ymax)
+        y = after
+    return y
+
+
+small = st.sampled_from([-1.0, -0.5, 0.0, 0.0, 0.25, 1.0, 2.0])
+
+
+Problem = tuple[list[np.ndarray], list[float], float | None, np.ndarray]
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> Problem:
+    sizes = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+    rows = draw(st.integers(0, 4))
+
+    def matrix(height: int, width: int) -> np.ndarray:
+        numbers = draw(st.lists(small, min_size=height * width, max_size=height * width))
+        return np.array(numbers).reshape(height, width)
+
+    weights = [matrix(a, b) for a, b in itertools.pairwise(sizes)]
+    biases = draw(st.lists(small, min_size=len(weights), max_size=len(weights)))
+    ymax = draw(st.sampled_from([None, 0.5, 2.0, 32.0]))
+    return weights, biases, ymax, matrix(rows, sizes[0])
+
+
+@settings(max_examples=200)
+@given(problems(), st.sampled_from([np.float32, np.float64]))
+def test_it_is_the_definition(problem: Problem, dtype: Any) -> None:
+    # small multiples of powers of two: both types are exact, cancellation is frequent
+    weights, biases, ymax, rows = problem
+    layers = [Layer.from_sparse(w, b) for w, b in zip(weights, biases, strict=True)]
+    made = network(layers, ymax, inputs=rows.shape[1])
+    final = reference(made, Inputs.from_any(rows), dtype=dtype)
+    expected = by_loops(weights, biases, ymax, rows)
+    assert final.dtype == dtype
+    assert final.has_canonical_format
+    assert (final.data != 0).all()
+    assert (final.toarray() == expected).all()
+    assert categories(final).tolist() == (np.flatnonzero(expected.any(axis=1)) + 1).tolist()
+
+
+def test_the_bias_is_for_nonzero_sums_only() -> None:
+    layer = Layer.from_sparse(np.array([[1.0, 1.0], [-1.0, 1.0]]), [5.0, 6.0])
+    rows = Inputs.from_any(np.array([[0.0, 0.0], [2.0, 2.0], [1.0, 0.0]]))
+    final = reference(network([layer]), rows).toarray()
+    assert final.tolist() == [[0, 0], [0, 10], [6, 7]]
+
+
+def test_without_layers_the_rows_come_back() -> None:
+    rows = Inputs.from_any(np.array([[0.0, 1.0], [0.0, 0.0], [-3.0, 40.0]]))
+    final = reference(network([], inputs=2), rows)
+    assert (final.toarray() == rows.to_dense(np.float64)).all()
+    assert categories(final).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("rows", [0, 5])
+def test_all_zero_rows_have_no_categories(rows: int) -> None:
+    final = reference(radixnet(32, 4), Inputs.from_any(np.zeros((rows, 32))))
+    assert final.shape == (rows, 32)
+    assert categories(final).tolist() == []
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_official_answer_comes_out(
+    challenge_network: Network, challenge_categories: np.ndarray, dtype: type
+) -> None:
+    final = reference(challenge_network, images(1024, 2000), dtype=dtype)
+    expected = challenge_categories[challenge_categories <= 2000]
+    assert len(expected) == 73
+    assert categories(final).tolist() == expected.tolist()
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(InputError, match="rows have 3 neurons but the network takes 32"):
+        reference(radixnet(32, 1), Inputs.from_any(np.ones((1, 3))))
+    with pytest.raises(InputError, match="use float32 or float64"):
+        reference(radixnet(32, 1), Inputs.from_any(np.ones((1, 32))), dtype=np.int8)
+
+
+def test_overflow_is_an_error_not_an_answer() -> None:
+    big = Layer.from_sparse(np.array([[1e300, 1e300], [-1e300, 1e300]]), 0.0)
+    with pytest.raises(InputError, match=r"layer 1: weight: -?1e\+300 is too large for float32"):
+        reference(network([big]), Inputs.from_any(np.ones((1, 2))), dtype=np.float32)
+    rows = Inputs.from_any(np.array([[0.0, 0.0], [1e300, 1e300]]))
+    with pytest.raises(InputError, match="layer 1: the activations of row 1 overflow float64"):
+        reference(network([big]), rows)
+    with pytest.raises(InputError, match="layer 1: the activations of row 1 overflow float64"):
+        reference(network([big], ymax=None), rows)
+    # an infinite sum that ymax cuts down is exact
+    positive = Layer.from_sparse(np.array([[1e300], [1e300]]), 0.0)
+    assert reference(network([positive]), rows).toarray().tolist() == [[0.0], [32.0]]
+
+
+def test_compare_tells_rows_and_size_of_the_difference() -> None:
+    expected = sp.csr_array(np.array([[1.0, 0.0], [0.0, 0.0], [2.0, 3.0]]))
+    found = sp.csr_array(np.array([[0.0, 0.0], [0.0, 0.5], [2.0, 3.25]], dtype=np.float32))
+    result = compare(found, expected)
+    assert result.rows_missing.tolist() == [1]
+    assert result.rows_extra.tolist() == [2]
+    assert result.max_abs_error == 1.0
+    assert not result.same_categories
+    same = compare(expected, expected)
+    assert same.same_categories
+    assert same.max_abs_error == 0.0
+
+
+def test_compare_does_not_overlook_nan_and_shapes() -> None:
+    expected = sp.csr_array(np.eye(2))
+    broken = sp.csr_array(np.array([[np.nan, 0], [0, 1]]))
+    assert np.isnan(compare(broken, expected).max_abs_error)
+    with pytest.raises(InputError, match=r"shape \(3, 2\) against a reference of \(2, 2\)"):
+        compare(sp.csr_array(np.ones((3, 2))), expected)
+
+
+def test_stored_zeros_are_no_category() -> None:
+    stored = sp.csr_array(([0.0, 1.0], [0, 1], [0, 1, 2]), shape=(2, 2))
+    assert categories(stored).tolist() == [2]
+    assert stored.nnz == 2

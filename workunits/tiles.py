@@ -1,0 +1,53 @@
+"""Input rows into tiles, `y[tile][neuron][lane]`: row r is lane r % lanes of tile r // lanes.
+
+Lanes past the last row are zero. Parameters without annotation are float32 or float64 together, as
+the launch passes them.
+"""
+
+import pykokkos as pk
+
+
+@pk.workunit
+def unpack_bits(
+    m: pk.TeamMember,
+    bits: pk.View2D[pk.uint8],
+    y,
+    zero,
+    rows: int,
+    neurons: int,
+    lanes: int,
+):
+    """Rows of packed bits, neuron 0 in the highest bit of byte 0; a team takes a tile."""
+    tile: int = m.league_rank()
+
+    def neuron(j: int):
+        def lane(v: int):
+            row: int = tile * lanes + v
+            one: pk.cpp_auto = zero
+            if row < rows:
+                bit: int = (bits[row][j >> 3] >> (7 - (j & 7))) & 1
+                if bit == 1:
+                    one = 1.0
+            y[tile][j][v] = one
+
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
+
+    pk.parallel_for(pk.TeamThreadRange(m, neurons), neuron)
+
+
+@pk.workunit
+def unpack_csr(
+    i: int,
+    start: pk.View1D[pk.int64],
+    index: pk.View1D[pk.uint32],
+    value,
+    y,
+    lanes: int,
+):
+    """Row i of a CSR matrix; y must be zero before."""
+    tile: int = i // lanes
+    lane: int = i % lanes
+    e: pk.int64 = start[i]
+    while e < start[i + 1]:
+        y[tile][index[e]][lane] = value[e]
+        e += 1
