@@ -1,10 +1,13 @@
 """Sparse deep neural network inference from PyKokkos workunits.
 
+In three lines::
+
     import kkspdnn as kk
 
     net = kk.radixnet(neurons=1024, layers=120)
     result = kk.infer(net, kk.images(1024), space="openmp")
-    result.categories, result.record.edges_per_second
+
+`result.categories` are the rows with any nonzero value, `result.record` says how it went.
 """
 
 from kkspdnn.challenge import read_categories, read_images, read_network

@@ -35,29 +35,25 @@ def parser() -> argparse.ArgumentParser:
         epilog="`kkspdnn info` shows compilers, Kokkos, spaces and the cache.",
         allow_abbrev=False,
     )
-    made.add_argument("command", nargs="?", choices=("run", "info"), default="run", help="default: run")
-    made.add_argument("--space", choices=SPACES, default="openmp", help="execution space (openmp)")
-    made.add_argument("--neurons", type=_count, metavar="N", help="neurons of a layer (1024)")
-    made.add_argument("--layers", type=_whole, metavar="L", help="layers (120, or all of --data)")
-    made.add_argument("--inputs", type=_whole, metavar="M", help="input rows (60000, or all of --data)")
-    made.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="the challenge's files by their official names, or layer-1.npz, layer-2.npz, …",
-    )
-    made.add_argument("--mnist", type=Path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
-    made.add_argument("--kernel", choices=KERNELS, default="fused", help="fused tiles, or SpGEMM (fused)")
-    made.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="(float32)")
-    made.add_argument("--threads", type=_count, metavar="T", help="OpenMP threads (all cores)")
-    made.add_argument("--seed", type=_whole, default=0, metavar="S", help="of the RadiX-Net (0)")
-    made.add_argument(
-        "--verify", choices=VERIFY, default="sample", help="against the serial reference (sample)"
-    )
-    made.add_argument("--json", type=Path, metavar="FILE", help="write the record")
-    made.add_argument("--categories", type=Path, metavar="FILE", help="write the list of categories")
-    made.add_argument("--quiet", action="store_true", help="no table and no progress bar")
-    made.add_argument("--version", action="version", version=f"kkspdnn {own_version()}")
+    add = made.add_argument
+    add("command", nargs="?", choices=("run", "info"), default="run", help="default: run")
+    add("--space", choices=SPACES, default="openmp", help="execution space (openmp)")
+    add("--neurons", type=_count, metavar="N", help="neurons of a layer (1024)")
+    add("--layers", type=_whole, metavar="L", help="layers (120, or all of --data)")
+    add("--inputs", type=_whole, metavar="M", help="input rows (60000, or all of --data)")
+    names = "the challenge's files by their official names, or layer-1.npz, layer-2.npz, …"
+    add("--data", type=Path, metavar="DIR", help=names)
+    add("--mnist", type=Path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
+    add("--kernel", choices=KERNELS, default="fused", help="fused tiles, or SpGEMM (fused)")
+    add("--dtype", choices=("float32", "float64"), default="float32", help="(float32)")
+    add("--threads", type=_count, metavar="T", help="OpenMP threads (all cores)")
+    add("--seed", type=_whole, default=0, metavar="S", help="of the RadiX-Net (0)")
+    against = "against the serial reference (sample)"
+    add("--verify", choices=VERIFY, default="sample", help=against)
+    add("--json", type=Path, metavar="FILE", help="write the record")
+    add("--categories", type=Path, metavar="FILE", help="write the list of categories")
+    add("--quiet", action="store_true", help="no table and no progress bar")
+    add("--version", action="version", version=f"kkspdnn {own_version()}")
     return made
 
 

@@ -87,7 +87,9 @@ def infer(
     outcome = _run(engine, typed, layers, given, values or verification != "none", tell)
     done = perf_counter()
     if outcome.values is not None and not np.isfinite(outcome.values.data).all():
-        raise InputError(f"the activations overflow {typed.dtype}; scale the weights or use float64")
+        raise InputError(
+            f"the activations overflow {typed.dtype}; scale the weights or use float64"
+        )
     tell("verifying", 0.0)
     verified = verify(typed, given, outcome, verification, done - warm)
     categories = outcome.rows + 1

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from time import perf_counter
 
-
 from kkspdnn.cuda import cuda_parts
 from kkspdnn.errors import KkspdnnError
-from kkspdnn.inference import infer, own_version
 from kkspdnn.images import images
+from kkspdnn.inference import infer, own_version
 from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
 from kkspdnn.pk import chosen
 from kkspdnn.pk.cache import VARIABLE as CACHE_VARIABLE

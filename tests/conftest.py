@@ -9,12 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from kkspdnn.challenge import write_categories, write_images, write_network
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer, Network, network
 
 CHALLENGE_ROWS = 60_000
+
+# How long an example takes says more about the machine than about the code; a hang is the business
+# of the test's own time limit.
+settings.register_profile("kkspdnn", deadline=None)
+settings.load_profile("kkspdnn")
 
 
 @pytest.fixture(scope="session")

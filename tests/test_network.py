@@ -55,6 +55,7 @@ def test_the_callers_matrix_is_left_alone(shape: tuple[int, int, int, float]) ->
     csr.data[: csr.nnz // 2] = 0
     before = csr.copy()
     layer = Layer.from_sparse(csr, 0.0)
+    assert layer.edges == np.count_nonzero(before.data)
     layer.value[:] = 7
     assert (csr.data == before.data).all()
     assert (csr.indptr == before.indptr).all()
@@ -258,6 +259,8 @@ def test_a_network_without_layers_needs_its_inputs() -> None:
 
 
 def test_layers_must_chain() -> None:
+    with pytest.raises(InputError, match="layer 1 has 3 outputs but layer 2 has 4 inputs"):
+        network([square(3), square(4)])
     with pytest.raises(InputError, match="layer 2 has 3 outputs but layer 3 has 4 inputs"):
         network([square(3), square(3), square(4)])
     with pytest.raises(InputError, match="layer 1 has 3 inputs, the network 4"):

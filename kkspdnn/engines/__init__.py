@@ -7,8 +7,6 @@ from typing import Any, Literal
 import numpy as np
 
 from kkspdnn.engines.base import Engine, Outcome, Report
-from kkspdnn.engines.fused import FusedEngine
-from kkspdnn.engines.spgemm import SpgemmEngine
 from kkspdnn.spaces import Space
 
 __all__ = ["KERNELS", "Engine", "Kernel", "Outcome", "Report", "make_engine"]
@@ -18,7 +16,11 @@ KERNELS: tuple[Kernel, ...] = ("fused", "spgemm")
 
 
 def make_engine(kernel: Kernel, space: Space, dtype: np.dtype[Any], ymax: float | None) -> Engine:
-    """The engine for `--kernel NAME`."""
+    """The engine for `--kernel NAME`; its workunits, and with them PyKokkos, are loaded now."""
     if kernel == "fused":
+        from kkspdnn.engines.fused import FusedEngine
+
         return FusedEngine(space, dtype, ymax)
+    from kkspdnn.engines.spgemm import SpgemmEngine
+
     return SpgemmEngine(space, dtype, ymax)

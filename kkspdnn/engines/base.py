@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import psutil
@@ -34,6 +34,56 @@ class Outcome:
     rows: NDArray[np.int64]
     values: sp.csr_array | None
     multiplied: int
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How large a layer's sums can be: `reach` times the largest activation, plus `shift`."""
+
+    reach: float
+    shift: float
+
+    @classmethod
+    def of(cls, layer: Layer) -> Growth:
+        """From a layer's largest fan-in, weight and bias."""
+        if layer.edges == 0:
+            return cls(0.0, 0.0)
+        weight = max(float(layer.value.max()), -float(layer.value.min()))
+        fan_in = int(np.diff(layer.start).max())
+        return cls(fan_in * weight, float(np.abs(layer.bias).max()))
+
+
+class Range:
+    """Follows how large activations can be, so that only layers that may overflow are looked at."""
+
+    def __init__(self, inputs: Inputs, dtype: np.dtype[Any], ymax: float | None) -> None:
+        largest = 1.0 if inputs.csr is None else np.abs(inputs.csr.data).max(initial=0)
+        self._largest = float(largest)
+        self._dtype = dtype
+        self._limit = np.inf if ymax is None else ymax
+
+    def may_overflow(self, growth: Growth) -> bool:
+        """Whether the next layer, which has this growth, could leave the range of the dtype."""
+        most = growth.reach * self._largest + growth.shift
+        self._largest = min(most, self._limit)
+        # Half of the range leaves room for the rounding of the sums. NaN comes from 0 times inf.
+        return not most < float(np.finfo(self._dtype).max) / 2
+
+    def refuse(self, number: int) -> NoReturn:
+        """Raise InputError: layer `number`, from 1, did overflow."""
+        raise InputError(
+            f"layer {number}: the activations overflow {self._dtype}; "
+            "scale the weights down or use float64"
+        )
+
+
+def upper_limit(dtype: np.dtype[Any], ymax: float | None) -> Any:
+    """The ReLU's upper limit as a number of `dtype`, infinite where there is none."""
+    with np.errstate(over="ignore"):
+        limit = dtype.type(np.inf if ymax is None else ymax)
+    if limit == 0:
+        raise InputError(f"ymax {ymax} is 0 in {dtype}; scale the network or use float64")
+    return limit
 
 
 class Engine(Protocol):

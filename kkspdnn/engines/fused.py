@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kkspdnn.engines.base import Outcome, Report
+from kkspdnn.engines.base import Growth, Outcome, Range, Report, upper_limit
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
 from kkspdnn.spaces import Space
@@ -28,6 +28,7 @@ class FusedLayer:
     inputs: int
     outputs: int
     edges: int
+    growth: Growth
     workunit: Any
     weights: dict[str, Any]
 
@@ -44,7 +45,8 @@ class FusedEngine:
         self.space = space
         self.dtype = dtype
         self.zero = dtype.type(0)
-        self.ymax = dtype.type(np.inf if ymax is None else ymax)
+        self.ymax = upper_limit(dtype, ymax)
+        self.limit = ymax
         self.lanes = space.lanes(dtype)
 
     def prepare(self, layer: Layer) -> FusedLayer:
@@ -66,7 +68,9 @@ class FusedEngine:
                 "value": layer.value,
                 "bias": layer.bias,
             }
-        return FusedLayer(layer.inputs, layer.outputs, layer.edges, workunit, weights)
+        return FusedLayer(
+            layer.inputs, layer.outputs, layer.edges, Growth.of(layer), workunit, weights
+        )
 
     def bytes_per_row(self, widest: int) -> int:
         return 2 * widest * self.dtype.itemsize + 32
@@ -90,13 +94,16 @@ class FusedEngine:
     ) -> Outcome:
         widest = max([inputs.neurons, *(layer.outputs for layer in layers)])
         activations = _Activations(self, inputs, widest)
+        sizes = Range(inputs, self.dtype, self.limit)
         multiplied = 0
-        for layer in layers:
+        for number, layer in enumerate(layers, start=1):
             activations.drop_dead()
             report(inputs.rows)
             if activations.rows:
                 multiplied += activations.rows * layer.edges
                 activations.layer(layer)
+                if sizes.may_overflow(layer.growth) and not np.isfinite(activations.front).all():
+                    sizes.refuse(number)
             else:
                 activations.neurons = layer.outputs
         activations.drop_dead(always=True)
@@ -191,7 +198,7 @@ class _Activations:
         self._swap()
 
     def _blocks(self, outputs: int) -> int:
-        """Into how many blocks of neurons each tile is cut, so that every thread has eight teams."""
+        """Into how many blocks of neurons a tile is cut, so that every thread has eight teams."""
         wanted = -(-8 * self.engine.space.threads // max(1, self.tiles))
         return max(1, min(wanted, outputs // 16))
 
@@ -261,7 +268,5 @@ class _Activations:
         """The activations as CSR (rows, neurons)."""
         if self.rows == 0:
             return sp.csr_array((0, self.neurons), dtype=self.engine.dtype)
-        parts = [
-            sp.csr_array(np.ascontiguousarray(tile.T)) for tile in self.front
-        ]
+        parts = [sp.csr_array(np.ascontiguousarray(tile.T)) for tile in self.front]
         return sp.csr_array(sp.vstack(parts, format="csr")[: self.rows])

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kkspdnn.engines.base import Outcome, Report
+from kkspdnn.engines.base import Growth, Outcome, Range, Report, upper_limit
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
 from kkspdnn.spaces import Space
@@ -54,6 +54,7 @@ class SpgemmLayer:
     """W as CSR (inputs, outputs), and the bias."""
 
     outputs: int
+    growth: Growth
     weights: Csr
     bias: NDArray[Any]
 
@@ -64,11 +65,13 @@ class SpgemmEngine:
     def __init__(self, space: Space, dtype: np.dtype[Any], ymax: float | None) -> None:
         self.space = space
         self.dtype = dtype
-        self.ymax = dtype.type(np.inf if ymax is None else ymax)
+        self.ymax = upper_limit(dtype, ymax)
+        self.limit = ymax
         self.workers = space.threads
 
     def prepare(self, layer: Layer) -> SpgemmLayer:
-        return SpgemmLayer(layer.outputs, Csr.from_scipy(layer.weights()), layer.bias)
+        weights = Csr.from_scipy(layer.weights())
+        return SpgemmLayer(layer.outputs, Growth.of(layer), weights, layer.bias)
 
     def bytes_per_row(self, widest: int) -> int:
         # Y, Z and the next Y at once, should every entry be nonzero.
@@ -82,12 +85,18 @@ class SpgemmEngine:
         self, layers: Sequence[SpgemmLayer], inputs: Inputs, values: bool, report: Report
     ) -> Outcome:
         y = Csr.from_scipy(inputs.to_csr(self.dtype))
+        sizes = Range(inputs, self.dtype, self.limit)
         multiplied = 0
-        for layer in layers:
+        for number, layer in enumerate(layers, start=1):
             if y.rows:
                 z, done = self.multiply(y, layer.weights)
                 multiplied += done
                 y = self.activate(z, layer.bias)
+                # The ReLU drops NaN, so that Z is looked at as well.
+                if sizes.may_overflow(layer.growth) and (
+                    np.isnan(z.value).any() or np.isinf(y.value).any()
+                ):
+                    sizes.refuse(number)
             else:
                 y = Csr(layer.outputs, y.start, y.index, y.value)
             report(inputs.rows)

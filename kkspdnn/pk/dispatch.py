@@ -60,11 +60,16 @@ def compile_ahead(rehearsal: Callable[[], object]) -> None:
     finally:
         _collected.reset(token)
     todo = [w for w in wanted if (w[1], w[2]) not in w[0].programs]
+    texts = [generate(*each) for each in todo]
+    kits = {space: toolkit(space) for _, space, _ in todo}
     pool = ThreadPoolExecutor(max_workers=usable_cores())
     try:
-        loading = [pool.submit(_compiled, *each) for each in todo]
-        for (workunit, space, types), program in zip(todo, loading, strict=True):
-            workunit.programs[space, types] = program.result()
+        libraries = [
+            pool.submit(kits[space].workunit, text)
+            for (_, space, _), text in zip(todo, texts, strict=True)
+        ]
+        for (workunit, space, types), text, library in zip(todo, texts, libraries, strict=True):
+            workunit.programs[space, types] = Program(text, library.result(), runtime(space))
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -99,7 +104,8 @@ def _launch(
 
 def _types(workunit: Workunit, arguments: Mapping[str, Any]) -> Types:
     """What this launch makes of the parameters without annotation."""
-    return tuple([_type(workunit, name, arguments) for name in workunit.generic])
+    names = workunit.generic
+    return tuple([_type(workunit, name, arguments) for name in names]) if names else ()
 
 
 def _type(workunit: Workunit, name: str, arguments: Mapping[str, Any]) -> Scalar | View:

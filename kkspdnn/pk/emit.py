@@ -128,7 +128,9 @@ class _Emitter:
         out.open("namespace")
         out.put(f"using execution_space = Kokkos::{self.space.value};")
         out.put("using team_member = Kokkos::TeamPolicy<execution_space>::member_type;")
-        ranks = sorted({p.type.rank for p in kernel.signature.parameters if isinstance(p.type, View)})
+        ranks = sorted(
+            {p.type.rank for p in kernel.signature.parameters if isinstance(p.type, View)}
+        )
         for rank in ranks:
             out.put("template <class T>")
             out.put(
@@ -186,15 +188,15 @@ class _Emitter:
         out = self.out
         out.open("struct Packed")
         for name in POLICY_FIELDS:
-            out.put(f"int64_t policy_{name};")
-        out.put("void* policy_result;")
+            out.put(f"int64_t _policy_{name};")
+        out.put("void* _policy_result;")
         for parameter in self.kernel.signature.parameters:
             kind = parameter.type
             if isinstance(kind, View):
                 const = "" if parameter.name in self.kernel.written else "const "
                 out.put(f"{const}{kind.element.cpp}* {parameter.name};")
                 for dimension in range(kind.rank):
-                    out.put(f"int64_t {parameter.name}_{dimension};")
+                    out.put(f"int64_t _extent{dimension}_{parameter.name};")
             else:
                 out.put(f"{kind.cpp} {parameter.name};")
         out.close("};")
@@ -208,7 +210,7 @@ class _Emitter:
         for parameter in signature.parameters:
             kind = parameter.type
             if isinstance(kind, View):
-                extents = ", ".join(f"p.{parameter.name}_{d}" for d in range(kind.rank))
+                extents = ", ".join(f"p._extent{d}_{parameter.name}" for d in range(kind.rank))
                 view = self.view_type(parameter.name, kind)
                 members.append(f"{view}(p.{parameter.name}, {extents})")
             else:
@@ -216,24 +218,24 @@ class _Emitter:
         out.put(f"const {self.kernel.name}_functor functor{{{', '.join(members)}}};")
         if signature.team:
             out.put("using Policy = Kokkos::TeamPolicy<execution_space>;")
-            out.put("const int league = static_cast<int>(p.policy_end);")
-            out.put("const int vector = static_cast<int>(p.policy_vector_length);")
+            out.put("const int league = static_cast<int>(p._policy_end);")
+            out.put("const int vector = static_cast<int>(p._policy_vector_length);")
             out.put(
-                "const Policy policy = p.policy_team_size == 0"
+                "const Policy policy = p._policy_team_size == 0"
                 " ? Policy(league, Kokkos::AUTO, vector)"
-                " : Policy(league, static_cast<int>(p.policy_team_size), vector);"
+                " : Policy(league, static_cast<int>(p._policy_team_size), vector);"
             )
         else:
             out.put(
                 "const Kokkos::RangePolicy<execution_space, Kokkos::IndexType<int32_t>> policy("
-                "static_cast<int32_t>(p.policy_begin), static_cast<int32_t>(p.policy_end));"
+                "static_cast<int32_t>(p._policy_begin), static_cast<int32_t>(p._policy_end));"
             )
         if signature.result is None:
             out.put("Kokkos::parallel_for(label, policy, functor);")
         else:
             out.put(f"{signature.result.cpp} result = 0;")
             out.put(f"Kokkos::parallel_{signature.pattern}(label, policy, functor, result);")
-            out.put(f"*static_cast<{signature.result.cpp}*>(p.policy_result) = result;")
+            out.put(f"*static_cast<{signature.result.cpp}*>(p._policy_result) = result;")
         out.put("return 0;")
         out.close("} catch (const std::exception& error) {")
         out.depth += 1
@@ -289,8 +291,8 @@ class _Emitter:
     def for_header(self, s: ir.For) -> str:
         sign = ">" if s.descending else "<"
         return (
-            f"for (int32_t {s.counter} = {_bare(s.begin)}, {s.counter}_end = {_bare(s.end)}; "
-            f"{s.counter} {sign} {s.counter}_end; {s.counter} += {_bare(s.step)})"
+            f"for (int32_t {s.counter} = {_bare(s.begin)}, _end_{s.counter} = {_bare(s.end)}; "
+            f"{s.counter} {sign} _end_{s.counter}; {s.counter} += {_bare(s.step)})"
         )
 
     def nested(self, s: ir.Nested) -> None:
@@ -309,8 +311,6 @@ class _Emitter:
         out.open(f"Kokkos::{pattern}({policy}, [&]({parameters})")
         self.block(inner.body)
         out.close("});" if s.into is None else f"}}, {s.into});")
-
-
 
     # ---- a ThreadVectorRange on SIMD registers ------------------------------------------------
 
@@ -366,7 +366,8 @@ class _Emitter:
     def lane_choice(self, s: ir.If, plan: Plan) -> None:
         assert isinstance(s.test, ir.Binary)
         for b in s.body:
-            assert isinstance(b, ir.Assign) and isinstance(b.target, ir.Name)
+            assert isinstance(b, ir.Assign)
+            assert isinstance(b.target, ir.Name)
             name, value = b.target.name, self.lane_value(b.value, plan)
             new = value if b.op == "=" else f"{name} {b.op[:-1]} {value}"
             self.out.at(self.path, b.line)

@@ -112,7 +112,9 @@ class Expressions:
     def declare(self, node: ast.AST, name: str, kind: Type) -> None:
         check_name(self.source, node, name)
         if self.find(name) is not None:
-            self.refuse(node, f"`{name}` is declared already", "assign without a type, or rename it")
+            self.refuse(
+                node, f"`{name}` is declared already", "assign without a type, or rename it"
+            )
         self.scopes[-1].types[name] = kind
 
     # ---- expressions --------------------------------------------------------------------------
@@ -128,7 +130,9 @@ class Expressions:
         or the fraction of a number unseen."""
         given = value.type
         if given.is_int and given.bits == 64 and kind.is_int and kind.bits < 64:
-            self.refuse(node, f"{given.name} into {kind.name} may lose its upper bits", "write int(…)")
+            self.refuse(
+                node, f"{given.name} into {kind.name} may lose its upper bits", "write int(…)"
+            )
         if given.is_float and not kind.is_float:
             self.refuse(node, f"{given.name} into {kind.name} drops the fraction", "write int(…)")
         return value
@@ -223,9 +227,7 @@ class Expressions:
 
     # ---- operators ----------------------------------------------------------------------------
 
-    def arithmetic(
-        self, node: ast.AST, op: ast.operator, left: ir.Expr, right: ir.Expr
-    ) -> ir.Expr:
+    def arithmetic(self, node: ast.AST, op: ast.operator, left: ir.Expr, right: ir.Expr) -> ir.Expr:
         if isinstance(op, ast.Pow):
             return ir.Call("pow", (left, right), DOUBLE)
         if isinstance(op, ast.Div):
@@ -247,9 +249,7 @@ class Expressions:
             return self.floor_division(node, left, right, kind)
         return ir.Binary(ARITHMETIC[type(op)], left, right, kind)
 
-    def floor_division(
-        self, node: ast.AST, left: ir.Expr, right: ir.Expr, kind: Scalar
-    ) -> ir.Expr:
+    def floor_division(self, node: ast.AST, left: ir.Expr, right: ir.Expr, kind: Scalar) -> ir.Expr:
         """PyKokkos casts the quotient to a C++ int."""
         if kind.bits == 64:
             self.refuse(
@@ -296,7 +296,9 @@ class Expressions:
     def comparison(self, node: ast.Compare) -> ir.Expr:
         if len(node.ops) > 1:
             self.refuse(
-                node, "a chained comparison is not in the workunit language", "write a < b and b < c"
+                node,
+                "a chained comparison is not in the workunit language",
+                "write a < b and b < c",
             )
         op = node.ops[0]
         if type(op) not in _COMPARISONS:
@@ -375,7 +377,9 @@ class Expressions:
 
     def math(self, node: ast.Call, name: str) -> ir.Expr:
         if len(node.args) != MATH[name]:
-            self.refuse(node, f"math.{name} takes {MATH[name]} argument(s)", "pass them by position")
+            self.refuse(
+                node, f"math.{name} takes {MATH[name]} argument(s)", "pass them by position"
+            )
         arguments = tuple(self.expression(a) for a in node.args)
         kind = FLOAT if all(a.type == FLOAT for a in arguments) else DOUBLE
         return ir.Call(name, arguments, kind)

@@ -97,16 +97,22 @@ def _look(label: str, place: Path, demanded: bool, needed: frozenset[str]) -> Ca
         except OSError as error:
             return Candidate(label, None, f"{error.filename}: {error.strerror}", demanded)
         version = _match(r'PACKAGE_VERSION "([0-9.]+)"', stamped)
-        devices = frozenset(re.split(r"[;\s]+", _match(r"Kokkos_DEVICES (.*)\)", common).strip('" ')))
+        devices = frozenset(
+            re.split(r"[;\s]+", _match(r"Kokkos_DEVICES (.*)\)", common).strip('" '))
+        )
         number = tuple(int(n) for n in version.split(".")[:2]) if version else ()
         if number < _OLDEST:
-            return Candidate(label, None, f"Kokkos {version or 'unknown'} is older than 3.4", demanded)
+            return Candidate(
+                label, None, f"Kokkos {version or 'unknown'} is older than 3.4", demanded
+            )
         if not needed <= devices:
             lacking = ", ".join(sorted(needed - devices))
             return Candidate(label, None, f"Kokkos {version} has no {lacking}", False)
         if devices & _DEVICE_COMPILERS:
             other = ", ".join(sorted(devices & _DEVICE_COMPILERS))
-            return Candidate(label, None, f"Kokkos {version} with {other} needs its compiler", False)
+            return Candidate(
+                label, None, f"Kokkos {version} with {other} needs its compiler", False
+            )
         stamp = hashlib.sha256(f"{file}\n{common}\n{stamped}".encode()).hexdigest()
         kokkos = Kokkos(folder, version, devices, label, stamp)
         return Candidate(label, kokkos, f"Kokkos {version}", demanded)
@@ -198,7 +204,10 @@ def require_openmp(compiler: Compiler) -> None:
         source = Path(folder) / "probe.cpp"
         source.write_text("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")
         try:
-            run([compiler.path, "-fopenmp", source, "-o", Path(folder) / "probe"], "compiling OpenMP")
+            run(
+                [compiler.path, "-fopenmp", source, "-o", Path(folder) / "probe"],
+                "compiling OpenMP",
+            )
         except ToolchainError as error:
             raise ToolchainError(
                 f"{compiler.path} has no OpenMP: install it (Debian: libgomp1 comes with g++), "
@@ -245,6 +254,8 @@ def unpack(archive: Path, folder: Path) -> Path:
     """Unpack the Kokkos part of the source distribution and give its folder."""
     prefix = f"{SDIST}-{SDIST_VERSION}/external/kokkos/"
     with tarfile.open(archive) as tar:
+        # Pythons since 2023 check members themselves, and warn where they are not told to.
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)
         members = [m for m in tar.getmembers() if m.name.startswith(prefix) and _is_plain(m)]
         tar.extractall(folder, members=members)
     return folder / prefix

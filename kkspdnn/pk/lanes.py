@@ -201,7 +201,9 @@ def _choice_fits(s: ir.If, p: Plan) -> bool:
 
 def _test_changes(s: ir.If) -> bool:
     """With several assignments, one must not change what the test of the next reads."""
-    assigned = [b.target.name for b in s.body if isinstance(b, ir.Assign) and isinstance(b.target, ir.Name)]
+    assigned = [
+        b.target.name for b in s.body if isinstance(b, ir.Assign) and isinstance(b.target, ir.Name)
+    ]
     return any(_names(s.test, name) for name in assigned[:-1])
 
 

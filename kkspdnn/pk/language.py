@@ -37,6 +37,7 @@ __all__ = [
     "atomic_fetch_sub",
     "atomic_fetch_xor",
     "bool",
+    "cpp_auto",
     "double",
     "float",
     "function",
@@ -47,7 +48,6 @@ __all__ = [
     "parallel_for",
     "parallel_reduce",
     "parallel_scan",
-    "cpp_auto",
     "uint8",
     "uint16",
     "uint32",
@@ -80,24 +80,60 @@ class _Word:
         raise TypeError(f"pk.{type(self).__name__} has a meaning only inside a workunit")
 
 
-class int8(_Word): ...  # noqa: N801
-class int16(_Word): ...  # noqa: N801
-class int32(_Word): ...  # noqa: N801
-class int64(_Word): ...  # noqa: N801
-class uint8(_Word): ...  # noqa: N801
-class uint16(_Word): ...  # noqa: N801
-class uint32(_Word): ...  # noqa: N801
-class uint64(_Word): ...  # noqa: N801
-class float(_Word): ...  # noqa: N801, A001
-class double(_Word): ...  # noqa: N801
-class cpp_auto(_Word): ...  # noqa: N801
-class bool(_Word): ...  # noqa: N801, A001
+class int8(_Word): ...
+
+
+class int16(_Word): ...
+
+
+class int32(_Word): ...
+
+
+class int64(_Word): ...
+
+
+class uint8(_Word): ...
+
+
+class uint16(_Word): ...
+
+
+class uint32(_Word): ...
+
+
+class uint64(_Word): ...
+
+
+class float(_Word): ...
+
+
+class double(_Word): ...
+
+
+class cpp_auto(_Word): ...
+
+
+class bool(_Word): ...
+
+
 class Acc(_Word): ...
+
+
 class View1D(_Word): ...
+
+
 class View2D(_Word): ...
+
+
 class View3D(_Word): ...
+
+
 class TeamMember(_Word): ...
+
+
 class TeamThreadRange(_Word): ...
+
+
 class ThreadVectorRange(_Word): ...
 
 

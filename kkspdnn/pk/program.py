@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Mapping
+from ctypes import addressof
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from kkspdnn.pk.source import Parameter
 from kkspdnn.pk.types import Scalar, View
 
 Packer = Callable[[Any], tuple[Any, ...]]
+
+first_byte = ctypes.c_char.from_buffer
 
 
 class Program:
@@ -32,10 +35,8 @@ class Program:
             raise ToolchainError(f"cannot load {library}: {error}") from error
         self._launch = loaded.kkspdnn_launch
         self._launch.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
-        self._names = tuple(p.name for p in generated.signature.parameters)
-        self._packers = [
-            (p.name, _packer(generated, p)) for p in generated.signature.parameters
-        ]
+        self._team = generated.signature.team
+        self._packers = [(p.name, _packer(generated, p)) for p in generated.signature.parameters]
         codes = "".join(_codes(p) for p in generated.signature.parameters)
         self._pack = struct.Struct(f"@{len(POLICY_FIELDS)}qP{codes}").pack
         result = generated.signature.result
@@ -43,38 +44,37 @@ class Program:
 
     def __call__(self, label: str, policy: Policy, arguments: Mapping[str, Any]) -> Any:
         """Run it. Raises TypeError naming the argument that does not fit."""
-        signature = self.generated.signature
-        if isinstance(policy, RangePolicy):
-            if signature.team:
-                raise TypeError(f"{self.generated.name} takes a team: launch it with a TeamPolicy")
-            fields = (policy.begin, max(policy.end, policy.begin), 0, 0)
-        else:
-            if not signature.team:
-                raise TypeError(
-                    f"{self.generated.name} takes an index: launch it with a RangePolicy"
-                )
-            fields = (0, policy.league_size, policy.team_size, policy.vector_length)
-        if len(arguments) != len(self._names):
+        values = self._policy_fields(policy)
+        if len(arguments) != len(self._packers):
             self._refuse_names(arguments)
-        values: list[Any] = []
+        result = self._result_type() if self._result_type is not None else None
+        values.append(addressof(result) if result is not None else 0)
         for name, packer in self._packers:
             try:
                 value = arguments[name]
             except KeyError:
                 self._refuse_names(arguments)
             values += packer(value)
-        result = self._result_type() if self._result_type is not None else None
-        address = ctypes.addressof(result) if result is not None else 0
-        packed = self._pack(*fields, address, *values)
+        packed = self._pack(*values)
+        name_of_launch = label.encode()
         with self.runtime.lock:
-            failed = self._launch(label.encode(), packed)
-            if failed:
+            if self._launch(name_of_launch, packed):
                 raise RuntimeError(f"{self.generated.name}: {self.runtime.last_error()}")
         return result.value if result is not None else None
 
-    def _refuse_names(self, arguments: Mapping[str, Any]) -> None:
-        missing = [n for n in self._names if n not in arguments]
-        unknown = [n for n in arguments if n not in self._names]
+    def _policy_fields(self, policy: Policy) -> list[int]:
+        if isinstance(policy, RangePolicy):
+            if self._team:
+                raise TypeError(f"{self.generated.name} takes a team: launch it with a TeamPolicy")
+            return [policy.begin, max(policy.end, policy.begin), 0, 0]
+        if not self._team:
+            raise TypeError(f"{self.generated.name} takes an index: launch it with a RangePolicy")
+        return [0, policy.league_size, policy.team_size, policy.vector_length]
+
+    def _refuse_names(self, arguments: Mapping[str, Any]) -> NoReturn:
+        names = [name for name, _ in self._packers]
+        missing = [n for n in names if n not in arguments]
+        unknown = [n for n in arguments if n not in names]
         if missing:
             raise TypeError(f"{self.generated.name}: argument `{missing[0]}` is missing")
         raise TypeError(f"{self.generated.name} has no argument `{unknown[0]}`")
@@ -95,7 +95,7 @@ def _packer(generated: Generated, parameter: Parameter) -> Packer:
 def _array_packer(where: str, view: View, written: bool) -> Packer:
     dtype, rank = view.element.numpy, view.rank
 
-    def pack(value: Any) -> tuple[int, ...]:
+    def refuse(value: Any) -> NoReturn:
         if type(value) is not np.ndarray:
             raise TypeError(f"{where} must be a NumPy array, not {type(value).__name__}")
         if value.dtype != dtype or value.ndim != rank:
@@ -103,13 +103,21 @@ def _array_packer(where: str, view: View, written: bool) -> Packer:
                 f"{where} must be {rank}-dimensional {dtype}, "
                 f"not {value.ndim}-dimensional {value.dtype}"
             )
-        flags = value.flags
-        if not flags.c_contiguous:
+        if not value.flags.c_contiguous:
             raise TypeError(f"{where} is not C-contiguous: pass numpy.ascontiguousarray of it")
-        if not flags.aligned:
+        if not value.flags.aligned:
             raise TypeError(f"{where} is not aligned to its dtype: pass a copy of it")
-        if written and not flags.writeable:
-            raise TypeError(f"{where} is written by the workunit but is read-only")
+        raise TypeError(f"{where} is written by the workunit but is read-only: pass a copy of it")
+
+    def pack(value: Any) -> tuple[int, ...]:
+        if type(value) is not np.ndarray or value.dtype != dtype or value.ndim != rank:
+            refuse(value)
+        flags = value.flags
+        if flags.carray and value.size:
+            # Four times as fast as __array_interface__, which makes a dictionary.
+            return (addressof(first_byte(value)), *value.shape)
+        if not flags.c_contiguous or not flags.aligned or (written and not flags.writeable):
+            refuse(value)
         return (value.__array_interface__["data"][0], *value.shape)
 
     return pack
@@ -120,11 +128,16 @@ def _scalar_packer(where: str, kind: Scalar) -> Packer:
         largest = float(np.finfo(kind.numpy).max)
 
         def pack_float(value: Any) -> tuple[float]:
+            if type(value) is float and abs(value) <= largest:
+                return (value,)
             if isinstance(value, (bool, np.bool_)) or not isinstance(
                 value, (int, float, np.integer, np.floating)
             ):
                 raise TypeError(f"{where} must be a number, not {type(value).__name__}")
-            number = float(value)
+            try:
+                number = float(value)
+            except OverflowError:
+                raise TypeError(f"{where} is too large for {kind.name}") from None
             if abs(number) > largest and abs(number) != float("inf"):
                 raise TypeError(f"{where} = {number} does not fit {kind.name}")
             return (number,)
@@ -135,6 +148,8 @@ def _scalar_packer(where: str, kind: Scalar) -> Packer:
         least, most = int(limits.min), int(limits.max)
 
         def pack_int(value: Any) -> tuple[int]:
+            if type(value) is int and least <= value <= most:
+                return (value,)
             if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
                 raise TypeError(f"{where} must be a whole number, not {type(value).__name__}")
             number = int(value)

@@ -60,7 +60,7 @@ class Toolkit:
 
         def build(folder: Path) -> None:
             source = folder / "workunit.cpp"
-            source.write_text(generated.text)
+            source.write_text(generated.text, encoding="utf-8", errors="surrogateescape")
             run(
                 [*self.compile, f"-I{_CPP}", "-shared", "workunit.cpp", "-o", "workunit.so"]
                 + [str(self.library), f"-Wl,-rpath,{self.library.parent}"],

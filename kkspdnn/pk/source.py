@@ -71,9 +71,7 @@ def read_function(function: Callable[..., Any]) -> FunctionSource:
                 if not any(_imports_pk(statement) for statement in tree.body):
                     file.refuse(node, "the file does not import PyKokkos", _IMPORT_HINT)
                 return FunctionSource(name, file, node)
-    raise KkspdnnError(
-        f"workunit {name}: {path} has changed since it was imported; restart Python"
-    )
+    raise KkspdnnError(f"workunit {name}: {path} has changed since it was imported; restart Python")
 
 
 _IMPORT_HINT = "write `import pykokkos as pk` at the top of the file"
@@ -132,9 +130,7 @@ def check_function_name(source: FunctionSource) -> None:
         source.file.refuse(source.node, f"`{source.name}` is taken in C++", "give it another name")
 
 
-def read_signature(
-    source: FunctionSource, inferred: Mapping[str, Scalar | View]
-) -> Signature:
+def read_signature(source: FunctionSource, inferred: Mapping[str, Scalar | View]) -> Signature:
     """Sort a workunit's parameters into work item, accumulator and arguments.
 
     inferred: the types of the parameters without annotation
@@ -156,7 +152,9 @@ def read_signature(
     first = given.pop(0)
     team = is_pk(first.annotation, "TeamMember") if first.annotation is not None else False
     if not team and not (isinstance(first.annotation, ast.Name) and first.annotation.id == "int"):
-        refuse(first, "the first parameter is the work item", "write `i: int` or `m: pk.TeamMember`")
+        refuse(
+            first, "the first parameter is the work item", "write `i: int` or `m: pk.TeamMember`"
+        )
     pattern: Pattern = "for"
     accumulator, result, last = None, None, None
     if given and (inner := subscripted(given[0].annotation, "Acc")) is not None:
@@ -164,7 +162,9 @@ def read_signature(
         accumulator = given[0].arg
         result = scalar_annotation(inner)
         if result is None or result.name == "bool":
-            refuse(given[0], "unknown accumulator type", "write pk.Acc[pk.double] or pk.Acc[pk.int64]")
+            refuse(
+                given[0], "unknown accumulator type", "write pk.Acc[pk.double] or pk.Acc[pk.int64]"
+            )
         given.pop(0)
         if given and isinstance(given[0].annotation, ast.Name) and given[0].annotation.id == "bool":
             pattern = "scan"
@@ -185,9 +185,7 @@ def read_signature(
                 "bool or a pk scalar, or leave the annotation out: then the launch decides",
             )
         parameters.append(Parameter(argument.arg, kind))
-    return Signature(
-        pattern, team, first.arg, accumulator, result, last, tuple(parameters)
-    )
+    return Signature(pattern, team, first.arg, accumulator, result, last, tuple(parameters))
 
 
 def _is_none(node: ast.expr) -> bool:

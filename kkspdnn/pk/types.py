@@ -12,9 +12,12 @@ from typing import Any, Final
 import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scalar:
-    """A number: its PyKokkos name, its C++ name and its NumPy and `struct` codes."""
+    """A number: its PyKokkos name, its C++ name and its NumPy and `struct` codes.
+
+    There is one object for each, below, so that comparing and hashing are cheap.
+    """
 
     name: str
     cpp: str
@@ -111,8 +114,7 @@ def type_of_argument(value: Any) -> Scalar | View | None:
     bits; a Python float is a double; a NumPy number keeps its type.
     """
     if isinstance(value, np.ndarray):
-        element = _BY_DTYPE.get(value.dtype.str)
-        return View(element, value.ndim) if element and 1 <= value.ndim <= 3 else None
+        return _VIEWS.get((value.dtype.str, value.ndim))
     if isinstance(value, bool):
         return BOOL
     if isinstance(value, int):
@@ -125,3 +127,6 @@ def type_of_argument(value: Any) -> Scalar | View | None:
 
 
 _BY_DTYPE: Final = {s.numpy.str: s for s in SCALARS.values() if s is not BOOL}
+_VIEWS: Final = {
+    (code, rank): View(scalar, rank) for code, scalar in _BY_DTYPE.items() for rank in (1, 2, 3)
+}

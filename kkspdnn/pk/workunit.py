@@ -40,7 +40,7 @@ class Workunit(_Decorated):
     @cached_property
     def generic(self) -> tuple[str, ...]:
         """The parameters without annotation: each launch decides their types."""
-        arguments = read_function(self.function).node.args.args
+        arguments = read_function(self.function).node.args.args[1:]
         return tuple(a.arg for a in arguments if a.annotation is None)
 
 

@@ -1,0 +1,52 @@
+"""The built-in compiler's tests share one cache: KKSPDNN_CACHE, or the user's own, so that Kokkos
+is built once for all of them and for all later runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+os.environ["KKSPDNN_PK"] = "builtin"
+
+from kkspdnn.pk import provide_pykokkos
+from kkspdnn.pk.policy import ExecutionSpace
+
+provide_pykokkos()
+
+_numbers = count()
+
+
+@pytest.fixture(params=[ExecutionSpace.Serial, ExecutionSpace.OpenMP], ids=lambda s: s.value)
+def space(request: pytest.FixtureRequest) -> ExecutionSpace:
+    """Each execution space that the compiler writes code for."""
+    chosen: ExecutionSpace = request.param
+    return chosen
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Iterator[Callable[..., ModuleType]]:
+    """Write text to a file of workunits and import it."""
+    names = []
+
+    def load(text: str, file: str = "kernels.py") -> ModuleType:
+        path = tmp_path / file
+        path.write_text(text, encoding="utf-8")
+        name = f"workunits_of_a_test_{next(_numbers)}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        names.append(name)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    for name in names:
+        del sys.modules[name]
