@@ -6,29 +6,45 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import NoReturn, TextIO
 
 import numpy as np
 
-from kkspdnn.engines import KERNELS
+from kkspdnn.engines import EXITS, KERNELS
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import Result, infer, own_version
 from kkspdnn.info import findings
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
-from kkspdnn.record import Record, write_text
-from kkspdnn.spaces import SPACES
+from kkspdnn.record import Record, check_writable, write_text
+from kkspdnn.spaces import SPACES, own_space
 from kkspdnn.verify import VERIFY
 
 
-def parser() -> argparse.ArgumentParser:
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as for all other mistakes."""
+
+    def refuse_unknown(self, given: Sequence[str]) -> None:
+        """Name an unknown option; argparse would take its value for the command and blame that."""
+        for word in given:
+            name = word.partition("=")[0]
+            if name.startswith("--") and name not in self._option_string_actions:
+                self.error(f"unknown option {name}")
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"kkspdnn: {message}; see kkspdnn --help\n")
+
+
+def parser() -> _Parser:
     """The options of `python -m kkspdnn`."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog="kkspdnn",
         description="Sparse deep neural network inference: Y' = min(max(Y W + b, 0), 32), layer "
         "after layer.",
@@ -41,10 +57,11 @@ def parser() -> argparse.ArgumentParser:
     add("--neurons", type=_count, metavar="N", help="neurons of a layer (1024)")
     add("--layers", type=_whole, metavar="L", help="layers (120, or all of --data)")
     add("--inputs", type=_whole, metavar="M", help="input rows (60000, or all of --data)")
-    names = "the challenge's files by their official names, or layer-1.npz, layer-2.npz, …"
+    names = "the challenge's files by their official names, or layer-1.npz, layer-2.npz and so on"
     add("--data", type=Path, metavar="DIR", help=names)
     add("--mnist", type=Path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
     add("--kernel", choices=KERNELS, default="fused", help="fused tiles, or SpGEMM (fused)")
+    add("--exits", choices=EXITS, default="all", help="rows that may leave early (all)")
     add("--dtype", choices=("float32", "float64"), default="float32", help="(float32)")
     add("--threads", type=_count, metavar="T", help="OpenMP threads (all cores)")
     add("--seed", type=_whole, default=0, metavar="S", help="of the RadiX-Net (0)")
@@ -60,30 +77,60 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
-    arguments = parser().parse_args(given)
+    options = parser()
+    options.refuse_unknown(given)
+    arguments = options.parse_args(given)
     try:
         if arguments.command == "info":
-            return _info()
-        return _run(arguments, shlex.join(["python", "-m", "kkspdnn", *given]))
+            code = _info()
+        else:
+            code = _run(arguments, shlex.join(["python", "-m", "kkspdnn", *given]))
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KkspdnnError as error:
-        print(f"kkspdnn: {error}", file=sys.stderr)
-        return 2
+        return _failed(str(error), 2)
     except MemoryError as error:
         detail = f" ({error})" if str(error) else ""
-        print(
-            f"kkspdnn: out of memory{detail}; use fewer --inputs or a smaller network",
-            file=sys.stderr,
-        )
-        return 2
+        return _failed(f"out of memory{detail}; use fewer --inputs or a smaller network", 2)
     except KeyboardInterrupt:
-        print("kkspdnn: interrupted", file=sys.stderr)
-        return 130
+        return _failed("interrupted", 130)
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has seen enough.
+        _silence(sys.stdout)
+        return 141
+    except OSError as error:
+        _silence(sys.stdout)
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{where}{error.strerror or error}", 2)
+    return code
+
+
+def _failed(message: str, code: int) -> int:
+    try:
+        print(f"kkspdnn: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
+    return code
+
+
+def _silence(stream: TextIO) -> None:
+    """Send what is left in the stream's buffer nowhere: Python would fail on it when it ends."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def _run(arguments: argparse.Namespace, command: str) -> int:
+    own_space(arguments.space)
     for path in (arguments.json, arguments.categories):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise InputError(f"{path}: {path.absolute().parent} is not a folder; make it first")
+        if path is not None:
+            check_writable(path)
+    if arguments.json is not None and arguments.json == arguments.categories:
+        raise InputError(f"--json and --categories are both {arguments.json}; give two files")
     with delayed_bar(not arguments.quiet) as bar:
         begun = perf_counter()
         if bar is not None:
@@ -103,6 +150,7 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
             problem.inputs,
             space=arguments.space,
             kernel=arguments.kernel,
+            exits=arguments.exits,
             dtype=arguments.dtype,
             threads=arguments.threads,
             verification=arguments.verify,
@@ -154,7 +202,8 @@ def _show(record: Record) -> None:
     threads = f"{record.threads} thread{'s' if record.threads != 1 else ''}"
     multiplied = record.edges_multiplied / record.inference_seconds
     rows = {
-        "space": f"{record.space}, {threads}, {record.dtype}, kernel {record.kernel}",
+        "space": f"{record.space}, {threads}, {record.dtype}, kernel {record.kernel}, "
+        f"exits {record.exits}",
         "PyKokkos": f"{record.pk}, Kokkos {record.kokkos_version}",
         "network": f"{record.network}: {record.layers:,} layers, {record.edges:,} edges",
         "inputs": f"{record.inputs:,} rows of {record.neurons:,} neurons: {record.inputs_source}",
@@ -192,15 +241,12 @@ def _info() -> int:
     return 0
 
 
-def _whole(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is negative")
-    return number
+def _whole(text: str, least: int = 0) -> int:
+    # int() would take signs, spaces, underscores and the digits of every script as well.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) >= least):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+    return int(text)
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number}: at least 1 is needed")
-    return number
+    return _whole(text, 1)

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
-from kkspdnn.engines import KERNELS, Engine, Kernel, Outcome, make_engine
+from kkspdnn.engines import EXITS, KERNELS, Engine, Exits, Kernel, Outcome, make_engine
 from kkspdnn.engines.base import PreparedLayers, chunks
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
@@ -46,6 +46,7 @@ def infer(
     *,
     space: str = "openmp",
     kernel: Kernel = "fused",
+    exits: Exits = "all",
     dtype: DTypeLike | None = None,
     threads: int | None = None,
     verification: Verify = "none",
@@ -56,6 +57,8 @@ def infer(
 
     inputs: Inputs, or a SciPy sparse matrix or 2-D NumPy array of shape (rows, neurons)
     space: serial, openmp or cuda; kernel: fused (tiles) or spgemm (CSR times CSR)
+    exits: which rows leave early in the fused kernel: none, dead (rows of zeros) or all (also rows
+    of ymax that provably stay so)
     dtype: float32 or float64; None: the network's
     threads: OpenMP threads; None: OMP_NUM_THREADS, else all cores
     verification: none, sample or full, against the serial reference; the verdict is in the
@@ -65,48 +68,50 @@ def infer(
     CacheError for what this machine lacks.
     """
     _choice("kernel", kernel, KERNELS)
+    _choice("exits", exits, EXITS)
     _choice("verification", verification, VERIFY)
     given = Inputs.from_any(inputs)
     if given.neurons != network.inputs:
         raise InputError(
             f"the input rows have {given.neurons} neurons but the network takes {network.inputs}"
         )
-    typed = network if dtype is None else network.astype(float_dtype(dtype))
+    wanted = network.dtype if dtype is None else float_dtype(dtype)
+    typed = network.astype(wanted)
     tell = progress if progress is not None else _silent
     tell("starting Kokkos", 0.0)
     started = perf_counter()
     where = open_space(space, threads)
     opened = perf_counter()
-    engine = make_engine(kernel, where, typed.dtype, typed.ymax)
+    engine = make_engine(kernel, where, wanted, typed.ymax, exits)
     tell("preparing the network", 0.0)
-    layers = PreparedLayers(typed, engine, typed.dtype)
+    layers = PreparedLayers(typed, engine, wanted)
     prepared = perf_counter()
     tell("compiling workunits", 0.0)
     engine.warm_up(layers, given)
     warm = perf_counter()
-    outcome = _run(engine, typed, layers, given, values or verification != "none", tell)
+    engine.prove(layers)
+    proved = perf_counter()
+    outcome = _run(engine, typed, layers, given, values or verification != "none", wanted, tell)
     done = perf_counter()
-    if outcome.values is not None and not np.isfinite(outcome.values.data).all():
-        raise InputError(
-            f"the activations overflow {typed.dtype}; scale the weights or use float64"
-        )
-    tell("verifying", 0.0)
-    verified = verify(typed, given, outcome, verification, done - warm)
+    if verification != "none":
+        tell("verifying", 0.0)
+    verified = verify(typed, given, outcome, verification, done - proved)
     categories = outcome.rows + 1
     record = Record(
         space=where.name,
         neurons=network.inputs,
         layers=len(network.layers),
         inputs=given.rows,
-        edges=network.edges,
+        edges=typed.edges,
         kernel=kernel,
-        dtype=str(typed.dtype),
+        exits=engine.exits,
+        dtype=str(wanted),
         threads=where.threads,
         compile_seconds=opened - started + warm - prepared,
         load_seconds=0.0,
-        prepare_seconds=prepared - opened,
-        inference_seconds=done - warm,
-        edges_per_second=given.rows * network.edges / (done - warm),
+        prepare_seconds=prepared - opened + proved - warm,
+        inference_seconds=done - proved,
+        edges_per_second=given.rows * typed.edges / (done - proved),
         edges_multiplied=outcome.multiplied,
         categories=int(categories.size),
         categories_sha256=categories_sha256(categories),
@@ -138,6 +143,7 @@ def _run(
     layers: PreparedLayers,
     inputs: Inputs,
     values: bool,
+    dtype: np.dtype[Any],
     progress: Progress,
 ) -> Outcome:
     total = max(1, inputs.rows * len(layers))
@@ -161,7 +167,7 @@ def _run(
     joined = np.concatenate(rows) if rows else np.empty(0, np.int64)
     if not values:
         return Outcome(joined, None, multiplied)
-    empty = sp.csr_array((0, network.outputs), dtype=network.dtype)
+    empty = sp.csr_array((0, network.outputs), dtype=dtype)
     return Outcome(joined, sp.csr_array(sp.vstack([empty, *parts], format="csr")), multiplied)
 
 

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from time import perf_counter
 
 from kkspdnn.cuda import cuda_parts
@@ -14,7 +13,7 @@ from kkspdnn.errors import KkspdnnError
 from kkspdnn.images import images
 from kkspdnn.inference import infer, own_version
 from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
-from kkspdnn.pk import chosen
+from kkspdnn.pk import chosen, is_installed
 from kkspdnn.pk.cache import VARIABLE as CACHE_VARIABLE
 from kkspdnn.pk.cache import default_cache, refuse_shared
 from kkspdnn.pk.kokkos import SDIST, SDIST_VERSION, candidates
@@ -89,8 +88,7 @@ def _cache() -> Iterator[Finding]:
 
 
 def _front() -> Iterator[Finding]:
-    installed = find_spec("pykokkos") is not None and "kkspdnn" not in str(find_spec("pykokkos"))
-    yield Finding("pykokkos", "real package", "installed" if installed else "not installed")
+    yield Finding("pykokkos", "real package", "installed" if is_installed() else "not installed")
     try:
         given = f" ({FRONT_VARIABLE})" if os.environ.get(FRONT_VARIABLE) else ""
         yield Finding("pykokkos", "in use", chosen() + given, True)

@@ -12,12 +12,13 @@ from kkspdnn.challenge import images_path, read_categories, read_images, read_ne
 from kkspdnn.errors import InputError
 from kkspdnn.images import images
 from kkspdnn.inputs import Inputs
+from kkspdnn.memory import require_memory
 from kkspdnn.mnist import mnist_images
 from kkspdnn.network import Network
 from kkspdnn.npz import read_npz_inputs, read_npz_network
-from kkspdnn.radixnet import radixnet
+from kkspdnn.radixnet import FAN_IN, base_bits, radixnet
 
-_NEURONS, _LAYERS = 1024, 120
+_NEURONS, _LAYERS, _SHIPPED = 1024, 120, 60_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +48,14 @@ def load_problem(
     """
     if data is not None and not data.is_dir():
         raise InputError(f"--data {data}: no such folder")
-    if data is not None and (data / "layer-1.npz").is_file():
+    if data is not None and _is_own(data):
         return _own(data, neurons, layers, inputs, mnist, dtype)
     size = _NEURONS if neurons is None else neurons
     depth = _LAYERS if layers is None else layers
     if data is None:
+        base_bits(size)
+        # Every layer shares its weights with the others and has indices of its own.
+        require_memory(2 * 8 * FAN_IN * size, f"--neurons {size}: layers")
         network = radixnet(size, depth, seed=seed, dtype=dtype)
         return Problem(network, _pictures(size, inputs, mnist), None)
     network = read_network(data, size, depth, dtype)
@@ -62,6 +66,11 @@ def load_problem(
         rows = _pictures(size, inputs, mnist)
     truth = read_categories(data, size, depth)
     return Problem(network, rows, None if truth is None else truth[truth <= rows.rows])
+
+
+def _is_own(data: Path) -> bool:
+    """A folder of the user's: any layer file or network.json, so that a missing one is named."""
+    return (data / "network.json").exists() or any(data.glob("layer-*.npz"))
 
 
 def _own(
@@ -88,4 +97,8 @@ def _own(
 
 
 def _pictures(neurons: int, rows: int | None, mnist: Path | None) -> Inputs:
-    return images(neurons, rows) if mnist is None else mnist_images(mnist, neurons, rows)
+    if mnist is not None:
+        return mnist_images(mnist, neurons, rows)
+    most = _SHIPPED if rows is None else min(rows, _SHIPPED)
+    require_memory(most * (neurons // 8), f"--neurons {neurons}: {most} input rows")
+    return images(neurons, rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import perf_counter
+from threading import Lock, Timer
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -13,7 +13,10 @@ _PATIENCE = 1.0
 
 
 class DelayedBar:
-    """Shows itself once `patience` seconds have gone by; told of progress through a call."""
+    """Shows itself once `patience` seconds have gone by; told of progress through a call.
+
+    A timer starts it, because a long compile tells nothing while it lasts.
+    """
 
     def __init__(self, console: Console, patience: float = _PATIENCE) -> None:
         self._bar = Progress(
@@ -25,9 +28,12 @@ class DelayedBar:
             transient=True,
         )
         self._task = self._bar.add_task("starting", total=None)
-        self._patience = patience
-        self._begun = perf_counter()
         self._doing = ""
+        self._lock = Lock()
+        self._over = False
+        self._timer = Timer(patience, self._start)
+        self._timer.daemon = True
+        self._timer.start()
 
     def __call__(self, doing: str, done: float) -> None:
         if doing != self._doing:
@@ -35,19 +41,26 @@ class DelayedBar:
             self._bar.reset(self._task, description=doing, total=None)
         if done > 0:
             self._bar.update(self._task, total=1.0, completed=done)
-        if not self._bar.live.is_started and perf_counter() - self._begun > self._patience:
-            self._bar.start()
+
+    def _start(self) -> None:
+        with self._lock:
+            if not self._over:
+                self._bar.start()
 
     def stop(self) -> None:
         """Take the bar off the screen."""
-        self._bar.stop()
+        self._timer.cancel()
+        with self._lock:
+            self._over = True
+            if self._bar.live.is_started:
+                self._bar.stop()
 
 
 @contextmanager
 def delayed_bar(wanted: bool) -> Iterator[DelayedBar | None]:
     """A DelayedBar on stderr where that is a terminal and one is wanted, else None."""
     console = Console(stderr=True)
-    if not wanted or not console.is_terminal:
+    if not wanted or not console.is_interactive:
         yield None
         return
     bar = DelayedBar(console)

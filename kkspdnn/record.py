@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
+from kkspdnn.files import replacing
 
 Truth = Literal["passed", "failed", "absent"]
 
@@ -46,8 +49,10 @@ class Record:
     edges: weights of the network; edges_per_second: inputs times edges over inference_seconds, the
     challenge's rate, which counts rows that died as well; edges_multiplied: multiplications that
     were really done
+    exits: which rows left early: none, dead or all
     compile_seconds: until Kokkos and all workunits were there; load_seconds: files and generators;
-    prepare_seconds: once per network; inference_seconds: from input rows in memory to categories
+    prepare_seconds: once per network, its form for the kernels and what is proved of it;
+    inference_seconds: from input rows in memory to categories
     categories: how many; categories_sha256: of their 1-based numbers joined by newlines
     """
 
@@ -57,6 +62,7 @@ class Record:
     inputs: int
     edges: int
     kernel: str
+    exits: str
     dtype: str
     threads: int
     compile_seconds: float
@@ -80,11 +86,10 @@ class Record:
     command: str = ""
     truth_missing: int | None = None
     truth_extra: int | None = None
-    notes: tuple[str, ...] = field(default=())
 
     def to_json(self) -> str:
-        """The record as JSON text, one field a line."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        """The record as JSON text, one field a line; a number that is infinite is null there."""
+        return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False) + "\n"
 
 
 def categories_sha256(categories: NDArray[np.int64]) -> str:
@@ -92,28 +97,61 @@ def categories_sha256(categories: NDArray[np.int64]) -> str:
     return hashlib.sha256("\n".join(map(str, categories.tolist())).encode()).hexdigest()
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write a whole file or none: beside its place first, then renamed.
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity and no NaN."""
+    return {name: _plain_value(value) for name, value in fields.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _plain(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_writable(path: Path) -> None:
+    """Raise InputError where `write_text` could not write this file; changes nothing."""
+    target = _target(path)
+    if target is None:
+        return
+    if target.is_dir():
+        raise InputError(f"{path}: is a folder; give the name of a file")
+    if not target.parent.is_dir():
+        raise InputError(f"{path}: {target.parent} is not a folder; make it first")
+    try:
+        # Trying is the only sure way: root passes every check of permissions.
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}."):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file or none; a device or a pipe, such as /dev/stdout, is written in place.
 
     Raises InputError where it cannot be written.
     """
-    target = Path(path)
+    target = _target(path)
+    if target is not None:
+        with replacing(target) as file:
+            file.write(text.encode())
+        return
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(name, 0o666 & ~umask)
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
+        with path.open("w") as opened:
+            opened.write(text)
     except OSError as error:
-        raise InputError(f"{target}: cannot be written: {error.strerror}") from error
+        raise _unwritable(path, error) from error
 
 
-def as_dict(record: Record) -> dict[str, Any]:
-    """The record as plain data."""
-    return asdict(record)
+def _target(path: Path) -> Path | None:
+    """The file that a rename may take the place of, links followed; None for a device or pipe."""
+    try:
+        special = path.exists() and not path.is_file() and not path.is_dir()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if special or path.absolute().is_relative_to("/dev"):
+        return None
+    return Path(os.path.realpath(path))
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: cannot be written: {error.strerror or error}")

@@ -19,6 +19,9 @@ from kkspdnn.pk.toolchain import usable_cores
 
 SpaceName = Literal["serial", "openmp", "cuda"]
 SPACES: tuple[SpaceName, ...] = ("serial", "openmp", "cuda")
+_MOST_THREADS = 512
+"""OpenMP threads that Kokkos 3.4 has room for; it dies of more without a word."""
+
 _EXECUTION_SPACES = {"serial": "Serial", "openmp": "OpenMP", "cuda": "Cuda"}
 
 
@@ -69,15 +72,15 @@ def open_space(name: str, threads: int | None = None) -> Space:
     SpaceError for an unknown space, and for another number of threads than Kokkos already runs
     with in this process; ToolchainError and CacheError where something cannot be built.
     """
-    if name not in SPACES:
-        raise SpaceError(f"space {name!r} is unknown: choose one of {', '.join(SPACES)}")
+    name = own_space(name)
     if threads is not None and threads < 1:
         raise SpaceError(f"{threads} threads: at least 1 is needed")
+    wanted = threads if name == "openmp" and threads is not None else _threads_of_environment()
+    if wanted is not None and wanted > _MOST_THREADS:
+        raise SpaceError(f"{wanted} threads: Kokkos takes at most {_MOST_THREADS}")
     if threads is not None and name == "openmp":
         os.environ["OMP_NUM_THREADS"] = str(threads)
     front = chosen()
-    if name == "cuda":
-        _refuse_cuda()
     pk = provide_pykokkos()
     execution_space = getattr(pk, _EXECUTION_SPACES[name])
     if front == "builtin":
@@ -86,7 +89,7 @@ def open_space(name: str, threads: int | None = None) -> Space:
         version = started.toolkit.kokkos.version
         compiler = started.toolkit.compiler.version
     else:
-        running = int(os.environ.get("OMP_NUM_THREADS", "").partition(",")[0] or usable_cores())
+        running = wanted or usable_cores()
         version = _pykokkos_version(pk)
         compiler = os.environ.get("CXX", "g++")
     if name == "serial":
@@ -107,10 +110,21 @@ def open_space(name: str, threads: int | None = None) -> Space:
     )
 
 
-def _refuse_cuda() -> None:
+def own_space(name: str) -> SpaceName:
+    """The name itself; SpaceError where it is no space, or one without a back end here."""
+    if name not in SPACES:
+        raise SpaceError(f"space {name!r} is unknown: choose one of {', '.join(SPACES)}")
+    if name != "cuda":
+        return name
     missing = [f"{part.name} ({part.remedy})" for part in cuda_parts() if part.found is None]
     here = f"; missing on this machine: {', '.join(missing)}" if missing else ""
     raise SpaceError(f"--space cuda: kkspdnn has no CUDA back end, use --space openmp{here}")
+
+
+def _threads_of_environment() -> int | None:
+    """OMP_NUM_THREADS, of which the first number is for the outermost parallel region."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdecimal() and int(first) else None
 
 
 def _pykokkos_version(pk: ModuleType) -> str:

@@ -24,7 +24,7 @@ _SAMPLE_EDGES = 4_000_000_000
 def verify(
     network: Network, inputs: Inputs, outcome: Outcome, mode: Verify, inference_seconds: float
 ) -> Verified:
-    """Compare `outcome`, with values, with the serial reference in the network's dtype.
+    """Compare `outcome`, with values, with the serial reference in the dtype of those.
 
     The sample is evenly spaced input rows, which also time the reference, and a few of the living
     ones. Categories must be the same and values within `error_bound`.
@@ -46,7 +46,8 @@ def verify(
         living_error, living_same, _ = _compared(network, inputs, outcome, living)
         error, same = max(error, living_error), same and living_same
         rows += int(living.size)
-    bound = error_bound(network)
+    largest = 1.0 if inputs.csr is None else float(np.abs(inputs.csr.data).max(initial=0))
+    bound = error_bound(network, largest)
     whole = seconds / chosen.size * inputs.rows
     return Verified(
         mode=mode,
@@ -60,27 +61,30 @@ def verify(
     )
 
 
-def error_bound(network: Network) -> float:
+def error_bound(network: Network, largest: float = 1.0) -> float:
     """How far two computations in the network's dtype may differ, in any order of summation.
 
     With u the unit roundoff, g = (n + 2) u / (1 - (n + 2) u) for n terms (Higham, Accuracy and
     Stability of Numerical Algorithms, 2nd ed., section 3.1), c the largest column sum of |W| and
     M the largest activation, one layer turns a difference e into at most c e + 2 g (c M + |b|),
-    and values in [0, ymax] differ by at most ymax. Not covered: a sum that cancels to exactly 0
-    in one order and not in the other, where the challenge's bias is added to one only.
+    and n times the smallest number more where products underflow; values in [0, ymax] differ by at
+    most ymax. `largest` is the largest magnitude of any input. Not covered: a sum that cancels to
+    exactly 0 in one order and not in the other, where the challenge's bias is added to one only.
     """
-    unit = float(np.finfo(network.dtype).eps) / 2
+    numbers = np.finfo(network.dtype)
+    unit, smallest = float(numbers.eps) / 2, float(numbers.smallest_subnormal)
     limit = np.inf if network.ymax is None else network.ymax
-    error, largest = 0.0, 1.0
+    error = 0.0
     for layer in network.layers:
         terms = int(np.diff(layer.start).max(initial=0)) + 2
-        gamma = terms * unit / (1 - terms * unit)
+        gamma = terms * unit / (1 - terms * unit) if terms * unit < 1 else np.inf
         weights = np.abs(layer.value.astype(np.float64))
         occupied = layer.start[:-1] < layer.start[1:]
         sums = np.add.reduceat(weights, layer.start[:-1][occupied]) if weights.size else weights
         column = float(sums.max(initial=0.0))
         shift = float(np.abs(layer.bias).max())
-        error = min(limit, column * error + 2 * gamma * (column * largest + shift))
+        rounded = 2 * gamma * (column * largest + shift) + terms * smallest
+        error = min(limit, column * error + rounded)
         largest = min(limit, column * largest + shift)
     return error
 
@@ -90,14 +94,15 @@ def _compared(
 ) -> tuple[float, bool, float]:
     """Largest difference, whether the categories agree, and the reference's seconds."""
     assert outcome.values is not None
+    dtype = outcome.values.dtype
     sample = take(inputs, rows)
-    expected, seconds = timed_reference(network, sample, dtype=network.dtype)
+    expected, seconds = timed_reference(network, sample, dtype=dtype)
     found = np.isin(rows, outcome.rows)
     places = np.searchsorted(outcome.rows, rows[found])
-    values = sp.csr_array((rows.size, network.outputs), dtype=network.dtype)
+    values = sp.csr_array((rows.size, network.outputs), dtype=dtype)
     if found.any():
         spread = sp.csr_array(
-            (np.ones(places.size, network.dtype), (np.flatnonzero(found), places)),
+            (np.ones(places.size, dtype), (np.flatnonzero(found), places)),
             shape=(rows.size, outcome.rows.size),
         )
         values = sp.csr_array(spread @ outcome.values)

@@ -1,31 +1,38 @@
-"""Which rows are alive, and moving the living together so that tiles stay full.
+"""What the rows are, and moving the living together so that tiles stay full.
 
-A row is alive while any of its values is not zero. Under the challenge's bias rule a row of
-zeros stays so through every later layer. Parameters without annotation are float32 or float64
-together, as the launch passes them.
+Under the challenge's bias rule a row of zeros, a dead row, stays so through every later layer; a
+row whose every value is ymax, a saturated row, stays so where the weights say so. Parameters
+without annotation are float32 or float64 together, as the launch passes them.
 """
 
 import pykokkos as pk
 
 
 @pk.workunit
-def find_live(
+def find_state(
     i: int,
     y,
-    live: pk.View1D[pk.int32],
+    state: pk.View1D[pk.int32],
+    ymax,
     neurons: int,
     lanes: int,
 ):
-    """live[i] = 1 where row i has a nonzero, else 0."""
+    """state[i] = 0 where row i is dead, 2 where it is saturated, else 1."""
     tile: int = i // lanes
     lane: int = i % lanes
-    alive: int = 0
-    j: int = 0
-    while j < neurons and alive == 0:
-        if y[tile][j][lane] != 0.0:
-            alive = 1
+    first: pk.cpp_auto = y[tile][0][lane]
+    found: int = 0
+    if first == ymax:
+        found = 2
+    if first != 0.0 and found == 0:
+        found = 1
+    j: int = 1
+    while j < neurons and found != 1:
+        v: pk.cpp_auto = y[tile][j][lane]
+        if v != first:
+            found = 1
         j += 1
-    live[i] = alive
+    state[i] = found
 
 
 @pk.workunit
@@ -33,14 +40,20 @@ def list_live(
     i: int,
     position: pk.Acc[pk.int64],
     last: bool,
-    live: pk.View1D[pk.int32],
+    state: pk.View1D[pk.int32],
     kept: pk.View1D[pk.int32],
+    place: pk.View1D[pk.int64],
+    neurons: int,
+    lanes: int,
 ):
-    """A scan: kept[0], kept[1], … are the living rows in order; the total is their number."""
-    if last:
-        if live[i] == 1:
+    """A scan: kept[0], kept[1], … are the rows of state 1 in order, and place[0], place[1], …
+    where their values for neuron 0 are in the tiles; the total is their number."""
+    if state[i] == 1:
+        if last:
             kept[position] = i
-    position += live[i]
+            tile: pk.int64 = i // lanes
+            place[position] = tile * neurons * lanes + i % lanes
+        position += 1
 
 
 @pk.workunit
@@ -48,23 +61,27 @@ def gather_rows(
     m: pk.TeamMember,
     x,
     y,
-    kept: pk.View1D[pk.int32],
+    place: pk.View1D[pk.int64],
     zero,
+    offset: int,
     count: int,
     neurons: int,
     lanes: int,
 ):
-    """Row r of y is row kept[r] of x for r < count, and zero past it; a team takes a tile of y."""
+    """Row offset + r of y becomes the row at place[r] of x for r < count, and zero past those;
+    rows before offset stay. x is the tiles as one long array; a team takes a tile of y."""
     tile: int = m.league_rank()
 
     def neuron(j: int):
+        step: pk.int64 = j
+
         def lane(v: int):
-            row: int = tile * lanes + v
-            moved: pk.cpp_auto = zero
-            if row < count:
-                source: int = kept[row]
-                moved = x[source // lanes][j][source % lanes]
-            y[tile][j][v] = moved
+            row: int = tile * lanes + v - offset
+            if row >= 0:
+                moved: pk.cpp_auto = zero
+                if row < count:
+                    moved = x[place[row] + step * lanes]
+                y[tile][j][v] = moved
 
         pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
 

@@ -12,27 +12,33 @@ def unpack_bits(
     m: pk.TeamMember,
     bits: pk.View2D[pk.uint8],
     y,
-    zero,
     rows: int,
     neurons: int,
+    columns: int,
     lanes: int,
 ):
-    """Rows of packed bits, neuron 0 in the highest bit of byte 0; a team takes a tile."""
+    """Rows of packed bits, neuron 0 in the highest bit of byte 0; a team takes a tile.
+
+    columns: the bytes of a row
+    """
     tile: int = m.league_rank()
 
-    def neuron(j: int):
+    def column(c: int):
+        last: int = 8
+        if c * 8 + last > neurons:
+            last = neurons - c * 8
+
         def lane(v: int):
             row: int = tile * lanes + v
-            one: pk.cpp_auto = zero
+            byte: int = 0
             if row < rows:
-                bit: int = (bits[row][j >> 3] >> (7 - (j & 7))) & 1
-                if bit == 1:
-                    one = 1.0
-            y[tile][j][v] = one
+                byte = bits[row][c]
+            for k in range(last):
+                y[tile][c * 8 + k][v] = (byte >> (7 - k)) & 1
 
         pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
 
-    pk.parallel_for(pk.TeamThreadRange(m, neurons), neuron)
+    pk.parallel_for(pk.TeamThreadRange(m, columns), column)
 
 
 @pk.workunit

@@ -6,21 +6,30 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kkspdnn.engines.base import Engine, Outcome, Report
+from kkspdnn.engines.base import EXITS, Engine, Exits, Outcome, Report
 from kkspdnn.spaces import Space
 
-__all__ = ["KERNELS", "Engine", "Kernel", "Outcome", "Report", "make_engine"]
+__all__ = ["EXITS", "KERNELS", "Engine", "Exits", "Kernel", "Outcome", "Report", "make_engine"]
 
 Kernel = Literal["fused", "spgemm"]
 KERNELS: tuple[Kernel, ...] = ("fused", "spgemm")
 
 
-def make_engine(kernel: Kernel, space: Space, dtype: np.dtype[Any], ymax: float | None) -> Engine:
-    """The engine for `--kernel NAME`; its workunits, and with them PyKokkos, are loaded now."""
+def make_engine(
+    kernel: Kernel,
+    space: Space,
+    dtype: np.dtype[Any],
+    ymax: float | None,
+    exits: Exits = "all",
+) -> Engine:
+    """The engine for `--kernel NAME`; its workunits, and with them PyKokkos, are loaded now.
+
+    exits: which rows leave early in the fused engine; zeros cost nothing in the other one.
+    """
     if kernel == "fused":
         from kkspdnn.engines.fused import FusedEngine
 
-        return FusedEngine(space, dtype, ymax)
+        return FusedEngine(space, dtype, ymax, exits)
     from kkspdnn.engines.spgemm import SpgemmEngine
 
     return SpgemmEngine(space, dtype, ymax)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
-import psutil
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
+from kkspdnn.memory import free_memory
 from kkspdnn.network import Layer, Network
+
+Exits = Literal["none", "dead", "all"]
+EXITS: tuple[Exits, ...] = ("none", "dead", "all")
+"""Which rows leave early: none, those of zeros, or also those that are provably saturated."""
 
 Report = Callable[[int], None]
 """Called after every layer with the number of input rows times layers that it settled."""
@@ -61,20 +65,27 @@ class Range:
         self._largest = float(largest)
         self._dtype = dtype
         self._limit = np.inf if ymax is None else ymax
+        self._answers: list[bool] = []
 
-    def may_overflow(self, growth: Growth) -> bool:
-        """Whether the next layer, which has this growth, could leave the range of the dtype."""
-        most = growth.reach * self._largest + growth.shift
-        self._largest = min(most, self._limit)
-        # Half of the range leaves room for the rounding of the sums. NaN comes from 0 times inf.
-        return not most < float(np.finfo(self._dtype).max) / 2
+    def may_overflow(self, position: int, growth: Growth) -> bool:
+        """Whether layer `position`, which has this growth, could leave the range of the dtype.
 
-    def refuse(self, number: int) -> NoReturn:
-        """Raise InputError: layer `number`, from 1, did overflow."""
-        raise InputError(
-            f"layer {number}: the activations overflow {self._dtype}; "
-            "scale the weights down or use float64"
-        )
+        To be asked for every layer in order; asked again it gives the same answer.
+        """
+        if position == len(self._answers):
+            most = growth.reach * self._largest + growth.shift
+            self._largest = min(most, self._limit)
+            # Half of the range leaves room for rounding. NaN comes from 0 times infinity.
+            self._answers.append(not most < float(np.finfo(self._dtype).max) / 2)
+        return self._answers[position]
+
+    def check(self, values: NDArray[Any], position: int) -> None:
+        """Raise InputError where layer `position` did overflow."""
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"layer {position + 1}: the activations overflow {self._dtype}; "
+                "scale the weights down or use float64"
+            )
 
 
 def upper_limit(dtype: np.dtype[Any], ymax: float | None) -> Any:
@@ -89,16 +100,21 @@ def upper_limit(dtype: np.dtype[Any], ymax: float | None) -> Any:
 class Engine(Protocol):
     """One way through a network. Prepared layers are what its workunits take."""
 
+    exits: Exits
+
     def prepare(self, layer: Layer) -> Any:
         """A layer, in the engine's dtype, as its workunits take it."""
 
     def bytes_per_row(self, widest: int) -> int:
         """Memory for one input row where no layer has more neurons than `widest`."""
 
-    def warm_up(self, layers: Sequence[Any], inputs: Inputs) -> None:
+    def warm_up(self, layers: PreparedLayers, inputs: Inputs) -> None:
         """Compile and launch once all that `run` will launch for these layers and inputs."""
 
-    def run(self, layers: Sequence[Any], inputs: Inputs, values: bool, report: Report) -> Outcome:
+    def prove(self, layers: PreparedLayers) -> None:
+        """Find out, once for a network, what lets rows leave early; before `run`."""
+
+    def run(self, layers: PreparedLayers, inputs: Inputs, values: bool, report: Report) -> Outcome:
         """All layers over all of `inputs`, which must fit into memory."""
 
 
@@ -109,10 +125,29 @@ class PreparedLayers(Sequence[Any]):
         self._network = network
         self._engine = engine
         self._dtype = dtype
-        # An edge is an index of at most 4 bytes and a value; a lazy network shares nothing.
+        # An edge is an index of at most 4 bytes and a value; a lazy network shares nothing. Making
+        # one takes the same again.
         needed = network.edges * (4 + dtype.itemsize)
-        held = needed <= _SHARE * psutil.virtual_memory().available
+        budget = _SHARE * free_memory()
+        if 2 * needed > budget * max(1, len(network.layers)):
+            layer = 2 * needed / max(1, len(network.layers)) / 2**30
+            raise InputError(
+                f"a layer of the network needs {layer:.1f} GiB, more than 40 % of the free memory; "
+                "use a smaller network or a machine with more memory"
+            )
+        held = needed <= budget
         self._held = [self._make(i) for i in range(len(network.layers))] if held else None
+
+    @property
+    def widest(self) -> int:
+        """The most neurons of any layer, the input rows' too."""
+        return self._network.widest
+
+    def sample(self) -> Sequence[Any]:
+        """All layers where they are held, else the first and the last."""
+        if self._held is not None:
+            return self._held
+        return [self[0], self[-1]]
 
     def _make(self, position: int) -> Any:
         try:
@@ -136,7 +171,7 @@ def chunks(inputs: Inputs, bytes_per_row: int, granule: int) -> Iterator[tuple[i
 
     granule: rows that belong together, a tile. Raises InputError where not even one tile fits.
     """
-    budget = int(_SHARE * psutil.virtual_memory().available)
+    budget = int(_SHARE * free_memory())
     rows = budget // bytes_per_row // granule * granule
     if rows == 0:
         raise InputError(

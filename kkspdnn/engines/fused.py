@@ -1,4 +1,4 @@
-"""Fused layers on tiles of input rows; dead rows leave and tiles stay full."""
+"""Fused layers on tiles of input rows; rows whose end is known leave, and tiles stay full."""
 
 from __future__ import annotations
 
@@ -10,15 +10,33 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kkspdnn.engines.base import Growth, Outcome, Range, Report, upper_limit
+from kkspdnn.engines.base import (
+    Exits,
+    Growth,
+    Outcome,
+    PreparedLayers,
+    Range,
+    Report,
+    upper_limit,
+)
+from kkspdnn.engines.tiles import Shape, Tiles
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
 from kkspdnn.spaces import Space
-from workunits import compact, fused, tiles
+from workunits import fused
 
 _WORTH_MOVING = 7 / 8
 """Rows move together when that leaves at most this part of the tiles: moving a tile reads and
 writes it once, a layer reads it fan-in times."""
+
+_CHUNK_BYTES = 1 << 24
+"""Both buffers of the rows that go through the first layers together: half of a usual L3 cache."""
+
+_FEWEST_CHUNK_ROWS = 1024
+"""Fewer rows would not be worth streaming a layer's weights for."""
+
+_FEW_LEFT = 1 / 8
+"""The first layers end where at most this part of the rows is left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +57,25 @@ class FusedLayer:
 
 
 class FusedEngine:
-    """Tiles `y[tile][neuron][lane]`, one launch a layer over all living tiles."""
+    """Tiles `y[tile][neuron][lane]`, one launch a layer over all tiles.
 
-    def __init__(self, space: Space, dtype: np.dtype[Any], ymax: float | None) -> None:
+    Rows of zeros stay zeros under the challenge's bias, so they leave. Rows whose every value is
+    ymax leave once every later layer provably keeps them so: see `prove`.
+
+    Order of work: the first layers run chunk by chunk, each small enough for the cache, until few
+    rows are left; those of all chunks then go on together.
+    """
+
+    def __init__(
+        self, space: Space, dtype: np.dtype[Any], ymax: float | None, exits: Exits
+    ) -> None:
         self.space = space
         self.dtype = dtype
+        self.exits: Exits = exits
         self.zero = dtype.type(0)
         self.ymax = upper_limit(dtype, ymax)
         self.limit = ymax
-        self.lanes = space.lanes(dtype)
+        self.steady: int | None = None
 
     def prepare(self, layer: Layer) -> FusedLayer:
         fan_in = layer.fan_in
@@ -75,198 +103,154 @@ class FusedEngine:
     def bytes_per_row(self, widest: int) -> int:
         return 2 * widest * self.dtype.itemsize + 32
 
-    def warm_up(self, layers: Sequence[FusedLayer], inputs: Inputs) -> None:
-        few = inputs.slice(0, min(inputs.rows, self.lanes))
-        forms = {layer.form: layer for layer in layers}
+    def warm_up(self, layers: PreparedLayers, inputs: Inputs) -> None:
+        shape = Shape(self.space, self.dtype, layers.widest)
+        few = inputs.slice(0, min(inputs.rows, shape.lanes))
+        forms = {layer.form: layer for layer in layers.sample()}
 
         def launch_each() -> None:
-            activations = _Activations(self, few, few.neurons)
-            activations.find_live()
-            activations.move(activations.rows)
+            part, merged = Tiles(shape, shape.lanes), Tiles(shape, shape.lanes)
+            part.load(few, 0)
+            part.find_state(self.ymax)
+            merged.append_live(part, few.rows)
             for layer in forms.values():
-                blank = Inputs.from_any(sp.csr_array((1, layer.inputs), dtype=self.dtype))
-                _Activations(self, blank, max(layer.inputs, layer.outputs)).layer(layer)
+                part.load(Inputs.from_any(sp.csr_array((1, layer.inputs), dtype=self.dtype)), 0)
+                self._layer(part, layer)
 
         self.space.warm_up(launch_each)
 
-    def run(
-        self, layers: Sequence[FusedLayer], inputs: Inputs, values: bool, report: Report
-    ) -> Outcome:
-        widest = max([inputs.neurons, *(layer.outputs for layer in layers)])
-        activations = _Activations(self, inputs, widest)
-        sizes = Range(inputs, self.dtype, self.limit)
-        multiplied = 0
-        for number, layer in enumerate(layers, start=1):
-            activations.drop_dead()
-            report(inputs.rows)
-            if activations.rows:
-                multiplied += activations.rows * layer.edges
-                activations.layer(layer)
-                if sizes.may_overflow(layer.growth) and not np.isfinite(activations.front).all():
-                    sizes.refuse(number)
-            else:
-                activations.neurons = layer.outputs
-        activations.drop_dead(always=True)
-        return Outcome(
-            activations.ids[: activations.rows].copy(),
-            activations.to_csr() if values else None,
-            multiplied,
-        )
+    def prove(self, layers: PreparedLayers) -> None:
+        """Find the first layer from which on a row of ymax everywhere provably stays one.
 
-
-class _Activations:
-    """The living rows: two buffers of tiles, the row of the input that each lane holds."""
-
-    def __init__(self, engine: FusedEngine, inputs: Inputs, widest: int) -> None:
-        self.engine = engine
-        self.rows = inputs.rows
-        self.neurons = inputs.neurons
-        size = self.tiles * widest * engine.lanes
-        self._front = np.empty(size, engine.dtype)
-        self._back = np.empty(size, engine.dtype)
-        self.ids: NDArray[np.int64] = np.arange(inputs.rows, dtype=np.int64)
-        self._moved = np.empty_like(self.ids)
-        self._live = np.empty(inputs.rows, np.int32)
-        self._kept = np.empty(inputs.rows, np.int32)
-        self._unpack(inputs)
-
-    @property
-    def tiles(self) -> int:
-        return -(-self.rows // self.engine.lanes)
-
-    def _shaped(self, buffer: NDArray[Any], tiles: int, neurons: int) -> NDArray[Any]:
-        lanes = self.engine.lanes
-        return buffer[: tiles * neurons * lanes].reshape(tiles, neurons, lanes)
-
-    @property
-    def front(self) -> NDArray[Any]:
-        """The activations, [tile][neuron][lane]."""
-        return self._shaped(self._front, self.tiles, self.neurons)
-
-    def _swap(self) -> None:
-        self._front, self._back = self._back, self._front
-
-    def _unpack(self, inputs: Inputs) -> None:
-        space, lanes = self.engine.space, self.engine.lanes
-        if self.rows == 0:
+        Each layer is applied to a tile of such rows by the same workunit in the same order of
+        arithmetic as in the run; where every result is exactly ymax, so it is in the run. Layers
+        are looked at from the last one back, to the first that does not hold.
+        """
+        self.steady = None
+        if self.exits != "all" or self.limit is None:
             return
-        if inputs.bits is not None:
-            space.pk.parallel_for(
-                "unpack_bits",
-                space.teams(self.tiles),
-                tiles.unpack_bits,
-                bits=np.ascontiguousarray(inputs.bits),
-                y=self.front,
-                zero=self.engine.zero,
-                rows=self.rows,
-                neurons=self.neurons,
-                lanes=lanes,
-            )
-            return
-        csr = inputs.to_csr(self.engine.dtype)
-        self.front.fill(0)
-        space.pk.parallel_for(
-            "unpack_csr",
-            space.range(self.rows),
-            tiles.unpack_csr,
-            start=csr.indptr.astype(np.int64),
-            index=csr.indices.astype(np.uint32),
-            value=csr.data,
-            y=self.front,
-            lanes=lanes,
-        )
+        tile = Tiles(Shape(self.space, self.dtype, layers.widest), 1)
+        steady = len(layers)
+        while steady > 0:
+            layer = layers[steady - 1]
+            tile.load(Inputs.from_any(sp.csr_array((1, layer.inputs), dtype=self.dtype)), 0)
+            tile.front.fill(self.ymax)
+            self._layer(tile, layer)
+            if not (tile.front == self.ymax).all():
+                break
+            steady -= 1
+        self.steady = steady
 
-    def layer(self, layer: FusedLayer) -> None:
+    def run(self, layers: PreparedLayers, inputs: Inputs, values: bool, report: Report) -> Outcome:
+        shape = Shape(self.space, self.dtype, layers.widest)
+        run = _Run(self, layers, Range(inputs, self.dtype, self.limit), report)
+        chunk_rows = self._chunk_rows(shape)
+        if inputs.rows <= chunk_rows or self.exits == "none":
+            rows = Tiles(shape, inputs.rows)
+            rows.load(inputs, 0)
+            run.advance(rows, inputs.rows, 0, len(layers))
+        else:
+            rows = run.in_chunks(shape, inputs, chunk_rows)
+        run.settle(rows, len(layers), always=True)
+        return run.outcome(rows, values)
+
+    def _chunk_rows(self, shape: Shape) -> int:
+        rows = _CHUNK_BYTES // self.bytes_per_row(shape.widest)
+        return max(_FEWEST_CHUNK_ROWS, rows) // shape.lanes * shape.lanes
+
+    def _layer(self, rows: Tiles, layer: FusedLayer) -> None:
         """Y = min(max(Y W + b, 0), ymax) over all tiles."""
-        engine, tile_count = self.engine, self.tiles
-        blocks = self._blocks(layer.outputs)
-        engine.space.pk.parallel_for(
+        blocks = self._blocks(layer.outputs, rows.count)
+        self.space.pk.parallel_for(
             "fused",
-            engine.space.teams(tile_count * blocks),
+            self.space.teams(rows.count * blocks),
             layer.workunit,
-            x=self.front,
-            y=self._shaped(self._back, tile_count, layer.outputs),
+            x=rows.front,
+            y=rows.back(layer.outputs),
             **layer.weights,
-            zero=engine.zero,
-            ymax=engine.ymax,
+            zero=self.zero,
+            ymax=self.ymax,
             blocks=blocks,
             width=-(-layer.outputs // blocks),
             outputs=layer.outputs,
-            lanes=engine.lanes,
+            lanes=rows.shape.lanes,
         )
-        self.neurons = layer.outputs
-        self._swap()
+        rows.swap(layer.outputs)
 
-    def _blocks(self, outputs: int) -> int:
+    def _blocks(self, outputs: int, tiles: int) -> int:
         """Into how many blocks of neurons a tile is cut, so that every thread has eight teams."""
-        wanted = -(-8 * self.engine.space.threads // max(1, self.tiles))
+        wanted = -(-8 * self.space.threads // max(1, tiles))
         return max(1, min(wanted, outputs // 16))
 
-    def find_live(self) -> int:
-        """The number of living rows; their places go into `_kept`."""
-        engine = self.engine
-        if self.rows == 0:
-            return 0
-        space = engine.space
-        space.pk.parallel_for(
-            "find_live",
-            space.range(self.rows),
-            compact.find_live,
-            y=self.front,
-            live=self._live,
-            neurons=self.neurons,
-            lanes=engine.lanes,
-        )
-        total = space.pk.parallel_scan(
-            "list_live",
-            space.range(self.rows),
-            compact.list_live,
-            live=self._live,
-            kept=self._kept,
-        )
-        return int(total)
 
-    def drop_dead(self, always: bool = False) -> None:
-        """Move the living together where that is worth it, or `always`."""
-        living = self.find_live()
-        tiles_after = -(-living // self.engine.lanes)
-        if living < self.rows and (always or tiles_after <= _WORTH_MOVING * self.tiles):
-            self.move(living)
+class _Run:
+    """One run of the engine: what has left, and how much was multiplied."""
 
-    def move(self, living: int) -> None:
-        """Keep only the rows in the first `living` places of `_kept`."""
-        engine, space = self.engine, self.engine.space
-        if living == 0:
-            self.rows = 0
-            return
-        tiles_after = -(-living // engine.lanes)
-        space.pk.parallel_for(
-            "gather_rows",
-            space.teams(tiles_after),
-            compact.gather_rows,
-            x=self.front,
-            y=self._shaped(self._back, tiles_after, self.neurons),
-            kept=self._kept,
-            zero=engine.zero,
-            count=living,
-            neurons=self.neurons,
-            lanes=engine.lanes,
-        )
-        space.pk.parallel_for(
-            "gather_ids",
-            space.range(living),
-            compact.gather_ids,
-            ids=self.ids,
-            moved=self._moved,
-            kept=self._kept,
-        )
-        self.rows = living
-        self.ids, self._moved = self._moved, self.ids
-        self._swap()
+    def __init__(
+        self, engine: FusedEngine, layers: PreparedLayers, sizes: Range, report: Report
+    ) -> None:
+        self.engine = engine
+        self.layers = layers
+        self.sizes = sizes
+        self.report = report
+        self.multiplied = 0
+        self.saturated: list[NDArray[np.int64]] = []
 
-    def to_csr(self) -> sp.csr_array:
-        """The activations as CSR (rows, neurons)."""
-        if self.rows == 0:
-            return sp.csr_array((0, self.neurons), dtype=self.engine.dtype)
-        parts = [sp.csr_array(np.ascontiguousarray(tile.T)) for tile in self.front]
-        return sp.csr_array(sp.vstack(parts, format="csr")[: self.rows])
+    def advance(self, rows: Tiles, inputs: int, begin: int, end: int, few: int = -1) -> int:
+        """Take rows, of so many `inputs`, through layers begin to end, or until at most `few` are
+        left; gives the layer that comes next."""
+        for position in range(begin, end):
+            if self.engine.exits != "none" and self.settle(rows, position) <= few:
+                return position
+            layer = self.layers[position]
+            self.report(inputs)
+            if rows.rows:
+                self.multiplied += rows.rows * layer.edges
+                self.engine._layer(rows, layer)
+                if self.sizes.may_overflow(position, layer.growth):
+                    self.sizes.check(rows.front, position)
+            rows.neurons = layer.outputs
+        return end
+
+    def in_chunks(self, shape: Shape, inputs: Inputs, chunk_rows: int) -> Tiles:
+        """The first layers chunk by chunk, the others with what is left of all chunks."""
+        part, merged = Tiles(shape, chunk_rows), Tiles(shape, inputs.rows)
+        depth = len(self.layers)
+        for begin in range(0, inputs.rows, chunk_rows):
+            end = min(begin + chunk_rows, inputs.rows)
+            part.load(inputs.slice(begin, end), begin)
+            # The first chunk finds out how many the first layers are.
+            few = int(_FEW_LEFT * chunk_rows) if begin == 0 else -1
+            depth = self.advance(part, end - begin, 0, depth, few)
+            living = self.find_unsettled(part, depth)
+            self.saturated.append(part.saturated())
+            merged.append_live(part, living)
+        self.advance(merged, inputs.rows, depth, len(self.layers))
+        return merged
+
+    def settle(self, rows: Tiles, position: int, *, always: bool = False) -> int:
+        """Let rows leave whose end is known before layer `position`, where that is worth moving
+        the others, or `always`; gives the number of rows that are not settled."""
+        living = self.find_unsettled(rows, position)
+        worth = rows.shape.tiles(living) <= _WORTH_MOVING * rows.count
+        if living < rows.rows and (always or worth):
+            self.saturated.append(rows.saturated())
+            rows.keep_live(living)
+        return living
+
+    def find_unsettled(self, rows: Tiles, position: int) -> int:
+        """How many rows are neither dead nor provably saturated for good before `position`."""
+        steady = self.engine.steady
+        provable = steady is not None and position >= steady
+        return rows.find_state(self.engine.ymax if provable else self.engine.dtype.type(np.inf))
+
+    def outcome(self, rows: Tiles, values: bool) -> Outcome:
+        """What is left, with the rows that left saturated back in their places."""
+        left = np.concatenate([np.empty(0, np.int64), *self.saturated])
+        ids = np.concatenate([rows.ids, left])
+        order = np.argsort(ids)
+        if not values:
+            return Outcome(ids[order], None, self.multiplied)
+        full = np.full((left.size, rows.neurons), self.engine.ymax)
+        both = sp.vstack([rows.to_csr(), sp.csr_array(full)], format="csr")
+        return Outcome(ids[order], sp.csr_array(both[order]), self.multiplied)

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kkspdnn.engines.base import Growth, Outcome, Range, Report, upper_limit
+from kkspdnn.engines.base import Exits, Growth, Outcome, Range, Report, upper_limit
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
 from kkspdnn.spaces import Space
@@ -65,6 +65,7 @@ class SpgemmEngine:
     def __init__(self, space: Space, dtype: np.dtype[Any], ymax: float | None) -> None:
         self.space = space
         self.dtype = dtype
+        self.exits: Exits = "none"
         self.ymax = upper_limit(dtype, ymax)
         self.limit = ymax
         self.workers = space.threads
@@ -81,22 +82,24 @@ class SpgemmEngine:
         few = inputs.slice(0, min(inputs.rows, 1))
         self.space.warm_up(lambda: self.run(layers[:1], few, False, lambda _: None))
 
+    def prove(self, layers: Sequence[SpgemmLayer]) -> None:
+        pass
+
     def run(
         self, layers: Sequence[SpgemmLayer], inputs: Inputs, values: bool, report: Report
     ) -> Outcome:
         y = Csr.from_scipy(inputs.to_csr(self.dtype))
         sizes = Range(inputs, self.dtype, self.limit)
         multiplied = 0
-        for number, layer in enumerate(layers, start=1):
+        for position, layer in enumerate(layers):
             if y.rows:
                 z, done = self.multiply(y, layer.weights)
                 multiplied += done
                 y = self.activate(z, layer.bias)
-                # The ReLU drops NaN, so that Z is looked at as well.
-                if sizes.may_overflow(layer.growth) and (
-                    np.isnan(z.value).any() or np.isinf(y.value).any()
-                ):
-                    sizes.refuse(number)
+                if sizes.may_overflow(position, layer.growth):
+                    # The ReLU drops NaN, so that Z is looked at as well.
+                    sizes.check(z.value[np.isnan(z.value)], position)
+                    sizes.check(y.value, position)
             else:
                 y = Csr(layer.outputs, y.start, y.index, y.value)
             report(inputs.rows)

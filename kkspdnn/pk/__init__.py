@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Literal
 
@@ -31,10 +30,14 @@ def chosen() -> Front:
     if loaded is not None:
         standing_in = loaded.__name__ == "kkspdnn.pk.language"
         return "builtin" if standing_in else "pykokkos"
-    installed = find_spec("pykokkos") is not None
-    if wanted == "pykokkos" and not installed:
+    if wanted == "pykokkos" and not is_installed():
         raise KkspdnnError(f"{VARIABLE}=pykokkos, but PyKokkos is not installed here; unset it")
-    return "pykokkos" if installed and wanted != "builtin" else "builtin"
+    return "pykokkos" if is_installed() and wanted != "builtin" else "builtin"
+
+
+def is_installed() -> bool:
+    """Is the real PyKokkos there, whether or not the built-in compiler stands in for it?"""
+    return any(finder.find_spec("pykokkos", None) for finder in sys.meta_path)
 
 
 def provide_pykokkos() -> ModuleType:

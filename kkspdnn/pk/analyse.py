@@ -82,7 +82,6 @@ class _Analyser(Expressions):
         super().__init__(source, names)
         self.functions: dict[str, ir.DeviceFunction] = {}
         self.nested: dict[str, _NestedFunction] = {}
-        self.loops = 0
         self.result = result
         self.callers = callers
 
@@ -113,13 +112,11 @@ class _Analyser(Expressions):
             case ast.While():
                 self.no_else(node)
                 test = self.expression(node.test)
-                return ir.While(line, test, self.loop(node.body, Scope()))
+                return ir.While(line, test, self.block(node.body, Scope()))
             case ast.For():
                 return self.for_range(node)
             case ast.Break() | ast.Continue():
                 word = "break" if isinstance(node, ast.Break) else "continue"
-                if not self.loops:
-                    self.refuse(node, f"{word} outside a loop", "use a bare return")
                 return ir.Jump(line, word)
             case ast.Return():
                 return self.returned(node)
@@ -141,13 +138,6 @@ class _Analyser(Expressions):
                 "else after a loop is not in the workunit language",
                 "set a flag in the loop",
             )
-
-    def loop(self, body: Sequence[ast.stmt], scope: Scope) -> tuple[ir.Stmt, ...]:
-        self.loops += 1
-        try:
-            return self.block(body, scope)
-        finally:
-            self.loops -= 1
 
     # ---- declarations -------------------------------------------------------------------------
 
@@ -301,7 +291,7 @@ class _Analyser(Expressions):
         self.scopes.append(Scope({}, {counter}))
         try:
             self.declare(node.target, counter, INT32)
-            body = self.loop(node.body, Scope())
+            body = self.block(node.body, Scope())
         finally:
             self.scopes.pop()
         return ir.For(node.lineno, counter, begin, end, step, descending, body)
@@ -413,11 +403,9 @@ class _Analyser(Expressions):
     def inner(self, use: ast.Name, into: str | None) -> ir.Inner:
         function = self.nested[use.id]
         around, self.scopes = self.scopes, list(function.scopes)
-        loops, self.loops = self.loops, 0
         try:
             return self.inner_function(function.node, into)
         finally:
-            self.loops = loops
             self.scopes = around
 
     def inner_function(self, node: ast.FunctionDef, into: str | None) -> ir.Inner:

@@ -82,6 +82,8 @@ def _compiled(workunit: Workunit, space: ExecutionSpace, types: Types) -> Progra
 def _launch(
     pattern: str, label: str, policy: Policy, workunit: Workunit, arguments: dict[str, Any]
 ) -> Any:
+    if not isinstance(label, str):
+        raise TypeError(f"pk.parallel_{pattern} needs a label first, not {label!r}")
     if not isinstance(workunit, Workunit):
         raise TypeError(f"pk.parallel_{pattern} needs a @pk.workunit, not {workunit!r}")
     if not isinstance(policy, (RangePolicy, TeamPolicy)):

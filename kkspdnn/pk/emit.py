@@ -82,7 +82,7 @@ def expression(e: ir.Expr) -> str:
         case ir.Element(array=array, indices=indices, local=True):
             return f"{array}[{expression(indices[0])}]"
         case ir.Element(array=array, indices=indices):
-            return f"{array}({', '.join(expression(i) for i in indices)})"
+            return f"{array}({', '.join(_index(indices, d) for d in range(len(indices)))})"
         case ir.Extent():
             return f"static_cast<int64_t>({e.view}.extent({e.dimension}))"
         case ir.Unary():
@@ -98,6 +98,15 @@ def expression(e: ir.Expr) -> str:
         case ir.Atomic():
             value = f"static_cast<{e.type.cpp}>({expression(e.value)})"
             return f"Kokkos::{e.function}(&{expression(e.target)}, {value})"
+
+
+def _index(indices: tuple[ir.Expr, ...], dimension: int) -> str:
+    """One index of a view. Kokkos 3.4 multiplies the middle one of three by a 32-bit extent, which
+    wraps in matrices past 2^32 elements unless the index itself has 64 bits."""
+    index = indices[dimension]
+    if len(indices) == 3 and dimension == 1 and index.type.bits < 64:
+        return f"int64_t({_bare(index)})"
+    return expression(index)
 
 
 def _bare(e: ir.Expr) -> str:
@@ -307,6 +316,7 @@ class _Emitter:
         parameters = f"const int32_t {inner.index}"
         if s.into is not None and inner.result is not None:
             out.put(f"{inner.result.cpp} {s.into} = 0;")
+            out.at(self.path, s.line)
             parameters += f", {inner.result.cpp}& {inner.accumulator}"
         out.open(f"Kokkos::{pattern}({policy}, [&]({parameters})")
         self.block(inner.body)

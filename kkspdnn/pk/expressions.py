@@ -269,7 +269,7 @@ class Expressions:
             if a.type.is_signed and not isinstance(a, ir.Constant) and b.type == wide:
                 self.refuse(
                     node,
-                    f"{a.type.name} meets {b.type.name}: C++ would read a negative as a huge number",
+                    f"{a.type.name} meets {b.type.name}: C++ would make a negative number huge",
                     "copy the unsigned one into a pk.int64 local first",
                 )
 

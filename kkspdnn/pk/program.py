@@ -13,14 +13,17 @@ import numpy as np
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.emit import POLICY_FIELDS, Generated
-from kkspdnn.pk.policy import Policy, RangePolicy
+from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.runtime import Runtime
 from kkspdnn.pk.source import Parameter
 from kkspdnn.pk.types import Scalar, View
 
 Packer = Callable[[Any], tuple[Any, ...]]
 
-first_byte = ctypes.c_char.from_buffer
+_LARGEST_TEAM = 64
+"""Kokkos::Impl::HostThreadTeamData::max_team_members, the same in 3.4 to 5.x."""
+
+_first_byte: Callable[[Any], Any] = ctypes.c_char.from_buffer
 
 
 class Program:
@@ -69,7 +72,20 @@ class Program:
             return [policy.begin, max(policy.end, policy.begin), 0, 0]
         if not self._team:
             raise TypeError(f"{self.generated.name} takes an index: launch it with a RangePolicy")
+        if policy.team_size > 1:
+            self._check_team_size(policy)
         return [0, policy.league_size, policy.team_size, policy.vector_length]
+
+    def _check_team_size(self, policy: TeamPolicy) -> None:
+        """Kokkos would end the process."""
+        largest = min(self.runtime.threads, _LARGEST_TEAM)
+        if policy.space is ExecutionSpace.Serial:
+            largest = 1
+        if policy.team_size > largest:
+            raise ValueError(
+                f"TeamPolicy team_size = {policy.team_size}, but {policy.space.value} has teams "
+                f"of at most {largest} here: use pk.AUTO"
+            )
 
     def _refuse_names(self, arguments: Mapping[str, Any]) -> NoReturn:
         names = [name for name, _ in self._packers]
@@ -115,7 +131,7 @@ def _array_packer(where: str, view: View, written: bool) -> Packer:
         flags = value.flags
         if flags.carray and value.size:
             # Four times as fast as __array_interface__, which makes a dictionary.
-            return (addressof(first_byte(value)), *value.shape)
+            return (addressof(_first_byte(value)), *value.shape)
         if not flags.c_contiguous or not flags.aligned or (written and not flags.writeable):
             refuse(value)
         return (value.__array_interface__["data"][0], *value.shape)

@@ -71,13 +71,22 @@ class Toolkit:
         return self.cache.entry("workunits", generated.name, key, build) / "workunit.so"
 
 
-@cache
+_ONE_AT_A_TIME = threading.RLock()
+"""Two threads must not both start Kokkos."""
+
+
 def toolkit(space: ExecutionSpace) -> Toolkit:
     """Find or build Kokkos and the runtime library for `space`.
 
     Serial runs on the OpenMP build where the compiler has OpenMP, so that both share one cache
     entry. Raises ToolchainError, CacheError, or SpaceError for a space that cannot be had.
     """
+    with _ONE_AT_A_TIME:
+        return _toolkit(space)
+
+
+@cache
+def _toolkit(space: ExecutionSpace) -> Toolkit:
     if space is ExecutionSpace.Cuda:
         raise SpaceError(
             "the built-in compiler has no Cuda back end: use OpenMP or Serial, "
@@ -151,6 +160,7 @@ class Runtime:
     def __init__(self, kit: Toolkit, threads: int) -> None:
         self.toolkit = kit
         self.lock = threading.Lock()
+        self._thread = threading.get_ident()
         try:
             self._library = ctypes.CDLL(str(kit.library))
         except OSError as error:
@@ -163,7 +173,10 @@ class Runtime:
 
     def last_error(self) -> str:
         text: bytes = self._library.kkspdnn_last_error()
-        return text.decode(errors="replace")
+        first = text.decode(errors="replace").partition("\n")[0]
+        if threading.get_ident() != self._thread:
+            first += "; launch from the thread that started Kokkos"
+        return first
 
 
 @cache
@@ -175,7 +188,8 @@ def _started(kit: Toolkit) -> Runtime:
 
 def runtime(space: ExecutionSpace) -> Runtime:
     """Kokkos for `space`, started on the first call with OMP_NUM_THREADS threads."""
-    return _started(toolkit(space))
+    with _ONE_AT_A_TIME:
+        return _started(toolkit(space))
 
 
 def _place_threads() -> None:

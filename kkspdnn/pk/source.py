@@ -62,7 +62,11 @@ def read_function(function: Callable[..., Any]) -> FunctionSource:
     if not lines:
         raise KkspdnnError(f"workunit {name}: cannot read {path}; define workunits in a .py file")
     file = SourceFile(path, tuple(line.rstrip("\n") for line in lines))
-    tree = ast.parse("".join(lines), path)
+    changed = f"workunit {name}: {path} has changed since it was imported; restart Python"
+    try:
+        tree = ast.parse("".join(lines), path)
+    except SyntaxError as error:
+        raise KkspdnnError(changed) from error
     first = function.__code__.co_firstlineno
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name == name:
@@ -71,7 +75,7 @@ def read_function(function: Callable[..., Any]) -> FunctionSource:
                 if not any(_imports_pk(statement) for statement in tree.body):
                     file.refuse(node, "the file does not import PyKokkos", _IMPORT_HINT)
                 return FunctionSource(name, file, node)
-    raise KkspdnnError(f"workunit {name}: {path} has changed since it was imported; restart Python")
+    raise KkspdnnError(changed)
 
 
 _IMPORT_HINT = "write `import pykokkos as pk` at the top of the file"

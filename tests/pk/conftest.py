@@ -40,7 +40,8 @@ def load(tmp_path: Path) -> Iterator[Callable[..., ModuleType]]:
         path.write_text(text, encoding="utf-8")
         name = f"workunits_of_a_test_{next(_numbers)}"
         spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         names.append(name)

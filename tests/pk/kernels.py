@@ -4,8 +4,8 @@ Those under "also plain Python" give the same when Python itself runs them item 
 how their tests know the answer.
 """
 
-import math  # noqa: F401
-from typing import List  # noqa: F401, UP035
+import math
+from typing import List
 
 import pykokkos as pk
 
@@ -66,7 +66,7 @@ def control_flow(i: int, n: pk.View1D[pk.int32], out: pk.View2D[pk.int64]):
     out[i][7] = tally[0] + 1000 * tally[1] + 1000000 * tally[3]
     if top > 12:
         return
-    pass
+    pass  # noqa: PIE790
     out[i][8] = out.extent(1)
 
 
@@ -174,7 +174,9 @@ def operators(
 
 
 @pk.workunit
-def mathematics(i: int, x: pk.View1D[pk.double], y: pk.View1D[pk.double], out: pk.View2D[pk.double]):
+def mathematics(
+    i: int, x: pk.View1D[pk.double], y: pk.View1D[pk.double], out: pk.View2D[pk.double]
+):
     out[0][i] = math.sqrt(x[i])
     out[1][i] = math.fabs(y[i])
     out[2][i] = math.exp(y[i])
@@ -380,7 +382,10 @@ def lanes_of(m: pk.TeamMember, x, y, bias, zero, top):
 
 @pk.workunit
 def team_sums(
-    m: pk.TeamMember, x: pk.View2D[pk.double], out: pk.View2D[pk.double], counts: pk.View1D[pk.int64]
+    m: pk.TeamMember,
+    x: pk.View2D[pk.double],
+    out: pk.View2D[pk.double],
+    counts: pk.View1D[pk.int64],
 ):
     """Reductions over threads, over lanes inside threads, and a barrier between phases."""
     row: int = m.league_rank()

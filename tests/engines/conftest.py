@@ -1,0 +1,15 @@
+"""Both kernels in both spaces."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="session", params=["serial", "openmp"])
+def space(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session", params=["fused", "spgemm"])
+def kernel(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

@@ -1,0 +1,145 @@
+"""Rows that leave early, and rows that go through the first layers in chunks, change nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kkspdnn.engines import EXITS, fused
+from kkspdnn.errors import InputError
+from kkspdnn.inference import Result, infer
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Layer, Network, network
+from kkspdnn.reference import reference
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tile or two at a time."""
+    monkeypatch.setattr(fused, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(fused, "_FEWEST_CHUNK_ROWS", 64)
+
+
+def agrees(result: Result, net: Network, rows: Any) -> None:
+    expected = reference(net, Inputs.from_any(rows), dtype=net.dtype).toarray()
+    assert result.categories.tolist() == (np.flatnonzero(expected.any(axis=1)) + 1).tolist()
+    assert result.values is not None
+    assert result.values.shape == (result.categories.size, net.outputs)
+    assert (result.values.toarray() == expected[result.categories - 1]).all()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    widths=st.lists(st.sampled_from([1, 8, 20, 40]), min_size=1, max_size=7),
+    ymax=st.sampled_from([None, 1.0, 2.0]),
+    bias=st.sampled_from([-1.0, 0.0, 1.0, 3.0]),
+    count=st.sampled_from([64, 65, 150, 400]),
+    alive=st.sampled_from([0.0, 0.1, 1.0]),
+)
+@pytest.mark.parametrize("exits", EXITS)
+def test_early_exits_and_chunks_change_nothing(
+    small_chunks: None,
+    exits: Any,
+    seed: int,
+    widths: list[int],
+    ymax: float | None,
+    bias: float,
+    count: int,
+    alive: float,
+) -> None:
+    rng = np.random.default_rng(seed)
+    layers = []
+    for inputs, outputs in zip(widths, widths[1:], strict=False):
+        weights = rng.choice([-0.5, 0.5, 1.0, 1.0], (inputs, outputs))
+        weights[rng.random(weights.shape) < 0.4] = 0
+        layers.append(Layer.from_sparse(weights.astype(np.float32), bias))
+    net = network(layers, ymax, inputs=widths[0])
+    rows = rng.integers(0, 3, (count, widths[0])) * (rng.random((count, 1)) < alive)
+    # Whole chunks of dead rows, at the beginning too.
+    if seed % 3 == 0:
+        rows[: count // 2] = 0
+    rows = rows.astype(np.float32)
+    agrees(infer(net, rows, exits=exits, values=True), net, rows)
+
+
+def test_rows_that_all_saturate_at_the_end(small_chunks: None) -> None:
+    """No row is left unsettled, and the last layer is not the widest."""
+    net = network(
+        [
+            Layer.from_sparse(np.ones((4, 30), np.float32), 0.0),
+            Layer.from_sparse(np.ones((30, 2), np.float32), 0.0),
+        ],
+        1.0,
+    )
+    rows = np.eye(4, dtype=np.float32)[np.arange(300) % 4]
+    for exits in EXITS:
+        result = infer(net, rows, exits=exits, values=True)
+        agrees(result, net, rows)
+        assert result.categories.size == 300
+
+
+def test_rows_that_all_saturate_in_the_last_layer(small_chunks: None) -> None:
+    """Until then nobody has left."""
+    net = network(
+        [
+            Layer.from_sparse(np.full((4, 30), 0.25, np.float32), 0.0),
+            Layer.from_sparse(np.ones((30, 2), np.float32), 0.0),
+        ],
+        2.0,
+    )
+    rows = np.eye(4, dtype=np.float32)[np.arange(300) % 4]
+    for exits in EXITS:
+        result = infer(net, rows, exits=exits, values=True)
+        agrees(result, net, rows)
+        assert result.categories.size == 300
+
+
+def test_rows_that_all_die_in_the_last_layer(small_chunks: None) -> None:
+    net = network(
+        [
+            Layer.from_sparse(np.ones((4, 30), np.float32), 0.0),
+            Layer.from_sparse(-np.ones((30, 2), np.float32), 0.0),
+        ],
+        1.0,
+    )
+    rows = np.eye(4, dtype=np.float32)[np.arange(300) % 4]
+    for exits in EXITS:
+        result = infer(net, rows, exits=exits, values=True)
+        agrees(result, net, rows)
+        assert result.categories.size == 0
+
+
+def test_a_row_of_ymax_that_a_later_layer_kills_does_not_leave(small_chunks: None) -> None:
+    """Saturated after layer 1, dead after layer 3: only what is proved may leave."""
+    one = Layer.from_sparse(np.ones((2, 2), np.float32), 0.0)
+    kills = Layer.from_sparse(-np.ones((2, 2), np.float32), 0.0)
+    net = network([one, one, kills, one], 1.0)
+    rows = np.ones((200, 2), np.float32)
+    result = infer(net, rows, exits="all", values=True)
+    assert result.categories.size == 0
+    agrees(result, net, rows)
+
+
+def test_exits_save_multiplications() -> None:
+    """100 dead rows, 100 saturated ones, 100 that a weight too small to matter keeps alive."""
+    stay = Layer.from_sparse(np.array([[1, 0], [0, 1]], np.float32), 0.0)
+    net = network([stay] * 10, 1.0)
+    rows = np.repeat(np.array([[0, 0], [1, 1], [1, 0.5]], np.float32), 128, axis=0)
+    counts = [infer(net, rows, exits=exits).record.edges_multiplied for exits in EXITS]
+    assert counts[0] == 10 * 2 * 384
+    assert counts[1] == 10 * 2 * 256
+    assert counts[2] == 10 * 2 * 128
+    assert infer(net, rows).record.categories == 256
+
+
+def test_overflow_is_found_in_any_chunk(small_chunks: None) -> None:
+    net = network([Layer.from_sparse(np.array([[3e38]], np.float32), 0.0)], None)
+    rows = np.full((400, 1), 0.5, np.float32)
+    rows[333] = 10
+    with pytest.raises(InputError, match="layer 1: the activations overflow"):
+        infer(net, rows)

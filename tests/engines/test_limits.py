@@ -1,0 +1,146 @@
+"""Overflow, limits and the count of multiplications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kkspdnn.errors import InputError
+from kkspdnn.inference import infer
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Layer, network
+
+BIG = 3e38
+
+
+def layers_of(*matrices: Any, dtype: str = "float32", bias: float = 0.0) -> list[Layer]:
+    return [Layer.from_sparse(np.array(m, dtype), bias) for m in matrices]
+
+
+@pytest.mark.parametrize("verification", ["none", "full"])
+def test_a_sum_that_overflows_is_refused(kernel: Any, space: Any, verification: Any) -> None:
+    net = network(layers_of([[1]], [[BIG]]), None)
+    for rows in ([[1.0], [4.0]], [[4.0]] * 70):
+        with pytest.raises(InputError, match="layer 2: the activations .*overflow float32"):
+            infer(
+                net,
+                np.array(rows, np.float32),
+                kernel=kernel,
+                space=space,
+                verification=verification,
+            )
+
+
+def test_an_overflow_is_not_hidden_by_later_layers(kernel: Any, space: Any) -> None:
+    """Infinity times a negative weight is below 0, and the ReLU would make a 0 of it."""
+    net = network(layers_of([[BIG, 0], [BIG, 1]], [[-1, 0], [0, 1]], [[1], [1]]), None)
+    rows = np.ones((2, 2), np.float32)
+    with pytest.raises(InputError, match="layer 1: the activations overflow float32"):
+        infer(net, rows, kernel=kernel, space=space)
+    right = infer(net, rows, kernel=kernel, space=space, dtype="float64", values=True)
+    assert right.values is not None
+    assert right.values.toarray().tolist() == [[1], [1]]
+
+
+def test_infinity_minus_infinity_is_refused(kernel: Any, space: Any) -> None:
+    """NaN is neither below 0 nor above ymax."""
+    net = network(layers_of([[BIG], [BIG], [-BIG], [-BIG]]), 32.0)
+    with pytest.raises(InputError, match="layer 1: the activations overflow float32"):
+        infer(net, np.full((65, 4), 10, np.float32), kernel=kernel, space=space)
+
+
+def test_the_limit_makes_a_large_sum_small(kernel: Any, space: Any) -> None:
+    net = network(layers_of([[BIG], [BIG]], [[1]]), 32.0)
+    result = infer(
+        net,
+        np.full((2, 2), 10, np.float32),
+        kernel=kernel,
+        space=space,
+        values=True,
+        verification="full",
+    )
+    assert result.values is not None
+    assert result.values.toarray().tolist() == [[32], [32]]
+    assert result.record.verified.passed
+
+
+def test_a_limit_beyond_float32_is_none(kernel: Any, space: Any) -> None:
+    net = network(layers_of([[2]]), 1e300)
+    result = infer(net, np.array([[1e30]], np.float32), kernel=kernel, space=space, values=True)
+    assert result.values is not None
+    assert result.values.toarray()[0, 0] == np.float32(2e30)
+
+
+def test_a_limit_that_is_0_in_float32_is_refused(kernel: Any) -> None:
+    net = network(layers_of([[2]]), 1e-60)
+    with pytest.raises(InputError, match="ymax 1e-60 is 0 in float32"):
+        infer(net, np.ones((1, 1)), kernel=kernel)
+
+
+def test_weights_that_overflow_float32_are_refused(kernel: Any) -> None:
+    net = network(layers_of([[1.0]], [[1e39]], dtype="float64"))
+    with pytest.raises(InputError, match="layer 2: weight: 1e\\+39 is too large for float32"):
+        infer(net, np.ones((1, 1)), kernel=kernel, dtype="float32")
+
+
+def test_inputs_that_overflow_float32_are_refused(kernel: Any) -> None:
+    net = network(layers_of([[1.0]]))
+    with pytest.raises(InputError, match="inputs: row 1: 1e\\+39 is too large for float32"):
+        infer(net, np.array([[1.0], [1e39]]), kernel=kernel)
+
+
+@pytest.mark.parametrize(("kernel", "multiplied"), [("fused", 18), ("spgemm", 11)])
+def test_multiplications_are_counted(kernel: Any, multiplied: int) -> None:
+    """Fused: all edges for all rows of a living tile. SpGEMM: those that meet a nonzero."""
+    net = network(layers_of([[1, 1], [0, 1]], [[1, 0], [1, 1]]))
+    # Row by row: 2 and 1 nonzeros meet 3 and 1 edges; then 2 and 1 nonzeros meet 3 and 2.
+    # Layer 1: 3 + 0 + 1 = 4. Layer 2: rows [1, 2] and [0, 1] meet 3 and 2 edges: 5.
+    rows = np.array([[1, 1], [0, 0], [0, 1]], np.float32)
+    result = infer(net, rows, kernel=kernel, space="serial")
+    if kernel == "spgemm":
+        multiplied = 4 + 5
+    assert result.record.edges_multiplied == multiplied
+    assert result.record.edges == 6
+
+
+def test_dead_tiles_are_not_multiplied() -> None:
+    net = network(layers_of([[1]], [[1]]))
+    rows = np.zeros((640, 1), np.float32)
+    rows[320:330] = 1
+    result = infer(net, rows, kernel="fused", space="serial")
+    assert result.categories.tolist() == list(range(321, 331))
+    assert result.record.edges_multiplied == 2 * 10
+
+
+def test_zero_rows_zero_layers_and_zero_inputs(kernel: Any, space: Any) -> None:
+    net = network(layers_of([[1, 1]]))
+    for rows in (np.zeros((0, 1)), np.zeros((70, 1))):
+        result = infer(net, rows, kernel=kernel, space=space, values=True, verification="full")
+        assert result.categories.tolist() == []
+        assert result.values is not None
+        assert result.values.shape == (0, 2)
+        assert result.record.verified.passed
+    empty = network([], inputs=3)
+    rows = np.array([[0, 0, 0], [0, -1e300, 0]])
+    result = infer(
+        empty,
+        rows,
+        kernel=kernel,
+        space=space,
+        dtype="float64",
+        values=True,
+        verification="full",
+    )
+    assert result.categories.tolist() == [2]
+    assert result.record.dtype == "float64"
+    assert result.values is not None
+    assert result.values.toarray().tolist() == [[0, -1e300, 0]]
+    assert result.record.verified.passed
+
+
+def test_a_layer_without_edges_kills_every_row(kernel: Any, space: Any) -> None:
+    net = network(layers_of([[0, 0]], bias=1.0) + layers_of([[1], [1]], bias=1.0))
+    result = infer(net, Inputs.from_any(np.ones((3, 1))), kernel=kernel, space=space)
+    assert result.categories.tolist() == []

@@ -1,0 +1,112 @@
+"""The generated C++: where its lines come from, and what the compiler says about them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pykokkos as pk
+import pytest
+
+from kkspdnn.errors import ToolchainError
+from kkspdnn.pk import ir
+from kkspdnn.pk.analyse import analyse
+from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.emit import emit
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.runtime import toolkit
+from kkspdnn.pk.types import INT32
+from kkspdnn.pk.workunit import Workunit
+
+from . import kernels
+
+Load = Callable[..., ModuleType]
+WORKUNITS = [w for w in vars(kernels).values() if isinstance(w, Workunit) and not w.generic]
+
+
+def from_lines(text: str) -> list[tuple[str, int, str]]:
+    """(file, line, C++ line) of every line, as the compiler counts them."""
+    file, number, found = "workunit.cpp", 1, []
+    for line in text.splitlines():
+        directive = re.fullmatch(r'#line (\d+) (".*")', line)
+        if directive:
+            number, file = int(directive[1]), json.loads(directive[2])
+        else:
+            found.append((file, number, line))
+            number += 1
+    return found
+
+
+@pytest.mark.parametrize("workunit", WORKUNITS, ids=lambda w: w.__name__)
+def test_every_line_of_a_body_names_its_own(workunit: Workunit) -> None:
+    text = generate(workunit, pk.OpenMP).text
+    path = kernels.__file__
+    python = Path(path).read_text(encoding="utf-8").splitlines()
+    physical = text.splitlines()
+    own = [line for file, _, line in from_lines(text) if file == path]
+    assert own
+    for file, number, line in from_lines(text):
+        if file == "workunit.cpp":
+            assert physical[number - 1] == line
+        elif assigned := re.match(r"\s*(?!using)(?:\w+ )?(\w+)\S* \S*= .*;$", line):
+            assert assigned[1] in python[number - 1]
+        elif "parallel_" in line:
+            assert "parallel_" in python[number - 1]
+
+
+def test_a_mistake_in_cpp_names_the_workunit_s_line(load: Load) -> None:
+    module = load(
+        "import pykokkos as pk\n\n\n"
+        "@pk.workunit\ndef w(i: int, n: int):\n    k: int = n\n    k += 1\n"
+    )
+    kernel = analyse(module.w, {})
+    declaration, increment = kernel.body
+    assert isinstance(increment, ir.Assign)
+    broken = ir.Assign(increment.line, ir.Name("nowhere", INT32), "+=", increment.value)
+    text = emit(
+        ir.Kernel(
+            kernel.name,
+            kernel.path,
+            kernel.line,
+            kernel.signature,
+            (),
+            (declaration, broken),
+            kernel.written,
+        ),
+        ExecutionSpace.Serial,
+    )
+    with pytest.raises(ToolchainError) as caught:
+        toolkit(ExecutionSpace.Serial).workunit(text)
+    said = str(caught.value)
+    assert said.startswith(f"compiling workunit w failed: {module.__file__}:7:")
+    assert "nowhere" in said
+    assert "\n" not in said
+
+
+def test_views_that_are_only_read_are_const() -> None:
+    text = generate(kernels.running_sum, pk.Serial).text
+    assert "View1D<const int64_t> x;" in text
+    assert "View1D<int64_t> before;" in text
+
+
+def test_the_same_workunit_gives_the_same_text() -> None:
+    first = generate(kernels.operators, pk.OpenMP)
+    assert generate(kernels.operators, pk.OpenMP) == first
+    assert generate(kernels.operators, pk.Serial).text != first.text
+
+
+@pytest.mark.parametrize("folder", ["größe und Maß", 'a "quoted" back\\slash'])
+def test_odd_file_names(tmp_path: Path, load: Load, folder: str) -> None:
+    (tmp_path / folder).mkdir()
+    module = load(
+        "import pykokkos as pk\n\n\n"
+        "@pk.workunit\ndef w(i: int, x: pk.View1D[pk.int32]):\n    x[i] = i\n",
+        f"{folder}/kernels.py",
+    )
+    x = np.zeros(3, np.int32)
+    pk.parallel_for("w", pk.RangePolicy(pk.Serial, 0, 3), module.w, x=x)
+    assert x.tolist() == [0, 1, 2]

@@ -1,0 +1,73 @@
+"""Which PyKokkos a process gets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kkspdnn.pk
+
+PROGRAM = """
+from kkspdnn.errors import KkspdnnError
+from kkspdnn.pk import chosen, provide_pykokkos
+try:
+    first = chosen()
+    given = provide_pykokkos()
+    import pykokkos
+    print(first, chosen(), given is pykokkos, pykokkos.__name__)
+except KkspdnnError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "installed", "said"),
+    [
+        ("", False, "builtin builtin True kkspdnn.pk.language"),
+        ("builtin", False, "builtin builtin True kkspdnn.pk.language"),
+        ("builtin", True, "builtin builtin True kkspdnn.pk.language"),
+        ("", True, "pykokkos pykokkos True pykokkos"),
+        ("pykokkos", True, "pykokkos pykokkos True pykokkos"),
+        ("pykokkos", False, "KKSPDNN_PK=pykokkos, but PyKokkos is not installed here; unset it"),
+        ("other", False, "KKSPDNN_PK=other: set it to builtin or pykokkos, or unset it"),
+    ],
+)
+def test_the_choice(tmp_path: Path, wanted: str, installed: bool, said: str) -> None:
+    if installed:
+        (tmp_path / "pykokkos.py").write_text("")
+    folders = [str(tmp_path), str(Path(kkspdnn.__path__[0]).parent)]
+    environment = {**os.environ, "KKSPDNN_PK": wanted, "PYTHONPATH": os.pathsep.join(folders)}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.stderr) == (said, "")
+
+
+def test_importing_does_nothing(tmp_path: Path) -> None:
+    """No compiler is looked for, no folder made, before the first launch."""
+    program = (
+        "from kkspdnn.pk import provide_pykokkos; provide_pykokkos()\nimport pykokkos as pk\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); import kernels\n"
+    )
+    environment = {**os.environ, "PATH": "/nowhere", "KKSPDNN_CACHE": str(tmp_path / "cache")}
+    environment["PYTHONPATH"] = str(Path(kkspdnn.__path__[0]).parent)
+    command = [sys.executable, "-c", program, str(Path(__file__).parent)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_every_word_of_the_language_is_there() -> None:
+    import pykokkos as pk
+
+    assert sorted(pk.__all__) == sorted(set(pk.__all__))
+    for name in pk.__all__:
+        assert hasattr(pk, name), name

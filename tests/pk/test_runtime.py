@@ -1,0 +1,150 @@
+"""Kokkos in a process: threads, errors, compiling ahead, several threads at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pykokkos as pk
+import pytest
+
+import kkspdnn
+from kkspdnn.errors import SpaceError, ToolchainError
+from kkspdnn.pk.dispatch import compile_ahead
+from kkspdnn.pk.program import Program
+from kkspdnn.pk.runtime import runtime, toolkit
+from kkspdnn.pk.toolchain import usable_cores
+
+from . import kernels
+
+Load = Callable[..., ModuleType]
+
+TEXT = """
+import pykokkos as pk
+
+
+@pk.workunit
+def fill(i: int, x, value):
+    x[i] = value
+
+
+@pk.workunit
+def total(i: int, acc: pk.Acc[pk.double], x: pk.View1D[pk.double]):
+    acc += x[i]
+"""
+
+
+def test_serial_and_openmp_share_one_kokkos() -> None:
+    assert runtime(pk.Serial) is runtime(pk.OpenMP)
+    assert 1 <= runtime(pk.OpenMP).threads
+
+
+def test_cuda_is_refused() -> None:
+    with pytest.raises(SpaceError, match="no Cuda back end"):
+        toolkit(pk.Cuda)
+
+
+def test_a_library_that_cannot_be_loaded(tmp_path: Path) -> None:
+    broken = tmp_path / "workunit.so"
+    broken.write_bytes(b"not a library")
+    program = next(iter(launched().programs.values()))
+    with pytest.raises(ToolchainError, match=f"cannot load {broken}: "):
+        Program(program.generated, broken, program.runtime)
+
+
+def launched() -> object:
+    pk.parallel_reduce("w", pk.RangePolicy(pk.Serial, 0, 1), kernels.count_short)
+    return kernels.count_short
+
+
+def test_compiling_ahead_runs_nothing(load: Load) -> None:
+    module = load(TEXT)
+    x, y = np.zeros(3), np.zeros(3, np.float32)
+    policy = pk.RangePolicy(pk.Serial, 0, 3)
+
+    def rehearsal() -> None:
+        pk.parallel_for("w", policy, module.fill, x=x, value=1.0)
+        pk.parallel_for("w", policy, module.fill, x=y, value=np.float32(2))
+        assert pk.parallel_reduce("w", policy, module.total, x=x) == 0
+
+    compile_ahead(rehearsal)
+    assert not x.any()
+    assert not y.any()
+    assert len(module.fill.programs) == 2
+    assert len(module.total.programs) == 1
+    before = dict(module.fill.programs)
+    pk.parallel_for("w", policy, module.fill, x=x, value=1.0)
+    assert pk.parallel_reduce("w", policy, module.total, x=x) == 3.0
+    assert module.fill.programs == before
+    compile_ahead(rehearsal)
+    assert module.fill.programs == before
+
+
+def test_a_failed_rehearsal_or_compile_leaves_launches_alone(load: Load) -> None:
+    module = load(TEXT)
+    policy = pk.RangePolicy(pk.Serial, 0, 3)
+    with pytest.raises(ZeroDivisionError):
+        compile_ahead(lambda: 1 // 0)
+
+    def refused() -> None:
+        pk.parallel_for("w", policy, module.fill, x=np.zeros(3), value=np.zeros(3))
+
+    with pytest.raises(TypeError, match="`value` is not a number"):
+        compile_ahead(refused)
+    assert pk.parallel_reduce("w", policy, module.total, x=np.ones(3)) == 3.0
+
+
+def test_threads_of_python_may_launch_at_once() -> None:
+    x = np.arange(1000.0)
+    policy = pk.RangePolicy(pk.Serial, 0, len(x))
+
+    def launch(k: int) -> float:
+        return float(pk.parallel_reduce("w", policy, kernels.dot, x=x, y=x))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(launch, range(200))) == {float(x @ x)}
+
+
+def test_openmp_from_another_thread() -> None:
+    """Kokkos 3.4 refuses it, 4.x does it; neither ends the process."""
+    x = np.arange(10.0)
+    policy = pk.RangePolicy(pk.OpenMP, 0, len(x))
+
+    def launch() -> float:
+        return float(pk.parallel_reduce("w", policy, kernels.dot, x=x, y=x))
+
+    assert launch() == 285.0
+    with ThreadPoolExecutor(1) as pool:
+        launched = pool.submit(launch)
+    refusal = launched.exception()
+    if refusal is None:
+        assert launched.result() == 285.0
+    else:
+        assert isinstance(refusal, RuntimeError)
+        assert str(refusal).startswith("dot: Kokkos::OpenMP parallel_reduce ERROR")
+        assert str(refusal).endswith("; launch from the thread that started Kokkos")
+    assert launch() == 285.0
+
+
+@pytest.mark.parametrize("threads", [1, usable_cores()])
+def test_the_number_of_threads(threads: int) -> None:
+    program = (
+        "from kkspdnn.pk import provide_pykokkos; provide_pykokkos()\nimport pykokkos as pk\n"
+        "from kkspdnn.pk.runtime import runtime\nprint(runtime(pk.OpenMP).threads)\n"
+    )
+    folder = str(Path(kkspdnn.__path__[0]).parent)
+    environment = {**os.environ, "PYTHONPATH": folder, "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (f"{threads}\n", "")

@@ -1,0 +1,108 @@
+"""Running tools: the line of their output that is worth showing, and ending them whole."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kkspdnn.errors import ToolchainError
+from kkspdnn.pk import toolchain
+from kkspdnn.pk.toolchain import build_tool, host_compiler, machine, run, usable_cores
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("a.cpp:3:5: error: no x\nmore\n1 error generated.", "a.cpp:3:5: error: no x"),
+        ("WARNING: odd\nERROR: no matching distribution", "ERROR: no matching distribution"),
+        (
+            "/usr/bin/ld: a.o: relocation R_X86_64_32; recompile with -fPIC\n"
+            "collect2: error: ld returned 1 exit status",
+            "/usr/bin/ld: a.o: relocation R_X86_64_32; recompile with -fPIC",
+        ),
+        (
+            "-- Detecting\nCMake Error at CMakeLists.txt:6 (find_package):\n  Could not find it\n\n"
+            "-- Configuring incomplete, errors occurred!",
+            "CMake Error at CMakeLists.txt:6 (find_package): Could not find it -- Configuring "
+            "incomplete, errors occurred!",
+        ),
+        ("first\nlast\n", "last"),
+        ("", "no output"),
+    ],
+)
+def test_the_cause_of_a_failure(printed: str, shown: str) -> None:
+    script = f"import sys; print({printed!r}); sys.exit(3)"
+    with pytest.raises(ToolchainError) as caught:
+        run([sys.executable, "-c", script], "trying it")
+    assert str(caught.value) == f"trying it failed: {shown}"
+
+
+def test_a_tool_that_cannot_be_run(tmp_path: Path) -> None:
+    with pytest.raises(ToolchainError, match="trying it: cannot run /no/tool: No such file"):
+        run(["/no/tool"], "trying it")
+
+
+def test_what_a_tool_prints_and_gets(tmp_path: Path) -> None:
+    script = "import os, sys; print(os.getcwd(), os.environ['EXTRA'], sys.stdin.read())"
+    said = run([sys.executable, "-c", script], "x", cwd=tmp_path, environment={"EXTRA": "ö"})
+    assert said == f"{tmp_path} ö \n"
+
+
+def test_an_interrupt_ends_the_tool_and_what_it_started(tmp_path: Path) -> None:
+    """As `kill -INT` does, which unlike Ctrl-C reaches one process only."""
+    mark = tmp_path / "mark"
+    program = (
+        "import polars  # Which lets system calls go on after a signal.\n"
+        "from kkspdnn.pk.toolchain import run\n"
+        f"run(['/bin/sh', '-c', 'sleep 60 & echo $! > {mark}; wait'], 'waiting')\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stderr=subprocess.PIPE,
+        cwd=Path(toolchain.__file__).parents[2],
+    )
+    deadline = time.monotonic() + 60
+    while not mark.exists() or not mark.read_text().strip():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    sleeper = Path("/proc") / mark.read_text().strip() / "stat"
+    while sleeper.exists() and sleeper.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_compiler_and_what_native_means() -> None:
+    compiler = host_compiler()
+    assert Path(compiler.path).is_file()
+    assert compiler.version
+    assert "-march" in compiler.native or "-target-cpu" in compiler.native
+    assert "/tmp/" not in compiler.native
+
+
+def test_a_compiler_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = host_compiler.__wrapped__
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ToolchainError, match="CXX=no-such-compiler: there is no such program; set"):
+        find()
+    monkeypatch.setenv("CXX", "")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(
+        ToolchainError, match=r"no C\+\+ compiler: g\+\+ is not on the PATH; install"
+    ):
+        find()
+
+
+def test_a_tool_of_neither_kind() -> None:
+    with pytest.raises(ToolchainError, match="no no-such-tool: run pip install no-such-tool"):
+        build_tool("no-such-tool")
+
+
+def test_the_machine() -> None:
+    assert machine().endswith(f", {usable_cores()} cores")
