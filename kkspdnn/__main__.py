@@ -2,6 +2,12 @@
 
 import sys
 
-from kkspdnn.cli import main
+try:
+    from kkspdnn.cli import main
+except KeyboardInterrupt:
+    # Importing NumPy, SciPy and Polars takes long enough to be interrupted.
+    print("kkspdnn: interrupted", file=sys.stderr)
+    sys.exit(130)
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -207,7 +207,7 @@ def _show(record: Record) -> None:
         "PyKokkos": f"{record.pk}, Kokkos {record.kokkos_version}",
         "network": f"{record.network}: {record.layers:,} layers, {record.edges:,} edges",
         "inputs": f"{record.inputs:,} rows of {record.neurons:,} neurons: {record.inputs_source}",
-        "before": f"load {record.load_seconds:.2f} s, compile {record.compile_seconds:.2f} s, "
+        "once": f"load {record.load_seconds:.2f} s, compile {record.compile_seconds:.2f} s, "
         f"prepare {record.prepare_seconds:.2f} s",
         "inference": f"{record.inference_seconds:.3f} s",
         "rate": f"{record.edges_per_second:.3g} edges/s (inputs x edges / inference)",

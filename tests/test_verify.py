@@ -104,6 +104,17 @@ def test_an_invented_row_is_found_in_a_small_sample() -> None:
     assert verified.passed is False
 
 
+def test_a_wrong_category_fails_however_small_its_value(net: Network, rows: Inputs) -> None:
+    outcome = add(right(net, rows), 0)
+    assert outcome.values is not None
+    outcome.values.data[: outcome.values.indptr[1]] = 1e-30
+    verified = verify(net, rows, outcome, "full", 1.0)
+    assert verified.max_abs_error is not None
+    assert verified.bound is not None
+    assert verified.max_abs_error <= verified.bound
+    assert verified.passed is False
+
+
 def test_nothing_to_check(net: Network, rows: Inputs) -> None:
     assert verify(net, rows, right(net, rows), "none", 1.0).passed is None
     none = rows.slice(0, 0)

@@ -1,4 +1,4 @@
-"""Activations in tiles, `y[tile][neuron][lane]`: the rows that are still computed, and moving them."""
+"""Activations in tiles, `y[tile][neuron][lane]`: the rows that are computed, and moving them."""
 
 from __future__ import annotations
 

@@ -65,7 +65,10 @@ class Cache:
 def default_cache() -> Cache:
     """The cache in `KKSPDNN_CACHE`, else in the user's cache folder (XDG on Linux)."""
     chosen = os.environ.get(VARIABLE)
-    root = Path(chosen).expanduser() if chosen else user_cache_path("kkspdnn")
+    try:
+        root = Path(chosen).expanduser() if chosen else user_cache_path("kkspdnn")
+    except RuntimeError as error:  # ~name of a user that does not exist
+        raise CacheError(f"{VARIABLE}={chosen}: {error}; name a folder of your own") from error
     return Cache(root.absolute())
 
 

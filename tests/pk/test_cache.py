@@ -338,3 +338,9 @@ def test_an_interrupt_during_a_compile(with_kokkos: dict[str, str], tmp_path: Pa
 def test_tools_are_found() -> None:
     assert Path(build_tool("cmake")).is_file()
     assert Path(build_tool("ninja")).is_file()
+
+
+def test_a_home_that_does_not_exist_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KKSPDNN_CACHE", "~nobody-of-this-name/cache")
+    with pytest.raises(CacheError, match="~nobody-of-this-name/cache: .*; name a folder"):
+        default_cache()

@@ -1,0 +1,58 @@
+"""What a CUDA run needs is looked for, and nothing is claimed that is not there."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kkspdnn import cuda
+
+
+def parts() -> dict[str, cuda.Part]:
+    return {part.name: part for part in cuda.cuda_parts()}
+
+
+def test_every_part_is_found_or_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: str) -> Any:
+        raise OSError
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(cuda, "find_spec", lambda _: None)
+    monkeypatch.delenv("CUDA_HOME", raising=False)
+    monkeypatch.delenv("CUDA_PATH", raising=False)
+    found = parts()
+    assert list(found) == ["driver", "device", "compiler", "CuPy"]
+    assert all(part.found is None and part.remedy for part in found.values())
+
+
+def test_nvcc_is_taken_from_cuda_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "nvcc").write_text("")
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    assert parts()["compiler"].found == str(tmp_path / "bin" / "nvcc")
+
+
+@pytest.mark.parametrize(("failing", "devices"), [(True, None), (False, "2 device(s)")])
+def test_devices_are_counted_by_the_driver(
+    monkeypatch: pytest.MonkeyPatch, failing: bool, devices: str | None
+) -> None:
+    class Driver:
+        def __init__(self, _: str) -> None:
+            pass
+
+        def cuInit(self, _: int) -> int:  # noqa: N802
+            return 100 if failing else 0
+
+        def cuDeviceGetCount(self, pointer: Any) -> int:  # noqa: N802
+            pointer._obj.value = 2
+            return 0
+
+    monkeypatch.setattr(ctypes, "CDLL", Driver)
+    found = parts()
+    assert found["driver"].found == "libcuda.so.1"
+    assert found["device"].found == devices

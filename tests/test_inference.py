@@ -1,0 +1,148 @@
+"""The Python interface: what infer takes, gives and refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import kkspdnn as kk
+
+
+@pytest.fixture(scope="module")
+def net() -> kk.Network:
+    return kk.radixnet(neurons=64, layers=4)
+
+
+@pytest.fixture(scope="module")
+def rows() -> kk.Inputs:
+    return kk.images(64, 100)
+
+
+def test_the_example_of_the_package(net: kk.Network, rows: kk.Inputs) -> None:
+    result = kk.infer(net, rows, space="openmp")
+    record = result.record
+    assert isinstance(result, kk.Result)
+    assert isinstance(record, kk.Record)
+    assert result.values is None
+    expected = kk.reference(net, rows, dtype="float32")
+    assert result.categories.tolist() == (np.flatnonzero(np.diff(expected.indptr)) + 1).tolist()
+    assert record.edges_per_second == pytest.approx(100 * net.edges / record.inference_seconds)
+    text = "\n".join(map(str, result.categories.tolist()))
+    assert record.categories_sha256 == hashlib.sha256(text.encode()).hexdigest()
+    assert record.verified.mode == "none"
+    assert record.verified.passed is None
+    assert record.truth == "absent"
+
+
+def test_one_problem_in_every_form(net: kk.Network, rows: kk.Inputs) -> None:
+    dense = rows.to_dense()
+    forms = (rows, dense, dense.astype(bool), sp.csr_array(dense), sp.coo_matrix(dense))
+    found = [kk.infer(net, form, values=True) for form in forms]
+    for result in found:
+        assert result.categories.tolist() == found[0].categories.tolist()
+        assert result.values is not None
+        assert found[0].values is not None
+        assert (result.values != found[0].values).nnz == 0
+        assert result.values.has_sorted_indices
+
+
+def test_the_types_of_the_network_or_those_asked_for(net: kk.Network, rows: kk.Inputs) -> None:
+    for dtype in ("float32", np.float64):
+        result = kk.infer(net, rows, dtype=dtype, values=True)
+        assert result.values is not None
+        assert result.values.dtype == result.record.dtype == np.dtype(dtype)
+    assert kk.infer(net.astype("float64"), rows).record.dtype == "float64"
+
+
+def test_inputs_are_left_alone(net: kk.Network) -> None:
+    given = sp.csr_array(np.eye(3, 64, dtype=np.float32))
+    before = given.copy()
+    for kernel in ("fused", "spgemm"):
+        kk.infer(net, given, kernel=kernel)  # type: ignore[arg-type]
+    assert (given != before).nnz == 0
+    assert given.indices.dtype == before.indices.dtype
+
+
+def test_progress_goes_from_0_to_1(net: kk.Network, rows: kk.Inputs) -> None:
+    for kernel in ("fused", "spgemm"):
+        told: list[tuple[str, float]] = []
+        kk.infer(
+            net,
+            rows,
+            kernel=kernel,  # type: ignore[arg-type]
+            verification="full",
+            progress=lambda doing, done, told=told: told.append((doing, done)),
+        )
+        done = [part for doing, part in told if doing == "inference"]
+        assert done == sorted(done)
+        assert done[-1] == pytest.approx(1)
+        assert all(0 <= part <= 1.0001 for part in done)
+        assert told[-1][0] == "verifying"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"space": "gpu"}, kk.SpaceError, "space 'gpu' is unknown: choose one of serial"),
+        ({"space": "cuda"}, kk.SpaceError, "--space cuda"),
+        ({"kernel": "dense"}, kk.InputError, "kernel 'dense' is unknown: choose one of fused"),
+        ({"verification": "all"}, kk.InputError, "verification 'all' is unknown"),
+        ({"exits": "some"}, kk.InputError, "exits 'some' is unknown"),
+        ({"dtype": "float16"}, kk.InputError, "float16"),
+        ({"threads": 0}, kk.SpaceError, "0 threads: at least 1"),
+        ({"threads": 513}, kk.SpaceError, "513 threads: Kokkos takes at most 512"),
+    ],
+)
+def test_options_that_cannot_be(
+    net: kk.Network, rows: kk.Inputs, options: dict[str, Any], error: Any, words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        kk.infer(net, rows, **options)
+
+
+def test_inputs_that_cannot_be(net: kk.Network) -> None:
+    with pytest.raises(kk.InputError, match="have 63 neurons but the network takes 64"):
+        kk.infer(net, np.zeros((2, 63)))
+    with pytest.raises(kk.InputError, match="row 1, column 3 is nan"):
+        kk.infer(net, np.where(np.arange(128).reshape(2, 64) == 67, np.nan, 0))
+    with pytest.raises(kk.InputError, match="NumPy array or a SciPy sparse matrix"):
+        kk.infer(net, [[1.0] * 64])
+
+
+def test_another_number_of_threads_needs_another_process(
+    net: kk.Network, rows: kk.Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = kk.infer(net, rows).record.threads
+    monkeypatch.setenv("OMP_NUM_THREADS", str(running))
+    assert kk.infer(net, rows, threads=running).record.threads == running
+    with pytest.raises(kk.SpaceError, match=f"Kokkos runs with {running} threads"):
+        kk.infer(net, rows, threads=running + 1)
+    assert kk.infer(net, rows, space="serial", threads=running + 1).record.threads == 1
+
+
+def test_nothing_is_started_by_the_import() -> None:
+    """No Kokkos, no compiler, no folder of its own."""
+    code = "import sys, kkspdnn; print('kkspdnn.engines.fused' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env={"PATH": "", "PYTHONPATH": kk.__path__[0] + "/..", "KKSPDNN_CACHE": "/proc/nope"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_networks_go_through_files(tmp_path: Any, net: kk.Network, rows: kk.Inputs) -> None:
+    kk.save_npz_network(net, tmp_path)
+    again = kk.read_npz_network(tmp_path)
+    assert kk.infer(again, rows).record.categories_sha256 == (
+        kk.infer(net, rows).record.categories_sha256
+    )

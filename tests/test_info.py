@@ -1,0 +1,40 @@
+"""`info` reports everything, whatever of it fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kkspdnn import info
+from kkspdnn.errors import ToolchainError
+from kkspdnn.info import findings
+
+
+def test_every_section_is_reported() -> None:
+    found = list(findings())
+    sections = list(dict.fromkeys(finding.section for finding in found))
+    assert sections == ["machine", "compilers", "kokkos", "cache", "pykokkos", "spaces", "cuda"]
+    spaces = {f.what: f for f in found if f.section == "spaces"}
+    assert spaces["serial"].good
+    assert spaces["openmp"].good
+    assert "agrees with the reference" in spaces["openmp"].text
+    assert all("\n" not in finding.text for finding in found)
+
+
+def test_every_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
+    monkeypatch.setattr(info, "_probe", lambda space: info.Finding("spaces", space, "", True))
+    places = [finding.what for finding in findings() if finding.section == "kokkos"]
+    assert places[0] == f"Kokkos_ROOT={tmp_path}"
+    assert "/usr" in " ".join(places)
+
+
+def test_a_space_that_does_not_work_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ToolchainError("the compiler is on strike")
+
+    monkeypatch.setattr(info, "infer", broken)
+    spaces = [finding for finding in findings() if finding.section == "spaces"]
+    assert [finding.good for finding in spaces] == [False, False, False]
+    assert all("on strike" in finding.text for finding in spaces)

@@ -1,0 +1,51 @@
+"""Spaces, their threads and the shapes that suit them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kkspdnn import spaces
+from kkspdnn.cuda import Part
+from kkspdnn.errors import SpaceError
+from kkspdnn.pk.policy import RangePolicy, TeamPolicy
+from kkspdnn.spaces import open_space
+
+
+def test_lanes_fill_the_registers() -> None:
+    space = open_space("serial")
+    assert space.lanes(np.dtype(np.float32)) == 2 * space.lanes(np.dtype(np.float64))
+
+
+def test_policies_are_of_the_space() -> None:
+    for name in ("serial", "openmp"):
+        space = open_space(name)
+        assert isinstance(space.range(3), RangePolicy)
+        assert isinstance(space.teams(3), TeamPolicy)
+        assert space.teams(3).space is space.execution_space
+        assert (space.range(3).begin, space.range(3).end) == (0, 3)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "0", "2,3", " 2 "])
+def test_odd_numbers_of_threads_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    open_space("serial")
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert open_space("serial").threads == 1
+    assert open_space("openmp").threads >= 1
+
+
+def test_too_many_threads_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "100000")
+    with pytest.raises(SpaceError, match="100000 threads: Kokkos takes at most 512"):
+        open_space("openmp")
+
+
+def test_cuda_names_each_missing_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [Part("driver", None, "install it"), Part("compiler", "/usr/bin/nvcc", "set CUDA_HOME")]
+    monkeypatch.setattr(spaces, "cuda_parts", lambda: parts)
+    with pytest.raises(SpaceError, match=r"driver \(install it\)") as refused:
+        open_space("cuda")
+    assert "CUDA_HOME" not in str(refused.value)
+    assert "\n" not in str(refused.value)
