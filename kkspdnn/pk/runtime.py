@@ -9,7 +9,8 @@ import os
 import shlex
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -181,9 +182,9 @@ class Runtime:
 
 @cache
 def _started(kit: Toolkit) -> Runtime:
-    _place_threads()
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return Runtime(kit, int(first) if first.isdigit() else 0)
+    with _placed_threads():
+        return Runtime(kit, int(first) if first.isdigit() else 0)
 
 
 def runtime(space: ExecutionSpace) -> Runtime:
@@ -192,13 +193,23 @@ def runtime(space: ExecutionSpace) -> Runtime:
         return _started(toolkit(space))
 
 
-def _place_threads() -> None:
-    """Keep threads on their cores, unless the user or a busy machine has other plans.
+@contextmanager
+def _placed_threads() -> Iterator[None]:
+    """Keep OpenMP's threads on their cores, unless the user or a busy machine has other plans.
 
-    OpenMP reads these variables when its library is loaded.
+    OpenMP reads its variables when its library is loaded, so they need not stay. It also binds the
+    thread that starts it; that one goes free again, for else all that Python does later, and every
+    tool that it starts, would share one core.
     """
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     fits = not wanted.isdigit() or int(wanted) <= usable_cores()
-    if fits and not any(name.startswith(("OMP_PROC_BIND", "OMP_PLACES")) for name in os.environ):
-        os.environ["OMP_PROC_BIND"] = "spread"
-        os.environ["OMP_PLACES"] = "cores"
+    chosen = any(name.startswith(("OMP_PROC_BIND", "OMP_PLACES")) for name in os.environ)
+    added = {"OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"} if fits and not chosen else {}
+    before = os.sched_getaffinity(0)
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+        os.sched_setaffinity(0, before)

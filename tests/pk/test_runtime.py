@@ -148,3 +148,22 @@ def test_the_number_of_threads(threads: int) -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == (f"{threads}\n", "")
+
+
+def test_starting_kokkos_leaves_the_process_as_it_was() -> None:
+    """OpenMP binds the thread that starts it, and with it all that Python starts later."""
+    script = """
+import os
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.runtime import runtime
+
+before = os.sched_getaffinity(0), dict(os.environ)
+assert runtime(ExecutionSpace.OpenMP).threads >= 1
+assert (os.sched_getaffinity(0), dict(os.environ)) == before
+"""
+    # A user's choice is not ours to undo, and would hide what is tested.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OMP_")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
