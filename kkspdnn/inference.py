@@ -79,6 +79,7 @@ def infer(
     typed = network.astype(wanted)
     tell = progress if progress is not None else _silent
     tell("starting Kokkos", 0.0)
+    here = machine()  # before OpenMP may bind this thread to a core, as the user may ask it to
     started = perf_counter()
     where = open_space(space, threads)
     opened = perf_counter()
@@ -120,7 +121,7 @@ def infer(
         network=network.name,
         network_source=network.source,
         inputs_source=given.source,
-        machine=machine(),
+        machine=here,
         compiler=where.compiler,
         kokkos_version=where.kokkos_version,
         pk=where.front,

@@ -212,4 +212,5 @@ def _placed_threads() -> Iterator[None]:
     finally:
         for name in added:
             del os.environ[name]
-        os.sched_setaffinity(0, before)
+        if added:
+            os.sched_setaffinity(0, before)

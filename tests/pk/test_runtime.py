@@ -167,3 +167,21 @@ assert (os.sched_getaffinity(0), dict(os.environ)) == before
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_user_s_binding_wins() -> None:
+    script = """
+import os
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.runtime import runtime
+
+assert runtime(ExecutionSpace.OpenMP).threads >= 1
+assert len(os.sched_getaffinity(0)) == 1, os.sched_getaffinity(0)
+assert os.environ["OMP_PLACES"] == "cores"
+"""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OMP_")}
+    environment |= {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
