@@ -24,7 +24,7 @@ from kkspdnn.info import findings
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
 from kkspdnn.record import Record, check_writable, write_text
-from kkspdnn.spaces import SPACES, own_space
+from kkspdnn.spaces import SPACES, check_space
 from kkspdnn.verify import VERIFY
 
 
@@ -125,7 +125,7 @@ def _silence(stream: TextIO) -> None:
 
 
 def _run(arguments: argparse.Namespace, command: str) -> int:
-    own_space(arguments.space)
+    check_space(arguments.space)
     for path in (arguments.json, arguments.categories):
         if path is not None:
             check_writable(path)

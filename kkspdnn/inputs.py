@@ -58,6 +58,11 @@ class Inputs:
                 )
 
     @property
+    def largest(self) -> float:
+        """The largest magnitude that a value may have: 1 for bits."""
+        return 1.0 if self.csr is None else float(np.abs(self.csr.data).max(initial=0))
+
+    @property
     def nonzeros(self) -> int:
         """The number of nonzero values."""
         if self.csr is not None:

@@ -15,7 +15,7 @@ from kkspdnn.errors import SpaceError
 from kkspdnn.pk import Front, chosen, provide_pykokkos
 from kkspdnn.pk.dispatch import compile_ahead
 from kkspdnn.pk.runtime import runtime
-from kkspdnn.pk.toolchain import usable_cores
+from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
 
 SpaceName = Literal["serial", "openmp", "cuda"]
 SPACES: tuple[SpaceName, ...] = ("serial", "openmp", "cuda")
@@ -72,10 +72,10 @@ def open_space(name: str, threads: int | None = None) -> Space:
     SpaceError for an unknown space, and for another number of threads than Kokkos already runs
     with in this process; ToolchainError and CacheError where something cannot be built.
     """
-    name = own_space(name)
+    name = check_space(name)
     if threads is not None and threads < 1:
         raise SpaceError(f"{threads} threads: at least 1 is needed")
-    wanted = threads if name == "openmp" and threads is not None else _threads_of_environment()
+    wanted = threads if name == "openmp" and threads is not None else omp_num_threads()
     if wanted is not None and wanted > _MOST_THREADS:
         raise SpaceError(f"{wanted} threads: Kokkos takes at most {_MOST_THREADS}")
     if threads is not None and name == "openmp":
@@ -110,7 +110,7 @@ def open_space(name: str, threads: int | None = None) -> Space:
     )
 
 
-def own_space(name: str) -> SpaceName:
+def check_space(name: str) -> SpaceName:
     """The name itself; SpaceError where it is no space, or one without a back end here."""
     if name not in SPACES:
         raise SpaceError(f"space {name!r} is unknown: choose one of {', '.join(SPACES)}")
@@ -119,12 +119,6 @@ def own_space(name: str) -> SpaceName:
     missing = [f"{part.name} ({part.remedy})" for part in cuda_parts() if part.found is None]
     here = f"; missing on this machine: {', '.join(missing)}" if missing else ""
     raise SpaceError(f"--space cuda: kkspdnn has no CUDA back end, use --space openmp{here}")
-
-
-def _threads_of_environment() -> int | None:
-    """OMP_NUM_THREADS, of which the first number is for the outermost parallel region."""
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(first) if first.isascii() and first.isdecimal() and int(first) else None
 
 
 def _pykokkos_version(pk: ModuleType) -> str:

@@ -46,8 +46,7 @@ def verify(
         living_error, living_same, _ = _compared(network, inputs, outcome, living)
         error, same = max(error, living_error), same and living_same
         rows += int(living.size)
-    largest = 1.0 if inputs.csr is None else float(np.abs(inputs.csr.data).max(initial=0))
-    bound = error_bound(network, largest)
+    bound = error_bound(network, inputs.largest)
     whole = seconds / chosen.size * inputs.rows
     return Verified(
         mode=mode,

@@ -61,8 +61,7 @@ class Range:
     """Follows how large activations can be, so that only layers that may overflow are looked at."""
 
     def __init__(self, inputs: Inputs, dtype: np.dtype[Any], ymax: float | None) -> None:
-        largest = 1.0 if inputs.csr is None else np.abs(inputs.csr.data).max(initial=0)
-        self._largest = float(largest)
+        self._largest = inputs.largest
         self._dtype = dtype
         self._limit = np.inf if ymax is None else ymax
         self._answers: list[bool] = []

@@ -61,15 +61,18 @@ MATH: Final = {
 
 CPP_WORDS: Final = frozenset(
     """alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl
-    concept const consteval constexpr constinit const_cast continue co_await co_return
-    co_yield decltype default delete do double dynamic_cast else enum explicit export extern
-    false float for friend goto if inline int long mutable namespace new noexcept not not_eq
-    nullptr operator or or_eq private protected public register reinterpret_cast requires
-    return short signed sizeof static static_assert static_cast struct switch template this
-    thread_local throw true try typedef typeid typename union unsigned using virtual void
-    volatile wchar_t while xor xor_eq int8_t int16_t int32_t int64_t uint8_t uint16_t
-    uint32_t uint64_t size_t std main NULL NAN INFINITY EOF assert errno linux unix stdin
-    stdout stderr Kokkos P Packed execution_space pack team_member""".split()
+    concept const consteval constexpr constinit const_cast continue co_await co_return co_yield
+    decltype default delete do double dynamic_cast else enum explicit export extern false float
+    for friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator
+    or or_eq private protected public register reinterpret_cast requires return short signed
+    sizeof static static_assert static_cast struct switch template this thread_local throw true
+    try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor
+    xor_eq
+
+    int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t std main
+    NULL NAN INFINITY EOF assert errno linux unix stdin stdout stderr
+
+    Kokkos P Packed execution_space pack team_member""".split()
 ) | frozenset(MATH)
 """Names that C++, its headers' macros or the generated functor have taken: no local, argument or
 `@pk.function` may have one."""

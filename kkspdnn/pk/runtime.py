@@ -26,6 +26,7 @@ from kkspdnn.pk.toolchain import (
     Compiler,
     build_tool,
     host_compiler,
+    omp_num_threads,
     run,
     usable_cores,
 )
@@ -182,9 +183,8 @@ class Runtime:
 
 @cache
 def _started(kit: Toolkit) -> Runtime:
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     with _placed_threads():
-        return Runtime(kit, int(first) if first.isdigit() else 0)
+        return Runtime(kit, omp_num_threads() or 0)
 
 
 def runtime(space: ExecutionSpace) -> Runtime:
@@ -201,8 +201,7 @@ def _placed_threads() -> Iterator[None]:
     thread that starts it; that one goes free again, for else all that Python does later, and every
     tool that it starts, would share one core.
     """
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    fits = not wanted.isdigit() or int(wanted) <= usable_cores()
+    fits = (omp_num_threads() or 0) <= usable_cores()
     chosen = any(name.startswith(("OMP_PROC_BIND", "OMP_PLACES")) for name in os.environ)
     added = {"OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"} if fits and not chosen else {}
     before = os.sched_getaffinity(0)

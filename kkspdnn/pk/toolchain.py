@@ -160,3 +160,10 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def omp_num_threads() -> int | None:
+    """OMP_NUM_THREADS, of which the first number is for the outermost parallel region; None where
+    it says nothing."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdecimal() and int(first) else None

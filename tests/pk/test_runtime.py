@@ -132,56 +132,48 @@ def test_openmp_from_another_thread() -> None:
     assert launch() == 285.0
 
 
-@pytest.mark.parametrize("threads", [1, usable_cores()])
-def test_the_number_of_threads(threads: int) -> None:
-    program = (
-        "from kkspdnn.pk import provide_pykokkos; provide_pykokkos()\nimport pykokkos as pk\n"
-        "from kkspdnn.pk.runtime import runtime\nprint(runtime(pk.OpenMP).threads)\n"
-    )
+def alone(script: str, **openmp: str) -> str:
+    """What a script prints in a process of its own, with these OMP_ variables and no others."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OMP_")}
     folder = str(Path(kkspdnn.__path__[0]).parent)
-    environment = {**os.environ, "PYTHONPATH": folder, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
+        [sys.executable, "-c", START + script],
+        env={**environment, "PYTHONPATH": folder, **openmp},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.stdout, done.stderr) == (f"{threads}\n", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+START = """
+import os
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.runtime import runtime
+
+"""
+
+
+@pytest.mark.parametrize("threads", [1, usable_cores()])
+def test_the_number_of_threads(threads: int) -> None:
+    script = "print(runtime(ExecutionSpace.OpenMP).threads)"
+    assert alone(script, OMP_NUM_THREADS=str(threads)) == f"{threads}\n"
 
 
 def test_starting_kokkos_leaves_the_process_as_it_was() -> None:
     """OpenMP binds the thread that starts it, and with it all that Python starts later."""
-    script = """
-import os
-from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime import runtime
-
+    alone("""
 before = os.sched_getaffinity(0), dict(os.environ)
 assert runtime(ExecutionSpace.OpenMP).threads >= 1
 assert (os.sched_getaffinity(0), dict(os.environ)) == before
-"""
-    # A user's choice is not ours to undo, and would hide what is tested.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("OMP_")}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+""")
 
 
 def test_a_user_s_binding_wins() -> None:
     script = """
-import os
-from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime import runtime
-
 assert runtime(ExecutionSpace.OpenMP).threads >= 1
 assert len(os.sched_getaffinity(0)) == 1, os.sched_getaffinity(0)
 assert os.environ["OMP_PLACES"] == "cores"
 """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("OMP_")}
-    environment |= {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    alone(script, OMP_PROC_BIND="close", OMP_PLACES="cores")
