@@ -1,38 +1,41 @@
 """What the rows are, and moving the living together so that tiles stay full.
 
 Under the challenge's bias rule a row of zeros, a dead row, stays so through every later layer; a
-row whose every value is ymax, a saturated row, stays so where the weights say so. Parameters
-without annotation are float32 or float64 together, as the launch passes them.
+row whose every value is ymax, a saturated row, stays so where the weights say so. Activations are
+`a[tile][neuron][lane]`, row r in lane r % lanes of tile r // lanes. Parameters without annotation
+are float32 or float64 together, as the launch passes them.
 """
 
 import pykokkos as pk
 
 
 @pk.workunit
-def find_state(
-    i: int,
-    y,
-    state: pk.View1D[pk.int32],
-    ymax,
+def find_range(
+    m: pk.TeamMember,
+    a,
+    lowest,
+    highest,
+    first: int,
     neurons: int,
     lanes: int,
 ):
-    """state[i] = 0 where row i is dead, 2 where it is saturated, else 1."""
-    tile: int = i // lanes
-    lane: int = i % lanes
-    first: pk.cpp_auto = y[tile][0][lane]
-    found: int = 0
-    if first == ymax:
-        found = 2
-    if first != 0.0 and found == 0:
-        found = 1
-    j: int = 1
-    while j < neurons and found != 1:
-        v: pk.cpp_auto = y[tile][j][lane]
-        if v != first:
-            found = 1
-        j += 1
-    state[i] = found
+    """lowest[tile][lane] and highest[tile][lane] of neurons first to first + neurons; a team takes
+    a tile."""
+    tile: int = m.league_rank()
+
+    def lane(v: int):
+        least: pk.cpp_auto = a[tile][first][v]
+        most: pk.cpp_auto = a[tile][first][v]
+        for j in range(1, neurons):
+            y: pk.cpp_auto = a[tile][first + j][v]
+            if y < least:
+                least = y
+            if y > most:
+                most = y
+        lowest[tile][v] = least
+        highest[tile][v] = most
+
+    pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
 
 
 @pk.workunit
@@ -40,19 +43,27 @@ def list_live(
     i: int,
     position: pk.Acc[pk.int64],
     last: bool,
-    state: pk.View1D[pk.int32],
+    lowest,
+    highest,
+    ymax,
     kept: pk.View1D[pk.int32],
     place: pk.View1D[pk.int64],
-    neurons: int,
+    first: int,
+    stride: int,
     lanes: int,
 ):
-    """A scan: kept[0], kept[1], … are the rows of state 1 in order, and place[0], place[1], …
-    where their values for neuron 0 are in the tiles; the total is their number."""
-    if state[i] == 1:
+    """A scan over the rows: kept[0], kept[1], … are those that are neither dead nor saturated, in
+    order; the total is their number.
+
+    place: where their values are, for neuron 0, in all tiles as one long array; first, stride: the
+    place of neuron 0 in a tile, and the neurons of a tile
+    """
+    low: pk.cpp_auto = lowest[i]
+    if low != highest[i] or (low != 0.0 and low != ymax):
         if last:
             kept[position] = i
             tile: pk.int64 = i // lanes
-            place[position] = tile * neurons * lanes + i % lanes
+            place[position] = (tile * stride + first) * lanes + i % lanes
         position += 1
 
 
@@ -60,30 +71,41 @@ def list_live(
 def gather_rows(
     m: pk.TeamMember,
     x,
-    y,
+    a,
     place: pk.View1D[pk.int64],
     zero,
-    offset: int,
+    before: int,
     count: int,
+    first: int,
     neurons: int,
     lanes: int,
 ):
-    """Row offset + r of y becomes the row at place[r] of x for r < count, and zero past those;
-    rows before offset stay. x is the tiles as one long array; a team takes a tile of y."""
-    tile: int = m.league_rank()
+    """Row before + r of a becomes the row at place[r] of x for r < count, and zero past those;
+    rows before `before` stay. x is tiles as one long array; a team takes a tile of a.
+
+    first: where the neurons of a row begin in a tile of a
+    """
+    tile: int = m.league_rank() + before // lanes
+    begin: int = before - tile * lanes
+    if begin < 0:
+        begin = 0
+    end: int = before + count - tile * lanes
+    if end > lanes:
+        end = lanes
+    row: int = tile * lanes + begin - before
 
     def neuron(j: int):
         step: pk.int64 = j
+        step *= lanes
 
         def lane(v: int):
-            row: int = tile * lanes + v - offset
-            if row >= 0:
-                moved: pk.cpp_auto = zero
-                if row < count:
-                    moved = x[place[row] + step * lanes]
-                y[tile][j][v] = moved
+            a[tile][first + j][begin + v] = x[place[row + v] + step]
 
-        pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
+        def rest(v: int):
+            a[tile][first + j][end + v] = zero
+
+        pk.parallel_for(pk.ThreadVectorRange(m, end - begin), lane)
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes - end), rest)
 
     pk.parallel_for(pk.TeamThreadRange(m, neurons), neuron)
 

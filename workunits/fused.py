@@ -1,12 +1,17 @@
-"""One layer on tiles of input rows: gather, multiply, add, bias and ReLU in one launch.
+"""Layers on tiles of input rows: gather, multiply, add, bias and ReLU, one or more layers a launch.
 
-Activations live in tiles, `x[tile][neuron][lane]`, one input row a lane, so that one index of the
-fan-in serves a whole tile and every load is contiguous. Lanes are vector lanes: neighbouring
-threads on a GPU, SIMD on a CPU. A team takes one tile and `width` output neurons; the league is
-tiles times blocks of neurons.
+Activations live in tiles of two sides, `a[tile][side * widest + neuron][lane]`, one input row a
+lane: a layer reads one side and writes the other. So one index of the fan-in serves a whole tile,
+every load is contiguous, and a tile stays in cache from layer to layer. Lanes are vector lanes:
+neighbouring threads on a GPU, SIMD on a CPU. A team takes one tile and `width` output neurons; the
+league is tiles times blocks of neurons.
 
-Parameters without annotation take their types from the launch: x, y, value, bias, zero and ymax are
-float32 or float64 together, index is any whole number.
+`depth` layers, from number `layer` of those in index, value and bias, follow one another in a
+launch; more than one needs blocks = 1, because teams do not wait for each other, and as many
+outputs as inputs. `vary` is 1, or 0 where all weights are equal and value holds that one.
+
+Parameters without annotation take their types from the launch: a, value, weight, bias, zero and
+ymax are float32 or float64 together, index is any whole number.
 
 The bias goes to nonzero sums only, as the Sparse DNN Graph Challenge defines it (Kepner et al.,
 HPEC 2019), so a row of zeros stays a row of zeros.
@@ -18,90 +23,167 @@ import pykokkos as pk
 @pk.workunit
 def fused_fan_in(
     m: pk.TeamMember,
-    x,
-    y,
+    a,
     index,
     value,
     bias,
     zero,
     ymax,
+    vary: int,
+    layer: int,
+    depth: int,
+    side: int,
+    widest: int,
     blocks: int,
     width: int,
     outputs: int,
     fan_in: int,
     lanes: int,
 ):
-    """y = min(max(x W + b, 0), ymax) where every output neuron has `fan_in` edges."""
+    """y = min(max(x W + b, 0), ymax) where every output neuron has `fan_in` edges.
+
+    index, value: row layer * outputs + n holds the edges of output neuron n
+    """
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
     count: int = width
     if first + count > outputs:
         count = outputs - first
+    for step in range(depth):
+        source: int = ((side + step) % 2) * widest
+        target: int = widest - source + first
+        row: int = (layer + step) * outputs + first
 
-    def neuron(j: int):
-        n: int = first + j
-        b: pk.cpp_auto = bias[n]
+        def neuron(j: int):
+            n: int = row + j
+            b: pk.cpp_auto = bias[n]
 
-        def lane(v: int):
-            z: pk.cpp_auto = zero
-            for k in range(fan_in):
-                z += value[n][k] * x[tile][index[n][k]][v]
-            if z != 0.0:
-                z += b
-            if z < 0.0:
-                z = 0.0
-            if z > ymax:
-                z = ymax
-            y[tile][n][v] = z
+            def lane(v: int):
+                z: pk.cpp_auto = zero
+                for k in range(fan_in):
+                    i: pk.int64 = index[n][k]
+                    z += value[n * vary][k * vary] * a[tile][source + i][v]
+                if z != 0.0:
+                    z += b
+                if z < 0.0:
+                    z = 0.0
+                if z > ymax:
+                    z = ymax
+                a[tile][target + j][v] = z
 
-        pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
+            pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
 
-    pk.parallel_for(pk.TeamThreadRange(m, count), neuron)
+        pk.parallel_for(pk.TeamThreadRange(m, count), neuron)
+        m.team_barrier()
 
 
 @pk.workunit
 def fused_csr(
     m: pk.TeamMember,
-    x,
-    y,
+    a,
     start: pk.View1D[pk.int64],
     index,
     value,
     bias,
     zero,
     ymax,
+    vary: pk.int64,
+    layer: int,
+    depth: int,
+    side: int,
+    widest: int,
     blocks: int,
     width: int,
     outputs: int,
     lanes: int,
 ):
-    """y = min(max(x W + b, 0), ymax) for any fan-in: output neuron n has edges start[n] to
-    start[n + 1]."""
+    """y = min(max(x W + b, 0), ymax) for any fan-in: output neuron n of a layer has the edges
+    start[r] to start[r + 1], r = layer * outputs + n."""
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
     count: int = width
     if first + count > outputs:
         count = outputs - first
+    for step in range(depth):
+        source: int = ((side + step) % 2) * widest
+        target: int = widest - source + first
+        row: int = (layer + step) * outputs + first
+
+        def neuron(j: int):
+            n: int = row + j
+            b: pk.cpp_auto = bias[n]
+            begin: pk.int64 = start[n]
+            end: pk.int64 = start[n + 1]
+
+            def lane(v: int):
+                z: pk.cpp_auto = zero
+                e: pk.int64 = begin
+                while e < end:
+                    i: pk.int64 = index[e]
+                    z += value[e * vary] * a[tile][source + i][v]
+                    e += 1
+                if z != 0.0:
+                    z += b
+                if z < 0.0:
+                    z = 0.0
+                if z > ymax:
+                    z = ymax
+                a[tile][target + j][v] = z
+
+            pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
+
+        pk.parallel_for(pk.TeamThreadRange(m, count), neuron)
+        m.team_barrier()
+
+
+@pk.workunit
+def fused_count(
+    m: pk.TeamMember,
+    x: pk.View3D[pk.uint8],
+    a,
+    index,
+    weight,
+    bias,
+    ymax,
+    layer: int,
+    side: int,
+    widest: int,
+    blocks: int,
+    width: int,
+    outputs: int,
+    fan_in: int,
+    lanes: int,
+):
+    """y = min(max(x W + b, 0), ymax) where x[tile][neuron][lane] is 0 or 1 and all weights are
+    equal: the edges from neurons that are 1 are counted, in bytes.
+
+    The result goes to the other side than `side`. fan_in is at most 255, and `weight` times any
+    count must be what adding it up one by one gives.
+    """
+    tile: int = m.league_rank() // blocks
+    first: int = (m.league_rank() % blocks) * width
+    count: int = width
+    if first + count > outputs:
+        count = outputs - first
+    target: int = (1 - side) * widest + first
+    row: int = layer * outputs + first
 
     def neuron(j: int):
-        n: int = first + j
+        n: int = row + j
         b: pk.cpp_auto = bias[n]
-        begin: pk.int64 = start[n]
-        end: pk.int64 = start[n + 1]
 
         def lane(v: int):
-            z: pk.cpp_auto = zero
-            e: pk.int64 = begin
-            while e < end:
-                z += value[e] * x[tile][index[e]][v]
-                e += 1
+            ones: pk.uint8 = 0
+            for k in range(fan_in):
+                ones += x[tile][index[n][k]][v]
+            z: pk.cpp_auto = weight * ones
             if z != 0.0:
                 z += b
             if z < 0.0:
                 z = 0.0
             if z > ymax:
                 z = ymax
-            y[tile][n][v] = z
+            a[tile][target + j][v] = z
 
         pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
 

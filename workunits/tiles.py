@@ -1,7 +1,7 @@
 """Input rows into tiles, `y[tile][neuron][lane]`: row r is lane r % lanes of tile r // lanes.
 
 Lanes past the last row are zero. Parameters without annotation are float32 or float64 together, as
-the launch passes them.
+the launch passes them; the y of unpack_bits may be of bytes as well.
 """
 
 import pykokkos as pk

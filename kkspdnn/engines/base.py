@@ -104,6 +104,9 @@ class Engine(Protocol):
     def prepare(self, layer: Layer) -> Any:
         """A layer, in the engine's dtype, as its workunits take it."""
 
+    def arrange(self, layers: list[Any]) -> list[Any]:
+        """All prepared layers of a network, in order, as they lie best together in memory."""
+
     def bytes_per_row(self, widest: int) -> int:
         """Memory for one input row where no layer has more neurons than `widest`."""
 
@@ -135,12 +138,19 @@ class PreparedLayers(Sequence[Any]):
                 "use a smaller network or a machine with more memory"
             )
         held = needed <= budget
-        self._held = [self._make(i) for i in range(len(network.layers))] if held else None
+        self._held = (
+            engine.arrange([self._make(i) for i in range(len(network.layers))]) if held else None
+        )
 
     @property
     def widest(self) -> int:
         """The most neurons of any layer, the input rows' too."""
         return self._network.widest
+
+    @property
+    def outputs(self) -> int:
+        """Neurons after the last layer."""
+        return self._network.outputs
 
     def sample(self) -> Sequence[Any]:
         """All layers where they are held, else the first and the last."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,22 +10,24 @@ from numpy.typing import NDArray
 
 from kkspdnn.engines.base import (
     Exits,
-    Growth,
     Outcome,
     PreparedLayers,
     Range,
     Report,
     upper_limit,
 )
+from kkspdnn.engines.stack import FusedLayer, prepared, stacked
 from kkspdnn.engines.tiles import Shape, Tiles
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
 from kkspdnn.spaces import Space
 from workunits import fused
 
-_WORTH_MOVING = 3 / 4
-"""Rows move together when that leaves at most this part of the tiles. Moving a row costs about what
-a layer costs it; between 1/2 and 7/8 whole runs of 1024 and 16384 neurons differ by a tenth."""
+_MOVE_EDGES = 10
+"""Looking at a row's value and moving it costs about as much as computing so many edges."""
+
+_MOST_DEPTH = 16
+"""Layers in one launch, and layers whose weights lie together."""
 
 _CHUNK_BYTES = 1 << 24
 """Both buffers of the rows that go through the first layers together: half of a usual L3 cache."""
@@ -34,35 +35,23 @@ _CHUNK_BYTES = 1 << 24
 _FEWEST_CHUNK_ROWS = 1024
 """Fewer rows would not be worth streaming a layer's weights for."""
 
+_TILES_A_THREAD = 4
+"""Fewer tiles of a chunk would leave threads idle at its end."""
+
 _FEW_LEFT = 1 / 8
 """The first layers end where at most this part of the rows is left."""
 
 
-@dataclass(frozen=True, eq=False)
-class FusedLayer:
-    """A layer as the fused workunits take it; `weights` are their arguments by name."""
-
-    inputs: int
-    outputs: int
-    edges: int
-    growth: Growth
-    workunit: Any
-    weights: dict[str, Any]
-
-    @property
-    def form(self) -> tuple[Any, Any]:
-        """Layers of one form share one compiled workunit."""
-        return self.workunit, self.weights["index"].dtype
-
-
 class FusedEngine:
-    """Tiles `y[tile][neuron][lane]`, one launch a layer over all tiles.
+    """Tiles `a[tile][side * widest + neuron][lane]`, one or more layers a launch.
 
     Rows of zeros stay zeros under the challenge's bias, so they leave. Rows whose every value is
     ymax leave once every later layer provably keeps them so: see `prove`.
 
     Order of work: the first layers run chunk by chunk, each small enough for the cache, until few
-    rows are left; those of all chunks then go on together.
+    rows are left; those of all chunks then go on together. A first layer of equal weights counts
+    the bits of the input rows. Where few rows leave, several layers run in one launch, so that a
+    tile stays in cache, and rows are looked at after them.
     """
 
     def __init__(
@@ -77,30 +66,13 @@ class FusedEngine:
         self.steady: int | None = None
 
     def prepare(self, layer: Layer) -> FusedLayer:
-        fan_in = layer.fan_in
-        weights: dict[str, Any]
-        if fan_in:
-            workunit = fused.fused_fan_in
-            weights = {
-                "index": layer.index.reshape(layer.outputs, fan_in),
-                "value": layer.value.reshape(layer.outputs, fan_in),
-                "bias": layer.bias,
-                "fan_in": fan_in,
-            }
-        else:
-            workunit = fused.fused_csr
-            weights = {
-                "start": layer.start,
-                "index": layer.index,
-                "value": layer.value,
-                "bias": layer.bias,
-            }
-        return FusedLayer(
-            layer.inputs, layer.outputs, layer.edges, Growth.of(layer), workunit, weights
-        )
+        return prepared(layer)
+
+    def arrange(self, layers: list[FusedLayer]) -> list[FusedLayer]:
+        return stacked(layers, _MOST_DEPTH)
 
     def bytes_per_row(self, widest: int) -> int:
-        return 2 * widest * self.dtype.itemsize + 32
+        return (2 * self.dtype.itemsize + 1) * widest + 40
 
     def warm_up(self, layers: PreparedLayers, inputs: Inputs) -> None:
         shape = Shape(self.space, self.dtype, layers.widest)
@@ -109,12 +81,15 @@ class FusedEngine:
 
         def launch_each() -> None:
             part, merged = Tiles(shape, shape.lanes), Tiles(shape, shape.lanes)
-            part.load(few, 0)
-            part.find_state(self.ymax)
+            if few.rows and len(layers):
+                self.start(part, few, 0, layers[0])
+            else:
+                part.load(few, 0)
+            part.find_live(self.ymax)
             merged.append_live(part, few.rows)
             for layer in forms.values():
                 part.load(Inputs.from_any(sp.csr_array((1, layer.inputs), dtype=self.dtype)), 0)
-                self._layer(part, layer)
+                self.compute(part, layer, 1)
 
         self.space.warm_up(launch_each)
 
@@ -134,7 +109,7 @@ class FusedEngine:
             layer = layers[steady - 1]
             tile.load(Inputs.from_any(sp.csr_array((1, layer.inputs), dtype=self.dtype)), 0)
             tile.front.fill(self.ymax)
-            self._layer(tile, layer)
+            self.compute(tile, layer, 1)
             if not (tile.front == self.ymax).all():
                 break
             steady -= 1
@@ -146,40 +121,81 @@ class FusedEngine:
         chunk_rows = self._chunk_rows(shape)
         if inputs.rows <= chunk_rows or self.exits == "none":
             rows = Tiles(shape, inputs.rows)
-            rows.load(inputs, 0)
-            run.advance(rows, inputs.rows, 0, len(layers))
+            begin = run.start(rows, inputs, 0)
+            run.advance(rows, inputs.rows, begin, len(layers))
         else:
             rows = run.in_chunks(shape, inputs, chunk_rows)
-        run.settle(rows, len(layers), always=True)
+        run.settle(rows, len(layers))
+        rows.neurons = layers.outputs
         return run.outcome(rows, values)
 
     def _chunk_rows(self, shape: Shape) -> int:
         rows = _CHUNK_BYTES // self.bytes_per_row(shape.widest)
-        return max(_FEWEST_CHUNK_ROWS, rows) // shape.lanes * shape.lanes
+        fewest = max(_FEWEST_CHUNK_ROWS, _TILES_A_THREAD * self.space.threads * shape.lanes)
+        return max(fewest, rows) // shape.lanes * shape.lanes
 
-    def _layer(self, rows: Tiles, layer: FusedLayer) -> None:
-        """Y = min(max(Y W + b, 0), ymax) over all tiles."""
-        blocks = self._blocks(layer.outputs, rows.count)
+    def start(self, rows: Tiles, inputs: Inputs, first: int, layer: FusedLayer) -> int:
+        """Take input rows, the first of which is number `first`, and compute their first layer
+        where that comes cheaper from their bits; gives the number of layers computed."""
+        if inputs.bits is None or inputs.rows == 0 or not layer.counts_exactly():
+            rows.load(inputs, first)
+            return 0
+        bits = rows.load_bits(inputs, first)
+        weights = layer.weights
+        self.space.pk.parallel_for(
+            "fused_count",
+            self.space.teams(rows.count),
+            fused.fused_count,
+            x=bits,
+            a=rows.all,
+            index=weights["index"],
+            weight=layer.weight,
+            bias=weights["bias"],
+            ymax=self.ymax,
+            layer=layer.position,
+            side=rows.side,
+            widest=rows.shape.widest,
+            blocks=1,
+            width=layer.outputs,
+            outputs=layer.outputs,
+            fan_in=layer.fan_in,
+            lanes=rows.shape.lanes,
+        )
+        rows.swap(1, layer.outputs)
+        return 1
+
+    def compute(self, rows: Tiles, layer: FusedLayer, depth: int) -> None:
+        """Y = min(max(Y W + b, 0), ymax) over all tiles, for `depth` layers from `layer` on."""
+        blocks = 1 if depth > 1 else self._blocks(layer.outputs, rows.count)
         self.space.pk.parallel_for(
             "fused",
             self.space.teams(rows.count * blocks),
             layer.workunit,
-            x=rows.front,
-            y=rows.back(layer.outputs),
+            a=rows.all,
             **layer.weights,
             zero=self.zero,
             ymax=self.ymax,
+            layer=layer.position,
+            depth=depth,
+            side=rows.side,
+            widest=rows.shape.widest,
             blocks=blocks,
             width=-(-layer.outputs // blocks),
             outputs=layer.outputs,
             lanes=rows.shape.lanes,
         )
-        rows.swap(layer.outputs)
+        rows.swap(depth, layer.outputs)
 
     def _blocks(self, outputs: int, tiles: int) -> int:
         """Into how many blocks of neurons a tile is cut, so that every thread has eight teams."""
         wanted = -(-8 * self.space.threads // max(1, tiles))
         return max(1, min(wanted, outputs // 16))
+
+    def most_depth(self, tiles: int) -> int:
+        """Layers in a launch over so many tiles: one where a team a tile leaves threads idle."""
+        threads = self.space.threads
+        turns = -(-tiles // threads)
+        return _MOST_DEPTH if tiles >= 0.9 * turns * threads else 1
 
 
 class _Run:
@@ -195,21 +211,68 @@ class _Run:
         self.multiplied = 0
         self.saturated: list[NDArray[np.int64]] = []
 
+    def start(self, rows: Tiles, inputs: Inputs, first: int) -> int:
+        """Take input rows, the first of which is number `first`; gives the layer that is next."""
+        if len(self.layers) == 0:
+            rows.load(inputs, first)
+            return 0
+        layer = self.layers[0]
+        done = self.engine.start(rows, inputs, first, layer)
+        if done:
+            self._account(rows, inputs.rows, 0, [layer])
+        return done
+
     def advance(self, rows: Tiles, inputs: int, begin: int, end: int, few: int = -1) -> int:
         """Take rows, of so many `inputs`, through layers begin to end, or until at most `few` are
-        left; gives the layer that comes next."""
-        for position in range(begin, end):
-            if self.engine.exits != "none" and self.settle(rows, position) <= few:
-                return position
+        left; gives the layer that comes next.
+
+        Whether to move rows together is the question whether to rent or to buy: computing rows that
+        have left costs rent, moving the others is the price. They move once the rent reaches it.
+        """
+        position, rent, depth = begin, 0, 1 if self.engine.exits != "none" else _MOST_DEPTH
+        lanes, before = rows.shape.lanes, rows.rows
+        while position < end:
             layer = self.layers[position]
-            self.report(inputs)
+            if self.engine.exits != "none":
+                living = self.find_unsettled(rows, position)
+                if living <= few:
+                    return position
+                price = _MOVE_EDGES * rows.neurons * living
+                depth = _next_depth(depth, before, living, price / max(1, living * layer.edges))
+                spare = (rows.count - rows.shape.tiles(living)) * lanes
+                rent += spare * layer.edges * depth
+                if spare and rent >= price:
+                    self._keep_live(rows, living)
+                    rent = 0
+                if rows.rows == 0:
+                    self.report(inputs * (end - position))
+                    return end
+                before = living
+            step = self._step(rows, position, min(depth, end - position), layer)
             if rows.rows:
-                self.multiplied += rows.rows * layer.edges
-                self.engine._layer(rows, layer)
-                if self.sizes.may_overflow(position, layer.growth):
-                    self.sizes.check(rows.front, position)
-            rows.neurons = layer.outputs
+                self.engine.compute(rows, layer, len(step))
+            self._account(rows, inputs, position, step)
+            position += len(step)
         return end
+
+    def _step(self, rows: Tiles, position: int, depth: int, layer: FusedLayer) -> list[FusedLayer]:
+        """The layers of the next launch: at most `depth`, and none after one that may overflow."""
+        most = min(depth, layer.following, self.engine.most_depth(rows.count))
+        step = [layer]
+        while len(step) < most and not self._may_overflow(position + len(step) - 1, step[-1]):
+            step.append(self.layers[position + len(step)])
+        return step
+
+    def _may_overflow(self, position: int, layer: FusedLayer) -> bool:
+        return self.sizes.may_overflow(position, layer.growth)
+
+    def _account(self, rows: Tiles, inputs: int, position: int, step: list[FusedLayer]) -> None:
+        """Count what was computed, and look at what may have overflowed."""
+        self.multiplied += rows.rows * sum(layer.edges for layer in step)
+        self.report(inputs * len(step))
+        last = position + len(step) - 1
+        if self._may_overflow(last, step[-1]) and rows.rows:
+            self.sizes.check(rows.front, last)
 
     def in_chunks(self, shape: Shape, inputs: Inputs, chunk_rows: int) -> Tiles:
         """The first layers chunk by chunk, the others with what is left of all chunks."""
@@ -217,31 +280,31 @@ class _Run:
         depth = len(self.layers)
         for begin in range(0, inputs.rows, chunk_rows):
             end = min(begin + chunk_rows, inputs.rows)
-            part.load(inputs.slice(begin, end), begin)
+            following = self.start(part, inputs.slice(begin, end), begin)
             # The first chunk finds out how many the first layers are.
             few = int(_FEW_LEFT * chunk_rows) if begin == 0 else -1
-            depth = self.advance(part, end - begin, 0, depth, few)
+            depth = self.advance(part, end - begin, following, depth, few)
             living = self.find_unsettled(part, depth)
             self.saturated.append(part.saturated())
             merged.append_live(part, living)
         self.advance(merged, inputs.rows, depth, len(self.layers))
         return merged
 
-    def settle(self, rows: Tiles, position: int, *, always: bool = False) -> int:
-        """Let rows leave whose end is known before layer `position`, where that is worth moving
-        the others, or `always`; gives the number of rows that are not settled."""
+    def settle(self, rows: Tiles, position: int) -> None:
+        """Let every row leave whose end is known before layer `position`."""
         living = self.find_unsettled(rows, position)
-        worth = rows.shape.tiles(living) <= _WORTH_MOVING * rows.count
-        if living < rows.rows and (always or worth):
-            self.saturated.append(rows.saturated())
-            rows.keep_live(living)
-        return living
+        if living < rows.rows:
+            self._keep_live(rows, living)
+
+    def _keep_live(self, rows: Tiles, living: int) -> None:
+        self.saturated.append(rows.saturated())
+        rows.keep_live(living)
 
     def find_unsettled(self, rows: Tiles, position: int) -> int:
         """How many rows are neither dead nor provably saturated for good before `position`."""
         steady = self.engine.steady
         provable = steady is not None and position >= steady
-        return rows.find_state(self.engine.ymax if provable else self.engine.dtype.type(np.inf))
+        return rows.find_live(self.engine.ymax if provable else self.engine.dtype.type(np.inf))
 
     def outcome(self, rows: Tiles, values: bool) -> Outcome:
         """What is left, with the rows that left saturated back in their places."""
@@ -253,3 +316,18 @@ class _Run:
         full = np.full((left.size, rows.neurons), self.engine.ymax)
         both = sp.vstack([rows.to_csr(), sp.csr_array(full)], format="csr")
         return Outcome(ids[order], sp.csr_array(both[order]), self.multiplied)
+
+
+def _next_depth(depth: int, before: int, living: int, price: float) -> int:
+    """How many layers to compute until rows are looked at again.
+
+    depth: how many the last time, when of `before` rows `living` stayed; price: of looking at a row
+    and moving it, in layers. Where the part p of the rows leaves with every layer, rows that have
+    left cost p depth^2 / 2 layers until the next look, so looks are sqrt(2 price / p) layers apart
+    at best; half of that here, because rows often leave faster and faster.
+    """
+    most = min(2 * depth, _MOST_DEPTH)
+    part = (before - living) / max(1, before * depth)
+    if part * most**2 <= price / 2:
+        return most
+    return max(1, min(most, int((price / (2 * part)) ** 0.5)))

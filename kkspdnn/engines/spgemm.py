@@ -74,6 +74,9 @@ class SpgemmEngine:
         weights = Csr.from_scipy(layer.weights())
         return SpgemmLayer(layer.outputs, Growth.of(layer), weights, layer.bias)
 
+    def arrange(self, layers: list[SpgemmLayer]) -> list[SpgemmLayer]:
+        return layers
+
     def bytes_per_row(self, widest: int) -> int:
         # Y, Z and the next Y at once, should every entry be nonzero.
         return 3 * (widest * (4 + self.dtype.itemsize) + 16)

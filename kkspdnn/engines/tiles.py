@@ -1,4 +1,4 @@
-"""Activations in tiles, `y[tile][neuron][lane]`: the rows that are computed, and moving them."""
+"""Activations in tiles of two sides: the rows that are computed, and moving them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.inputs import Inputs
 from kkspdnn.spaces import Space
 from workunits import compact, tiles
 
-DEAD, LIVE, SATURATED = 0, 1, 2
-"""What compact.find_state says of a row."""
+_ALIGNMENT = 4096
+"""Tiles begin at a page, so that no SIMD load straddles two cache lines. NumPy's own arrays begin
+16 bytes into one, and a layer then takes 1.4 times as long."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,18 @@ class Shape:
         return -(-rows // self.lanes)
 
 
+def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """An array that is not initialised and begins at a page."""
+    kind = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    begin = -raw.ctypes.data % _ALIGNMENT
+    return raw[begin : begin + size].view(kind).reshape(shape)
+
+
 class Tiles:
-    """Up to `capacity` rows in two buffers of tiles, used in turn.
+    """Up to `capacity` rows in tiles of two sides, `all[tile][side * widest + neuron][lane]`; the
+    activations are on one side, and the next layer's go to the other.
 
     ids: int64, the number of the input row that each row came from, ascending
     """
@@ -48,16 +59,19 @@ class Tiles:
         self.shape = shape
         self.rows = 0
         self.neurons = shape.widest
-        size = shape.tiles(capacity) * shape.widest * shape.lanes
-        self._front = np.empty(size, shape.dtype)
-        self._back = np.empty(size, shape.dtype)
+        self.side = 0
+        count = shape.tiles(capacity)
+        self._all = aligned((count, 2 * shape.widest, shape.lanes), shape.dtype)
+        self._bits: NDArray[np.uint8] | None = None
         self._ids = np.empty(capacity, np.int64)
         self._moved = np.empty(capacity, np.int64)
-        self._state = np.empty(capacity, np.int32)
+        self._lowest = np.zeros((count, shape.lanes), shape.dtype)
+        self._highest = np.zeros((count, shape.lanes), shape.dtype)
         # Zeros: the warm-up moves every row, also the dead, which have no place in the list.
         self._kept = np.zeros(capacity, np.int32)
         self._place = np.zeros(capacity, np.int64)
         self._zero = shape.dtype.type(0)
+        self._saturated: Any = self._zero
 
     @property
     def count(self) -> int:
@@ -65,48 +79,55 @@ class Tiles:
         return self.shape.tiles(self.rows)
 
     @property
+    def first(self) -> int:
+        """Where in a tile the activations begin."""
+        return self.side * self.shape.widest
+
+    @property
+    def all(self) -> NDArray[Any]:
+        """The tiles in use, with both sides."""
+        return self._all[: self.count]
+
+    @property
     def front(self) -> NDArray[Any]:
         """The activations, [tile][neuron][lane]."""
-        return self._shaped(self._front, self.count, self.neurons)
+        return self.all[:, self.first : self.first + self.neurons]
 
     @property
     def ids(self) -> NDArray[np.int64]:
         """The input rows that the rows came from."""
         return self._ids[: self.rows]
 
-    def back(self, neurons: int) -> NDArray[Any]:
-        """The other buffer, for as many tiles of so many neurons; `swap` makes it the front."""
-        return self._shaped(self._back, self.count, neurons)
-
-    def swap(self, neurons: int) -> None:
-        """The buffers change places; the new front has so many neurons."""
-        self._front, self._back = self._back, self._front
+    def swap(self, layers: int, neurons: int) -> None:
+        """So many layers were computed, the last of which has so many neurons."""
+        self.side = (self.side + layers) % 2
         self.neurons = neurons
 
-    def _shaped(self, buffer: NDArray[Any], count: int, neurons: int) -> NDArray[Any]:
-        lanes = self.shape.lanes
-        return buffer[: count * neurons * lanes].reshape(count, neurons, lanes)
+    def _take(self, inputs: Inputs, first: int) -> None:
+        self.rows = inputs.rows
+        self.neurons = inputs.neurons
+        self.side = 0
+        self._ids[: self.rows] = np.arange(first, first + self.rows)
+
+    def load_bits(self, inputs: Inputs, first: int) -> NDArray[np.uint8]:
+        """Take these input rows of bits, the first of which is number `first`, and give them as
+        bytes, [tile][neuron][lane]; the activations are left as they are."""
+        self._take(inputs, first)
+        if self._bits is None:
+            count, _, lanes = self._all.shape
+            self._bits = aligned((count, inputs.neurons, lanes), np.uint8)
+        y = self._bits[: self.count]
+        self._unpack(inputs, y)
+        return y
 
     def load(self, inputs: Inputs, first: int) -> None:
         """Take these input rows, the first of which is number `first`."""
         space, lanes = self.shape.space, self.shape.lanes
-        self.rows = inputs.rows
-        self.neurons = inputs.neurons
-        self._ids[: self.rows] = np.arange(first, first + self.rows)
+        self._take(inputs, first)
         if self.rows == 0:
             return
         if inputs.bits is not None:
-            space.pk.parallel_for(
-                "unpack_bits",
-                space.teams(self.count),
-                tiles.unpack_bits,
-                bits=np.ascontiguousarray(inputs.bits),
-                y=self.front,
-                rows=self.rows,
-                neurons=self.neurons,
-                columns=inputs.bits.shape[1],
-                lanes=lanes,
-            )
+            self._unpack(inputs, self.all)
             return
         csr = inputs.to_csr(self.shape.dtype)
         self.front.fill(0)
@@ -117,78 +138,99 @@ class Tiles:
             start=csr.indptr.astype(np.int64),
             index=csr.indices.astype(np.uint32),
             value=csr.data,
-            y=self.front,
+            y=self.all,
             lanes=lanes,
         )
 
-    def find_state(self, ymax: Any) -> int:
-        """Find out what every row is; the number of those that are neither dead nor saturated.
+    def _unpack(self, inputs: Inputs, y: NDArray[Any]) -> None:
+        assert inputs.bits is not None
+        space = self.shape.space
+        space.pk.parallel_for(
+            "unpack_bits",
+            space.teams(self.count),
+            tiles.unpack_bits,
+            bits=np.ascontiguousarray(inputs.bits),
+            y=y,
+            rows=self.rows,
+            neurons=inputs.neurons,
+            columns=inputs.bits.shape[1],
+            lanes=self.shape.lanes,
+        )
+
+    def find_live(self, ymax: Any) -> int:
+        """Find out which rows are neither dead nor saturated; gives their number.
 
         ymax: what every value of a saturated row is; infinity: no row counts as saturated
         """
+        self._saturated = ymax
         if self.rows == 0:
             return 0
-        space = self.shape.space
+        space, lanes = self.shape.space, self.shape.lanes
         space.pk.parallel_for(
-            "find_state",
-            space.range(self.rows),
-            compact.find_state,
-            y=self.front,
-            state=self._state,
-            ymax=ymax,
+            "find_range",
+            space.teams(self.count),
+            compact.find_range,
+            a=self.all,
+            lowest=self._lowest,
+            highest=self._highest,
+            first=self.first,
             neurons=self.neurons,
-            lanes=self.shape.lanes,
+            lanes=lanes,
         )
         total = space.pk.parallel_scan(
             "list_live",
             space.range(self.rows),
             compact.list_live,
-            state=self._state,
+            lowest=self._lowest.reshape(-1),
+            highest=self._highest.reshape(-1),
+            ymax=ymax,
             kept=self._kept,
             place=self._place,
-            neurons=self.neurons,
-            lanes=self.shape.lanes,
+            first=self.first,
+            stride=2 * self.shape.widest,
+            lanes=lanes,
         )
         return int(total)
 
     def saturated(self) -> NDArray[np.int64]:
-        """The input rows that the last find_state found saturated."""
-        found: NDArray[np.int64] = self.ids[self._state[: self.rows] == SATURATED]
+        """The input rows that the last find_live found saturated."""
+        lowest, highest = (each.reshape(-1)[: self.rows] for each in (self._lowest, self._highest))
+        found: NDArray[np.int64] = self.ids[(lowest == self._saturated) & (lowest == highest)]
         return found
 
     def keep_live(self, living: int) -> None:
-        """Move the `living` rows that the last find_state counted together; drop the others."""
+        """Move the `living` rows that the last find_live counted together; drop the others."""
         if 0 < living < self.rows:
-            self._gather(self._back, living, 0)
+            self._gather(self, living, 0, 1 - self.side)
             self._gather_ids(self._moved, living)
-            self._front, self._back = self._back, self._front
+            self.side = 1 - self.side
             self._ids, self._moved = self._moved, self._ids
         self.rows = living
 
     def append_live(self, other: Tiles, living: int) -> None:
-        """Put the `living` rows that `other`'s last find_state counted behind these rows."""
-        self.neurons = other.neurons
+        """Put the `living` rows that `other`'s last find_live counted behind these rows."""
         if living == 0:
             return
-        other._gather(self._front, living, self.rows)
+        self.neurons = other.neurons
+        other._gather(self, living, self.rows, self.side)
         other._gather_ids(self._ids[self.rows :], living)
         self.rows += living
 
-    def _gather(self, target: NDArray[Any], living: int, offset: int) -> None:
-        """Rows `offset` to `offset + living` of target become the kept rows."""
+    def _gather(self, target: Tiles, living: int, before: int, side: int) -> None:
+        """Rows `before` to `before + living` on a side of target become the kept rows."""
         space, lanes = self.shape.space, self.shape.lanes
-        first = offset // lanes
-        last = self.shape.tiles(offset + living)
+        count = self.shape.tiles(before + living)
         space.pk.parallel_for(
             "gather_rows",
-            space.teams(last - first),
+            space.teams(count - before // lanes),
             compact.gather_rows,
-            x=self._front,
-            y=self._shaped(target, last, self.neurons)[first:],
+            x=self._all.reshape(-1),
+            a=target._all[:count],
             place=self._place,
             zero=self._zero,
-            offset=offset - first * lanes,
+            before=before,
             count=living,
+            first=side * self.shape.widest,
             neurons=self.neurons,
             lanes=lanes,
         )

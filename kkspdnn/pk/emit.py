@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.lanes import Plan, plan
+from kkspdnn.pk.lanes import Plan, plan, scattered
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.source import Signature
 from kkspdnn.pk.types import View
@@ -186,6 +186,10 @@ class _Emitter:
             arguments.append(f"const bool {signature.last}")
         out.at(self.path, self.kernel.line)
         out.open(f"KOKKOS_INLINE_FUNCTION void operator()({', '.join(arguments)}) const")
+        if signature.team and self.space is not ExecutionSpace.Cuda:
+            # Copies stay in registers; members would be read again after every store of a pack.
+            for parameter in signature.parameters:
+                out.put(f"const auto {parameter.name} = this->{parameter.name};")
         self.block(self.kernel.body)
         out.close()
         out.own()
@@ -319,6 +323,8 @@ class _Emitter:
             out.at(self.path, s.line)
             parameters += f", {inner.result.cpp}& {inner.accumulator}"
         out.open(f"Kokkos::{pattern}({policy}, [&]({parameters})")
+        if self.space is not ExecutionSpace.Cuda and scattered(s):
+            out.put("lanes::one_by_one();")
         self.block(inner.body)
         out.close("});" if s.into is None else f"}}, {s.into});")
 
@@ -340,7 +346,8 @@ class _Emitter:
         out.at(self.path, s.line)
         match s:
             case ir.Declare() if s.name in plan.varying:
-                out.put(f"P {s.name} = {self.lane_value(s.value, plan)};")
+                value = plan.declared(s, expression)
+                out.put(f"{plan.pack(s.type)} {s.name} = {value};")
             case ir.Assign(target=ir.Name(name=name)) if name in plan.varying:
                 out.put(f"{name} {s.op} {self.lane_value(s.value, plan)};")
             case ir.Assign(target=ir.Element()):

@@ -2,8 +2,9 @@
 
 A ThreadVectorRange is planned for registers when every number that differs between lanes has one
 floating-point type, is loaded from and stored to neighbouring elements (the lane is the last
-index and nothing else), and meets only +, -, * and comparisons in that type. Everything else stays
-one lane at a time. Either way every lane does the same arithmetic in the same order.
+index and nothing else), and meets only +, -, * and comparisons in that type. Beside them there may
+be bytes, neighbours too, that are added up and turned into that type. Everything else stays one
+lane at a time. Either way every lane does the same arithmetic in the same order.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.types import FLOAT, Scalar
+from kkspdnn.pk.types import FLOAT, UINT8, Scalar
 
 _CHOICES = {
     "==": "if_equal",
@@ -29,7 +30,8 @@ _CHOICES = {
 class Plan:
     """How a lane function runs on registers.
 
-    lane: its work item; type: the one type that differs between lanes; varying: the locals that do
+    lane: its work item; type: the floating-point type that differs between lanes; varying: the
+    locals that do, of that type or bytes
     """
 
     lane: str
@@ -48,11 +50,25 @@ class Plan:
         if not self.varies(e):
             return f"P::all({scalar(e)})"
         if isinstance(e, ir.Element):
-            return f"P::load(&{scalar(e)})"
+            return f"{self.pack(e.type)}::load(&{scalar(e)})"
         if isinstance(e, ir.Binary):
-            left, right = (self.expression(side, scalar) for side in (e.left, e.right))
+            left, right = (self._operand(side, scalar) for side in (e.left, e.right))
             return f"({left} {e.op} {right})"
         return scalar(e)
+
+    def _operand(self, e: ir.Expr, scalar: Callable[[ir.Expr], str]) -> str:
+        text = self.expression(e, scalar)
+        return f"P::of({text})" if self.varies(e) and e.type == UINT8 else text
+
+    def pack(self, kind: Scalar) -> str:
+        """The type of a pack of such numbers."""
+        return "lanes::bytes<P::width>" if kind == UINT8 else "P"
+
+    def declared(self, s: ir.Declare, scalar: Callable[[ir.Expr], str]) -> str:
+        """The first value of a local that differs between lanes."""
+        if s.type == UINT8 and not self.varies(s.value):
+            return f"{self.pack(UINT8)}::all({scalar(s.value)})"
+        return self.expression(s.value, scalar)
 
     def choice(self, test: ir.Binary, yes: str, no: str, scalar: Callable[[ir.Expr], str]) -> str:
         """`yes` in the lanes where the comparison holds, else `no`."""
@@ -71,6 +87,7 @@ def plan(nested: ir.Nested) -> Plan | None:
         for e in _all_parts(statement)
         if isinstance(e, ir.Element) and any(_names(i, lane) for i in e.indices)
     }
+    types.discard(UINT8)
     if len(types) != 1:
         return None
     (kind,) = types
@@ -84,6 +101,22 @@ def plan(nested: ir.Nested) -> Plan | None:
         varying = grown
     made = Plan(lane, kind, varying)
     return made if all(_fits(s, made) for s in nested.inner.body) else None
+
+
+def scattered(nested: ir.Nested) -> bool:
+    """Do neighbouring lanes load elements that are wherever another array says?"""
+    lane = nested.inner.index
+    return nested.range == "ThreadVectorRange" and any(
+        isinstance(e, ir.Element)
+        and any(isinstance(part, ir.Element) and _names(part, lane) for part in _index_parts(e))
+        for statement in statements(nested.inner.body)
+        for e in _all_parts(statement)
+    )
+
+
+def _index_parts(e: ir.Element) -> Iterator[ir.Expr]:
+    for index in e.indices:
+        yield from parts(index)
 
 
 def statements(body: Sequence[ir.Stmt]) -> Iterator[ir.Stmt]:
@@ -155,6 +188,8 @@ def _grow(body: Sequence[ir.Stmt], p: Plan, inside: bool = False) -> frozenset[s
 def _fits(s: ir.Stmt, p: Plan) -> bool:
     match s:
         case ir.Declare():
+            if s.name in p.varying and s.type == UINT8:
+                return not p.varies(s.value) or _byte(s.value, p)
             return s.name not in p.varying or (s.type == p.type and _value_fits(s.value, p))
         case ir.Assign():
             return _assignment_fits(s, p)
@@ -173,8 +208,13 @@ def _fits(s: ir.Stmt, p: Plan) -> bool:
 def _assignment_fits(s: ir.Assign, p: Plan) -> bool:
     if isinstance(s.target, ir.Name) and s.target.name not in p.varying:
         return True
-    if isinstance(s.target, ir.Element) and not _neighbouring(s.target, p):
+    if isinstance(s.target, ir.Element) and not (
+        _neighbouring(s.target, p) and s.target.type == p.type
+    ):
         return False
+    if isinstance(s.target, ir.Name) and s.target.type == UINT8:
+        # Modulo 256 whether or not C++ adds in int.
+        return s.op == "+=" and _byte(s.value, p)
     if s.op == "=":
         return s.target.type == p.type and _value_fits(s.value, p)
     return (
@@ -194,7 +234,10 @@ def _choice_fits(s: ir.If, p: Plan) -> bool:
     if not all(_comparable(side, p) for side in (test.left, test.right)):
         return False
     return all(
-        isinstance(b, ir.Assign) and isinstance(b.target, ir.Name) and _assignment_fits(b, p)
+        isinstance(b, ir.Assign)
+        and isinstance(b.target, ir.Name)
+        and b.target.type == p.type
+        and _assignment_fits(b, p)
         for b in s.body
     ) and not _test_changes(s)
 
@@ -228,26 +271,35 @@ def _value_fits(e: ir.Expr, p: Plan) -> bool:
         return True
     match e:
         case ir.Name():
-            return e.name in p.varying
+            return e.name in p.varying and e.type == p.type
         case ir.Element():
-            return _neighbouring(e, p)
+            return _neighbouring(e, p) and e.type == p.type
         case ir.Binary():
             return (
                 e.op in ("+", "-", "*")
                 and e.type == p.type
-                and e.left.type == p.type
-                and e.right.type == p.type
-                and _value_fits(e.left, p)
-                and _value_fits(e.right, p)
+                and _operand_fits(e.left, p)
+                and _operand_fits(e.right, p)
             )
     return False
+
+
+def _operand_fits(e: ir.Expr, p: Plan) -> bool:
+    return _byte(e, p) or (e.type == p.type and _value_fits(e, p))
+
+
+def _byte(e: ir.Expr, p: Plan) -> bool:
+    """A byte of every lane: a local, or neighbouring elements."""
+    if e.type != UINT8 or not p.varies(e):
+        return False
+    return isinstance(e, ir.Name) or (isinstance(e, ir.Element) and _neighbouring(e, p))
 
 
 def _neighbouring(e: ir.Element, p: Plan) -> bool:
     last = e.indices[-1]
     return (
         not e.local
-        and e.type == p.type
+        and e.type in (p.type, UINT8)
         and isinstance(last, ir.Name)
         and last.name == p.lane
         and not any(p.varies(i) for i in e.indices[:-1])

@@ -126,14 +126,17 @@ def test_a_row_of_ymax_that_a_later_layer_kills_does_not_leave(small_chunks: Non
 
 
 def test_exits_save_multiplications() -> None:
-    """100 dead rows, 100 saturated ones, 100 that a weight too small to matter keeps alive."""
-    stay = Layer.from_sparse(np.array([[1, 0], [0, 1]], np.float32), 0.0)
-    net = network([stay] * 10, 1.0)
-    rows = np.repeat(np.array([[0, 0], [1, 1], [1, 0.5]], np.float32), 128, axis=0)
+    """A third of the rows is dead, a third saturated, and a weight too small to matter keeps a
+    third alive. Rows that have left cost about what moving the others does, no more."""
+    weights = np.kron(np.eye(2), np.full((32, 32), 1 / 32)).astype(np.float32)
+    net = network([Layer.from_sparse(weights, 0.0)] * 60, 1.0)
+    kinds = np.repeat(np.array([[0, 0], [1, 1], [1, 0.5]], np.float32), 32, axis=1)
+    rows = np.repeat(kinds, 128, axis=0)
+    all_rows = 60 * weights.size // 2 * 384
     counts = [infer(net, rows, exits=exits).record.edges_multiplied for exits in EXITS]
-    assert counts[0] == 10 * 2 * 384
-    assert counts[1] == 10 * 2 * 256
-    assert counts[2] == 10 * 2 * 128
+    assert counts[0] == all_rows
+    assert 2 / 3 <= counts[1] / all_rows < 0.7
+    assert 1 / 3 <= counts[2] / all_rows < 0.37
     assert infer(net, rows).record.categories == 256
 
 

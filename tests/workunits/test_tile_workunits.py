@@ -84,31 +84,35 @@ def test_csr_into_tiles(
 YMAX = 4.0
 
 
-def find_state(space: Space, x: Any, rows: int, ymax: float) -> Any:
-    state = np.full(rows, -1, np.int32)
+def find_range(space: Space, x: Any, first: int, neurons: int) -> tuple[Any, Any]:
+    lowest = np.full((x.shape[0], x.shape[2]), np.nan, x.dtype)
+    highest = lowest.copy()
     space.pk.parallel_for(
-        "state",
-        space.range(rows),
-        compact.find_state,
-        y=x,
-        state=state,
-        ymax=x.dtype.type(ymax),
-        neurons=x.shape[1],
+        "range",
+        space.teams(x.shape[0]),
+        compact.find_range,
+        a=x,
+        lowest=lowest,
+        highest=highest,
+        first=first,
+        neurons=neurons,
         lanes=x.shape[2],
     )
-    return state
+    return lowest, highest
 
 
-def list_live(space: Space, state: Any, kept: Any, place: Any, neurons: int, lanes: int) -> int:
+def list_live(
+    space: Space, rows: int, lowest: Any, highest: Any, ymax: float, lanes: int, **places: Any
+) -> int:
     total = space.pk.parallel_scan(
         "list",
-        space.range(state.size),
+        space.range(rows),
         compact.list_live,
-        state=state,
-        kept=kept,
-        place=place,
-        neurons=neurons,
+        lowest=lowest.reshape(-1),
+        highest=highest.reshape(-1),
+        ymax=lowest.dtype.type(ymax),
         lanes=lanes,
+        **places,
     )
     return int(total)
 
@@ -128,9 +132,19 @@ def test_rows_are_dead_alive_or_saturated(
             # One value that is neither, in any neuron, among zeros or among ymax.
             dense[row] = rng.choice([0, YMAX])
             dense[row, rng.integers(neurons)] = rng.choice([-1, 0.5, 5])
-    assert find_state(space, tiled(dense, lanes), 133, YMAX).tolist() == expected.tolist()
-    expected[expected == 2] = 1
-    assert find_state(space, tiled(dense, lanes), 133, np.inf).tolist() == expected.tolist()
+    # Other neurons around them must not be looked at.
+    around = np.full((133, 3), 99, dtype)
+    x = tiled(np.concatenate((around, dense, around), axis=1), lanes)
+    lowest, highest = find_range(space, x, 3, neurons)
+    assert (lowest.reshape(-1)[:133] == dense.min(axis=1)).all()
+    assert (highest.reshape(-1)[:133] == dense.max(axis=1)).all()
+    for ymax, live in ((YMAX, expected == 1), (np.inf, expected != 0)):
+        kept, place = np.full(133, -1, np.int32), np.full(133, -1, np.int64)
+        total = list_live(
+            space, 133, lowest, highest, ymax, lanes, kept=kept, place=place, first=0, stride=1
+        )
+        assert kept[:total].tolist() == np.flatnonzero(live).tolist()
+        assert (kept[total:] == -1).all()
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -142,34 +156,47 @@ def test_living_rows_move_behind_others(
     rng = np.random.default_rng(7)
     rows, neurons = 133, 21
     dense = some(rng, (rows, neurons), dtype)
-    state = np.where(rng.random(rows) < share, 1, rng.choice([0, 2], rows)).astype(np.int32)
+    alive = np.flatnonzero(rng.random(rows) < share)
+    highest = np.zeros(-(-rows // lanes) * lanes, dtype)
+    highest[alive] = 1
     kept = np.full(rows, -1, np.int32)
     place = np.full(rows, -1, np.int64)
-    total = list_live(space, state, kept, place, neurons, lanes)
-    alive = np.flatnonzero(state == 1)
-    assert total == alive.size
+    # The rows are on the second of two sides, and move to the first.
+    two_sided = tiled(np.concatenate((np.full_like(dense, 99), dense), axis=1), lanes)
+    total = list_live(
+        space,
+        rows,
+        np.zeros_like(highest),
+        highest,
+        YMAX,
+        lanes,
+        kept=kept,
+        place=place,
+        first=neurons,
+        stride=2 * neurons,
+    )
     assert kept[:total].tolist() == alive.tolist()
-    assert (kept[total:] == -1).all()
 
     there = some(rng, (before, neurons), dtype)
     expected = tiled(np.concatenate((there, dense[alive])), lanes)
-    y = np.full(expected.shape, np.nan, dtype)
-    y[: -(-before // lanes)] = tiled(there, lanes)
-    first = before // lanes
+    y = np.full((expected.shape[0], 2 * neurons, lanes), np.nan, dtype)
+    y[: -(-before // lanes), :neurons] = tiled(there, lanes)
     space.pk.parallel_for(
         "gather",
-        space.teams(y.shape[0] - first),
+        space.teams(y.shape[0] - before // lanes),
         compact.gather_rows,
-        x=tiled(dense, lanes).ravel(),
-        y=y[first:],
+        x=two_sided.ravel(),
+        a=y,
         place=place,
         zero=dtype.type(0),
-        offset=before - first * lanes,
+        before=before,
         count=total,
+        first=0,
         neurons=neurons,
         lanes=lanes,
     )
-    assert (y == expected).all()
+    assert (y[:, :neurons] == expected).all()
+    assert np.isnan(y[:, neurons:]).all()
 
     ids = np.arange(rows, dtype=np.int64) + 2**40
     moved = np.zeros_like(ids)
@@ -181,13 +208,25 @@ def test_living_rows_move_behind_others(
 
 
 def test_the_scan_is_right_over_many_threads_and_rows(space: Space) -> None:
-    state = np.random.default_rng(3).integers(0, 3, 200_003).astype(np.int32)
-    kept, place = np.zeros_like(state), np.zeros(state.size, np.int64)
-    total = list_live(space, state, kept, place, 10**6, 64)
-    alive = np.flatnonzero(state == 1)
+    live = np.random.default_rng(3).random(200_003) < 0.3
+    kept, place = np.zeros(live.size, np.int32), np.zeros(live.size, np.int64)
+    total = list_live(
+        space,
+        live.size,
+        np.zeros(live.size, np.float32),
+        live.astype(np.float32),
+        YMAX,
+        64,
+        kept=kept,
+        place=place,
+        first=5,
+        stride=10**6,
+    )
+    alive = np.flatnonzero(live)
     assert kept[:total].tolist() == alive.tolist()
     # Past 2^31, so that an offset of 32 bits would be seen.
-    assert place[:total].tolist() == (alive // 64 * 64 * 10**6 + alive % 64).tolist()
+    expected = (alive // 64 * 10**6 + 5) * 64 + alive % 64
+    assert place[:total].tolist() == expected.tolist()
 
 
 def one_layer(y: Any, weights: Any, bias: Any, ymax: float) -> Any:
@@ -207,26 +246,125 @@ def run_fused(
     ymax: float,
     **w: Any,
 ) -> Any:
+    """One layer, from the second side of the tiles to the first."""
     outputs, dtype = bias.size, rows.dtype
     x = tiled(rows, lanes)
-    y = np.full((x.shape[0], outputs, lanes), np.nan, dtype)
+    widest = max(x.shape[1], outputs)
+    a = np.full((x.shape[0], 2 * widest, lanes), np.nan, dtype)
+    a[:, widest : widest + x.shape[1]] = x
     space.pk.parallel_for(
         "fused",
         space.teams(x.shape[0] * blocks),
         workunit,
-        x=x,
-        y=y,
+        a=a,
         bias=bias,
         zero=dtype.type(0),
         ymax=dtype.type(ymax),
+        **({"vary": 1} | w),
+        layer=0,
+        depth=1,
+        side=1,
+        widest=widest,
         blocks=blocks,
         width=-(-outputs // blocks),
         outputs=outputs,
         lanes=lanes,
-        **w,
     )
-    assert not flat(y)[rows.shape[0] :].any(), "a lane past the last row came to life"
-    return flat(y)[: rows.shape[0]]
+    assert np.isnan(a[:, outputs:widest]).all()
+    y = flat(a[:, :outputs])
+    assert not y[rows.shape[0] :].any(), "a lane past the last row came to life"
+    return y[: rows.shape[0]]
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("vary", [0, 1])
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_several_layers_in_a_launch(
+    space: Space, dtype: np.dtype[Any], lanes: int, vary: int, depth: int
+) -> None:
+    """Both workunits, beginning with the second of six layers."""
+    rng = np.random.default_rng(depth)
+    neurons, fan_in = 20, 4
+    index = np.argsort(rng.random((6 * neurons, neurons)), axis=1)[:, :fan_in].astype(np.uint16)
+    value = some(rng, (6 * neurons, fan_in), dtype, 1.0) if vary else np.full((1, 1), 0.5, dtype)
+    bias = some(rng, (6 * neurons,), dtype, 0.8)
+    rows = some(rng, (2 * lanes + 1, neurons), dtype)
+    expected = rows
+    for layer in range(1, 1 + depth):
+        part = slice(layer * neurons, (layer + 1) * neurons)
+        weights = np.zeros((neurons, neurons), dtype)
+        filled = value[part] if vary else np.full((neurons, fan_in), 0.5, dtype)
+        weights[index[part], np.arange(neurons)[:, None]] = filled
+        # Rounded to the type, as the tiles hold it.
+        expected = one_layer(expected, weights, bias[part], 2.0).astype(dtype)
+    starts = np.arange(0, index.size + 1, fan_in, dtype=np.int64)
+    for workunit, w in (
+        (fused.fused_fan_in, {"index": index, "value": value, "fan_in": fan_in}),
+        (fused.fused_csr, {"index": index.ravel(), "value": value.ravel(), "start": starts}),
+    ):
+        a = np.full((3, 2 * neurons, lanes), np.nan, dtype)
+        a[:, :neurons] = tiled(rows, lanes)
+        space.pk.parallel_for(
+            "fused",
+            space.teams(3),
+            workunit,
+            a=a,
+            bias=bias,
+            zero=dtype.type(0),
+            ymax=dtype.type(2),
+            vary=vary,
+            layer=1,
+            depth=depth,
+            side=0,
+            widest=neurons,
+            blocks=1,
+            width=neurons,
+            outputs=neurons,
+            lanes=lanes,
+            **w,
+        )
+        found = flat(a[:, neurons:] if depth % 2 else a[:, :neurons])[: rows.shape[0]]
+        # The sums of later layers are no longer exact in float32.
+        assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize(("outputs", "blocks"), [(1, 1), (33, 2), (321, 20)])
+@pytest.mark.parametrize("fan_in", [1, 32, 255])
+def test_bits_are_counted(
+    space: Space, dtype: np.dtype[Any], lanes: int, outputs: int, blocks: int, fan_in: int
+) -> None:
+    rng = np.random.default_rng(fan_in)
+    inputs = 300
+    index = np.argsort(rng.random((2 * outputs, inputs)), axis=1)[:, :fan_in].astype(np.uint16)
+    weights = np.zeros((inputs, outputs), dtype)
+    weights[index[outputs:], np.arange(outputs)[:, None]] = 0.25
+    bias = some(rng, (2 * outputs,), dtype, 0.8)
+    rows = (rng.random((2 * lanes + 1, inputs)) < rng.random((2 * lanes + 1, 1))).astype(np.uint8)
+    rows[0] = 1
+    a = np.full((3, 2 * inputs + 2 * outputs, lanes), np.nan, dtype)
+    space.pk.parallel_for(
+        "count",
+        space.teams(3 * blocks),
+        fused.fused_count,
+        x=tiled(rows, lanes),
+        a=a,
+        index=index,
+        weight=dtype.type(0.25),
+        bias=bias,
+        ymax=dtype.type(16),
+        layer=1,
+        side=0,
+        widest=inputs + outputs,
+        blocks=blocks,
+        width=-(-outputs // blocks),
+        outputs=outputs,
+        fan_in=fan_in,
+        lanes=lanes,
+    )
+    found = flat(a[:, inputs + outputs : inputs + 2 * outputs])[: rows.shape[0]]
+    assert (found == one_layer(rows, weights, bias[outputs:], 16.0)).all()
+    assert np.isnan(a[:, : inputs + outputs]).all()
 
 
 # (outputs, blocks): 321 in 20 blocks of 17 leaves the last block less than nothing.

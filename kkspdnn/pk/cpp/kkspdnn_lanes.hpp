@@ -5,6 +5,9 @@
 
 #include <cstdint>
 #include <cstring>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 namespace lanes {
 
@@ -22,6 +25,64 @@ struct simd {
   static constexpr int width = register_bytes / sizeof(T);
 };
 
+// One byte for each lane of a pack, to be counted with.
+template <int Width>
+struct bytes {
+  typedef uint8_t type __attribute__((vector_size(Width)));
+  type r;
+
+  static bytes all(uint8_t value) { return {value - type{}}; }
+  static bytes load(const uint8_t* p) {
+    bytes a;
+    std::memcpy(&a.r, p, sizeof(type));
+    return a;
+  }
+  bytes& operator+=(const bytes& b) {
+    r += b.r;
+    return *this;
+  }
+};
+
+template <>
+struct bytes<1> {
+  uint8_t r;
+
+  static bytes all(uint8_t value) { return {value}; }
+  static bytes load(const uint8_t* p) { return {*p}; }
+  bytes& operator+=(const bytes& b) {
+    r = static_cast<uint8_t>(r + b.r);
+    return *this;
+  }
+};
+
+// A register of numbers from bytes. g++ 12 makes __builtin_convertvector of bytes one element at a
+// time.
+#if defined(__AVX512F__)
+inline void widen(const uint8_t* p, simd<float>::type& r) {
+  const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  r = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(b));
+}
+inline void widen(const uint8_t* p, simd<double>::type& r) {
+  const __m128i b = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  r = _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(b));
+}
+#elif defined(__AVX2__)
+inline void widen(const uint8_t* p, simd<float>::type& r) {
+  const __m128i b = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  r = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(b));
+}
+inline void widen(const uint8_t* p, simd<double>::type& r) {
+  int32_t four;
+  std::memcpy(&four, p, sizeof(four));
+  r = _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(four)));
+}
+#else
+template <class V>
+inline void widen(const uint8_t* p, V& r) {
+  for (unsigned i = 0; i < sizeof(V) / sizeof(r[0]); ++i) r[i] = p[i];
+}
+#endif
+
 // Registers registers of T, as two halves, so that the compiler keeps each in a register of its
 // own; 0 registers: one lane.
 template <class T, int Registers>
@@ -32,6 +93,13 @@ struct pack {
 
   static pack all(T value) { return {half::all(value), half::all(value)}; }
   static pack load(const T* p) { return {half::load(p), half::load(p + half::width)}; }
+  static pack of(const bytes<width>& b) {
+    uint8_t each[width];
+    std::memcpy(each, &b.r, width);
+    asm("" : "+m"(each));  // through memory: g++ would take the bytes out one by one
+    return of(each);
+  }
+  static pack of(const uint8_t* each) { return {half::of(each), half::of(each + half::width)}; }
   void store(T* p) const {
     lo.store(p);
     hi.store(p + half::width);
@@ -59,6 +127,16 @@ struct pack<T, 1> {
     std::memcpy(&a.r, p, sizeof(vector));
     return a;
   }
+  static pack of(const bytes<width>& b) {
+    uint8_t each[width];
+    std::memcpy(each, &b.r, width);
+    return of(each);
+  }
+  static pack of(const uint8_t* each) {
+    pack a;
+    widen(each, a.r);
+    return a;
+  }
   void store(T* p) const { std::memcpy(p, &r, sizeof(vector)); }
   template <class F>
   static pack map(const pack& a, const pack& b, F f) {
@@ -77,6 +155,7 @@ struct pack<T, 0> {
 
   static pack all(T value) { return {value}; }
   static pack load(const T* p) { return {*p}; }
+  static pack of(const bytes<1>& b) { return {static_cast<T>(b.r)}; }
   void store(T* p) const { *p = r; }
   template <class F>
   static pack map(const pack& a, const pack& b, F f) {
@@ -116,6 +195,10 @@ KKSPDNN_CHOOSE(if_less_equal, <=)
 KKSPDNN_CHOOSE(if_greater, >)
 KKSPDNN_CHOOSE(if_greater_equal, >=)
 #undef KKSPDNN_CHOOSE
+
+// Stops the compiler from making a loop's scattered loads a gather instruction, which takes three
+// times as long as loads one by one on Zen 4.
+inline void one_by_one() { asm volatile(""); }
 
 // body(pack, first lane) until `count` lanes are done.
 template <class T, class Body>
