@@ -19,6 +19,7 @@ from kkspdnn.pk.cache import default_cache, refuse_shared
 from kkspdnn.pk.kokkos import SDIST, SDIST_VERSION, candidates
 from kkspdnn.pk.toolchain import build_tool, host_compiler, machine
 from kkspdnn.radixnet import radixnet
+from kkspdnn.triples import load_parser
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ def _tools() -> Iterator[Finding]:
             yield Finding("compilers", name, build_tool(name), True)
         except KkspdnnError as error:
             yield Finding("compilers", name, str(error), False)
+    try:
+        load_parser()
+        yield Finding("compilers", "text files", "read by the compiled parser", True)
+    except KkspdnnError as error:
+        yield Finding("compilers", "text files", f"read by Polars, slower: {error}")
 
 
 def _kokkos() -> Iterator[Finding]:

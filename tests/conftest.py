@@ -5,6 +5,7 @@ Fixtures for all tests: the official data where it is, and a folder with officia
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,12 @@ CHALLENGE_ROWS = 60_000
 # of the test's own time limit.
 settings.register_profile("kkspdnn", deadline=None)
 settings.load_profile("kkspdnn")
+
+
+@pytest.fixture(params=[sys.maxsize, 0], ids=["polars", "compiled"])
+def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of every length are given to Polars, and again to the compiled parser first."""
+    monkeypatch.setattr("kkspdnn.triples.WORTH_COMPILING", request.param)
 
 
 @pytest.fixture(scope="session")

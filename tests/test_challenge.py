@@ -87,6 +87,7 @@ def test_lines_may_come_in_any_order(tmp_path_factory: pytest.TempPathFactory, s
     assert same(read_layers(folder, 32, 1)[0], radixnet(32, 1).layers[0])
 
 
+@pytest.mark.usefixtures("parser")
 def test_spellings_of_the_text(tmp_path: Path) -> None:
     plain = b"1\t2\t6.250000e-02\n3\t2\t.5\n"
     expected = read_layers(folder_with(tmp_path / "a", plain), 32, 1)[0]
@@ -100,6 +101,7 @@ def test_spellings_of_the_text(tmp_path: Path) -> None:
     assert same(read_layers(zero, 32, 1)[0], expected)
 
 
+@pytest.mark.usefixtures("parser")
 def test_the_official_text_files_are_read(challenge_data: Path) -> None:
     folder = challenge_data / "tsv"
     if not folder.is_dir():
@@ -157,6 +159,7 @@ BAD_LINES = [
 ]
 
 
+@pytest.mark.usefixtures("parser")
 @pytest.mark.parametrize("block", [1 << 25, 16], ids=["one block", "many blocks"])
 @pytest.mark.parametrize("compress", [False, True], ids=["plain", "gz"])
 @pytest.mark.parametrize(("line", "message"), BAD_LINES, ids=[each[1] for each in BAD_LINES])
@@ -329,6 +332,7 @@ def test_images_come_back_in_any_order(
             assert (cut.to_dense(np.float32) == expected).all()
 
 
+@pytest.mark.usefixtures("parser")
 def test_values_other_than_1_become_csr(tmp_path: Path) -> None:
     dense = np.array([[0, 0.1, 0], [0, 0, 0], [1e-300, -2, 1], [0, 0, 0]])
     write_images(Inputs.from_any(dense), tmp_path)
@@ -341,12 +345,14 @@ def test_values_other_than_1_become_csr(tmp_path: Path) -> None:
     assert read_images(tmp_path, 3, 0).rows == 0
 
 
+@pytest.mark.usefixtures("parser")
 def test_a_value_close_to_1_is_not_1(tmp_path: Path) -> None:
     images_path(tmp_path, 8).write_text("1\t1\t1.00000000001\n1\t2\t0\n")
     assert read_images(tmp_path, 8).to_dense(np.float64)[0, 0] == 1.00000000001
     assert read_images(tmp_path, 8).nonzeros == 1
 
 
+@pytest.mark.usefixtures("parser")
 @pytest.mark.parametrize("block", [1 << 25, 16], ids=["one block", "many blocks"])
 @pytest.mark.parametrize(
     ("text", "line", "message"),
