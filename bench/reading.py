@@ -1,0 +1,106 @@
+"""
+How fast a layer of the challenge is read, on one core: `python -m bench.reading`.
+
+The layer is a RadiX-Net's, in a temporary folder, spelled as the challenge spells it. Its files
+have been read once before the clock starts, so they are in memory and the parser is compiled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+
+from kkspdnn.challenge import layer_path, write_network
+from kkspdnn.errors import KkspdnnError
+from kkspdnn.inference import own_version
+from kkspdnn.layer_files import load_layer
+from kkspdnn.network import Layer, network
+from kkspdnn.pk.toolchain import host_compiler, machine
+from kkspdnn.radixnet import challenge_bias, radixnet
+from kkspdnn.record import check_writable, write_text
+
+_REPEATS = 5
+
+
+def main() -> int:
+    """Measure, print a table and write the record; 2 for what the user can mend."""
+    parser = argparse.ArgumentParser(prog="bench.reading", allow_abbrev=False)
+    parser.add_argument("--neurons", type=int, default=65536, help="of the layer (65536)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the record")
+    arguments = parser.parse_args()
+    try:
+        if arguments.json is not None:
+            check_writable(arguments.json)
+        record = _measured(arguments.neurons)
+        print(f"{record['neurons']:,} neurons, {record['edges']:,} edges, {record['machine']}")
+        for form in ("text", "gz", "binary"):
+            size, seconds = record[f"{form}_bytes"], record[f"{form}_seconds"]
+            rate = record[f"{form}_edges_per_second"]
+            print(f"{form:7}{size:14,} bytes {seconds:9.4f} s {rate:12.3g} edges/s")
+        if arguments.json is not None:
+            write_text(arguments.json, json.dumps(record, indent=2) + "\n")
+    except KkspdnnError as error:
+        print(f"bench.reading: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _measured(neurons: int) -> dict[str, int | float | str]:
+    # the cores are counted before all but one are given up
+    record: dict[str, int | float | str] = {"machine": machine(), "neurons": neurons}
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    layer = radixnet(neurons, 120).layers[-1]  # whose neurons are permuted, as in most layers
+    bias = challenge_bias(neurons)
+    with TemporaryDirectory() as folder:
+        write_network(network([layer]), folder, compress=False)
+        plain = layer_path(folder, neurons, 1)
+        text = plain.read_bytes().replace(b"\t0.0625\n", b"\t6.250000e-02\n")
+        plain.write_bytes(text)
+        zipped = plain.with_name(plain.name + ".gz")
+        zipped.write_bytes(gzip.compress(text))
+        read = partial(load_layer, neurons=neurons, bias=bias, dtype=np.dtype(np.float32))
+        record["edges"] = layer.edges
+        for form, path, binary in (
+            ("text", plain, False),
+            ("gz", zipped, False),
+            ("binary", plain, True),
+        ):
+            seconds = _seconds(partial(read, path, binary=binary), layer)
+            kept = path.with_name(path.name + ".kkspdnn.npz") if binary else path
+            record[f"{form}_bytes"] = kept.stat().st_size
+            record[f"{form}_seconds"] = seconds
+            record[f"{form}_edges_per_second"] = layer.edges / seconds
+    record["cores_used"] = 1
+    record["compiler"] = host_compiler().version
+    record["version"] = own_version()
+    record["command"] = shlex.join(["python", "-m", "bench.reading", *sys.argv[1:]])
+    return record
+
+
+def _seconds(read: Callable[[], Layer], expected: Layer) -> float:
+    """The median of some readings, after one that must give the layer that was written."""
+    found = read()
+    names = ("start", "index", "value", "bias")
+    assert all(np.array_equal(getattr(found, each), getattr(expected, each)) for each in names)
+    times = []
+    for _ in range(_REPEATS):
+        begun = perf_counter()
+        read()
+        times.append(perf_counter() - begun)
+    return median(times)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
