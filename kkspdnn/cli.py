@@ -62,6 +62,7 @@ def parser() -> _Parser:
     add("--mnist", type=Path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
     add("--kernel", choices=KERNELS, default="fused", help="fused tiles, or SpGEMM (fused)")
     add("--exits", choices=EXITS, default="all", help="rows that may leave early (all)")
+    add("--fold", action="store_true", help="compute equal neurons of a layer once")
     add("--dtype", choices=("float32", "float64"), default="float32", help="(float32)")
     add("--threads", type=_count, metavar="T", help="OpenMP threads (all cores)")
     add("--seed", type=_whole, default=0, metavar="S", help="of the RadiX-Net (0)")
@@ -153,6 +154,7 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
             exits=arguments.exits,
             dtype=arguments.dtype,
             threads=arguments.threads,
+            fold=arguments.fold,
             verification=arguments.verify,
             progress=bar,
         )
@@ -206,6 +208,7 @@ def _show(record: Record) -> None:
         f"exits {record.exits}",
         "PyKokkos": f"{record.pk}, Kokkos {record.kokkos_version}",
         "network": f"{record.network}: {record.layers:,} layers, {record.edges:,} edges",
+        **({"fold": _folded(record)} if record.fold else {}),
         "inputs": f"{record.inputs:,} rows of {record.neurons:,} neurons: {record.inputs_source}",
         "once": f"load {record.load_seconds:.2f} s, compile {record.compile_seconds:.2f} s, "
         f"prepare {record.prepare_seconds:.2f} s",
@@ -217,6 +220,13 @@ def _show(record: Record) -> None:
     }
     for name, text in rows.items():
         print(f"{name:<12}{text}")
+
+
+def _folded(record: Record) -> str:
+    return (
+        f"{record.neurons_before_fold:,} neurons to {record.neurons_after_fold:,}, "
+        f"{record.edges:,} edges to {record.edges_after_fold:,}: equal ones computed once"
+    )
 
 
 def _verified(record: Record) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.engines import EXITS, KERNELS, Engine, Exits, Kernel, Outcome, make_engine
 from kkspdnn.engines.base import PreparedLayers, chunks
 from kkspdnn.errors import InputError
+from kkspdnn.fold import fold as fold_network
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
 from kkspdnn.network import Network
@@ -49,6 +50,7 @@ def infer(
     exits: Exits = "all",
     dtype: DTypeLike | None = None,
     threads: int | None = None,
+    fold: bool = False,
     verification: Verify = "none",
     values: bool = False,
     progress: Progress | None = None,
@@ -61,6 +63,7 @@ def infer(
     of ymax that provably stay so)
     dtype: float32 or float64; None: the network's
     threads: OpenMP threads; None: OMP_NUM_THREADS, else all cores
+    fold: compute one of each class of equal neurons, see kkspdnn.fold; `values` has them all
     verification: none, sample or full, against the serial reference; the verdict is in the
     record; values: keep the activations of the living rows
 
@@ -84,16 +87,22 @@ def infer(
     where = open_space(space, threads)
     opened = perf_counter()
     engine = make_engine(kernel, where, wanted, typed.ymax, exits)
+    folded = None
+    if fold:
+        folded = fold_network(typed, lambda done: tell("folding equal neurons", done))
+    computed = typed if folded is None else folded.network
     tell("preparing the network", 0.0)
-    layers = PreparedLayers(typed, engine, wanted)
+    layers = PreparedLayers(computed, engine, wanted)
     prepared = perf_counter()
     tell("compiling workunits", 0.0)
     engine.warm_up(layers, given)
     warm = perf_counter()
     engine.prove(layers)
     proved = perf_counter()
-    outcome = _run(engine, typed, layers, given, values or verification != "none", wanted, tell)
+    outcome = _run(engine, computed, layers, given, values or verification != "none", wanted, tell)
     done = perf_counter()
+    if folded is not None and outcome.values is not None:
+        outcome = replace(outcome, values=folded.expand(outcome.values))
     if verification != "none":
         tell("verifying", 0.0)
     verified = verify(typed, given, outcome, verification, done - proved)
@@ -126,6 +135,10 @@ def infer(
         kokkos_version=where.kokkos_version,
         pk=where.front,
         version=own_version(),
+        fold=fold,
+        neurons_before_fold=None if folded is None else folded.neurons,
+        neurons_after_fold=None if folded is None else folded.neurons_after,
+        edges_after_fold=None if folded is None else folded.network.edges,
     )
     return Result(categories, outcome.values if values else None, record)
 

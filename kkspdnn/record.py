@@ -54,6 +54,8 @@ class Record:
     prepare_seconds: once per network, its form for the kernels and what is proved of it;
     inference_seconds: from input rows in memory to categories
     categories: how many; categories_sha256: of their 1-based numbers joined by newlines
+    fold: whether equal neurons were computed once; then neurons_before_fold and neurons_after_fold
+    are those of all layers, without the input rows, and edges_after_fold the weights left
     """
 
     space: str
@@ -86,6 +88,10 @@ class Record:
     command: str = ""
     truth_missing: int | None = None
     truth_extra: int | None = None
+    fold: bool = False
+    neurons_before_fold: int | None = None
+    neurons_after_fold: int | None = None
+    edges_after_fold: int | None = None
 
     def to_json(self) -> str:
         """The record as JSON text, one field a line; a number that is infinite is null there."""

@@ -64,11 +64,20 @@ def error_bound(network: Network, largest: float = 1.0) -> float:
     """How far two computations in the network's dtype may differ, in any order of summation.
 
     With u the unit roundoff, g = (n + 2) u / (1 - (n + 2) u) for n terms (Higham, Accuracy and
-    Stability of Numerical Algorithms, 2nd ed., section 3.1), c the largest column sum of |W| and
-    M the largest activation, one layer turns a difference e into at most c e + 2 g (c M + |b|),
-    and n times the smallest number more where products underflow; values in [0, ymax] differ by at
-    most ymax. `largest` is the largest magnitude of any input. Not covered: a sum that cancels to
-    exactly 0 in one order and not in the other, where the challenge's bias is added to one only.
+    Stability of Numerical Algorithms, 2nd ed., sections 3.1 and 4.2), c the largest column sum of
+    |W| and M the largest activation, one layer turns a difference e into at most
+    c e + 2 g (c M + |b|), and n times the smallest number more where products underflow; values in
+    [0, ymax] differ by at most ymax. `largest` is the largest magnitude of any input. M grows to
+    at most (1 + g) (c M + |b|).
+
+    This holds for the folded network of kkspdnn.fold as well: where k products are left of n, and
+    one of them stands for m, its weight is rounded at most m times (m - 1 additions, and to the
+    dtype), the product once, its sum at most k - 1 times and the bias's once more: m + k + 1
+    factors (1 + d), |d| <= u, on each term. The other k - 1 products stand for one term or more
+    each, so that m + k - 1 <= n, and there are never more than the n + 2 factors that g bounds.
+
+    Not covered: a sum that cancels or underflows to exactly 0 in one of them and not in the other,
+    where the challenge's bias is added to one only.
     """
     numbers = np.finfo(network.dtype)
     unit, smallest = float(numbers.eps) / 2, float(numbers.smallest_subnormal)
@@ -84,7 +93,7 @@ def error_bound(network: Network, largest: float = 1.0) -> float:
         shift = float(np.abs(layer.bias).max())
         rounded = 2 * gamma * (column * largest + shift) + terms * smallest
         error = min(limit, column * error + rounded)
-        largest = min(limit, column * largest + shift)
+        largest = min(limit, (1 + gamma) * (column * largest + shift))
     return error
 
 
