@@ -8,7 +8,8 @@ league is tiles times blocks of neurons.
 
 `depth` layers, from number `layer` of those in index, value and bias, follow one another in a
 launch; more than one needs blocks = 1, because teams do not wait for each other, and as many
-outputs as inputs. `vary` is 1, or 0 where all weights are equal and value holds that one.
+outputs as inputs. Output neurons that have the same inputs should be neighbours: all but the first
+find them in the L1 cache.
 
 Parameters without annotation take their types from the launch: a, value, weight, bias, zero and
 ymax are float32 or float64 together, index is any whole number.
@@ -29,7 +30,6 @@ def fused_fan_in(
     bias,
     zero,
     ymax,
-    vary: int,
     layer: int,
     depth: int,
     side: int,
@@ -62,7 +62,65 @@ def fused_fan_in(
                 z: pk.cpp_auto = zero
                 for k in range(fan_in):
                     i: pk.int64 = index[n][k]
-                    z += value[n * vary][k * vary] * a[tile][source + i][v]
+                    z += value[n][k] * a[tile][source + i][v]
+                if z != 0.0:
+                    z += b
+                if z < 0.0:
+                    z = 0.0
+                if z > ymax:
+                    z = ymax
+                a[tile][target + j][v] = z
+
+            pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
+
+        pk.parallel_for(pk.TeamThreadRange(m, count), neuron)
+        m.team_barrier()
+
+
+@pk.workunit
+def fused_equal(
+    m: pk.TeamMember,
+    a,
+    index,
+    weight,
+    bias,
+    zero,
+    ymax,
+    layer: int,
+    depth: int,
+    side: int,
+    widest: int,
+    blocks: int,
+    width: int,
+    outputs: int,
+    fan_in: int,
+    lanes: int,
+):
+    """y = min(max(x W + b, 0), ymax) where every output neuron has `fan_in` edges and all weights
+    are equal: the inputs are added up, and multiplied once.
+
+    With a weight that is a power of two every sum is, bit for bit, that of the products.
+    """
+    tile: int = m.league_rank() // blocks
+    first: int = (m.league_rank() % blocks) * width
+    count: int = width
+    if first + count > outputs:
+        count = outputs - first
+    for step in range(depth):
+        source: int = ((side + step) % 2) * widest
+        target: int = widest - source + first
+        row: int = (layer + step) * outputs + first
+
+        def neuron(j: int):
+            n: int = row + j
+            b: pk.cpp_auto = bias[n]
+
+            def lane(v: int):
+                z: pk.cpp_auto = zero
+                for k in range(fan_in):
+                    i: pk.int64 = index[n][k]
+                    z += a[tile][source + i][v]
+                z *= weight
                 if z != 0.0:
                     z += b
                 if z < 0.0:
@@ -87,7 +145,6 @@ def fused_csr(
     bias,
     zero,
     ymax,
-    vary: pk.int64,
     layer: int,
     depth: int,
     side: int,
@@ -120,7 +177,7 @@ def fused_csr(
                 e: pk.int64 = begin
                 while e < end:
                     i: pk.int64 = index[e]
-                    z += value[e * vary] * a[tile][source + i][v]
+                    z += value[e] * a[tile][source + i][v]
                     e += 1
                 if z != 0.0:
                     z += b

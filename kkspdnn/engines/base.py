@@ -101,8 +101,10 @@ class Engine(Protocol):
 
     exits: Exits
 
-    def prepare(self, layer: Layer) -> Any:
-        """A layer, in the engine's dtype, as its workunits take it."""
+    def prepare(self, layer: Layer, before: Any) -> Any:
+        """A layer, in the engine's dtype, as its workunits take it; before: the prepared layer
+        before it, or None. An engine may put its outputs into another order, which depends on no
+        earlier layer."""
 
     def arrange(self, layers: list[Any]) -> list[Any]:
         """All prepared layers of a network, in order, as they lie best together in memory."""
@@ -137,6 +139,7 @@ class PreparedLayers(Sequence[Any]):
                 f"a layer of the network needs {layer:.1f} GiB, more than 40 % of the free memory; "
                 "use a smaller network or a machine with more memory"
             )
+        self._last: tuple[int, Any] | None = None
         held = needed <= budget
         self._held = (
             engine.arrange([self._make(i) for i in range(len(network.layers))]) if held else None
@@ -159,8 +162,17 @@ class PreparedLayers(Sequence[Any]):
         return [self[0], self[-1]]
 
     def _make(self, position: int) -> Any:
+        """A prepared layer; the last one is remembered, because the next one is made with it."""
+        if self._last is None or self._last[0] != position - 1:
+            before = None if position == 0 else self._prepare(position - 1, None)
+        else:
+            before = self._last[1]
+        self._last = position, self._prepare(position, before)
+        return self._last[1]
+
+    def _prepare(self, position: int, before: Any) -> Any:
         try:
-            return self._engine.prepare(self._network.layers[position].astype(self._dtype))
+            return self._engine.prepare(self._network.layers[position].astype(self._dtype), before)
         except InputError as error:
             raise InputError(f"layer {position + 1}: {error}") from error
 

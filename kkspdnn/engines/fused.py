@@ -65,8 +65,8 @@ class FusedEngine:
         self.limit = ymax
         self.steady: int | None = None
 
-    def prepare(self, layer: Layer) -> FusedLayer:
-        return prepared(layer)
+    def prepare(self, layer: Layer, before: FusedLayer | None) -> FusedLayer:
+        return prepared(layer, before)
 
     def arrange(self, layers: list[FusedLayer]) -> list[FusedLayer]:
         return stacked(layers, _MOST_DEPTH)
@@ -126,7 +126,6 @@ class FusedEngine:
         else:
             rows = run.in_chunks(shape, inputs, chunk_rows)
         run.settle(rows, len(layers))
-        rows.neurons = layers.outputs
         return run.outcome(rows, values)
 
     def _chunk_rows(self, shape: Shape) -> int:
@@ -313,9 +312,13 @@ class _Run:
         order = np.argsort(ids)
         if not values:
             return Outcome(ids[order], None, self.multiplied)
+        rows.neurons = self.layers.outputs
         full = np.full((left.size, rows.neurons), self.engine.ymax)
-        both = sp.vstack([rows.to_csr(), sp.csr_array(full)], format="csr")
-        return Outcome(ids[order], sp.csr_array(both[order]), self.multiplied)
+        both = sp.vstack([rows.to_csr(), sp.csr_array(full)], format="csr")[order]
+        if len(self.layers):
+            both = both[:, self.layers[-1].places]
+            both.sort_indices()
+        return Outcome(ids[order], sp.csr_array(both), self.multiplied)
 
 
 def _next_depth(depth: int, before: int, living: int, price: float) -> int:

@@ -70,7 +70,7 @@ class SpgemmEngine:
         self.limit = ymax
         self.workers = space.threads
 
-    def prepare(self, layer: Layer) -> SpgemmLayer:
+    def prepare(self, layer: Layer, before: SpgemmLayer | None) -> SpgemmLayer:
         weights = Csr.from_scipy(layer.weights())
         return SpgemmLayer(layer.outputs, Growth.of(layer), weights, layer.bias)
 

@@ -1,5 +1,5 @@
-"""Layers as the fused workunits take them: those of one form lie together, so that one launch can
-go through several."""
+"""Layers as the fused workunits take them: output neurons with the same inputs are neighbours, and
+layers of one form lie together, so that one launch can go through several."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kkspdnn.engines.base import Growth
-from kkspdnn.network import Layer
+from kkspdnn.network import Indices, Layer, index_dtype
 from workunits import fused
+
+_WEIGHTS_TO_SUM = tuple(2.0**power for power in range(-24, 25))
+"""Equal weights that may be multiplied with the sum of the inputs: a power of two changes no
+rounding, and one of these no range."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +25,7 @@ class FusedLayer:
 
     weights: arguments of the workunit by name, of the whole stack; position: the layer's number in
     it; following: how many layers, this one too, are in the stack from here on
+    places: uint16 or uint32, where each output neuron is in a tile
     weight: what all weights of the layer are, or None where they differ
     """
 
@@ -29,6 +35,7 @@ class FusedLayer:
     growth: Growth
     workunit: Any
     weights: dict[str, Any]
+    places: Indices
     weight: Any = None
     position: int = 0
     following: int = 1
@@ -54,32 +61,45 @@ class FusedLayer:
         return bool((sums == self.weight * counts).all())
 
 
-def prepared(layer: Layer) -> FusedLayer:
-    """A layer alone, a stack of one. Equal weights are stored once."""
+def prepared(layer: Layer, before: FusedLayer | None) -> FusedLayer:
+    """A layer alone, a stack of one, whose inputs lie where the layer before has its outputs."""
+    order = _order(layer)
+    places = np.empty(layer.outputs, index_dtype(layer.outputs))
+    places[order] = np.arange(layer.outputs, dtype=places.dtype)
+    index = layer.index if before is None else before.places[layer.index]
     value = layer.value
-    same = bool(value.size) and bool((value == value[0]).all())
-    if same:
-        value = value[:1].copy()
+    weight = value[0] if value.size and (value == value[0]).all() else None
     fan_in = layer.fan_in
-    weights: dict[str, Any]
+    weights: dict[str, Any] = {"bias": layer.bias[order]}
+    growth = Growth.of(layer)
+    workunit: Any = fused.fused_fan_in
     if fan_in:
-        weights = {
-            "index": layer.index.reshape(layer.outputs, fan_in),
-            "value": value.reshape(1, 1) if same else value.reshape(layer.outputs, fan_in),
-            "fan_in": fan_in,
-        }
+        weights |= {"index": index.reshape(layer.outputs, fan_in)[order], "fan_in": fan_in}
+        if weight is not None and abs(weight) in _WEIGHTS_TO_SUM:
+            workunit = fused.fused_equal
+            weights["weight"] = weight
+            growth = replace(growth, reach=max(growth.reach, float(fan_in)))
+        else:
+            weights["value"] = value.reshape(layer.outputs, fan_in)[order]
     else:
-        weights = {"start": layer.start, "index": layer.index, "value": value}
-    weights |= {"bias": layer.bias, "vary": 0 if same else 1}
+        workunit = fused.fused_csr
+        counts = np.diff(layer.start)[order]
+        start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        edges = np.repeat(layer.start[:-1][order] - start[:-1], counts) + np.arange(layer.edges)
+        weights |= {"start": start, "index": index[edges], "value": value[edges]}
     return FusedLayer(
-        layer.inputs,
-        layer.outputs,
-        layer.edges,
-        Growth.of(layer),
-        fused.fused_fan_in if fan_in else fused.fused_csr,
-        weights,
-        value[0] if same else None,
+        layer.inputs, layer.outputs, layer.edges, growth, workunit, weights, places, weight
     )
+
+
+def _order(layer: Layer) -> NDArray[np.int64]:
+    """The output neurons sorted by the first of their inputs, then by the sum of their inputs'
+    numbers: those with the same inputs, in a RadiX-Net 16, nearly always follow one another."""
+    # A zero behind them for neurons without inputs at the end; what others without get is no matter.
+    index = np.append(layer.index, layer.index.dtype.type(0))
+    total = np.add.reduceat(index, layer.start[:-1], dtype=np.uint32)
+    first = index[layer.start[:-1]]
+    return np.lexsort((total, first))
 
 
 def stacked(layers: Sequence[FusedLayer], most: int) -> list[FusedLayer]:
@@ -107,8 +127,7 @@ def _stack(group: list[FusedLayer]) -> list[FusedLayer]:
     if len(group) < 2:
         return group
     weights = dict(group[0].weights)
-    joined = ["index", "bias"] if group[0].weight is not None else ["index", "bias", "value"]
-    for name in joined:
+    for name in weights.keys() & {"index", "bias", "value"}:
         weights[name] = np.concatenate([layer.weights[name] for layer in group])
     if "start" in weights:
         edges = np.cumsum([0] + [layer.edges for layer in group])

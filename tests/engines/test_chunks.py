@@ -51,9 +51,9 @@ def test_little_memory_changes_nothing(
         runs.append(inputs.rows)
         return run(self, layers, inputs, *rest)
 
-    def counted_prepare(self: Any, layer: Layer) -> Any:
+    def counted_prepare(self: Any, layer: Layer, before: Any) -> Any:
         made.append(layer)
-        return prepare(self, layer)
+        return prepare(self, layer, before)
 
     monkeypatch.setattr(type(engine), "run", counted_run)
     monkeypatch.setattr(type(engine), "prepare", counted_prepare)

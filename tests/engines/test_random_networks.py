@@ -54,6 +54,8 @@ def cases(draw: Any, dtype: str, exact: bool) -> Case:
         if fixed:  # the same fan-in for every neuron: another workunit
             fan_in = int(rng.integers(1, min(inputs, 5) + 1))
             w = choose(rng, (inputs, outputs), 1.0, exact)
+            if draw(st.booleans()):  # equal weights: a third one
+                w[:] = choose(rng, (1, 1), 1.0, exact)
             w[np.argsort(rng.random(w.shape), axis=0) >= fan_in] = 0
         else:
             w[rng.random(inputs) < 0.2] = 0

@@ -260,7 +260,7 @@ def run_fused(
         bias=bias,
         zero=dtype.type(0),
         ymax=dtype.type(ymax),
-        **({"vary": 1} | w),
+        **w,
         layer=0,
         depth=1,
         side=1,
@@ -277,31 +277,36 @@ def run_fused(
 
 
 @pytest.mark.parametrize("lanes", LANES)
-@pytest.mark.parametrize("vary", [0, 1])
+@pytest.mark.parametrize("weight", [0.5, None])
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_several_layers_in_a_launch(
-    space: Space, dtype: np.dtype[Any], lanes: int, vary: int, depth: int
+    space: Space, dtype: np.dtype[Any], lanes: int, weight: float | None, depth: int
 ) -> None:
-    """Both workunits, beginning with the second of six layers."""
+    """Every workunit, beginning with the second of six layers; weight: what all are, or None."""
     rng = np.random.default_rng(depth)
     neurons, fan_in = 20, 4
     index = np.argsort(rng.random((6 * neurons, neurons)), axis=1)[:, :fan_in].astype(np.uint16)
-    value = some(rng, (6 * neurons, fan_in), dtype, 1.0) if vary else np.full((1, 1), 0.5, dtype)
+    value = some(rng, (6 * neurons, fan_in), dtype, 1.0)
+    if weight is not None:
+        value.fill(weight)
     bias = some(rng, (6 * neurons,), dtype, 0.8)
     rows = some(rng, (2 * lanes + 1, neurons), dtype)
     expected = rows
     for layer in range(1, 1 + depth):
         part = slice(layer * neurons, (layer + 1) * neurons)
         weights = np.zeros((neurons, neurons), dtype)
-        filled = value[part] if vary else np.full((neurons, fan_in), 0.5, dtype)
-        weights[index[part], np.arange(neurons)[:, None]] = filled
+        weights[index[part], np.arange(neurons)[:, None]] = value[part]
         # Rounded to the type, as the tiles hold it.
         expected = one_layer(expected, weights, bias[part], 2.0).astype(dtype)
     starts = np.arange(0, index.size + 1, fan_in, dtype=np.int64)
-    for workunit, w in (
+    workunits: list[tuple[Any, dict[str, Any]]] = [
         (fused.fused_fan_in, {"index": index, "value": value, "fan_in": fan_in}),
         (fused.fused_csr, {"index": index.ravel(), "value": value.ravel(), "start": starts}),
-    ):
+    ]
+    if weight is not None:
+        equal = {"index": index, "weight": dtype.type(weight), "fan_in": fan_in}
+        workunits.append((fused.fused_equal, equal))
+    for workunit, w in workunits:
         a = np.full((3, 2 * neurons, lanes), np.nan, dtype)
         a[:, :neurons] = tiled(rows, lanes)
         space.pk.parallel_for(
@@ -312,7 +317,6 @@ def test_several_layers_in_a_launch(
             bias=bias,
             zero=dtype.type(0),
             ymax=dtype.type(2),
-            vary=vary,
             layer=1,
             depth=depth,
             side=0,

@@ -200,13 +200,16 @@ KKSPDNN_CHOOSE(if_greater_equal, >=)
 // times as long as loads one by one on Zen 4.
 inline void one_by_one() { asm volatile(""); }
 
-// body(pack, first lane) until `count` lanes are done.
+// body(pack, first lane) until `count` lanes are done. Lanes that do not fill four registers are
+// said to be rare, so that g++ gives the loop over four all the registers it wants.
 template <class T, class Body>
 inline void for_each(const int32_t count, const Body& body) {
   int32_t lane = 0;
   for (; lane + pack<T, 4>::width <= count; lane += pack<T, 4>::width) body(pack<T, 4>{}, lane);
-  for (; lane + pack<T, 1>::width <= count; lane += pack<T, 1>::width) body(pack<T, 1>{}, lane);
-  for (; lane < count; ++lane) body(pack<T, 0>{}, lane);
+  if (__builtin_expect(lane < count, 0)) {
+    for (; lane + pack<T, 1>::width <= count; lane += pack<T, 1>::width) body(pack<T, 1>{}, lane);
+    for (; lane < count; ++lane) body(pack<T, 0>{}, lane);
+  }
 }
 
 }  // namespace lanes

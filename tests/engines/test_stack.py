@@ -1,0 +1,94 @@
+"""Layers as the fused workunits take them: the order of the neurons, equal weights, stacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kkspdnn.engines.stack import FusedLayer, prepared, stacked
+from kkspdnn.network import Layer
+from kkspdnn.radixnet import radixnet
+from workunits import fused
+
+
+def dense(layer: FusedLayer, before: FusedLayer | None) -> Any:
+    """W of a prepared layer, with the neurons back in the network's order."""
+    w = layer.weights
+    if "start" in w:
+        counts = np.diff(w["start"])
+    else:
+        counts = np.full(layer.outputs, layer.fan_in)
+    value = w["value"].ravel() if "value" in w else np.full(int(counts.sum()), layer.weight)
+    found = np.zeros((layer.inputs, layer.outputs), value.dtype)
+    found[w["index"].ravel(), np.repeat(np.arange(layer.outputs), counts)] = value
+    rows = np.arange(layer.inputs) if before is None else before.places
+    return found[rows][:, layer.places]
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([None, 0.5, 0.3]))
+def test_neurons_in_another_order_are_the_same_layer(
+    seed: int, fixed: bool, weight: float | None
+) -> None:
+    rng = np.random.default_rng(seed)
+    widths = rng.integers(1, 40, 4)
+    made: list[FusedLayer] = []
+    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        w = rng.standard_normal((inputs, outputs)).astype(np.float32)
+        if weight is not None:
+            w[:] = weight
+        if fixed:
+            w[np.argsort(rng.random(w.shape), axis=0) >= min(inputs, 3)] = 0
+        else:
+            w[rng.random(w.shape) < 0.7] = 0
+        bias = rng.standard_normal(outputs).astype(np.float32)
+        layer = Layer.from_sparse(w, bias)
+        last = made[-1] if made else None
+        made.append(prepared(layer, last))
+        assert (dense(made[-1], last) == w).all()
+        assert (made[-1].weights["bias"][made[-1].places] == bias).all()
+
+
+def test_neurons_with_the_same_inputs_are_neighbours() -> None:
+    net = radixnet(1024, 8)
+    layer: FusedLayer | None = None
+    for each in net.layers:
+        layer = prepared(each, layer)
+        groups = layer.weights["index"].reshape(64, 16, 32)
+        assert (groups == groups[:, :1]).all()
+
+
+@pytest.mark.parametrize(
+    ("weight", "workunit"),
+    [
+        (0.0625, fused.fused_equal),
+        (-2.0, fused.fused_equal),
+        (0.3, fused.fused_fan_in),
+        (2.0**-40, fused.fused_fan_in),
+        (None, fused.fused_fan_in),
+    ],
+)
+def test_only_equal_powers_of_two_are_summed_first(weight: float | None, workunit: Any) -> None:
+    rng = np.random.default_rng(0)
+    index = np.sort(np.argsort(rng.random((20, 30)), axis=1)[:, :4], axis=1)
+    value = rng.standard_normal((20, 4)) if weight is None else weight
+    layer = prepared(Layer.from_fan_in(index, value, -0.1, 30), None)
+    assert layer.workunit is workunit
+    assert ("value" in layer.weights) == (workunit is fused.fused_fan_in)
+
+
+def test_layers_of_one_form_lie_together() -> None:
+    net = radixnet(1024, 20)
+    alone: list[FusedLayer] = []
+    for each in net.layers:
+        alone.append(prepared(each, alone[-1] if alone else None))
+    together = stacked(alone, 16)
+    assert [layer.position for layer in together] == [*range(16), *range(4)]
+    assert [layer.following for layer in together] == [*range(16, 0, -1), *range(4, 0, -1)]
+    for one, many in zip(alone, together, strict=True):
+        rows = slice(many.position * 1024, (many.position + 1) * 1024)
+        assert (many.weights["index"][rows] == one.weights["index"]).all()
+        assert (many.weights["bias"][rows] == one.weights["bias"]).all()
