@@ -46,22 +46,24 @@ def list_live(
     lowest,
     highest,
     ymax,
-    kept: pk.View1D[pk.int32],
+    ids: pk.View1D[pk.int64],
+    kept: pk.View1D[pk.int64],
     place: pk.View1D[pk.int64],
     first: int,
     stride: int,
     lanes: int,
 ):
-    """A scan over the rows: kept[0], kept[1], … are those that are neither dead nor saturated, in
-    order; the total is their number.
+    """A scan over the rows: kept[0], kept[1], … are the ids of those that are neither dead nor
+    saturated, in order; the total is their number.
 
+    ids: the numbers of the input rows that the rows came from
     place: where their values are, for neuron 0, in all tiles as one long array; first, stride: the
     place of neuron 0 in a tile, and the neurons of a tile
     """
     low: pk.cpp_auto = lowest[i]
     if low != highest[i] or (low != 0.0 and low != ymax):
         if last:
-            kept[position] = i
+            kept[position] = ids[i]
             tile: pk.int64 = i // lanes
             place[position] = (tile * stride + first) * lanes + i % lanes
         position += 1
@@ -108,14 +110,3 @@ def gather_rows(
         pk.parallel_for(pk.ThreadVectorRange(m, lanes - end), rest)
 
     pk.parallel_for(pk.TeamThreadRange(m, neurons), neuron)
-
-
-@pk.workunit
-def gather_ids(
-    i: int,
-    ids: pk.View1D[pk.int64],
-    moved: pk.View1D[pk.int64],
-    kept: pk.View1D[pk.int32],
-):
-    """The numbers of the input rows move with the rows."""
-    moved[i] = ids[kept[i]]

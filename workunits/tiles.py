@@ -11,6 +11,7 @@ import pykokkos as pk
 def unpack_bits(
     m: pk.TeamMember,
     bits: pk.View2D[pk.uint8],
+    turned: pk.View3D[pk.uint8],
     y,
     rows: int,
     neurons: int,
@@ -19,7 +20,8 @@ def unpack_bits(
 ):
     """Rows of packed bits, neuron 0 in the highest bit of byte 0; a team takes a tile.
 
-    columns: the bytes of a row
+    columns: the bytes of a row; turned: room for them as [tile][column][lane], from where every bit
+    of a column is taken out for all lanes at once
     """
     tile: int = m.league_rank()
 
@@ -28,15 +30,21 @@ def unpack_bits(
         if c * 8 + last > neurons:
             last = neurons - c * 8
 
-        def lane(v: int):
+        def turn(v: int):
             row: int = tile * lanes + v
-            byte: int = 0
+            turned[tile][c][v] = 0
             if row < rows:
-                byte = bits[row][c]
-            for k in range(last):
-                y[tile][c * 8 + k][v] = (byte >> (7 - k)) & 1
+                turned[tile][c][v] = bits[row][c]
 
-        pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes), turn)
+        for k in range(last):
+            shift: int = 7 - k
+            neuron: int = c * 8 + k
+
+            def spread(v: int):
+                y[tile][neuron][v] = (turned[tile][c][v] >> shift) & 1
+
+            pk.parallel_for(pk.ThreadVectorRange(m, lanes), spread)
 
     pk.parallel_for(pk.TeamThreadRange(m, columns), column)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from kkspdnn.network import Layer
 from kkspdnn.spaces import Space
 from workunits import fused
 
-_MOVE_EDGES = 10
+_MOVE_EDGES = 32
 """Looking at a row's value and moving it costs about as much as computing so many edges."""
 
 _MOST_DEPTH = 16
@@ -198,7 +199,8 @@ class FusedEngine:
 
 
 class _Run:
-    """One run of the engine: what has left, and how much was multiplied."""
+    """One run of the engine: what has left, how much was multiplied, before which layers rows moved
+    together."""
 
     def __init__(
         self, engine: FusedEngine, layers: PreparedLayers, sizes: Range, report: Report
@@ -209,6 +211,7 @@ class _Run:
         self.report = report
         self.multiplied = 0
         self.saturated: list[NDArray[np.int64]] = []
+        self.moved: list[int] = []
 
     def start(self, rows: Tiles, inputs: Inputs, first: int) -> int:
         """Take input rows, the first of which is number `first`; gives the layer that is next."""
@@ -221,27 +224,41 @@ class _Run:
             self._account(rows, inputs.rows, 0, [layer])
         return done
 
-    def advance(self, rows: Tiles, inputs: int, begin: int, end: int, few: int = -1) -> int:
+    def advance(
+        self,
+        rows: Tiles,
+        inputs: int,
+        begin: int,
+        end: int,
+        few: int = -1,
+        looks: Sequence[int] | None = None,
+    ) -> int:
         """Take rows, of so many `inputs`, through layers begin to end, or until at most `few` are
         left; gives the layer that comes next.
 
         Whether to move rows together is the question whether to rent or to buy: computing rows that
         have left costs rent, moving the others is the price. They move once the rent reaches it.
+
+        looks: before which layers to look at the rows; None: as many as pays by what is seen
         """
         position, rent, depth = begin, 0, 1 if self.engine.exits != "none" else _MOST_DEPTH
         lanes, before = rows.shape.lanes, rows.rows
         while position < end:
             layer = self.layers[position]
-            if self.engine.exits != "none":
+            if looks is not None:
+                depth = min([each - position for each in looks if each > position], default=end)
+            if self.engine.exits != "none" and (looks is None or position in looks):
                 living = self.find_unsettled(rows, position)
                 if living <= few:
                     return position
                 price = _MOVE_EDGES * rows.neurons * living
-                depth = _next_depth(depth, before, living, price / max(1, living * layer.edges))
+                if looks is None:
+                    depth = _next_depth(depth, before, living, price / max(1, living * layer.edges))
                 spare = (rows.count - rows.shape.tiles(living)) * lanes
                 rent += spare * layer.edges * depth
                 if spare and rent >= price:
                     self._keep_live(rows, living)
+                    self.moved.append(position)
                     rent = 0
                 if rows.rows == 0:
                     self.report(inputs * (end - position))
@@ -276,13 +293,17 @@ class _Run:
     def in_chunks(self, shape: Shape, inputs: Inputs, chunk_rows: int) -> Tiles:
         """The first layers chunk by chunk, the others with what is left of all chunks."""
         part, merged = Tiles(shape, chunk_rows), Tiles(shape, inputs.rows)
-        depth = len(self.layers)
+        depth, looks = len(self.layers), list[int]()
         for begin in range(0, inputs.rows, chunk_rows):
             end = min(begin + chunk_rows, inputs.rows)
             following = self.start(part, inputs.slice(begin, end), begin)
-            # The first chunk finds out how many the first layers are.
-            few = int(_FEW_LEFT * chunk_rows) if begin == 0 else -1
-            depth = self.advance(part, end - begin, following, depth, few)
+            if begin == 0:
+                # The first chunk finds out how many the first layers are, and where rows move.
+                few = int(_FEW_LEFT * chunk_rows)
+                depth = self.advance(part, end, following, depth, few)
+                looks = [*self.moved, depth]
+            else:
+                self.advance(part, end - begin, following, depth, looks=looks)
             living = self.find_unsettled(part, depth)
             self.saturated.append(part.saturated())
             merged.append_live(part, living)

@@ -95,7 +95,7 @@ def prepared(layer: Layer, before: FusedLayer | None) -> FusedLayer:
 def _order(layer: Layer) -> NDArray[np.int64]:
     """The output neurons sorted by the first of their inputs, then by the sum of their inputs'
     numbers: those with the same inputs, in a RadiX-Net 16, nearly always follow one another."""
-    # A zero behind them for neurons without inputs at the end; what others without get is no matter.
+    # With a zero behind for neurons at the end that have no inputs; what others get is no matter.
     index = np.append(layer.index, layer.index.dtype.type(0))
     total = np.add.reduceat(index, layer.start[:-1], dtype=np.uint32)
     first = index[layer.start[:-1]]

@@ -63,12 +63,12 @@ class Tiles:
         count = shape.tiles(capacity)
         self._all = aligned((count, 2 * shape.widest, shape.lanes), shape.dtype)
         self._bits: NDArray[np.uint8] | None = None
+        self._turned: NDArray[np.uint8] | None = None
         self._ids = np.empty(capacity, np.int64)
-        self._moved = np.empty(capacity, np.int64)
+        self._kept = np.empty(capacity, np.int64)
         self._lowest = np.zeros((count, shape.lanes), shape.dtype)
         self._highest = np.zeros((count, shape.lanes), shape.dtype)
         # Zeros: the warm-up moves every row, also the dead, which have no place in the list.
-        self._kept = np.zeros(capacity, np.int32)
         self._place = np.zeros(capacity, np.int64)
         self._zero = shape.dtype.type(0)
         self._saturated: Any = self._zero
@@ -145,15 +145,19 @@ class Tiles:
     def _unpack(self, inputs: Inputs, y: NDArray[Any]) -> None:
         assert inputs.bits is not None
         space = self.shape.space
+        columns = inputs.bits.shape[1]
+        if self._turned is None:
+            self._turned = aligned((self._all.shape[0], columns, self.shape.lanes), np.uint8)
         space.pk.parallel_for(
             "unpack_bits",
             space.teams(self.count),
             tiles.unpack_bits,
             bits=np.ascontiguousarray(inputs.bits),
+            turned=self._turned,
             y=y,
             rows=self.rows,
             neurons=inputs.neurons,
-            columns=inputs.bits.shape[1],
+            columns=columns,
             lanes=self.shape.lanes,
         )
 
@@ -184,6 +188,7 @@ class Tiles:
             lowest=self._lowest.reshape(-1),
             highest=self._highest.reshape(-1),
             ymax=ymax,
+            ids=self._ids,
             kept=self._kept,
             place=self._place,
             first=self.first,
@@ -202,9 +207,8 @@ class Tiles:
         """Move the `living` rows that the last find_live counted together; drop the others."""
         if 0 < living < self.rows:
             self._gather(self, living, 0, 1 - self.side)
-            self._gather_ids(self._moved, living)
             self.side = 1 - self.side
-            self._ids, self._moved = self._moved, self._ids
+            self._ids, self._kept = self._kept, self._ids
         self.rows = living
 
     def append_live(self, other: Tiles, living: int) -> None:
@@ -213,7 +217,7 @@ class Tiles:
             return
         self.neurons = other.neurons
         other._gather(self, living, self.rows, self.side)
-        other._gather_ids(self._ids[self.rows :], living)
+        self._ids[self.rows : self.rows + living] = other._kept[:living]
         self.rows += living
 
     def _gather(self, target: Tiles, living: int, before: int, side: int) -> None:
@@ -233,17 +237,6 @@ class Tiles:
             first=side * self.shape.widest,
             neurons=self.neurons,
             lanes=lanes,
-        )
-
-    def _gather_ids(self, target: NDArray[np.int64], living: int) -> None:
-        space = self.shape.space
-        space.pk.parallel_for(
-            "gather_ids",
-            space.range(living),
-            compact.gather_ids,
-            ids=self._ids,
-            moved=target,
-            kept=self._kept,
         )
 
     def to_csr(self) -> sp.csr_array:
