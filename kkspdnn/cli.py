@@ -9,11 +9,11 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 import numpy as np
 
@@ -21,42 +21,31 @@ from kkspdnn.engines import EXITS, KERNELS
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import Result, infer, own_version
 from kkspdnn.info import findings
+from kkspdnn.options import Parser, count, whole
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
 from kkspdnn.record import Record, check_writable, write_text
+from kkspdnn.show import show
 from kkspdnn.spaces import SPACES, check_space
 from kkspdnn.verify import VERIFY
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as for all other mistakes."""
-
-    def refuse_unknown(self, given: Sequence[str]) -> None:
-        """Name an unknown option; argparse would take its value for the command and blame that."""
-        for word in given:
-            name = word.partition("=")[0]
-            if name.startswith("--") and name not in self._option_string_actions:
-                self.error(f"unknown option {name}")
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"kkspdnn: {message}; see kkspdnn --help\n")
-
-
-def parser() -> _Parser:
+def parser() -> Parser:
     """The options of `python -m kkspdnn`."""
-    made = _Parser(
+    made = Parser(
         prog="kkspdnn",
         description="Sparse deep neural network inference: Y' = min(max(Y W + b, 0), 32), layer "
         "after layer.",
-        epilog="`kkspdnn info` shows compilers, Kokkos, spaces and the cache.",
+        epilog="`kkspdnn info` shows compilers, Kokkos, spaces and the cache; "
+        "`kkspdnn show WORKUNIT` the C++ of a workunit, see kkspdnn show --help.",
         allow_abbrev=False,
     )
     add = made.add_argument
-    add("command", nargs="?", choices=("run", "info"), default="run", help="default: run")
+    add("command", nargs="?", choices=("run", "info", "show"), default="run", help="default: run")
     add("--space", choices=SPACES, default="openmp", help="execution space (openmp)")
-    add("--neurons", type=_count, metavar="N", help="neurons of a layer (1024)")
-    add("--layers", type=_whole, metavar="L", help="layers (120, or all of --data)")
-    add("--inputs", type=_whole, metavar="M", help="input rows (60000, or all of --data)")
+    add("--neurons", type=count, metavar="N", help="neurons of a layer (1024)")
+    add("--layers", type=whole, metavar="L", help="layers (120, or all of --data)")
+    add("--inputs", type=whole, metavar="M", help="input rows (60000, or all of --data)")
     names = "the challenge's files by their official names, or layer-1.npz, layer-2.npz and so on"
     add("--data", type=Path, metavar="DIR", help=names)
     add("--mnist", type=Path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
@@ -64,8 +53,8 @@ def parser() -> _Parser:
     add("--exits", choices=EXITS, default="all", help="rows that may leave early (all)")
     add("--fold", action="store_true", help="compute equal neurons of a layer once")
     add("--dtype", choices=("float32", "float64"), default="float32", help="(float32)")
-    add("--threads", type=_count, metavar="T", help="OpenMP threads (all cores)")
-    add("--seed", type=_whole, default=0, metavar="S", help="of the RadiX-Net (0)")
+    add("--threads", type=count, metavar="T", help="OpenMP threads (all cores)")
+    add("--seed", type=whole, default=0, metavar="S", help="of the RadiX-Net (0)")
     against = "against the serial reference (sample)"
     add("--verify", choices=VERIFY, default="sample", help=against)
     add("--json", type=Path, metavar="FILE", help="write the record")
@@ -78,14 +67,23 @@ def parser() -> _Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["show"]:
+        return guarded(lambda: _print(show(given[1:])))
     options = parser()
     options.refuse_unknown(given)
     arguments = options.parse_args(given)
+    if arguments.command == "show":
+        options.error("show comes first: kkspdnn show WORKUNIT")
+    if arguments.command == "info":
+        return guarded(_info)
+    command = shlex.join(["python", "-m", "kkspdnn", *given])
+    return guarded(lambda: _run(arguments, command))
+
+
+def guarded(action: Callable[[], int]) -> int:
+    """The exit code of `action`; one line on standard error for all that the user can mend."""
     try:
-        if arguments.command == "info":
-            code = _info()
-        else:
-            code = _run(arguments, shlex.join(["python", "-m", "kkspdnn", *given]))
+        code = action()
         if sys.stdout is not None:
             sys.stdout.flush()
     except KkspdnnError as error:
@@ -240,6 +238,12 @@ def _verified(record: Record) -> str:
     return text + (f", {verified.speedup:.1f} times as fast" if verified.speedup else "")
 
 
+def _print(parts: Iterable[str]) -> int:
+    for part in parts:
+        print(part, end="")
+    return 0
+
+
 def _info() -> int:
     section = ""
     for finding in findings():
@@ -249,14 +253,3 @@ def _info() -> int:
         mark = {True: "+", False: "-", None: " "}[finding.good]
         print(f"  {mark} {finding.what}: {finding.text}", flush=True)
     return 0
-
-
-def _whole(text: str, least: int = 0) -> int:
-    # int() would take signs, spaces, underscores and the digits of every script as well.
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) >= least):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    return _whole(text, 1)

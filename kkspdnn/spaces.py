@@ -22,7 +22,8 @@ SPACES: tuple[SpaceName, ...] = ("serial", "openmp", "cuda")
 _MOST_THREADS = 512
 """OpenMP threads that Kokkos 3.4 has room for; it dies of more without a word."""
 
-_EXECUTION_SPACES = {"serial": "Serial", "openmp": "OpenMP", "cuda": "Cuda"}
+EXECUTION_SPACES = {"serial": "Serial", "openmp": "OpenMP", "cuda": "Cuda"}
+"""`--space NAME` to `pk.NAME`."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def open_space(name: str, threads: int | None = None) -> Space:
         os.environ["OMP_NUM_THREADS"] = str(threads)
     front = chosen()
     pk = provide_pykokkos()
-    execution_space = getattr(pk, _EXECUTION_SPACES[name])
+    execution_space = getattr(pk, EXECUTION_SPACES[name])
     if front == "builtin":
         started = runtime(execution_space)
         running = started.threads

@@ -19,7 +19,10 @@ from kkspdnn.pk.workunit import Workunit
 Types = tuple[Scalar | View, ...]
 """The types of a workunit's parameters without annotation, in their order."""
 
-_Wanted = dict[tuple[Workunit, ExecutionSpace, Types], None]
+Launched = tuple[Workunit, ExecutionSpace, Types]
+"""What one compile is for."""
+
+_Wanted = dict[Launched, None]
 _collected: ContextVar[_Wanted | None] = ContextVar("collected", default=None)
 
 
@@ -47,11 +50,10 @@ def generate(workunit: Workunit, space: ExecutionSpace, types: Types = ()) -> Ge
     return emit(analyse(workunit, dict(zip(workunit.generic, types, strict=True))), space)
 
 
-def compile_ahead(rehearsal: Callable[[], object]) -> None:
-    """Compile and load all that `rehearsal()` launches, as many at once as there are cores.
+def rehearse(rehearsal: Callable[[], object]) -> tuple[Launched, ...]:
+    """All that `rehearsal()` launches, each once, in its order, without compiling anything.
 
-    The rehearsal runs with every launch left out: reductions and scans give 0, arrays stay as
-    they are. Raises what the first failing compile raises.
+    Every launch is left out: reductions and scans give 0, arrays stay as they are.
     """
     wanted: _Wanted = {}
     token = _collected.set(wanted)
@@ -59,6 +61,15 @@ def compile_ahead(rehearsal: Callable[[], object]) -> None:
         rehearsal()
     finally:
         _collected.reset(token)
+    return tuple(wanted)
+
+
+def compile_ahead(rehearsal: Callable[[], object]) -> None:
+    """Compile and load all that `rehearsal()` launches, as many at once as there are cores.
+
+    See `rehearse`. Raises what the first failing compile raises.
+    """
+    wanted = rehearse(rehearsal)
     todo = [w for w in wanted if (w[1], w[2]) not in w[0].programs]
     texts = [generate(*each) for each in todo]
     kits = {space: toolkit(space) for _, space, _ in todo}

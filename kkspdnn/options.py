@@ -1,0 +1,34 @@
+"""What the command lines share: one-line mistakes, and whole numbers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as for all other mistakes."""
+
+    def refuse_unknown(self, given: Sequence[str]) -> None:
+        """Name an unknown option; argparse would take its value for the command and blame that."""
+        for word in given:
+            name = word.partition("=")[0]
+            if name.startswith("--") and name not in self._option_string_actions:
+                self.error(f"unknown option {name}")
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"kkspdnn: {message}; see {self.prog} --help\n")
+
+
+def whole(text: str, least: int = 0) -> int:
+    """A whole number from `least` on, for argparse."""
+    # int() would take signs, spaces, underscores and the digits of every script as well.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) >= least):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    return whole(text, 1)

@@ -1,0 +1,61 @@
+"""What the engines launch, found without launching it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+
+import workunits
+from kkspdnn.errors import KkspdnnError
+from kkspdnn.inference import infer
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Layer, network
+from kkspdnn.pk.workunit import Workunit
+from kkspdnn.radixnet import radixnet
+from kkspdnn.rehearsal import engine_launches
+from kkspdnn.spaces import SpaceName
+
+
+def every_workunit() -> set[str]:
+    modules = [
+        importlib.import_module(f"workunits.{module.name}")
+        for module in pkgutil.iter_modules(workunits.__path__)
+    ]
+    return {n for m in modules for n, value in vars(m).items() if isinstance(value, Workunit)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("space", ["serial", "openmp"])
+def test_every_workunit_is_found_with_the_types_of_a_run(space: SpaceName, dtype: str) -> None:
+    found = engine_launches(space, np.dtype(dtype))
+    assert set(found) == every_workunit()
+    different, ragged = (
+        network([Layer.from_sparse(weights, np.zeros(40))])
+        for weights in (np.diag(np.arange(1.0, 41)), np.tri(40))
+    )
+    for net in (radixnet(64, 2), different, ragged):
+        dense = np.eye(70, net.inputs)
+        bits = Inputs(70, net.inputs, "memory", bits=np.packbits(dense > 0, axis=1))
+        for rows in (dense, bits):
+            infer(net, rows, space=space, dtype=dtype)
+        infer(net, dense, space=space, dtype=dtype, kernel="spgemm")
+    for name, (workunit, where, types) in found.items():
+        assert (where, types) in workunit.programs, name
+
+
+def test_nothing_is_launched_or_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError
+
+    for name in ("toolkit", "runtime", "Program", "_compiled"):
+        monkeypatch.setattr(f"kkspdnn.pk.dispatch.{name}", refuse)
+    assert engine_launches("openmp", np.dtype("float32"))
+
+
+def test_the_real_pykokkos_is_not_ours_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kkspdnn.rehearsal.chosen", lambda: "pykokkos")
+    with pytest.raises(KkspdnnError, match="set KKSPDNN_PK=builtin"):
+        engine_launches("openmp", np.dtype("float32"))
