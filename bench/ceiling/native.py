@@ -1,0 +1,63 @@
+"""`ceiling.cpp`, compiled as workunits are and loaded."""
+
+from __future__ import annotations
+
+import ctypes
+import shlex
+from ctypes import c_double, c_float, c_int, c_int64, c_void_p
+from dataclasses import dataclass
+from pathlib import Path
+
+from kkspdnn.errors import ToolchainError
+from kkspdnn.pk.cache import default_cache
+from kkspdnn.pk.toolchain import OPTIONS, host_compiler, run
+
+FLAGS = (*OPTIONS, "-std=c++17", "-fopenmp", "-shared")
+_SOURCE = Path(__file__).with_name("ceiling.cpp")
+
+
+@dataclass(frozen=True, eq=False)
+class Native:
+    """The functions of ceiling.cpp; compiler and flags are what made them.
+
+    vector_bytes: of the vectors that the kernel computes with
+    """
+
+    library: ctypes.CDLL
+    compiler: str
+    flags: str
+    vector_bytes: int
+
+
+def load_native() -> Native:
+    """Compile ceiling.cpp where the cache has it not, and load it.
+
+    To be called once Kokkos runs: both share one OpenMP, and Kokkos' start says where its threads
+    stay. Raises ToolchainError and CacheError.
+    """
+    compiler = host_compiler()
+    key = {
+        "source": _SOURCE.read_text(encoding="utf-8"),
+        "flags": shlex.join(FLAGS),
+        "compiler": f"{compiler.path}\n{compiler.version}\n{compiler.native}",
+    }
+
+    def build(folder: Path) -> None:
+        target = folder / "ceiling.so"
+        run([compiler.path, *FLAGS, _SOURCE, "-o", target], "compiling bench/ceiling/ceiling.cpp")
+
+    path = default_cache().entry("bench", "ceiling", key, build) / "ceiling.so"
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise ToolchainError(f"cannot load {path}: {error}") from error
+    library.kkspdnn_hand_layers.argtypes = [
+        *(c_void_p, c_int64, c_int, c_int, c_int, c_int),
+        *(c_void_p, c_void_p, c_void_p, c_void_p, c_float, c_int),
+    ]
+    library.kkspdnn_hand_layers.restype = None
+    library.kkspdnn_read_seconds.argtypes = [c_void_p, c_int64, c_int64, c_int]
+    library.kkspdnn_read_seconds.restype = c_double
+    library.kkspdnn_add_seconds.argtypes = [c_int64]
+    library.kkspdnn_add_seconds.restype = c_double
+    return Native(library, compiler.version, shlex.join(FLAGS), library.kkspdnn_vector_bytes())

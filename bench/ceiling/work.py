@@ -1,0 +1,54 @@
+"""The layers and input rows that all contenders go through: all that they know of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kkspdnn.engines.base import PreparedLayers
+from kkspdnn.engines.fused import FusedEngine
+from kkspdnn.engines.stack import FusedLayer
+from kkspdnn.engines.tiles import Shape, Tiles
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Network
+from kkspdnn.spaces import Space
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A network as the fused engine prepared and arranged it, no row leaving, and input rows."""
+
+    engine: FusedEngine
+    layers: Sequence[FusedLayer]
+    shape: Shape
+    inputs: Inputs
+
+    @classmethod
+    def of(cls, space: Space, network: Network, inputs: Inputs) -> Work:
+        """Prepare it, and compile all that it needs."""
+        engine = FusedEngine(space, network.dtype, network.ymax, "none")
+        prepared = PreparedLayers(network, engine, network.dtype)
+        engine.warm_up(prepared, inputs)
+        shape = Shape(space, network.dtype, prepared.widest)
+        return cls(engine, list(prepared), shape, inputs)
+
+
+class OnTiles:
+    """The input rows in tiles of its own; a subclass takes them through the layers."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.tiles = Tiles(work.shape, work.inputs.rows)
+
+    def start(self) -> None:
+        """Put the input rows into the tiles."""
+        self.tiles.load(self.work.inputs, 0)
+
+    def values(self) -> NDArray[np.floating]:
+        """The activations (rows, neurons), neurons in the order of the prepared layers."""
+        front = self.tiles.front.transpose(0, 2, 1)
+        dense: NDArray[np.floating] = front.reshape(-1, front.shape[2])
+        return dense[: self.work.inputs.rows]
