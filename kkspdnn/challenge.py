@@ -26,7 +26,7 @@ from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
 from kkspdnn.image_tsv import packed, sparse
 from kkspdnn.inputs import Inputs
-from kkspdnn.layer_files import FileLayers
+from kkspdnn.layer_files import HELD_BYTES, FileLayers
 from kkspdnn.matrices import Floats, float_dtype
 from kkspdnn.network import Network
 from kkspdnn.radixnet import challenge_bias
@@ -43,9 +43,11 @@ def read_layers(
     dtype: DTypeLike = np.float32,
     *,
     binary: bool = True,
+    held_bytes: int = HELD_BYTES,
 ) -> FileLayers:
     """
-    The first `layers` layers in DIR, all read and checked now, however many of them are then held.
+    The first `layers` layers in DIR, all read and checked now; those of the first `held_bytes` are
+    held, later ones read again when asked for.
 
     With `binary` each parsed layer is kept in binary beside its text (where the folder can be
     written), and later calls read that as long as the text's size and time stay the same.
@@ -62,7 +64,9 @@ def read_layers(
                 f"{name}: no such file, nor {name.name}.gz; {layers} layers are needed"
             )
     paths = [path for path in found if path is not None]
-    return FileLayers(paths, neurons, bias, float_dtype(dtype), binary=binary)
+    return FileLayers(
+        paths, neurons, bias, float_dtype(dtype), binary=binary, held_bytes=held_bytes
+    )
 
 
 def read_network(
@@ -72,12 +76,13 @@ def read_network(
     dtype: DTypeLike = np.float32,
     *,
     binary: bool = True,
+    held_bytes: int = HELD_BYTES,
 ) -> Network:
     """
     The network in DIR with the challenge's bias and ymax; see `read_layers` for what is raised.
     """
     return Network(
-        layers=read_layers(folder, neurons, layers, dtype, binary=binary),
+        layers=read_layers(folder, neurons, layers, dtype, binary=binary, held_bytes=held_bytes),
         inputs=neurons,
         ymax=YMAX,
         name=f"challenge-{neurons}x{layers}",

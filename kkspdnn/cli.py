@@ -21,7 +21,8 @@ from kkspdnn.engines import EXITS, KERNELS
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import Result, infer, own_version
 from kkspdnn.info import findings
-from kkspdnn.options import Parser, count, whole
+from kkspdnn.memory import GB, Budget
+from kkspdnn.options import Parser, count, gigabytes, whole
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
 from kkspdnn.record import Record, check_writable, write_text
@@ -54,6 +55,11 @@ def parser() -> Parser:
     add("--fold", action="store_true", help="compute equal neurons of a layer once")
     add("--dtype", choices=("float32", "float64"), default="float32", help="(float32)")
     add("--threads", type=count, metavar="T", help="OpenMP threads (all cores)")
+    budget = (
+        "budget of memory, for the whole process: Python, network, inputs, layers, activations, in "
+        "gigabytes of 10^9 bytes (40 %% of the free memory for layers, and then for activations)"
+    )
+    add("--memory", type=gigabytes, metavar="GB", help=budget)
     add("--seed", type=whole, default=0, metavar="S", help="of the RadiX-Net (0)")
     against = "against the serial reference (sample)"
     add("--verify", choices=VERIFY, default="sample", help=against)
@@ -142,6 +148,7 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
             mnist=arguments.mnist,
             seed=arguments.seed,
             dtype=arguments.dtype,
+            budget=Budget.of(arguments.memory),
         )
         loaded = perf_counter() - begun
         result = infer(
@@ -154,6 +161,7 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
             threads=arguments.threads,
             fold=arguments.fold,
             verification=arguments.verify,
+            memory=arguments.memory,
             progress=bar,
         )
     record = replace(_judged(result, problem), load_seconds=loaded, command=command)
@@ -214,6 +222,7 @@ def _show(record: Record) -> None:
         "rate": f"{record.edges_per_second:.3g} edges/s (inputs x edges / inference)",
         "multiplied": f"{multiplied:.3g} edges/s really multiplied",
         "categories": f"{record.categories:,}, sha256 {record.categories_sha256[:16]}",
+        "memory": _memory(record),
         "verified": _verified(record),
     }
     for name, text in rows.items():
@@ -225,6 +234,12 @@ def _folded(record: Record) -> str:
         f"{record.neurons_before_fold:,} neurons to {record.neurons_after_fold:,}, "
         f"{record.edges:,} edges to {record.edges_after_fold:,}: equal ones computed once"
     )
+
+
+def _memory(record: Record) -> str:
+    peak, budget = record.peak_memory_bytes or 0, record.memory_budget_bytes
+    text = f"peak {peak / GB:.2f} GB" + (f" of {budget / GB:g} GB" if budget is not None else "")
+    return text + f", {record.layers_held:,} of {record.layers:,} layers held"
 
 
 def _verified(record: Record) -> str:

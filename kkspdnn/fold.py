@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
 from kkspdnn.matrices import Floats
-from kkspdnn.memory import require_memory
+from kkspdnn.memory import Budget
 from kkspdnn.network import Layer, Network, index_dtype
 
 _EDGE_BYTES, _OUTPUT_BYTES = 96, 256
@@ -68,20 +68,26 @@ class Folded:
         return expanded
 
 
-def fold(network: Network, report: Callable[[float], None] = lambda done: None) -> Folded:
+def fold(
+    network: Network,
+    report: Callable[[float], None] = lambda done: None,
+    budget: Budget | None = None,
+) -> Folded:
     """
     Fold the equal neurons of every layer; layers are made one at a time and not held.
 
-    report: called after each layer with the part that is done, 0 to 1. InputError where a merged
+    report: called after each layer with the part that is done, 0 to 1; budget: of memory, None: all
+    that is free. InputError where a merged
     weight overflows the network's dtype or the folded layers do not fit into memory.
     """
     inputs, classes = network.inputs, np.arange(network.inputs)
+    memory = Budget() if budget is None else budget
     layers: list[Layer] = []
     neurons, depth = 0, len(network.layers)
     for number in range(1, depth + 1):
         given = network.layers[number - 1]
         needed = _EDGE_BYTES * given.edges + _OUTPUT_BYTES * given.outputs
-        require_memory(needed, f"--fold: the neurons of layer {number}")
+        memory.require(needed, f"--fold: the neurons of layer {number}")
         try:
             layer, classes = fold_layer(given, classes, inputs)
         except InputError as error:

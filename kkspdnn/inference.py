@@ -12,17 +12,19 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
-from kkspdnn.engines import EXITS, KERNELS, Engine, Exits, Kernel, Outcome, make_engine
-from kkspdnn.engines.base import PreparedLayers, chunks
+from kkspdnn.engines import EXITS, KERNELS, Exits, Kernel, Report, make_engine
+from kkspdnn.engines.outcome import joined
+from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.fold import fold as fold_network
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
+from kkspdnn.memory import Budget, peak_memory
 from kkspdnn.network import Network
 from kkspdnn.pk.toolchain import machine
 from kkspdnn.record import Record, categories_sha256
 from kkspdnn.spaces import open_space
-from kkspdnn.verify import VERIFY, Verify, verify
+from kkspdnn.verify import VERIFY, Verify, verify, wanted
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how much of it is done, 0 to 1."""
@@ -53,6 +55,7 @@ def infer(
     fold: bool = False,
     verification: Verify = "none",
     values: bool = False,
+    memory: float | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Run input rows through a network: Y' = min(max(Y W + b, 0), ymax), layer after layer.
@@ -66,6 +69,11 @@ def infer(
     fold: compute one of each class of equal neurons, see kkspdnn.fold; `values` has them all
     verification: none, sample or full, against the serial reference; the verdict is in the
     record; values: keep the activations of the living rows
+    memory: gigabytes (10^9 bytes) that this process may take in all, now and while it runs: Python
+    with its libraries, the network and the input rows that it holds already, layers as the kernels
+    take them, and activations. Layers that do not fit are made again on each use, and input rows go
+    through in parts. Only `values` and a full verification may come on top, where many rows live.
+    None: layers, and then activations, take at most 40 % of the free memory each
 
     Raises InputError for a network or inputs that cannot be used, SpaceError, ToolchainError and
     CacheError for what this machine lacks.
@@ -73,33 +81,39 @@ def infer(
     _choice("kernel", kernel, KERNELS)
     _choice("exits", exits, EXITS)
     _choice("verification", verification, VERIFY)
+    budget = Budget.of(memory)
     given = Inputs.from_any(inputs)
     if given.neurons != network.inputs:
         raise InputError(
             f"the input rows have {given.neurons} neurons but the network takes {network.inputs}"
         )
-    wanted = network.dtype if dtype is None else float_dtype(dtype)
-    typed = network.astype(wanted)
+    kind = network.dtype if dtype is None else float_dtype(dtype)
+    typed = network.astype(kind)
     tell = progress if progress is not None else _silent
     tell("starting Kokkos", 0.0)
     here = machine()  # before OpenMP may bind this thread to a core, as the user may ask it to
     started = perf_counter()
     where = open_space(space, threads)
     opened = perf_counter()
-    engine = make_engine(kernel, where, wanted, typed.ymax, exits)
+    engine = make_engine(kernel, where, kind, typed.ymax, exits)
     folded = None
     if fold:
-        folded = fold_network(typed, lambda done: tell("folding equal neurons", done))
+        folded = fold_network(typed, lambda done: tell("folding equal neurons", done), budget)
     computed = typed if folded is None else folded.network
     tell("preparing the network", 0.0)
-    layers = PreparedLayers(computed, engine, wanted)
+    every = values or verification == "full"
+    layers = PreparedLayers(computed, engine, kind, budget, every)
     prepared = perf_counter()
     tell("compiling workunits", 0.0)
     engine.warm_up(layers, given)
     warm = perf_counter()
     engine.prove(layers)
     proved = perf_counter()
-    outcome = _run(engine, computed, layers, given, values or verification != "none", wanted, tell)
+    keep = None
+    if every or verification != "none":
+        keep = wanted(typed, given, "full" if every else verification)
+    parts = engine.run(layers, given, keep, _report(tell, max(1, given.rows * len(layers))))
+    outcome = joined(parts, computed.outputs, kind, keep is not None)
     done = perf_counter()
     if folded is not None and outcome.values is not None:
         outcome = replace(outcome, values=folded.expand(outcome.values))
@@ -115,7 +129,7 @@ def infer(
         edges=typed.edges,
         kernel=kernel,
         exits=engine.exits,
-        dtype=str(wanted),
+        dtype=str(kind),
         threads=where.threads,
         compile_seconds=opened - started + warm - prepared,
         load_seconds=0.0,
@@ -139,8 +153,11 @@ def infer(
         neurons_before_fold=None if folded is None else folded.neurons,
         neurons_after_fold=None if folded is None else folded.neurons_after,
         edges_after_fold=None if folded is None else folded.network.edges,
+        memory_budget_bytes=budget.total,
+        peak_memory_bytes=peak_memory(),
+        layers_held=layers.held,
     )
-    return Result(categories, outcome.values if values else None, record)
+    return Result(categories, outcome.take(outcome.rows) if values else None, record)
 
 
 def own_version() -> str:
@@ -151,16 +168,8 @@ def own_version() -> str:
         return "not installed"
 
 
-def _run(
-    engine: Engine,
-    network: Network,
-    layers: PreparedLayers,
-    inputs: Inputs,
-    values: bool,
-    dtype: np.dtype[Any],
-    progress: Progress,
-) -> Outcome:
-    total = max(1, inputs.rows * len(layers))
+def _report(progress: Progress, total: int) -> Report:
+    """Tells how much is done when called with the input rows times layers that are settled."""
     done = 0
 
     def report(settled: int) -> None:
@@ -168,21 +177,7 @@ def _run(
         done += settled
         progress("inference", done / total)
 
-    rows: list[NDArray[np.int64]] = []
-    parts: list[sp.csr_array] = []
-    multiplied = 0
-    widest = max(network.inputs, network.widest)
-    for begin, part in chunks(inputs, engine.bytes_per_row(widest), 64):
-        outcome = engine.run(layers, part, values, report)
-        rows.append(outcome.rows + begin)
-        multiplied += outcome.multiplied
-        if outcome.values is not None:
-            parts.append(outcome.values)
-    joined = np.concatenate(rows) if rows else np.empty(0, np.int64)
-    if not values:
-        return Outcome(joined, None, multiplied)
-    empty = sp.csr_array((0, network.outputs), dtype=dtype)
-    return Outcome(joined, sp.csr_array(sp.vstack([empty, *parts], format="csr")), multiplied)
+    return report
 
 
 def _silent(_doing: str, _done: float) -> None:

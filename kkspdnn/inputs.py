@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,11 @@ class Inputs:
             bits=None if self.bits is None else self.bits[begin:end],
             csr=None if self.csr is None else self.csr[begin:end],
         )
+
+    def parts(self, rows: int) -> Iterator[tuple[int, Inputs]]:
+        """All rows, at most `rows` at a time, each part with the number of its first row."""
+        for begin in range(0, self.rows, rows):
+            yield begin, self.slice(begin, min(begin + rows, self.rows))
 
     def to_csr(self, dtype: DTypeLike = np.float32) -> sp.csr_array:
         """

@@ -25,16 +25,16 @@ from kkspdnn.network import Layer, LazyLayers, index_dtype
 from kkspdnn.tsv import Form, read_blocks
 
 _FORMAT = 1
-_HELD_BYTES = (
-    2 << 30
-)  # layers up to this total stay in memory, later ones are read again when asked for
+HELD_BYTES = 2 << 30
+"""Layers up to this total stay in memory, later ones are read again when asked for."""
 
 
 class FileLayers(LazyLayers):
     """
     The layers in these files, each neurons x neurons, all read and checked on construction.
 
-    With `binary`, layers beyond 2 GiB are not held but read from their binary form when asked for.
+    Layers beyond `held_bytes` are not held but read again when asked for, with `binary` from their
+    binary form.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class FileLayers(LazyLayers):
         dtype: np.dtype[Any],
         *,
         binary: bool = True,
-        held_bytes: int = _HELD_BYTES,
+        held_bytes: int = HELD_BYTES,
     ) -> None:
         self.inputs = self.outputs = neurons
         self.dtype = dtype

@@ -1,10 +1,13 @@
-"""What the command lines share: one-line mistakes, and whole numbers."""
+"""What the command lines share: one-line mistakes, and numbers."""
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import NoReturn
+
+from kkspdnn.memory import GB
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,3 +35,10 @@ def whole(text: str, least: int = 0) -> int:
 def count(text: str) -> int:
     """A whole number from 1 on, for argparse."""
     return whole(text, 1)
+
+
+def gigabytes(text: str) -> float:
+    """A number of gigabytes, for argparse."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or float(text) * GB < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of gigabytes above 0")
+    return float(text)

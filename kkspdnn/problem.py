@@ -12,7 +12,8 @@ from kkspdnn.challenge import images_path, read_categories, read_images, read_ne
 from kkspdnn.errors import InputError
 from kkspdnn.images import images
 from kkspdnn.inputs import Inputs
-from kkspdnn.memory import require_memory
+from kkspdnn.layer_files import HELD_BYTES
+from kkspdnn.memory import Budget
 from kkspdnn.mnist import mnist_images
 from kkspdnn.network import Network
 from kkspdnn.npz import read_npz_inputs, read_npz_network
@@ -39,31 +40,35 @@ def load_problem(
     mnist: Path | None = None,
     seed: int = 0,
     dtype: str = "float32",
+    budget: Budget | None = None,
 ) -> Problem:
-    """Read or make what the options say; None is an option's default.
+    """Read or make what the options say; None is an option's default. budget: of memory.
 
     Without `data` the network is a RadiX-Net from `seed`. A `data` folder has the challenge's
     files, or layer-1.npz and so on, and then inputs.npz. Raises InputError for all that is wrong
     with them.
     """
+    memory = Budget() if budget is None else budget
     if data is not None and not data.is_dir():
         raise InputError(f"--data {data}: no such folder")
     if data is not None and _is_own(data):
-        return _own(data, neurons, layers, inputs, mnist, dtype)
+        return _own(data, neurons, layers, inputs, mnist, dtype, memory)
     size = _NEURONS if neurons is None else neurons
     depth = _LAYERS if layers is None else layers
     if data is None:
         base_bits(size)
         # Every layer shares its weights with the others and has indices of its own.
-        require_memory(2 * 8 * FAN_IN * size, f"--neurons {size}: layers")
+        memory.require(2 * 8 * FAN_IN * size, f"--neurons {size}: layers")
         network = radixnet(size, depth, seed=seed, dtype=dtype)
-        return Problem(network, _pictures(size, inputs, mnist), None)
-    network = read_network(data, size, depth, dtype)
+        return Problem(network, _pictures(size, inputs, mnist, memory), None)
+    # The layers as the kernels take them come beside these.
+    held = min(HELD_BYTES, memory.share() // 2)
+    network = read_network(data, size, depth, dtype, held_bytes=held)
     path = images_path(data, size)
     if mnist is None and (path.is_file() or path.with_name(path.name + ".gz").is_file()):
         rows = read_images(data, size, inputs)
     else:
-        rows = _pictures(size, inputs, mnist)
+        rows = _pictures(size, inputs, mnist, memory)
     truth = read_categories(data, size, depth)
     return Problem(network, rows, None if truth is None else truth[truth <= rows.rows])
 
@@ -80,6 +85,7 @@ def _own(
     inputs: int | None,
     mnist: Path | None,
     dtype: str,
+    memory: Budget,
 ) -> Problem:
     """A network of the user's: layer-1.npz, layer-2.npz, …"""
     network = read_npz_network(data, dtype)
@@ -89,16 +95,16 @@ def _own(
         raise InputError(f"--layers {layers}: {data} has {len(network.layers)} layers")
     file = data / "inputs.npz"
     if mnist is not None or not file.is_file():
-        return Problem(network, _pictures(network.inputs, inputs, mnist), None)
+        return Problem(network, _pictures(network.inputs, inputs, mnist, memory), None)
     rows = read_npz_inputs(file)
     if inputs is not None and inputs > rows.rows:
         raise InputError(f"--inputs {inputs}: {file} has {rows.rows} rows")
     return Problem(network, rows if inputs is None else rows.slice(0, inputs), None)
 
 
-def _pictures(neurons: int, rows: int | None, mnist: Path | None) -> Inputs:
+def _pictures(neurons: int, rows: int | None, mnist: Path | None, memory: Budget) -> Inputs:
     if mnist is not None:
         return mnist_images(mnist, neurons, rows)
     most = _SHIPPED if rows is None else min(rows, _SHIPPED)
-    require_memory(most * (neurons // 8), f"--neurons {neurons}: {most} input rows")
+    memory.require(most * (neurons // 8), f"--neurons {neurons}: {most} input rows")
     return images(neurons, rows)

@@ -56,6 +56,11 @@ class Record:
     categories: how many; categories_sha256: of their 1-based numbers joined by newlines
     fold: whether equal neurons were computed once; then neurons_before_fold and neurons_after_fold
     are those of all layers, without the input rows, and edges_after_fold the weights left
+    memory_budget_bytes: what the whole process was to keep within, or None where the free memory
+    decided; peak_memory_bytes: the most it had at any time since it began, loading and verifying
+    too (the system's high-water mark of resident memory, so in a process that did other things
+    before, those as well); layers_held: how many layers were held, from the first; later ones were
+    made again on each use, in inference_seconds
     """
 
     space: str
@@ -92,6 +97,9 @@ class Record:
     neurons_before_fold: int | None = None
     neurons_after_fold: int | None = None
     edges_after_fold: int | None = None
+    memory_budget_bytes: int | None = None
+    peak_memory_bytes: int | None = None
+    layers_held: int | None = None
 
     def to_json(self) -> str:
         """The record as JSON text, one field a line; a number that is infinite is null there."""

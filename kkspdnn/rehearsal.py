@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kkspdnn.engines import KERNELS, make_engine
-from kkspdnn.engines.base import PreparedLayers
+from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer, Network, network

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kkspdnn.engines import Outcome
+from kkspdnn.engines import Outcome, Wanted
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Network
 from kkspdnn.record import Verified
@@ -20,11 +20,29 @@ VERIFY: tuple[Verify, ...] = get_args(Verify)
 _SAMPLE_EDGES = 4_000_000_000
 """Input rows times edges of the sample: about a second of the serial reference."""
 
+_LIVING = 16
+"""At most so many living rows are compared beside the sample."""
+
+
+def wanted(network: Network, inputs: Inputs, mode: Verify) -> Wanted:
+    """The living rows whose values `verify` needs: all, or the sample's and a few others."""
+    if mode == "full":
+        return lambda rows: np.ones(rows.size, np.bool_)
+    chosen = _sample(network, inputs)
+
+    def some(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        kept: NDArray[np.bool_] = np.isin(rows, chosen)
+        if rows.size:
+            kept[_spaced(rows.size, _LIVING)] = True
+        return kept
+
+    return some
+
 
 def verify(
     network: Network, inputs: Inputs, outcome: Outcome, mode: Verify, inference_seconds: float
 ) -> Verified:
-    """Compare `outcome`, with values, with the serial reference in the dtype of those.
+    """Compare `outcome`, with the values `wanted`, with the serial reference in their dtype.
 
     The sample is evenly spaced input rows, which also time the reference, and a few of the living
     ones. Categories must be the same and values within `error_bound`.
@@ -33,16 +51,13 @@ def verify(
         return Verified("none")
     if inputs.rows == 0:
         return Verified(mode, 0, 0.0, 0.0, True, True, 0.0, None)
-    if mode == "full":
-        chosen = np.arange(inputs.rows, dtype=np.int64)
-    else:
-        count = min(inputs.rows, max(4, min(1000, _SAMPLE_EDGES // max(1, network.edges))))
-        chosen = np.unique(np.linspace(0, inputs.rows - 1, count).astype(np.int64))
+    full = np.arange(inputs.rows, dtype=np.int64)
+    chosen = full if mode == "full" else _sample(network, inputs)
     error, same, seconds = _compared(network, inputs, outcome, chosen)
     rows = int(chosen.size)
-    if mode == "sample" and outcome.rows.size:
-        few = min(outcome.rows.size, 16, max(1, rows // 16))
-        living = outcome.rows[np.linspace(0, outcome.rows.size - 1, few).astype(np.int64)]
+    if mode == "sample" and outcome.known.size:
+        known = outcome.known
+        living = known[_spaced(known.size, min(_LIVING, max(1, rows // 16)))]
         living_error, living_same, _ = _compared(network, inputs, outcome, living)
         error, same = max(error, living_error), same and living_same
         rows += int(living.size)
@@ -58,6 +73,17 @@ def verify(
         reference_seconds=whole,
         speedup=whole / inference_seconds if inference_seconds > 0 else None,
     )
+
+
+def _sample(network: Network, inputs: Inputs) -> NDArray[np.int64]:
+    """Rows so many that the serial reference takes about a second, evenly spaced."""
+    most = max(4, min(1000, _SAMPLE_EDGES // max(1, network.edges)))
+    return _spaced(inputs.rows, most)
+
+
+def _spaced(count: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of the numbers 0 to count - 1, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
 def error_bound(network: Network, largest: float = 1.0) -> float:
@@ -105,15 +131,7 @@ def _compared(
     dtype = outcome.values.dtype
     sample = take(inputs, rows)
     expected, seconds = timed_reference(network, sample, dtype=dtype)
-    found = np.isin(rows, outcome.rows)
-    places = np.searchsorted(outcome.rows, rows[found])
-    values = sp.csr_array((rows.size, network.outputs), dtype=dtype)
-    if found.any():
-        spread = sp.csr_array(
-            (np.ones(places.size, dtype), (np.flatnonzero(found), places)),
-            shape=(rows.size, outcome.rows.size),
-        )
-        values = sp.csr_array(spread @ outcome.values)
+    values = outcome.take(rows)
     comparison = compare(values, expected)
     return comparison.max_abs_error, comparison.same_categories, seconds
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.engines.base import PreparedLayers
 from kkspdnn.engines.fused import FusedEngine
+from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.engines.stack import FusedLayer
 from kkspdnn.engines.tiles import Shape, Tiles
 from kkspdnn.inputs import Inputs

@@ -6,10 +6,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kkspdnn.engines.base import EXITS, Engine, Exits, Outcome, Report
+from kkspdnn.engines.base import EXITS, Engine, Exits, Report
+from kkspdnn.engines.outcome import Outcome, Wanted
 from kkspdnn.spaces import Space
 
-__all__ = ["EXITS", "KERNELS", "Engine", "Exits", "Kernel", "Outcome", "Report", "make_engine"]
+__all__ = [
+    "EXITS",
+    "KERNELS",
+    "Engine",
+    "Exits",
+    "Kernel",
+    "Outcome",
+    "Report",
+    "Wanted",
+    "make_engine",
+]
 
 Kernel = Literal["fused", "spgemm"]
 KERNELS: tuple[Kernel, ...] = ("fused", "spgemm")

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kkspdnn.engines.base import (
-    Exits,
-    Outcome,
-    PreparedLayers,
-    Range,
-    Report,
-    upper_limit,
-)
-from kkspdnn.engines.stack import FusedLayer, prepared, stacked
+from kkspdnn.engines.base import Exits, Range, Report, upper_limit
+from kkspdnn.engines.outcome import Outcome, Wanted
+from kkspdnn.engines.stack import FusedLayer, likeness, prepared, stacked
 from kkspdnn.engines.tiles import Shape, Tiles
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
 from kkspdnn.spaces import Space
 from workunits import fused
+
+if TYPE_CHECKING:
+    from kkspdnn.engines.prepared import PreparedLayers
 
 _MOVE_EDGES = 32
 """Looking at a row's value and moving it costs about as much as computing so many edges."""
@@ -50,9 +47,9 @@ class FusedEngine:
     ymax leave once every later layer provably keeps them so: see `prove`.
 
     Order of work: the first layers run chunk by chunk, each small enough for the cache, until few
-    rows are left; those of all chunks then go on together. A first layer of equal weights counts
-    the bits of the input rows. Where few rows leave, several layers run in one launch, so that a
-    tile stays in cache, and rows are looked at after them.
+    rows are left; those of all chunks, or of as many as there is memory for, then go on together. A
+    first layer of equal weights counts the bits of the input rows. Where few rows leave, several
+    layers run in one launch, so that a tile stays in cache, and rows are looked at after them.
     """
 
     def __init__(
@@ -69,7 +66,10 @@ class FusedEngine:
     def prepare(self, layer: Layer, before: FusedLayer | None) -> FusedLayer:
         return prepared(layer, before)
 
-    def arrange(self, layers: list[FusedLayer]) -> list[FusedLayer]:
+    def size(self, layer: FusedLayer) -> int:
+        return layer.size
+
+    def arrange(self, layers: Iterable[FusedLayer]) -> list[FusedLayer]:
         return stacked(layers, _MOST_DEPTH)
 
     def bytes_per_row(self, widest: int) -> int:
@@ -99,35 +99,44 @@ class FusedEngine:
 
         Each layer is applied to a tile of such rows by the same workunit in the same order of
         arithmetic as in the run; where every result is exactly ymax, so it is in the run. Layers
-        are looked at from the last one back, to the first that does not hold.
+        are looked at from the last one back, to the first that does not hold; of those that do the
+        same to such rows, because all outputs have as many edges, one weight and one bias, one is
+        tried.
         """
         self.steady = None
         if self.exits != "all" or self.limit is None:
             return
         tile = Tiles(Shape(self.space, self.dtype, layers.widest), 1)
         steady = len(layers)
+        tried: set[Any] = set()
         while steady > 0:
-            layer = layers[steady - 1]
-            tile.load(Inputs.from_any(sp.csr_array((1, layer.inputs), dtype=self.dtype)), 0)
-            tile.front.fill(self.ymax)
-            self.compute(tile, layer, 1)
-            if not (tile.front == self.ymax).all():
-                break
+            held = steady <= layers.held
+            given = None if held else layers.given(steady - 1)
+            alike = layers[steady - 1].likeness if given is None else likeness(given)
+            if alike is None or alike not in tried:
+                layer = layers[steady - 1] if given is None else prepared(given, None)
+                tile.load(Inputs.from_any(sp.csr_array((1, layer.inputs), dtype=self.dtype)), 0)
+                tile.front.fill(self.ymax)
+                self.compute(tile, layer, 1)
+                if not (tile.front == self.ymax).all():
+                    break
+                tried.add(alike)
             steady -= 1
         self.steady = steady
 
-    def run(self, layers: PreparedLayers, inputs: Inputs, values: bool, report: Report) -> Outcome:
+    def run(
+        self, layers: PreparedLayers, inputs: Inputs, wanted: Wanted | None, report: Report
+    ) -> Iterator[Outcome]:
         shape = Shape(self.space, self.dtype, layers.widest)
-        run = _Run(self, layers, Range(inputs, self.dtype, self.limit), report)
-        chunk_rows = self._chunk_rows(shape)
-        if inputs.rows <= chunk_rows or self.exits == "none":
-            rows = Tiles(shape, inputs.rows)
-            begin = run.start(rows, inputs, 0)
-            run.advance(rows, inputs.rows, begin, len(layers))
-        else:
-            rows = run.in_chunks(shape, inputs, chunk_rows)
-        run.settle(rows, len(layers))
-        return run.outcome(rows, values)
+        run = _Run(self, layers, Range(inputs, self.dtype, self.limit), wanted, report)
+        half = layers.rows // 2 // shape.lanes * shape.lanes
+        chunk_rows = min(self._chunk_rows(shape), half)
+        if inputs.rows > chunk_rows and self.exits != "none":
+            yield from run.in_chunks(shape, inputs, chunk_rows, layers.rows - chunk_rows)
+            return
+        rows = Tiles(shape, min(inputs.rows, layers.rows))
+        for first, part in inputs.parts(layers.rows):
+            yield run.finish(rows, part.rows, run.start(rows, part, first))
 
     def _chunk_rows(self, shape: Shape) -> int:
         rows = _CHUNK_BYTES // self.bytes_per_row(shape.widest)
@@ -203,11 +212,17 @@ class _Run:
     together."""
 
     def __init__(
-        self, engine: FusedEngine, layers: PreparedLayers, sizes: Range, report: Report
+        self,
+        engine: FusedEngine,
+        layers: PreparedLayers,
+        sizes: Range,
+        wanted: Wanted | None,
+        report: Report,
     ) -> None:
         self.engine = engine
         self.layers = layers
         self.sizes = sizes
+        self.wanted = wanted
         self.report = report
         self.multiplied = 0
         self.saturated: list[NDArray[np.int64]] = []
@@ -290,31 +305,44 @@ class _Run:
         if self._may_overflow(last, step[-1]) and rows.rows:
             self.sizes.check(rows.front, last)
 
-    def in_chunks(self, shape: Shape, inputs: Inputs, chunk_rows: int) -> Tiles:
-        """The first layers chunk by chunk, the others with what is left of all chunks."""
-        part, merged = Tiles(shape, chunk_rows), Tiles(shape, inputs.rows)
-        depth, looks = len(self.layers), list[int]()
-        for begin in range(0, inputs.rows, chunk_rows):
-            end = min(begin + chunk_rows, inputs.rows)
-            following = self.start(part, inputs.slice(begin, end), begin)
+    def in_chunks(
+        self, shape: Shape, inputs: Inputs, chunk_rows: int, most: int
+    ) -> Iterator[Outcome]:
+        """The first layers chunk by chunk, the others with what is left of all chunks, or of so
+        many that at most `most` rows are left."""
+        # What is never written to takes no memory.
+        part, merged = Tiles(shape, chunk_rows), Tiles(shape, min(most, inputs.rows))
+        depth, looks, taken = len(self.layers), list[int](), 0
+        for begin, chunk in inputs.parts(chunk_rows):
+            following = self.start(part, chunk, begin)
             if begin == 0:
                 # The first chunk finds out how many the first layers are, and where rows move.
                 few = int(_FEW_LEFT * chunk_rows)
-                depth = self.advance(part, end, following, depth, few)
+                depth = self.advance(part, chunk.rows, following, depth, few)
                 looks = [*self.moved, depth]
             else:
-                self.advance(part, end - begin, following, depth, looks=looks)
+                self.advance(part, chunk.rows, following, depth, looks=looks)
             living = self.find_unsettled(part, depth)
             self.saturated.append(part.saturated())
+            if merged.rows + living > most:
+                yield self.finish(merged, taken, depth)
+                merged.rows = taken = 0
+            taken += chunk.rows
             merged.append_live(part, living)
-        self.advance(merged, inputs.rows, depth, len(self.layers))
-        return merged
+        yield self.finish(merged, taken, depth)
 
-    def settle(self, rows: Tiles, position: int) -> None:
-        """Let every row leave whose end is known before layer `position`."""
-        living = self.find_unsettled(rows, position)
+    def finish(self, rows: Tiles, inputs: int, begin: int) -> Outcome:
+        """Take rows, of so many `inputs`, from layer `begin` to the end; gives what is left of all
+        that were taken since the last time."""
+        end = len(self.layers)
+        self.advance(rows, inputs, begin, end)
+        living = self.find_unsettled(rows, end)
         if living < rows.rows:
             self._keep_live(rows, living)
+        rows.neurons = self.layers.outputs
+        outcome = self.outcome(rows)
+        self.saturated, self.multiplied = [], 0
+        return outcome
 
     def _keep_live(self, rows: Tiles, living: int) -> None:
         self.saturated.append(rows.saturated())
@@ -326,20 +354,18 @@ class _Run:
         provable = steady is not None and position >= steady
         return rows.find_live(self.engine.ymax if provable else self.engine.dtype.type(np.inf))
 
-    def outcome(self, rows: Tiles, values: bool) -> Outcome:
-        """What is left, with the rows that left saturated back in their places."""
-        left = np.concatenate([np.empty(0, np.int64), *self.saturated])
-        ids = np.concatenate([rows.ids, left])
-        order = np.argsort(ids)
-        if not values:
-            return Outcome(ids[order], None, self.multiplied)
-        rows.neurons = self.layers.outputs
-        full = np.full((left.size, rows.neurons), self.engine.ymax)
-        both = sp.vstack([rows.to_csr(), sp.csr_array(full)], format="csr")[order]
+    def outcome(self, rows: Tiles) -> Outcome:
+        """What is left, with the rows that left saturated in their places."""
+        saturated = np.sort(np.concatenate([np.empty(0, np.int64), *self.saturated]))
+        ids = np.sort(np.concatenate([rows.ids, saturated]))
+        if self.wanted is None:
+            return Outcome(ids, None, self.multiplied)
+        kept = self.wanted(rows.ids)
+        values, ymax = rows.to_csr(kept), self.engine.ymax
         if len(self.layers):
-            both = both[:, self.layers[-1].places]
-            both.sort_indices()
-        return Outcome(ids[order], sp.csr_array(both), self.multiplied)
+            values = sp.csr_array(values[:, self.layers[-1].places])
+            values.sort_indices()
+        return Outcome(ids, values, self.multiplied, rows.ids[kept], saturated, ymax)
 
 
 def _next_depth(depth: int, before: int, living: int, price: float) -> int:

@@ -6,19 +6,23 @@ HPEC 2019.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kkspdnn.engines.base import Exits, Growth, Outcome, Range, Report, upper_limit
+from kkspdnn.engines.base import Exits, Growth, Range, Report, upper_limit
+from kkspdnn.engines.outcome import Outcome, Wanted
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
 from kkspdnn.spaces import Space
 from workunits import bias, relu, spgemm
+
+if TYPE_CHECKING:
+    from kkspdnn.engines.prepared import PreparedLayers
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,25 +78,43 @@ class SpgemmEngine:
         weights = Csr.from_scipy(layer.weights())
         return SpgemmLayer(layer.outputs, Growth.of(layer), weights, layer.bias)
 
-    def arrange(self, layers: list[SpgemmLayer]) -> list[SpgemmLayer]:
-        return layers
+    def size(self, layer: SpgemmLayer) -> int:
+        w = layer.weights
+        return int(w.start.nbytes + w.index.nbytes + w.value.nbytes + layer.bias.nbytes)
+
+    def arrange(self, layers: Iterable[SpgemmLayer]) -> list[SpgemmLayer]:
+        return list(layers)
 
     def bytes_per_row(self, widest: int) -> int:
         # Y, Z and the next Y at once, should every entry be nonzero.
         return 3 * (widest * (4 + self.dtype.itemsize) + 16)
 
-    def warm_up(self, layers: Sequence[SpgemmLayer], inputs: Inputs) -> None:
+    def warm_up(self, layers: PreparedLayers, inputs: Inputs) -> None:
         few = inputs.slice(0, min(inputs.rows, 1))
-        self.space.warm_up(lambda: self.run(layers[:1], few, False, lambda _: None))
+        first = layers[:1]
+        sizes = Range(few, self.dtype, self.limit)
+        self.space.warm_up(lambda: self._run(first, few, sizes, lambda _: None))
 
-    def prove(self, layers: Sequence[SpgemmLayer]) -> None:
+    def prove(self, layers: PreparedLayers) -> None:
         pass
 
     def run(
-        self, layers: Sequence[SpgemmLayer], inputs: Inputs, values: bool, report: Report
-    ) -> Outcome:
-        y = Csr.from_scipy(inputs.to_csr(self.dtype))
+        self, layers: PreparedLayers, inputs: Inputs, wanted: Wanted | None, report: Report
+    ) -> Iterator[Outcome]:
         sizes = Range(inputs, self.dtype, self.limit)
+        for first, part in inputs.parts(layers.rows):
+            y, multiplied = self._run(layers, part, sizes, report)
+            rows = np.flatnonzero(np.diff(y.start)).astype(np.int64)
+            if wanted is None:
+                yield Outcome(rows + first, None, multiplied)
+            else:
+                valued = rows[wanted(rows + first)]
+                yield Outcome(rows + first, y.to_scipy()[valued], multiplied, valued + first)
+
+    def _run(
+        self, layers: Iterable[SpgemmLayer], inputs: Inputs, sizes: Range, report: Report
+    ) -> tuple[Csr, int]:
+        y = Csr.from_scipy(inputs.to_csr(self.dtype))
         multiplied = 0
         for position, layer in enumerate(layers):
             if y.rows:
@@ -106,8 +128,7 @@ class SpgemmEngine:
             else:
                 y = Csr(layer.outputs, y.start, y.index, y.value)
             report(inputs.rows)
-        rows = np.flatnonzero(np.diff(y.start)).astype(np.int64)
-        return Outcome(rows, y.to_scipy()[rows] if values else None, multiplied)
+        return y, multiplied
 
     def multiply(self, y: Csr, w: Csr) -> tuple[Csr, int]:
         """Z = Y W, and how many multiplications that took."""

@@ -3,7 +3,7 @@ layers of one form lie together, so that one launch can go through several."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ class FusedLayer:
     it; following: how many layers, this one too, are in the stack from here on
     places: uint16 or uint32, where each output neuron is in a tile
     weight: what all weights of the layer are, or None where they differ
+    likeness: see `likeness`
     """
 
     inputs: int
@@ -36,7 +37,8 @@ class FusedLayer:
     workunit: Any
     weights: dict[str, Any]
     places: Indices
-    weight: Any = None
+    weight: Any
+    likeness: Any
     position: int = 0
     following: int = 1
 
@@ -44,6 +46,11 @@ class FusedLayer:
     def form(self) -> tuple[Any, Any]:
         """Layers of one form share one compiled workunit."""
         return self.workunit, self.weights["index"].dtype
+
+    @property
+    def size(self) -> int:
+        """Bytes of the arrays."""
+        return sum(int(each.nbytes) for each in self.weights.values() if hasattr(each, "nbytes"))
 
     @property
     def fan_in(self) -> int | None:
@@ -88,8 +95,25 @@ def prepared(layer: Layer, before: FusedLayer | None) -> FusedLayer:
         edges = np.repeat(layer.start[:-1][order] - start[:-1], counts) + np.arange(layer.edges)
         weights |= {"start": start, "index": index[edges], "value": value[edges]}
     return FusedLayer(
-        layer.inputs, layer.outputs, layer.edges, growth, workunit, weights, places, weight
+        inputs=layer.inputs,
+        outputs=layer.outputs,
+        edges=layer.edges,
+        growth=growth,
+        workunit=workunit,
+        weights=weights,
+        places=places,
+        weight=weight,
+        likeness=likeness(layer),
     )
+
+
+def likeness(layer: Layer) -> Any:
+    """The same for layers that do the same to a row of equal values, whichever inputs their edges
+    come from; None where outputs differ in edges, weights or bias."""
+    weight, bias = layer.value[:1], layer.bias[:1]
+    if not layer.fan_in or not (layer.value == weight).all() or not (layer.bias == bias).all():
+        return None
+    return layer.inputs, layer.outputs, layer.fan_in, weight[0], bias[0]
 
 
 def _order(layer: Layer) -> NDArray[np.int64]:
@@ -102,7 +126,7 @@ def _order(layer: Layer) -> NDArray[np.int64]:
     return np.lexsort((total, first))
 
 
-def stacked(layers: Sequence[FusedLayer], most: int) -> list[FusedLayer]:
+def stacked(layers: Iterable[FusedLayer], most: int) -> list[FusedLayer]:
     """The same layers, up to `most` neighbours at a time in the same arrays where they can be."""
     made: list[FusedLayer] = []
     group: list[FusedLayer] = []

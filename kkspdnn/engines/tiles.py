@@ -239,9 +239,12 @@ class Tiles:
             lanes=lanes,
         )
 
-    def to_csr(self) -> sp.csr_array:
-        """The activations as CSR (rows, neurons)."""
-        if self.rows == 0:
-            return sp.csr_array((0, self.neurons), dtype=self.shape.dtype)
-        parts = [sp.csr_array(np.ascontiguousarray(tile.T)) for tile in self.front]
-        return sp.csr_array(sp.vstack(parts, format="csr")[: self.rows])
+    def to_csr(self, kept: NDArray[np.bool_]) -> sp.csr_array:
+        """The activations of the rows that are kept, bool[rows], as CSR (kept, neurons)."""
+        lanes = self.shape.lanes
+        parts = [sp.csr_array((0, self.neurons), dtype=self.shape.dtype)]
+        for number, tile in enumerate(self.front):
+            places = np.flatnonzero(kept[number * lanes : (number + 1) * lanes])
+            if places.size:
+                parts.append(sp.csr_array(np.ascontiguousarray(tile[:, places].T)))
+        return sp.csr_array(sp.vstack(parts, format="csr"))

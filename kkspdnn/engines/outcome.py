@@ -1,0 +1,93 @@
+"""What is left of input rows after the last layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import DTypeLike, NDArray
+
+Wanted = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+"""Of which of these living rows, ascending, the values are kept."""
+
+
+def _none() -> NDArray[np.int64]:
+    return np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What is left of some input rows after the last layer.
+
+    rows: int64, 0-based, ascending: the input rows with any nonzero value
+    values: CSR (len(valued), outputs), or None where none were asked for
+    multiplied: multiplications of a weight with an activation that were really done
+    valued: int64, ascending, the rows that `values` is of; None: all of `rows`
+    saturated: int64, ascending, rows whose every value is `ymax`, which `values` need not have
+    """
+
+    rows: NDArray[np.int64]
+    values: sp.csr_array | None
+    multiplied: int
+    valued: NDArray[np.int64] | None = None
+    saturated: NDArray[np.int64] = field(default_factory=_none)
+    ymax: Any = 0.0
+
+    @property
+    def known(self) -> NDArray[np.int64]:
+        """The living rows whose values are known."""
+        valued = self.rows if self.valued is None else self.valued
+        return np.union1d(valued, self.saturated)
+
+    def take(self, rows: NDArray[np.int64]) -> sp.csr_array:
+        """The values of these input rows in this order, CSR (len(rows), outputs); rows whose values
+        are not known are zeros."""
+        assert self.values is not None
+        valued = self.rows if self.valued is None else self.valued
+        if np.array_equal(rows, valued):
+            return self.values
+        found = np.isin(rows, valued)
+        full = np.isin(rows, self.saturated) & ~found
+        outputs, dtype = self.values.shape[1], self.values.dtype
+        parts = [
+            self.values[np.searchsorted(valued, rows[found])],
+            sp.csr_array(np.full((int(full.sum()), outputs), self.ymax, dtype)),
+            sp.csr_array((int((~found & ~full).sum()), outputs), dtype=dtype),
+        ]
+        places = [np.flatnonzero(each) for each in (found, full, ~found & ~full)]
+        stacked = sp.csr_array(sp.vstack(parts, format="csr"))
+        return sp.csr_array(stacked[np.argsort(np.concatenate(places))])
+
+
+def joined(parts: Iterable[Outcome], outputs: int, dtype: DTypeLike, values: bool) -> Outcome:
+    """The outcomes of parts of the input rows as one; those of a part with values come after those
+    of the parts before it."""
+    rows, valued, saturated = [_none()], [_none()], [_none()]
+    matrices: list[sp.csr_array] = []
+    multiplied, ymax = 0, 0.0
+    for part in parts:
+        rows.append(part.rows)
+        multiplied += part.multiplied
+        saturated.append(part.saturated)
+        ymax = part.ymax
+        if part.values is not None and part.values.shape[0]:
+            valued.append(part.rows if part.valued is None else part.valued)
+            matrices.append(part.values)
+    whole = Outcome(np.sort(np.concatenate(rows)), None, multiplied)
+    if not values:
+        return whole
+    if len(matrices) == 1:
+        matrix = matrices[0]
+    else:
+        empty = sp.csr_array((0, outputs), dtype=dtype)
+        matrix = sp.csr_array(sp.vstack([empty, *matrices], format="csr"))
+    return replace(
+        whole,
+        values=matrix,
+        valued=np.concatenate(valued),
+        saturated=np.sort(np.concatenate(saturated)),
+        ymax=ymax,
+    )

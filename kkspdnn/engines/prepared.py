@@ -1,0 +1,104 @@
+"""The layers of a network as an engine takes them, within a budget of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from kkspdnn.engines.base import Engine
+from kkspdnn.errors import InputError
+from kkspdnn.memory import Budget
+from kkspdnn.network import Layer, Network
+
+GRANULE = 128
+"""Rows that go through a network together come in multiples of this: two tiles, one for rows that
+go in and one for those that are left of them."""
+
+
+class PreparedLayers(Sequence[Any]):
+    """The prepared layers of a network: the first ones held, as many as fit into their share of the
+    memory, the others made on each use.
+
+    rows: how many input rows fit into the share of what is then left
+    Raises InputError where memory is too small for a layer and `GRANULE` rows.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        engine: Engine,
+        dtype: np.dtype[Any],
+        budget: Budget | None = None,
+        values: bool = False,
+    ) -> None:
+        self._network = network
+        self._engine = engine
+        self._dtype = dtype
+        self._last: tuple[int, Any] = -1, None
+        memory = Budget() if budget is None else budget
+        row = engine.bytes_per_row(self.widest)
+        if values:
+            # Two CSR copies of a row without zeros.
+            row += 2 * self.outputs * (4 + dtype.itemsize)
+        # Making a layer takes what it takes again: an index of at most 4 bytes and a value an edge.
+        layer = 2 * network.edges * (4 + dtype.itemsize) // max(1, len(self))
+        memory.require_share(
+            layer + GRANULE * row,
+            f"{GRANULE} input rows and a layer of {self.widest} neurons",
+        )
+        # So much less that the rows' share of what is left is enough for them.
+        self._held: list[Any] = engine.arrange(self._first(memory.share() - GRANULE * row))
+        self.rows = max(1, memory.share() // row // GRANULE) * GRANULE
+
+    @property
+    def widest(self) -> int:
+        """The most neurons of any layer, the input rows' too."""
+        return self._network.widest
+
+    @property
+    def outputs(self) -> int:
+        """Neurons after the last layer."""
+        return self._network.outputs
+
+    @property
+    def held(self) -> int:
+        """How many layers, from the first, are held."""
+        return len(self._held)
+
+    def sample(self) -> Sequence[Any]:
+        """The layers that are held, and the last one."""
+        return self._held if self.held == len(self) else [*self._held, self[-1]]
+
+    def _first(self, room: int) -> Iterator[Any]:
+        for position in range(len(self)):
+            layer = self._make(position)
+            room -= self._engine.size(layer)
+            if room < 0:
+                return
+            yield layer
+
+    def given(self, position: int) -> Layer:
+        """A layer as the network has it, in the dtype of the run."""
+        try:
+            return self._network.layers[position].astype(self._dtype)
+        except InputError as error:
+            raise InputError(f"layer {position + 1}: {error}") from error
+
+    def _make(self, position: int) -> Any:
+        """A prepared layer; the last one is remembered, because the next one is made with it."""
+        last, before = self._last
+        if last != position - 1:
+            before = None if position == 0 else self._engine.prepare(self.given(position - 1), None)
+        self._last = position, self._engine.prepare(self.given(position), before)
+        return self._last[1]
+
+    def __len__(self) -> int:
+        return len(self._network.layers)
+
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            return [self[i] for i in range(*position.indices(len(self)))]
+        place = range(len(self))[position]
+        return self._held[place] if place < self.held else self._make(place)
