@@ -66,7 +66,7 @@ class Budget:
         least = in_gigabytes(resident_memory() + needed)
         raise InputError(
             f"{text}, {free / GB:.2f} GB are left of a budget of {self.total / GB:g} GB; "
-            f"the least that would do is --memory {least.split()[0]}"
+            f"at least --memory {least.split()[0]} is needed"
         )
 
     def require_share(self, needed: int, what: str) -> None:

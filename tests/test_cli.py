@@ -109,7 +109,7 @@ def test_every_option_is_there() -> None:
     assert options >= {
         *("--space", "--neurons", "--layers", "--inputs", "--data", "--mnist", "--kernel"),
         *("--dtype", "--threads", "--seed", "--verify", "--json", "--categories", "--quiet"),
-        "--fold",
+        *("--fold", "--memory"),
     }
     choices = {
         a.option_strings[0]: tuple(a.choices) for a in actions if a.option_strings and a.choices
@@ -134,7 +134,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Seen):
         cli.main([])
     assert (seen["space"], seen["kernel"], seen["dtype"]) == ("openmp", "fused", "float32")
-    assert (seen["verification"], seen["threads"]) == ("sample", None)
+    assert (seen["verification"], seen["threads"], seen["memory"]) == ("sample", None, None)
     assert seen["net"].name == "radixnet-1024x120-seed0"
     assert (seen["rows"].rows, seen["rows"].neurons) == (60000, 1024)
 
@@ -242,14 +242,14 @@ def test_a_wrong_result_fails_the_verification(
 ) -> None:
     from kkspdnn import inference
 
-    right = inference._run
+    right = inference.joined
 
     def wrong(*arguments: Any) -> Any:
         outcome = right(*arguments)
         outcome.values.data[0] += 1
         return outcome
 
-    monkeypatch.setattr(inference, "_run", wrong)
+    monkeypatch.setattr(inference, "joined", wrong)
     assert cli.main([*SMALL, "--quiet", "--verify", "full"]) == 1
     said = capsys.readouterr().out
     assert re.fullmatch(
@@ -311,6 +311,8 @@ def test_the_official_problem_passes(challenge_folder: Path, tmp_path: Path) -> 
         (["--inputs", "1_0"], "1_0"),
         (["--neurons", "0"], "0"),
         (["--threads", "0"], "0"),
+        *((["--memory", bad], bad) for bad in ("0", "0.0000000001", "1e3", "nan", "inf", "8GB")),
+        (["--memory", "0.001"], "at least --memory"),
         (["--threads", "513"], "512"),
         (["--seed", "-3"], "-3"),
         (["--dtype", "float16"], "float16"),
@@ -344,8 +346,35 @@ def test_more_neurons_than_memory(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 2**30)
-    fails(capsys, ["--neurons", "16777216"], "--neurons 16777216", "GiB")
-    fails(capsys, ["--neurons", "1048576"], "--neurons 1048576: 60000 input rows", "1.0 GiB")
+    fails(capsys, ["--neurons", "16777216"], "--neurons 16777216", "GB")
+    fails(capsys, ["--neurons", "1048576"], "--neurons 1048576: 60000 input rows", "1.07 GB")
+
+
+def test_a_budget_is_kept_and_told(tmp_path: Path) -> None:
+    """Whatever is said to be needed is enough."""
+    options = ("--neurons", "4096", "--layers", "40", "--inputs", "4000", "--verify", "none")
+    file = tmp_path / "r.json"
+    free = run(*options, "--json", str(file))
+    whole = json.loads(file.read_text())
+    assert free.returncode == 0
+    assert whole["memory_budget_bytes"] is None
+    assert whole["layers_held"] == 40
+    needed, tries = "0.01", 0
+    while (done := run(*options, "--memory", needed, "--json", str(file))).returncode == 2:
+        tries += 1
+        assert tries < 4
+        one_line(done.stderr, f"of a budget of {float(needed):g} GB; at least --memory ")
+        needed = done.stderr.split("--memory ")[1].split(" ")[0]
+    assert tries > 0
+    assert done.returncode == 0, done.stderr
+    said = json.loads(file.read_text())
+    assert said["memory_budget_bytes"] == round(float(needed) * 10**9)
+    assert said["peak_memory_bytes"] <= said["memory_budget_bytes"]
+    assert said["peak_memory_bytes"] < whole["peak_memory_bytes"]
+    assert said["categories_sha256"] == whole["categories_sha256"]
+    held = said["layers_held"]
+    assert held < 40
+    assert f"of {float(needed):g} GB, {held} of 40 layers held" in done.stdout
 
 
 def test_out_of_memory_is_one_line(

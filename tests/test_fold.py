@@ -429,7 +429,7 @@ def test_merged_weights_that_overflow_are_refused(
 
 def test_no_memory_for_folding_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
-    with pytest.raises(InputError, match="--fold: the neurons of layer 1 need .* GiB of memory"):
+    with pytest.raises(InputError, match="--fold: the neurons of layer 1 need .* GB of memory"):
         fold.fold(radixnet(64, 2))
 
 

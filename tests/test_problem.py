@@ -1,18 +1,17 @@
-"""From options to a problem, and how much memory it may take."""
+"""From options to a problem."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import psutil
 import pytest
 import scipy.sparse as sp
 
+from kkspdnn import memory
 from kkspdnn.challenge import write_categories, write_network
 from kkspdnn.errors import InputError
-from kkspdnn.memory import free_memory, require_memory
+from kkspdnn.memory import Budget
 from kkspdnn.problem import load_problem
 from kkspdnn.radixnet import radixnet
 
@@ -61,33 +60,12 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         load_problem(data=tmp_path)
 
 
-def machine(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
-
-
-def test_free_memory_is_the_machines_or_the_containers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    machine(monkeypatch, 1000)
-    assert free_memory(tmp_path) == 1000
-    (tmp_path / "memory.max").write_text("700\n")
-    (tmp_path / "memory.current").write_text("300\n")
-    (tmp_path / "memory.stat").write_text("anon 100\ninactive_file 50\n")
-    assert free_memory(tmp_path) == 450
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free_memory(tmp_path) == 1000
-    older = tmp_path / "memory"
-    older.mkdir()
-    (older / "memory.limit_in_bytes").write_text("500\n")
-    (older / "memory.usage_in_bytes").write_text("600\n")
-    (older / "memory.stat").write_text("total_inactive_file 0\n")
-    assert free_memory(tmp_path) == 0
-
-
 def test_what_cannot_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine(monkeypatch, 2**30)
-    require_memory(2**29, "rows")
-    with pytest.raises(InputError, match=r"rows need 2\.0 GiB of memory, \d\.\d GiB are free"):
-        require_memory(2**31, "rows")
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**9)
     with pytest.raises(InputError, match="--neurons 16777216: layers need"):
         load_problem(neurons=2**24)
+    tight = Budget(memory.resident_memory() + 10**6)
+    with pytest.raises(InputError, match="--neurons 16384: layers need .* of a budget of"):
+        load_problem(neurons=2**14, budget=tight)
+    with pytest.raises(InputError, match="1024: 60000 input rows need .* at least --memory"):
+        load_problem(budget=tight)

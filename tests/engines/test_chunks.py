@@ -1,4 +1,4 @@
-"""Little memory: input rows in chunks, layers made on each use. The answer stays the same."""
+"""Little memory: rows in parts, layers made again on use. The answer stays the same."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kkspdnn.engines import base, make_engine
+from kkspdnn import memory
+from kkspdnn.engines import EXITS, fused, make_engine
+from kkspdnn.engines.prepared import GRANULE, PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer, Network, network
 from kkspdnn.spaces import open_space
 
-WIDTH, DEPTH, ROWS = 64, 40, 200
+WIDTH, DEPTH, ROWS = 64, 40, 500
 
 
 @pytest.fixture(scope="module")
@@ -33,70 +35,144 @@ def rows() -> Inputs:
     return Inputs.from_any((rng.random((ROWS, WIDTH)) < 0.03).astype(np.float32))
 
 
-def test_little_memory_changes_nothing(
-    net: Network, rows: Inputs, kernel: Any, space: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = make_engine(kernel, open_space(space), np.dtype(np.float32), 4.0)
-    whole = infer(net, rows, kernel=kernel, space=space, values=True, verification="full")
-    assert whole.record.verified.passed
-    assert 0 < whole.categories.size < ROWS
+def little(monkeypatch: pytest.MonkeyPatch, net: Network, row: int, layers: int) -> None:
+    """Free memory for GRANULE rows and about so many layers."""
+    layer = 2 * net.edges * (4 + net.dtype.itemsize) // len(net.layers)
+    free = int((GRANULE * row + layers * layer) / 0.4) + 10
+    monkeypatch.setattr(memory, "free_memory", lambda: free)
 
-    # Room for 64 rows and not for all layers.
-    free = int(64 * engine.bytes_per_row(WIDTH) / 0.4) + 1
-    monkeypatch.setattr(base, "free_memory", lambda: free)
-    runs, made = [], []
-    run, prepare = type(engine).run, type(engine).prepare
 
-    def counted_run(self: Any, layers: Any, inputs: Inputs, *rest: Any) -> Any:
-        runs.append(inputs.rows)
-        return run(self, layers, inputs, *rest)
+@pytest.fixture
+def made(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The inputs of each layer that is prepared."""
+    engine = type(make_engine(kernel, open_space("serial"), np.dtype(np.float32), 4.0))
+    prepare, seen = engine.prepare, []
 
-    def counted_prepare(self: Any, layer: Layer, before: Any) -> Any:
-        made.append(layer)
+    def counted(self: Any, layer: Layer, before: Any) -> Any:
+        seen.append(layer.inputs)
         return prepare(self, layer, before)
 
-    monkeypatch.setattr(type(engine), "run", counted_run)
-    monkeypatch.setattr(type(engine), "prepare", counted_prepare)
-    parts = infer(net, rows, kernel=kernel, space=space, values=True, verification="full")
-    assert runs[-4:] == [64, 64, 64, 8]
-    assert len(made) > 4 * DEPTH, "all layers were held"
+    monkeypatch.setattr(engine, "prepare", counted)
+    return seen
+
+
+@pytest.mark.parametrize("exits", EXITS)
+def test_little_memory_changes_nothing(
+    net: Network,
+    rows: Inputs,
+    kernel: Any,
+    space: str,
+    exits: Any,
+    made: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options: dict[str, Any] = {"kernel": kernel, "space": space, "exits": exits, "values": True}
+    whole = infer(net, rows, **options, verification="full")
+    assert whole.record.verified.passed
+    assert 0 < whole.categories.size < ROWS
+    assert whole.record.layers_held == DEPTH
+
+    engine = make_engine(kernel, open_space(space), np.dtype(np.float32), 4.0)
+    little(monkeypatch, net, engine.bytes_per_row(WIDTH) + 16 * WIDTH, 2)
+    made.clear()
+    parts = infer(net, rows, **options, verification="full")
+    assert parts.record.layers_held is not None
+    assert 0 < parts.record.layers_held < DEPTH // 2
+    assert len(made) > 2 * DEPTH, "all layers were held, or all rows went through at once"
     assert parts.categories.tolist() == whole.categories.tolist()
     assert parts.values is not None
     assert whole.values is not None
     assert (parts.values.toarray() == whole.values.toarray()).all()
     assert parts.values.indptr.tolist() == whole.values.indptr.tolist()
     assert parts.record.verified.passed
+    sampled = infer(net, rows, **{**options, "values": False}, verification="sample").record
+    assert sampled.verified.passed
+    assert sampled.categories_sha256 == whole.record.categories_sha256
+
+
+def test_layers_that_are_not_held_are_made_once_for_all_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nearly every row dies in the first layer, and those that do not fit into one part."""
+    first = Layer.from_sparse(np.eye(64, dtype=np.float32), -0.5)
+    wide = Layer.from_sparse(np.full((64, 63), 0.01, np.float32), 0.0)
+    last = Layer.from_sparse(np.eye(63, 64, dtype=np.float32), 0.0)
+    net = network([first, *[wide, last] * 10], None)
+    rows = np.full((4000, 64), 0.25, np.float32)
+    rows[::100] = 1
+    asked: list[Layer] = []
+    prepare = fused.FusedEngine.prepare
+
+    def counted(self: Any, layer: Layer, before: Any) -> Any:
+        asked.append(layer)
+        return prepare(self, layer, before)
+
+    monkeypatch.setattr(fused.FusedEngine, "prepare", counted)
+    row = make_engine("fused", open_space("serial"), net.dtype, None).bytes_per_row(64)
+    little(monkeypatch, net, row, 2)
+    result = infer(net, rows, space="serial")
+    assert result.categories.tolist() == list(range(1, 4001, 100))
+    held = result.record.layers_held
+    assert held is not None
+    assert 1 <= held < len(net.layers)
+    # Once for each of the 20 layers but those held, the one that did not fit, and the warm-up's.
+    assert len(asked) <= len(net.layers) + 2
+
+
+def test_saturated_rows_keep_their_places_from_part_to_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half of the rows leave saturated in the first layers, half stay below the limit."""
+    same = Layer.from_sparse(np.eye(64, dtype=np.float32), 0.0)
+    net = network([same] * 6, 1.0)
+    rows = np.full((1000, 64), 0.5, np.float32)
+    rows[::2] = 1
+    rows[::3] = 0
+    row = make_engine("fused", open_space("serial"), net.dtype, 1.0).bytes_per_row(64)
+    little(monkeypatch, net, row + 16 * 64, 1)
+    result = infer(net, rows, values=True, verification="full")
+    alive = np.flatnonzero(rows.any(axis=1))
+    assert result.categories.tolist() == (alive + 1).tolist()
+    assert result.values is not None
+    assert (result.values.toarray() == rows[alive]).all()
+    assert result.record.verified.passed
+    assert infer(net, rows, verification="sample").record.verified.passed
 
 
 def test_no_room_for_a_tile(
     net: Network, rows: Inputs, kernel: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = network(net.layers[:1], 4.0)
-    free = 64 * 64 * 4 * 2
-    monkeypatch.setattr(base, "free_memory", lambda: free)
-    with pytest.raises(InputError, match="64 input rows need .* GiB"):
+    monkeypatch.setattr(memory, "free_memory", lambda: 64 * 64 * 4 * 2)
+    with pytest.raises(InputError, match="128 input rows and a layer of 64 neurons need .* GB"):
         infer(small, rows, kernel=kernel)
 
 
-def test_no_room_for_a_layer(
-    net: Network, rows: Inputs, kernel: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(base, "free_memory", lambda: 1000)
-    with pytest.raises(InputError, match="a layer of the network needs .* GiB"):
-        infer(net, rows, kernel=kernel)
+def test_a_budget_of_memory(net: Network, rows: Inputs, kernel: Any) -> None:
+    found = infer(net, rows, kernel=kernel, memory=100.5).record
+    assert found.memory_budget_bytes == 100_500_000_000
+    assert found.peak_memory_bytes is not None
+    assert found.peak_memory_bytes > 10**7
+    with pytest.raises(InputError, match="left of a budget of 0.01 GB; at least --memory 0"):
+        infer(net, rows, kernel=kernel, memory=0.01)
+    with pytest.raises(InputError, match="memory -1"):
+        infer(net, rows, kernel=kernel, memory=-1)
 
 
 def test_prepared_layers_are_a_sequence(
     net: Network, kernel: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make_engine(kernel, open_space("serial"), np.dtype(np.float32), 4.0)
-    held = base.PreparedLayers(net, engine, np.dtype(np.float32))
-    mean = net.edges * 8 / DEPTH
-    monkeypatch.setattr(base, "free_memory", lambda: int(3 * mean / 0.4))
-    made = base.PreparedLayers(net, engine, np.dtype(np.float32))
-    assert held[0] is held[0]
-    assert made[0] is not made[0]
-    for layers in (held, made):
+    held = PreparedLayers(net, engine, np.dtype(np.float32))
+    little(monkeypatch, net, engine.bytes_per_row(WIDTH), 2)
+    some = PreparedLayers(net, engine, np.dtype(np.float32))
+    assert held.held == DEPTH
+    assert held[-1] is held[DEPTH - 1]
+    assert 1 <= some.held < DEPTH
+    assert some[0] is some[0]
+    assert some[-1] is not some[-1]
+    assert (some.rows, len(some.sample())) == (GRANULE, some.held + 1)
+    for layers in (held, some):
         assert len(layers) == DEPTH
         assert len(layers[:3]) == 3
         assert layers[-1].outputs == WIDTH
