@@ -130,19 +130,19 @@ def test_a_row_of_ymax_that_a_later_layer_kills_does_not_leave(small_chunks: Non
 def test_layers_are_alike_only_where_nothing_tells_them_apart(
     small_chunks: None, varied: str, place: int
 ) -> None:
-    """One layer of equal weights among its like kills saturated rows, or one neuron of them."""
+    """One layer kills rows of ones, or one neuron of theirs, so that the next layer does."""
     weights = np.ones((8, 8), np.float32)
-    layers = [Layer.from_sparse(weights, -1.0)] * 4
-    bias = np.full(8, -1.0, np.float32)
+    layers = [Layer.from_sparse(weights, -7.0)] * 4
+    bias = np.full(8, -7.0, np.float32)
     if varied == "bias":
         layers[place] = Layer.from_sparse(weights, -8.0)
     elif varied == "one bias":
         bias[5] = -8.0
         layers[place] = Layer.from_sparse(weights, bias)
     elif varied == "weight":
-        layers[place] = Layer.from_sparse(weights / 8, -1.0)
+        layers[place] = Layer.from_sparse(weights / 8, -7.0)
     else:
-        layers[place] = Layer.from_sparse(np.eye(8, dtype=np.float32), -1.0)
+        layers[place] = Layer.from_sparse(np.eye(8, dtype=np.float32), -7.0)
     net = network(layers, 1.0)
     rows = np.ones((200, 8), np.float32)
     agrees(infer(net, rows, exits="all", values=True), net, rows)
