@@ -37,6 +37,7 @@ class PreparedLayers(Sequence[Any]):
         self._engine = engine
         self._dtype = dtype
         self._last: tuple[int, Any] = -1, None
+        self._held: list[Any] = []
         memory = Budget() if budget is None else budget
         row = engine.bytes_per_row(self.widest)
         if values:
@@ -49,7 +50,7 @@ class PreparedLayers(Sequence[Any]):
             f"{GRANULE} input rows and a layer of {self.widest} neurons",
         )
         # So much less that the rows' share of what is left is enough for them.
-        self._held: list[Any] = engine.arrange(self._first(memory.share() - GRANULE * row))
+        self._held = engine.arrange(self._first(memory.share() - GRANULE * row))
         self.rows = max(1, memory.share() // row // GRANULE) * GRANULE
 
     @property
@@ -89,8 +90,12 @@ class PreparedLayers(Sequence[Any]):
     def _make(self, position: int) -> Any:
         """A prepared layer; the last one is remembered, because the next one is made with it."""
         last, before = self._last
-        if last != position - 1:
-            before = None if position == 0 else self._engine.prepare(self.given(position - 1), None)
+        if position == 0:
+            before = None
+        elif position <= self.held:
+            before = self._held[position - 1]
+        elif last != position - 1:
+            before = self._engine.prepare(self.given(position - 1), None)
         self._last = position, self._engine.prepare(self.given(position), before)
         return self._last[1]
 
