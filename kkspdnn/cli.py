@@ -17,7 +17,7 @@ from typing import TextIO
 
 import numpy as np
 
-from kkspdnn.engines import EXITS, KERNELS
+from kkspdnn.engines import EXITS, KERNELS, Order
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import Result, infer, own_version
 from kkspdnn.info import findings
@@ -218,6 +218,7 @@ def _show(record: Record) -> None:
         "inputs": f"{record.inputs:,} rows of {record.neurons:,} neurons: {record.inputs_source}",
         "once": f"load {record.load_seconds:.2f} s, compile {record.compile_seconds:.2f} s, "
         f"prepare {record.prepare_seconds:.2f} s",
+        "order": _order(record),
         "inference": f"{record.inference_seconds:.3f} s",
         "rate": f"{record.edges_per_second:.3g} edges/s (inputs x edges / inference)",
         "multiplied": f"{multiplied:.3g} edges/s really multiplied",
@@ -234,6 +235,15 @@ def _folded(record: Record) -> str:
         f"{record.neurons_before_fold:,} neurons to {record.neurons_after_fold:,}, "
         f"{record.edges:,} edges to {record.edges_after_fold:,}: equal ones computed once"
     )
+
+
+def _order(record: Record) -> str:
+    order = record.order or Order()
+    chunks = ""
+    if order.chunk_rows:
+        chunks = f"{order.chunk_rows:,} rows at a time through {order.chunk_layers:,} layers; "
+    depth, first = order.layers_a_launch, ", first layer on bits" if order.bits_counted else ""
+    return f"{chunks}up to {depth} layer{'s' if depth != 1 else ''} a launch{first}"
 
 
 def _memory(record: Record) -> str:

@@ -156,6 +156,7 @@ def infer(
         memory_budget_bytes=budget.total,
         peak_memory_bytes=peak_memory(),
         layers_held=layers.held,
+        order=engine.order,
     )
     return Result(categories, outcome.take(outcome.rows) if values else None, record)
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kkspdnn.engines.outcome import Order
 from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
 
@@ -61,6 +62,7 @@ class Record:
     too (the system's high-water mark of resident memory, so in a process that did other things
     before, those as well); layers_held: how many layers were held, from the first; later ones were
     made again on each use, in inference_seconds
+    order: in which order the run went through rows and layers
     """
 
     space: str
@@ -100,6 +102,7 @@ class Record:
     memory_budget_bytes: int | None = None
     peak_memory_bytes: int | None = None
     layers_held: int | None = None
+    order: Order | None = None
 
     def to_json(self) -> str:
         """The record as JSON text, one field a line; a number that is infinite is null there."""

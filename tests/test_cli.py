@@ -160,7 +160,7 @@ def test_a_run_from_another_folder(tmp_path: Path, kernel: str) -> None:
         **dict.fromkeys(("edges_multiplied", "categories"), int),
         **dict.fromkeys(("compile_seconds", "load_seconds", "inference_seconds"), float),
         **dict.fromkeys(("edges_per_second",), float),
-        "verified": dict,
+        **dict.fromkeys(("verified", "order"), dict),
     }
     for name, kind in types.items():
         assert type(said[name]) is kind, name

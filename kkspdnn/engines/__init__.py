@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kkspdnn.engines.base import EXITS, Engine, Exits, Report
-from kkspdnn.engines.outcome import Outcome, Wanted
+from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.spaces import Space
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Engine",
     "Exits",
     "Kernel",
+    "Order",
     "Outcome",
     "Report",
     "Wanted",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.engines.outcome import Outcome, Wanted
+from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
@@ -85,6 +85,8 @@ class Engine(Protocol):
     """One way through a network. Prepared layers are what its workunits take."""
 
     exits: Exits
+    order: Order
+    """Of the last run."""
 
     def prepare(self, layer: Layer, before: Any) -> Any:
         """A layer, in the engine's dtype, as its workunits take it; before: the prepared layer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.engines.base import Exits, Range, Report, upper_limit
-from kkspdnn.engines.outcome import Outcome, Wanted
+from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.engines.stack import FusedLayer, likeness, prepared, stacked
 from kkspdnn.engines.tiles import Shape, Tiles
 from kkspdnn.inputs import Inputs
@@ -62,6 +63,7 @@ class FusedEngine:
         self.ymax = upper_limit(dtype, ymax)
         self.limit = ymax
         self.steady: int | None = None
+        self.order = Order()
 
     def prepare(self, layer: Layer, before: FusedLayer | None) -> FusedLayer:
         return prepared(layer, before)
@@ -127,6 +129,7 @@ class FusedEngine:
     def run(
         self, layers: PreparedLayers, inputs: Inputs, wanted: Wanted | None, report: Report
     ) -> Iterator[Outcome]:
+        self.order = Order()
         shape = Shape(self.space, self.dtype, layers.widest)
         run = _Run(self, layers, Range(inputs, self.dtype, self.limit), wanted, report)
         half = layers.rows // 2 // shape.lanes * shape.lanes
@@ -171,6 +174,7 @@ class FusedEngine:
             lanes=rows.shape.lanes,
         )
         rows.swap(1, layer.outputs)
+        self.order = replace(self.order, bits_counted=True)
         return 1
 
     def compute(self, rows: Tiles, layer: FusedLayer, depth: int) -> None:
@@ -227,6 +231,7 @@ class _Run:
         self.multiplied = 0
         self.saturated: list[NDArray[np.int64]] = []
         self.moved: list[int] = []
+        self.deepest = 1
 
     def start(self, rows: Tiles, inputs: Inputs, first: int) -> int:
         """Take input rows, the first of which is number `first`; gives the layer that is next."""
@@ -282,6 +287,7 @@ class _Run:
             step = self._step(rows, position, min(depth, end - position), layer)
             if rows.rows:
                 self.engine.compute(rows, layer, len(step))
+                self.deepest = max(self.deepest, len(step))
             self._account(rows, inputs, position, step)
             position += len(step)
         return end
@@ -320,6 +326,8 @@ class _Run:
                 few = int(_FEW_LEFT * chunk_rows)
                 depth = self.advance(part, chunk.rows, following, depth, few)
                 looks = [*self.moved, depth]
+                order = self.engine.order
+                self.engine.order = replace(order, chunk_rows=chunk_rows, chunk_layers=depth)
             else:
                 self.advance(part, chunk.rows, following, depth, looks=looks)
             living = self.find_unsettled(part, depth)
@@ -341,6 +349,7 @@ class _Run:
             self._keep_live(rows, living)
         rows.neurons = self.layers.outputs
         outcome = self.outcome(rows)
+        self.engine.order = replace(self.engine.order, layers_a_launch=self.deepest)
         self.saturated, self.multiplied = [], 0
         return outcome
 

@@ -18,6 +18,23 @@ def _none() -> NDArray[np.int64]:
     return np.empty(0, np.int64)
 
 
+@dataclass(frozen=True)
+class Order:
+    """In which order a run went through input rows and layers.
+
+    chunk_rows: the first `chunk_layers` layers were computed for so many rows at a time, the others
+    for what was left of all; both 0 where all layers were computed for all rows
+    layers_a_launch: through how many layers a tile of rows went at most while it was in cache; 1:
+    layer after layer
+    bits_counted: whether the first layer counted bits instead of adding up floats
+    """
+
+    chunk_rows: int = 0
+    chunk_layers: int = 0
+    layers_a_launch: int = 1
+    bits_counted: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What is left of some input rows after the last layer.

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.engines.base import Exits, Growth, Range, Report, upper_limit
-from kkspdnn.engines.outcome import Outcome, Wanted
+from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
 from kkspdnn.spaces import Space
@@ -70,6 +70,7 @@ class SpgemmEngine:
         self.space = space
         self.dtype = dtype
         self.exits: Exits = "none"
+        self.order = Order()
         self.ymax = upper_limit(dtype, ymax)
         self.limit = ymax
         self.workers = space.threads

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kkspdnn.engines import EXITS, fused
+from kkspdnn.engines import EXITS, Order, fused
 from kkspdnn.errors import InputError
+from kkspdnn.images import images
 from kkspdnn.inference import Result, infer
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer, Network, network
+from kkspdnn.radixnet import radixnet
 from kkspdnn.reference import reference
 
 
@@ -169,3 +171,19 @@ def test_overflow_is_found_in_any_chunk(small_chunks: None) -> None:
     rows[333] = 10
     with pytest.raises(InputError, match="layer 1: the activations overflow"):
         infer(net, rows)
+
+
+def test_the_order_of_work_is_in_the_record(small_chunks: None) -> None:
+    net, rows = radixnet(64, 12), images(64, 1000)
+    exits = infer(net, rows, space="serial").record.order
+    assert exits is not None
+    assert exits.chunk_rows == 256
+    assert 1 <= exits.chunk_layers <= 12
+    assert exits.bits_counted
+    none = infer(net, rows, space="serial", exits="none").record.order
+    # The first layer alone, because it counts bits; then as many at a time as follow.
+    assert none == Order(layers_a_launch=11, bits_counted=True)
+    dense = infer(net, rows.to_dense(), space="serial", exits="none").record.order
+    assert dense == Order(layers_a_launch=12)
+    spgemm = infer(net, rows, space="serial", kernel="spgemm").record.order
+    assert spgemm == Order()
