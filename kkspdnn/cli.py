@@ -9,7 +9,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -17,6 +17,7 @@ from typing import TextIO
 
 import numpy as np
 
+from kkspdnn.compile import compile_all
 from kkspdnn.engines import EXITS, KERNELS, Order
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import Result, infer, own_version
@@ -30,6 +31,12 @@ from kkspdnn.show import show
 from kkspdnn.spaces import SPACES, check_space
 from kkspdnn.verify import VERIFY
 
+_WITH_OPTIONS: Mapping[str, Callable[[Sequence[str]], Iterable[str]]] = {
+    "show": show,
+    "compile": compile_all,
+}
+"""Commands with options of their own; each gives the text to print."""
+
 
 def parser() -> Parser:
     """The options of `python -m kkspdnn`."""
@@ -38,11 +45,13 @@ def parser() -> Parser:
         description="Sparse deep neural network inference: Y' = min(max(Y W + b, 0), 32), layer "
         "after layer.",
         epilog="`kkspdnn info` shows compilers, Kokkos, spaces and the cache; "
-        "`kkspdnn show WORKUNIT` the C++ of a workunit, see kkspdnn show --help.",
+        "`kkspdnn show WORKUNIT` the C++ of a workunit; `kkspdnn compile` compiles all of them "
+        "for a space. Both have a --help.",
         allow_abbrev=False,
     )
     add = made.add_argument
-    add("command", nargs="?", choices=("run", "info", "show"), default="run", help="default: run")
+    commands = ("run", "info", *_WITH_OPTIONS)
+    add("command", nargs="?", choices=commands, default="run", help="default: run")
     add("--space", choices=SPACES, default="openmp", help="execution space (openmp)")
     add("--neurons", type=count, metavar="N", help="neurons of a layer (1024)")
     add("--layers", type=whole, metavar="L", help="layers (120, or all of --data)")
@@ -73,13 +82,13 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
-    if given[:1] == ["show"]:
-        return guarded(lambda: _print(show(given[1:])))
+    if given and given[0] in _WITH_OPTIONS:
+        return guarded(lambda: _print(_WITH_OPTIONS[given[0]](given[1:])))
     options = parser()
     options.refuse_unknown(given)
     arguments = options.parse_args(given)
-    if arguments.command == "show":
-        options.error("show comes first: kkspdnn show WORKUNIT")
+    if arguments.command in _WITH_OPTIONS:
+        options.error(f"{arguments.command} comes first: kkspdnn {arguments.command} …")
     if arguments.command == "info":
         return guarded(_info)
     command = shlex.join(["python", "-m", "kkspdnn", *given])
@@ -265,7 +274,7 @@ def _verified(record: Record) -> str:
 
 def _print(parts: Iterable[str]) -> int:
     for part in parts:
-        print(part, end="")
+        print(part, end="", flush=True)
     return 0
 
 

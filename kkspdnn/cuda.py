@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
+
+from kkspdnn.pk.driver import LIBRARY, devices, has_driver
+from kkspdnn.pk.nvcc import REMEDY, nvcc_path
 
 
 @dataclass(frozen=True)
@@ -21,28 +20,14 @@ class Part:
 
 def cuda_parts() -> list[Part]:
     """Driver, device, compiler and CuPy, each looked for."""
-    driver, devices = _driver()
+    named = "; ".join(f"{each.number}: {each.name}, {each.arch}" for each in devices())
     return [
-        Part("driver", driver, "install the NVIDIA driver (libcuda.so.1)"),
-        Part("device", f"{devices} device(s)" if devices else None, "run on a machine with a GPU"),
-        Part("compiler", _nvcc(), "put nvcc on the PATH or set CUDA_HOME"),
-        Part("CuPy", "installed" if find_spec("cupy") else None, "pip install cupy-cuda13x"),
+        Part("driver", LIBRARY if has_driver() else None, f"install the NVIDIA driver ({LIBRARY})"),
+        Part("device", named or None, "run on a machine with a GPU"),
+        Part("compiler", nvcc_path(), REMEDY),
+        Part(
+            "CuPy",
+            "installed" if find_spec("cupy") else None,
+            'pip install cupy-cuda13x, or "kkspdnn[cuda]"',
+        ),
     ]
-
-
-def _driver() -> tuple[str | None, int]:
-    try:
-        library = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return None, 0
-    count = ctypes.c_int(0)
-    if library.cuInit(0) != 0 or library.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return "libcuda.so.1", 0
-    return "libcuda.so.1", count.value
-
-
-def _nvcc() -> str | None:
-    for home in (os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH")):
-        if home and (Path(home) / "bin" / "nvcc").is_file():
-            return str(Path(home) / "bin" / "nvcc")
-    return shutil.which("nvcc")

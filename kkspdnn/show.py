@@ -16,7 +16,7 @@ from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.runtime import toolkit
 from kkspdnn.pk.types import Scalar, View
 from kkspdnn.rehearsal import engine_launches
-from kkspdnn.spaces import EXECUTION_SPACES, SPACES, SpaceName, check_space
+from kkspdnn.spaces import EXECUTION_SPACES, SPACES, SpaceName
 
 
 def parser() -> Parser:
@@ -49,7 +49,12 @@ def show(given: Sequence[str]) -> Iterator[str]:
     options = parser()
     options.refuse_unknown(given)
     arguments = options.parse_args(given)
-    space = check_space(arguments.space)
+    space: SpaceName = arguments.space
+    if arguments.assembly and space == "cuda":
+        raise InputError(
+            "--assembly shows a CPU's machine code; for a GPU's run kkspdnn compile, and cuobjdump "
+            "-sass on the workunit.so in the cache"
+        )
     types = read_types(arguments.types)
     if arguments.workunit is None:
         yield from _listed(engine_launches(space, np.dtype(arguments.dtype)))

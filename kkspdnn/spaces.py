@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.cuda import cuda_parts
 from kkspdnn.errors import SpaceError
 from kkspdnn.pk import Front, chosen, provide_pykokkos
 from kkspdnn.pk.dispatch import compile_ahead
+from kkspdnn.pk.driver import DEVICE_VARIABLE
+from kkspdnn.pk.driver import device as chosen_device
 from kkspdnn.pk.runtime import runtime
 from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
 
@@ -21,6 +25,12 @@ SpaceName = Literal["serial", "openmp", "cuda"]
 SPACES: tuple[SpaceName, ...] = ("serial", "openmp", "cuda")
 _MOST_THREADS = 512
 """OpenMP threads that Kokkos 3.4 has room for; it dies of more without a word."""
+
+_WARP = 32
+"""Threads of a GPU that run in step: the lanes of a tile, whose loads are then full lines."""
+
+_WARPS = 16
+"""Warps that share a tile: a team of 512 threads, which all GPUs have the registers for."""
 
 EXECUTION_SPACES = {"serial": "Serial", "openmp": "OpenMP", "cuda": "Cuda"}
 """`--space NAME` to `pk.NAME`."""
@@ -32,7 +42,8 @@ class Space:
 
     pk: the PyKokkos module; front: which one that is; execution_space: `pk.OpenMP` and the like
     threads: how many run at once
-    tile_bytes: how many bytes of one neuron a tile holds side by side: four SIMD registers
+    tile_bytes: how many bytes of one neuron a tile holds side by side on a CPU: four SIMD registers
+    xp: NumPy, or CuPy on a GPU: whose arrays the workunits take
     """
 
     name: SpaceName
@@ -43,18 +54,53 @@ class Space:
     kokkos_version: str
     compiler: str
     tile_bytes: int = 256
+    xp: ModuleType = np
+
+    @property
+    def gpu(self) -> bool:
+        """Do workunits run on a GPU?"""
+        return self.name == "cuda"
+
+    @property
+    def teams_at_once(self) -> int:
+        """How many teams of a launch over tiles run at the same time."""
+        return max(1, self.threads // (_WARP * _WARPS)) if self.gpu else self.threads
 
     def lanes(self, dtype: np.dtype[Any]) -> int:
         """Input rows in a tile."""
-        return self.tile_bytes // dtype.itemsize
+        return _WARP if self.gpu else self.tile_bytes // dtype.itemsize
 
     def range(self, end: int) -> Any:
         """A RangePolicy over 0 … end - 1."""
         return self.pk.RangePolicy(self.execution_space, 0, end)
 
-    def teams(self, league_size: int) -> Any:
-        """A TeamPolicy of one thread a team: on a CPU the lanes are SIMD, not threads."""
-        return self.pk.TeamPolicy(self.execution_space, league_size, 1)
+    def teams(self, league_size: int, shared: bool = True) -> Any:
+        """A TeamPolicy over tiles, whose lanes are SIMD on a CPU and a warp on a GPU.
+
+        shared: does the workunit share its tile among a team's threads, with TeamThreadRange? On a
+        CPU a team is one thread in any case.
+        """
+        if not self.gpu:
+            return self.pk.TeamPolicy(self.execution_space, league_size, 1)
+        warps = _WARPS if shared else 1
+        return self.pk.TeamPolicy(self.execution_space, league_size, warps, _WARP)
+
+    def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
+        """An array for workunits, not initialised."""
+        return self.xp.empty(shape, dtype)
+
+    def zeros(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
+        """An array of zeros for workunits."""
+        return self.xp.zeros(shape, dtype)
+
+    def put(self, array: NDArray[Any]) -> Any:
+        """A NumPy array as workunits take it: itself, C-contiguous, or a copy on the GPU."""
+        return self.xp.ascontiguousarray(self.xp.asarray(array))
+
+    def get(self, array: Any) -> NDArray[Any]:
+        """A workunit's array as a NumPy array: itself, or a copy from the GPU."""
+        found: NDArray[Any] = self.xp.asnumpy(array) if self.gpu else array
+        return found
 
     def warm_up(self, launch_each: Callable[[], object]) -> None:
         """Run some launches so that later ones find their workunits compiled and loaded.
@@ -66,13 +112,17 @@ class Space:
         launch_each()
 
 
-def open_space(name: str, threads: int | None = None) -> Space:
+def open_space(name: str, threads: int | None = None, device: int | None = None) -> Space:
     """Start Kokkos in a space, building what is missing.
 
-    threads: for openmp; None means OMP_NUM_THREADS, else all cores of this process. Raises
-    SpaceError for an unknown space, and for another number of threads than Kokkos already runs
-    with in this process; ToolchainError and CacheError where something cannot be built.
+    threads: for openmp; None means OMP_NUM_THREADS, else all cores of this process. device: for
+    cuda, its number within CUDA_VISIBLE_DEVICES; None means KOKKOS_DEVICE_ID, else 0. Raises
+    SpaceError for an unknown space or device, for one that this machine lacks something for, and
+    for another number of threads or another device than Kokkos already runs with in this process;
+    ToolchainError and CacheError where something cannot be built.
     """
+    if device is not None and name == "cuda":
+        os.environ[DEVICE_VARIABLE] = str(device)
     name = check_space(name)
     if threads is not None and threads < 1:
         raise SpaceError(f"{threads} threads: at least 1 is needed")
@@ -84,6 +134,7 @@ def open_space(name: str, threads: int | None = None) -> Space:
     front = chosen()
     pk = provide_pykokkos()
     execution_space = getattr(pk, EXECUTION_SPACES[name])
+    xp = _cupy() if name == "cuda" else np
     if front == "builtin":
         started = runtime(execution_space)
         running = started.threads
@@ -95,6 +146,8 @@ def open_space(name: str, threads: int | None = None) -> Space:
         compiler = os.environ.get("CXX", "g++")
     if name == "serial":
         running = 1
+    elif name == "cuda":
+        running = _resident_threads(xp)
     elif threads is not None and running != threads:
         raise SpaceError(
             f"Kokkos runs with {running} threads in this process already; "
@@ -108,18 +161,46 @@ def open_space(name: str, threads: int | None = None) -> Space:
         threads=running,
         kokkos_version=version,
         compiler=compiler,
+        xp=xp,
     )
 
 
 def check_space(name: str) -> SpaceName:
-    """The name itself; SpaceError where it is no space, or one without a back end here."""
+    """The name itself; SpaceError where it is no space, or one that this machine has not all for.
+
+    Takes no time: nothing is built or started.
+    """
     if name not in SPACES:
         raise SpaceError(f"space {name!r} is unknown: choose one of {', '.join(SPACES)}")
     if name != "cuda":
         return name
     missing = [f"{part.name} ({part.remedy})" for part in cuda_parts() if part.found is None]
-    here = f"; missing on this machine: {', '.join(missing)}" if missing else ""
-    raise SpaceError(f"--space cuda: kkspdnn has no CUDA back end, use --space openmp{here}")
+    if missing:
+        raise SpaceError(
+            f"--space cuda: this machine has no {', no '.join(missing)}; or use --space openmp"
+        )
+    chosen_device()
+    return name
+
+
+def _cupy() -> ModuleType:
+    """CuPy, on the device that Kokkos runs on. Raises SpaceError where it cannot be used."""
+    number = chosen_device().number
+    try:
+        cupy = import_module("cupy")
+        cupy.cuda.Device(number).use()
+    except Exception as error:  # Its own errors come from libraries that it loads.
+        said = str(error).strip().partition("\n")[0]
+        raise SpaceError(
+            f"CuPy cannot use device {number}: {said}; see pip install cupy-cuda13x"
+        ) from error
+    return cupy
+
+
+def _resident_threads(cupy: ModuleType) -> int:
+    """How many threads the GPU keeps at once: those of all its multiprocessors."""
+    attributes = cupy.cuda.Device().attributes
+    return int(attributes["MultiProcessorCount"] * attributes["MaxThreadsPerMultiProcessor"])
 
 
 def _pykokkos_version(pk: ModuleType) -> str:

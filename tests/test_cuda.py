@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def test_every_part_is_found_or_has_a_remedy(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(ctypes, "CDLL", missing)
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setattr(cuda, "find_spec", lambda _: None)
+    monkeypatch.setattr(sys, "path", [])
     monkeypatch.delenv("CUDA_HOME", raising=False)
     monkeypatch.delenv("CUDA_PATH", raising=False)
     found = parts()
@@ -37,7 +39,9 @@ def test_nvcc_is_taken_from_cuda_home(tmp_path: Path, monkeypatch: pytest.Monkey
     assert parts()["compiler"].found == str(tmp_path / "bin" / "nvcc")
 
 
-@pytest.mark.parametrize(("failing", "devices"), [(True, None), (False, "2 device(s)")])
+@pytest.mark.parametrize(
+    ("failing", "devices"), [(True, None), (False, "0: GPU 10, sm_80; 1: GPU 11, sm_90")]
+)
 def test_devices_are_counted_by_the_driver(
     monkeypatch: pytest.MonkeyPatch, failing: bool, devices: str | None
 ) -> None:
@@ -50,6 +54,19 @@ def test_devices_are_counted_by_the_driver(
 
         def cuDeviceGetCount(self, pointer: Any) -> int:  # noqa: N802
             pointer._obj.value = 2
+            return 0
+
+        def cuDeviceGet(self, pointer: Any, number: int) -> int:  # noqa: N802
+            pointer._obj.value = 10 + number
+            return 0
+
+        def cuDeviceGetName(self, name: Any, size: int, handle: Any) -> int:  # noqa: N802
+            assert size == 256
+            name.value = f"GPU {handle.value}".encode()
+            return 0
+
+        def cuDeviceGetAttribute(self, pointer: Any, what: int, handle: Any) -> int:  # noqa: N802
+            pointer._obj.value = {75: handle.value - 2, 76: 0}[what]
             return 0
 
     monkeypatch.setattr(ctypes, "CDLL", Driver)

@@ -117,13 +117,20 @@ def test_assembly(capsys: pytest.CaptureFixture[str], space: str) -> None:
     assert len(text.splitlines()) > 20
 
 
+def test_a_gpu_s_code_needs_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, "fused_fan_in", "--space", "cuda")
+    assert "// for Kokkos::Cuda\n" in text
+    assert "cudaGetLastError()" in text
+    assert "lanes::" not in text
+
+
 def test_what_cannot_be_shown(
     capsys: pytest.CaptureFixture[str], own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "no workunit 'nope'; choose one of add_bias, " in refused(capsys, "nope")
     assert "no workunit 'nope'; choose one of scale" in refused(capsys, f"{own}:nope")
     assert "types of x; give them" in refused(capsys, f"{own}:scale")
-    assert "--space cuda" in refused(capsys, "add_bias", "--space", "cuda")
+    assert "cuobjdump" in refused(capsys, "add_bias", "--space", "cuda", "--assembly")
     assert "invalid choice: 'metal'" in refused(capsys, "add_bias", "--space", "metal")
     assert "invalid choice: 'float16'" in refused(capsys, "add_bias", "--dtype", "float16")
     assert "unknown option --neurons" in refused(capsys, "add_bias", "--neurons", "32")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from kkspdnn import spaces
 from kkspdnn.cuda import Part
 from kkspdnn.errors import SpaceError
+from kkspdnn.pk import driver, provide_pykokkos
+from kkspdnn.pk.driver import Device
 from kkspdnn.pk.policy import RangePolicy, TeamPolicy
-from kkspdnn.spaces import open_space
+from kkspdnn.spaces import Space, open_space
 
 
 def test_lanes_fill_the_registers() -> None:
@@ -45,7 +49,38 @@ def test_too_many_threads_in_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 def test_cuda_names_each_missing_part(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [Part("driver", None, "install it"), Part("compiler", "/usr/bin/nvcc", "set CUDA_HOME")]
     monkeypatch.setattr(spaces, "cuda_parts", lambda: parts)
-    with pytest.raises(SpaceError, match=r"driver \(install it\)") as refused:
+    with pytest.raises(SpaceError, match=r"this machine has no driver \(install it\);") as refused:
         open_space("cuda")
     assert "CUDA_HOME" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_cuda_takes_tiles_of_a_warp() -> None:
+    pk = provide_pykokkos()
+    space = Space("cuda", "builtin", pk, pk.Cuda, 132 * 2048, "", "")
+    assert space.lanes(np.dtype(np.float32)) == space.lanes(np.dtype(np.float64)) == 32
+    assert (space.teams(3).team_size, space.teams(3).vector_length) == (16, 32)
+    assert (space.teams(3, shared=False).team_size, space.teams(3).league_size) == (1, 3)
+    assert space.teams_at_once == 528
+
+
+@pytest.mark.parametrize(("chosen", "words"), [("2", "device 2: .* 2 device"), ("x", "=x: set it")])
+def test_a_device_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, chosen: str, words: str
+) -> None:
+    two = (Device(0, "A", "sm_80"), Device(1, "B", "sm_90"))
+    monkeypatch.setattr("kkspdnn.pk.driver.devices", lambda: two)
+    monkeypatch.setattr(spaces, "cuda_parts", list)
+    monkeypatch.setenv("KOKKOS_DEVICE_ID", chosen)
+    with pytest.raises(SpaceError, match=words):
+        open_space("cuda")
+    monkeypatch.setenv("KOKKOS_DEVICE_ID", "1")
+    assert driver.device() == two[1]
+
+
+def test_a_device_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kkspdnn.pk.driver.devices", lambda: (Device(0, "A", "sm_80"),))
+    monkeypatch.setattr(spaces, "cuda_parts", list)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(SpaceError, match="CuPy cannot use device 0: .*; see pip install cupy"):
+        open_space("cuda", device=0)

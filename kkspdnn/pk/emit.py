@@ -130,7 +130,8 @@ class _Emitter:
         out.put(f"// for Kokkos::{self.space.value}")
         for header in ("Kokkos_Core.hpp", "cmath", "cstdint", "exception"):
             out.put(f"#include <{header}>")
-        out.put('#include "kkspdnn_lanes.hpp"')
+        if self.space is not ExecutionSpace.Cuda:
+            out.put('#include "kkspdnn_lanes.hpp"')
         out.put()
         out.put('extern "C" void kkspdnn_set_error(const char* message);')
         out.put()
@@ -249,6 +250,13 @@ class _Emitter:
             out.put(f"{signature.result.cpp} result = 0;")
             out.put(f"Kokkos::parallel_{signature.pattern}(label, policy, functor, result);")
             out.put(f"*static_cast<{signature.result.cpp}*>(p._policy_result) = result;")
+        if self.space is ExecutionSpace.Cuda:
+            # Kokkos looks at a launch's own errors in debug builds only.
+            out.put("const cudaError_t status = cudaGetLastError();")
+            out.open("if (status != cudaSuccess)")
+            out.put("kkspdnn_set_error(cudaGetErrorString(status));")
+            out.put("return 1;")
+            out.close()
         out.put("return 0;")
         out.close("} catch (const std::exception& error) {")
         out.depth += 1

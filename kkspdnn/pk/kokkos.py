@@ -26,6 +26,14 @@ SDIST_VARIABLE = "KKSPDNN_KOKKOS_SDIST"
 _PIP_TIMEOUT = "PIP_DEFAULT_TIMEOUT"
 _OLDEST = (3, 4)
 _DEVICE_COMPILERS = frozenset({"CUDA", "HIP", "SYCL"})
+_ARCHITECTURE = r"\b(?:PASCAL|VOLTA|TURING|AMPERE|ADA|HOPPER|BLACKWELL)(\d+)\b"
+"""How Kokkos names NVIDIA's architectures: HOPPER90 is sm_90."""
+
+_ODD_BUILDS = {
+    "COMPILE_AS_CMAKE_LANGUAGE": "was built as CMake's language CUDA, not with nvcc_wrapper",
+    "CUDA_RELOCATABLE_DEVICE_CODE": "was built with relocatable device code",
+}
+"""Options of Kokkos whose users must be compiled in another way than workunits are."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,8 @@ class Kokkos:
 
     origin: how it was found, for people
     stamp: changes when its configuration does
+    arch: the GPU architecture it is built for, `sm_90`, or None
+    wrapper: its nvcc_wrapper, the C++ compiler that its users on a GPU need, or None
     """
 
     config: Path
@@ -41,6 +51,8 @@ class Kokkos:
     devices: frozenset[str]
     origin: str
     stamp: str
+    arch: str | None = None
+    wrapper: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -56,10 +68,11 @@ class Candidate:
     demanded: bool
 
 
-def candidates(needed: frozenset[str]) -> list[Candidate]:
+def candidates(needed: frozenset[str], arch: str | None = None) -> list[Candidate]:
     """Every place where the user may have a Kokkos, in the order of preference.
 
-    needed: the devices it must have, in Kokkos's names, such as {"OPENMP", "SERIAL"}.
+    needed: the devices it must have, in Kokkos's names, such as {"OPENMP", "SERIAL"}; arch: the
+    GPU architecture that it must be built for, where CUDA is needed.
     The places are those of CMake's find_package: Kokkos_DIR, Kokkos_ROOT, CMAKE_PREFIX_PATH,
     the prefixes of the PATH, and the system's.
     """
@@ -79,44 +92,78 @@ def candidates(needed: frozenset[str]) -> list[Candidate]:
         if place.resolve() in seen:
             continue
         seen.add(place.resolve())
-        found.append(_look(label, place, demanded, needed))
+        found.append(_look(label, place, demanded, needed, arch))
     return found
 
 
-def _look(label: str, place: Path, demanded: bool, needed: frozenset[str]) -> Candidate:
+def _look(
+    label: str, place: Path, demanded: bool, needed: frozenset[str], arch: str | None = None
+) -> Candidate:
     files = [place / "KokkosConfig.cmake"]
     for pattern in ("lib/cmake/Kokkos", "lib64/cmake/Kokkos", "lib/*/cmake/Kokkos", "cmake/Kokkos"):
         files += sorted(place.glob(f"{pattern}/KokkosConfig.cmake"))
     for file in files:
         if not file.is_file():
             continue
-        folder = file.parent
         try:
-            common = (folder / "KokkosConfigCommon.cmake").read_text(errors="replace")
-            stamped = (folder / "KokkosConfigVersion.cmake").read_text(errors="replace")
+            kokkos, options = read_config(file, label)
         except OSError as error:
             return Candidate(label, None, f"{error.filename}: {error.strerror}", demanded)
-        version = _match(r'PACKAGE_VERSION "([0-9.]+)"', stamped)
-        devices = frozenset(
-            re.split(r"[;\s]+", _match(r"Kokkos_DEVICES (.*)\)", common).strip('" '))
-        )
-        number = tuple(int(n) for n in version.split(".")[:2]) if version else ()
+        number = tuple(int(n) for n in kokkos.version.split(".")[:2]) if kokkos.version else ()
         if number < _OLDEST:
-            return Candidate(
-                label, None, f"Kokkos {version or 'unknown'} is older than 3.4", demanded
-            )
-        if not needed <= devices:
-            lacking = ", ".join(sorted(needed - devices))
-            return Candidate(label, None, f"Kokkos {version} has no {lacking}", False)
-        if devices & _DEVICE_COMPILERS:
-            other = ", ".join(sorted(devices & _DEVICE_COMPILERS))
-            return Candidate(
-                label, None, f"Kokkos {version} with {other} needs its compiler", False
-            )
-        stamp = hashlib.sha256(f"{file}\n{common}\n{stamped}".encode()).hexdigest()
-        kokkos = Kokkos(folder, version, devices, label, stamp)
-        return Candidate(label, kokkos, f"Kokkos {version}", demanded)
+            reason = f"Kokkos {kokkos.version or 'unknown'} is older than 3.4"
+            return Candidate(label, None, reason, demanded)
+        unfit = _unfit(kokkos, options, needed, arch)
+        if unfit is not None:
+            return Candidate(label, None, f"Kokkos {kokkos.version} {unfit}", False)
+        return Candidate(label, kokkos, f"Kokkos {kokkos.version}", demanded)
     return Candidate(label, None, "no KokkosConfig.cmake", demanded)
+
+
+def read_config(file: Path, origin: str) -> tuple[Kokkos, frozenset[str]]:
+    """The Kokkos of a KokkosConfig.cmake, and the options it was built with.
+
+    Raises OSError where the files beside it are not there.
+    """
+    folder = file.parent
+    common = (folder / "KokkosConfigCommon.cmake").read_text(errors="replace")
+    stamped = (folder / "KokkosConfigVersion.cmake").read_text(errors="replace")
+    capability = _match(_ARCHITECTURE, _match(r"Kokkos_ARCH (.*)\)", common))
+    wrappers = [above / "bin" / "nvcc_wrapper" for above in folder.parents]
+    kokkos = Kokkos(
+        folder,
+        _match(r'PACKAGE_VERSION "([0-9.]+)"', stamped),
+        _words(_match(r"Kokkos_DEVICES (.*)\)", common)),
+        origin,
+        hashlib.sha256(f"{file}\n{common}\n{stamped}".encode()).hexdigest(),
+        f"sm_{capability}" if capability else None,
+        next((wrapper for wrapper in wrappers if wrapper.is_file()), None),
+    )
+    return kokkos, _words(_match(r"Kokkos_OPTIONS (.*)\)", common))
+
+
+def _unfit(
+    kokkos: Kokkos, options: frozenset[str], needed: frozenset[str], arch: str | None
+) -> str | None:
+    """Why workunits cannot be compiled against this Kokkos; None where they can."""
+    if not needed <= kokkos.devices:
+        return f"has no {', '.join(sorted(needed - kokkos.devices))}"
+    foreign = sorted((kokkos.devices & _DEVICE_COMPILERS) - needed)
+    if foreign:
+        return f"with {', '.join(foreign)} needs its compiler"
+    if arch is None:
+        return None
+    if kokkos.arch != arch:
+        return f"is for {kokkos.arch or 'an unknown architecture'}, not for {arch}"
+    if kokkos.wrapper is None:
+        return "has no bin/nvcc_wrapper"
+    if not (kokkos.config.parents[1] / "libkokkoscore.so").exists():
+        return "is no shared library: build it with -DBUILD_SHARED_LIBS=ON"
+    return next((_ODD_BUILDS[option] for option in sorted(_ODD_BUILDS.keys() & options)), None)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.split(r"[;\s]+", text.strip('" ')))
 
 
 def _match(pattern: str, text: str) -> str:
@@ -124,13 +171,13 @@ def _match(pattern: str, text: str) -> str:
     return found.group(1) if found else ""
 
 
-def find(needed: frozenset[str]) -> Kokkos | None:
-    """The first usable Kokkos of the user's.
+def find(needed: frozenset[str], arch: str | None = None) -> Kokkos | None:
+    """The first usable Kokkos of the user's; arguments as for `candidates`.
 
-    One that lacks a device, or needs a GPU's compiler, is passed over. Raises ToolchainError
+    One that lacks a device, or needs another GPU's compiler, is passed over. Raises ToolchainError
     where Kokkos_DIR or Kokkos_ROOT names a place without a Kokkos 3.4 or newer.
     """
-    for candidate in candidates(needed):
+    for candidate in candidates(needed, arch):
         if candidate.kokkos is not None:
             return candidate.kokkos
         if candidate.demanded:

@@ -11,12 +11,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from kkspdnn.errors import ToolchainError
+from kkspdnn.errors import SpaceError, ToolchainError
 from kkspdnn.pk.emit import POLICY_FIELDS, Generated
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.runtime import Runtime
 from kkspdnn.pk.source import Parameter
-from kkspdnn.pk.types import Scalar, View
+from kkspdnn.pk.types import Scalar, View, on_gpu
 
 Packer = Callable[[Any], tuple[Any, ...]]
 
@@ -39,7 +39,10 @@ class Program:
         self._launch = loaded.kkspdnn_launch
         self._launch.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
         self._team = generated.signature.team
-        self._packers = [(p.name, _packer(generated, p)) for p in generated.signature.parameters]
+        number = runtime.device.number if runtime.device is not None else None
+        self._packers = [
+            (p.name, _packer(generated, p, number)) for p in generated.signature.parameters
+        ]
         codes = "".join(_codes(p) for p in generated.signature.parameters)
         self._pack = struct.Struct(f"@{len(POLICY_FIELDS)}qP{codes}").pack
         result = generated.signature.result
@@ -62,8 +65,14 @@ class Program:
         name_of_launch = label.encode()
         with self.runtime.lock:
             if self._launch(name_of_launch, packed):
-                raise RuntimeError(f"{self.generated.name}: {self.runtime.last_error()}")
+                self._fail()
         return result.value if result is not None else None
+
+    def _fail(self) -> NoReturn:
+        said = f"{self.generated.name}: {self.runtime.last_error()}"
+        if self.runtime.device is None:
+            raise RuntimeError(said)
+        raise SpaceError(f"{said} (device {self.runtime.device.number})")
 
     def _policy_fields(self, policy: Policy) -> list[int]:
         if isinstance(policy, RangePolicy):
@@ -77,7 +86,9 @@ class Program:
         return [0, policy.league_size, policy.team_size, policy.vector_length]
 
     def _check_team_size(self, policy: TeamPolicy) -> None:
-        """Kokkos would end the process."""
+        """Kokkos would end the process; on a GPU it raises an exception instead."""
+        if policy.space is ExecutionSpace.Cuda:
+            return
         largest = min(self.runtime.threads, _LARGEST_TEAM)
         if policy.space is ExecutionSpace.Serial:
             largest = 1
@@ -101,10 +112,13 @@ def _codes(parameter: Parameter) -> str:
     return "P" + "q" * kind.rank if isinstance(kind, View) else kind.code
 
 
-def _packer(generated: Generated, parameter: Parameter) -> Packer:
+def _packer(generated: Generated, parameter: Parameter, device: int | None) -> Packer:
     where = f"{generated.name}: argument `{parameter.name}`"
     if isinstance(parameter.type, View):
-        return _array_packer(where, parameter.type, parameter.name in generated.written)
+        written = parameter.name in generated.written
+        if device is not None:
+            return _device_packer(where, parameter.type, written, device)
+        return _array_packer(where, parameter.type, written)
     return _scalar_packer(where, parameter.type)
 
 
@@ -137,6 +151,51 @@ def _array_packer(where: str, view: View, written: bool) -> Packer:
         return (value.__array_interface__["data"][0], *value.shape)
 
     return pack
+
+
+def _device_packer(where: str, view: View, written: bool, device: int) -> Packer:
+    """For arrays on a GPU, by the CUDA Array Interface, version 3, which CuPy and others offer."""
+    dtype, rank = view.element.numpy, view.rank
+
+    def pack(value: Any) -> tuple[int, ...]:
+        if not on_gpu(value):
+            raise TypeError(
+                f"{where} must be an array on the GPU, not {type(value).__name__}: "
+                "pass cupy.asarray of it"
+            )
+        described = value.__cuda_array_interface__
+        shape, strides = described["shape"], described.get("strides")
+        address, read_only = described["data"]
+        if described["typestr"] != dtype.str or len(shape) != rank:
+            raise TypeError(
+                f"{where} must be {rank}-dimensional {dtype}, "
+                f"not {len(shape)}-dimensional {np.dtype(described['typestr'])}"
+            )
+        if strides is not None and not _contiguous(shape, strides, dtype.itemsize):
+            raise TypeError(f"{where} is not C-contiguous: pass cupy.ascontiguousarray of it")
+        if (address or 0) % dtype.itemsize:
+            raise TypeError(f"{where} is not aligned to its dtype: pass a copy of it")
+        if written and read_only:
+            raise TypeError(
+                f"{where} is written by the workunit but is read-only: pass a copy of it"
+            )
+        # The interface does not say on which device the array is; CuPy's arrays do.
+        place = getattr(getattr(value, "device", None), "id", device)
+        if place != device:
+            raise TypeError(f"{where} is on device {place}, but Kokkos runs on device {device}")
+        return (address or 0, *shape)
+
+    return pack
+
+
+def _contiguous(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> bool:
+    """Are these the strides of a C-contiguous array? Those of empty or single entries are free."""
+    expected = itemsize
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if size > 1 and stride != expected:
+            return 0 in shape
+        expected *= size
+    return True
 
 
 def _scalar_packer(where: str, kind: Scalar) -> Packer:

@@ -9,17 +9,20 @@ import os
 import shlex
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from kkspdnn.errors import SpaceError, ToolchainError
 from kkspdnn.pk import kokkos as kokkos_module
+from kkspdnn.pk import kokkos_cuda
 from kkspdnn.pk.cache import Cache, default_cache
+from kkspdnn.pk.driver import Device, device
 from kkspdnn.pk.emit import Generated
 from kkspdnn.pk.kokkos import Kokkos
+from kkspdnn.pk.nvcc import Nvcc, find_nvcc
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.toolchain import (
     OPTIONS,
@@ -32,14 +35,34 @@ from kkspdnn.pk.toolchain import (
 )
 
 _CPP = Path(__file__).parent / "cpp"
-_LIBRARY = "libkkspdnn_runtime.so"
+
+GPU_OPTIONS = ("--fmad=false", "-march=native", "-ffp-contract=off", "-fPIC", "-fno-gnu-unique")
+"""As OPTIONS, for nvcc_wrapper, which gives the host compiler what it does not know itself.
+
+--fmad=false: products and sums are rounded apart on the GPU as well, see OPTIONS. Without
+-fno-gnu-unique a Kokkos for GPUs and one for CPUs in the same process would share static objects.
+"""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """What compiling for a GPU needs besides: nvcc, and the architecture, `sm_90`."""
+
+    nvcc: Nvcc
+    arch: str
+
+    @property
+    def key(self) -> dict[str, str]:
+        """What of it a cache entry depends on."""
+        return {"nvcc": f"{self.nvcc.home}\n{self.nvcc.version}", "arch": self.arch}
 
 
 @dataclass(frozen=True)
 class Toolkit:
     """All that compiling a workunit needs, found or built, nothing loaded yet.
 
-    compile: the command that compiled the runtime library, without its file names
+    compiler: of the host; compile: the command that compiled the runtime library, without its
+    file names; gpu: None on a CPU; environment: what the compiler needs to be run with
     """
 
     cache: Cache
@@ -47,6 +70,8 @@ class Toolkit:
     kokkos: Kokkos
     library: Path
     compile: tuple[str, ...]
+    gpu: Gpu | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def workunit(self, generated: Generated) -> Path:
         """The shared library of one workunit, compiled where the cache has none."""
@@ -58,6 +83,7 @@ class Toolkit:
             "native": self.compiler.native,
             "kokkos": self.kokkos.stamp,
             "runtime": str(self.library),
+            **(self.gpu.key if self.gpu is not None else {}),
         }
 
         def build(folder: Path) -> None:
@@ -68,6 +94,7 @@ class Toolkit:
                 + [str(self.library), f"-Wl,-rpath,{self.library.parent}"],
                 f"compiling workunit {generated.name}",
                 cwd=folder,
+                environment=self.environment,
             )
 
         return self.cache.entry("workunits", generated.name, key, build) / "workunit.so"
@@ -77,23 +104,32 @@ _ONE_AT_A_TIME = threading.RLock()
 """Two threads must not both start Kokkos."""
 
 
-def toolkit(space: ExecutionSpace) -> Toolkit:
+def toolkit(space: ExecutionSpace, arch: str | None = None) -> Toolkit:
     """Find or build Kokkos and the runtime library for `space`.
 
     Serial runs on the OpenMP build where the compiler has OpenMP, so that both share one cache
-    entry. Raises ToolchainError, CacheError, or SpaceError for a space that cannot be had.
+    entry. arch: what to compile for on a GPU, `sm_90`; None: what the device is. Raises
+    ToolchainError, CacheError, or SpaceError for a space that cannot be had.
     """
     with _ONE_AT_A_TIME:
+        if space is ExecutionSpace.Cuda:
+            return _gpu_toolkit(arch or device().arch)
         return _toolkit(space)
 
 
 @cache
+def _gpu_toolkit(arch: str) -> Toolkit:
+    host, nvcc = host_compiler(), find_nvcc()
+    nvcc.check(arch)
+    store = default_cache()
+    found = kokkos_module.find(kokkos_cuda.DEVICES, arch) or kokkos_cuda.build(
+        store, host, nvcc, arch
+    )
+    return _runtime_library(store, host, found, Gpu(nvcc, arch))
+
+
+@cache
 def _toolkit(space: ExecutionSpace) -> Toolkit:
-    if space is ExecutionSpace.Cuda:
-        raise SpaceError(
-            "the built-in compiler has no Cuda back end: use OpenMP or Serial, "
-            "or a PyKokkos with Cuda and KKSPDNN_PK=pykokkos"
-        )
     store = default_cache()
     compiler = host_compiler()
     openmp = space is ExecutionSpace.OpenMP or _has_openmp(compiler)
@@ -110,36 +146,55 @@ def _has_openmp(compiler: Compiler) -> bool:
     return True
 
 
-def _runtime_library(store: Cache, compiler: Compiler, found: Kokkos) -> Toolkit:
+def _runtime_library(
+    store: Cache, compiler: Compiler, found: Kokkos, gpu: Gpu | None = None
+) -> Toolkit:
     sources = ("CMakeLists.txt", "runtime.cpp")
+    options = OPTIONS if gpu is None else GPU_OPTIONS
+    # Two libraries of one name cannot be in one process.
+    name = "kkspdnn_runtime" if gpu is None else "kkspdnn_runtime_cuda"
+    library = f"lib{name}.so"
     key = {
-        "sources": "\n".join((_CPP / name).read_text() for name in sources),
-        "options": " ".join(OPTIONS),
+        "sources": "\n".join((_CPP / source).read_text() for source in sources),
+        "options": " ".join(options),
         "compiler": f"{compiler.path}\n{compiler.version}\n{compiler.native}",
         "kokkos": f"{found.config}\n{found.stamp}",
+        **(gpu.key if gpu is not None else {}),
     }
+    environment: dict[str, str] = {}
+    path = compiler.path
+    if gpu is not None:
+        environment = gpu.nvcc.environment(compiler)
+        path = str(found.wrapper)
 
     def build(folder: Path) -> None:
-        for name in sources:
-            shutil.copy(_CPP / name, folder)
+        for source in sources:
+            shutil.copy(_CPP / source, folder)
         cmake = build_tool("cmake")
         build_folder = folder / "build"
         run(
             [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={build_tool('ninja')}"]
-            + [f"-DCMAKE_CXX_COMPILER={compiler.path}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
+            + [f"-DCMAKE_CXX_COMPILER={path}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
             + ["-DCMAKE_BUILD_TYPE=Release", f"-DKokkos_DIR={found.config}"]
-            + [f"-DKKSPDNN_OPTIONS={';'.join(OPTIONS)}", "-S", folder, "-B", build_folder],
+            + [f"-DKKSPDNN_NAME={name}", f"-DKKSPDNN_OPTIONS={';'.join(options)}"]
+            + ["-S", folder, "-B", build_folder],
             f"configuring with the Kokkos in {found.config}",
+            environment=environment,
         )
-        run([build_tool("ninja"), "-C", build_folder], f"linking with the Kokkos in {found.config}")
-        shutil.move(build_folder / _LIBRARY, folder / _LIBRARY)
+        run(
+            [build_tool("ninja"), "-C", build_folder],
+            f"linking with the Kokkos in {found.config}",
+            environment=environment,
+        )
+        shutil.move(build_folder / library, folder / library)
         shutil.move(build_folder / "compile_commands.json", folder / "compile_commands.json")
         shutil.rmtree(build_folder)
 
-    place = store.entry("runtime", f"kokkos-{found.version}", key, build)
+    kind = "" if gpu is None else f"-{gpu.arch}"
+    place = store.entry("runtime", f"kokkos-{found.version}{kind}", key, build)
     commands = json.loads((place / "compile_commands.json").read_text())
     command = _flags(shlex.split(commands[0]["command"]))
-    return Toolkit(store, compiler, found, place / _LIBRARY, command)
+    return Toolkit(store, compiler, found, place / library, command, gpu, environment)
 
 
 def _flags(command: Sequence[str]) -> tuple[str, ...]:
@@ -151,7 +206,7 @@ def _flags(command: Sequence[str]) -> tuple[str, ...]:
             skip = False
         elif word in ("-o", "-c", "-MF", "-MT", "-MQ"):
             skip = True
-        elif word != "-MD" and not word.startswith("-Dkkspdnn_runtime_EXPORTS"):
+        elif word != "-MD" and not word.startswith("-Dkkspdnn_runtime"):
             kept.append(word)
     return tuple(kept)
 
@@ -159,8 +214,9 @@ def _flags(command: Sequence[str]) -> tuple[str, ...]:
 class Runtime:
     """Kokkos, started. One for a process: Kokkos cannot be started twice."""
 
-    def __init__(self, kit: Toolkit, threads: int) -> None:
+    def __init__(self, kit: Toolkit, threads: int, device: Device | None = None) -> None:
         self.toolkit = kit
+        self.device = device
         self.lock = threading.Lock()
         self._thread = threading.get_ident()
         try:
@@ -168,7 +224,8 @@ class Runtime:
         except OSError as error:
             raise ToolchainError(f"cannot load {kit.library}: {error}") from error
         self._library.kkspdnn_last_error.restype = ctypes.c_char_p
-        if self._library.kkspdnn_initialize(threads) != 0:
+        number = device.number if device is not None else -1
+        if self._library.kkspdnn_initialize(threads, number) != 0:
             raise ToolchainError(f"Kokkos did not start: {self.last_error()}")
         self.threads: int = self._library.kkspdnn_concurrency()
         atexit.register(self._library.kkspdnn_finalize)
@@ -182,15 +239,39 @@ class Runtime:
 
 
 @cache
-def _started(kit: Toolkit) -> Runtime:
+def _started(kit: Toolkit, device: Device | None) -> Runtime:
+    if device is not None:
+        return Runtime(kit, 0, device)
     with _placed_threads():
         return Runtime(kit, omp_num_threads() or 0)
 
 
 def runtime(space: ExecutionSpace) -> Runtime:
-    """Kokkos for `space`, started on the first call with OMP_NUM_THREADS threads."""
+    """Kokkos for `space`, started on the first call: with OMP_NUM_THREADS threads, or on the
+    device that KOKKOS_DEVICE_ID names.
+
+    Raises SpaceError where it runs on another device of this process already.
+    """
     with _ONE_AT_A_TIME:
-        return _started(toolkit(space))
+        if space is not ExecutionSpace.Cuda:
+            return _started(toolkit(space), None)
+        return _on_device(device())
+
+
+@cache
+def _device_of_process() -> Device:
+    """The first that was asked for: Kokkos keeps it to the end."""
+    return device()
+
+
+def _on_device(wanted: Device) -> Runtime:
+    first = _device_of_process()
+    if first != wanted:
+        raise SpaceError(
+            f"Kokkos runs on device {first.number} in this process already; "
+            f"start a new process for device {wanted.number}"
+        )
+    return _started(toolkit(ExecutionSpace.Cuda, wanted.arch), wanted)
 
 
 @contextmanager

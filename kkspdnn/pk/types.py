@@ -110,8 +110,8 @@ def promoted(a: Scalar, b: Scalar) -> Scalar:
 def type_of_argument(value: Any) -> Scalar | View | None:
     """What PyKokkos infers for an argument of a launch, or None where it takes no such thing.
 
-    An array gives a view of its dtype and rank; a Python int is an int32, or an int64 past 31
-    bits; a Python float is a double; a NumPy number keeps its type.
+    An array, of NumPy or on a GPU, gives a view of its dtype and rank; a Python int is an int32, or
+    an int64 past 31 bits; a Python float is a double; a NumPy number keeps its type.
     """
     if isinstance(value, np.ndarray):
         return _VIEWS.get((value.dtype.str, value.ndim))
@@ -123,7 +123,15 @@ def type_of_argument(value: Any) -> Scalar | View | None:
         return DOUBLE
     if isinstance(value, np.generic):
         return _BY_DTYPE.get(value.dtype.str)
+    if on_gpu(value):
+        described = value.__cuda_array_interface__
+        return _VIEWS.get((described["typestr"], len(described["shape"])))
     return None
+
+
+def on_gpu(value: Any) -> bool:
+    """Is it an array on a GPU, of CuPy or any other library that says so?"""
+    return hasattr(type(value), "__cuda_array_interface__")
 
 
 _BY_DTYPE: Final = {s.numpy.str: s for s in SCALARS.values() if s is not BOOL}

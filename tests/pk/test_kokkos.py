@@ -126,6 +126,45 @@ def test_what_is_passed_over_is_listed_with_its_reason(
     assert found.config == good
 
 
+def test_a_kokkos_for_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must be for the same architecture, shared, and with its compiler."""
+    configurations = {
+        "cpu": ("OPENMP;SERIAL", "AMPERE80", ""),
+        "older": ("CUDA;SERIAL", "AMPERE80;ZEN3", ""),
+        "none": ("CUDA;SERIAL", "", ""),
+        "rdc": ("CUDA;SERIAL", "HOPPER90", "CUDA_LAMBDA;CUDA_RELOCATABLE_DEVICE_CODE"),
+        "hip": ("CUDA;HIP;SERIAL", "HOPPER90", ""),
+        "static": ("CUDA;SERIAL", "HOPPER90", ""),
+        "wrapless": ("CUDA;SERIAL", "HOPPER90", ""),
+        "good": ("CUDA;SERIAL;OPENMP", "ZEN3;HOPPER90", "CUDA_LAMBDA"),
+    }
+    for name, (devices, arch, options) in configurations.items():
+        folder = fake(tmp_path / name, devices=devices)
+        with (folder / "KokkosConfigCommon.cmake").open("a") as file:
+            file.write(f"set(Kokkos_ARCH {arch})\nset(Kokkos_OPTIONS {options})\n")
+        if name != "static":
+            (folder.parents[1] / "libkokkoscore.so").touch()
+        if name != "wrapless":
+            (tmp_path / name / "bin").mkdir()
+            (tmp_path / name / "bin" / "nvcc_wrapper").touch()
+    monkeypatch.setenv("CMAKE_PREFIX_PATH", ":".join(str(tmp_path / n) for n in configurations))
+    found = kokkos.candidates(frozenset({"CUDA", "SERIAL"}), "sm_90")
+    assert [each.reason.removeprefix("Kokkos 4.6.1 ") for each in found[:8]] == [
+        "has no CUDA",
+        "is for sm_80, not for sm_90",
+        "is for an unknown architecture, not for sm_90",
+        "was built with relocatable device code",
+        "with HIP needs its compiler",
+        "is no shared library: build it with -DBUILD_SHARED_LIBS=ON",
+        "has no bin/nvcc_wrapper",
+        "Kokkos 4.6.1",
+    ]
+    chosen = kokkos.find(frozenset({"CUDA", "SERIAL"}), "sm_90")
+    assert chosen is not None
+    assert chosen.wrapper == tmp_path / "good" / "bin" / "nvcc_wrapper"
+    assert chosen.arch == "sm_90"
+
+
 def test_the_stamp_follows_the_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

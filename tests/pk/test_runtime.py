@@ -45,9 +45,12 @@ def test_serial_and_openmp_share_one_kokkos() -> None:
     assert 1 <= runtime(pk.OpenMP).threads
 
 
-def test_cuda_is_refused() -> None:
-    with pytest.raises(SpaceError, match="no Cuda back end"):
+def test_cuda_without_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kkspdnn.pk.driver.devices", tuple)
+    with pytest.raises(SpaceError, match="no NVIDIA device: run on a machine with a GPU"):
         toolkit(pk.Cuda)
+    with pytest.raises(SpaceError, match="no NVIDIA device"):
+        runtime(pk.Cuda)
 
 
 def test_a_library_that_cannot_be_loaded(tmp_path: Path) -> None:

@@ -22,19 +22,22 @@ void kkspdnn_set_error(const char* message) { last_error() = message; }
 
 const char* kkspdnn_last_error() { return last_error().c_str(); }
 
-// threads: how many OpenMP threads, or 0 for what OMP_NUM_THREADS and the machine say.
+// threads: how many OpenMP threads, or 0 for what OMP_NUM_THREADS and the machine say; device: the
+// GPU's number, or -1 for Kokkos's own choice.
 // A Kokkos that another library of this process has started is used as it is.
-int kkspdnn_initialize(int threads) {
+int kkspdnn_initialize(int threads, int device) {
   try {
     if (Kokkos::is_initialized()) return 0;
 #if KOKKOS_VERSION >= 30700
     Kokkos::InitializationSettings settings;
     settings.set_disable_warnings(true);
     if (threads > 0) settings.set_num_threads(threads);
+    if (device >= 0) settings.set_device_id(device);
 #else
     Kokkos::InitArguments settings;
     settings.disable_warnings = true;
     if (threads > 0) settings.num_threads = threads;
+    if (device >= 0) settings.device_id = device;
 #endif
     Kokkos::initialize(settings);
     started_here = true;
@@ -52,7 +55,9 @@ void kkspdnn_finalize() {
 int kkspdnn_kokkos_version() { return KOKKOS_VERSION; }
 
 int kkspdnn_concurrency() {
-#if defined(KOKKOS_ENABLE_OPENMP)
+#if defined(KOKKOS_ENABLE_CUDA)
+  return Kokkos::Cuda().concurrency();
+#elif defined(KOKKOS_ENABLE_OPENMP)
   return Kokkos::OpenMP().concurrency();
 #else
   return 1;
