@@ -28,7 +28,7 @@ from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
 from kkspdnn.record import Record, check_writable, write_text
 from kkspdnn.show import show
-from kkspdnn.spaces import SPACES, check_space
+from kkspdnn.spaces import SPACES, check_space, choose_device
 from kkspdnn.verify import VERIFY
 
 _WITH_OPTIONS: Mapping[str, Callable[[Sequence[str]], Iterable[str]]] = {
@@ -69,6 +69,7 @@ def parser() -> Parser:
         "gigabytes of 10^9 bytes (40 %% of the free memory for layers, and then for activations)"
     )
     add("--memory", type=gigabytes, metavar="GB", help=budget)
+    add("--device", type=whole, metavar="N", help="GPU, within CUDA_VISIBLE_DEVICES (0)")
     add("--seed", type=whole, default=0, metavar="S", help="of the RadiX-Net (0)")
     against = "against the serial reference (sample)"
     add("--verify", choices=VERIFY, default="sample", help=against)
@@ -139,6 +140,7 @@ def _silence(stream: TextIO) -> None:
 
 
 def _run(arguments: argparse.Namespace, command: str) -> int:
+    choose_device(arguments.device)
     check_space(arguments.space)
     for path in (arguments.json, arguments.categories):
         if path is not None:
@@ -168,6 +170,7 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
             exits=arguments.exits,
             dtype=arguments.dtype,
             threads=arguments.threads,
+            device=arguments.device,
             fold=arguments.fold,
             verification=arguments.verify,
             memory=arguments.memory,

@@ -54,9 +54,9 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
         raise InputError("--space cuda: there is no device to ask; give --arch, such as sm_90")
     begun = perf_counter()
     kit = toolkit(ExecutionSpace[EXECUTION_SPACES[arguments.space]], arguments.arch)
-    compiler = kit.compiler.version if kit.gpu is None else f"nvcc {kit.gpu.nvcc.version}"
     target = "" if kit.gpu is None else f" for {kit.gpu.arch}"
-    yield f"Kokkos {kit.kokkos.version}{target}, {compiler}: {perf_counter() - begun:.1f} s\n"
+    took = f"{perf_counter() - begun:.1f} s"
+    yield f"Kokkos {kit.kokkos.version}{target}, {kit.compiled_by}: {took}\n"
     begun = perf_counter()
     launches = [
         each

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
+from kkspdnn.device_errors import in_one_line
 from kkspdnn.engines import EXITS, KERNELS, Exits, Kernel, Report, make_engine
 from kkspdnn.engines.outcome import joined
 from kkspdnn.engines.prepared import PreparedLayers
@@ -43,6 +44,7 @@ class Result:
     record: Record
 
 
+@in_one_line
 def infer(
     network: Network,
     inputs: Any,
@@ -52,6 +54,7 @@ def infer(
     exits: Exits = "all",
     dtype: DTypeLike | None = None,
     threads: int | None = None,
+    device: int | None = None,
     fold: bool = False,
     verification: Verify = "none",
     values: bool = False,
@@ -66,6 +69,7 @@ def infer(
     of ymax that provably stay so)
     dtype: float32 or float64; None: the network's
     threads: OpenMP threads; None: OMP_NUM_THREADS, else all cores
+    device: which GPU, within CUDA_VISIBLE_DEVICES; None: KOKKOS_DEVICE_ID, else the first
     fold: compute one of each class of equal neurons, see kkspdnn.fold; `values` has them all
     verification: none, sample or full, against the serial reference; the verdict is in the
     record; values: keep the activations of the living rows
@@ -93,7 +97,7 @@ def infer(
     tell("starting Kokkos", 0.0)
     here = machine()  # before OpenMP may bind this thread to a core, as the user may ask it to
     started = perf_counter()
-    where = open_space(space, threads)
+    where = open_space(space, threads, device)
     opened = perf_counter()
     engine = make_engine(kernel, where, kind, typed.ymax, exits)
     folded = None
@@ -144,7 +148,7 @@ def infer(
         network=network.name,
         network_source=network.source,
         inputs_source=given.source,
-        machine=here,
+        machine=f"{where.device_name}; {here}" if where.gpu else here,
         compiler=where.compiler,
         kokkos_version=where.kokkos_version,
         pk=where.front,

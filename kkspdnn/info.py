@@ -16,7 +16,9 @@ from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
 from kkspdnn.pk import chosen, is_installed
 from kkspdnn.pk.cache import VARIABLE as CACHE_VARIABLE
 from kkspdnn.pk.cache import default_cache, refuse_shared
-from kkspdnn.pk.kokkos import SDIST, SDIST_VERSION, candidates
+from kkspdnn.pk.driver import devices
+from kkspdnn.pk.kokkos import SDIST, SDIST_VERSION, Candidate, candidates
+from kkspdnn.pk.kokkos_cuda import DEVICES
 from kkspdnn.pk.toolchain import build_tool, host_compiler, machine
 from kkspdnn.radixnet import radixnet
 from kkspdnn.triples import load_parser
@@ -41,14 +43,20 @@ def findings() -> Iterator[Finding]:
     yield Finding("machine", "python", f"{sys.version.split()[0]} at {sys.executable}")
     yield Finding("machine", "kkspdnn", own_version())
     yield from _tools()
-    yield from _kokkos()
+    yield from _kokkos("kokkos", candidates(frozenset({"OPENMP", "SERIAL"})))
     yield from _cache()
     yield from _front()
     for space in ("serial", "openmp", "cuda"):
         yield _probe(space)
+    yield from _cuda()
+
+
+def _cuda() -> Iterator[Finding]:
     for part in cuda_parts():
         text = part.found or f"not found: {part.remedy}"
         yield Finding("cuda", part.name, text, part.found is not None)
+    if devices():
+        yield from _kokkos("cuda", candidates(DEVICES, devices()[0].arch))
 
 
 def _tools() -> Iterator[Finding]:
@@ -69,15 +77,15 @@ def _tools() -> Iterator[Finding]:
         yield Finding("compilers", "text files", f"read by Polars, slower: {error}")
 
 
-def _kokkos() -> Iterator[Finding]:
+def _kokkos(section: str, places: list[Candidate]) -> Iterator[Finding]:
     found = False
-    for candidate in candidates(frozenset({"OPENMP", "SERIAL"})):
+    for candidate in places:
         used = candidate.kokkos is not None and not found
         found = found or used
         text = f"{candidate.reason}, used" if used else candidate.reason
-        yield Finding("kokkos", candidate.place, text, used or None)
+        yield Finding(section, candidate.place, text, used or None)
     built = f"built from {SDIST} {SDIST_VERSION} of PyPI"
-    yield Finding("kokkos", "cache", "not needed" if found else built, None)
+    yield Finding(section, "cache", "not needed" if found else built, None)
 
 
 def _cache() -> Iterator[Finding]:

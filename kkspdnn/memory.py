@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import resource
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class Budget:
     """
 
     total: int | None = None
+    device: Callable[[], int] | None = None
 
     @classmethod
     def of(cls, gigabytes: float | None) -> Budget:
@@ -45,9 +47,16 @@ class Budget:
 
     def free(self) -> int:
         """Bytes that this process may still take, none of them more than the machine has free."""
-        if self.total is None:
-            return free_memory()
-        return max(0, min(free_memory(), self.total - resident_memory()))
+        most = self.most()
+        return most if self.total is None else max(0, min(most, self.total - self._taken()))
+
+    def most(self) -> int:
+        """Bytes that are free on the machine, or on the GPU."""
+        return free_memory() if self.device is None else self.device()
+
+    def _taken(self) -> int:
+        # Of a GPU's memory the little that is taken before the layers does not count.
+        return resident_memory() if self.device is None else 0
 
     def share(self) -> int:
         """Bytes that one use may take of what is free; the rest is for all that is not counted."""
@@ -59,11 +68,11 @@ class Budget:
         if needed <= free:
             return
         text = f"{what} need {in_gigabytes(needed)} of memory"
-        if self.total is None or needed > free_memory():
+        if self.total is None or needed > self.most():
             raise InputError(
                 f"{text}, {free / GB:.2f} GB are free; use a smaller network or a machine with more"
             )
-        least = in_gigabytes(resident_memory() + needed)
+        least = in_gigabytes(self._taken() + needed)
         raise InputError(
             f"{text}, {free / GB:.2f} GB are left of a budget of {self.total / GB:g} GB; "
             f"at least --memory {least.split()[0]} is needed"

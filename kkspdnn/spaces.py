@@ -43,7 +43,7 @@ class Space:
     pk: the PyKokkos module; front: which one that is; execution_space: `pk.OpenMP` and the like
     threads: how many run at once
     tile_bytes: how many bytes of one neuron a tile holds side by side on a CPU: four SIMD registers
-    xp: NumPy, or CuPy on a GPU: whose arrays the workunits take
+    xp: NumPy, or CuPy on a GPU: whose arrays the workunits take; device_name: the GPU's
     """
 
     name: SpaceName
@@ -55,6 +55,7 @@ class Space:
     compiler: str
     tile_bytes: int = 256
     xp: ModuleType = np
+    device_name: str = ""
 
     @property
     def gpu(self) -> bool:
@@ -97,9 +98,14 @@ class Space:
         """A NumPy array as workunits take it: itself, C-contiguous, or a copy on the GPU."""
         return self.xp.ascontiguousarray(self.xp.asarray(array))
 
+    def device_memory(self) -> int:
+        """Bytes that are free on the GPU, those that CuPy keeps for later arrays too."""
+        pool = self.xp.get_default_memory_pool()
+        return int(self.xp.cuda.runtime.memGetInfo()[0]) + int(pool.free_bytes())
+
     def get(self, array: Any) -> NDArray[Any]:
         """A workunit's array as a NumPy array: itself, or a copy from the GPU."""
-        found: NDArray[Any] = self.xp.asnumpy(array) if self.gpu else array
+        found: NDArray[Any] = array if self.xp is np else self.xp.asnumpy(array)
         return found
 
     def warm_up(self, launch_each: Callable[[], object]) -> None:
@@ -110,6 +116,9 @@ class Space:
         if self.front == "builtin":
             compile_ahead(launch_each)
         launch_each()
+        if self.xp is not np:
+            # Launches on a GPU only begin; what follows is timed.
+            self.xp.cuda.runtime.deviceSynchronize()
 
 
 def open_space(name: str, threads: int | None = None, device: int | None = None) -> Space:
@@ -121,8 +130,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
     for another number of threads or another device than Kokkos already runs with in this process;
     ToolchainError and CacheError where something cannot be built.
     """
-    if device is not None and name == "cuda":
-        os.environ[DEVICE_VARIABLE] = str(device)
+    choose_device(device)
     name = check_space(name)
     if threads is not None and threads < 1:
         raise SpaceError(f"{threads} threads: at least 1 is needed")
@@ -139,7 +147,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         started = runtime(execution_space)
         running = started.threads
         version = started.toolkit.kokkos.version
-        compiler = started.toolkit.compiler.version
+        compiler = started.toolkit.compiled_by
     else:
         running = wanted or usable_cores()
         version = _pykokkos_version(pk)
@@ -162,7 +170,14 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         kokkos_version=version,
         compiler=compiler,
         xp=xp,
+        device_name=chosen_device().name if name == "cuda" else "",
     )
+
+
+def choose_device(number: int | None) -> None:
+    """Make this GPU the one of this process; None leaves the choice as it is."""
+    if number is not None:
+        os.environ[DEVICE_VARIABLE] = str(number)
 
 
 def check_space(name: str) -> SpaceName:

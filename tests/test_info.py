@@ -9,6 +9,7 @@ import pytest
 from kkspdnn import info
 from kkspdnn.errors import ToolchainError
 from kkspdnn.info import findings
+from kkspdnn.pk.driver import Device
 
 
 def test_every_section_is_reported() -> None:
@@ -28,6 +29,15 @@ def test_every_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     places = [finding.what for finding in findings() if finding.section == "kokkos"]
     assert places[0] == f"Kokkos_ROOT={tmp_path}"
     assert "/usr" in " ".join(places)
+
+
+def test_a_kokkos_for_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
+    monkeypatch.setattr(info, "_probe", lambda space: info.Finding("spaces", space, "", True))
+    monkeypatch.setattr(info, "devices", lambda: (Device(0, "A", "sm_90"),))
+    found = [finding.what for finding in findings() if finding.section == "cuda"]
+    assert found[:5] == ["driver", "device", "compiler", "CuPy", f"Kokkos_ROOT={tmp_path}"]
+    assert found[-1] == "cache"
 
 
 def test_a_space_that_does_not_work_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,4 +152,4 @@ def test_show_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(["--space", "serial", "show"])
     assert left.value.code == 2
-    assert "show comes first: kkspdnn show WORKUNIT" in capsys.readouterr().err
+    assert "show comes first: kkspdnn show …" in capsys.readouterr().err

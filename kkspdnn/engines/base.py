@@ -13,6 +13,7 @@ from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
+from kkspdnn.spaces import Space
 
 if TYPE_CHECKING:
     from kkspdnn.engines.prepared import PreparedLayers
@@ -84,6 +85,7 @@ def upper_limit(dtype: np.dtype[Any], ymax: float | None) -> Any:
 class Engine(Protocol):
     """One way through a network. Prepared layers are what its workunits take."""
 
+    space: Space
     exits: Exits
     order: Order
     """Of the last run."""

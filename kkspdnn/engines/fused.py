@@ -72,7 +72,7 @@ class FusedEngine:
         return layer.size
 
     def arrange(self, layers: Iterable[FusedLayer]) -> list[FusedLayer]:
-        return stacked(layers, _MOST_DEPTH)
+        return stacked(layers, _MOST_DEPTH, self.space.put)
 
     def bytes_per_row(self, widest: int) -> int:
         return (2 * self.dtype.itemsize + 1) * widest + 40
@@ -134,7 +134,9 @@ class FusedEngine:
         run = _Run(self, layers, Range(inputs, self.dtype, self.limit), wanted, report)
         half = layers.rows // 2 // shape.lanes * shape.lanes
         chunk_rows = min(self._chunk_rows(shape), half)
-        if inputs.rows > chunk_rows and self.exits != "none":
+        # A GPU has small caches, and needs many rows at a time.
+        chunked = inputs.rows > chunk_rows and not self.space.gpu
+        if chunked and self.exits != "none":
             yield from run.in_chunks(shape, inputs, chunk_rows, layers.rows - chunk_rows)
             return
         rows = Tiles(shape, min(inputs.rows, layers.rows))
@@ -153,7 +155,7 @@ class FusedEngine:
             rows.load(inputs, first)
             return 0
         bits = rows.load_bits(inputs, first)
-        weights = layer.weights
+        weights = layer.placed(self.space.put)
         self.space.pk.parallel_for(
             "fused_count",
             self.space.teams(rows.count),
@@ -185,7 +187,7 @@ class FusedEngine:
             self.space.teams(rows.count * blocks),
             layer.workunit,
             a=rows.all,
-            **layer.weights,
+            **layer.placed(self.space.put),
             zero=self.zero,
             ymax=self.ymax,
             layer=layer.position,
@@ -200,15 +202,17 @@ class FusedEngine:
         rows.swap(depth, layer.outputs)
 
     def _blocks(self, outputs: int, tiles: int) -> int:
-        """Into how many blocks of neurons a tile is cut, so that every thread has eight teams."""
-        wanted = -(-8 * self.space.threads // max(1, tiles))
+        """Into how many blocks of neurons a tile is cut, so that there are eight teams for
+        each that runs at a time."""
+        wanted = -(-8 * self.space.teams_at_once // max(1, tiles))
         return max(1, min(wanted, outputs // 16))
 
     def most_depth(self, tiles: int) -> int:
         """Layers in a launch over so many tiles: one where a team a tile leaves threads idle."""
-        threads = self.space.threads
-        turns = -(-tiles // threads)
-        return _MOST_DEPTH if tiles >= 0.9 * turns * threads else 1
+        teams = self.space.teams_at_once
+        # A GPU begins a team where another one ends; the threads of a CPU get their tiles before.
+        turns = 1 if self.space.gpu else -(-tiles // teams)
+        return _MOST_DEPTH if tiles >= 0.9 * turns * teams else 1
 
 
 class _Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ class PreparedLayers(Sequence[Any]):
         self._last: tuple[int, Any] = -1, None
         self._held: list[Any] = []
         memory = Budget() if budget is None else budget
+        if engine.space.xp is not np:
+            memory = replace(memory, device=engine.space.device_memory)
         row = engine.bytes_per_row(self.widest)
         if values:
             # Two CSR copies of a row without zeros.

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from kkspdnn.engines.base import Exits, Growth, Range, Report, upper_limit
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
@@ -24,33 +23,35 @@ from workunits import bias, relu, spgemm
 if TYPE_CHECKING:
     from kkspdnn.engines.prepared import PreparedLayers
 
+_DENSE_ROWS_BYTES = 1 << 30
+"""The dense rows of all workers on a GPU, which has too many threads to give each one."""
+
 
 @dataclass(frozen=True, eq=False)
 class Csr:
-    """A CSR matrix as the workunits take it: int64 offsets, uint32 columns."""
+    """A CSR matrix as the workunits take it, where they run: int64 offsets, uint32 columns."""
 
     columns: int
-    start: NDArray[np.int64]
-    index: NDArray[np.uint32]
-    value: NDArray[Any]
+    start: Any
+    index: Any
+    value: Any
 
     @property
     def rows(self) -> int:
         return int(self.start.size) - 1
 
     @classmethod
-    def from_scipy(cls, matrix: sp.csr_array) -> Csr:
+    def from_scipy(cls, matrix: sp.csr_array, space: Space) -> Csr:
         return cls(
             matrix.shape[1],
-            matrix.indptr.astype(np.int64),
-            matrix.indices.astype(np.uint32),
-            matrix.data,
+            space.put(matrix.indptr.astype(np.int64)),
+            space.put(matrix.indices.astype(np.uint32)),
+            space.put(matrix.data),
         )
 
-    def to_scipy(self) -> sp.csr_array:
-        return sp.csr_array(
-            (self.value, self.index.astype(np.int64), self.start), shape=(self.rows, self.columns)
-        )
+    def to_scipy(self, space: Space) -> sp.csr_array:
+        value, index, start = (space.get(each) for each in (self.value, self.index, self.start))
+        return sp.csr_array((value, index.astype(np.int64), start), shape=(self.rows, self.columns))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class SpgemmLayer:
     outputs: int
     growth: Growth
     weights: Csr
-    bias: NDArray[Any]
+    bias: Any
 
 
 class SpgemmEngine:
@@ -73,11 +74,10 @@ class SpgemmEngine:
         self.order = Order()
         self.ymax = upper_limit(dtype, ymax)
         self.limit = ymax
-        self.workers = space.threads
 
     def prepare(self, layer: Layer, before: SpgemmLayer | None) -> SpgemmLayer:
-        weights = Csr.from_scipy(layer.weights())
-        return SpgemmLayer(layer.outputs, Growth.of(layer), weights, layer.bias)
+        weights = Csr.from_scipy(layer.weights(), self.space)
+        return SpgemmLayer(layer.outputs, Growth.of(layer), weights, self.space.put(layer.bias))
 
     def size(self, layer: SpgemmLayer) -> int:
         w = layer.weights
@@ -105,17 +105,19 @@ class SpgemmEngine:
         sizes = Range(inputs, self.dtype, self.limit)
         for first, part in inputs.parts(layers.rows):
             y, multiplied = self._run(layers, part, sizes, report)
-            rows = np.flatnonzero(np.diff(y.start)).astype(np.int64)
+            rows = np.flatnonzero(np.diff(self.space.get(y.start))).astype(np.int64)
             if wanted is None:
                 yield Outcome(rows + first, None, multiplied)
             else:
                 valued = rows[wanted(rows + first)]
-                yield Outcome(rows + first, y.to_scipy()[valued], multiplied, valued + first)
+                yield Outcome(
+                    rows + first, y.to_scipy(self.space)[valued], multiplied, valued + first
+                )
 
     def _run(
         self, layers: Iterable[SpgemmLayer], inputs: Inputs, sizes: Range, report: Report
     ) -> tuple[Csr, int]:
-        y = Csr.from_scipy(inputs.to_csr(self.dtype))
+        y = Csr.from_scipy(inputs.to_csr(self.dtype), self.space)
         multiplied = 0
         for position, layer in enumerate(layers):
             if y.rows:
@@ -124,7 +126,7 @@ class SpgemmEngine:
                 y = self.activate(z, layer.bias)
                 if sizes.may_overflow(position, layer.growth):
                     # The ReLU drops NaN, so that Z is looked at as well.
-                    sizes.check(z.value[np.isnan(z.value)], position)
+                    sizes.check(z.value[z.value != z.value], position)
                     sizes.check(y.value, position)
             else:
                 y = Csr(layer.outputs, y.start, y.index, y.value)
@@ -133,9 +135,9 @@ class SpgemmEngine:
 
     def multiply(self, y: Csr, w: Csr) -> tuple[Csr, int]:
         """Z = Y W, and how many multiplications that took."""
-        space, workers = self.space, self.workers
-        size = np.empty(y.rows, np.int64)
-        stamp = np.zeros((workers, w.columns), np.int32)
+        space, workers = self.space, self._workers(y.rows, w.columns)
+        size = space.empty(y.rows, np.int64)
+        stamp = space.zeros((workers, w.columns), np.int32)
         factors = {
             "ystart": y.start,
             "yindex": y.index,
@@ -164,13 +166,20 @@ class SpgemmEngine:
             zindex=index,
             zvalue=value,
             stamp=stamp,
-            accumulator=np.zeros((workers, w.columns), self.dtype),
+            accumulator=space.zeros((workers, w.columns), self.dtype),
             columns=w.columns,
             **factors,
         )
         return Csr(w.columns, start, index, value), int(multiplied)
 
-    def activate(self, z: Csr, layer_bias: NDArray[Any]) -> Csr:
+    def _workers(self, rows: int, columns: int) -> int:
+        """How many rows to compute at a time: each takes a dense row of memory."""
+        if not self.space.gpu:
+            return self.space.threads
+        room = _DENSE_ROWS_BYTES // (columns * (4 + self.dtype.itemsize))
+        return max(1, min(self.space.threads, rows, room))
+
+    def activate(self, z: Csr, layer_bias: Any) -> Csr:
         """min(max(Z + b, 0), ymax) without its zeros; Z is changed."""
         space, rows = self.space, self.space.range(z.rows)
         space.pk.parallel_for(
@@ -182,7 +191,7 @@ class SpgemmEngine:
             value=z.value,
             bias=layer_bias,
         )
-        size = np.empty(z.rows, np.int64)
+        size = space.empty(z.rows, np.int64)
         space.pk.parallel_for(
             "relu_symbolic", rows, relu.relu_symbolic, start=z.start, value=z.value, size=size
         )
@@ -201,12 +210,11 @@ class SpgemmEngine:
         )
         return Csr(z.columns, start, index, value)
 
-    def _empty(
-        self, size: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[Any]]:
+    def _empty(self, size: Any) -> tuple[Any, Any, Any]:
         """Offsets for rows of these sizes, and room for their entries."""
-        start = np.zeros(size.size + 1, np.int64)
-        total = self.space.pk.parallel_scan(
-            "offsets", self.space.range(size.size), spgemm.offsets, size=size, start=start
+        space = self.space
+        start = space.zeros(size.size + 1, np.int64)
+        total = space.pk.parallel_scan(
+            "offsets", space.range(size.size), spgemm.offsets, size=size, start=start
         )
-        return start, np.empty(int(total), np.uint32), np.empty(int(total), self.dtype)
+        return start, space.empty(int(total), np.uint32), space.empty(int(total), self.dtype)

@@ -3,7 +3,7 @@ layers of one form lie together, so that one launch can go through several."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,6 +57,13 @@ class FusedLayer:
         """The edges of every output neuron where all have the same number, else None."""
         found: int | None = self.weights.get("fan_in")
         return found
+
+    def placed(self, put: Callable[[NDArray[Any]], Any]) -> dict[str, Any]:
+        """The weights where the workunits run; put: moves an array there that is not yet."""
+        return {
+            name: put(value) if getattr(value, "ndim", 0) else value
+            for name, value in self.weights.items()
+        }
 
     def counts_exactly(self) -> bool:
         """Whether the layer may be computed by counting the inputs that are 1: its weight times a
@@ -126,16 +133,21 @@ def _order(layer: Layer) -> NDArray[np.int64]:
     return np.lexsort((total, first))
 
 
-def stacked(layers: Iterable[FusedLayer], most: int) -> list[FusedLayer]:
-    """The same layers, up to `most` neighbours at a time in the same arrays where they can be."""
+def stacked(
+    layers: Iterable[FusedLayer],
+    most: int,
+    put: Callable[[NDArray[Any]], Any] = np.ascontiguousarray,
+) -> list[FusedLayer]:
+    """The same layers, up to `most` neighbours at a time in the same arrays where they can be, and
+    these where `put` moves them: to where the workunits run."""
     made: list[FusedLayer] = []
     group: list[FusedLayer] = []
     for layer in layers:
         if group and (len(group) == most or not _alike(group[-1], layer)):
-            made += _stack(group)
+            made += _stack(group, put)
             group = []
         group.append(layer)
-    return made + _stack(group)
+    return made + _stack(group, put)
 
 
 def _alike(one: FusedLayer, other: FusedLayer) -> bool:
@@ -147,9 +159,9 @@ def _alike(one: FusedLayer, other: FusedLayer) -> bool:
     )
 
 
-def _stack(group: list[FusedLayer]) -> list[FusedLayer]:
+def _stack(group: list[FusedLayer], put: Callable[[NDArray[Any]], Any]) -> list[FusedLayer]:
     if len(group) < 2:
-        return group
+        return [replace(layer, weights=layer.placed(put)) for layer in group]
     weights = dict(group[0].weights)
     for name in weights.keys() & {"index", "bias", "value"}:
         weights[name] = np.concatenate([layer.weights[name] for layer in group])
@@ -159,7 +171,8 @@ def _stack(group: list[FusedLayer]) -> list[FusedLayer]:
             layer.weights["start"][:-1] + begin for layer, begin in zip(group, edges, strict=False)
         ]
         weights["start"] = np.concatenate([*parts, edges[-1:]]).astype(np.int64)
+    placed = replace(group[0], weights=weights).placed(put)
     return [
-        replace(layer, weights=weights, position=i, following=len(group) - i)
+        replace(layer, weights=placed, position=i, following=len(group) - i)
         for i, layer in enumerate(group)
     ]

@@ -15,7 +15,7 @@ from workunits import compact, tiles
 
 _ALIGNMENT = 4096
 """Tiles begin at a page, so that no SIMD load straddles two cache lines. NumPy's own arrays begin
-16 bytes into one, and a layer then takes 1.4 times as long."""
+16 bytes into one, and a layer then takes 1.4 times as long. CuPy's begin at 512 bytes."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,15 @@ def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return raw[begin : begin + size].view(kind).reshape(shape)
 
 
+def room(space: Space, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
+    """As `aligned`, where the workunits run."""
+    return space.empty(shape, dtype) if space.gpu else aligned(shape, dtype)
+
+
 class Tiles:
     """Up to `capacity` rows in tiles of two sides, `all[tile][side * widest + neuron][lane]`; the
-    activations are on one side, and the next layer's go to the other.
+    activations are on one side, and the next layer's go to the other. All arrays are where the
+    workunits run, on a GPU those of CuPy.
 
     ids: int64, the number of the input row that each row came from, ascending
     """
@@ -60,16 +66,16 @@ class Tiles:
         self.rows = 0
         self.neurons = shape.widest
         self.side = 0
-        count = shape.tiles(capacity)
-        self._all = aligned((count, 2 * shape.widest, shape.lanes), shape.dtype)
-        self._bits: NDArray[np.uint8] | None = None
-        self._turned: NDArray[np.uint8] | None = None
-        self._ids = np.empty(capacity, np.int64)
-        self._kept = np.empty(capacity, np.int64)
-        self._lowest = np.zeros((count, shape.lanes), shape.dtype)
-        self._highest = np.zeros((count, shape.lanes), shape.dtype)
+        space, count = shape.space, shape.tiles(capacity)
+        self._all = room(space, (count, 2 * shape.widest, shape.lanes), shape.dtype)
+        self._bits: Any = None
+        self._turned: Any = None
+        self._ids = space.empty(capacity, np.int64)
+        self._kept = space.empty(capacity, np.int64)
+        self._lowest = space.zeros((count, shape.lanes), shape.dtype)
+        self._highest = space.zeros((count, shape.lanes), shape.dtype)
         # Zeros: the warm-up moves every row, also the dead, which have no place in the list.
-        self._place = np.zeros(capacity, np.int64)
+        self._place = space.zeros(capacity, np.int64)
         self._zero = shape.dtype.type(0)
         self._saturated: Any = self._zero
 
@@ -84,19 +90,19 @@ class Tiles:
         return self.side * self.shape.widest
 
     @property
-    def all(self) -> NDArray[Any]:
+    def all(self) -> Any:
         """The tiles in use, with both sides."""
         return self._all[: self.count]
 
     @property
-    def front(self) -> NDArray[Any]:
+    def front(self) -> Any:
         """The activations, [tile][neuron][lane]."""
         return self.all[:, self.first : self.first + self.neurons]
 
     @property
     def ids(self) -> NDArray[np.int64]:
-        """The input rows that the rows came from."""
-        return self._ids[: self.rows]
+        """The input rows that the rows came from, in NumPy's array on a GPU too."""
+        return self.shape.space.get(self._ids[: self.rows])
 
     def swap(self, layers: int, neurons: int) -> None:
         """So many layers were computed, the last of which has so many neurons."""
@@ -107,15 +113,15 @@ class Tiles:
         self.rows = inputs.rows
         self.neurons = inputs.neurons
         self.side = 0
-        self._ids[: self.rows] = np.arange(first, first + self.rows)
+        self._ids[: self.rows] = self.shape.space.xp.arange(first, first + self.rows)
 
-    def load_bits(self, inputs: Inputs, first: int) -> NDArray[np.uint8]:
+    def load_bits(self, inputs: Inputs, first: int) -> Any:
         """Take these input rows of bits, the first of which is number `first`, and give them as
         bytes, [tile][neuron][lane]; the activations are left as they are."""
         self._take(inputs, first)
         if self._bits is None:
             count, _, lanes = self._all.shape
-            self._bits = aligned((count, inputs.neurons, lanes), np.uint8)
+            self._bits = room(self.shape.space, (count, inputs.neurons, lanes), np.uint8)
         y = self._bits[: self.count]
         self._unpack(inputs, y)
         return y
@@ -135,24 +141,25 @@ class Tiles:
             "unpack_csr",
             space.range(self.rows),
             tiles.unpack_csr,
-            start=csr.indptr.astype(np.int64),
-            index=csr.indices.astype(np.uint32),
-            value=csr.data,
+            start=space.put(csr.indptr.astype(np.int64)),
+            index=space.put(csr.indices.astype(np.uint32)),
+            value=space.put(csr.data),
             y=self.all,
             lanes=lanes,
         )
 
-    def _unpack(self, inputs: Inputs, y: NDArray[Any]) -> None:
+    def _unpack(self, inputs: Inputs, y: Any) -> None:
         assert inputs.bits is not None
         space = self.shape.space
         columns = inputs.bits.shape[1]
         if self._turned is None:
-            self._turned = aligned((self._all.shape[0], columns, self.shape.lanes), np.uint8)
+            turned = (self._all.shape[0], columns, self.shape.lanes)
+            self._turned = room(space, turned, np.uint8)
         space.pk.parallel_for(
             "unpack_bits",
             space.teams(self.count),
             tiles.unpack_bits,
-            bits=np.ascontiguousarray(inputs.bits),
+            bits=space.put(inputs.bits),
             turned=self._turned,
             y=y,
             rows=self.rows,
@@ -172,7 +179,7 @@ class Tiles:
         space, lanes = self.shape.space, self.shape.lanes
         space.pk.parallel_for(
             "find_range",
-            space.teams(self.count),
+            space.teams(self.count, shared=False),
             compact.find_range,
             a=self.all,
             lowest=self._lowest,
@@ -200,8 +207,8 @@ class Tiles:
     def saturated(self) -> NDArray[np.int64]:
         """The input rows that the last find_live found saturated."""
         lowest, highest = (each.reshape(-1)[: self.rows] for each in (self._lowest, self._highest))
-        found: NDArray[np.int64] = self.ids[(lowest == self._saturated) & (lowest == highest)]
-        return found
+        found = (lowest == self._saturated) & (lowest == highest)
+        return self.shape.space.get(self._ids[: self.rows][found])
 
     def keep_live(self, living: int) -> None:
         """Move the `living` rows that the last find_live counted together; drop the others."""
@@ -243,7 +250,7 @@ class Tiles:
         """The activations of the rows that are kept, bool[rows], as CSR (kept, neurons)."""
         lanes = self.shape.lanes
         parts = [sp.csr_array((0, self.neurons), dtype=self.shape.dtype)]
-        for number, tile in enumerate(self.front):
+        for number, tile in enumerate(self.shape.space.get(self.front)):
             places = np.flatnonzero(kept[number * lanes : (number + 1) * lanes])
             if places.size:
                 parts.append(sp.csr_array(np.ascontiguousarray(tile[:, places].T)))

@@ -39,7 +39,6 @@ _CHANGES = (
     ),
     # sm_86 is the newest that it knows by name; it treats all from sm_80 on alike.
     ("cmake/kokkos_arch.cmake", "(AMPERE80  sm_80)", "(AMPERE80  {arch})"),
-    ("bin/nvcc_wrapper", 'default_arch="sm_35"', 'default_arch="{arch}"'),
 )
 """File, text that is there once, and text in its place."""
 
@@ -53,7 +52,6 @@ _CONFIGURE = (
     "-DCMAKE_POLICY_VERSION_MINIMUM=3.5",
     "-DBUILD_SHARED_LIBS=ON",
     "-DCMAKE_RELEASE_POSTFIX=_cuda",  # Two libraries of one name cannot be in one process.
-    "-DCMAKE_CXX_FLAGS=-fno-gnu-unique",  # Nor may they share static objects.
     "-DKokkos_ENABLE_CUDA=ON",
     "-DKokkos_ENABLE_CUDA_LAMBDA=ON",
     "-DKokkos_ENABLE_SERIAL=ON",
@@ -61,6 +59,15 @@ _CONFIGURE = (
     "-DKokkos_CXX_STANDARD=17",
     "-Wno-dev",
 )
+
+
+_FLAGS = "-fno-gnu-unique"
+"""Nor may two in one process share static objects."""
+
+
+def architecture_flag(arch: str) -> str:
+    """For nvcc_wrapper, as Kokkos itself writes it; its own default may be one that nvcc lacks."""
+    return f"-arch={arch}"
 
 
 def build(cache: Cache, host: Compiler, nvcc: Nvcc, arch: str) -> Kokkos:
@@ -73,7 +80,7 @@ def build(cache: Cache, host: Compiler, nvcc: Nvcc, arch: str) -> Kokkos:
         "compiler": host.path + "\n" + host.version,
         "nvcc": f"{nvcc.home}\n{nvcc.version}",
         "arch": arch,
-        "options": json.dumps((_CONFIGURE, _CHANGES, _FIND_CUDA)),
+        "options": json.dumps((_CONFIGURE, _CHANGES, _FIND_CUDA, _FLAGS)),
     }
     place = cache.entry("kokkos", f"cuda-{arch}", key, _Builder(host, nvcc, arch))
     file = place / "lib" / "cmake" / "Kokkos" / "KokkosConfig.cmake"
@@ -100,6 +107,7 @@ class _Builder:
             run(
                 [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *_CONFIGURE]
                 + [f"-DCMAKE_CXX_COMPILER={source / 'bin' / 'nvcc_wrapper'}"]
+                + [f"-DCMAKE_CXX_FLAGS={_FLAGS} {architecture_flag(self.arch)}"]
                 + ["-S", str(source), "-B", str(scratch / "build")],
                 "configuring Kokkos for CUDA",
                 environment=environment,

@@ -36,8 +36,8 @@ from kkspdnn.pk.toolchain import (
 
 _CPP = Path(__file__).parent / "cpp"
 
-GPU_OPTIONS = ("--fmad=false", "-march=native", "-ffp-contract=off", "-fPIC", "-fno-gnu-unique")
-"""As OPTIONS, for nvcc_wrapper, which gives the host compiler what it does not know itself.
+GPU_OPTIONS = ("--fmad=false", "-fPIC", "-fno-gnu-unique")
+"""For nvcc_wrapper, which gives the host compiler what it does not know itself.
 
 --fmad=false: products and sums are rounded apart on the GPU as well, see OPTIONS. Without
 -fno-gnu-unique a Kokkos for GPUs and one for CPUs in the same process would share static objects.
@@ -72,6 +72,11 @@ class Toolkit:
     compile: tuple[str, ...]
     gpu: Gpu | None = None
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def compiled_by(self) -> str:
+        """The compiler of the workunits and its version."""
+        return self.compiler.version if self.gpu is None else f"nvcc {self.gpu.nvcc.version}"
 
     def workunit(self, generated: Generated) -> Path:
         """The shared library of one workunit, compiled where the cache has none."""
@@ -162,10 +167,11 @@ def _runtime_library(
         **(gpu.key if gpu is not None else {}),
     }
     environment: dict[str, str] = {}
-    path = compiler.path
+    path, flags = compiler.path, []
     if gpu is not None:
         environment = gpu.nvcc.environment(compiler)
         path = str(found.wrapper)
+        flags = [f"-DCMAKE_CXX_FLAGS={kokkos_cuda.architecture_flag(gpu.arch)}"]
 
     def build(folder: Path) -> None:
         for source in sources:
@@ -175,7 +181,7 @@ def _runtime_library(
         run(
             [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={build_tool('ninja')}"]
             + [f"-DCMAKE_CXX_COMPILER={path}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
-            + ["-DCMAKE_BUILD_TYPE=Release", f"-DKokkos_DIR={found.config}"]
+            + ["-DCMAKE_BUILD_TYPE=Release", f"-DKokkos_DIR={found.config}", *flags]
             + [f"-DKKSPDNN_NAME={name}", f"-DKKSPDNN_OPTIONS={';'.join(options)}"]
             + ["-S", folder, "-B", build_folder],
             f"configuring with the Kokkos in {found.config}",

@@ -1,12 +1,16 @@
-"""Both kernels in both spaces."""
+"""Both kernels in all spaces."""
 
 from __future__ import annotations
 
 import pytest
+from on_gpu import skip_unless_here
+
+from kkspdnn.spaces import SPACES
 
 
-@pytest.fixture(scope="session", params=["serial", "openmp"])
+@pytest.fixture(scope="session", params=SPACES)
 def space(request: pytest.FixtureRequest) -> str:
+    skip_unless_here(request.param)
     return str(request.param)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from on_gpu import PATTERNS, copying, skip_unless_here
 
 os.environ["KKSPDNN_PK"] = "builtin"
 
@@ -23,10 +24,15 @@ provide_pykokkos()
 _numbers = count()
 
 
-@pytest.fixture(params=[ExecutionSpace.Serial, ExecutionSpace.OpenMP], ids=lambda s: s.value)
-def space(request: pytest.FixtureRequest) -> ExecutionSpace:
+@pytest.fixture(params=ExecutionSpace, ids=lambda s: s.value)
+def space(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ExecutionSpace:
     """Each execution space that the compiler writes code for."""
     chosen: ExecutionSpace = request.param
+    if chosen is ExecutionSpace.Cuda:
+        skip_unless_here("cuda")
+        pk = provide_pykokkos()
+        for name in PATTERNS:
+            monkeypatch.setattr(pk, name, copying(getattr(pk, name)))
     return chosen
 
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from on_gpu import PATTERNS, copying, skip_unless_here
 
-from kkspdnn.spaces import Space, open_space
+from kkspdnn.spaces import SPACES, Space, open_space
 
 
-@pytest.fixture(scope="session", params=["serial", "openmp"])
+@pytest.fixture(scope="session", params=SPACES)
 def space(request: pytest.FixtureRequest) -> Space:
-    return open_space(request.param)
+    skip_unless_here(request.param)
+    opened = open_space(request.param)
+    if not opened.gpu:
+        return opened
+    pk: Any = SimpleNamespace(**vars(opened.pk))
+    for name in PATTERNS:
+        setattr(pk, name, copying(getattr(opened.pk, name)))
+    return replace(opened, pk=pk)
 
 
 @pytest.fixture(scope="session", params=["float32", "float64"])

@@ -1,0 +1,188 @@
+"""The engines with arrays that are not NumPy's, as on a GPU.
+
+A stand-in for CuPy takes part of its place where there is no GPU: its arrays refuse, as CuPy's do,
+to be taken for NumPy's or to be mixed with them, and its launches refuse NumPy's. What they compute
+runs on the host, with the tiles of a GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from kkspdnn.engines import EXITS, Exits
+from kkspdnn.errors import InputError
+from kkspdnn.images import images
+from kkspdnn.inference import infer
+from kkspdnn.network import Layer, Network, network
+from kkspdnn.pk import provide_pykokkos
+from kkspdnn.radixnet import radixnet
+from kkspdnn.spaces import Space, open_space
+
+pk = provide_pykokkos()
+
+
+class OnDevice:
+    """An array that only its own library's functions may touch."""
+
+    def __init__(self, held: Any) -> None:
+        assert type(held) is np.ndarray or np.ndim(held) == 0
+        self.held = np.asarray(held)
+
+    shape = property(lambda self: self.held.shape)
+    size = property(lambda self: self.held.size)
+    ndim = property(lambda self: self.held.ndim)
+    dtype = property(lambda self: self.held.dtype)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any) -> Any:
+        assert method == "__call__"
+        return OnDevice(ufunc(*[inner(each) for each in inputs]))
+
+    def __getitem__(self, key: Any) -> Any:
+        return OnDevice(self.held[inner(key) if isinstance(key, OnDevice) else key])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.held[key] = inner(value)
+
+    def __eq__(self, other: object) -> Any:
+        return OnDevice(self.held == inner(other))
+
+    def __ne__(self, other: object) -> Any:
+        return OnDevice(self.held != inner(other))
+
+    def __and__(self, other: Any) -> Any:
+        return OnDevice(self.held & inner(other))
+
+    def __bool__(self) -> bool:
+        return bool(self.held)
+
+    def all(self) -> Any:
+        return OnDevice(self.held.all())
+
+    def fill(self, value: Any) -> None:
+        self.held.fill(value)
+
+    def reshape(self, *shape: int) -> Any:
+        return OnDevice(self.held.reshape(*shape))
+
+
+def inner(value: Any) -> Any:
+    """What is on the device, or a number; CuPy refuses NumPy's arrays."""
+    if isinstance(value, OnDevice):
+        return value.held
+    if np.ndim(value):
+        raise TypeError("Unsupported type numpy.ndarray")
+    return value
+
+
+def moved(array: Any) -> OnDevice:
+    return array if isinstance(array, OnDevice) else OnDevice(np.array(array))
+
+
+def pool_of(free: int) -> Any:
+    return lambda: SimpleNamespace(free_bytes=lambda: free)
+
+
+def launching(pattern: str) -> Any:
+    launch = getattr(pk, f"parallel_{pattern}")
+
+    def run(label: str, policy: Any, workunit: Any, **arguments: Any) -> Any:
+        return launch(label, policy, workunit, **{n: inner(v) for n, v in arguments.items()})
+
+    return run
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Space:
+    """A space of tiles and arrays as on a GPU, for `infer`."""
+    front = SimpleNamespace(
+        RangePolicy=pk.RangePolicy,
+        TeamPolicy=lambda space, league, _size, _vector: pk.TeamPolicy(space, league, 1),
+        **{f"parallel_{pattern}": launching(pattern) for pattern in ("for", "reduce", "scan")},
+    )
+    xp = SimpleNamespace(
+        empty=lambda *given: OnDevice(np.empty(*given)),
+        zeros=lambda *given: OnDevice(np.zeros(*given)),
+        arange=lambda *given: OnDevice(np.arange(*given)),
+        asarray=moved,
+        ascontiguousarray=moved,
+        asnumpy=lambda array: array.held.copy(),
+        get_default_memory_pool=pool_of(2**20),
+        cuda=SimpleNamespace(
+            runtime=SimpleNamespace(
+                memGetInfo=lambda: (2**34, 2**35), deviceSynchronize=lambda: None
+            )
+        ),
+    )
+    made: Any = replace(open_space("openmp"), name="cuda", pk=front, xp=xp, threads=4096)
+    monkeypatch.setattr("kkspdnn.inference.open_space", lambda *_: made)
+    space: Space = made
+    return space
+
+
+def ragged(dtype: str) -> Network:
+    """Other fan-ins and weights in every layer, and other widths."""
+    rng = np.random.default_rng(7)
+    widths = [40, 56, 56, 56, 24]
+    layers = [
+        Layer.from_sparse(
+            sp.random_array((a, b), density=0.2, rng=rng, dtype=dtype), np.full(b, -0.01, dtype)
+        )
+        for a, b in zip(widths, widths[1:], strict=False)
+    ]
+    return network(layers, ymax=None)
+
+
+@pytest.mark.parametrize("kernel", ["fused", "spgemm"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("exits", EXITS)
+@pytest.mark.parametrize("rows", [1, 31, 700])
+def test_what_is_computed(device: Space, kernel: Any, dtype: str, exits: Exits, rows: int) -> None:
+    assert device.lanes(np.dtype(dtype)) == 32
+    for net, inputs in (
+        (radixnet(64, 24, dtype=dtype), images(64, rows)),
+        (ragged(dtype), (np.arange(rows * 40).reshape(rows, 40) % 7 < 2).astype(dtype)),
+    ):
+        result = infer(
+            net, inputs, space="cuda", kernel=kernel, exits=exits, dtype=dtype,
+            values=True, verification="full",
+        )  # fmt: skip
+        assert result.record.verified.passed
+        assert result.record.verified.rows == rows
+        assert result.record.space == "cuda"
+
+
+@pytest.mark.parametrize("kernel", ["fused", "spgemm"])
+def test_overflow_is_seen(device: Space, kernel: Any) -> None:
+    layer = Layer.from_sparse(np.full((8, 8), 1e38, np.float32), np.zeros(8, np.float32))
+    net = network([layer] * 3, ymax=None)
+    with pytest.raises(InputError, match="layer 1: the activations overflow float32"):
+        infer(net, np.ones((40, 8), np.float32), space="cuda", kernel=kernel)
+
+
+def test_what_does_not_fit_on_the_device(device: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers are put there on each use, and rows part by part."""
+    monkeypatch.setattr(device.xp.cuda.runtime, "memGetInfo", lambda: (0, 0))
+    monkeypatch.setattr(device.xp, "get_default_memory_pool", pool_of(200_000))
+    assert device.device_memory() == 200_000
+    net = radixnet(64, 24)
+    few = infer(net, images(64, 500), space="cuda", exits="dead", verification="full")
+    assert few.record.verified.passed
+    monkeypatch.setattr(device.xp, "get_default_memory_pool", pool_of(2000))
+    with pytest.raises(InputError, match="GB of memory, 0.00 GB are free"):
+        infer(net, images(64, 500), space="cuda")
+
+
+def test_no_rows(device: Space) -> None:
+    net = radixnet(64, 4)
+    for kernel in ("fused", "spgemm"):
+        nothing = infer(net, np.zeros((0, 64)), space="cuda", kernel=kernel, values=True)
+        assert nothing.categories.size == 0
