@@ -31,6 +31,7 @@ class Budget:
 
     total: bytes, of the whole process: Python and its libraries, the network, input rows, layers as
     the kernels take them, activations; None: what is free on the machine or in the container
+    device: asks a GPU for the bytes that are free there, which then count instead of the machine's
     """
 
     total: int | None = None
