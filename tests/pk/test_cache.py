@@ -21,7 +21,8 @@ from kkspdnn.pk import runtime as runtime_module
 from kkspdnn.pk.cache import Cache, default_cache, is_whole
 from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.emit import Generated
-from kkspdnn.pk.runtime import Toolkit, toolkit
+from kkspdnn.pk.nvcc import Nvcc
+from kkspdnn.pk.runtime import Gpu, Toolkit, toolkit
 from kkspdnn.pk.toolchain import build_tool
 
 from . import kernels
@@ -210,7 +211,7 @@ def kit(store: Cache, monkeypatch: pytest.MonkeyPatch) -> Toolkit:
 
     real = toolkit(pk.Serial)
 
-    def run(command: list[object], doing: str, cwd: Path) -> str:
+    def run(command: list[object], doing: str, cwd: Path, environment: object) -> str:
         (cwd / "workunit.so").write_text(" ".join(map(str, command)))
         return ""
 
@@ -228,12 +229,15 @@ def test_the_whole_key_of_a_workunit(kit: Toolkit) -> None:
     ]
     places += [kit.workunit(text) for text in texts]
     compiler, kokkos = kit.compiler, kit.kokkos
+    nvcc = Nvcc("nvcc", Path("/cuda"), "release 13.0", ("sm_80", "sm_90"))
+    gpus = [(nvcc, "sm_80"), (nvcc, "sm_90"), (replace(nvcc, version="release 13.5"), "sm_90")]
     changed = [
         replace(kit, compiler=replace(compiler, version=compiler.version + " (patched)")),
         replace(kit, compiler=replace(compiler, native=compiler.native + " -mavx10")),
         replace(kit, kokkos=replace(kokkos, stamp="another configuration")),
         replace(kit, compile=(*kit.compile, "-DNDEBUG")),
         replace(kit, library=kit.library.with_name("other.so")),
+        *(replace(kit, gpu=Gpu(nvcc, arch)) for nvcc, arch in gpus),
     ]
     places += [other.workunit(generated) for other in changed]
     assert len(set(places)) == len(places)
