@@ -1,0 +1,70 @@
+"""MKL through sparse_dot_mkl."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import PackageNotFoundError, files
+from typing import Any
+
+import scipy.sparse as sp
+
+from bench.peer import missing, package_version
+from bench.peers.csr import CsrPeer
+from bench.peers.dense import DensePeer
+
+
+def _dot(left: Any, right: Any) -> Any:
+    """The product; sparse_dot_mkl does not find by itself where pip puts MKL."""
+    if "MKL_RT" not in os.environ:
+        os.environ["MKL_RT"] = _library() or ""
+    from sparse_dot_mkl import dot_product_mkl
+
+    return dot_product_mkl(left, right)
+
+
+def _library() -> str | None:
+    try:
+        listed = files("mkl") or []
+    except PackageNotFoundError:
+        return None
+    names = [path for path in listed if path.name.startswith("libmkl_rt.so")]
+    return str(names[0].locate()) if names else None
+
+
+class MklCsr(CsrPeer):
+    """CSR times CSR."""
+
+    name = "mkl"
+    label = "MKL, CSR x CSR"
+
+    def available(self) -> str | None:
+        return missing("sparse_dot_mkl", "sparse_dot_mkl")
+
+    def version(self) -> str:
+        return package_version("mkl")
+
+    def matrix(self, csr: Any) -> Any:
+        # its interface takes SciPy's matrices, not SciPy's arrays
+        return sp.csr_matrix(csr)
+
+    def multiply(self, y: Any, weights: Any) -> Any:
+        return _dot(y, weights)
+
+
+class MklDense(DensePeer):
+    """CSR times dense."""
+
+    name = "mkl-dense"
+    label = "MKL, CSR x dense"
+
+    def available(self) -> str | None:
+        return missing("sparse_dot_mkl", "sparse_dot_mkl")
+
+    def version(self) -> str:
+        return package_version("mkl")
+
+    def matrix(self, csr: Any) -> Any:
+        return sp.csr_matrix(csr)
+
+    def multiply(self, weights: Any, a: Any) -> Any:
+        return _dot(weights, a)

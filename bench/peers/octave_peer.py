@@ -1,0 +1,61 @@
+"""GNU Octave, running the challenge's own algorithm."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from scipy.io import loadmat, savemat
+
+from bench.peer import Answer, Work, matrix_layers
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Network
+from kkspdnn.pk.toolchain import run
+
+_SCRIPT = Path(__file__).with_name("inference.m")
+
+
+class Octave:
+    """
+    inference.m on CSC matrices of double, the only type that Octave's sparse matrices have.
+
+    Each run starts Octave anew; the time is the script's own, without start and loading.
+    """
+
+    name = "octave"
+    label = "GNU Octave, float64"
+    serial = True
+    work: Work = "products"
+    bytes_per_edge: float | None = None
+    environment: Mapping[str, str] = {}
+
+    def available(self) -> str | None:
+        return None if shutil.which("octave") else "octave is not on the PATH"
+
+    def version(self) -> str:
+        words = run(["octave", "--version"], "asking octave for its version").split()
+        return words[words.index("version") + 1]
+
+    def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
+        layers = matrix_layers(network)
+        weights = np.empty((1, len(layers)), dtype=object)
+        for place, each in enumerate(layers):
+            weights[0, place] = each.weights.astype(np.float64).tocsc()
+        problem = {
+            "Y0": inputs.to_csr(np.float64).tocsc(),
+            "W": weights,
+            "bias": np.array([float(each.bias) for each in layers]),
+        }
+        self._folder = TemporaryDirectory(prefix="kkspdnn-octave-")
+        savemat(Path(self._folder.name) / "problem.mat", problem, oned_as="row")
+        return 0.0
+
+    def run(self) -> Answer:
+        folder = Path(self._folder.name)
+        run(["octave", "--no-gui", "--quiet", "--norc", _SCRIPT], "Octave", cwd=folder)
+        answer = loadmat(folder / "answer.mat")
+        categories = answer["categories"].ravel().astype(np.int64)
+        return Answer(categories, float(answer["seconds"].item()))

@@ -1,0 +1,73 @@
+"""kkspdnn itself, through `kkspdnn.infer`: what a user gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bench.peer import Answer, Work
+from kkspdnn.engines import Exits, Kernel
+from kkspdnn.inference import Result, infer, own_version
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Network
+from kkspdnn.pk import is_installed
+
+
+class Ours:
+    """
+    One choice of kernel, exits, folding and PyKokkos.
+
+    Its time is the record's: from input rows in memory to categories.
+    """
+
+    serial = False
+    work: Work = "own"
+
+    def __init__(
+        self,
+        name: str,
+        label: str,
+        kernel: Kernel = "fused",
+        exits: Exits = "all",
+        fold: bool = False,
+        front: str = "builtin",
+    ) -> None:
+        self.name = name
+        self.label = label
+        self._kernel: Kernel = kernel
+        self._exits: Exits = exits
+        self._fold = fold
+        self._front = front
+        self.environment: Mapping[str, str] = {"KKSPDNN_PK": front}
+        # fused: an activation for each lane, an index for all; SpGEMM: as CsrPeer
+        self.bytes_per_edge: float | None = 4 + 2 / 64 if kernel == "fused" else 16.0
+
+    def available(self) -> str | None:
+        if self._front == "pykokkos" and not is_installed():
+            return "PyKokkos is not installed"
+        return None
+
+    def version(self) -> str:
+        return own_version()
+
+    def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
+        self._network, self._inputs, self._threads = network, inputs, threads
+        few = inputs.slice(0, min(inputs.rows, 128))
+        return self._infer(few).record.compile_seconds
+
+    def run(self) -> Answer:
+        result = self._infer(self._inputs)
+        record = result.record
+        return Answer(result.categories, record.inference_seconds, record.edges_multiplied)
+
+    def _infer(self, inputs: Inputs) -> Result:
+        return infer(
+            self._network,
+            inputs,
+            kernel=self._kernel,
+            exits=self._exits,
+            fold=self._fold,
+            threads=self._threads,
+            dtype=np.float32,
+        )

@@ -1,0 +1,37 @@
+"""The serial reference that every result is checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bench.peer import Answer, Work, package_version
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Network
+from kkspdnn.reference import categories, timed_reference
+
+
+class Reference:
+    """`kkspdnn.reference`, which has a clock of its own: the arithmetic only."""
+
+    name = "reference"
+    label = "Serial reference"
+    serial = True
+    work: Work = "products"
+    bytes_per_edge: float | None = 16.0
+    environment: Mapping[str, str] = {}
+
+    def available(self) -> str | None:
+        return None
+
+    def version(self) -> str:
+        return f"SciPy {package_version('scipy')}"
+
+    def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
+        self._network, self._inputs = network, inputs
+        return 0.0
+
+    def run(self) -> Answer:
+        final, seconds = timed_reference(self._network, self._inputs, dtype=np.float32)
+        return Answer(categories(final), seconds)

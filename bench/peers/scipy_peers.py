@@ -1,0 +1,51 @@
+"""SciPy: one thread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import scipy
+import scipy.sparse as sp
+
+from bench.peers.csr import CsrPeer
+from bench.peers.dense import DensePeer
+
+
+class ScipyCsr(CsrPeer):
+    """CSR times CSR."""
+
+    name = "scipy"
+    label = "SciPy, CSR x CSR"
+    serial = True
+
+    def available(self) -> str | None:
+        return None
+
+    def version(self) -> str:
+        return str(scipy.__version__)
+
+    def matrix(self, csr: Any) -> Any:
+        return csr
+
+    def multiply(self, y: Any, weights: Any) -> Any:
+        return sp.csr_array(y @ weights)
+
+
+class ScipyDense(DensePeer):
+    """CSR times dense."""
+
+    name = "scipy-dense"
+    label = "SciPy, CSR x dense"
+    serial = True
+
+    def available(self) -> str | None:
+        return None
+
+    def version(self) -> str:
+        return str(scipy.__version__)
+
+    def matrix(self, csr: Any) -> Any:
+        return csr
+
+    def multiply(self, weights: Any, a: Any) -> Any:
+        return weights @ a

@@ -1,0 +1,117 @@
+"""Activations in tiles `a[tile][neuron][lane]`: what Numba and TVM have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.peer import Answer, Work, matrix_layers
+from kkspdnn.engines.tiles import aligned
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Network
+
+LANES = 64
+_CHUNK = 32 * LANES
+"""Input rows that go through all layers together: their activations fit into a usual L3 cache."""
+
+_WORTH_MOVING = 0.9
+
+
+class TilePeer(ABC):
+    """
+    One kernel call a layer and chunk of rows: gather, multiply, add, bias and ReLU.
+
+    drop: rows of zeros leave between layers
+    """
+
+    serial = False
+    # an activation; index and weight are loaded once for all lanes of a tile
+    bytes_per_edge: float | None = 4 + 8 / LANES
+    environment: Mapping[str, str] = {}
+
+    def __init__(self, drop: bool) -> None:
+        self.drop = drop
+        self.work: Work = "living" if drop else "all"
+        if drop:
+            self.name += "-drop"
+            self.label += ", zero rows leave"
+
+    name: str
+    label: str
+
+    def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
+        biases = [each.bias for each in matrix_layers(network)]
+        self._layers = []
+        for layer, bias in zip(network.layers, biases, strict=True):
+            shape = (layer.outputs, -1)
+            index = layer.index.astype(np.int32).reshape(shape)
+            full = np.full(layer.outputs, bias)
+            self._layers.append(self.weights(index, layer.value.reshape(shape), full))
+        neurons = network.inputs
+        dense = inputs.to_dense(np.float32)
+        self._rows = inputs.rows
+        self._chunks = [
+            _tiles(np.ascontiguousarray(dense[begin : begin + _CHUNK].T))
+            for begin in range(0, inputs.rows, _CHUNK)
+        ]
+        assert all(layer.outputs == neurons for layer in network.layers)
+        return self.compile(neurons, network.layers[0].fan_in or 0, threads)
+
+    def run(self) -> Answer:
+        found = []
+        for number, chunk in enumerate(self._chunks):
+            begin = number * _CHUNK
+            ids = np.arange(begin, min(begin + _CHUNK, self._rows), dtype=np.int64)
+            a = chunk
+            sides = [aligned(a.shape, np.float32) for _ in range(2)]
+            for position, weights in enumerate(self._layers):
+                out = sides[position % 2][: a.shape[0]]
+                self.layer(a, weights, out)
+                a = out
+                if self.drop:
+                    living = _living(a, ids.size)
+                    if int(living.sum()) < _WORTH_MOVING * ids.size:
+                        a, ids = _columns(a, living), ids[living]
+                    if ids.size == 0:
+                        break
+            found.append(ids[_living(a, ids.size)])
+        return Answer(np.concatenate(found) + 1)
+
+    def weights(
+        self, index: NDArray[np.int32], value: NDArray[Any], bias: NDArray[np.float32]
+    ) -> Any:
+        """A layer in the kernel's form: index and value [outputs, fan_in], bias [outputs]."""
+        return index, value, bias
+
+    @abstractmethod
+    def compile(self, neurons: int, fan_in: int, threads: int) -> float:
+        """Make the kernel; gives the seconds that took."""
+
+    @abstractmethod
+    def layer(self, a: NDArray[np.float32], weights: Any, out: NDArray[np.float32]) -> None:
+        """One layer from `a` to `out`, both [tiles, neurons, LANES]."""
+
+
+def _tiles(columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[neurons, rows] as [tiles, neurons, LANES]; lanes beyond the rows are zero."""
+    neurons, rows = columns.shape
+    count = -(-rows // LANES)
+    filled = np.zeros((neurons, count * LANES), np.float32)
+    filled[:, :rows] = columns
+    tiles: NDArray[np.float32] = aligned((count, neurons, LANES), np.float32)
+    tiles[:] = filled.reshape(neurons, count, LANES).transpose(1, 0, 2)
+    return tiles
+
+
+def _living(a: NDArray[np.float32], rows: int) -> NDArray[np.bool_]:
+    """Which of the rows have a nonzero value."""
+    return np.asarray(a.any(axis=1)).reshape(-1)[:rows]
+
+
+def _columns(a: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    tile, lane = np.divmod(np.flatnonzero(chosen), LANES)
+    return _tiles(np.ascontiguousarray(a[tile, :, lane].T))
