@@ -1,0 +1,32 @@
+"""The machine's ceilings, measured by `bench/cpp/ceiling.cpp`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from kkspdnn.comparison import Ceilings
+from kkspdnn.pk.toolchain import OPTIONS, host_compiler, run
+
+_SOURCE = Path(__file__).parent / "cpp" / "ceiling.cpp"
+
+
+def ceilings(threads: int) -> Ceilings:
+    """Compile and run it with so many threads, a few seconds; ToolchainError where that fails."""
+    compiler = host_compiler()
+    with TemporaryDirectory(prefix="kkspdnn-ceiling-") as folder:
+        program = Path(folder) / "ceiling"
+        command: list[str | Path] = [
+            compiler.path,
+            "-std=c++17",
+            *OPTIONS,
+            "-fopenmp",
+            _SOURCE,
+            "-o",
+            program,
+        ]
+        run(command, "compiling the measurement of ceilings")
+        placed = {"OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"}
+        printed = run([program], "measuring ceilings", environment=placed)
+    rates = [float(line.split()[-1]) for line in printed.splitlines()]
+    return Ceilings(int(rates[0]), *rates[1:])

@@ -1,0 +1,113 @@
+"""What machine, compilers, versions and source a record is of."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from bench.peer import package_version
+from kkspdnn.comparison import Ceilings, Comparison, LayerCounts, NetworkFacts, Row
+from kkspdnn.errors import ToolchainError
+from kkspdnn.inference import own_version
+from kkspdnn.pk.toolchain import host_compiler, machine, run
+
+_FEATURES = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve", "vsx")
+_ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """See `kkspdnn.comparison.Comparison`; collected before anything is measured."""
+
+    machine: str
+    cpu_features: tuple[str, ...]
+    gpu: str | None
+    compilers: dict[str, str]
+    versions: dict[str, str]
+    commit: str | None
+
+    def record(
+        self,
+        threads: int,
+        command: str,
+        network: NetworkFacts | None,
+        rows: tuple[Row, ...] = (),
+        layers: LayerCounts | None = None,
+        ceilings: Ceilings | None = None,
+    ) -> Comparison:
+        """A comparison record of now."""
+        return Comparison(
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            machine=self.machine,
+            cpu_features=self.cpu_features,
+            threads=threads,
+            gpu=self.gpu,
+            compilers=self.compilers,
+            versions=self.versions,
+            commit=self.commit,
+            command=command,
+            network=network,
+            rows=rows,
+            layers=layers,
+            ceilings=ceilings,
+        )
+
+
+def facts() -> Facts:
+    """Of this machine and this clone."""
+    try:
+        compilers = {"c++": host_compiler().version}
+    except ToolchainError:
+        compilers = {}
+    versions = {name: package_version(name) for name in ("numpy", "scipy")}
+    return Facts(
+        machine=machine(),
+        cpu_features=_features(),
+        gpu=_gpu(),
+        compilers=compilers,
+        versions={
+            "kkspdnn": own_version(),
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            **versions,
+        },
+        commit=_commit(),
+    )
+
+
+def _features() -> tuple[str, ...]:
+    """The SIMD features of the processor, as Linux names them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ()
+    for line in lines:
+        name, _, words = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return tuple(sorted(w for w in set(words.split()) if w.startswith(_FEATURES)))
+    return ()
+
+
+def _gpu() -> str | None:
+    if shutil.which("nvidia-smi") is None:
+        return None
+    try:
+        asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        return run(asked, "asking nvidia-smi").strip().replace("\n", "; ") or None
+    except ToolchainError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of this clone, with "+" where files differ from it."""
+    git = ["git", "-C", str(_ROOT)]
+    asked = [*git, "rev-parse", "HEAD"], [*git, "status", "--porcelain", "--untracked-files=no"]
+    try:
+        done = [subprocess.run(a, capture_output=True, text=True, check=True) for a in asked]
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done[0].stdout.strip() + ("+" if done[1].stdout.strip() else "")

@@ -1,0 +1,239 @@
+"""`python -m bench`: small runs, records that read back, what fails, and comparing two records."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.peers.scipy_peers import ScipyCsr
+from bench.processes import Worker, WorkerError
+from bench.report import changes
+from bench.runner import Plan, measure
+from bench.truth import truth
+from kkspdnn.comparison import Comparison, Row, read_comparison
+from kkspdnn.errors import InputError
+from kkspdnn.images import images
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Layer, network
+from kkspdnn.problem import load_problem
+from kkspdnn.radixnet import radixnet
+from kkspdnn.record import categories_sha256
+from kkspdnn.reference import categories, reference
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--neurons", "64", "--layers", "4", "--inputs", "3000"]
+
+
+def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    path = tmp_path_factory.mktemp("records") / "a.json"
+    only = ["reference", "scipy", "scipy-dense", "spgemm", "all", "cusparse"]
+    done = bench("run", *SMALL, "--only", *only, "--seconds", "0.01", "--runs", 5, "--json", path)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, path
+
+
+def test_a_run_writes_a_record_that_reads_back(ran: tuple[str, Path]) -> None:
+    record = read_comparison(ran[1])
+    names = [row.name for row in record.rows]
+    assert names == ["reference", "scipy", "scipy-dense", "cusparse", "spgemm", "all"]
+    assert record.network is not None
+    assert (record.network.neurons, record.network.layers) == (64, 4)
+    assert record.network.edges == radixnet(64, 4).edges
+    for row in record.measured:
+        assert row.inputs is not None
+        assert 1000 <= row.inputs <= 3000
+        found = categories(reference(radixnet(64, 4), images(64, row.inputs), dtype=np.float32))
+        assert (row.categories, row.categories_sha256) == (found.size, categories_sha256(found))
+        assert len(row.inference_seconds) == 5
+        assert row.edges_multiplied is not None
+        assert row.edges_multiplied > 0
+    assert {"reference", "scipy", "all"} <= {row.name for row in record.measured}
+    assert record.command.startswith("python -m bench run --neurons 64")
+    assert record.layers is not None
+
+
+def test_a_run_shows_other_machines_as_such(ran: tuple[str, Path]) -> None:
+    assert "nothing published for 64 neurons and 4 layers" in ran[0]
+    assert "Serial reference" in ran[0]
+    done = bench("run", "--inputs", 50, "--only", "scipy", "--runs", 1, "--seconds", "0.001")
+    assert done.returncode == 0, done.stderr
+    assert "OTHER MACHINES, not measured here" in done.stdout
+    assert "one NVIDIA A6000, lossy" in done.stdout
+
+
+def test_compare_fails_past_the_threshold(ran: tuple[str, Path], tmp_path: Path) -> None:
+    record = read_comparison(ran[1])
+    slow = replace(
+        record,
+        rows=tuple(
+            replace(row, inference_seconds=tuple(3 * t for t in row.inference_seconds))
+            for row in record.rows
+        ),
+    )
+    path = tmp_path / "slow.json"
+    path.write_text(slow.to_json())
+    assert bench("compare", ran[1], ran[1]).returncode == 0
+    done = bench("compare", ran[1], path)
+    assert done.returncode == 1
+    assert done.stdout.count("FAILED: above 1.25") == len(record.measured)
+    assert bench("compare", ran[1], path, "--threshold", "3.5").returncode == 0
+    assert bench("compare", path, ran[1]).returncode == 0
+
+
+def _record(*rows: Row) -> Comparison:
+    problem = load_problem(neurons=64, layers=1, inputs=1)
+    assert problem.inputs.rows == 1
+    return Comparison(
+        created="",
+        machine="",
+        cpu_features=(),
+        threads=2,
+        gpu=None,
+        compilers={},
+        versions={},
+        commit=None,
+        command="",
+        network=None,
+        rows=rows,
+    )
+
+
+def test_ratios_are_per_row_and_have_a_spread() -> None:
+    old = Row("a", "A", "ok", inputs=100, inference_seconds=(1.0, 2.0, 4.0))
+    new = replace(old, inputs=50, inference_seconds=(1.0, 3.0, 3.5))
+    (change,) = changes(_record(old), _record(new))
+    assert (change.ratio, change.lowest, change.highest) == (3.0, 0.5, 7.0)
+    assert change.fails(2.9)
+    assert not change.fails(3.0)
+    (gone,) = changes(_record(old), _record(replace(old, status="failed", why="it broke")))
+    assert gone.fails(1000)
+    assert gone.why == "failed: it broke"
+    (gone,) = changes(_record(old), _record())
+    assert gone.fails(1000)
+
+
+def test_other_networks_and_threads_are_not_compared() -> None:
+    with pytest.raises(InputError, match="2 and 3 threads"):
+        changes(_record(), replace(_record(), threads=3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--neurons", "1000"], "1000 neurons: a RadiX-Net has"),
+        (["run", "--threads", "0"], "--threads 0: at least 1"),
+        (["run", "--runs", "0"], "--runs 0: at least 1"),
+        (["run", "--seconds", "nan"], "--seconds nan: more than 0"),
+        (["run", "--layers", "0"], "--layers 0: at least 1"),
+        (["run", "--inputs", "0"], "nothing to measure"),
+        (["run", "--only", "magic"], "invalid choice: 'magic'"),
+        (["run", "--json", "no/where.json"], "make it first"),
+        (["alive", "--layers", "0"], "nothing to measure"),
+        (["ceiling", "--threads", "0"], "--threads 0: at least 1"),
+        (["compare", "none.json", "none.json"], "none.json: cannot be read"),
+        ([], "the following arguments are required"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(arguments: list[str], said: str) -> None:
+    done = bench(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.startswith("bench: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_alive_counts_what_the_reference_finds(tmp_path: Path) -> None:
+    path = tmp_path / "alive.json"
+    done = bench("alive", "--neurons", "64", "--layers", "5", "--inputs", "200", "--json", path)
+    assert done.returncode == 0, done.stderr
+    layers = read_comparison(path).layers
+    assert layers is not None
+    y0, whole = images(64, 200), radixnet(64, 5)
+    uses = before = y0.to_csr(np.float64)
+    for depth in range(1, 6):
+        values = reference(network(whole.layers[:depth]), y0, dtype=np.float32)
+        dense = values.toarray()
+        assert layers.alive[depth - 1] == (dense != 0).any(axis=1).sum()
+        assert layers.saturated[depth - 1] == (dense == 32).all(axis=1).sum()
+        assert layers.nonzeros[depth - 1] == (dense != 0).sum()
+        uses = (before != 0).astype(np.int64) @ (whole.layers[depth - 1].weights() != 0)
+        assert layers.products[depth - 1] == uses.sum()
+        before = values
+    assert f"layer 5: {layers.alive[4]:,} rows alive" in done.stdout
+
+
+def test_the_work_of_the_first_rows() -> None:
+    weights = np.array([[1, 1], [0, 1]], np.float32)
+    layers = [Layer.from_sparse(weights, -0.5), Layer.from_sparse(weights, -0.5)]
+    rows = Inputs.from_any(np.array([[1, 0], [0, 1], [0, 0]], np.float32))
+    found = truth(network(layers), rows, lambda done: None)
+    # row 0 is 1 0, then .5 .5; row 1 is 0 1, then 0 .5
+    assert found.products.tolist() == [2 + 3, 1 + 1, 0]
+    assert found.living.tolist() == [6, 6, 0]
+    assert found.multiplied("products", 1) == 5
+    assert found.multiplied("living", 3) == 12
+    assert found.multiplied("all", 3) == 18
+    assert found.multiplied("own", 3) is None
+    assert found.layers.alive == (2, 1)
+    assert found.of(1).tolist() == [1]
+
+
+class Unknown(ScipyCsr):
+    """No worker knows it by this name."""
+
+    name = "no-such-peer"
+
+
+def _plan() -> Plan:
+    return Plan(64, 2, 20, 0, None, 1, 1, 0.001)
+
+
+def test_other_categories_fail_a_row() -> None:
+    problem = load_problem(neurons=64, layers=2, inputs=20)
+    right = truth(problem.network, problem.inputs, lambda done: None)
+    wrong = replace(right, categories=np.array([1, 2, 3, 20], np.int64))
+    (row,) = measure([ScipyCsr()], _plan(), wrong, lambda doing, done: None)
+    assert (row.status, row.agrees) == ("failed", False)
+    assert row.why is not None
+    assert row.why.startswith("other categories: ")
+
+
+def test_a_worker_that_dies_is_a_row_with_its_last_line() -> None:
+    problem = load_problem(neurons=64, layers=2, inputs=20)
+    right = truth(problem.network, problem.inputs, lambda done: None)
+    rows = measure([Unknown(), ScipyCsr()], _plan(), right, lambda doing, done: None)
+    assert (rows[0].status, rows[0].why) == ("failed", "KeyError: 'no-such-peer'")
+    assert rows[1].status == "ok"
+
+
+def test_a_worker_that_hangs_is_ended() -> None:
+    worker = Worker("scipy", 1, {"PYTHONINSPECT": "1"})
+    try:
+        with pytest.raises(WorkerError, match="no answer in 0 s"):
+            worker.ask({"do": "prepare"}, 0.01)
+    finally:
+        worker.close()
+
+
+def test_the_ceilings_of_this_machine(tmp_path: Path) -> None:
+    path = tmp_path / "ceiling.json"
+    done = bench("ceiling", "--threads", 1, "--json", path)
+    assert done.returncode == 0, done.stderr
+    found = read_comparison(path).ceilings
+    assert found is not None
+    assert found.threads == 1
+    assert found.l1_bytes_per_second > found.memory_bytes_per_second > 1e8
+    assert found.edges_per_second > 1e8
+    assert os.path.getsize(path) > 0
