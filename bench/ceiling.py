@@ -25,7 +25,7 @@ def ceilings(threads: int) -> Ceilings:
             "-o",
             program,
         ]
-        run(command, "compiling the measurement of ceilings")
+        run([*command, _SOURCE, "-o", program], "compiling the measurement of ceilings")
         placed = {"OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"}
         printed = run([program], "measuring ceilings", environment=placed)
     rates = [float(line.split()[-1]) for line in printed.splitlines()]

@@ -24,8 +24,10 @@ from kkspdnn.inference import Result, infer, own_version
 from kkspdnn.info import findings
 from kkspdnn.memory import GB, Budget
 from kkspdnn.options import Parser, count, gigabytes, whole
+from kkspdnn.plots.command import plot
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
+from kkspdnn.published import other_machines
 from kkspdnn.record import Record, check_writable, write_text
 from kkspdnn.show import show
 from kkspdnn.spaces import SPACES, check_space, choose_device
@@ -34,6 +36,7 @@ from kkspdnn.verify import VERIFY
 _WITH_OPTIONS: Mapping[str, Callable[[Sequence[str]], Iterable[str]]] = {
     "show": show,
     "compile": compile_all,
+    "plot": plot,
 }
 """Commands with options of their own; each gives the text to print."""
 
@@ -46,7 +49,7 @@ def parser() -> Parser:
         "after layer.",
         epilog="`kkspdnn info` shows compilers, Kokkos, spaces and the cache; "
         "`kkspdnn show WORKUNIT` the C++ of a workunit; `kkspdnn compile` compiles all of them "
-        "for a space. Both have a --help.",
+        "for a space; `kkspdnn plot RECORDS --out DIR` draws figures. All have a --help.",
         allow_abbrev=False,
     )
     add = made.add_argument
@@ -75,6 +78,7 @@ def parser() -> Parser:
     add("--verify", choices=VERIFY, default="sample", help=against)
     add("--json", type=Path, metavar="FILE", help="write the record")
     add("--categories", type=Path, metavar="FILE", help="write the list of categories")
+    add("--published", action="store_true", help="also what others published, on other machines")
     add("--quiet", action="store_true", help="no table and no progress bar")
     add("--version", action="version", version=f"kkspdnn {own_version()}")
     return made
@@ -183,6 +187,8 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
         write_text(arguments.json, record.to_json())
     if not arguments.quiet:
         _show(record)
+        if arguments.published:
+            print("\n".join(other_machines(record.neurons, record.layers)))
     return _verdict(record)
 
 

@@ -1,0 +1,82 @@
+"""`python -m kkspdnn plot RECORDS --out DIR`: all figures and tables that the records allow."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+
+from kkspdnn.errors import InputError
+from kkspdnn.files import replacing
+from kkspdnn.options import Parser
+from kkspdnn.plots import implementations
+from kkspdnn.plots.points import Records, read_records
+from kkspdnn.plots.table import Table
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of `python -m kkspdnn plot`."""
+    made = Parser(
+        prog="kkspdnn plot",
+        description="Figures (PDF and PNG, one and two columns wide) and tables (LaTeX and CSV) "
+        "from records alone.",
+        allow_abbrev=False,
+    )
+    made.add_argument("records", nargs="+", type=Path, metavar="RECORD", help="JSON files")
+    made.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
+    return made
+
+
+def plot(argv: Sequence[str]) -> Iterator[str]:
+    """Write the files; gives lines that say which. InputError for records that cannot be used."""
+    arguments = parser().parse_args(argv)
+    records = read_records(arguments.records)
+    files = drawn(records)
+    if arguments.out.exists() and not arguments.out.is_dir():
+        raise InputError(f"--out {arguments.out}: is no folder")
+    for name, content in files.items():
+        with replacing(arguments.out / name) as file:
+            file.write(content)
+    for path in records.passed_over:
+        yield f"passed over: {path} is no record of a run or comparison"
+    yield f"{len(files)} files in {arguments.out}: {', '.join(_stems(files))}"
+
+
+def drawn(records: Records) -> dict[str, bytes]:
+    """File names and contents: for each chart, NAME-1col.pdf and .png, NAME-2col…, NAME.csv, .tex.
+
+    InputError where Matplotlib is not installed, or the records allow no figure and no table.
+    """
+    try:
+        from kkspdnn.plots import charts
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "matplotlib":
+            raise
+        raise InputError("figures need Matplotlib: pip install 'kkspdnn[plot]'") from error
+    files: dict[str, bytes] = {}
+    with charts.settings():
+        for chart in charts.charts(records):
+            for width in charts.WIDTHS:
+                figure = chart.figure(width)
+                for kind in ("pdf", "png"):
+                    buffer = BytesIO()
+                    # the same records give the same files
+                    metadata = {"CreationDate": None} if kind == "pdf" else None
+                    figure.savefig(buffer, format=kind, metadata=metadata)
+                    files[f"{chart.name}-{width}.{kind}"] = buffer.getvalue()
+            files |= _texts(chart.name, chart.table)
+    everything = implementations.table(records)
+    if everything is not None:
+        files |= _texts("implementations", everything)
+    if not files:
+        raise InputError("these records allow no figure; see kkspdnn.plots for what each needs")
+    return files
+
+
+def _texts(name: str, table: Table) -> dict[str, bytes]:
+    return {f"{name}.csv": table.csv().encode(), f"{name}.tex": table.latex(name).encode()}
+
+
+def _stems(files: dict[str, bytes]) -> list[str]:
+    return [Path(name).stem for name in files if name.endswith(".csv")]

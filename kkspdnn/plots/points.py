@@ -1,0 +1,167 @@
+"""Records of all kinds as one list of points, which is all that figures are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from kkspdnn.comparison import SCHEMA, Comparison, Row, comparison_from
+from kkspdnn.decode import decode, read_json
+from kkspdnn.errors import InputError
+from kkspdnn.record import Record
+
+_LABELS = {
+    "spgemm": "kkspdnn, SpGEMM",
+    "none": "kkspdnn, fused, no row leaves",
+    "dead": "kkspdnn, fused, zero rows leave",
+    "all": "kkspdnn, fused, all exits",
+    "fold": "kkspdnn, fused, all exits, folded",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """
+    One implementation on one network and machine.
+
+    name, label: as in kkspdnn.comparison.Row; architecture: execution space and machine
+    problem_inputs: rows of the problem; inputs: those that it was timed with
+    seconds: of every timed run; multiplied: edges really multiplied in one; None where unknown
+    """
+
+    name: str
+    label: str
+    architecture: str
+    threads: int
+    neurons: int
+    layers: int
+    edges: int
+    problem_inputs: int
+    inputs: int
+    seconds: tuple[float, ...]
+    multiplied: int | None
+    bytes_per_edge: float | None
+
+    @property
+    def rates(self) -> tuple[float, float, float]:
+        """The lowest, median and highest rate, edges/s."""
+        work = self.inputs * self.edges
+        return work / max(self.seconds), work / median(self.seconds), work / min(self.seconds)
+
+    @property
+    def rate(self) -> float:
+        """The median rate, edges/s."""
+        return self.rates[1]
+
+    @property
+    def times(self) -> tuple[float, float, float]:
+        """The shortest, median and longest time, seconds."""
+        return min(self.seconds), median(self.seconds), max(self.seconds)
+
+    @property
+    def network(self) -> str:
+        """Neurons and layers, as the challenge names its networks."""
+        return f"{self.neurons}-{self.layers}"
+
+
+@dataclass(frozen=True)
+class Records:
+    """All that was read. points: no two of the same; passed_over: files of another kind."""
+
+    points: tuple[Point, ...]
+    comparisons: tuple[Comparison, ...]
+    passed_over: tuple[Path, ...] = ()
+
+
+def read_records(paths: Sequence[Path]) -> Records:
+    """
+    Records of `python -m bench` and of `python -m kkspdnn --json`.
+
+    InputError with file and field for one that breaks its schema, and where no file is a record.
+    """
+    comparisons, points, passed_over = [], [], []
+    for path in paths:
+        given = read_json(path)
+        if "schema" in given:
+            comparison = comparison_from(given, str(path))
+            comparisons.append(comparison)
+            points += _of_comparison(comparison)
+        elif {"space", "kernel", "inference_seconds"} <= given.keys():
+            points += _of_run(decode(Record, given, str(path), strict=False), path)
+        else:
+            passed_over.append(path)
+    if not comparisons and not points:
+        raise InputError(
+            f"no record among {len(paths)} files; give those of python -m bench run --json "
+            f"({SCHEMA}) or of python -m kkspdnn --json"
+        )
+    return Records(tuple(_best(points)), tuple(comparisons), tuple(passed_over))
+
+
+def _best(points: Iterable[Point]) -> list[Point]:
+    """Of measurements of the same, the one of the most runs; in the order of first mention."""
+    kept: dict[tuple[object, ...], Point] = {}
+    for point in points:
+        key = (point.name, point.architecture, point.threads, point.network, point.problem_inputs)
+        if key not in kept or len(point.seconds) > len(kept[key].seconds):
+            kept[key] = point
+    return list(kept.values())
+
+
+def _of_comparison(record: Comparison) -> list[Point]:
+    return [_point(record, row) for row in record.measured]
+
+
+def _point(record: Comparison, row: Row) -> Point:
+    network = record.network
+    assert network is not None
+    assert row.inputs is not None
+    assert row.threads is not None
+    return Point(
+        name=row.name,
+        label=row.label,
+        architecture=_architecture(record.gpu if row.name == "cusparse" else None, record.machine),
+        threads=row.threads,
+        neurons=network.neurons,
+        layers=network.layers,
+        edges=network.edges,
+        problem_inputs=network.inputs,
+        inputs=row.inputs,
+        seconds=row.inference_seconds,
+        multiplied=row.edges_multiplied,
+        bytes_per_edge=row.bytes_per_edge,
+    )
+
+
+def _of_run(record: Record, path: Path) -> list[Point]:
+    """A run that was found wrong is no measurement."""
+    if not record.inference_seconds > 0 or record.inputs < 1:
+        raise InputError(f"{path}: inference_seconds and inputs must be above 0")
+    if record.verified.passed is False or record.truth == "failed":
+        raise InputError(f"{path}: this run failed its verification; leave it out")
+    name = "spgemm" if record.kernel == "spgemm" else "fold" if record.fold else record.exits
+    if name not in _LABELS:
+        raise InputError(f"{path}: exits: {name!r} is unknown")
+    front = "" if record.pk == "builtin" else ", PyKokkos"
+    return [
+        Point(
+            name=name if not front else "pykokkos",
+            label=_LABELS[name] + front,
+            architecture=_architecture(None, record.machine),
+            threads=record.threads,
+            neurons=record.neurons,
+            layers=record.layers,
+            edges=record.edges,
+            problem_inputs=record.inputs,
+            inputs=record.inputs,
+            seconds=(record.inference_seconds,),
+            multiplied=record.edges_multiplied,
+            bytes_per_edge=None,
+        )
+    ]
+
+
+def _architecture(gpu: str | None, machine: str) -> str:
+    return gpu if gpu is not None else machine

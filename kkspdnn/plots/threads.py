@@ -1,0 +1,119 @@
+"""Strong and weak scaling over threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kkspdnn.plots.points import Point, Records
+from kkspdnn.plots.style import COLOURS, GREY, LINES, MARKERS, Chart, grid, legend, letter, panels
+from kkspdnn.plots.table import Table
+from kkspdnn.published import Published
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """One implementation: points by threads, each with its lowest, median and highest value.
+
+    kind: strong (the same problem; speed-up over the fewest threads) or weak (input rows grow with
+    the threads; part of the rate a thread that the fewest threads have)
+    """
+
+    kind: str
+    label: str
+    points: tuple[Point, ...]
+
+    @property
+    def values(self) -> list[tuple[float, float, float]]:
+        """Lowest, median and highest, over the median of the fewest threads."""
+        first = self.points[0]
+        found = []
+        for point in self.points:
+            share = 1 if self.kind == "strong" else first.threads / point.threads
+            low, middle, high = (share * rate / first.rate for rate in point.rates)
+            found.append((low, middle, high))
+        return found
+
+
+def chart(records: Records, published: Published) -> Chart | None:
+    """From points that differ in threads; None where there are none."""
+    found = [*_scalings(records.points, "strong"), *_scalings(records.points, "weak")]
+    if not found:
+        return None
+    kinds = list(dict.fromkeys(each.kind for each in found))
+
+    def paint(figure: Figure, wide: bool) -> None:
+        drawn = panels(figure, len(kinds), wide)
+        labels = list(dict.fromkeys(each.label for each in found))
+        for number, kind in enumerate(kinds):
+            chosen = [each for each in found if each.kind == kind]
+            _paint(drawn[number], kind, chosen, labels, number)
+        legend(figure, 3 if wide else 1)
+
+    return Chart("threads", _table(found), (1.9 * len(kinds) + 0.7, 2.8), paint)
+
+
+def _scalings(points: tuple[Point, ...], kind: str) -> list[Scaling]:
+    sets: dict[tuple[object, ...], dict[int, Point]] = {}
+    for point in points:
+        # A rate over fewer rows stands for that over all.
+        size: float = point.problem_inputs
+        if kind == "weak":
+            size /= point.threads
+        key = (point.name, point.architecture, point.network, size)
+        sets.setdefault(key, {})[point.threads] = point
+    return [
+        Scaling(kind, by[min(by)].label, tuple(by[threads] for threads in sorted(by)))
+        for by in sets.values()
+        if len(by) > 1
+    ]
+
+
+def _paint(axes: Axes, kind: str, found: list[Scaling], labels: list[str], number: int) -> None:
+    threads = sorted({p.threads for each in found for p in each.points})
+    for each in found:
+        style = labels.index(each.label)
+        middle = [value[1] for value in each.values]
+        errors = [
+            [value[1] - value[0] for value in each.values],
+            [value[2] - value[1] for value in each.values],
+        ]
+        axes.errorbar(
+            [p.threads for p in each.points],
+            middle,
+            yerr=errors,
+            color=COLOURS[style % len(COLOURS)],
+            marker=MARKERS[style % len(MARKERS)],
+            linestyle=LINES[style % len(LINES)],
+            elinewidth=0.8,
+            label=each.label,
+        )
+    ideal = [t / threads[0] for t in threads] if kind == "strong" else [1.0 for _ in threads]
+    axes.plot(threads, ideal, color=GREY, linewidth=0.8, linestyle="--", label="ideal")
+    axes.set_xscale("log", base=2)
+    if kind == "strong":
+        axes.set_yscale("log", base=2)
+        axes.set_yticks(ideal, [f"{value:g}" for value in ideal])
+    axes.set_xticks(threads, [str(each) for each in threads])
+    axes.minorticks_off()
+    axes.set_xlabel(f"{letter(number)} threads, {kind} scaling")
+    few = threads[0]
+    over = f"{few} thread{'s' if few != 1 else ''}"
+    axes.set_ylabel(f"speed-up over {over}" if kind == "strong" else f"efficiency over {over}")
+    grid(axes, "both")
+
+
+def _table(found: list[Scaling]) -> Table:
+    rows = []
+    for each in found:
+        for point, (low, middle, high) in zip(each.points, each.values, strict=True):
+            size = point.problem_inputs
+            rows.append((each.label, each.kind, point.threads, size, middle, low, high))
+    return Table(
+        "Scaling over threads: speed-up (strong) and efficiency (weak: input rows grow with the "
+        "threads); median, lowest and highest.",
+        ("implementation", "scaling", "threads", "inputs", "value", "lowest", "highest"),
+        tuple(rows),
+    )

@@ -1,0 +1,242 @@
+"""Figures: what is in them, their sizes and fonts; that they follow from the records alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.container import ErrorbarContainer
+
+from kkspdnn.errors import InputError
+from kkspdnn.plots.charts import charts
+from kkspdnn.plots.command import drawn, plot
+from kkspdnn.plots.points import Records, read_records
+from kkspdnn.plots.style import COLOURS, HATCHES, LINES, MARKERS, WIDTHS, Chart, settings
+from kkspdnn.published import published
+
+ROOT = Path(__file__).parents[2]
+NAMES = ["rates", "speedup", "size", "threads", "roofline", "alive", "poster"]
+
+
+@pytest.fixture
+def records(folder: Path) -> Records:
+    return read_records(sorted(folder.iterdir()))
+
+
+@pytest.fixture
+def by_name(records: Records) -> dict[str, Chart]:
+    return {chart.name: chart for chart in charts(records)}
+
+
+def painted(chart: Chart, width: str) -> Any:
+    with settings():
+        figure = chart.figure(width)
+        figure.draw_without_rendering()
+    return figure
+
+
+def test_these_records_allow_every_figure(by_name: dict[str, Chart]) -> None:
+    assert list(by_name) == NAMES
+
+
+@pytest.mark.parametrize("width", list(WIDTHS))
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_is_readable(by_name: dict[str, Chart], name: str, width: str) -> None:
+    figure = painted(by_name[name], width)
+    assert figure.get_size_inches()[0] == WIDTHS[width]
+    (legend,) = figure.legends
+    bounds = figure.bbox
+    texts = [text for axes in figure.axes for text in axes.findobj(match=type(legend.get_title()))]
+    texts += legend.get_texts()
+    for text in texts:
+        if text.get_text() and text.get_visible():
+            assert text.get_fontsize() >= 5.5
+            box = text.get_window_extent()
+            if box.width and text in legend.get_texts():
+                assert bounds.x0 - 1 <= box.x0
+                assert box.x1 <= bounds.x1 + 1
+    for axes in figure.axes:
+        assert axes.get_xlabel() or name == "rates"
+        # where it has no label of its own, its neighbour's or the names of rows stand for it
+        assert any(other.get_ylabel() for other in figure.axes) or name in ("speedup", "poster")
+        assert axes.get_position().width > 0.25 / (1 if width == "1col" else 2)
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert len(labels) == len(set(labels)) > 0
+
+
+@pytest.mark.parametrize(("name", "units"), [("rates", "edges/s"), ("size", "(s)")])
+def test_axes_have_units(by_name: dict[str, Chart], name: str, units: str) -> None:
+    assert units in painted(by_name[name], "2col").axes[0].get_ylabel()
+
+
+def test_bars_are_as_high_as_the_rates(by_name: dict[str, Chart]) -> None:
+    axes = painted(by_name["rates"], "2col").axes[0]
+    heights = sorted(patch.get_height() for patch in axes.patches)
+    expected = [60_000 * 32 * n * layers / 0.25 for n, layers in ((1024, 120), (4096, 120))]
+    expected.append(60_000 * 32 * 1024 * 1920 / 0.25)
+    assert heights == pytest.approx(sorted(expected))
+
+
+def test_published_values_are_marked_lines_with_their_source(by_name: dict[str, Chart]) -> None:
+    figure = painted(by_name["rates"], "1col")
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    for system in published().systems:
+        lossy = "" if system.exact else " (lossy)"
+        assert f"published: {system.name}{lossy}" in labels
+        assert system.source in by_name["rates"].table.caption
+    drawn_at = {float(line.get_ydata()[0]) for line in figure.axes[0].lines}
+    assert {2.76e11, 1.05e13, 1.67e13, 1.76e13, 2.80e11} <= drawn_at
+    lines = painted(by_name["speedup"], "1col").axes[0].lines
+    assert {120.0, 500.0} <= {line.get_xdata()[0] for line in lines}
+    assert published().poster.source in by_name["poster"].table.caption
+
+
+def test_the_speed_up_is_over_the_reference(by_name: dict[str, Chart]) -> None:
+    rows = {row[0]: row for row in by_name["speedup"].table.rows}
+    assert rows["kkspdnn, fused, all exits"][3] == pytest.approx(14 / 0.25)
+    assert rows["TVM & co"][3] == pytest.approx(14 / 2 / 2)
+    assert rows["kkspdnn, fused, all exits"][4:] == pytest.approx((14 / 0.375, 14 / 0.225))
+    assert "Serial reference" not in rows
+    assert rows["published: KK-SpDNN 2019, most"][3] == 500
+
+
+def test_scaling_is_over_the_fewest_threads(by_name: dict[str, Chart]) -> None:
+    rows = {(row[1], row[2]): row[4] for row in by_name["threads"].table.rows}
+    assert rows == pytest.approx(
+        {
+            ("strong", 1): 1.0,
+            ("strong", 2): 2.0,
+            ("weak", 1): 1.0,
+            ("weak", 2): (60_000 / 0.25) / (30_000 / 0.3) / 2,
+        }
+    )
+
+
+def test_the_roof_is_the_lowest_that_holds(by_name: dict[str, Chart]) -> None:
+    rows = {row[0]: row for row in by_name["roofline"].table.rows}
+    _, intensity, rate, low, high, share = rows["kkspdnn, fused, all exits"]
+    assert intensity == pytest.approx(1 / 4.5)
+    assert rate == pytest.approx(7e9 / 0.25)
+    assert (low, high) == pytest.approx((7e9 / 0.375, 7e9 / 0.225))
+    assert share == pytest.approx(rate / min(1e11, 4e11 / 4.5))
+
+
+def test_time_is_drawn_against_what_varies_alone(by_name: dict[str, Chart]) -> None:
+    axes = painted(by_name["size"], "2col").axes
+    assert [each.get_xlabel() for each in axes] == ["(a) layers", "(b) neurons a layer"]
+    (line,) = [line for line in axes[0].lines if line.get_label() == "kkspdnn, fused, all exits"]
+    assert line.get_xdata().tolist() == [120, 1920]
+    assert line.get_ydata().tolist() == [0.25, 0.25]
+
+
+def test_alive_rows_are_those_of_the_record(by_name: dict[str, Chart]) -> None:
+    lines = painted(by_name["alive"], "1col").axes[0].lines
+    assert lines[0].get_ydata().tolist()[:3] == [60_000, 30_000, 20_000]
+    assert len(by_name["alive"].table.rows) in (120, 1920)
+
+
+def test_error_bars_reach_from_the_lowest_to_the_highest(by_name: dict[str, Chart]) -> None:
+    axes = painted(by_name["rates"], "2col").axes[0]
+    found = [each for each in axes.containers if isinstance(each, ErrorbarContainer)]
+    work = 60_000 * 32 * 1024 * 120
+    (segment,) = found[0].lines[2][0].get_segments()
+    assert segment[:, 1] == pytest.approx([work / 0.375, work / 0.225])
+    assert len(found) == 3
+
+
+def test_nothing_is_told_apart_by_colour_alone() -> None:
+    assert len(COLOURS) == len(set(HATCHES)) == len(set(MARKERS)) == len(set(LINES))
+    grey = [0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in map(to_rgb, COLOURS)]
+    assert all(abs(a - b) > 0.05 for a, b in zip(grey, grey[1:], strict=False))
+
+
+def test_files_and_fonts(folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    out = tmp_path / "new" / "figures"
+    assert plot([*map(str, sorted(folder.iterdir())), "--out", str(out)], said.append) == 0
+    names = {f"{n}-{w}.{kind}" for n in NAMES for w in WIDTHS for kind in ("pdf", "png")}
+    names |= {f"{n}.{kind}" for n in [*NAMES, "implementations"] for kind in ("csv", "tex")}
+    assert {path.name for path in out.iterdir()} == names
+    for name in NAMES:
+        for width, inches in WIDTHS.items():
+            png = (out / f"{name}-{width}.png").read_bytes()
+            assert struct.unpack(">I", png[16:20])[0] == int(300 * inches)
+            pdf = (out / f"{name}-{width}.pdf").read_bytes()
+            box = re.search(rb"/MediaBox \[ ?0 0 ([0-9.]+) ", pdf)
+            assert box is not None
+            assert float(box.group(1)) == pytest.approx(72 * inches, abs=0.1)
+            assert b"/Type3" not in pdf
+            assert b"/Subtype /Image" not in pdf
+            assert b"CreationDate" not in pdf
+    assert said == [f"{len(names)} files in {out}: {', '.join([*NAMES, 'implementations'])}"]
+
+
+def test_the_same_records_give_the_same_files(records: Records) -> None:
+    assert drawn(records) == drawn(records)
+
+
+def test_of_two_measurements_the_one_with_more_runs_is_kept(folder: Path) -> None:
+    paths = sorted(folder.iterdir())
+    more = json.loads(paths[0].read_text())
+    more["rows"][3]["inference_seconds"] = [1.0] * 9
+    (folder / "z.json").write_text(json.dumps(more))
+    for order in ([folder / "z.json", *paths], [*paths, folder / "z.json"]):
+        points = [
+            p
+            for p in read_records(order).points
+            if (p.name, p.network, p.threads) == ("all", "1024-120", 2)
+        ]
+        assert [point.seconds for point in points] == [(1.0,) * 9]
+
+
+def test_the_records_of_runs_are_drawn_too(tmp_path: Path) -> None:
+    results = ROOT / "bench" / "results"
+    paths = [results / f"1024-120-openmp{each}.json" for each in ("", "-none", "-spgemm")]
+    found = read_records(
+        [*paths, results / "1024-1920-openmp.json", results / "reading-65536.json"]
+    )
+    assert [path.name for path in found.passed_over] == ["reading-65536.json"]
+    assert {point.name for point in found.points} == {"all", "none", "spgemm"}
+    assert {"rates", "size", "poster"} <= {chart.name for chart in charts(found)}
+    assert "speedup" not in {chart.name for chart in charts(found)}
+    record = json.loads(paths[0].read_text())
+    path = tmp_path / "wrong.json"
+    for change, said in (
+        ({"truth": "failed"}, "this run failed its verification"),
+        ({"inference_seconds": 0.0}, "inference_seconds and inputs must be above 0"),
+        ({"layers": "many"}, "layers: 'many' is not a whole number"),
+        ({"exits": "no"}, "exits: 'no' is unknown"),
+    ):
+        path.write_text(json.dumps({**record, **change}))
+        with pytest.raises(InputError, match=said):
+            read_records([path])
+
+
+def test_what_cannot_be_drawn_is_told(folder: Path, tmp_path: Path) -> None:
+    reading = ROOT / "bench" / "results" / "reading-65536.json"
+    with pytest.raises(InputError, match="no record among 1 files"):
+        read_records([reading])
+    roofs = read_records([folder / "f.json"])
+    with pytest.raises(InputError, match="these records allow no figure"):
+        drawn(roofs)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is no folder"):
+        plot([str(folder / "a.json"), "--out", str(tmp_path / "file")], print)
+    broken = folder / "broken.json"
+    broken.write_text((folder / "a.json").read_text().replace('"threads": 2', '"threads": "2"', 1))
+    with pytest.raises(InputError, match=r"broken.json: threads: '2' is not a whole number"):
+        plot([str(folder / "a.json"), str(broken), "--out", str(tmp_path / "none")], print)
+    assert not (tmp_path / "none").exists()
+
+
+def test_missing_rows_are_in_the_table_only(records: Records, by_name: dict[str, Chart]) -> None:
+    files = drawn(records)
+    assert b"missing: PyTorch is not installed" in files["implementations.csv"]
+    assert b"PyTorch" not in files["speedup.csv"]
+    assert replace(by_name["speedup"]).table.rows
