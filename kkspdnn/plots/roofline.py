@@ -13,7 +13,17 @@ from matplotlib.figure import Figure
 
 from kkspdnn.comparison import Ceilings, Comparison
 from kkspdnn.plots.points import Point, Records
-from kkspdnn.plots.style import COLOURS, GREY, LINES, MARKERS, Chart, grid, legend, spread
+from kkspdnn.plots.style import (
+    COLOURS,
+    GREY,
+    LINES,
+    MARKERS,
+    Chart,
+    grid,
+    legend,
+    log_ticks,
+    spread,
+)
 from kkspdnn.plots.table import Table
 from kkspdnn.published import Published
 
@@ -105,6 +115,7 @@ def _paint(figure: Figure, wide: bool, points: list[_Placed], roofs: Ceilings) -
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(least, most)
+    log_ticks(axes.xaxis)
     axes.set_xlabel("multiplied edges for each byte loaded (edges/B)")
     axes.set_ylabel("multiplied edges (edges/s)")
     grid(axes, "both")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from kkspdnn.comparison import Comparison, Row
 from kkspdnn.plots.points import Records
@@ -68,6 +69,7 @@ def _paint(
             label="kkspdnn" if ours else "others",
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.axvline(1, color="black", linewidth=0.8)
     for number, value in enumerate((known.low, known.high)):
         axes.axvline(
