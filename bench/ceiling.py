@@ -16,15 +16,7 @@ def ceilings(threads: int) -> Ceilings:
     compiler = host_compiler()
     with TemporaryDirectory(prefix="kkspdnn-ceiling-") as folder:
         program = Path(folder) / "ceiling"
-        command: list[str | Path] = [
-            compiler.path,
-            "-std=c++17",
-            *OPTIONS,
-            "-fopenmp",
-            _SOURCE,
-            "-o",
-            program,
-        ]
+        command = [compiler.path, "-std=c++17", *OPTIONS, "-fopenmp"]
         run([*command, _SOURCE, "-o", program], "compiling the measurement of ceilings")
         placed = {"OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"}
         printed = run([program], "measuring ceilings", environment=placed)
