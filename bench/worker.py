@@ -7,8 +7,10 @@ rows, "threads": n}, then any number of {"do": "run"}. What libraries print goes
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -18,9 +20,13 @@ from bench.peer import Peer
 from bench.peers import all_peers
 from kkspdnn.problem import Problem, load_problem
 
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2). A worker is stopped between questions, and would not see that stdin has ended."""
+
 
 def main() -> int:
-    """Answer until stdin ends."""
+    """Answer until stdin ends, or the process that asks does."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     peer = all_peers()[sys.argv[1]]

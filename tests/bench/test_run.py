@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -225,6 +226,34 @@ def test_a_worker_that_hangs_is_ended() -> None:
             worker.ask({"do": "prepare"}, 0.01)
     finally:
         worker.close()
+
+
+def test_workers_end_with_the_process_that_asks() -> None:
+    script = """
+import os
+import signal
+from bench.processes import Worker
+
+worker = Worker("scipy", 1, {})
+problem = {"neurons": 64, "layers": 2, "inputs": 20, "seed": 0, "data": None}
+worker.ask({"do": "prepare", "problem": problem, "inputs": 20, "threads": 1}, 60)
+print(worker._process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    worker = Path("/proc") / done.stdout.strip()
+    assert worker != Path("/proc")
+    for _ in range(100):
+        try:
+            state = (worker / "status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        if "Z (zombie)" in state:
+            return
+        time.sleep(0.1)
+    pytest.fail("it is still there")
 
 
 def test_the_ceilings_of_this_machine(tmp_path: Path) -> None:
