@@ -11,10 +11,10 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from bench.ceiling import ceilings
 from bench.facts import facts
 from bench.peers import all_peers
 from bench.report import changes, show, show_changes
+from bench.roofs import roofs
 from bench.runner import Plan, measure
 from bench.truth import truth
 from kkspdnn.comparison import Comparison, NetworkFacts, read_comparison
@@ -46,10 +46,10 @@ def parser() -> argparse.ArgumentParser:
         each.add_argument("--inputs", type=int, metavar="M", help="input rows (60000)")
         each.add_argument("--seed", type=int, default=0, metavar="S", help="of the network (0)")
         each.add_argument("--data", type=Path, metavar="DIR", help="the challenge's own files")
-    ceiling = commands.add_parser("ceiling", help="measure the machine", allow_abbrev=False)
-    for each in (run, alive, ceiling):
+    roof = commands.add_parser("roofs", help="measure the machine", allow_abbrev=False)
+    for each in (run, alive, roof):
         each.add_argument("--json", type=Path, metavar="FILE", help="write the record")
-    for each in (run, ceiling):
+    for each in (run, roof):
         cores = usable_cores()
         each.add_argument("--threads", type=int, default=cores, metavar="T", help=f"({cores})")
     run.add_argument("--only", nargs="+", choices=list(all_peers()), help="(all of them)")
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _compare(arguments, console)
         if arguments.json is not None:
             check_writable(arguments.json)
-        record = {"run": _run, "alive": _alive, "ceiling": _ceiling}[arguments.command](
+        record = {"run": _run, "alive": _alive, "roofs": _roofs}[arguments.command](
             arguments, command, console
         )
         if arguments.json is not None:
@@ -142,11 +142,11 @@ def _alive(arguments: argparse.Namespace, command: str, console: Console) -> Com
     return here.record(1, command, _network(problem), layers=right.layers)
 
 
-def _ceiling(arguments: argparse.Namespace, command: str, console: Console) -> Comparison:
+def _roofs(arguments: argparse.Namespace, command: str, console: Console) -> Comparison:
     if arguments.threads < 1:
         raise InputError(f"--threads {arguments.threads}: at least 1 is needed")
     here = facts()
-    found = ceilings(arguments.threads)
+    found = roofs(arguments.threads)
     console.print(f"{here.machine}, {found.threads} threads", highlight=False)
     console.print(f"multiply-adds   {found.edges_per_second:.3g} /s")
     for name in ("l1", "l2", "memory"):

@@ -96,7 +96,7 @@ class LayerCounts:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What the cores can do at most, all threads together, measured by `python -m bench ceiling`.
+    """What the cores can do at most, all threads together, measured by `python -m bench roofs`.
 
     edges_per_second: one multiplication and one addition of float32 each, in registers
     l1, l2, memory: bytes/s read from arrays that fit into these

@@ -142,7 +142,7 @@ def test_other_networks_and_threads_are_not_compared() -> None:
         (["run", "--only", "magic"], "invalid choice: 'magic'"),
         (["run", "--json", "no/where.json"], "make it first"),
         (["alive", "--layers", "0"], "nothing to measure"),
-        (["ceiling", "--threads", "0"], "--threads 0: at least 1"),
+        (["roofs", "--threads", "0"], "--threads 0: at least 1"),
         (["compare", "none.json", "none.json"], "none.json: cannot be read"),
         ([], "the following arguments are required"),
     ],
@@ -257,8 +257,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_the_ceilings_of_this_machine(tmp_path: Path) -> None:
-    path = tmp_path / "ceiling.json"
-    done = bench("ceiling", "--threads", 1, "--json", path)
+    path = tmp_path / "roofs.json"
+    done = bench("roofs", "--threads", 1, "--json", path)
     assert done.returncode == 0, done.stderr
     found = read_comparison(path).ceilings
     assert found is not None

@@ -159,7 +159,7 @@ def test_nothing_is_told_apart_by_colour_alone() -> None:
 def test_files_and_fonts(folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
     out = tmp_path / "new" / "figures"
-    assert plot([*map(str, sorted(folder.iterdir())), "--out", str(out)], said.append) == 0
+    said += plot([*map(str, sorted(folder.iterdir())), "--out", str(out)])
     names = {f"{n}-{w}.{kind}" for n in NAMES for w in WIDTHS for kind in ("pdf", "png")}
     names |= {f"{n}.{kind}" for n in [*NAMES, "implementations"] for kind in ("csv", "tex")}
     assert {path.name for path in out.iterdir()} == names
@@ -227,11 +227,11 @@ def test_what_cannot_be_drawn_is_told(folder: Path, tmp_path: Path) -> None:
         drawn(roofs)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is no folder"):
-        plot([str(folder / "a.json"), "--out", str(tmp_path / "file")], print)
+        list(plot([str(folder / "a.json"), "--out", str(tmp_path / "file")]))
     broken = folder / "broken.json"
     broken.write_text((folder / "a.json").read_text().replace('"threads": 2', '"threads": "2"', 1))
     with pytest.raises(InputError, match=r"broken.json: threads: '2' is not a whole number"):
-        plot([str(folder / "a.json"), str(broken), "--out", str(tmp_path / "none")], print)
+        list(plot([str(folder / "a.json"), str(broken), "--out", str(tmp_path / "none")]))
     assert not (tmp_path / "none").exists()
 
 

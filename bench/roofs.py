@@ -1,4 +1,4 @@
-"""The machine's ceilings, measured by `bench/cpp/ceiling.cpp`."""
+"""The machine's ceilings, measured by `bench/cpp/roofs.cpp`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tempfile import TemporaryDirectory
 from kkspdnn.comparison import Ceilings
 from kkspdnn.pk.toolchain import OPTIONS, host_compiler, run
 
-_SOURCE = Path(__file__).parent / "cpp" / "ceiling.cpp"
+_SOURCE = Path(__file__).parent / "cpp" / "roofs.cpp"
 
 
-def ceilings(threads: int) -> Ceilings:
+def roofs(threads: int) -> Ceilings:
     """Compile and run it with so many threads, a few seconds; ToolchainError where that fails."""
     compiler = host_compiler()
-    with TemporaryDirectory(prefix="kkspdnn-ceiling-") as folder:
-        program = Path(folder) / "ceiling"
+    with TemporaryDirectory(prefix="kkspdnn-roofs-") as folder:
+        program = Path(folder) / "roofs"
         command = [compiler.path, "-std=c++17", *OPTIONS, "-fopenmp"]
         run([*command, _SOURCE, "-o", program], "compiling the measurement of ceilings")
         placed = {"OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"}
