@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from kkspdnn.comparison import Comparison
-from kkspdnn.plots.points import Records
-from kkspdnn.plots.speedup import widest
+from kkspdnn.plots.points import Records, widest
 from kkspdnn.plots.table import Cell, Table
 
 _COLUMNS = (

@@ -12,6 +12,9 @@ from kkspdnn.decode import decode, read_json
 from kkspdnn.errors import InputError
 from kkspdnn.record import Record
 
+REFERENCE = "reference"
+"""The serial reference among the rows of a comparison."""
+
 _LABELS = {
     "spgemm": "kkspdnn, SpGEMM",
     "none": "kkspdnn, fused, no row leaves",
@@ -165,3 +168,11 @@ def _of_run(record: Record, path: Path) -> list[Point]:
 
 def _architecture(gpu: str | None, machine: str) -> str:
     return gpu if gpu is not None else machine
+
+
+def widest(records: Records) -> Comparison | None:
+    """The comparison with the most measured implementations, the reference among them."""
+    with_reference = [
+        each for each in records.comparisons if any(r.name == REFERENCE for r in each.measured)
+    ]
+    return max(with_reference, key=lambda each: len(each.measured), default=None)

@@ -6,12 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from kkspdnn.comparison import Comparison, Row
-from kkspdnn.plots.points import Records
+from kkspdnn.plots.points import REFERENCE, Records, widest
 from kkspdnn.plots.style import COLOURS, GREY, Chart, grid, legend
 from kkspdnn.plots.table import Cell, Table
 from kkspdnn.published import Published, Speedup
-
-_REFERENCE = "reference"
 
 
 def chart(records: Records, published: Published) -> Chart | None:
@@ -21,7 +19,7 @@ def chart(records: Records, published: Published) -> Chart | None:
         return None
     assert chosen.network is not None
     edges = chosen.network.edges
-    (serial,) = (row for row in chosen.measured if row.name == _REFERENCE)
+    (serial,) = (row for row in chosen.measured if row.name == REFERENCE)
     base = serial.rate(edges)
     rows = sorted((r for r in chosen.measured if r is not serial), key=lambda r: r.rate(edges))
     values = [(row, [rate / base for rate in row.rates(edges)]) for row in rows]
@@ -31,14 +29,6 @@ def chart(records: Records, published: Published) -> Chart | None:
 
     height = 0.17 * len(rows) + 1.1
     return Chart("speedup", _table(values, published.speedup), (height, height), paint)
-
-
-def widest(records: Records) -> Comparison | None:
-    """The comparison with the most measured implementations, the reference among them."""
-    with_reference = [
-        each for each in records.comparisons if any(r.name == _REFERENCE for r in each.measured)
-    ]
-    return max(with_reference, key=lambda each: len(each.measured), default=None)
 
 
 def _title(record: Comparison) -> str:

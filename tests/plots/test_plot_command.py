@@ -73,3 +73,15 @@ def test_a_run_can_show_what_was_published(capsys: pytest.CaptureFixture[str]) -
     assert "OTHER MACHINES, not measured here" in capsys.readouterr().out
     assert cli.main(small) == 0
     assert "OTHER MACHINES" not in capsys.readouterr().out
+
+
+def test_all_else_runs_without_matplotlib() -> None:
+    without = "import sys; sys.modules['matplotlib'] = None; from kkspdnn.cli import main; "
+    done = subprocess.run(
+        [sys.executable, "-c", without + "main(['show'])"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fused_equal" in done.stdout
