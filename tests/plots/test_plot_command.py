@@ -35,8 +35,8 @@ def test_the_command_writes_figures_without_a_compiler(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "kkspdnn plot: the following arguments are required"),
-        ([str(RECORD)], "kkspdnn plot: the following arguments are required: --out"),
+        ([], "kkspdnn: the following arguments are required"),
+        ([str(RECORD)], "kkspdnn: the following arguments are required: --out"),
         (["none.json", "--out", "x"], "kkspdnn: none.json: cannot be read: No such file"),
         ([str(RECORD), "--out", str(RECORD)], "is no folder"),
     ],
