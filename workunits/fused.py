@@ -12,7 +12,8 @@ outputs as inputs. Output neurons that have the same inputs should be neighbours
 find them in the L1 cache.
 
 Parameters without annotation take their types from the launch: a, value, weight, bias, zero and
-ymax are float32 or float64 together, index is any whole number.
+ymax are float32 or float64 together, index is any whole number. A @pk.function has fixed types, so
+bias, ReLU and limit are written out in each.
 
 The bias goes to nonzero sums only, as the Sparse DNN Graph Challenge defines it (Kepner et al.,
 HPEC 2019), so a row of zeros stays a row of zeros.

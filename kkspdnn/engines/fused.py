@@ -66,7 +66,7 @@ class FusedEngine:
         self.order = Order()
 
     def prepare(self, layer: Layer, before: FusedLayer | None) -> FusedLayer:
-        return prepared(layer, before)
+        return prepared(layer, before, self.ymax)
 
     def size(self, layer: FusedLayer) -> int:
         return layer.size
@@ -116,7 +116,7 @@ class FusedEngine:
             given = None if held else layers.given(steady - 1)
             alike = layers[steady - 1].likeness if given is None else likeness(given)
             if alike is None or alike not in tried:
-                layer = layers[steady - 1] if given is None else prepared(given, None)
+                layer = layers[steady - 1] if given is None else prepared(given, None, self.ymax)
                 tile.load(Inputs.from_any(sp.csr_array((1, layer.inputs), dtype=self.dtype)), 0)
                 tile.front.fill(self.ymax)
                 self.compute(tile, layer, 1)

@@ -16,7 +16,12 @@ from workunits import fused
 
 _WEIGHTS_TO_SUM = tuple(2.0**power for power in range(-24, 25))
 """Equal weights that may be multiplied with the sum of the inputs: a power of two changes no
-rounding, and one of these no range."""
+rounding, as long as no product leaves the range of normal numbers."""
+
+_LEAST_BIAS = 2.0**-64
+"""Adding a bias of at least this to a float32 gives 0 or at least 2^-89: where the two nearly
+cancel the difference is exact, a multiple of the last place of either. With any of these weights
+that stays a normal number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +33,7 @@ class FusedLayer:
     places: uint16 or uint32, where each output neuron is in a tile
     weight: what all weights of the layer are, or None where they differ
     likeness: see `likeness`
+    normal: whether its outputs are 0 or far above the least normal number
     """
 
     inputs: int
@@ -39,6 +45,7 @@ class FusedLayer:
     places: Indices
     weight: Any
     likeness: Any
+    normal: bool
     position: int = 0
     following: int = 1
 
@@ -75,8 +82,11 @@ class FusedLayer:
         return bool((sums == self.weight * counts).all())
 
 
-def prepared(layer: Layer, before: FusedLayer | None) -> FusedLayer:
-    """A layer alone, a stack of one, whose inputs lie where the layer before has its outputs."""
+def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer:
+    """A layer alone, a stack of one, whose inputs lie where the layer before has its outputs.
+
+    ymax: the upper limit of the ReLU, may be infinite
+    """
     order = _order(layer)
     places = np.empty(layer.outputs, index_dtype(layer.outputs))
     places[order] = np.arange(layer.outputs, dtype=places.dtype)
@@ -89,7 +99,8 @@ def prepared(layer: Layer, before: FusedLayer | None) -> FusedLayer:
     workunit: Any = fused.fused_fan_in
     if fan_in:
         weights |= {"index": index.reshape(layer.outputs, fan_in)[order], "fan_in": fan_in}
-        if weight is not None and abs(weight) in _WEIGHTS_TO_SUM:
+        normal = before is not None and before.normal
+        if normal and weight is not None and abs(weight) in _WEIGHTS_TO_SUM:
             workunit = fused.fused_equal
             weights["weight"] = weight
             growth = replace(growth, reach=max(growth.reach, float(fan_in)))
@@ -111,6 +122,7 @@ def prepared(layer: Layer, before: FusedLayer | None) -> FusedLayer:
         places=places,
         weight=weight,
         likeness=likeness(layer),
+        normal=bool(min(np.abs(layer.bias).min(), ymax) >= _LEAST_BIAS),
     )
 
 

@@ -170,3 +170,16 @@ def test_equal_activations_with_opposed_weights_cancel_as_in_the_reference(
     result = infer(net, rows, kernel=kernel, space=space, values=True, verification="full")
     assert result.categories.tolist() == []
     assert result.record.verified.passed
+
+
+@pytest.mark.parametrize("depth", [12, 13, 14, 15, 16, 24])
+def test_activations_that_fade_away_underflow_as_in_the_reference(depth: int) -> None:
+    """Equal weights, no bias: every layer makes values 512 times smaller, to the last subnormal."""
+    layer = Layer.from_sparse(np.full((4, 4), 2.0**-11, np.float32), 0.0)
+    net = network([layer] * depth, None)
+    rows = np.array([[1, 0, 0, 0], [1, 0.3, 0, 0], [1e-7, 0, 0, 1e-9], [3, 3, 3, 3]], np.float32)
+    expected = reference(net, Inputs.from_any(rows), dtype=net.dtype)
+    found = infer(net, rows, values=True)
+    assert found.categories.tolist() == categories(expected).tolist()
+    assert found.values is not None
+    assert (found.values.toarray() == expected.toarray()[found.categories - 1]).all()

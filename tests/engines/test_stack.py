@@ -47,7 +47,7 @@ def test_neurons_in_another_order_are_the_same_layer(
         bias = rng.standard_normal(outputs).astype(np.float32)
         layer = Layer.from_sparse(w, bias)
         last = made[-1] if made else None
-        made.append(prepared(layer, last))
+        made.append(prepared(layer, last, 32.0))
         assert (dense(made[-1], last) == w).all()
         assert (made[-1].weights["bias"][made[-1].places] == bias).all()
 
@@ -56,7 +56,7 @@ def test_neurons_with_the_same_inputs_are_neighbours() -> None:
     net = radixnet(1024, 8)
     layer: FusedLayer | None = None
     for each in net.layers:
-        layer = prepared(each, layer)
+        layer = prepared(each, layer, 32.0)
         groups = layer.weights["index"].reshape(64, 16, 32)
         assert (groups == groups[:, :1]).all()
 
@@ -75,19 +75,30 @@ def test_only_equal_powers_of_two_are_summed_first(weight: float | None, workuni
     rng = np.random.default_rng(0)
     index = np.sort(np.argsort(rng.random((20, 30)), axis=1)[:, :4], axis=1)
     value = rng.standard_normal((20, 4)) if weight is None else weight
-    layer = prepared(Layer.from_fan_in(index, value, -0.1, 30), None)
+    whole = Layer.from_sparse(np.ones((30, 30)), -0.1)
+    layer = prepared(Layer.from_fan_in(index, value, -0.1, 30), prepared(whole, None, 32.0), 32.0)
     assert layer.workunit is workunit
     assert ("value" in layer.weights) == (workunit is fused.fused_fan_in)
+
+
+@pytest.mark.parametrize(("bias", "ymax"), [(0.0, 32.0), (2.0**-70, 32.0), (-1.0, 2.0**-70)])
+def test_inputs_that_may_be_tiny_are_multiplied_one_by_one(bias: float, ymax: float) -> None:
+    """Their products may underflow where that of the sum does not."""
+    weights = np.full((8, 8), 2.0**-10, np.float32)
+    before = prepared(Layer.from_sparse(weights, bias), None, ymax)
+    assert prepared(Layer.from_sparse(weights, 0.0), before, ymax).workunit is fused.fused_fan_in
+    # Nor is anything known of the input rows.
+    assert before.workunit is fused.fused_fan_in
 
 
 def test_layers_of_one_form_lie_together() -> None:
     net = radixnet(1024, 20)
     alone: list[FusedLayer] = []
     for each in net.layers:
-        alone.append(prepared(each, alone[-1] if alone else None))
+        alone.append(prepared(each, alone[-1] if alone else None, 32.0))
     together = stacked(alone, 16)
-    assert [layer.position for layer in together] == [*range(16), *range(4)]
-    assert [layer.following for layer in together] == [*range(16, 0, -1), *range(4, 0, -1)]
+    assert [layer.position for layer in together] == [0, *range(16), *range(3)]
+    assert [layer.following for layer in together] == [1, *range(16, 0, -1), *range(3, 0, -1)]
     for one, many in zip(alone, together, strict=True):
         rows = slice(many.position * 1024, (many.position + 1) * 1024)
         assert (many.weights["index"][rows] == one.weights["index"]).all()
