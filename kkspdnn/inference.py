@@ -112,7 +112,8 @@ def infer(
     engine.warm_up(layers, given)
     warm = perf_counter()
     engine.prove(layers)
-    proved = perf_counter()
+    engine.take_room(layers, given)
+    ready = perf_counter()
     keep = None
     if every or verification != "none":
         keep = wanted(typed, given, "full" if every else verification)
@@ -123,7 +124,7 @@ def infer(
         outcome = replace(outcome, values=folded.expand(outcome.values))
     if verification != "none":
         tell("verifying", 0.0)
-    verified = verify(typed, given, outcome, verification, done - proved)
+    verified = verify(typed, given, outcome, verification, done - ready)
     categories = outcome.rows + 1
     record = Record(
         space=where.name,
@@ -137,9 +138,9 @@ def infer(
         threads=where.threads,
         compile_seconds=opened - started + warm - prepared,
         load_seconds=0.0,
-        prepare_seconds=prepared - opened + proved - warm,
-        inference_seconds=done - proved,
-        edges_per_second=given.rows * typed.edges / (done - proved),
+        prepare_seconds=prepared - opened + ready - warm,
+        inference_seconds=done - ready,
+        edges_per_second=given.rows * typed.edges / (done - ready),
         edges_multiplied=outcome.multiplied,
         categories=int(categories.size),
         categories_sha256=categories_sha256(categories),

@@ -52,7 +52,8 @@ class Record:
     were really done
     exits: which rows left early: none, dead or all
     compile_seconds: until Kokkos and all workunits were there; load_seconds: files and generators;
-    prepare_seconds: once per network, its form for the kernels and what is proved of it;
+    prepare_seconds: once per network, its form for the kernels, what is proved of it, and memory
+    for activations;
     inference_seconds: from input rows in memory to categories
     categories: how many; categories_sha256: of their 1-based numbers joined by newlines
     fold: whether equal neurons were computed once; then neurons_before_fold and neurons_after_fold

@@ -113,6 +113,9 @@ class Engine(Protocol):
     def prove(self, layers: PreparedLayers) -> None:
         """Find out, once for a network, what lets rows leave early; before `run`."""
 
+    def take_room(self, layers: PreparedLayers, inputs: Inputs) -> None:
+        """Take the memory for the activations of a run over these inputs, once, before `run`."""
+
     def run(
         self, layers: PreparedLayers, inputs: Inputs, wanted: Wanted | None, report: Report
     ) -> Iterator[Outcome]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +41,24 @@ _FEW_LEFT = 1 / 8
 """The first layers end where at most this part of the rows is left."""
 
 
+@dataclass(frozen=True)
+class _Size:
+    """Of the tiles for a run: chunk_rows, 0 where there are no chunks; rows; neurons."""
+
+    chunk_rows: int
+    rows: int
+    widest: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Room:
+    """The tiles for a run: of a chunk of rows, and of what is left of all, or of all rows."""
+
+    size: _Size
+    chunk: Tiles | None
+    rows: Tiles
+
+
 class FusedEngine:
     """Tiles `a[tile][side * widest + neuron][lane]`, one or more layers a launch.
 
@@ -64,6 +82,7 @@ class FusedEngine:
         self.limit = ymax
         self.steady: int | None = None
         self.order = Order()
+        self._room: _Room | None = None
 
     def prepare(self, layer: Layer, before: FusedLayer | None) -> FusedLayer:
         return prepared(layer, before, self.ymax)
@@ -130,18 +149,37 @@ class FusedEngine:
         self, layers: PreparedLayers, inputs: Inputs, wanted: Wanted | None, report: Report
     ) -> Iterator[Outcome]:
         self.order = Order()
-        shape = Shape(self.space, self.dtype, layers.widest)
+        room = self._room_for(layers, inputs)
         run = _Run(self, layers, Range(inputs, self.dtype, self.limit), wanted, report)
-        half = layers.rows // 2 // shape.lanes * shape.lanes
-        chunk_rows = min(self._chunk_rows(shape), half)
-        # A GPU has small caches, and needs many rows at a time.
-        chunked = inputs.rows > chunk_rows and not self.space.gpu
-        if chunked and self.exits != "none":
-            yield from run.in_chunks(shape, inputs, chunk_rows, layers.rows - chunk_rows)
+        if room.chunk is not None:
+            yield from run.in_chunks(room.chunk, room.rows, inputs)
             return
-        rows = Tiles(shape, min(inputs.rows, layers.rows))
-        for first, part in inputs.parts(layers.rows):
-            yield run.finish(rows, part.rows, run.start(rows, part, first))
+        for first, part in inputs.parts(max(1, room.rows.capacity)):
+            yield run.finish(room.rows, part.rows, run.start(room.rows, part, first))
+
+    def take_room(self, layers: PreparedLayers, inputs: Inputs) -> None:
+        room = self._room = self._room_for(layers, inputs)
+        if room.chunk is None:
+            room.rows.touch(room.rows.capacity, inputs)
+        else:
+            room.chunk.touch(room.chunk.capacity, inputs)
+            # The first layers end when no more than this part of the first chunk is left.
+            room.rows.touch(min(room.rows.capacity, int(_FEW_LEFT * inputs.rows)))
+
+    def _room_for(self, layers: PreparedLayers, inputs: Inputs) -> _Room:
+        """The tiles for a run over these inputs: those that were taken for it, or new ones."""
+        shape = Shape(self.space, self.dtype, layers.widest)
+        chunk_rows = min(self._chunk_rows(shape), layers.rows // 2 // shape.lanes * shape.lanes)
+        # A GPU has small caches, and needs many rows at a time.
+        if inputs.rows <= chunk_rows or self.exits == "none" or self.space.gpu:
+            size = _Size(0, min(inputs.rows, layers.rows), shape.widest)
+        else:
+            left = min(inputs.rows, layers.rows - chunk_rows)
+            size = _Size(chunk_rows, left, shape.widest)
+        if self._room is None or self._room.size != size:
+            chunk = Tiles(shape, chunk_rows) if size.chunk_rows else None
+            return _Room(size, chunk, Tiles(shape, size.rows))
+        return self._room
 
     def _chunk_rows(self, shape: Shape) -> int:
         rows = _CHUNK_BYTES // self.bytes_per_row(shape.widest)
@@ -315,13 +353,11 @@ class _Run:
         if self._may_overflow(last, step[-1]) and rows.rows:
             self.sizes.check(rows.front, last)
 
-    def in_chunks(
-        self, shape: Shape, inputs: Inputs, chunk_rows: int, most: int
-    ) -> Iterator[Outcome]:
-        """The first layers chunk by chunk, the others with what is left of all chunks, or of so
-        many that at most `most` rows are left."""
-        # What is never written to takes no memory.
-        part, merged = Tiles(shape, chunk_rows), Tiles(shape, min(most, inputs.rows))
+    def in_chunks(self, part: Tiles, merged: Tiles, inputs: Inputs) -> Iterator[Outcome]:
+        """The first layers chunk by chunk in `part`, the others in `merged` with what is left of
+        all chunks, or of as many as there is room for."""
+        chunk_rows, most = part.capacity, merged.capacity
+        merged.rows = 0
         depth, looks, taken = len(self.layers), list[int](), 0
         for begin, chunk in inputs.parts(chunk_rows):
             following = self.start(part, chunk, begin)

@@ -99,6 +99,9 @@ class SpgemmEngine:
     def prove(self, layers: PreparedLayers) -> None:
         pass
 
+    def take_room(self, layers: PreparedLayers, inputs: Inputs) -> None:
+        """Nothing: how many nonzeros there will be is known only layer by layer."""
+
     def run(
         self, layers: PreparedLayers, inputs: Inputs, wanted: Wanted | None, report: Report
     ) -> Iterator[Outcome]:

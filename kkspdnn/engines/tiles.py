@@ -58,11 +58,14 @@ class Tiles:
     activations are on one side, and the next layer's go to the other. All arrays are where the
     workunits run, on a GPU those of CuPy.
 
+    Tiles that are never written to take no memory.
+
     ids: int64, the number of the input row that each row came from, ascending
     """
 
     def __init__(self, shape: Shape, capacity: int) -> None:
         self.shape = shape
+        self.capacity = capacity
         self.rows = 0
         self.neurons = shape.widest
         self.side = 0
@@ -78,6 +81,17 @@ class Tiles:
         self._place = space.zeros(capacity, np.int64)
         self._zero = shape.dtype.type(0)
         self._saturated: Any = self._zero
+
+    def touch(self, rows: int, inputs: Inputs | None = None) -> None:
+        """Write zeros to both sides of the tiles of so many rows, each by the thread that will
+        compute it, and to the room for the bits of inputs: the system then finds memory for them
+        now, and near that thread."""
+        self.neurons = self.shape.widest
+        for side in (0, 1) if rows else ():
+            self._gather(self, 0, 0, side, self.shape.tiles(rows))
+        if inputs is not None and inputs.bits is not None:
+            for each in self._room_for_bits(inputs):
+                each.fill(0)
 
     @property
     def count(self) -> int:
@@ -119,12 +133,18 @@ class Tiles:
         """Take these input rows of bits, the first of which is number `first`, and give them as
         bytes, [tile][neuron][lane]; the activations are left as they are."""
         self._take(inputs, first)
-        if self._bits is None:
-            count, _, lanes = self._all.shape
-            self._bits = room(self.shape.space, (count, inputs.neurons, lanes), np.uint8)
-        y = self._bits[: self.count]
+        y = self._room_for_bits(inputs)[0][: self.count]
         self._unpack(inputs, y)
         return y
+
+    def _room_for_bits(self, inputs: Inputs) -> tuple[Any, Any]:
+        """Arrays [tile][neuron][lane] and [tile][column][lane] of bytes, made once."""
+        assert inputs.bits is not None
+        if self._bits is None:
+            space, (count, _, lanes) = self.shape.space, self._all.shape
+            self._bits = room(space, (count, inputs.neurons, lanes), np.uint8)
+            self._turned = room(space, (count, inputs.bits.shape[1], lanes), np.uint8)
+        return self._bits, self._turned
 
     def load(self, inputs: Inputs, first: int) -> None:
         """Take these input rows, the first of which is number `first`."""
@@ -151,20 +171,16 @@ class Tiles:
     def _unpack(self, inputs: Inputs, y: Any) -> None:
         assert inputs.bits is not None
         space = self.shape.space
-        columns = inputs.bits.shape[1]
-        if self._turned is None:
-            turned = (self._all.shape[0], columns, self.shape.lanes)
-            self._turned = room(space, turned, np.uint8)
         space.pk.parallel_for(
             "unpack_bits",
             space.teams(self.count),
             tiles.unpack_bits,
             bits=space.put(inputs.bits),
-            turned=self._turned,
+            turned=self._room_for_bits(inputs)[1],
             y=y,
             rows=self.rows,
             neurons=inputs.neurons,
-            columns=columns,
+            columns=inputs.bits.shape[1],
             lanes=self.shape.lanes,
         )
 
@@ -227,10 +243,13 @@ class Tiles:
         self._ids[self.rows : self.rows + living] = other._kept[:living]
         self.rows += living
 
-    def _gather(self, target: Tiles, living: int, before: int, side: int) -> None:
-        """Rows `before` to `before + living` on a side of target become the kept rows."""
+    def _gather(
+        self, target: Tiles, living: int, before: int, side: int, tiles: int | None = None
+    ) -> None:
+        """Rows `before` to `before + living` on a side of target become the kept rows; all others
+        of its tiles from there on, to the last of these rows or to `tiles`, zeros."""
         space, lanes = self.shape.space, self.shape.lanes
-        count = self.shape.tiles(before + living)
+        count = self.shape.tiles(before + living) if tiles is None else tiles
         space.pk.parallel_for(
             "gather_rows",
             space.teams(count - before // lanes),
