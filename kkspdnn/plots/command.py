@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def plot(argv: Sequence[str]) -> Iterator[str]:
-    """Write the files; gives lines that say which. InputError for records that cannot be used."""
+    """Write the files; gives text that says which. InputError for records that cannot be used."""
     arguments = parser().parse_args(argv)
     records = read_records(arguments.records)
     files = drawn(records)
@@ -39,8 +39,8 @@ def plot(argv: Sequence[str]) -> Iterator[str]:
         with replacing(arguments.out / name) as file:
             file.write(content)
     for path in records.passed_over:
-        yield f"passed over: {path} is no record of a run or comparison"
-    yield f"{len(files)} files in {arguments.out}: {', '.join(_stems(files))}"
+        yield f"passed over: {path} is no record of a run or comparison\n"
+    yield f"{len(files)} files in {arguments.out}: {', '.join(_stems(files))}\n"
 
 
 def drawn(records: Records) -> dict[str, bytes]:

@@ -174,7 +174,7 @@ def test_files_and_fonts(folder: Path, tmp_path: Path) -> None:
             assert b"/Type3" not in pdf
             assert b"/Subtype /Image" not in pdf
             assert b"CreationDate" not in pdf
-    assert said == [f"{len(names)} files in {out}: {', '.join([*NAMES, 'implementations'])}"]
+    assert said == [f"{len(names)} files in {out}: {', '.join([*NAMES, 'implementations'])}\n"]
 
 
 def test_the_same_records_give_the_same_files(records: Records) -> None:
