@@ -94,6 +94,8 @@ def gather_rows(
     end: int = before + count - tile * lanes
     if end > lanes:
         end = lanes
+    if end < begin:
+        end = begin
     row: int = tile * lanes + begin - before
 
     def neuron(j: int):

@@ -205,6 +205,29 @@ def test_living_rows_move_behind_others(
     assert np.isnan(y[:, neurons:]).all()
 
 
+def test_no_row_leaves_zeros(space: Space, dtype: np.dtype[Any]) -> None:
+    """In more tiles than one, on one side, and nothing else is written to."""
+    lanes, neurons = 3, 4
+    y = np.full((5, 2 * neurons, lanes), np.nan, dtype)
+    space.pk.parallel_for(
+        "gather",
+        space.teams(4),
+        compact.gather_rows,
+        x=y.ravel().copy(),
+        a=y[:4],
+        place=np.zeros(1, np.int64),
+        zero=dtype.type(0),
+        before=0,
+        count=0,
+        first=neurons,
+        neurons=neurons,
+        lanes=lanes,
+    )
+    assert (y[:4, neurons:] == 0).all()
+    assert np.isnan(y[:4, :neurons]).all()
+    assert np.isnan(y[4]).all()
+
+
 def test_the_scan_is_right_over_many_threads_and_rows(space: Space) -> None:
     live = np.random.default_rng(3).random(200_003) < 0.3
     kept, place = np.zeros(live.size, np.int64), np.zeros(live.size, np.int64)
