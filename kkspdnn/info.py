@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 
 from kkspdnn.cuda import cuda_parts
@@ -96,9 +98,17 @@ def _cache() -> Iterator[Finding]:
     except KkspdnnError as error:
         yield Finding("cache", "folder", str(error), False)
         return
-    files = [p for p in root.rglob("*") if p.is_file()] if root.exists() else []
-    size = sum(p.stat().st_size for p in files) / 2**20
-    yield Finding("cache", "folder", f"{root}{given}: {len(files)} files, {size:.0f} MiB", True)
+    sizes = list(_sizes(root))
+    size = sum(sizes) / 2**20
+    yield Finding("cache", "folder", f"{root}{given}: {len(sizes)} files, {size:.0f} MiB", True)
+
+
+def _sizes(root: Path) -> Iterator[int]:
+    """Bytes of every file, but of those that another process takes away meanwhile."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with suppress(FileNotFoundError):
+                yield (Path(folder) / name).stat().st_size
 
 
 def _front() -> Iterator[Finding]:

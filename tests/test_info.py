@@ -48,3 +48,11 @@ def test_a_space_that_does_not_work_says_why(monkeypatch: pytest.MonkeyPatch) ->
     spaces = [finding for finding in findings() if finding.section == "spaces"]
     assert [finding.good for finding in spaces] == [False, False, False]
     assert all("on strike" in finding.text for finding in spaces)
+
+
+def test_files_that_go_while_the_cache_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"four")
+    # As where another process took it away after the folder was read.
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    assert list(info._sizes(tmp_path)) == [4]
+    assert list(info._sizes(tmp_path / "nowhere")) == []
