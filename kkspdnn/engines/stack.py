@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.engines.base import Growth
+from kkspdnn.matrices import Floats
 from kkspdnn.network import Indices, Layer, index_dtype
 from workunits import fused
 
@@ -92,7 +93,7 @@ def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer
     places[order] = np.arange(layer.outputs, dtype=places.dtype)
     index = layer.index if before is None else before.places[layer.index]
     value = layer.value
-    weight = value[0] if value.size and (value == value[0]).all() else None
+    weight = _only(value)
     fan_in = layer.fan_in
     weights: dict[str, Any] = {"bias": layer.bias[order]}
     growth = Growth.of(layer)
@@ -121,7 +122,7 @@ def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer
         weights=weights,
         places=places,
         weight=weight,
-        likeness=likeness(layer),
+        likeness=_likeness(layer, fan_in, weight),
         normal=bool(min(np.abs(layer.bias).min(), ymax) >= _LEAST_BIAS),
     )
 
@@ -129,10 +130,19 @@ def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer
 def likeness(layer: Layer) -> Any:
     """The same for layers that do the same to a row of equal values, whichever inputs their edges
     come from; None where outputs differ in edges, weights or bias."""
-    weight, bias = layer.value[:1], layer.bias[:1]
-    if not layer.fan_in or not (layer.value == weight).all() or not (layer.bias == bias).all():
+    return _likeness(layer, layer.fan_in, _only(layer.value))
+
+
+def _likeness(layer: Layer, fan_in: int | None, weight: Any) -> Any:
+    bias = _only(layer.bias)
+    if weight is None or bias is None or not fan_in:
         return None
-    return layer.inputs, layer.outputs, layer.fan_in, weight[0], bias[0]
+    return layer.inputs, layer.outputs, fan_in, weight, bias
+
+
+def _only(numbers: Floats) -> Any:
+    """What all of these numbers are, or None where they differ or there is none."""
+    return numbers[0] if numbers.size and (numbers == numbers[0]).all() else None
 
 
 def _order(layer: Layer) -> NDArray[np.int64]:
