@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.peer import YMAX, Answer, Work, matrix_layers
+from bench.peer import YMAX, Answer, matrix_layers
+from bench.peers.dropping import DroppingPeer
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Network
 
 _CHUNK = 2048
 """Input rows that go through all layers together: their activations fit into a usual L3 cache."""
 
-_WORTH_MOVING = 0.9
-"""Living rows move together where less than this part of the rows is alive."""
 
+class DensePeer(DroppingPeer, ABC):
+    """A' = min(max(W^T A + b, 0), ymax), one column of A for each input row."""
 
-class DensePeer(ABC):
-    """
-    A' = min(max(W^T A + b, 0), ymax), one column of A for each input row.
-
-    drop: columns of zeros leave between layers, as any careful user of a library would have it
-    """
-
-    serial = False
     bytes_per_edge: float | None = None
-    environment: Mapping[str, str] = {}
-
-    def __init__(self, drop: bool) -> None:
-        self.drop = drop
-        self.work: Work = "living" if drop else "all"
-        if drop:
-            self.name += "-drop"
-            self.label += ", zero rows leave"
-
-    name: str
-    label: str
 
     def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
         self._layers = [
@@ -61,7 +42,7 @@ class DensePeer(ABC):
                 a = self.layer(a, weights, bias)
                 if self.drop:
                     living = self.living(a)
-                    if int(living.sum()) < _WORTH_MOVING * living.size:
+                    if self.leave(living):
                         a, ids = self.columns(a, living), ids[living]
                     if ids.size == 0:
                         break

@@ -31,12 +31,7 @@ def _library() -> str | None:
     return str(names[0].locate()) if names else None
 
 
-class MklCsr(CsrPeer):
-    """CSR times CSR."""
-
-    name = "mkl"
-    label = "MKL, CSR x CSR"
-
+class _Mkl:
     def available(self) -> str | None:
         return missing("sparse_dot_mkl", "sparse_dot_mkl")
 
@@ -47,24 +42,22 @@ class MklCsr(CsrPeer):
         # its interface takes SciPy's matrices, not SciPy's arrays
         return sp.csr_matrix(csr)
 
+
+class MklCsr(_Mkl, CsrPeer):
+    """CSR times CSR."""
+
+    name = "mkl"
+    label = "MKL, CSR x CSR"
+
     def multiply(self, y: Any, weights: Any) -> Any:
         return _dot(y, weights)
 
 
-class MklDense(DensePeer):
+class MklDense(_Mkl, DensePeer):
     """CSR times dense."""
 
     name = "mkl-dense"
     label = "MKL, CSR x dense"
-
-    def available(self) -> str | None:
-        return missing("sparse_dot_mkl", "sparse_dot_mkl")
-
-    def version(self) -> str:
-        return package_version("mkl")
-
-    def matrix(self, csr: Any) -> Any:
-        return sp.csr_matrix(csr)
 
     def multiply(self, weights: Any, a: Any) -> Any:
         return _dot(weights, a)

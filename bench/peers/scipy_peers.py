@@ -11,11 +11,7 @@ from bench.peers.csr import CsrPeer
 from bench.peers.dense import DensePeer
 
 
-class ScipyCsr(CsrPeer):
-    """CSR times CSR."""
-
-    name = "scipy"
-    label = "SciPy, CSR x CSR"
+class _Scipy:
     serial = True
 
     def available(self) -> str | None:
@@ -26,26 +22,23 @@ class ScipyCsr(CsrPeer):
 
     def matrix(self, csr: Any) -> Any:
         return csr
+
+
+class ScipyCsr(_Scipy, CsrPeer):
+    """CSR times CSR."""
+
+    name = "scipy"
+    label = "SciPy, CSR x CSR"
 
     def multiply(self, y: Any, weights: Any) -> Any:
         return sp.csr_array(y @ weights)
 
 
-class ScipyDense(DensePeer):
+class ScipyDense(_Scipy, DensePeer):
     """CSR times dense."""
 
     name = "scipy-dense"
     label = "SciPy, CSR x dense"
-    serial = True
-
-    def available(self) -> str | None:
-        return None
-
-    def version(self) -> str:
-        return str(scipy.__version__)
-
-    def matrix(self, csr: Any) -> Any:
-        return csr
 
     def multiply(self, weights: Any, a: Any) -> Any:
         return weights @ a

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.peer import Answer, Work, matrix_layers
+from bench.peer import Answer, matrix_layers
+from bench.peers.dropping import DroppingPeer
 from kkspdnn.engines.tiles import aligned
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Network
@@ -18,30 +18,12 @@ LANES = 64
 _CHUNK = 32 * LANES
 """Input rows that go through all layers together: their activations fit into a usual L3 cache."""
 
-_WORTH_MOVING = 0.9
 
+class TilePeer(DroppingPeer, ABC):
+    """One kernel call a layer and chunk of rows: gather, multiply, add, bias and ReLU."""
 
-class TilePeer(ABC):
-    """
-    One kernel call a layer and chunk of rows: gather, multiply, add, bias and ReLU.
-
-    drop: rows of zeros leave between layers
-    """
-
-    serial = False
     # an activation; index and weight are loaded once for all lanes of a tile
     bytes_per_edge: float | None = 4 + 8 / LANES
-    environment: Mapping[str, str] = {}
-
-    def __init__(self, drop: bool) -> None:
-        self.drop = drop
-        self.work: Work = "living" if drop else "all"
-        if drop:
-            self.name += "-drop"
-            self.label += ", zero rows leave"
-
-    name: str
-    label: str
 
     def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
         biases = [each.bias for each in matrix_layers(network)]
@@ -74,7 +56,7 @@ class TilePeer(ABC):
                 a = out
                 if self.drop:
                     living = _living(a, ids.size)
-                    if int(living.sum()) < _WORTH_MOVING * ids.size:
+                    if self.leave(living):
                         a, ids = _columns(a, living), ids[living]
                     if ids.size == 0:
                         break
