@@ -12,18 +12,11 @@ from kkspdnn.pk.nvcc import nvcc_path
 from kkspdnn.pk.runtime import Toolkit
 from kkspdnn.radixnet import radixnet
 from kkspdnn.rehearsal import engine_launches
+from tests.refusals import refusal
 
 
 def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    try:
-        code: object = cli.main(["compile", *options])
-    except SystemExit as left:
-        code = left.code
-    said = capsys.readouterr()
-    assert code == 2
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    return said.err
+    return refusal(capsys, "compile", *options)
 
 
 @pytest.mark.parametrize("options", [[], ["--dtype", "float64"]])

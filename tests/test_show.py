@@ -16,6 +16,7 @@ from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import DOUBLE, UINT16, UINT32, View
 from kkspdnn.rehearsal import engine_launches
+from tests.refusals import refusal
 
 OWN = """\
 import pykokkos as pk
@@ -34,16 +35,7 @@ def shown(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    try:
-        code: object = cli.main(["show", *options])
-    except SystemExit as left:
-        code = left.code
-    said = capsys.readouterr()
-    assert code == 2
-    assert said.out == ""
-    assert said.err.startswith("kkspdnn: ")
-    assert said.err.count("\n") == 1
-    return said.err
+    return refusal(capsys, "show", *options)
 
 
 @pytest.fixture
