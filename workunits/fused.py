@@ -202,35 +202,42 @@ def fused_count(
     index,
     weight,
     bias,
+    next_index,
+    next_weight,
+    next_bias,
+    zero,
     ymax,
     layer: int,
+    next_layer: int,
+    depth: int,
     side: int,
     widest: int,
     blocks: int,
     width: int,
     outputs: int,
     fan_in: int,
+    next_fan_in: int,
     lanes: int,
 ):
     """y = min(max(x W + b, 0), ymax) where x[tile][neuron][lane] is 0 or 1 and all weights are
-    equal: the edges from neurons that are 1 are counted, in bytes.
+    equal: the edges from neurons that are 1 are counted, in bytes. `depth` more layers follow, of
+    as many outputs and as `fused_equal` takes them, while the tile is in cache.
 
-    The result goes to the other side than `side`. fan_in is at most 255, and `weight` times any
-    count must be what adding it up one by one gives.
+    The first result goes to the other side than `side`. fan_in is at most 255, and `weight` times
+    any count must be what adding it up one by one gives.
     """
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
     count: int = width
     if first + count > outputs:
         count = outputs - first
-    target: int = (1 - side) * widest + first
-    row: int = layer * outputs + first
+    counted: int = (1 - side) * widest + first
 
-    def neuron(j: int):
-        n: int = row + j
+    def counting(j: int):
+        n: int = layer * outputs + first + j
         b: pk.cpp_auto = bias[n]
 
-        def lane(v: int):
+        def each(v: int):
             ones: pk.uint8 = 0
             for k in range(fan_in):
                 ones += x[tile][index[n][k]][v]
@@ -241,8 +248,36 @@ def fused_count(
                 z = 0.0
             if z > ymax:
                 z = ymax
-            a[tile][target + j][v] = z
+            a[tile][counted + j][v] = z
 
-        pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes), each)
 
-    pk.parallel_for(pk.TeamThreadRange(m, count), neuron)
+    pk.parallel_for(pk.TeamThreadRange(m, count), counting)
+    m.team_barrier()
+    for step in range(depth):
+        source: int = ((side + 1 + step) % 2) * widest
+        target: int = widest - source + first
+        row: int = (next_layer + step) * outputs + first
+
+        def neuron(j: int):
+            n: int = row + j
+            b: pk.cpp_auto = next_bias[n]
+
+            def lane(v: int):
+                z: pk.cpp_auto = zero
+                for k in range(next_fan_in):
+                    i: pk.int64 = next_index[n][k]
+                    z += a[tile][source + i][v]
+                z *= next_weight
+                if z != 0.0:
+                    z += b
+                if z < 0.0:
+                    z = 0.0
+                if z > ymax:
+                    z = ymax
+                a[tile][target + j][v] = z
+
+            pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
+
+        pk.parallel_for(pk.TeamThreadRange(m, count), neuron)
+        m.team_barrier()

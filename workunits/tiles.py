@@ -11,6 +11,7 @@ import pykokkos as pk
 def unpack_bits(
     m: pk.TeamMember,
     bits: pk.View2D[pk.uint8],
+    place,
     turned: pk.View3D[pk.uint8],
     y,
     rows: int,
@@ -20,7 +21,7 @@ def unpack_bits(
 ):
     """Rows of packed bits, neuron 0 in the highest bit of byte 0; a team takes a tile.
 
-    columns: the bytes of a row; turned: room for them as [tile][column][lane], from where every bit
+    place: where a neuron's values go; columns: the bytes of a row; turned: room for them as [tile][column][lane], from where every bit
     of a column is taken out for all lanes at once
     """
     tile: int = m.league_rank()
@@ -31,18 +32,18 @@ def unpack_bits(
             last = neurons - c * 8
 
         def turn(v: int):
-            row: int = tile * lanes + v
+            r: int = tile * lanes + v
             turned[tile][c][v] = 0
-            if row < rows:
-                turned[tile][c][v] = bits[row][c]
+            if r < rows:
+                turned[tile][c][v] = bits[r][c]
 
         pk.parallel_for(pk.ThreadVectorRange(m, lanes), turn)
         for k in range(last):
             shift: int = 7 - k
-            neuron: int = c * 8 + k
+            row: pk.int64 = place[c * 8 + k]
 
             def spread(v: int):
-                y[tile][neuron][v] = (turned[tile][c][v] >> shift) & 1
+                y[tile][row][v] = (turned[tile][c][v] >> shift) & 1
 
             pk.parallel_for(pk.ThreadVectorRange(m, lanes), spread)
 

@@ -15,7 +15,7 @@ from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.engines.stack import FusedLayer, likeness, prepared, stacked
 from kkspdnn.engines.tiles import Shape, Tiles
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Layer
+from kkspdnn.network import Indices, Layer, index_dtype
 from kkspdnn.spaces import Space
 from workunits import fused
 
@@ -103,14 +103,13 @@ class FusedEngine:
 
         def launch_each() -> None:
             part, merged = Tiles(shape, shape.lanes), Tiles(shape, shape.lanes)
-            if few.rows and len(layers):
-                self.start(part, few, 0, layers[0])
-            else:
-                part.load(few, 0)
+            if len(layers) and self.counts(few, layers[0]):
+                self.count(part, part.load_bits(few, 0, layers[0].sources), layers[0])
+            part.load(few, 0, _in_order(few.neurons))
             part.find_live(self.ymax)
             merged.append_live(part, few.rows)
             for layer in forms.values():
-                part.load(Inputs.from_any(sp.csr_array((1, layer.inputs), dtype=self.dtype)), 0)
+                self._load_zeros(part, layer)
                 self.compute(part, layer, 1)
 
         self.space.warm_up(launch_each)
@@ -136,7 +135,7 @@ class FusedEngine:
             alike = layers[steady - 1].likeness if given is None else likeness(given)
             if alike is None or alike not in tried:
                 layer = layers[steady - 1] if given is None else prepared(given, None, self.ymax)
-                tile.load(Inputs.from_any(sp.csr_array((1, layer.inputs), dtype=self.dtype)), 0)
+                self._load_zeros(tile, layer)
                 tile.front.fill(self.ymax)
                 self.compute(tile, layer, 1)
                 if not (tile.front == self.ymax).all():
@@ -144,6 +143,11 @@ class FusedEngine:
                 tried.add(alike)
             steady -= 1
         self.steady = steady
+
+    def _load_zeros(self, rows: Tiles, layer: FusedLayer) -> None:
+        """Take one row of zeros, as wide as the layer's inputs."""
+        zeros = sp.csr_array((1, layer.inputs), dtype=self.dtype)
+        rows.load(Inputs.from_any(zeros), 0, layer.sources)
 
     def run(
         self, layers: PreparedLayers, inputs: Inputs, wanted: Wanted | None, report: Report
@@ -155,7 +159,9 @@ class FusedEngine:
             yield from run.in_chunks(room.chunk, room.rows, inputs)
             return
         for first, part in inputs.parts(max(1, room.rows.capacity)):
-            yield run.finish(room.rows, part.rows, run.start(room.rows, part, first))
+            together = 1 if self.exits != "none" else _MOST_DEPTH
+            begin = run.start(room.rows, part, first, min(together, len(layers)))
+            yield run.finish(room.rows, part.rows, begin)
 
     def take_room(self, layers: PreparedLayers, inputs: Inputs) -> None:
         room = self._room = self._room_for(layers, inputs)
@@ -186,14 +192,17 @@ class FusedEngine:
         fewest = max(_FEWEST_CHUNK_ROWS, _TILES_A_THREAD * self.space.threads * shape.lanes)
         return max(fewest, rows) // shape.lanes * shape.lanes
 
-    def start(self, rows: Tiles, inputs: Inputs, first: int, layer: FusedLayer) -> int:
-        """Take input rows, the first of which is number `first`, and compute their first layer
-        where that comes cheaper from their bits; gives the number of layers computed."""
-        if inputs.bits is None or inputs.rows == 0 or not layer.counts_exactly():
-            rows.load(inputs, first)
-            return 0
-        bits = rows.load_bits(inputs, first)
-        weights = layer.placed(self.space.put)
+    def counts(self, inputs: Inputs, layer: FusedLayer) -> bool:
+        """Whether the first layer comes cheaper, and the same, from the bits of these inputs."""
+        return inputs.bits is not None and inputs.rows > 0 and layer.counts_exactly()
+
+    def count(
+        self, rows: Tiles, bits: Any, layer: FusedLayer, following: Sequence[FusedLayer] = ()
+    ) -> None:
+        """Compute a first layer from bits, [tile][neuron][lane] of bytes, and those of the stack
+        of equal weights that follow."""
+        after = following[0] if following else layer
+        weights, more = layer.placed(self.space.put), after.placed(self.space.put)
         self.space.pk.parallel_for(
             "fused_count",
             self.space.teams(rows.count),
@@ -203,19 +212,25 @@ class FusedEngine:
             index=weights["index"],
             weight=layer.weight,
             bias=weights["bias"],
+            next_index=more["index"],
+            next_weight=after.weight,
+            next_bias=more["bias"],
+            zero=self.zero,
             ymax=self.ymax,
             layer=layer.position,
+            next_layer=after.position,
+            depth=len(following),
             side=rows.side,
             widest=rows.shape.widest,
             blocks=1,
             width=layer.outputs,
             outputs=layer.outputs,
             fan_in=layer.fan_in,
+            next_fan_in=after.fan_in,
             lanes=rows.shape.lanes,
         )
-        rows.swap(1, layer.outputs)
+        rows.swap(1 + len(following), layer.outputs)
         self.order = replace(self.order, bits_counted=True)
-        return 1
 
     def compute(self, rows: Tiles, layer: FusedLayer, depth: int) -> None:
         """Y = min(max(Y W + b, 0), ymax) over all tiles, for `depth` layers from `layer` on."""
@@ -275,16 +290,24 @@ class _Run:
         self.moved: list[int] = []
         self.deepest = 1
 
-    def start(self, rows: Tiles, inputs: Inputs, first: int) -> int:
-        """Take input rows, the first of which is number `first`; gives the layer that is next."""
-        if len(self.layers) == 0:
-            rows.load(inputs, first)
+    def start(self, rows: Tiles, inputs: Inputs, first: int, end: int = 1) -> int:
+        """Take input rows, the first of which is number `first`, and compute as many of the layers
+        up to `end` as come cheaper together from their bits; gives the layer that is next."""
+        places = self.layers[0].sources if len(self.layers) else _in_order(inputs.neurons)
+        if end == 0 or not self.engine.counts(inputs, self.layers[0]):
+            rows.load(inputs, first, places)
             return 0
-        layer = self.layers[0]
-        done = self.engine.start(rows, inputs, first, layer)
-        if done:
-            self._account(rows, inputs.rows, 0, [layer])
-        return done
+        bits = rows.load_bits(inputs, first, places)
+        step, following = [self.layers[0]], list[FusedLayer]()
+        if end > 1 and not self._may_overflow(0, step[0]):
+            after = self.layers[1]
+            if after.workunit is fused.fused_equal and after.outputs == step[0].outputs:
+                following = self._step(rows, 1, end - 1, after)
+        step += following
+        self.engine.count(rows, bits, step[0], following)
+        self.deepest = max(self.deepest, len(step))
+        self._account(rows, inputs.rows, 0, step)
+        return len(step)
 
     def advance(
         self,
@@ -360,7 +383,7 @@ class _Run:
         merged.rows = 0
         depth, looks, taken = len(self.layers), list[int](), 0
         for begin, chunk in inputs.parts(chunk_rows):
-            following = self.start(part, chunk, begin)
+            following = self.start(part, chunk, begin, min([*looks, depth]) if begin else 1)
             if begin == 0:
                 # The first chunk finds out how many the first layers are, and where rows move.
                 few = int(_FEW_LEFT * chunk_rows)
@@ -415,6 +438,11 @@ class _Run:
             values = sp.csr_array(values[:, self.layers[-1].places])
             values.sort_indices()
         return Outcome(ids, values, self.multiplied, rows.ids[kept], saturated, ymax)
+
+
+def _in_order(neurons: int) -> Indices:
+    """Each neuron in its own place."""
+    return np.arange(neurons, dtype=index_dtype(neurons))
 
 
 def _next_depth(depth: int, before: int, living: int, price: float) -> int:

@@ -31,7 +31,7 @@ class FusedLayer:
 
     weights: arguments of the workunit by name, of the whole stack; position: the layer's number in
     it; following: how many layers, this one too, are in the stack from here on
-    places: uint16 or uint32, where each output neuron is in a tile
+    sources, places: uint16 or uint32, where each input and each output neuron is in a tile
     weight: what all weights of the layer are, or None where they differ
     likeness: see `likeness`
     normal: whether its outputs are 0 or far above the least normal number
@@ -43,6 +43,7 @@ class FusedLayer:
     growth: Growth
     workunit: Any
     weights: dict[str, Any]
+    sources: Indices
     places: Indices
     weight: Any
     likeness: Any
@@ -84,14 +85,16 @@ class FusedLayer:
 
 
 def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer:
-    """A layer alone, a stack of one, whose inputs lie where the layer before has its outputs.
+    """A layer alone, a stack of one, whose inputs lie where the layer before has its outputs; those
+    of a first layer lie together where they go to the same outputs.
 
     ymax: the upper limit of the ReLU, may be infinite
     """
     order = _order(layer)
     places = np.empty(layer.outputs, index_dtype(layer.outputs))
     places[order] = np.arange(layer.outputs, dtype=places.dtype)
-    index = layer.index if before is None else before.places[layer.index]
+    sources = _sources(layer, order) if before is None else before.places
+    index = sources[layer.index]
     value = layer.value
     weight = _only(value)
     fan_in = layer.fan_in
@@ -120,6 +123,7 @@ def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer
         growth=growth,
         workunit=workunit,
         weights=weights,
+        sources=sources,
         places=places,
         weight=weight,
         likeness=_likeness(layer, fan_in, weight),
@@ -153,6 +157,23 @@ def _order(layer: Layer) -> NDArray[np.int64]:
     total = np.add.reduceat(index, layer.start[:-1], dtype=np.uint32)
     first = index[layer.start[:-1]]
     return np.lexsort((total, first))
+
+
+def _sources(layer: Layer, order: NDArray[np.int64]) -> Indices:
+    """Places for input neurons in the order in which the outputs, in this order, ask for them.
+
+    Where the inputs of an output are as far apart as in a RadiX-Net's first layer, a power of two,
+    they fall into few sets of the L1 cache, and the next output does not find them there.
+    """
+    counts = np.diff(layer.start)[order]
+    before = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    edges = np.repeat(layer.start[:-1][order] - before, counts) + np.arange(layer.edges)
+    first = np.full(layer.inputs, layer.edges)
+    # Backwards: of the edges from an input the first in order is the last to be written.
+    first[layer.index[edges[::-1]]] = np.arange(layer.edges)[::-1]
+    sources = np.empty(layer.inputs, index_dtype(layer.inputs))
+    sources[np.argsort(first, kind="stable")] = np.arange(layer.inputs, dtype=sources.dtype)
+    return sources
 
 
 def stacked(

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.inputs import Inputs
+from kkspdnn.network import Indices
 from kkspdnn.spaces import Space
 from workunits import compact, tiles
 
@@ -129,12 +130,12 @@ class Tiles:
         self.side = 0
         self._ids[: self.rows] = self.shape.space.xp.arange(first, first + self.rows)
 
-    def load_bits(self, inputs: Inputs, first: int) -> Any:
+    def load_bits(self, inputs: Inputs, first: int, places: Indices) -> Any:
         """Take these input rows of bits, the first of which is number `first`, and give them as
-        bytes, [tile][neuron][lane]; the activations are left as they are."""
+        bytes, [tile][place][lane]; the activations are left as they are."""
         self._take(inputs, first)
         y = self._room_for_bits(inputs)[0][: self.count]
-        self._unpack(inputs, y)
+        self._unpack(inputs, places, y)
         return y
 
     def _room_for_bits(self, inputs: Inputs) -> tuple[Any, Any]:
@@ -146,14 +147,17 @@ class Tiles:
             self._turned = room(space, (count, inputs.bits.shape[1], lanes), np.uint8)
         return self._bits, self._turned
 
-    def load(self, inputs: Inputs, first: int) -> None:
-        """Take these input rows, the first of which is number `first`."""
+    def load(self, inputs: Inputs, first: int, places: Indices) -> None:
+        """Take these input rows, the first of which is number `first`.
+
+        places: where each neuron is to be in a tile
+        """
         space, lanes = self.shape.space, self.shape.lanes
         self._take(inputs, first)
         if self.rows == 0:
             return
         if inputs.bits is not None:
-            self._unpack(inputs, self.all)
+            self._unpack(inputs, places, self.all)
             return
         csr = inputs.to_csr(self.shape.dtype)
         self.front.fill(0)
@@ -162,13 +166,13 @@ class Tiles:
             space.range(self.rows),
             tiles.unpack_csr,
             start=space.put(csr.indptr.astype(np.int64)),
-            index=space.put(csr.indices.astype(np.uint32)),
+            index=space.put(places[csr.indices].astype(np.uint32)),
             value=space.put(csr.data),
             y=self.all,
             lanes=lanes,
         )
 
-    def _unpack(self, inputs: Inputs, y: Any) -> None:
+    def _unpack(self, inputs: Inputs, places: Indices, y: Any) -> None:
         assert inputs.bits is not None
         space = self.shape.space
         space.pk.parallel_for(
@@ -176,6 +180,7 @@ class Tiles:
             space.teams(self.count),
             tiles.unpack_bits,
             bits=space.put(inputs.bits),
+            place=space.put(places),
             turned=self._room_for_bits(inputs)[1],
             y=y,
             rows=self.rows,

@@ -45,6 +45,16 @@ class Plan:
             for part in parts(e)
         )
 
+    def adds_bytes(self, loop: ir.For) -> bool:
+        """Does the loop do nothing but add up bytes?"""
+        return all(
+            isinstance(s, ir.Assign)
+            and s.target.type == UINT8
+            and isinstance(s.target, ir.Name)
+            and s.target.name in self.varying
+            for s in loop.body
+        )
+
     def expression(self, e: ir.Expr, scalar: Callable[[ir.Expr], str]) -> str:
         """`e` as a pack; `scalar` writes the parts that are the same in every lane."""
         if not self.varies(e):
