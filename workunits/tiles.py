@@ -25,29 +25,39 @@ def unpack_bits(
     of a column is taken out for all lanes at once
     """
     tile: int = m.league_rank()
+    before: int = tile * lanes
+    held: int = rows - before
+    if held > lanes:
+        held = lanes
 
-    def column(c: int):
+    def turn(c: int):
+        def byte(v: int):
+            turned[tile][c][v] = bits[before + v][c]
+
+        def rest(v: int):
+            turned[tile][c][held + v] = 0
+
+        pk.parallel_for(pk.ThreadVectorRange(m, held), byte)
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes - held), rest)
+
+    def spread(c: int):
         last: int = 8
         if c * 8 + last > neurons:
             last = neurons - c * 8
-
-        def turn(v: int):
-            r: int = tile * lanes + v
-            turned[tile][c][v] = 0
-            if r < rows:
-                turned[tile][c][v] = bits[r][c]
-
-        pk.parallel_for(pk.ThreadVectorRange(m, lanes), turn)
         for k in range(last):
-            shift: int = 7 - k
+            mask: pk.uint8 = 128 >> k
             row: pk.int64 = place[c * 8 + k]
 
-            def spread(v: int):
-                y[tile][row][v] = (turned[tile][c][v] >> shift) & 1
+            def bit(v: int):
+                # In a byte of its own, so that no lane is widened for the comparison.
+                found: pk.uint8 = turned[tile][c][v] & mask
+                y[tile][row][v] = found != 0
 
-            pk.parallel_for(pk.ThreadVectorRange(m, lanes), spread)
+            pk.parallel_for(pk.ThreadVectorRange(m, lanes), bit)
 
-    pk.parallel_for(pk.TeamThreadRange(m, columns), column)
+    pk.parallel_for(pk.TeamThreadRange(m, columns), turn)
+    m.team_barrier()
+    pk.parallel_for(pk.TeamThreadRange(m, columns), spread)
 
 
 @pk.workunit
