@@ -7,6 +7,7 @@ runs on the host, with the tiles of a GPU.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +16,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from kkspdnn.engines import EXITS, Exits
+from kkspdnn.engines import EXITS, Exits, make_engine
+from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.images import images
 from kkspdnn.inference import infer
+from kkspdnn.inputs import Inputs
 from kkspdnn.memory import Budget
 from kkspdnn.network import Layer, Network, network
 from kkspdnn.pk import provide_pykokkos
@@ -238,6 +241,39 @@ def test_a_budget_counts_what_the_arrays_there_have(
     assert budget.free() == 10**6
     monkeypatch.setattr(device.xp, "get_default_memory_pool", pool_of(0, 400_000))
     assert budget.free() == 600_000
+
+
+@pytest.mark.parametrize(
+    ("rows", "free", "launches", "looks"),
+    [(40, 10**9, 40, 7), (700, 10**9, 6, 7), (768, 400_000, 39, 6)],
+)
+def test_the_host_seldom_waits(
+    device: Space, rows: int, free: int, launches: int, looks: int, monkeypatch: Any
+) -> None:
+    """Counting the rows that live does: as seldom where a launch is of one layer, because there are
+    few tiles or layers are not held, as where it is of several."""
+    made: Counter[str] = Counter()
+
+    def counted(launch: Any) -> Any:
+        def run(label: str, *given: Any, **arguments: Any) -> Any:
+            made[label] += 1
+            return launch(label, *given, **arguments)
+
+        return run
+
+    for pattern in ("for", "scan"):
+        name = f"parallel_{pattern}"
+        monkeypatch.setattr(device.pk, name, counted(getattr(device.pk, name)))
+    monkeypatch.setattr(Space, "device_memory", lambda _: (free, 0))
+    net = network([Layer.from_sparse(np.full((64, 64), 1 / 64, "f4"), 0.0)] * 40, ymax=None)
+    engine = make_engine("fused", device, net.dtype, None, "dead")
+    layers = PreparedLayers(net, engine, net.dtype)
+    inputs = Inputs.from_any(np.full((rows, 64), 0.5, np.float32))
+    parts = list(engine.run(layers, inputs, None, lambda _: None))
+    assert sum(part.rows.size for part in parts) == rows
+    assert made["fused"] == launches * len(parts)
+    # Before layers 0, 2, 6 and 14, at the ends of stacks, every 16 layers then, and at the end.
+    assert made["list_live"] == looks * len(parts)
 
 
 def test_no_rows(device: Space) -> None:
