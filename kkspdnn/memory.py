@@ -31,11 +31,12 @@ class Budget:
 
     total: bytes, of the whole process: Python and its libraries, the network, input rows, layers as
     the kernels take them, activations; None: what is free on the machine or in the container
-    device: asks a GPU for the bytes that are free there, which then count instead of the machine's
+    device: asks a GPU for the bytes that are free there and those that this process has taken,
+    which then count instead of the machine's
     """
 
     total: int | None = None
-    device: Callable[[], int] | None = None
+    device: Callable[[], tuple[int, int]] | None = None
 
     @classmethod
     def of(cls, gigabytes: float | None) -> Budget:
@@ -53,11 +54,10 @@ class Budget:
 
     def most(self) -> int:
         """Bytes that are free on the machine, or on the GPU."""
-        return free_memory() if self.device is None else self.device()
+        return free_memory() if self.device is None else self.device()[0]
 
     def _taken(self) -> int:
-        # Of a GPU's memory the little that is taken before the layers does not count.
-        return resident_memory() if self.device is None else 0
+        return resident_memory() if self.device is None else self.device()[1]
 
     def share(self) -> int:
         """Bytes that one use may take of what is free; the rest is for all that is not counted."""

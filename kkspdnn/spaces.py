@@ -20,6 +20,7 @@ from kkspdnn.pk.driver import DEVICE_VARIABLE
 from kkspdnn.pk.driver import device as chosen_device
 from kkspdnn.pk.runtime import runtime
 from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
+from kkspdnn.transfer import CupyTransfer
 
 SpaceName = Literal["serial", "openmp", "cuda"]
 SPACES: tuple[SpaceName, ...] = ("serial", "openmp", "cuda")
@@ -98,10 +99,16 @@ class Space:
         """A NumPy array as workunits take it: itself, C-contiguous, or a copy on the GPU."""
         return self.xp.ascontiguousarray(self.xp.asarray(array))
 
-    def device_memory(self) -> int:
-        """Bytes that are free on the GPU, those that CuPy keeps for later arrays too."""
+    def device_memory(self) -> tuple[int, int]:
+        """Bytes that are free on the GPU, those that CuPy keeps for later arrays too; and bytes
+        that this process's arrays there have."""
         pool = self.xp.get_default_memory_pool()
-        return int(self.xp.cuda.runtime.memGetInfo()[0]) + int(pool.free_bytes())
+        free = int(self.xp.cuda.runtime.memGetInfo()[0]) + int(pool.free_bytes())
+        return free, int(pool.used_bytes())
+
+    def transfer(self) -> CupyTransfer:
+        """Copying to the GPU beside its launches."""
+        return CupyTransfer(self.xp)
 
     def get(self, array: Any) -> NDArray[Any]:
         """A workunit's array as a NumPy array: itself, or a copy from the GPU."""

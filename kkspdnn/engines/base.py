@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
+from kkspdnn.engines.streamed import Put
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
@@ -91,15 +92,19 @@ class Engine(Protocol):
     """Of the last run."""
 
     def prepare(self, layer: Layer, before: Any) -> Any:
-        """A layer, in the engine's dtype, as its workunits take it; before: the prepared layer
-        before it, or None. An engine may put its outputs into another order, which depends on no
-        earlier layer."""
+        """A layer, in the engine's dtype, as its workunits take it, with NumPy's arrays; before:
+        the prepared layer before it, or None. An engine may put its outputs into another order,
+        which depends on no earlier layer."""
 
     def size(self, layer: Any) -> int:
         """Bytes of a prepared layer."""
 
+    def placed(self, layer: Any, put: Put) -> Any:
+        """A prepared layer with its arrays where `put` moves them, in the same order each time."""
+
     def arrange(self, layers: Iterable[Any]) -> list[Any]:
-        """The first prepared layers of a network, in order, as they lie best together in memory.
+        """The first prepared layers of a network, in order, as they lie best together in memory,
+        where the workunits run.
 
         They are taken one by one, and few of them are held both ways at once.
         """

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from kkspdnn.engines.base import Engine
+from kkspdnn.engines.streamed import TwoBuffers
 from kkspdnn.errors import InputError
 from kkspdnn.memory import Budget
 from kkspdnn.network import Layer, Network
@@ -21,6 +23,10 @@ go in and one for those that are left of them."""
 class PreparedLayers(Sequence[Any]):
     """The prepared layers of a network: the first ones held, as many as fit into their share of the
     memory, the others made on each use.
+
+    On a GPU that is its own memory. Of the others there, those are kept on the host that fit into
+    their share of the host's memory, and all go through two buffers: a layer may be launched until
+    one with another number is asked for.
 
     rows: how many input rows fit into the share of what is then left
     Raises InputError where memory is too small for a layer and `GRANULE` rows.
@@ -39,21 +45,28 @@ class PreparedLayers(Sequence[Any]):
         self._dtype = dtype
         self._last: tuple[int, Any] = -1, None
         self._held: list[Any] = []
-        memory = Budget() if budget is None else budget
-        if engine.space.xp is not np:
-            memory = replace(memory, device=engine.space.device_memory)
+        self._kept: list[Any] = []
+        self._buffers: TwoBuffers | None = None
+        memory = host = Budget() if budget is None else budget
+        on_host = engine.space.xp is np
+        if not on_host:
+            memory = replace(host, device=engine.space.device_memory)
         row = engine.bytes_per_row(self.widest)
         if values:
             # Two CSR copies of a row without zeros.
             row += 2 * self.outputs * (4 + dtype.itemsize)
-        # Making a layer takes what it takes again: an index of at most 4 bytes and a value an edge.
+        # Making a layer takes what it takes again, and two buffers on a GPU take twice as much: an
+        # index of at most 4 bytes and a value an edge.
         layer = 2 * network.edges * (4 + dtype.itemsize) // max(1, len(self))
         memory.require_share(
             layer + GRANULE * row,
             f"{GRANULE} input rows and a layer of {self.widest} neurons",
         )
         # So much less that the rows' share of what is left is enough for them.
-        self._held = engine.arrange(self._first(memory.share() - GRANULE * row))
+        self._held = engine.arrange(self._fitting(0, memory.share() - GRANULE * row))
+        if not on_host and self.held < len(self):
+            self._kept = list(self._fitting(self.held, host.share()))
+            self._buffers = TwoBuffers(engine.space.transfer(), engine.placed)
         self.rows = max(1, memory.share() // row // GRANULE) * GRANULE
 
     @property
@@ -73,10 +86,19 @@ class PreparedLayers(Sequence[Any]):
 
     def sample(self) -> Sequence[Any]:
         """The layers that are held, and the last one."""
-        return self._held if self.held == len(self) else [*self._held, self[-1]]
+        if self.held == len(self):
+            return self._held
+        last = self._engine.placed(self._on_host(len(self) - 1), self._engine.space.put)
+        return [*self._held, last]
 
-    def _first(self, room: int) -> Iterator[Any]:
-        for position in range(len(self)):
+    def ahead(self, position: int) -> None:
+        """Begin to bring the layer that is used next to the GPU, where it has no room for all."""
+        if self._buffers is not None and self.held <= position < len(self):
+            self._buffers.ahead(position, partial(self._on_host, position))
+
+    def _fitting(self, begin: int, room: int) -> Iterator[Any]:
+        """Layers from `begin` on that fit into so many bytes together."""
+        for position in range(begin, len(self)):
             layer = self._make(position)
             room -= self._engine.size(layer)
             if room < 0:
@@ -93,14 +115,20 @@ class PreparedLayers(Sequence[Any]):
     def _make(self, position: int) -> Any:
         """A prepared layer; the last one is remembered, because the next one is made with it."""
         last, before = self._last
+        ready = [*self._held, *self._kept]
         if position == 0:
             before = None
-        elif position <= self.held:
-            before = self._held[position - 1]
+        elif position <= len(ready):
+            before = ready[position - 1]
         elif last != position - 1:
             before = self._engine.prepare(self.given(position - 1), None)
         self._last = position, self._engine.prepare(self.given(position), before)
         return self._last[1]
+
+    def _on_host(self, position: int) -> Any:
+        """A layer that is not held, with its arrays on the host."""
+        place = position - self.held
+        return self._kept[place] if place < len(self._kept) else self._make(position)
 
     def __len__(self) -> int:
         return len(self._network.layers)
@@ -109,4 +137,14 @@ class PreparedLayers(Sequence[Any]):
         if isinstance(position, slice):
             return [self[i] for i in range(*position.indices(len(self)))]
         place = range(len(self))[position]
-        return self._held[place] if place < self.held else self._make(place)
+        if place < self.held:
+            return self._held[place]
+        if self._buffers is None:
+            return self._make(place)
+        return self._buffers.get(place, partial(self._on_host, place))
+
+    def __iter__(self) -> Iterator[Any]:
+        for position in range(len(self)):
+            layer = self[position]
+            self.ahead(position + 1)
+            yield layer

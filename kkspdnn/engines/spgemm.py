@@ -7,7 +7,7 @@ HPEC 2019.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 from kkspdnn.engines.base import Exits, Growth, Range, Report, upper_limit
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
+from kkspdnn.engines.streamed import Put
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
 from kkspdnn.spaces import Space
@@ -41,13 +42,14 @@ class Csr:
         return int(self.start.size) - 1
 
     @classmethod
-    def from_scipy(cls, matrix: sp.csr_array, space: Space) -> Csr:
-        return cls(
-            matrix.shape[1],
-            space.put(matrix.indptr.astype(np.int64)),
-            space.put(matrix.indices.astype(np.uint32)),
-            space.put(matrix.data),
-        )
+    def from_scipy(cls, matrix: sp.csr_array) -> Csr:
+        """With NumPy's arrays."""
+        index = matrix.indices.astype(np.uint32)
+        return cls(matrix.shape[1], matrix.indptr.astype(np.int64), index, matrix.data)
+
+    def placed(self, put: Put) -> Csr:
+        """With the arrays where `put` moves them."""
+        return Csr(self.columns, put(self.start), put(self.index), put(self.value))
 
     def to_scipy(self, space: Space) -> sp.csr_array:
         value, index, start = (space.get(each) for each in (self.value, self.index, self.start))
@@ -76,15 +78,18 @@ class SpgemmEngine:
         self.limit = ymax
 
     def prepare(self, layer: Layer, before: SpgemmLayer | None) -> SpgemmLayer:
-        weights = Csr.from_scipy(layer.weights(), self.space)
-        return SpgemmLayer(layer.outputs, Growth.of(layer), weights, self.space.put(layer.bias))
+        weights = Csr.from_scipy(layer.weights())
+        return SpgemmLayer(layer.outputs, Growth.of(layer), weights, layer.bias)
 
     def size(self, layer: SpgemmLayer) -> int:
         w = layer.weights
         return int(w.start.nbytes + w.index.nbytes + w.value.nbytes + layer.bias.nbytes)
 
+    def placed(self, layer: SpgemmLayer, put: Put) -> SpgemmLayer:
+        return replace(layer, weights=layer.weights.placed(put), bias=put(layer.bias))
+
     def arrange(self, layers: Iterable[SpgemmLayer]) -> list[SpgemmLayer]:
-        return list(layers)
+        return [self.placed(layer, self.space.put) for layer in layers]
 
     def bytes_per_row(self, widest: int) -> int:
         # Y, Z and the next Y at once, should every entry be nonzero.
@@ -120,7 +125,7 @@ class SpgemmEngine:
     def _run(
         self, layers: Iterable[SpgemmLayer], inputs: Inputs, sizes: Range, report: Report
     ) -> tuple[Csr, int]:
-        y = Csr.from_scipy(inputs.to_csr(self.dtype), self.space)
+        y = Csr.from_scipy(inputs.to_csr(self.dtype)).placed(self.space.put)
         multiplied = 0
         for position, layer in enumerate(layers):
             if y.rows:

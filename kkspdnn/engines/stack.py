@@ -3,7 +3,7 @@ layers of one form lie together, so that one launch can go through several."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.engines.base import Growth
+from kkspdnn.engines.streamed import Put
 from kkspdnn.matrices import Floats
 from kkspdnn.network import Indices, Layer, index_dtype
 from workunits import fused
@@ -67,12 +68,13 @@ class FusedLayer:
         found: int | None = self.weights.get("fan_in")
         return found
 
-    def placed(self, put: Callable[[NDArray[Any]], Any]) -> dict[str, Any]:
-        """The weights where the workunits run; put: moves an array there that is not yet."""
-        return {
+    def placed(self, put: Put) -> FusedLayer:
+        """The layer with its weights where `put` moves them."""
+        weights = {
             name: put(value) if getattr(value, "ndim", 0) else value
             for name, value in self.weights.items()
         }
+        return replace(self, weights=weights)
 
     def counts_exactly(self) -> bool:
         """Whether the layer may be computed by counting the inputs that are 1: its weight times a
@@ -179,7 +181,7 @@ def _sources(layer: Layer, order: NDArray[np.int64]) -> Indices:
 def stacked(
     layers: Iterable[FusedLayer],
     most: int,
-    put: Callable[[NDArray[Any]], Any] = np.ascontiguousarray,
+    put: Put = np.ascontiguousarray,
 ) -> list[FusedLayer]:
     """The same layers, up to `most` neighbours at a time in the same arrays where they can be, and
     these where `put` moves them: to where the workunits run."""
@@ -202,9 +204,9 @@ def _alike(one: FusedLayer, other: FusedLayer) -> bool:
     )
 
 
-def _stack(group: list[FusedLayer], put: Callable[[NDArray[Any]], Any]) -> list[FusedLayer]:
+def _stack(group: list[FusedLayer], put: Put) -> list[FusedLayer]:
     if len(group) < 2:
-        return [replace(layer, weights=layer.placed(put)) for layer in group]
+        return [layer.placed(put) for layer in group]
     weights = dict(group[0].weights)
     for name in weights.keys() & {"index", "bias", "value"}:
         weights[name] = np.concatenate([layer.weights[name] for layer in group])
@@ -216,6 +218,6 @@ def _stack(group: list[FusedLayer], put: Callable[[NDArray[Any]], Any]) -> list[
         weights["start"] = np.concatenate([*parts, edges[-1:]]).astype(np.int64)
     placed = replace(group[0], weights=weights).placed(put)
     return [
-        replace(layer, weights=placed, position=i, following=len(group) - i)
+        replace(layer, weights=placed.weights, position=i, following=len(group) - i)
         for i, layer in enumerate(group)
     ]

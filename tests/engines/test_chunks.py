@@ -14,7 +14,7 @@ from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer, Network, network
-from kkspdnn.spaces import open_space
+from kkspdnn.spaces import Space, open_space
 
 WIDTH, DEPTH, ROWS = 64, 40, 500
 
@@ -40,6 +40,7 @@ def little(monkeypatch: pytest.MonkeyPatch, net: Network, row: int, layers: int)
     layer = 2 * net.edges * (4 + net.dtype.itemsize) // len(net.layers)
     free = int((GRANULE * row + layers * layer) / 0.4) + 10
     monkeypatch.setattr(memory, "free_memory", lambda: free)
+    monkeypatch.setattr(Space, "device_memory", lambda _: (free, 0))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ runs on the host, with the tiles of a GPU.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +16,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from kkspdnn.engines import EXITS, Exits
+from kkspdnn.engines import EXITS, Exits, make_engine
+from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.images import images
 from kkspdnn.inference import infer
+from kkspdnn.inputs import Inputs
+from kkspdnn.memory import Budget
 from kkspdnn.network import Layer, Network, network
 from kkspdnn.pk import provide_pykokkos
 from kkspdnn.radixnet import radixnet
@@ -74,6 +78,35 @@ class OnDevice:
     def reshape(self, *shape: int) -> Any:
         return OnDevice(self.held.reshape(*shape))
 
+    def view(self, dtype: Any) -> Any:
+        return OnDevice(self.held.view(dtype))
+
+    def set(self, array: Any, stream: Any) -> None:
+        assert type(array) is np.ndarray
+        assert (array.shape, array.dtype) == (self.shape, self.dtype)
+        assert stream.options == {"non_blocking": True}
+        self.held[...] = array
+
+
+class AtOnce:
+    """A stream whose work is done when it is given."""
+
+    def __init__(self, **options: bool) -> None:
+        self.options = options
+
+    def record(self) -> AtOnce:
+        return self
+
+    def wait_event(self, event: AtOnce) -> None:
+        assert isinstance(event, AtOnce)
+
+    def synchronize(self) -> None:
+        pass
+
+
+class Stream(AtOnce):
+    null = AtOnce()
+
 
 def inner(value: Any) -> Any:
     """What is on the device, or a number; CuPy refuses NumPy's arrays."""
@@ -88,8 +121,8 @@ def moved(array: Any) -> OnDevice:
     return array if isinstance(array, OnDevice) else OnDevice(np.array(array))
 
 
-def pool_of(free: int) -> Any:
-    return lambda: SimpleNamespace(free_bytes=lambda: free)
+def pool_of(free: int, used: int = 0) -> Any:
+    return lambda: SimpleNamespace(free_bytes=lambda: free, used_bytes=lambda: used)
 
 
 def launching(pattern: str) -> Any:
@@ -118,9 +151,11 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Space:
         asnumpy=lambda array: array.held.copy(),
         get_default_memory_pool=pool_of(2**20),
         cuda=SimpleNamespace(
+            Stream=Stream,
+            alloc_pinned_memory=bytearray,
             runtime=SimpleNamespace(
                 memGetInfo=lambda: (2**34, 2**35), deviceSynchronize=lambda: None
-            )
+            ),
         ),
     )
     made: Any = replace(open_space("openmp"), name="cuda", pk=front, xp=xp, threads=4096)
@@ -169,17 +204,76 @@ def test_overflow_is_seen(device: Space, kernel: Any) -> None:
         infer(net, np.ones((40, 8), np.float32), space="cuda", kernel=kernel)
 
 
-def test_what_does_not_fit_on_the_device(device: Space, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Layers are put there on each use, and rows part by part."""
+@pytest.mark.parametrize(("kernel", "free"), [("fused", 620_000), ("spgemm", 1_000_000)])
+@pytest.mark.parametrize("kept", [0, 100_000, 10**9])
+def test_what_does_not_fit_on_the_device(
+    device: Space, kernel: Any, free: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers go through two buffers on each use, and rows part by part; on the host are as many of
+    these layers as fit there, the others are made again."""
     monkeypatch.setattr(device.xp.cuda.runtime, "memGetInfo", lambda: (0, 0))
-    monkeypatch.setattr(device.xp, "get_default_memory_pool", pool_of(620_000))
-    assert device.device_memory() == 620_000
-    net = radixnet(64, 24)
-    few = infer(net, images(64, 500), space="cuda", exits="dead", verification="full")
-    assert few.record.verified.passed
+    monkeypatch.setattr(device.xp, "get_default_memory_pool", pool_of(free))
+    monkeypatch.setattr("kkspdnn.memory.free_memory", lambda: kept)
+    assert device.device_memory() == (free, 0)
+    for net in (radixnet(64, 24), ragged("float32")):
+        rows = np.arange(500 * net.inputs).reshape(500, net.inputs) % 7 < 2
+        few = infer(
+            net, rows.astype(np.float32), space="cuda", kernel=kernel, exits="dead", values=True,
+            verification="full",
+        )  # fmt: skip
+        assert few.record.verified.passed
+        assert few.record.verified.rows == 500
+        if net.ymax:
+            assert 0 < few.record.layers_held < 24
+
+
+def test_a_device_that_is_too_small(device: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device.xp.cuda.runtime, "memGetInfo", lambda: (0, 0))
     monkeypatch.setattr(device.xp, "get_default_memory_pool", pool_of(200_000))
     with pytest.raises(InputError, match="GB of memory, 0.00 GB are free"):
-        infer(net, images(64, 500), space="cuda")
+        infer(radixnet(64, 24), images(64, 500), space="cuda")
+
+
+def test_a_budget_counts_what_the_arrays_there_have(
+    device: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = Budget(10**6, device=device.device_memory)
+    assert budget.free() == 10**6
+    monkeypatch.setattr(device.xp, "get_default_memory_pool", pool_of(0, 400_000))
+    assert budget.free() == 600_000
+
+
+@pytest.mark.parametrize(
+    ("rows", "free", "launches", "looks"),
+    [(40, 10**9, 40, 7), (700, 10**9, 6, 7), (768, 400_000, 39, 6)],
+)
+def test_the_host_seldom_waits(
+    device: Space, rows: int, free: int, launches: int, looks: int, monkeypatch: Any
+) -> None:
+    """Counting the rows that live does: as seldom where a launch is of one layer, because there are
+    few tiles or layers are not held, as where it is of several."""
+    made: Counter[str] = Counter()
+
+    def counted(launch: Any) -> Any:
+        def run(label: str, *given: Any, **arguments: Any) -> Any:
+            made[label] += 1
+            return launch(label, *given, **arguments)
+
+        return run
+
+    for pattern in ("for", "scan"):
+        name = f"parallel_{pattern}"
+        monkeypatch.setattr(device.pk, name, counted(getattr(device.pk, name)))
+    monkeypatch.setattr(Space, "device_memory", lambda _: (free, 0))
+    net = network([Layer.from_sparse(np.full((64, 64), 1 / 64, "f4"), 0.0)] * 40, ymax=None)
+    engine = make_engine("fused", device, net.dtype, None, "dead")
+    layers = PreparedLayers(net, engine, net.dtype)
+    inputs = Inputs.from_any(np.full((rows, 64), 0.5, np.float32))
+    parts = list(engine.run(layers, inputs, None, lambda _: None))
+    assert sum(part.rows.size for part in parts) == rows
+    assert made["fused"] == launches * len(parts)
+    # Before layers 0, 2, 6 and 14, at the ends of stacks, every 16 layers then, and at the end.
+    assert made["list_live"] == looks * len(parts)
 
 
 def test_no_rows(device: Space) -> None:
