@@ -23,6 +23,7 @@ class PreparedLayers(Sequence[Any]):
     memory, the others made on each use.
 
     rows: how many input rows fit into the share of what is then left
+    zeros_stay_from: the first layer from which on a row of zeros stays one
     Raises InputError where memory is too small for a layer and `GRANULE` rows.
     """
 
@@ -39,6 +40,7 @@ class PreparedLayers(Sequence[Any]):
         self._dtype = dtype
         self._last: tuple[int, Any] = -1, None
         self._held: list[Any] = []
+        self.zeros_stay_from = network.zeros_stay_from
         memory = Budget() if budget is None else budget
         if engine.space.xp is not np:
             memory = replace(memory, device=engine.space.device_memory)
@@ -98,9 +100,16 @@ class PreparedLayers(Sequence[Any]):
         elif position <= self.held:
             before = self._held[position - 1]
         elif last != position - 1:
-            before = self._engine.prepare(self.given(position - 1), None)
-        self._last = position, self._engine.prepare(self.given(position), before)
+            before = self._prepare(position - 1, None)
+        self._last = position, self._prepare(position, before)
         return self._last[1]
+
+    def _prepare(self, position: int, before: Any) -> Any:
+        layer = self.given(position)
+        try:
+            return self._engine.prepare(layer, before)
+        except InputError as error:
+            raise InputError(f"layer {position + 1}: {error}") from error
 
     def __len__(self) -> int:
         return len(self._network.layers)
