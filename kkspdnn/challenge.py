@@ -163,11 +163,16 @@ def write_network(network: Network, folder: str | PathLike[str], *, compress: bo
     """
     Write a network as the challenge's layer files, gzipped where `compress`.
 
-    InputError for what the format cannot hold: a bias or ymax other than the challenge's, layers
-    that are not square, a layer without edges.
+    InputError for what the format cannot hold: a bias, its rule, activation or ymax other than the
+    challenge's, layers that are not square, a layer without edges.
     """
     neurons = network.inputs
     bias = challenge_bias(neurons)
+    if any(layer.activation != "relu" or layer.bias_to != "nonzero" for layer in network.layers):
+        raise InputError(
+            "the challenge's files imply a ReLU and a bias on nonzero sums in every layer; "
+            "use save_npz_network"
+        )
     if network.ymax != YMAX:
         raise InputError(f"ymax {network.ymax}: the challenge's files imply {YMAX}")
     for number, layer in enumerate(network.layers, start=1):

@@ -3,11 +3,11 @@ Equal neurons, computed once: outputs of a layer that are the same for every inp
 into one, and the next layer adds up their outgoing weights.
 
 Two outputs are equal where they have the same bias and, for each class of equal inputs, the same
-sum of weights; outputs without edges are 0 whatever their bias. So folding cascades from layer to
-layer, from the first layer on, whose inputs are data and no two of them equal. Nothing is taken on
-trust: edges are compared byte for byte (a Python dict compares keys whose hashes agree), and where
-float64 could round a sum of weights, outputs count as equal only if their weights are the same
-from class to class, one by one.
+sum of weights; outputs without edges are 0 whatever their bias where it goes to nonzero sums. So
+folding cascades from layer to layer, from the first layer on, whose inputs are data and no two of
+them equal. Nothing is taken on trust: edges are compared byte for byte (a Python dict compares keys
+whose hashes agree), and where float64 could round a sum of weights, outputs count as equal only if
+their weights are the same from class to class, one by one.
 
 What rounding may change. Merged weights are rounded and sums taken in another order, so values
 differ from those of the unfolded network by rounding only, within `kkspdnn.verify.error_bound`.
@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from kkspdnn.errors import InputError
 from kkspdnn.matrices import Floats
 from kkspdnn.memory import Budget
-from kkspdnn.network import Layer, Network, index_dtype
+from kkspdnn.network import BiasTo, Layer, Network, index_dtype
 
 _EDGE_BYTES, _OUTPUT_BYTES = 96, 256
 """What folding a layer takes at most, as measured: edges are sorted, outputs are keys of a dict."""
@@ -110,11 +110,11 @@ def fold_layer(
     """
     columns = _Columns(layer.start, layer.index, layer.value, layer.bias)
     # Outputs that are equal already need not be merged one by one.
-    first, found = _equal(columns)
+    first, found = _equal(columns, layer.bias_to)
     columns = columns.take(first)
     if inputs < layer.inputs:
         columns, compared = _merge(columns, classes, inputs)
-        first, again = _equal(compared)
+        first, again = _equal(compared, layer.bias_to)
         columns, found = columns.take(first), again[found]
     with np.errstate(over="ignore"):
         value: Floats = columns.value.astype(layer.dtype)
@@ -123,7 +123,8 @@ def fold_layer(
             f"the weights of equal inputs add up to more than {layer.dtype} holds; "
             "leave out --fold or use float64"
         )
-    folded = Layer(
+    folded = replace(
+        layer,
         inputs=inputs,
         outputs=int(first.size),
         start=columns.start,
@@ -155,15 +156,16 @@ def _offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
 
 
-def _equal(columns: _Columns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _equal(columns: _Columns, bias_to: BiasTo) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first output of each class, ascending, and for each output its class."""
     index, value = columns.index, columns.value
     packed = np.empty(index.size, [("index", index.dtype), ("value", value.dtype)])
     packed["index"], packed["value"] = index, value
     edges, size = packed.tobytes(), packed.itemsize
     bounds = (size * columns.start).tolist()
-    # The bias goes to nonzero sums only. As dict keys 0.0 and -0.0 are one.
-    biases = np.where(np.diff(columns.start) > 0, columns.bias, 0).tolist()
+    # As dict keys 0.0 and -0.0 are one.
+    gets_bias = (np.diff(columns.start) > 0) | (bias_to == "all")
+    biases = np.where(gets_bias, columns.bias, 0).tolist()
     seen: dict[tuple[bytes, float], int] = {}
     found = np.array(
         [

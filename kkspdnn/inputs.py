@@ -47,8 +47,9 @@ class Inputs:
                     f"bits of {self.bits.dtype}{list(self.bits.shape)}; "
                     f"{self.rows} x {self.neurons} needs uint8{list(shape)}"
                 )
-            padding = (0xFF >> (self.neurons % 8)) if self.neurons % 8 else 0
-            bad = np.flatnonzero(self.bits[:, -1] & padding)
+            used = self.neurons % 8
+            beyond = self.bits[:, -1] & (0xFF >> used) if used else np.zeros(0, np.uint8)
+            bad = np.flatnonzero(beyond)
             if bad.size:
                 raise InputError(f"bits: row {bad[0]} has a bit beyond neuron {self.neurons - 1}")
         if self.csr is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,6 +23,14 @@ from kkspdnn.matrices import (
 
 Indices = NDArray[np.uint16] | NDArray[np.uint32]
 
+Activation = Literal["relu", "linear"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+"""What a layer does to its sums: min(max(z, 0), ymax) with the network's ymax, or nothing."""
+
+BiasTo = Literal["nonzero", "all"]
+BIAS_TO: tuple[BiasTo, ...] = get_args(BiasTo)
+"""Which sums get the bias: nonzero ones, the challenge's rule, or all, everybody else's."""
+
 
 def index_dtype(inputs: int) -> np.dtype[Any]:
     """The type of a layer's input indices: uint16 up to 65,536 inputs, uint32 above."""
@@ -36,9 +44,10 @@ class Layer:
 
     `start` int64[outputs+1] holds offsets into `index` (uint16 to 65,536 inputs, else uint32;
     0-based input neurons, ascending in each output neuron, no duplicates) and `value` (float32 or
-    float64, finite, not zero); `bias` has one number of the same type for each output. The
-    constructor checks types and lengths only; `from_sparse` and `from_fan_in` check the contents
-    too.
+    float64, finite, not zero); `bias` has one number of the same type for each output.
+    `activation` and `bias_to`: see ACTIVATIONS and BIAS_TO; the defaults are the challenge's.
+    The constructor checks types and lengths only; `from_sparse` and `from_fan_in` check the
+    contents too.
     """
 
     inputs: int
@@ -47,8 +56,12 @@ class Layer:
     index: Indices
     value: Floats
     bias: Floats
+    activation: Activation = "relu"
+    bias_to: BiasTo = "nonzero"
 
     def __post_init__(self) -> None:
+        _one_of("activation", self.activation, ACTIVATIONS)
+        _one_of("bias_to", self.bias_to, BIAS_TO)
         if self.inputs < 1 or self.outputs < 1:
             raise InputError(
                 f"layer of {self.inputs} x {self.outputs} neurons: 1 x 1 is the smallest"
@@ -88,6 +101,13 @@ class Layer:
         first = int(counts[0])
         return first if bool((counts == first).all()) else None
 
+    @property
+    def keeps_zeros(self) -> bool:
+        """Whether a row of zeros is one after this layer too: its sums are exactly 0."""
+        if self.bias_to == "nonzero":
+            return True
+        return not bool((self.bias > 0 if self.activation == "relu" else self.bias).any())
+
     def weights(self) -> sp.csr_array:
         """W as a canonical CSR array of shape (inputs, outputs)."""
         # every sparse routine is faster with 32-bit indices, and they nearly always reach
@@ -111,7 +131,15 @@ class Layer:
         return _without_zeros(replace(self, value=value, bias=bias))
 
     @classmethod
-    def from_sparse(cls, weights: Any, bias: ArrayLike, *, name: str = "layer 1") -> Layer:
+    def from_sparse(
+        cls,
+        weights: Any,
+        bias: ArrayLike,
+        *,
+        activation: Activation = "relu",
+        bias_to: BiasTo = "nonzero",
+        name: str = "layer 1",
+    ) -> Layer:
         """
         A layer from W (inputs, outputs): a SciPy sparse matrix or a 2-D ndarray of real finite
         numbers.
@@ -132,6 +160,8 @@ class Layer:
             index=csc.indices.astype(index_dtype(inputs)),
             value=csc.data,
             bias=bias_vector(bias, outputs, csc.dtype, name),
+            activation=activation,
+            bias_to=bias_to,
         )
 
     @classmethod
@@ -142,6 +172,8 @@ class Layer:
         bias: ArrayLike,
         inputs: int,
         *,
+        activation: Activation = "relu",
+        bias_to: BiasTo = "nonzero",
         name: str = "layer 1",
     ) -> Layer:
         """
@@ -173,7 +205,12 @@ class Layer:
         values = values.astype(working_dtype(values.dtype, f"{name}: weights"))
         weights = np.broadcast_to(values, index2d.shape).ravel()
         coo = sp.coo_array((weights, (index2d.ravel(), column_of)), shape=(inputs, outputs))
-        return cls.from_sparse(coo, bias, name=name)
+        return cls.from_sparse(coo, bias, activation=activation, bias_to=bias_to, name=name)
+
+
+def _one_of(field: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{field} {value!r:.40} is unknown: choose one of {', '.join(choices)}")
 
 
 def _without_zeros(layer: Layer) -> Layer:
@@ -190,8 +227,8 @@ class LazyLayers(Sequence[Layer], ABC):
     """
     Layers that are made when they are asked for, so that a big network never has to be held whole.
 
-    A subclass sets the attributes and promises that its layers chain, have that type, and are
-    nowhere wider than at the ends.
+    A subclass sets the attributes and promises that its layers chain, have that type, are nowhere
+    wider than at the ends, and keep rows of zeros.
     """
 
     inputs: int
@@ -223,7 +260,7 @@ class LazyLayers(Sequence[Layer], ABC):
 @dataclass(frozen=True, eq=False)
 class Network:
     """
-    Layers in order, the upper limit of the ReLU, and where they came from.
+    Layers in order, the upper limit of the ReLU in those that have one, and where they came from.
 
     `inputs` is the number of neurons of an input row. Zero layers are legal: the answer is then the
     nonzero input rows. `ymax` is > 0 and finite, or None for a ReLU without an upper limit.
@@ -289,6 +326,16 @@ class Network:
         if isinstance(self.layers, LazyLayers):
             return self.layers.edges
         return sum(layer.edges for layer in self.layers)
+
+    @property
+    def zeros_stay_from(self) -> int:
+        """The first layer, from 0, from which on a row of zeros provably stays one to the end."""
+        position = len(self.layers)
+        if isinstance(self.layers, LazyLayers):
+            return 0
+        while position > 0 and self.layers[position - 1].keeps_zeros:
+            position -= 1
+        return position
 
     @property
     def dtype(self) -> np.dtype[Any]:

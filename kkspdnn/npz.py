@@ -5,12 +5,17 @@ A network is a folder with
 
     layer-1.npz, layer-2.npz ...   scipy.sparse.save_npz of W, (inputs, outputs)
     bias-1.npy, bias-2.npy ...     optional: numpy.save of one number or a vector of `outputs`
-    network.json                   optional: {"ymax": 32, "bias": -0.3}
+    network.json                   optional: {"ymax": 32, "bias": -0.3}, or for an ordinary
+                                   network of three layers {"bias_to": "all",
+                                   "activation": ["relu", "relu", "linear"]}
 
-In network.json "layers", "inputs" and "name" are known too and every key is optional. "ymax": a
-number, or null for a ReLU without an upper limit, which is also the default. "bias": one number, or
-a list with one for each layer; default 0. "layers": how many layer files there must be. "inputs":
-the number of neurons of an input row, needed where there is no layer.
+In network.json "activation", "bias_to", "layers", "inputs" and "name" are known too and every key
+is optional. "ymax": a number, or null for a ReLU without an upper limit, which is also the default.
+"bias": one number, or a list with one for each layer; default 0. "bias_to": "nonzero", to nonzero
+sums only, as in the challenge, which is the default, or "all". "activation": "relu", the default,
+or "linear", which is none. Both may be a list with one for each layer. "layers": how many layer
+files there must be. "inputs": the number of neurons of an input row, needed where there is no
+layer.
 """
 
 from __future__ import annotations
@@ -31,14 +36,17 @@ from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
-from kkspdnn.network import Layer, Network, network
+from kkspdnn.network import ACTIVATIONS, BIAS_TO, Layer, Network, network
 
 _LAYER_NAME = re.compile(r"layer-([1-9][0-9]*)\.npz")
 _BIAS_NAME = re.compile(r"bias-([1-9][0-9]*)\.npy")
 _LARGEST = float(np.finfo(np.float64).max)
+_WORDS: dict[str, tuple[str, ...]] = {"activation": ACTIVATIONS, "bias_to": BIAS_TO}
 _FORMS = {
     "ymax": "a number or null",
     "bias": "a number or a list of numbers, one for each layer,",
+    "activation": "relu or linear, or a list with one for each layer,",
+    "bias_to": "nonzero or all, or a list with one for each layer,",
     "layers": "a whole number from 0",
     "inputs": "a whole number from 1",
     "name": "a text",
@@ -85,6 +93,8 @@ def save_npz_network(network: Network, folder: str | PathLike[str]) -> None:
             np.save(file, layer.bias, allow_pickle=False)
     said = {
         "ymax": network.ymax,
+        "activation": _once([layer.activation for layer in network.layers], "relu"),
+        "bias_to": _once([layer.bias_to for layer in network.layers], "nonzero"),
         "layers": len(network.layers),
         "inputs": network.inputs,
         "name": network.name,
@@ -116,26 +126,46 @@ def _layer(
 ) -> Layer:
     weights = _sparse(path / f"layer-{number}.npz")
     file = path / f"bias-{number}.npy"
-    bias: Any = said.get("bias", 0.0)
+    bias: Any = _of_layer("bias", 0.0, path, number, count, said)
     if file.exists():
         if "bias" in said:
             raise InputError(f"{file}: network.json gives a bias too; keep one of the two")
         bias = _dense(file)
-    elif isinstance(bias, list):
-        if len(bias) != count:
-            raise InputError(
-                f"{path / 'network.json'}: {len(bias)} biases for {count} layers; give one for each"
-            )
-        bias = bias[number - 1]
     name = str(path / f"layer-{number}.npz")
     if dtype == np.float64 and weights.dtype.kind in "biuf":
         # first, because the bias takes the type of the weights and would lose digits
         weights = weights.astype(dtype)
-    layer = Layer.from_sparse(weights, bias, name=name)
+    layer = Layer.from_sparse(
+        weights,
+        bias,
+        activation=_of_layer("activation", "relu", path, number, count, said),
+        bias_to=_of_layer("bias_to", "nonzero", path, number, count, said),
+        name=name,
+    )
     try:
         return layer.astype(dtype)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
+
+
+def _of_layer(
+    key: str, default: Any, path: Path, number: int, count: int, said: dict[str, Any]
+) -> Any:
+    """What network.json says of a layer, with one word for all of them or one for each."""
+    given = said.get(key, default)
+    if not isinstance(given, list):
+        return given
+    if len(given) != count:
+        raise InputError(
+            f"{path / 'network.json'}: {key} has {len(given)} entries for {count} layers; "
+            "give one for each"
+        )
+    return given[number - 1]
+
+
+def _once(words: list[Any], default: str) -> Any:
+    """A word where all are the same, else the list."""
+    return words if len(set(words)) > 1 else (words or [default])[0]
 
 
 def _layer_count(path: Path, said: dict[str, Any]) -> int:
@@ -191,6 +221,9 @@ def _fits(key: str, value: object) -> bool:
         return value is None or number(value)
     if key == "bias":
         return all(map(number, value)) if isinstance(value, list) else number(value)
+    if key in _WORDS:
+        given = value if isinstance(value, list) else [value]
+        return all(isinstance(word, str) and word in _WORDS[key] for word in given)
     if key == "name":
         return isinstance(value, str)
     return isinstance(value, int) and not isinstance(value, bool) and value >= (key == "inputs")

@@ -11,8 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
-from kkspdnn.matrices import Floats, float_dtype
-from kkspdnn.network import Network
+from kkspdnn.matrices import float_dtype
+from kkspdnn.network import Layer, Network
 
 
 def reference(network: Network, inputs: Inputs, *, dtype: DTypeLike = np.float64) -> sp.csr_array:
@@ -21,7 +21,8 @@ def reference(network: Network, inputs: Inputs, *, dtype: DTypeLike = np.float64
 
     For each layer, as the Sparse DNN Graph Challenge defines it (Kepner et al., HPEC 2019): Z = Y
     W; the bias added to the nonzero entries of Z only; negative values to 0; values over ymax to
-    ymax. All arithmetic is in `dtype`, float32 or float64. InputError where the inputs do not fit
+    ymax. Where the layer says so, the bias is added to all entries, and values stay as they are.
+    All arithmetic is in `dtype`, float32 or float64. InputError where the inputs do not fit
     the network, a number overflows `dtype`, or an activation is no finite number.
     """
     return timed_reference(network, inputs, dtype=dtype)[0]
@@ -48,7 +49,7 @@ def timed_reference(
             raise InputError(f"layer {number}: {error}") from error
         weights = layer.weights()
         started = perf_counter()
-        y = _one_layer(y, weights, layer.bias, network.ymax, number)
+        y = _one_layer(y, weights, layer, network.ymax, number)
         seconds += perf_counter() - started
         # SciPy adds up in the order of storage: ascending, as the workunits do.
         y.sort_indices()
@@ -56,18 +57,21 @@ def timed_reference(
 
 
 def _one_layer(
-    y: sp.csr_array, weights: sp.csr_array, bias: Floats, ymax: float | None, number: int
+    y: sp.csr_array, weights: sp.csr_array, layer: Layer, ymax: float | None, number: int
 ) -> sp.csr_array:
     z = sp.csr_array(y @ weights)
     z.eliminate_zeros()  # sums that cancel to 0 are not nonzero: no bias for them
+    if layer.bias_to == "all":
+        z = _with_zeros(z)
     with np.errstate(over="ignore"):
-        z.data += bias[z.indices]
+        z.data += layer.bias[z.indices]
     undefined = np.isnan(z.data)
-    z.data[z.data < 0] = 0
-    if ymax is not None:
-        with np.errstate(over="ignore"):
-            limit = z.dtype.type(ymax)
-        np.minimum(z.data, limit, out=z.data)
+    if layer.activation == "relu":
+        z.data[z.data < 0] = 0
+        if ymax is not None:
+            with np.errstate(over="ignore"):
+                limit = z.dtype.type(ymax)
+            np.minimum(z.data, limit, out=z.data)
     undefined |= np.isinf(z.data)
     if undefined.any():
         row = int(np.searchsorted(z.indptr, np.flatnonzero(undefined)[0], side="right")) - 1
@@ -77,6 +81,13 @@ def _one_layer(
         )
     z.eliminate_zeros()
     return z
+
+
+def _with_zeros(matrix: sp.csr_array) -> sp.csr_array:
+    """The same matrix with every entry stored."""
+    rows, columns = matrix.shape
+    indices, offsets = np.tile(np.arange(columns), rows), columns * np.arange(rows + 1)
+    return sp.csr_array((matrix.toarray().ravel(), indices, offsets), shape=matrix.shape)
 
 
 def categories(final: sp.csr_array) -> NDArray[np.int64]:

@@ -91,10 +91,10 @@ def error_bound(network: Network, largest: float = 1.0) -> float:
 
     With u the unit roundoff, g = (n + 2) u / (1 - (n + 2) u) for n terms (Higham, Accuracy and
     Stability of Numerical Algorithms, 2nd ed., sections 3.1 and 4.2), c the largest column sum of
-    |W| and M the largest activation, one layer turns a difference e into at most
-    c e + 2 g (c M + |b|), and n times the smallest number more where products underflow; values in
-    [0, ymax] differ by at most ymax. `largest` is the largest magnitude of any input. M grows to
-    at most (1 + g) (c M + |b|).
+    |W| and M the largest activation, one layer turns a difference e into at most c e + 2 g (c M +
+    |b|), and n times the smallest number more where products underflow; values in [0, ymax] differ
+    by at most ymax, those of a layer without ReLU have no limit. `largest` is the largest magnitude
+    of any input. M grows to at most (1 + g) (c M + |b|).
 
     This holds for the folded network of kkspdnn.fold as well: where k products are left of n, and
     one of them stands for m, its weight is rounded at most m times (m - 1 additions, and to the
@@ -103,11 +103,10 @@ def error_bound(network: Network, largest: float = 1.0) -> float:
     each, so that m + k - 1 <= n, and there are never more than the n + 2 factors that g bounds.
 
     Not covered: a sum that cancels or underflows to exactly 0 in one of them and not in the other,
-    where the challenge's bias is added to one only.
+    where a bias that goes to nonzero sums is added to one only.
     """
     numbers = np.finfo(network.dtype)
     unit, smallest = float(numbers.eps) / 2, float(numbers.smallest_subnormal)
-    limit = np.inf if network.ymax is None else network.ymax
     error = 0.0
     for layer in network.layers:
         terms = int(np.diff(layer.start).max(initial=0)) + 2
@@ -117,6 +116,7 @@ def error_bound(network: Network, largest: float = 1.0) -> float:
         sums = np.add.reduceat(weights, layer.start[:-1][occupied]) if weights.size else weights
         column = float(sums.max(initial=0.0))
         shift = float(np.abs(layer.bias).max())
+        limit = np.inf if network.ymax is None or layer.activation == "linear" else network.ymax
         rounded = 2 * gamma * (column * largest + shift) + terms * smallest
         error = min(limit, column * error + rounded)
         largest = min(limit, (1 + gamma) * (column * largest + shift))

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 
 from kkspdnn.errors import InputError
-from kkspdnn.network import Layer, network
+from kkspdnn.network import ACTIVATIONS, BIAS_TO, Layer, network
 from kkspdnn.npz import read_npz_inputs, read_npz_network, save_npz_network
 from kkspdnn.radixnet import radixnet
 
@@ -49,7 +49,11 @@ def test_a_network_comes_back_exactly(
     layers = []
     for a, b in itertools.pairwise(sizes):
         weights = rng.standard_normal((a, b)) * (rng.random((a, b)) < 0.5)
-        layers.append(Layer.from_sparse(weights, rng.standard_normal(b)).astype(dtype))
+        activation, bias_to = rng.choice(ACTIVATIONS), rng.choice(BIAS_TO)
+        layer = Layer.from_sparse(
+            weights, rng.standard_normal(b), activation=activation, bias_to=bias_to
+        )
+        layers.append(layer.astype(dtype))
     made = network(layers, ymax, inputs=sizes[0], name="mine")
     folder = tmp_path_factory.mktemp("network")
     # a longer network was there before: nothing of it may be left
@@ -64,6 +68,7 @@ def test_a_network_comes_back_exactly(
             found, expected = getattr(one, name), getattr(other, name)
             assert found.dtype == expected.dtype
             assert (found == expected).all()
+        assert (one.activation, one.bias_to) == (other.activation, other.bias_to)
 
 
 def test_lazy_networks_can_be_saved(tmp_path: Path) -> None:
@@ -78,6 +83,13 @@ def test_layers_alone_are_a_network_with_a_plain_relu(tmp_path: Path) -> None:
     assert (made.inputs, made.outputs, made.edges, made.ymax) == (3, 2, 20, None)
     assert made.name == "mine"
     assert all((layer.bias == 0).all() for layer in made.layers)
+
+
+def test_activations_and_who_gets_the_bias(tmp_path: Path) -> None:
+    folder = put(tmp_path, 3, 4, 2, activation=["relu", "linear"], bias_to="all")
+    made = read_npz_network(folder)
+    assert [layer.activation for layer in made.layers] == ["relu", "linear"]
+    assert [layer.bias_to for layer in made.layers] == ["all", "all"]
 
 
 def test_biases_from_every_place(tmp_path: Path) -> None:
@@ -150,12 +162,24 @@ DAMAGE: list[tuple[Callable[[Path], Any], str]] = [
     (content("network.json", b"[" * 100000), "network.json: cannot be read as JSON"),
     (content("network.json", b"[]"), "network.json: an object with any of ymax, bias"),
     (content("network.json", b'{"yMax": 3}'), "network.json: unknown key 'yMax'; known are ymax"),
+    (
+        content("network.json", b'{"activation": "tanh"}'),
+        "activation is 'tanh'; relu or linear, or a list with one for each layer, is needed",
+    ),
+    (
+        content("network.json", b'{"activation": ["relu"]}'),
+        "network.json: activation has 1 entries for 2 layers; give one for each",
+    ),
+    (
+        content("network.json", b'{"bias_to": ["all", 1]}'),
+        "bias_to is ['all', 1]; nonzero or all, or a list with one for each layer, is needed",
+    ),
     (content("network.json", b'{"ymax": "3"}'), "ymax is '3'; a number or null is needed"),
     (content("network.json", b'{"ymax": true}'), "ymax is True; a number or null is needed"),
     (content("network.json", b'{"ymax": NaN}'), "ymax is nan; a number or null is needed"),
     (content("network.json", b'{"ymax": -1}'), "ymax -1: it must be finite and above 0"),
     (content("network.json", b'{"bias": 1' + b"0" * 400 + b"}"), "a number or a list of numbers"),
-    (content("network.json", b'{"bias": [1]}'), "network.json: 1 biases for 2 layers"),
+    (content("network.json", b'{"bias": [1]}'), "network.json: bias has 1 entries for 2 layers"),
     (content("network.json", b'{"bias": null}'), "bias is None; a number or a list of numbers"),
     (content("network.json", b'{"layers": 3}'), "layer-3.npz: no such file; 3 layers are needed"),
     (content("network.json", b'{"layers": 1}'), "layer-2.npz: network.json says 1 layers"),

@@ -14,25 +14,31 @@ from hypothesis import given, settings
 from kkspdnn.errors import InputError
 from kkspdnn.images import images
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Layer, Network, network
+from kkspdnn.network import ACTIVATIONS, BIAS_TO, Layer, Network, network
 from kkspdnn.radixnet import radixnet
 from kkspdnn.reference import categories, compare, reference
 
 
 def by_loops(
-    weights: list[np.ndarray], biases: list[float], ymax: float | None, rows: np.ndarray
+    weights: list[np.ndarray],
+    biases: list[float],
+    rules: list[tuple[Any, Any]],
+    ymax: float | None,
+    rows: np.ndarray,
 ) -> np.ndarray:
-    """The challenge's definition, one number at a time."""
+    """The definition, one number at a time."""
     y = rows.astype(np.float64)
-    for matrix, bias in zip(weights, biases, strict=True):
+    for matrix, bias, (activation, bias_to) in zip(weights, biases, rules, strict=True):
         after = np.zeros((y.shape[0], matrix.shape[1]))
         for row in range(y.shape[0]):
             for output in range(matrix.shape[1]):
                 z = sum(y[row, each] * matrix[each, output] for each in range(y.shape[1]))
-                if z != 0:
+                if z != 0 or bias_to == "all":
                     z += bias
-                z = max(z, 0.0)
-                after[row, output] = z if ymax is None else min(z, ymax)
+                if activation == "relu":
+                    z = max(z, 0.0)
+                    z = z if ymax is None else min(z, ymax)
+                after[row, output] = z
         y = after
     return y
 
@@ -40,7 +46,7 @@ def by_loops(
 small = st.sampled_from([-1.0, -0.5, 0.0, 0.0, 0.25, 1.0, 2.0])
 
 
-Problem = tuple[list[np.ndarray], list[float], float | None, np.ndarray]
+Problem = tuple[list[np.ndarray], list[float], list[tuple[Any, Any]], float | None, np.ndarray]
 
 
 @st.composite
@@ -55,18 +61,23 @@ def problems(draw: st.DrawFn) -> Problem:
     weights = [matrix(a, b) for a, b in itertools.pairwise(sizes)]
     biases = draw(st.lists(small, min_size=len(weights), max_size=len(weights)))
     ymax = draw(st.sampled_from([None, 0.5, 2.0, 32.0]))
-    return weights, biases, ymax, matrix(rows, sizes[0])
+    rule = st.tuples(st.sampled_from(ACTIVATIONS), st.sampled_from(BIAS_TO))
+    rules = draw(st.lists(rule, min_size=len(weights), max_size=len(weights)))
+    return weights, biases, rules, ymax, matrix(rows, sizes[0])
 
 
 @settings(max_examples=200)
 @given(problems(), st.sampled_from([np.float32, np.float64]))
 def test_it_is_the_definition(problem: Problem, dtype: Any) -> None:
     # small multiples of powers of two: both types are exact, cancellation is frequent
-    weights, biases, ymax, rows = problem
-    layers = [Layer.from_sparse(w, b) for w, b in zip(weights, biases, strict=True)]
+    weights, biases, rules, ymax, rows = problem
+    layers = [
+        Layer.from_sparse(w, b, activation=activation, bias_to=bias_to)
+        for w, b, (activation, bias_to) in zip(weights, biases, rules, strict=True)
+    ]
     made = network(layers, ymax, inputs=rows.shape[1])
     final = reference(made, Inputs.from_any(rows), dtype=dtype)
-    expected = by_loops(weights, biases, ymax, rows)
+    expected = by_loops(weights, biases, rules, ymax, rows)
     assert final.dtype == dtype
     assert final.has_canonical_format
     assert (final.data != 0).all()

@@ -55,6 +55,8 @@ def test_the_text_is_what_a_run_compiles(capsys: pytest.CaptureFixture[str]) -> 
         "value": View(DOUBLE, 2),
         "bias": View(DOUBLE, 1),
         "zero": DOUBLE,
+        "unbiased": DOUBLE,
+        "low": DOUBLE,
         "ymax": DOUBLE,
     }
     assert text == generate(workunit, space, types).text

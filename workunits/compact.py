@@ -1,9 +1,9 @@
 """What the rows are, and moving the living together so that tiles stay full.
 
-Under the challenge's bias rule a row of zeros, a dead row, stays so through every later layer; a
-row whose every value is ymax, a saturated row, stays so where the weights say so. Activations are
-`a[tile][neuron][lane]`, row r in lane r % lanes of tile r // lanes. Parameters without annotation
-are float32 or float64 together, as the launch passes them.
+A row of zeros, a dead row, stays so through every later layer where the biases let it, as under the
+challenge's rule; a row whose every value is ymax, a saturated row, where the weights do.
+Activations are `a[tile][neuron][lane]`, row r in lane r % lanes of tile r // lanes. Parameters
+without annotation are float32 or float64 together, as the launch passes them.
 """
 
 import pykokkos as pk
@@ -45,6 +45,7 @@ def list_live(
     last: bool,
     lowest,
     highest,
+    dead,
     ymax,
     ids: pk.View1D[pk.int64],
     kept: pk.View1D[pk.int64],
@@ -56,12 +57,13 @@ def list_live(
     """A scan over the rows: kept[0], kept[1], … are the ids of those that are neither dead nor
     saturated, in order; the total is their number.
 
+    dead: 0, or NaN where a row of zeros has to go on; ymax: infinity where a saturated row has to
     ids: the numbers of the input rows that the rows came from
     place: where their values are, for neuron 0, in all tiles as one long array; first, stride: the
     place of neuron 0 in a tile, and the neurons of a tile
     """
     low: pk.cpp_auto = lowest[i]
-    if low != highest[i] or (low != 0.0 and low != ymax):
+    if low != highest[i] or (low != dead and low != ymax):
         if last:
             kept[position] = ids[i]
             tile: pk.int64 = i // lanes

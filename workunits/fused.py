@@ -11,12 +11,14 @@ launch; more than one needs blocks = 1, because teams do not wait for each other
 outputs as inputs. Output neurons that have the same inputs should be neighbours: all but the first
 find them in the L1 cache.
 
-Parameters without annotation take their types from the launch: a, value, weight, bias, zero and
-ymax are float32 or float64 together, index is any whole number. A @pk.function has fixed types, so
-bias, ReLU and limit are written out in each.
+Parameters without annotation take their types from the launch: a, value, weight, bias, zero,
+unbiased, low and ymax are float32 or float64 together, index is any whole number. A @pk.function
+has fixed types, so bias, ReLU and limit are written out in each.
 
-The bias goes to nonzero sums only, as the Sparse DNN Graph Challenge defines it (Kepner et al.,
-HPEC 2019), so a row of zeros stays a row of zeros.
+The bias goes to all sums but `unbiased`. That is 0 where it goes to nonzero sums only, as the
+Sparse DNN Graph Challenge defines it (Kepner et al., HPEC 2019), so that a row of zeros stays a row
+of zeros; and NaN, which no sum equals, where it goes to all. low is 0, or minus infinity where
+there is no ReLU.
 """
 
 import pykokkos as pk
@@ -30,6 +32,8 @@ def fused_fan_in(
     value,
     bias,
     zero,
+    unbiased,
+    low,
     ymax,
     layer: int,
     depth: int,
@@ -41,7 +45,7 @@ def fused_fan_in(
     fan_in: int,
     lanes: int,
 ):
-    """y = min(max(x W + b, 0), ymax) where every output neuron has `fan_in` edges.
+    """y = min(max(x W + b, low), ymax) where every output neuron has `fan_in` edges.
 
     index, value: row layer * outputs + n holds the edges of output neuron n
     """
@@ -64,10 +68,10 @@ def fused_fan_in(
                 for k in range(fan_in):
                     i: pk.int64 = index[n][k]
                     z += value[n][k] * a[tile][source + i][v]
-                if z != 0.0:
+                if z != unbiased:
                     z += b
-                if z < 0.0:
-                    z = 0.0
+                if z < low:
+                    z = low
                 if z > ymax:
                     z = ymax
                 a[tile][target + j][v] = z
@@ -86,6 +90,8 @@ def fused_equal(
     weight,
     bias,
     zero,
+    unbiased,
+    low,
     ymax,
     layer: int,
     depth: int,
@@ -97,7 +103,7 @@ def fused_equal(
     fan_in: int,
     lanes: int,
 ):
-    """y = min(max(x W + b, 0), ymax) where every output neuron has `fan_in` edges and all weights
+    """y = min(max(x W + b, low), ymax) where every output neuron has `fan_in` edges and all weights
     are equal: the inputs are added up, and multiplied once.
 
     With a weight that is a power of two every sum is, bit for bit, that of the products.
@@ -122,10 +128,10 @@ def fused_equal(
                     i: pk.int64 = index[n][k]
                     z += a[tile][source + i][v]
                 z *= weight
-                if z != 0.0:
+                if z != unbiased:
                     z += b
-                if z < 0.0:
-                    z = 0.0
+                if z < low:
+                    z = low
                 if z > ymax:
                     z = ymax
                 a[tile][target + j][v] = z
@@ -145,6 +151,8 @@ def fused_csr(
     value,
     bias,
     zero,
+    unbiased,
+    low,
     ymax,
     layer: int,
     depth: int,
@@ -155,7 +163,7 @@ def fused_csr(
     outputs: int,
     lanes: int,
 ):
-    """y = min(max(x W + b, 0), ymax) for any fan-in: output neuron n of a layer has the edges
+    """y = min(max(x W + b, low), ymax) for any fan-in: output neuron n of a layer has the edges
     start[r] to start[r + 1], r = layer * outputs + n."""
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
@@ -180,10 +188,10 @@ def fused_csr(
                     i: pk.int64 = index[e]
                     z += value[e] * a[tile][source + i][v]
                     e += 1
-                if z != 0.0:
+                if z != unbiased:
                     z += b
-                if z < 0.0:
-                    z = 0.0
+                if z < low:
+                    z = low
                 if z > ymax:
                     z = ymax
                 a[tile][target + j][v] = z
@@ -206,6 +214,8 @@ def fused_count(
     next_weight,
     next_bias,
     zero,
+    unbiased,
+    low,
     ymax,
     layer: int,
     next_layer: int,
@@ -219,7 +229,7 @@ def fused_count(
     next_fan_in: int,
     lanes: int,
 ):
-    """y = min(max(x W + b, 0), ymax) where x[tile][neuron][lane] is 0 or 1 and all weights are
+    """y = min(max(x W + b, low), ymax) where x[tile][neuron][lane] is 0 or 1 and all weights are
     equal: the edges from neurons that are 1 are counted, in bytes. `depth` more layers follow, of
     as many outputs and as `fused_equal` takes them, while the tile is in cache.
 
@@ -242,10 +252,10 @@ def fused_count(
             for k in range(fan_in):
                 ones += x[tile][index[n][k]][v]
             z: pk.cpp_auto = weight * ones
-            if z != 0.0:
+            if z != unbiased:
                 z += b
-            if z < 0.0:
-                z = 0.0
+            if z < low:
+                z = low
             if z > ymax:
                 z = ymax
             a[tile][counted + j][v] = z
@@ -269,10 +279,10 @@ def fused_count(
                     i: pk.int64 = next_index[n][k]
                     z += a[tile][source + i][v]
                 z *= next_weight
-                if z != 0.0:
+                if z != unbiased:
                     z += b
-                if z < 0.0:
-                    z = 0.0
+                if z < low:
+                    z = low
                 if z > ymax:
                     z = ymax
                 a[tile][target + j][v] = z

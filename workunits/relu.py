@@ -1,5 +1,7 @@
 """ReLU with an upper limit on a CSR matrix, in two passes because its zeros are removed.
 
+low: 0, or minus infinity where there is no ReLU and everything but zeros stays.
+
 Parameters without annotation are float32 or float64 together, as the launch passes them.
 """
 
@@ -11,13 +13,14 @@ def relu_symbolic(
     row: int,
     start: pk.View1D[pk.int64],
     value,
+    low,
     size: pk.View1D[pk.int64],
 ):
-    """size[row] = entries of the row that stay: those above zero."""
+    """size[row] = entries of the row that stay: those above `low` that are not zero."""
     stay: pk.int64 = 0
     e: pk.int64 = start[row]
     while e < start[row + 1]:
-        if value[e] > 0.0:
+        if value[e] > low and value[e] != 0.0:
             stay += 1
         e += 1
     size[row] = stay
@@ -32,6 +35,7 @@ def relu_numeric(
     ystart: pk.View1D[pk.int64],
     yindex: pk.View1D[pk.uint32],
     yvalue,
+    low,
     ymax,
 ):
     """Copy what stays, limited to ymax."""
@@ -39,7 +43,7 @@ def relu_numeric(
     e: pk.int64 = zstart[row]
     while e < zstart[row + 1]:
         v: pk.cpp_auto = zvalue[e]
-        if v > 0.0:
+        if v > low and v != 0.0:
             if v > ymax:
                 v = ymax
             yindex[out] = zindex[e]

@@ -21,8 +21,8 @@ def unpack_bits(
 ):
     """Rows of packed bits, neuron 0 in the highest bit of byte 0; a team takes a tile.
 
-    place: where a neuron's values go; columns: the bytes of a row; turned: room for them as [tile][column][lane], from where every bit
-    of a column is taken out for all lanes at once
+    place: where a neuron's values go, of any whole type; columns: the bytes of a row; turned: room
+    for them as [tile][column][lane], whence every bit of a column is taken for all lanes at once
     """
     tile: int = m.league_rank()
     before: int = tile * lanes

@@ -45,7 +45,7 @@ class OnTiles:
 
     def start(self) -> None:
         """Put the input rows into the tiles."""
-        self.tiles.load(self.work.inputs, 0)
+        self.tiles.load(self.work.inputs, 0, self.work.layers[0].sources)
 
     def values(self) -> NDArray[np.floating]:
         """The activations (rows, neurons), neurons in the order of the prepared layers."""

@@ -29,28 +29,28 @@ Report = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Growth:
-    """How large a layer's sums can be: `reach` times the largest activation, plus `shift`."""
+    """How large a layer's sums can be: `reach` times the largest activation, plus `shift`; what
+    comes of them is at most `limit`."""
 
     reach: float
     shift: float
+    limit: float
 
     @classmethod
-    def of(cls, layer: Layer) -> Growth:
-        """From a layer's largest fan-in, weight and bias."""
-        if layer.edges == 0:
-            return cls(0.0, 0.0)
-        weight = max(float(layer.value.max()), -float(layer.value.min()))
+    def of(cls, layer: Layer, ymax: float) -> Growth:
+        """From a layer's largest fan-in, weight and bias; ymax: of its ReLU, may be infinite."""
+        weight = max(float(layer.value.max()), -float(layer.value.min())) if layer.edges else 0.0
         fan_in = int(np.diff(layer.start).max())
-        return cls(fan_in * weight, float(np.abs(layer.bias).max()))
+        limit = float(ymax) if layer.activation == "relu" else np.inf
+        return cls(fan_in * weight, float(np.abs(layer.bias).max()), limit)
 
 
 class Range:
     """Follows how large activations can be, so that only layers that may overflow are looked at."""
 
-    def __init__(self, inputs: Inputs, dtype: np.dtype[Any], ymax: float | None) -> None:
+    def __init__(self, inputs: Inputs, dtype: np.dtype[Any]) -> None:
         self._largest = inputs.largest
         self._dtype = dtype
-        self._limit = np.inf if ymax is None else ymax
         self._answers: list[bool] = []
 
     def may_overflow(self, position: int, growth: Growth) -> bool:
@@ -60,7 +60,7 @@ class Range:
         """
         if position == len(self._answers):
             most = growth.reach * self._largest + growth.shift
-            self._largest = min(most, self._limit)
+            self._largest = min(most, growth.limit)
             # Half of the range leaves room for rounding. NaN comes from 0 times infinity.
             self._answers.append(not most < float(np.finfo(self._dtype).max) / 2)
         return self._answers[position]
@@ -81,6 +81,14 @@ def upper_limit(dtype: np.dtype[Any], ymax: float | None) -> Any:
     if limit == 0:
         raise InputError(f"ymax {ymax} is 0 in {dtype}; scale the network or use float64")
     return limit
+
+
+def activation(layer: Layer, dtype: np.dtype[Any], ymax: Any) -> dict[str, Any]:
+    """A layer's activation as the workunits take it: `low` and `ymax`, between which it keeps its
+    sums; ymax: of its ReLU, a number of `dtype`."""
+    if layer.activation == "relu":
+        return {"low": dtype.type(0), "ymax": ymax}
+    return {"low": dtype.type(-np.inf), "ymax": dtype.type(np.inf)}
 
 
 class Engine(Protocol):

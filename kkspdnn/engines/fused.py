@@ -68,8 +68,9 @@ class _Room:
 class FusedEngine:
     """Tiles `a[tile][side * widest + neuron][lane]`, one or more layers a launch.
 
-    Rows of zeros stay zeros under the challenge's bias, so they leave. Rows whose every value is
-    ymax leave once every later layer provably keeps them so: see `prove`.
+    Rows of zeros stay zeros under the challenge's bias, so they leave; under an ordinary one once
+    every later layer keeps them, `PreparedLayers.zeros_stay_from`. Rows whose every value is ymax
+    leave once every later layer provably keeps them so: see `prove`.
 
     Order of work: the first layers run chunk by chunk, each small enough for the cache, until few
     rows are left; those of all chunks, or of as many as there is memory for, then go on together. A
@@ -166,7 +167,7 @@ class FusedEngine:
     ) -> Iterator[Outcome]:
         self.order = Order()
         room = self._room_for(layers, inputs)
-        run = _Run(self, layers, Range(inputs, self.dtype, self.limit), wanted, report)
+        run = _Run(self, layers, Range(inputs, self.dtype), wanted, report)
         if room.chunk is not None:
             yield from run.in_chunks(room.chunk, room.rows, inputs)
             return
@@ -206,13 +207,13 @@ class FusedEngine:
 
     def counts(self, inputs: Inputs, layer: FusedLayer) -> bool:
         """Whether the first layer comes cheaper, and the same, from the bits of these inputs."""
-        return inputs.bits is not None and inputs.rows > 0 and layer.counts_exactly()
+        return inputs.bits is not None and inputs.rows > 0 and layer.counts_exactly
 
     def count(
         self, rows: Tiles, bits: Any, layer: FusedLayer, following: Sequence[FusedLayer] = ()
     ) -> None:
         """Compute a first layer from bits, [tile][neuron][lane] of bytes, and those of the stack
-        of equal weights that follow."""
+        of equal weights and its own rule that follow."""
         after = following[0] if following else layer
         self.space.pk.parallel_for(
             "fused_count",
@@ -227,7 +228,7 @@ class FusedEngine:
             next_weight=after.weight,
             next_bias=after.weights["bias"],
             zero=self.zero,
-            ymax=self.ymax,
+            **layer.scalars,
             layer=layer.position,
             next_layer=after.position,
             depth=len(following),
@@ -244,7 +245,7 @@ class FusedEngine:
         self.order = replace(self.order, bits_counted=True)
 
     def compute(self, rows: Tiles, layer: FusedLayer, depth: int) -> None:
-        """Y = min(max(Y W + b, 0), ymax) over all tiles, for `depth` layers from `layer` on."""
+        """Y = min(max(Y W + b, low), ymax) over all tiles, for `depth` layers from `layer` on."""
         blocks = 1 if depth > 1 else self._blocks(layer.outputs, rows.count)
         self.space.pk.parallel_for(
             "fused",
@@ -253,7 +254,7 @@ class FusedEngine:
             a=rows.all,
             **layer.weights,
             zero=self.zero,
-            ymax=self.ymax,
+            **layer.scalars,
             layer=layer.position,
             depth=depth,
             side=rows.side,
@@ -316,7 +317,8 @@ class _Run:
         # A GPU has a layer that is not held no longer than until the next one is asked for.
         if end > 1 and self.layers.held and not self._may_overflow(0, step[0]):
             after = self.layers[1]
-            if after.workunit is fused.fused_equal and after.outputs == step[0].outputs:
+            alike = after.outputs == step[0].outputs and after.rule == step[0].rule
+            if after.workunit is fused.fused_equal and alike:
                 following = self._step(rows, 1, end - 1, after)
         step += following
         self.engine.count(rows, bits, step[0], following)
@@ -401,7 +403,9 @@ class _Run:
         self.report(inputs * len(step))
         last = position + len(step) - 1
         if self._may_overflow(last, step[-1]) and rows.rows:
-            self.sizes.check(rows.front, last)
+            # A lane past the last row computes a row of zeros, which need not be among the rows.
+            for values in rows.filled:
+                self.sizes.check(values, last)
 
     def in_chunks(self, part: Tiles, merged: Tiles, inputs: Inputs) -> Iterator[Outcome]:
         """The first layers chunk by chunk in `part`, the others in `merged` with what is left of
@@ -451,7 +455,8 @@ class _Run:
         """How many rows are neither dead nor provably saturated for good before `position`."""
         steady = self.engine.steady
         provable = steady is not None and position >= steady
-        return rows.find_live(self.engine.ymax if provable else self.engine.dtype.type(np.inf))
+        ymax = self.engine.ymax if provable else self.engine.dtype.type(np.inf)
+        return rows.find_live(ymax, 0.0 if position >= self.layers.zeros_stay_from else np.nan)
 
     def outcome(self, rows: Tiles) -> Outcome:
         """What is left, with the rows that left saturated in their places."""

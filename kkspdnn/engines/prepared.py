@@ -29,6 +29,7 @@ class PreparedLayers(Sequence[Any]):
     one with another number is asked for.
 
     rows: how many input rows fit into the share of what is then left
+    zeros_stay_from: the first layer from which on a row of zeros stays one
     Raises InputError where memory is too small for a layer and `GRANULE` rows.
     """
 
@@ -51,6 +52,7 @@ class PreparedLayers(Sequence[Any]):
         on_host = engine.space.xp is np
         if not on_host:
             memory = replace(host, device=engine.space.device_memory)
+        self.zeros_stay_from = network.zeros_stay_from
         row = engine.bytes_per_row(self.widest)
         if values:
             # Two CSR copies of a row without zeros.
@@ -121,14 +123,21 @@ class PreparedLayers(Sequence[Any]):
         elif position <= len(ready):
             before = ready[position - 1]
         elif last != position - 1:
-            before = self._engine.prepare(self.given(position - 1), None)
-        self._last = position, self._engine.prepare(self.given(position), before)
+            before = self._prepare(position - 1, None)
+        self._last = position, self._prepare(position, before)
         return self._last[1]
 
     def _on_host(self, position: int) -> Any:
         """A layer that is not held, with its arrays on the host."""
         place = position - self.held
         return self._kept[place] if place < len(self._kept) else self._make(position)
+
+    def _prepare(self, position: int, before: Any) -> Any:
+        layer = self.given(position)
+        try:
+            return self._engine.prepare(layer, before)
+        except InputError as error:
+            raise InputError(f"layer {position + 1}: {error}") from error
 
     def __len__(self) -> int:
         return len(self._network.layers)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from kkspdnn.engines.base import Exits, Growth, Range, Report, upper_limit
+from kkspdnn.engines.base import Exits, Growth, Range, Report, activation, upper_limit
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.engines.streamed import Put
+from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer
 from kkspdnn.spaces import Space
@@ -58,12 +59,13 @@ class Csr:
 
 @dataclass(frozen=True, eq=False)
 class SpgemmLayer:
-    """W as CSR (inputs, outputs), and the bias."""
+    """W as CSR (inputs, outputs), the bias, and the activation as the workunits take it."""
 
     outputs: int
     growth: Growth
     weights: Csr
     bias: Any
+    scalars: dict[str, Any]
 
 
 class SpgemmEngine:
@@ -75,11 +77,20 @@ class SpgemmEngine:
         self.exits: Exits = "none"
         self.order = Order()
         self.ymax = upper_limit(dtype, ymax)
-        self.limit = ymax
 
     def prepare(self, layer: Layer, before: SpgemmLayer | None) -> SpgemmLayer:
-        weights = Csr.from_scipy(layer.weights())
-        return SpgemmLayer(layer.outputs, Growth.of(layer), weights, layer.bias)
+        if not layer.keeps_zeros:
+            raise InputError(
+                "its bias makes activations of zeros, which SpGEMM does not store; "
+                "use the fused kernel"
+            )
+        return SpgemmLayer(
+            outputs=layer.outputs,
+            growth=Growth.of(layer, self.ymax),
+            weights=Csr.from_scipy(layer.weights()),
+            bias=layer.bias,
+            scalars=activation(layer, self.dtype, self.ymax),
+        )
 
     def size(self, layer: SpgemmLayer) -> int:
         w = layer.weights
@@ -98,7 +109,7 @@ class SpgemmEngine:
     def warm_up(self, layers: PreparedLayers, inputs: Inputs) -> None:
         few = inputs.slice(0, min(inputs.rows, 1))
         first = layers[:1]
-        sizes = Range(few, self.dtype, self.limit)
+        sizes = Range(few, self.dtype)
         self.space.warm_up(lambda: self._run(first, few, sizes, lambda _: None))
 
     def prove(self, layers: PreparedLayers) -> None:
@@ -110,7 +121,7 @@ class SpgemmEngine:
     def run(
         self, layers: PreparedLayers, inputs: Inputs, wanted: Wanted | None, report: Report
     ) -> Iterator[Outcome]:
-        sizes = Range(inputs, self.dtype, self.limit)
+        sizes = Range(inputs, self.dtype)
         for first, part in inputs.parts(layers.rows):
             y, multiplied = self._run(layers, part, sizes, report)
             rows = np.flatnonzero(np.diff(self.space.get(y.start))).astype(np.int64)
@@ -131,10 +142,12 @@ class SpgemmEngine:
             if y.rows:
                 z, done = self.multiply(y, layer.weights)
                 multiplied += done
-                y = self.activate(z, layer.bias)
+                y = self.activate(z, layer)
                 if sizes.may_overflow(position, layer.growth):
-                    # The ReLU drops NaN, so that Z is looked at as well.
-                    sizes.check(z.value[z.value != z.value], position)
+                    # What is no number, or not above `low`, is dropped, so that Z is looked at too.
+                    low = layer.scalars["low"]
+                    lost = (z.value != z.value) | ((z.value == low) & (low != 0))
+                    sizes.check(z.value[lost], position)
                     sizes.check(y.value, position)
             else:
                 y = Csr(layer.outputs, y.start, y.index, y.value)
@@ -187,8 +200,8 @@ class SpgemmEngine:
         room = _DENSE_ROWS_BYTES // (columns * (4 + self.dtype.itemsize))
         return max(1, min(self.space.threads, rows, room))
 
-    def activate(self, z: Csr, layer_bias: Any) -> Csr:
-        """min(max(Z + b, 0), ymax) without its zeros; Z is changed."""
+    def activate(self, z: Csr, layer: SpgemmLayer) -> Csr:
+        """min(max(Z + b, low), ymax) without its zeros; Z is changed."""
         space, rows = self.space, self.space.range(z.rows)
         space.pk.parallel_for(
             "add_bias",
@@ -197,11 +210,17 @@ class SpgemmEngine:
             start=z.start,
             index=z.index,
             value=z.value,
-            bias=layer_bias,
+            bias=layer.bias,
         )
         size = space.empty(z.rows, np.int64)
         space.pk.parallel_for(
-            "relu_symbolic", rows, relu.relu_symbolic, start=z.start, value=z.value, size=size
+            "relu_symbolic",
+            rows,
+            relu.relu_symbolic,
+            start=z.start,
+            value=z.value,
+            low=layer.scalars["low"],
+            size=size,
         )
         start, index, value = self._empty(size)
         space.pk.parallel_for(
@@ -214,7 +233,7 @@ class SpgemmEngine:
             ystart=start,
             yindex=index,
             yvalue=value,
-            ymax=self.ymax,
+            **layer.scalars,
         )
         return Csr(z.columns, start, index, value)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.engines.base import Growth
+from kkspdnn.engines.base import Growth, activation
 from kkspdnn.engines.streamed import Put
 from kkspdnn.matrices import Floats
-from kkspdnn.network import Indices, Layer, index_dtype
+from kkspdnn.network import Activation, BiasTo, Indices, Layer, index_dtype
 from workunits import fused
 
 _WEIGHTS_TO_SUM = tuple(2.0**power for power in range(-24, 25))
@@ -23,7 +24,9 @@ rounding, as long as no product leaves the range of normal numbers."""
 _LEAST_BIAS = 2.0**-64
 """Adding a bias of at least this to a float32 gives 0 or at least 2^-89: where the two nearly
 cancel the difference is exact, a multiple of the last place of either. With any of these weights
-that stays a normal number."""
+that stays a normal number. Adding it to 0 gives the bias, and no activation brings values nearer to
+0 without making them 0. Where values of both signs cancel, their sum is a multiple of 2^-112, and
+of 2^-136 with any of these weights: exact, be it normal or not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,8 @@ class FusedLayer:
     sources, places: uint16 or uint32, where each input and each output neuron is in a tile
     weight: what all weights of the layer are, or None where they differ
     likeness: see `likeness`
-    normal: whether its outputs are 0 or far above the least normal number
+    normal: whether its outputs are 0 or far from 0 for the least normal number
+    rule: its activation and which sums get the bias; scalars: the same as the workunits take it
     """
 
     inputs: int
@@ -49,6 +53,8 @@ class FusedLayer:
     weight: Any
     likeness: Any
     normal: bool
+    rule: tuple[Activation, BiasTo]
+    scalars: dict[str, Any]
     position: int = 0
     following: int = 1
 
@@ -76,6 +82,7 @@ class FusedLayer:
         }
         return replace(self, weights=weights)
 
+    @cached_property
     def counts_exactly(self) -> bool:
         """Whether the layer may be computed by counting the inputs that are 1: its weight times a
         count is, for every count, what adding it up one by one gives in the same type."""
@@ -101,7 +108,11 @@ def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer
     weight = _only(value)
     fan_in = layer.fan_in
     weights: dict[str, Any] = {"bias": layer.bias[order]}
-    growth = Growth.of(layer)
+    growth = Growth.of(layer, ymax)
+    dtype = layer.dtype
+    scalars = activation(layer, dtype, dtype.type(ymax))
+    # A number is unequal to NaN, whatever it is.
+    scalars["unbiased"] = dtype.type(0 if layer.bias_to == "nonzero" else np.nan)
     workunit: Any = fused.fused_fan_in
     if fan_in:
         weights |= {"index": index.reshape(layer.outputs, fan_in)[order], "fan_in": fan_in}
@@ -129,7 +140,9 @@ def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer
         places=places,
         weight=weight,
         likeness=_likeness(layer, fan_in, weight),
-        normal=bool(min(np.abs(layer.bias).min(), ymax) >= _LEAST_BIAS),
+        normal=bool(min(np.abs(layer.bias).min(), scalars["ymax"]) >= _LEAST_BIAS),
+        rule=(layer.activation, layer.bias_to),
+        scalars=scalars,
     )
 
 
@@ -143,7 +156,7 @@ def _likeness(layer: Layer, fan_in: int | None, weight: Any) -> Any:
     bias = _only(layer.bias)
     if weight is None or bias is None or not fan_in:
         return None
-    return layer.inputs, layer.outputs, fan_in, weight, bias
+    return layer.inputs, layer.outputs, fan_in, weight, bias, layer.activation, layer.bias_to
 
 
 def _only(numbers: Floats) -> Any:
@@ -201,6 +214,7 @@ def _alike(one: FusedLayer, other: FusedLayer) -> bool:
         and one.form == other.form
         and one.fan_in == other.fan_in
         and one.weight == other.weight
+        and one.rule == other.rule
     )
 
 

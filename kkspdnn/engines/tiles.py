@@ -115,6 +115,12 @@ class Tiles:
         return self.all[:, self.first : self.first + self.neurons]
 
     @property
+    def filled(self) -> tuple[Any, Any]:
+        """The activations of the rows: of full tiles, and of the last one that is not."""
+        full, rest = divmod(self.rows, self.shape.lanes)
+        return self.front[:full], self.front[full:, :, :rest]
+
+    @property
     def ids(self) -> NDArray[np.int64]:
         """The input rows that the rows came from, in NumPy's array on a GPU too."""
         return self.shape.space.get(self._ids[: self.rows])
@@ -189,10 +195,11 @@ class Tiles:
             lanes=self.shape.lanes,
         )
 
-    def find_live(self, ymax: Any) -> int:
+    def find_live(self, ymax: Any, dead: float = 0.0) -> int:
         """Find out which rows are neither dead nor saturated; gives their number.
 
         ymax: what every value of a saturated row is; infinity: no row counts as saturated
+        dead: what every value of a dead row is; NaN: no row counts as dead
         """
         self._saturated = ymax
         if self.rows == 0:
@@ -215,6 +222,7 @@ class Tiles:
             compact.list_live,
             lowest=self._lowest.reshape(-1),
             highest=self._highest.reshape(-1),
+            dead=self.shape.dtype.type(dead),
             ymax=ymax,
             ids=self._ids,
             kept=self._kept,

@@ -14,7 +14,7 @@ from kkspdnn.errors import InputError
 from kkspdnn.images import images
 from kkspdnn.inference import Result, infer
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Layer, Network, network
+from kkspdnn.network import ACTIVATIONS, BIAS_TO, Layer, Network, network
 from kkspdnn.radixnet import radixnet
 from kkspdnn.reference import reference
 
@@ -59,7 +59,14 @@ def test_early_exits_and_chunks_change_nothing(
     for inputs, outputs in zip(widths, widths[1:], strict=False):
         weights = rng.choice([-0.5, 0.5, 1.0, 1.0], (inputs, outputs))
         weights[rng.random(weights.shape) < 0.4] = 0
-        layers.append(Layer.from_sparse(weights.astype(np.float32), bias))
+        # Mostly the challenge's rules, so that rows do leave in most layers.
+        layer = Layer.from_sparse(
+            weights.astype(np.float32),
+            bias,
+            activation=rng.choice(ACTIVATIONS, p=[0.8, 0.2]),
+            bias_to=rng.choice(BIAS_TO, p=[0.7, 0.3]),
+        )
+        layers.append(layer)
     net = network(layers, ymax, inputs=widths[0])
     rows = rng.integers(0, 3, (count, widths[0])) * (rng.random((count, 1)) < alive)
     # Whole chunks of dead rows, at the beginning too.
@@ -127,7 +134,38 @@ def test_a_row_of_ymax_that_a_later_layer_kills_does_not_leave(small_chunks: Non
     agrees(result, net, rows)
 
 
-@pytest.mark.parametrize("varied", ["bias", "one bias", "weight", "fan-in"])
+def test_a_row_of_zeros_that_a_later_bias_wakes_does_not_leave(small_chunks: None) -> None:
+    """Dead after layers 1 and 2, alive after layer 3, whose bias goes to every sum."""
+    one = Layer.from_sparse(np.eye(2, dtype=np.float32), 0.0)
+    wakes = Layer.from_sparse(np.eye(2, dtype=np.float32), [1.0, 0.0], bias_to="all")
+    net = network([one, one, wakes, one], None)
+    rows = np.zeros((200, 2), np.float32)
+    rows[:20] = 1
+    for exits in EXITS:
+        result = infer(net, rows, exits=exits, values=True)
+        agrees(result, net, rows)
+        assert result.categories.size == 200
+
+
+@pytest.mark.parametrize("bias_to", BIAS_TO)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("bias", [-1.0, 0.0, 1.0])
+def test_rows_of_zeros_leave_where_they_provably_stay(
+    activation: Any, bias_to: Any, bias: float
+) -> None:
+    weights = np.eye(8, dtype=np.float32)
+    layer = Layer.from_sparse(weights, bias, activation=activation, bias_to=bias_to)
+    net = network([layer] * 3, None)
+    rows = np.zeros((6400, 8), np.float32)
+    rows[0] = 9
+    stay = bias_to == "nonzero" or bias == 0 or (bias < 0 and activation == "relu")
+    result = infer(net, rows, exits="dead", values=True)
+    agrees(result, net, rows)
+    assert (result.record.edges_multiplied < 3 * 8 * 6400) == stay
+    assert net.zeros_stay_from == (0 if stay else 3)
+
+
+@pytest.mark.parametrize("varied", ["bias", "one bias", "weight", "fan-in", "activation"])
 @pytest.mark.parametrize("place", [0, 1, 3])
 def test_layers_are_alike_only_where_nothing_tells_them_apart(
     small_chunks: None, varied: str, place: int
@@ -143,6 +181,10 @@ def test_layers_are_alike_only_where_nothing_tells_them_apart(
         layers[place] = Layer.from_sparse(weights, bias)
     elif varied == "weight":
         layers[place] = Layer.from_sparse(weights / 8, -7.0)
+    elif varied == "activation":
+        # The ReLU makes a 1 of 2, and without it the next layer a 0.
+        layers = [Layer.from_sparse(-weights, 10.0)] * 4
+        layers[place] = Layer.from_sparse(-weights, 10.0, activation="linear")
     else:
         layers[place] = Layer.from_sparse(np.eye(8, dtype=np.float32), -7.0)
     net = network(layers, 1.0)
@@ -181,8 +223,8 @@ def test_the_order_of_work_is_in_the_record(small_chunks: None) -> None:
     assert 1 <= exits.chunk_layers <= 12
     assert exits.bits_counted
     none = infer(net, rows, space="serial", exits="none").record.order
+    assert none == Order(layers_a_launch=12, bits_counted=True)
     # The first layer alone, of another form than those that follow; then all of these at a time.
-    assert none == Order(layers_a_launch=11, bits_counted=True)
     dense = infer(net, rows.to_dense(), space="serial", exits="none").record.order
     assert dense == Order(layers_a_launch=11)
     spgemm = infer(net, rows, space="serial", kernel="spgemm").record.order

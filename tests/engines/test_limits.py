@@ -33,6 +33,39 @@ def test_a_sum_that_overflows_is_refused(kernel: Any, space: Any, verification: 
             )
 
 
+def test_no_layer_without_relu_hides_an_overflow_below_zero(kernel: Any, space: Any) -> None:
+    layer = Layer.from_sparse(np.array([[-BIG]], np.float32), 0.0, activation="linear")
+    for verification in ("none", "full"):
+        with pytest.raises(InputError, match="layer 1: the activations .*overflow float32"):
+            infer(
+                network([layer], 32.0),
+                np.array([[1.0], [4.0]], np.float32),
+                kernel=kernel,
+                space=space,
+                verification=verification,
+            )
+
+
+def test_the_limit_is_of_the_relu_only(kernel: Any, space: Any) -> None:
+    layers = layers_of([[1, 1]]) + [
+        Layer.from_sparse(np.array([[30], [10]], np.float32), 0.0, activation="linear")
+    ]
+    result = infer(
+        network(layers, 2.0), np.ones((1, 1)) * 9, kernel=kernel, space=space, values=True
+    )
+    assert result.values is not None
+    assert result.values.toarray().tolist() == [[80]]
+
+
+def test_what_no_row_computes_does_not_overflow(space: Any) -> None:
+    """A lane without a row takes zeros through the biases, which here only those would survive."""
+    first = Layer.from_sparse(np.array([[-1.0]], np.float32), 1e30, bias_to="all")
+    second = Layer.from_sparse(np.array([[1e30]], np.float32), 0.0)
+    rows = np.full((3, 1), 1e30, np.float32)
+    result = infer(network([first, second], None), rows, space=space, verification="full")
+    assert result.record.verified.passed
+
+
 def test_an_overflow_is_not_hidden_by_later_layers(kernel: Any, space: Any) -> None:
     """Infinity times a negative weight is below 0, and the ReLU would make a 0 of it."""
     net = network(layers_of([[BIG, 0], [BIG, 1]], [[-1, 0], [0, 1]], [[1], [1]]), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,14 @@ def test_inputs_that_may_be_tiny_are_multiplied_one_by_one(bias: float, ymax: fl
     assert prepared(Layer.from_sparse(weights, 0.0), before, ymax).workunit is fused.fused_fan_in
     # Nor is anything known of the input rows.
     assert before.workunit is fused.fused_fan_in
+
+
+def test_a_layer_of_another_rule_is_not_in_the_same_launch() -> None:
+    plain = Layer.from_sparse(np.ones((4, 4), np.float32), -1.0)
+    linear = replace(plain, activation="linear")
+    everywhere = replace(plain, bias_to="all")
+    layers = [prepared(each, None, 32.0) for each in (plain, plain, linear, everywhere, plain)]
+    assert [layer.following for layer in stacked(layers, 16)] == [2, 1, 1, 1, 1]
 
 
 def test_layers_of_one_form_lie_together() -> None:

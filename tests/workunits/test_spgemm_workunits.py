@@ -177,6 +177,7 @@ def test_bias_goes_to_nonzero_entries_only(
     columns=st.integers(1, 20),
     density=DENSITIES,
     ymax=st.sampled_from([0.5, 1.0, np.inf]),
+    low=st.sampled_from([0.0, -np.inf]),
 )
 def test_relu_keeps_what_is_above_zero_up_to_the_limit(
     space: Space,
@@ -186,11 +187,12 @@ def test_relu_keeps_what_is_above_zero_up_to_the_limit(
     columns: int,
     density: float,
     ymax: float,
+    low: float,
 ) -> None:
     rng = np.random.default_rng(seed)
     z = matrix(rng, rows, columns, density, dtype)
     z.data[rng.random(z.nnz) < 0.3] = 0
-    expected = sp.csr_array(np.clip(z.toarray(), 0, ymax))
+    expected = sp.csr_array(np.clip(z.toarray(), low, ymax))
     size = np.full(rows, -1, np.int64)
     space.pk.parallel_for(
         "symbolic",
@@ -198,6 +200,7 @@ def test_relu_keeps_what_is_above_zero_up_to_the_limit(
         relu.relu_symbolic,
         start=z.indptr.astype(np.int64),
         value=z.data,
+        low=dtype.type(low),
         size=size,
     )
     assert size.tolist() == np.diff(expected.indptr).tolist()
@@ -212,6 +215,7 @@ def test_relu_keeps_what_is_above_zero_up_to_the_limit(
         ystart=start,
         yindex=index,
         yvalue=value,
+        low=dtype.type(low),
         ymax=dtype.type(ymax),
     )
     assert index.tolist() == expected.indices.tolist()

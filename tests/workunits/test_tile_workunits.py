@@ -6,6 +6,7 @@ lanes leave single lanes after the SIMD registers.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -43,13 +44,15 @@ def test_bits_into_tiles(
 ) -> None:
     rng = np.random.default_rng(rows)
     pixels = rng.integers(0, 2, (rows, neurons)).astype(np.uint8)
-    expected = tiled(pixels.astype(dtype), lanes)
+    place = rng.permutation(neurons).astype(np.uint16)
+    expected = tiled(pixels.astype(dtype), lanes)[:, np.argsort(place)]
     y = np.full(expected.shape, np.nan, dtype)
     space.pk.parallel_for(
         "bits",
         space.teams(y.shape[0]),
         tiles.unpack_bits,
         bits=np.packbits(pixels, axis=1),
+        place=place,
         turned=np.full((y.shape[0], -(-neurons // 8), lanes), 255, np.uint8),
         y=y,
         rows=rows,
@@ -115,6 +118,7 @@ def list_live(
         compact.list_live,
         lowest=lowest.reshape(-1),
         highest=highest.reshape(-1),
+        dead=lowest.dtype.type(0),
         ymax=lowest.dtype.type(ymax),
         ids=np.arange(rows, dtype=np.int64) + FIRST_ID,
         lanes=lanes,
@@ -250,11 +254,17 @@ def test_the_scan_is_right_over_many_threads_and_rows(space: Space) -> None:
     assert place[:total].tolist() == expected.tolist()
 
 
-def one_layer(y: Any, weights: Any, bias: Any, ymax: float) -> Any:
-    """The challenge's layer, dense, float64."""
+# (unbiased, low): the challenge's rule, an ordinary ReLU, and no activation.
+RULES = [(0.0, 0.0), (np.nan, 0.0), (np.nan, -np.inf), (0.0, -np.inf)]
+
+
+def one_layer(
+    y: Any, weights: Any, bias: Any, ymax: float, unbiased: float = 0.0, low: float = 0.0
+) -> Any:
+    """A layer, dense, float64."""
     z = y.astype(np.float64) @ weights.astype(np.float64)
-    z = np.where(z != 0, z + bias.astype(np.float64), 0)
-    return np.minimum(np.maximum(z, 0), ymax)
+    z = np.where(z != unbiased, z + bias.astype(np.float64), z)
+    return np.minimum(np.maximum(z, low), ymax)
 
 
 def run_fused(
@@ -265,6 +275,8 @@ def run_fused(
     blocks: int,
     bias: Any,
     ymax: float,
+    unbiased: float = 0.0,
+    low: float = 0.0,
     **w: Any,
 ) -> Any:
     """One layer, from the second side of the tiles to the first."""
@@ -280,6 +292,8 @@ def run_fused(
         a=a,
         bias=bias,
         zero=dtype.type(0),
+        unbiased=dtype.type(unbiased),
+        low=dtype.type(low),
         ymax=dtype.type(ymax),
         **w,
         layer=0,
@@ -293,15 +307,22 @@ def run_fused(
     )
     assert np.isnan(a[:, outputs:widest]).all()
     y = flat(a[:, :outputs])
-    assert not y[rows.shape[0] :].any(), "a lane past the last row came to life"
+    assert not (y[rows.shape[0] :].any() and unbiased == 0), "a lane past the last row came to life"
     return y[: rows.shape[0]]
 
 
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("weight", [0.5, None])
 @pytest.mark.parametrize("depth", [1, 2, 5])
+@pytest.mark.parametrize(("unbiased", "low"), RULES)
 def test_several_layers_in_a_launch(
-    space: Space, dtype: np.dtype[Any], lanes: int, weight: float | None, depth: int
+    space: Space,
+    dtype: np.dtype[Any],
+    lanes: int,
+    weight: float | None,
+    depth: int,
+    unbiased: float,
+    low: float,
 ) -> None:
     """Every workunit, beginning with the second of six layers; weight: what all are, or None."""
     rng = np.random.default_rng(depth)
@@ -318,7 +339,7 @@ def test_several_layers_in_a_launch(
         weights = np.zeros((neurons, neurons), dtype)
         weights[index[part], np.arange(neurons)[:, None]] = value[part]
         # Rounded to the type, as the tiles hold it.
-        expected = one_layer(expected, weights, bias[part], 2.0).astype(dtype)
+        expected = one_layer(expected, weights, bias[part], 2.0, unbiased, low).astype(dtype)
     starts = np.arange(0, index.size + 1, fan_in, dtype=np.int64)
     workunits: list[tuple[Any, dict[str, Any]]] = [
         (fused.fused_fan_in, {"index": index, "value": value, "fan_in": fan_in}),
@@ -337,6 +358,8 @@ def test_several_layers_in_a_launch(
             a=a,
             bias=bias,
             zero=dtype.type(0),
+            unbiased=dtype.type(unbiased),
+            low=dtype.type(low),
             ymax=dtype.type(2),
             layer=1,
             depth=depth,
@@ -356,8 +379,16 @@ def test_several_layers_in_a_launch(
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize(("outputs", "blocks"), [(1, 1), (33, 2), (321, 20)])
 @pytest.mark.parametrize("fan_in", [1, 32, 255])
+@pytest.mark.parametrize(("unbiased", "low"), RULES)
 def test_bits_are_counted(
-    space: Space, dtype: np.dtype[Any], lanes: int, outputs: int, blocks: int, fan_in: int
+    space: Space,
+    dtype: np.dtype[Any],
+    lanes: int,
+    outputs: int,
+    blocks: int,
+    fan_in: int,
+    unbiased: float,
+    low: float,
 ) -> None:
     rng = np.random.default_rng(fan_in)
     inputs = 300
@@ -377,19 +408,90 @@ def test_bits_are_counted(
         index=index,
         weight=dtype.type(0.25),
         bias=bias,
+        next_index=index,
+        next_weight=dtype.type(0.25),
+        next_bias=bias,
+        zero=dtype.type(0),
+        unbiased=dtype.type(unbiased),
+        low=dtype.type(low),
         ymax=dtype.type(16),
         layer=1,
+        next_layer=1,
+        depth=0,
         side=0,
         widest=inputs + outputs,
         blocks=blocks,
         width=-(-outputs // blocks),
         outputs=outputs,
         fan_in=fan_in,
+        next_fan_in=fan_in,
         lanes=lanes,
     )
     found = flat(a[:, inputs + outputs : inputs + 2 * outputs])[: rows.shape[0]]
-    assert (found == one_layer(rows, weights, bias[outputs:], 16.0)).all()
+    assert (found == one_layer(rows, weights, bias[outputs:], 16.0, unbiased, low)).all()
     assert np.isnan(a[:, : inputs + outputs]).all()
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize(("unbiased", "low"), RULES)
+def test_layers_follow_the_counted_one(
+    space: Space,
+    dtype: np.dtype[Any],
+    lanes: int,
+    depth: int,
+    side: int,
+    unbiased: float,
+    low: float,
+) -> None:
+    """The first layer is the second of its stack, the following ones begin with the third."""
+    rng = np.random.default_rng(depth)
+    inputs, outputs, widest, fan_in, next_fan_in = 30, 20, 31, 5, 4
+    index = np.argsort(rng.random((2 * outputs, inputs)), axis=1)[:, :fan_in].astype(np.uint16)
+    after = np.argsort(rng.random((6 * outputs, outputs)), axis=1)[:, :next_fan_in]
+    bias, next_bias = (some(rng, (n * outputs,), dtype, 0.8) for n in (2, 6))
+    rows = rng.integers(0, 2, (2 * lanes + 1, inputs)).astype(np.uint8)
+    first = np.zeros((inputs, outputs), dtype)
+    first[index[outputs:], np.arange(outputs)[:, None]] = 0.25
+    expected = one_layer(rows, first, bias[outputs:], 2.0, unbiased, low).astype(dtype)
+    for layer in range(2, 2 + depth):
+        part = slice(layer * outputs, (layer + 1) * outputs)
+        weights = np.zeros((outputs, outputs), dtype)
+        weights[after[part], np.arange(outputs)[:, None]] = 0.5
+        expected = one_layer(expected, weights, next_bias[part], 2.0, unbiased, low).astype(dtype)
+    a = np.full((3, 2 * widest, lanes), np.nan, dtype)
+    space.pk.parallel_for(
+        "count",
+        space.teams(3),
+        fused.fused_count,
+        x=tiled(rows, lanes),
+        a=a,
+        index=index,
+        weight=dtype.type(0.25),
+        bias=bias,
+        next_index=after.astype(np.uint16),
+        next_weight=dtype.type(0.5),
+        next_bias=next_bias,
+        zero=dtype.type(0),
+        unbiased=dtype.type(unbiased),
+        low=dtype.type(low),
+        ymax=dtype.type(2),
+        layer=1,
+        next_layer=2,
+        depth=depth,
+        side=side,
+        widest=widest,
+        blocks=1,
+        width=outputs,
+        outputs=outputs,
+        fan_in=fan_in,
+        next_fan_in=next_fan_in,
+        lanes=lanes,
+    )
+    begin = (side + 1 + depth) % 2 * widest
+    found = flat(a[:, begin : begin + outputs])[: rows.shape[0]]
+    assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 # (outputs, blocks): 321 in 20 blocks of 17 leaves the last block less than nothing.
@@ -411,7 +513,7 @@ def test_fused_with_fixed_fan_in(
     bias = some(rng, (outputs,), dtype, 0.8)
     rows = some(rng, (2 * lanes + 1, inputs), dtype)
     rows[rng.random(rows.shape[0]) < 0.3] = 0
-    for ymax in (2.0, np.inf):
+    for ymax, (unbiased, low) in itertools.product((2.0, np.inf), RULES):
         found = run_fused(
             space,
             fused.fused_fan_in,
@@ -420,11 +522,13 @@ def test_fused_with_fixed_fan_in(
             blocks,
             bias,
             ymax,
+            unbiased,
+            low,
             index=index.astype(index_type),
             value=value,
             fan_in=fan_in,
         )
-        assert (found == one_layer(rows, weights, bias, ymax)).all()
+        assert (found == one_layer(rows, weights, bias, ymax, unbiased, low)).all()
 
 
 @pytest.mark.parametrize("index_type", [np.uint16, np.uint32])
@@ -439,7 +543,7 @@ def test_fused_with_any_fan_in(
     csc = sp.csc_array(weights)
     bias = some(rng, (outputs,), dtype, 0.8)
     rows = some(rng, (2 * lanes + 1, 40), dtype)
-    for ymax in (2.0, np.inf):
+    for ymax, (unbiased, low) in itertools.product((2.0, np.inf), RULES):
         found = run_fused(
             space,
             fused.fused_csr,
@@ -448,11 +552,13 @@ def test_fused_with_any_fan_in(
             blocks,
             bias,
             ymax,
+            unbiased,
+            low,
             start=csc.indptr.astype(np.int64),
             index=csc.indices.astype(index_type),
             value=csc.data,
         )
-        assert (found == one_layer(rows, weights, bias, ymax)).all()
+        assert (found == one_layer(rows, weights, bias, ymax, unbiased, low)).all()
 
 
 def test_indices_use_all_their_bits(space: Space, dtype: np.dtype[Any]) -> None:
