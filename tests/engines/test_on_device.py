@@ -66,6 +66,9 @@ class OnDevice:
     def __and__(self, other: Any) -> Any:
         return OnDevice(self.held & inner(other))
 
+    def __or__(self, other: Any) -> Any:
+        return OnDevice(self.held | inner(other))
+
     def __bool__(self) -> bool:
         return bool(self.held)
 

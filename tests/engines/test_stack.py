@@ -16,7 +16,7 @@ from kkspdnn.radixnet import radixnet
 from workunits import fused
 
 
-def dense(layer: FusedLayer, before: FusedLayer | None) -> Any:
+def dense(layer: FusedLayer) -> Any:
     """W of a prepared layer, with the neurons back in the network's order."""
     w = layer.weights
     if "start" in w:
@@ -26,8 +26,7 @@ def dense(layer: FusedLayer, before: FusedLayer | None) -> Any:
     value = w["value"].ravel() if "value" in w else np.full(int(counts.sum()), layer.weight)
     found = np.zeros((layer.inputs, layer.outputs), value.dtype)
     found[w["index"].ravel(), np.repeat(np.arange(layer.outputs), counts)] = value
-    rows = np.arange(layer.inputs) if before is None else before.places
-    return found[rows][:, layer.places]
+    return found[layer.sources][:, layer.places]
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([None, 0.5, 0.3]))
@@ -49,7 +48,9 @@ def test_neurons_in_another_order_are_the_same_layer(
         layer = Layer.from_sparse(w, bias)
         last = made[-1] if made else None
         made.append(prepared(layer, last, 32.0))
-        assert (dense(made[-1], last) == w).all()
+        assert (dense(made[-1]) == w).all()
+        assert sorted(made[-1].sources) == list(range(inputs))
+        assert last is None or made[-1].sources is last.places
         assert (made[-1].weights["bias"][made[-1].places] == bias).all()
 
 
@@ -60,6 +61,14 @@ def test_neurons_with_the_same_inputs_are_neighbours() -> None:
         layer = prepared(each, layer, 32.0)
         groups = layer.weights["index"].reshape(64, 16, 32)
         assert (groups == groups[:, :1]).all()
+
+
+def test_inputs_of_a_first_layer_fall_into_all_sets_of_the_cache() -> None:
+    """In the network's order all 32 are 64 apart: a set of 64-byte lines in L1 has 8 places."""
+    layer = radixnet(1024, 1).layers[0]
+    sets = prepared(layer, None, 32.0).weights["index"] % 64
+    assert max(np.bincount(row).max() for row in sets) <= 4
+    assert np.bincount(layer.index[: layer.fan_in] % 64).max() == 16
 
 
 @pytest.mark.parametrize(
