@@ -41,7 +41,7 @@ _FEWEST_CHUNK_ROWS = 1024
 """Fewer rows would not be worth streaming a layer's weights for."""
 
 _TILES_A_THREAD = 4
-"""Fewer tiles of a chunk would leave threads idle at its end."""
+"""A chunk is a multiple of so many tiles; with fewer, threads would get very unequal shares."""
 
 _FEW_LEFT = 1 / 8
 """The first layers end where at most this part of the rows is left."""
@@ -202,8 +202,9 @@ class FusedEngine:
 
     def _chunk_rows(self, shape: Shape) -> int:
         rows = _CHUNK_BYTES // self.bytes_per_row(shape.widest)
-        fewest = max(_FEWEST_CHUNK_ROWS, _TILES_A_THREAD * self.space.threads * shape.lanes)
-        return max(fewest, rows) // shape.lanes * shape.lanes
+        # Whole rounds of tiles, so that no thread waits for another one.
+        round_rows = _TILES_A_THREAD * self.space.threads * shape.lanes
+        return max(round(rows / round_rows), 1, -(-_FEWEST_CHUNK_ROWS // round_rows)) * round_rows
 
     def counts(self, inputs: Inputs, layer: FusedLayer) -> bool:
         """Whether the first layer comes cheaper, and the same, from the bits of these inputs."""
