@@ -259,7 +259,10 @@ def _order(record: Record) -> str:
     order = record.order or Order()
     chunks = ""
     if order.chunk_rows:
-        chunks = f"{order.chunk_rows:,} rows at a time through {order.chunk_layers:,} layers; "
+        chunks = f"{order.chunk_rows:,} rows at a time through {order.chunk_layers:,} layers"
+        if order.again_layers:
+            chunks += f", of those left through {order.again_layers:,} more"
+        chunks += "; "
     depth, first = order.layers_a_launch, ", first layer on bits" if order.bits_counted else ""
     return f"{chunks}up to {depth} layer{'s' if depth != 1 else ''} a launch{first}"
 

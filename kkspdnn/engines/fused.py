@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,24 +47,6 @@ _FEW_LEFT = 1 / 8
 """The first layers end where at most this part of the rows is left."""
 
 
-@dataclass(frozen=True)
-class _Size:
-    """Of the tiles for a run: chunk_rows, 0 where there are no chunks; rows; neurons."""
-
-    chunk_rows: int
-    rows: int
-    widest: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Room:
-    """The tiles for a run: of a chunk of rows, and of what is left of all, or of all rows."""
-
-    size: _Size
-    chunk: Tiles | None
-    rows: Tiles
-
-
 class FusedEngine:
     """Tiles `a[tile][side * widest + neuron][lane]`, one or more layers a launch.
 
@@ -73,8 +55,9 @@ class FusedEngine:
     leave once every later layer provably keeps them so: see `prove`.
 
     Order of work: the first layers run chunk by chunk, each small enough for the cache, until few
-    rows are left; those of all chunks, or of as many as there is memory for, then go on together. A
-    first layer of equal weights counts the bits of the input rows. Where few rows leave, several
+    rows are left. These wait until they fill tiles of that size again, and go on in the same way;
+    what is then left of all, or of as many as there is memory for, goes on together. A first layer
+    of equal weights counts the bits of the input rows. Where few rows leave, several
     layers run in one launch, so that a tile stays in cache, and rows are looked at after them.
     """
 
@@ -89,7 +72,7 @@ class FusedEngine:
         self.limit = ymax
         self.steady: int | None = None
         self.order = Order()
-        self._room: _Room | None = None
+        self._room: list[Tiles] = []
 
     def prepare(self, layer: Layer, before: FusedLayer | None) -> FusedLayer:
         return prepared(layer, before, self.ymax)
@@ -168,37 +151,40 @@ class FusedEngine:
         self.order = Order()
         room = self._room_for(layers, inputs)
         run = _Run(self, layers, Range(inputs, self.dtype), wanted, report)
-        if room.chunk is not None:
-            yield from run.in_chunks(room.chunk, room.rows, inputs)
+        if len(room) > 1:
+            yield from run.in_chunks([_Level(each) for each in room], inputs)
             return
-        for first, part in inputs.parts(max(1, room.rows.capacity)):
+        (rows,) = room
+        for first, part in inputs.parts(max(1, rows.capacity)):
             together = 1 if self.exits != "none" else _MOST_DEPTH
-            begin = run.start(room.rows, part, first, min(together, len(layers)))
-            yield run.finish(room.rows, part.rows, begin)
+            begin = run.start(rows, part, first, min(together, len(layers)))
+            yield run.finish(rows, part.rows, begin)
 
     def take_room(self, layers: PreparedLayers, inputs: Inputs) -> None:
-        room = self._room = self._room_for(layers, inputs)
-        if room.chunk is None:
-            room.rows.touch(room.rows.capacity, inputs)
-        else:
-            room.chunk.touch(room.chunk.capacity, inputs)
-            # The first layers end when no more than this part of the first chunk is left.
-            room.rows.touch(min(room.rows.capacity, int(_FEW_LEFT * inputs.rows)))
+        self._room = self._room_for(layers, inputs)
+        left = inputs.rows
+        for each in self._room:
+            each.touch(min(each.capacity, left))
+            # No more than this part of the first chunk is left when the next tiles take it.
+            left = int(_FEW_LEFT * left)
+        self._room[0].take_bits(inputs)
 
-    def _room_for(self, layers: PreparedLayers, inputs: Inputs) -> _Room:
-        """The tiles for a run over these inputs: those that were taken for it, or new ones."""
+    def _room_for(self, layers: PreparedLayers, inputs: Inputs) -> list[Tiles]:
+        """The tiles for a run over these inputs, those that were taken for it, or new ones: for a
+        chunk of rows, for as many of those that are left, where these are more, and for the rest;
+        or for all."""
         shape = Shape(self.space, self.dtype, layers.widest)
-        chunk_rows = min(self._chunk_rows(shape), layers.rows // 2 // shape.lanes * shape.lanes)
+        chunk = min(self._chunk_rows(shape), layers.rows // 2 // shape.lanes * shape.lanes)
         # A GPU has small caches, and needs many rows at a time.
-        if inputs.rows <= chunk_rows or self.exits == "none" or self.space.gpu:
-            size = _Size(0, min(inputs.rows, layers.rows), shape.widest)
+        if inputs.rows <= chunk or self.exits == "none" or self.space.gpu:
+            wanted = [min(inputs.rows, layers.rows)]
         else:
-            left = min(inputs.rows, layers.rows - chunk_rows)
-            size = _Size(chunk_rows, left, shape.widest)
-        if self._room is None or self._room.size != size:
-            chunk = Tiles(shape, chunk_rows) if size.chunk_rows else None
-            return _Room(size, chunk, Tiles(shape, size.rows))
-        return self._room
+            again = _FEW_LEFT * inputs.rows > chunk and 3 * chunk <= layers.rows
+            chunks = [chunk, chunk] if again else [chunk]
+            wanted = [*chunks, min(inputs.rows, layers.rows - sum(chunks))]
+        if [(each.shape, each.capacity) for each in self._room] == [(shape, n) for n in wanted]:
+            return self._room
+        return [Tiles(shape, capacity) for capacity in wanted]
 
     def _chunk_rows(self, shape: Shape) -> int:
         rows = _CHUNK_BYTES // self.bytes_per_row(shape.widest)
@@ -408,31 +394,50 @@ class _Run:
             for values in rows.filled:
                 self.sizes.check(values, last)
 
-    def in_chunks(self, part: Tiles, merged: Tiles, inputs: Inputs) -> Iterator[Outcome]:
-        """The first layers chunk by chunk in `part`, the others in `merged` with what is left of
-        all chunks, or of as many as there is room for."""
-        chunk_rows, most = part.capacity, merged.capacity
-        merged.rows = 0
-        depth, looks, taken = len(self.layers), list[int](), 0
+    def in_chunks(self, levels: Sequence[_Level], inputs: Inputs) -> Iterator[Outcome]:
+        """All rows through the tiles of one level after the other."""
+        chunk_rows = levels[0].tiles.capacity
+        for level in levels:
+            level.tiles.rows = 0
         for begin, chunk in inputs.parts(chunk_rows):
-            following = self.start(part, chunk, begin, min([*looks, depth]) if begin else 1)
-            if begin == 0:
-                # The first chunk finds out how many the first layers are, and where rows move.
-                few = int(_FEW_LEFT * chunk_rows)
-                depth = self.advance(part, chunk.rows, following, depth, few)
-                looks = [*self.moved, depth]
-                order = self.engine.order
-                self.engine.order = replace(order, chunk_rows=chunk_rows, chunk_layers=depth)
-            else:
-                self.advance(part, chunk.rows, following, depth, looks=looks)
-            living = self.find_unsettled(part, depth)
-            self.saturated.append(part.saturated())
-            if merged.rows + living > most:
-                yield self.finish(merged, taken, depth)
-                merged.rows = taken = 0
-            taken += chunk.rows
-            merged.append_live(part, living)
-        yield self.finish(merged, taken, depth)
+            levels[0].taken = chunk.rows
+            together = min(levels[0].looks, default=1)
+            following = self.start(levels[0].tiles, chunk, begin, together)
+            yield from self._pass(levels, following)
+        for number in range(1, len(levels)):
+            yield from self._pass(levels[number:], levels[number - 1].end)
+        passed = [level.end for level in levels[:-1]]
+        order = replace(self.engine.order, chunk_rows=chunk_rows, chunk_layers=passed[0])
+        self.engine.order = replace(order, again_layers=passed[-1] - passed[0])
+
+    def _pass(self, levels: Sequence[_Level], begin: int) -> Iterator[Outcome]:
+        """Take the first level's rows from layer `begin` on until few are left, and put these
+        behind the next level's, which go on first where there is no room."""
+        level, *others = levels
+        rows, taken = level.tiles, level.taken
+        level.taken = 0
+        if not others:
+            yield self.finish(rows, taken, begin)
+            rows.rows = 0
+            return
+        if level.looks:
+            self.advance(rows, taken, begin, level.end, looks=level.looks)
+        else:
+            # The first rows find out how many layers these are, and where rows move.
+            self.moved = []
+            few, end = int(_FEW_LEFT * rows.rows), len(self.layers)
+            if begin and self.layers.held < end:
+                # Layers that are made again on each use are for all rows together.
+                end = max(begin, self.layers.held)
+            level.end = self.advance(rows, taken, begin, end, few)
+            level.looks = [*self.moved, level.end]
+        living = self.find_unsettled(rows, level.end)
+        self.saturated.append(rows.saturated())
+        if others[0].tiles.rows + living > others[0].tiles.capacity:
+            yield from self._pass(others, level.end)
+        others[0].tiles.append_live(rows, living)
+        others[0].taken += taken
+        rows.rows = 0
 
     def finish(self, rows: Tiles, inputs: int, begin: int) -> Outcome:
         """Take rows, of so many `inputs`, from layer `begin` to the end; gives what is left of all
@@ -471,6 +476,20 @@ class _Run:
             values = sp.csr_array(values[:, self.layers[-1].places])
             values.sort_indices()
         return Outcome(ids, values, self.multiplied, rows.ids[kept], saturated, ymax)
+
+
+@dataclass
+class _Level:
+    """Tiles that rows wait in until these are full, and then go through some layers in.
+
+    end: before which layer they leave; looks: before which layers to look at them; both are 0 and
+    empty until the first have gone through. taken: how many input rows they are left of
+    """
+
+    tiles: Tiles
+    end: int = 0
+    looks: list[int] = field(default_factory=list)
+    taken: int = 0
 
 
 def _in_order(neurons: int) -> Indices:

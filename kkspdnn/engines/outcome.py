@@ -22,8 +22,9 @@ def _none() -> NDArray[np.int64]:
 class Order:
     """In which order a run went through input rows and layers.
 
-    chunk_rows: the first `chunk_layers` layers were computed for so many rows at a time, the others
-    for what was left of all; both 0 where all layers were computed for all rows
+    chunk_rows: the first `chunk_layers` layers were computed for so many rows at a time, the next
+    `again_layers` for so many of those that were left, the others for what was left of all; all
+    three are 0 where all layers were computed for all rows
     layers_a_launch: through how many layers a tile of rows went at most while it was in cache; 1:
     layer after layer
     bits_counted: whether the first layer counted bits instead of adding up floats
@@ -31,6 +32,7 @@ class Order:
 
     chunk_rows: int = 0
     chunk_layers: int = 0
+    again_layers: int = 0
     layers_a_launch: int = 1
     bits_counted: bool = False
 

@@ -83,16 +83,17 @@ class Tiles:
         self._zero = shape.dtype.type(0)
         self._saturated: Any = self._zero
 
-    def touch(self, rows: int, inputs: Inputs | None = None) -> None:
+    def touch(self, rows: int) -> None:
         """Write zeros to both sides of the tiles of so many rows, each by the thread that will
-        compute it, and to the room for the bits of inputs: the system then finds memory for them
-        now, and near that thread."""
+        compute it: the system then finds memory for them now, and near that thread."""
         self.neurons = self.shape.widest
         for side in (0, 1) if rows else ():
             self._gather(self, 0, 0, side, self.shape.tiles(rows))
-        if inputs is not None and inputs.bits is not None:
-            for each in self._room_for_bits(inputs):
-                each.fill(0)
+
+    def take_bits(self, inputs: Inputs) -> None:
+        """Write zeros to the room for the bits of inputs, where they are bits."""
+        for each in self._room_for_bits(inputs) if inputs.bits is not None else ():
+            each.fill(0)
 
     @property
     def count(self) -> int:

@@ -145,7 +145,9 @@ def test_no_room_for_a_tile(
 ) -> None:
     small = network(net.layers[:1], 4.0)
     monkeypatch.setattr(memory, "free_memory", lambda: 64 * 64 * 4 * 2)
-    with pytest.raises(InputError, match="128 input rows and a layer of 64 neurons need .* GB"):
+    with pytest.raises(
+        InputError, match=f"{GRANULE} input rows and a layer of 64 neurons need .* GB"
+    ):
         infer(small, rows, kernel=kernel)
 
 

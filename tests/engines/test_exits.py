@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kkspdnn.engines import EXITS, Order, fused
+from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.images import images
 from kkspdnn.inference import Result, infer
@@ -213,6 +214,25 @@ def test_overflow_is_found_in_any_chunk(small_chunks: None) -> None:
     rows[333] = 10
     with pytest.raises(InputError, match="layer 1: the activations overflow"):
         infer(net, rows)
+
+
+def test_what_is_left_fills_tiles_again(small_chunks: None) -> None:
+    """Of 24 chunks, an eighth or less of each; so these tiles are full several times."""
+    net, rows = radixnet(64, 12), images(64, 6000)
+    result = infer(net, rows, space="serial", values=True)
+    agrees(result, net, rows)
+    order = result.record.order
+    assert order is not None
+    assert (order.chunk_rows, order.again_layers > 0) == (256, True)
+
+
+def test_what_is_left_does_not_go_on_through_layers_that_are_not_held(
+    small_chunks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PreparedLayers, "held", property(lambda _: 3))
+    order = infer(radixnet(64, 12), images(64, 6000), space="serial").record.order
+    assert order is not None
+    assert order.again_layers == max(0, 3 - order.chunk_layers)
 
 
 def test_the_order_of_work_is_in_the_record(small_chunks: None) -> None:
