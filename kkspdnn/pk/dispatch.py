@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from kkspdnn.pk.analyse import analyse
 from kkspdnn.pk.emit import Generated, emit
@@ -117,20 +117,19 @@ def _launch(
 
 def _types(workunit: Workunit, arguments: Mapping[str, Any]) -> Types:
     """What this launch makes of the parameters without annotation."""
-    names = workunit.generic
-    return tuple([_type(workunit, name, arguments) for name in names]) if names else ()
-
-
-def _type(workunit: Workunit, name: str, arguments: Mapping[str, Any]) -> Scalar | View:
     try:
-        value = arguments[name]
-    except KeyError:
-        raise TypeError(f"{workunit.__name__}: argument `{name}` is missing") from None
-    kind = type_of_argument(value)
-    if kind is None:
-        dtype = f" of {value.dtype}" if hasattr(value, "dtype") else ""
-        raise TypeError(
-            f"{workunit.__name__}: argument `{name}` must be a number or a NumPy array of 1 to 3 "
-            f"dimensions of a type that workunits know, not {type(value).__name__}{dtype}"
-        )
-    return kind
+        kinds = [type_of_argument(arguments[name]) for name in workunit.generic]
+    except KeyError as error:
+        raise TypeError(f"{workunit.__name__}: argument `{error.args[0]}` is missing") from None
+    if None in kinds:
+        _refuse(workunit, workunit.generic[kinds.index(None)], arguments)
+    return cast(Types, tuple(kinds))
+
+
+def _refuse(workunit: Workunit, name: str, arguments: Mapping[str, Any]) -> NoReturn:
+    value = arguments[name]
+    dtype = f" of {value.dtype}" if hasattr(value, "dtype") else ""
+    raise TypeError(
+        f"{workunit.__name__}: argument `{name}` must be a number or a NumPy array of 1 to 3 "
+        f"dimensions of a type that workunits know, not {type(value).__name__}{dtype}"
+    )

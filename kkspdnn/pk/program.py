@@ -200,9 +200,11 @@ def _contiguous(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int)
 
 def _scalar_packer(where: str, kind: Scalar) -> Packer:
     if kind.is_float:
-        largest = float(np.finfo(kind.numpy).max)
+        largest, own = float(np.finfo(kind.numpy).max), kind.numpy.type
 
         def pack_float(value: Any) -> tuple[float]:
+            if type(value) is own:
+                return (value,)
             if type(value) is float and abs(value) <= largest:
                 return (value,)
             if isinstance(value, (bool, np.bool_)) or not isinstance(

@@ -114,12 +114,15 @@ def type_of_argument(value: Any) -> Scalar | View | None:
     an int64 past 31 bits; a Python float is a double; a NumPy number keeps its type.
     """
     if isinstance(value, np.ndarray):
-        return _VIEWS.get((value.dtype.str, value.ndim))
+        return _VIEWS_OF.get((value.dtype, value.ndim))
+    known = _BY_NUMPY.get(type(value))
+    if known is not None:
+        return known
     if isinstance(value, bool):
         return BOOL
     if isinstance(value, int):
         return INT32 if value.bit_length() <= 31 else INT64
-    if isinstance(value, float) and not isinstance(value, np.generic):
+    if isinstance(value, float):
         return DOUBLE
     if isinstance(value, np.generic):
         return _BY_DTYPE.get(value.dtype.str)
@@ -135,6 +138,8 @@ def on_gpu(value: Any) -> bool:
 
 
 _BY_DTYPE: Final = {s.numpy.str: s for s in SCALARS.values() if s is not BOOL}
+_BY_NUMPY: Final = {np.dtype(code).type: scalar for code, scalar in _BY_DTYPE.items()}
 _VIEWS: Final = {
     (code, rank): View(scalar, rank) for code, scalar in _BY_DTYPE.items() for rank in (1, 2, 3)
 }
+_VIEWS_OF: Final = {(np.dtype(code), rank): view for (code, rank), view in _VIEWS.items()}
