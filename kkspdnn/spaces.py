@@ -211,6 +211,8 @@ def _cupy() -> ModuleType:
     try:
         cupy = import_module("cupy")
         cupy.cuda.Device(number).use()
+        # Where Kokkos launches, see CupyTransfer: what CuPy does elsewhere is in no order with it.
+        cupy.cuda.Stream.null.use()
     except Exception as error:  # Its own errors come from libraries that it loads.
         said = str(error).strip().partition("\n")[0]
         raise SpaceError(

@@ -86,13 +86,17 @@ class Tiles:
     def touch(self, rows: int, inputs: Inputs | None = None) -> None:
         """Write zeros to both sides of the tiles of so many rows, each by the thread that will
         compute it, and to the room for the bits of inputs: the system then finds memory for them
-        now, and near that thread."""
+        now, and near that thread. That of a GPU is there once it was asked for."""
         self.neurons = self.shape.widest
+        more: tuple[Any, ...] = ()
+        if inputs is not None and inputs.bits is not None:
+            more = self._room_for_bits(inputs)
+        if self.shape.space.gpu:
+            return
         for side in (0, 1) if rows else ():
             self._gather(self, 0, 0, side, self.shape.tiles(rows))
-        if inputs is not None and inputs.bits is not None:
-            for each in self._room_for_bits(inputs):
-                each.fill(0)
+        for each in more:
+            each.fill(0)
 
     @property
     def count(self) -> int:
