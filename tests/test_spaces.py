@@ -61,7 +61,7 @@ def test_cuda_takes_tiles_of_a_warp() -> None:
     space = Space("cuda", "builtin", pk, pk.Cuda, 132 * 2048, "", "")
     assert space.lanes(np.dtype(np.float32)) == space.lanes(np.dtype(np.float64)) == 32
     assert (space.teams(3).team_size, space.teams(3).vector_length) == (16, 32)
-    assert (space.teams(3, shared=False).team_size, space.teams(3).league_size) == (1, 3)
+    assert (space.team_size, space.teams(3).league_size) == (16, 3)
     assert space.teams_at_once == 528
 
 
