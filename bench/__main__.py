@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from bench.ceiling.report import SPACES
 from bench.facts import facts
 from bench.peers import all_peers
 from bench.report import changes, show, show_changes
@@ -23,6 +24,7 @@ from kkspdnn.pk.toolchain import usable_cores
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
 from kkspdnn.record import check_writable, write_text
+from kkspdnn.spaces import check_space
 
 _QUICK_INPUTS, _QUICK_SECONDS = 3000, 0.2
 
@@ -52,7 +54,9 @@ def parser() -> argparse.ArgumentParser:
     for each in (run, roof):
         cores = usable_cores()
         each.add_argument("--threads", type=int, default=cores, metavar="T", help=f"({cores})")
-    run.add_argument("--only", nargs="+", choices=list(all_peers()), help="(all of them)")
+    run.add_argument("--space", choices=SPACES, default="openmp", help="where to (openmp)")
+    names = [*all_peers(), *all_peers("cuda")]
+    run.add_argument("--only", nargs="+", choices=list(dict.fromkeys(names)), help="(all of them)")
     run.add_argument("--runs", type=int, default=5, metavar="R", help="timed runs of each (5)")
     text = "a run that takes longer is done over fewer input rows (5)"
     run.add_argument("--seconds", type=float, default=5.0, metavar="T", help=text)
@@ -100,6 +104,13 @@ def _run(arguments: argparse.Namespace, command: str, console: Console) -> Compa
     if arguments.quick:
         inputs = _QUICK_INPUTS if inputs is None else inputs
         seconds = min(seconds, _QUICK_SECONDS)
+    check_space(arguments.space)
+    known = all_peers(arguments.space)
+    strange = [name for name in arguments.only or () if name not in known]
+    if strange:
+        raise InputError(
+            f"--only {strange[0]}: not with --space {arguments.space}; choose of {', '.join(known)}"
+        )
     here = facts()
     problem = _problem(arguments, inputs)
     plan = Plan(
@@ -109,6 +120,7 @@ def _run(arguments: argparse.Namespace, command: str, console: Console) -> Compa
         seed=arguments.seed,
         data=arguments.data,
         threads=arguments.threads,
+        space=arguments.space,
         runs=arguments.runs,
         seconds=seconds,
     )
@@ -119,7 +131,7 @@ def _run(arguments: argparse.Namespace, command: str, console: Console) -> Compa
                 bar(doing, done)
 
         right = truth(problem.network, problem.inputs, lambda done: tell("reference", done))
-        peers = [p for n, p in all_peers().items() if not arguments.only or n in arguments.only]
+        peers = [p for n, p in known.items() if not arguments.only or n in arguments.only]
         rows = measure(peers, plan, right, tell)
     record = here.record(plan.threads, command, _network(problem), rows, right.layers)
     show(record, console)

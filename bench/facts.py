@@ -13,6 +13,7 @@ from bench.peer import package_version
 from kkspdnn.comparison import Ceilings, Comparison, LayerCounts, NetworkFacts, Row
 from kkspdnn.errors import ToolchainError
 from kkspdnn.inference import own_version
+from kkspdnn.pk.driver import devices
 from kkspdnn.pk.toolchain import host_compiler, machine, run
 
 _FEATURES = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve", "vsx")
@@ -93,13 +94,13 @@ def _features() -> tuple[str, ...]:
 
 
 def _gpu() -> str | None:
-    if shutil.which("nvidia-smi") is None:
-        return None
     try:
         asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-        return run(asked, "asking nvidia-smi").strip().replace("\n", "; ") or None
+        if shutil.which("nvidia-smi") is not None:
+            return run(asked, "asking nvidia-smi").strip().replace("\n", "; ") or None
     except ToolchainError:
-        return None
+        pass
+    return "; ".join(f"{each.name}, {each.arch}" for each in devices()) or None
 
 
 def _commit() -> str | None:

@@ -38,7 +38,8 @@ class Peer(Protocol):
     One implementation, in a process of its own.
 
     name: for the command line and records; label: for people
-    serial: it has one thread whatever it is given; work: the multiplications it does
+    serial: it has one thread whatever it is given; gpu: it computes on a GPU
+    work: the multiplications it does
     bytes_per_edge: what its innermost loop loads for one of them, None where that is not known
     environment: variables that must be set before its process starts
     """
@@ -46,6 +47,7 @@ class Peer(Protocol):
     name: str
     label: str
     serial: bool
+    gpu: bool
     work: Work
     bytes_per_edge: float | None
     environment: Mapping[str, str]

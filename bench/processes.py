@@ -35,7 +35,9 @@ class Worker:
     their work, on the cores of whoever comes next.
     """
 
-    def __init__(self, name: str, threads: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, threads: int, environment: Mapping[str, str], space: str = "openmp"
+    ) -> None:
         self._folder = TemporaryDirectory(prefix="kkspdnn-bench-")
         path = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
         variables = {
@@ -47,7 +49,7 @@ class Worker:
         self._errors = Path(self._folder.name) / "stderr"
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker", name],
+                [sys.executable, "-m", "bench.worker", name, space],
                 cwd=self._folder.name,
                 env=variables,
                 stdin=subprocess.PIPE,

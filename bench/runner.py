@@ -38,6 +38,7 @@ class Plan:
     seed: int
     data: Path | None
     threads: int
+    space: str
     runs: int
     seconds: float
 
@@ -56,14 +57,14 @@ class _Contestant:
     """A peer's worker and its row as far as it is known."""
 
     def __init__(self, peer: Peer, plan: Plan, truth: Truth) -> None:
-        self.row = Row(peer.name, peer.label, "missing", peer.available())
+        self.row = Row(peer.name, peer.label, "missing", peer.available(), gpu=peer.gpu)
         self._peer = peer
         self._plan = plan
         self._truth = truth
         self._worker: Worker | None = None
         self._longest = _PATIENCE
         if self.row.why is None:
-            self._worker = Worker(peer.name, plan.threads, peer.environment)
+            self._worker = Worker(peer.name, plan.threads, peer.environment, plan.space)
 
     @property
     def running(self) -> bool:

@@ -1,5 +1,5 @@
 """
-One implementation in a process of its own: `python -m bench.worker NAME`.
+One implementation in a process of its own: `python -m bench.worker NAME SPACE`.
 
 Reads one JSON object a line and answers each with one: {"do": "prepare", "problem": {…}, "inputs":
 rows, "threads": n}, then any number of {"do": "run"}. What libraries print goes to stderr.
@@ -29,7 +29,7 @@ def main() -> int:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    peer = all_peers()[sys.argv[1]]
+    peer = all_peers(sys.argv[2])[sys.argv[1]]
     loaded: tuple[Problem, float] | None = None
     for line in sys.stdin:
         asked = json.loads(line)

@@ -38,6 +38,7 @@ class Row:
 
     name: as on the command line; label: as in tables and figures
     status: ok, missing (not installed) or failed, for which `why` has one line
+    gpu: it computes on the record's GPU
     threads: that it computes with; inputs: the first so many input rows of the problem were given
     to it: a slow one is measured on fewer, and rates are comparable, times are not
     compile, load, prepare: once, before the first run; inference_seconds: every timed run
@@ -63,6 +64,7 @@ class Row:
     categories: int | None = None
     categories_sha256: str | None = None
     agrees: bool | None = None
+    gpu: bool = False
 
     @property
     def seconds(self) -> float:

@@ -68,6 +68,11 @@ class Space:
         """How many teams of a launch over tiles run at the same time."""
         return max(1, self.threads // (_WARP * _WARPS)) if self.gpu else self.threads
 
+    @property
+    def team_size(self) -> int:
+        """Threads of a team, each with lanes of its own, that share a tile."""
+        return _WARPS if self.gpu else 1
+
     def lanes(self, dtype: np.dtype[Any]) -> int:
         """Input rows in a tile."""
         return _WARP if self.gpu else self.tile_bytes // dtype.itemsize
@@ -76,16 +81,11 @@ class Space:
         """A RangePolicy over 0 … end - 1."""
         return self.pk.RangePolicy(self.execution_space, 0, end)
 
-    def teams(self, league_size: int, shared: bool = True) -> Any:
-        """A TeamPolicy over tiles, whose lanes are SIMD on a CPU and a warp on a GPU.
-
-        shared: does the workunit share its tile among a team's threads, with TeamThreadRange? On a
-        CPU a team is one thread in any case.
-        """
+    def teams(self, league_size: int) -> Any:
+        """A TeamPolicy over tiles, whose lanes are SIMD on a CPU and a warp on a GPU."""
         if not self.gpu:
             return self.pk.TeamPolicy(self.execution_space, league_size, 1)
-        warps = _WARPS if shared else 1
-        return self.pk.TeamPolicy(self.execution_space, league_size, warps, _WARP)
+        return self.pk.TeamPolicy(self.execution_space, league_size, _WARPS, _WARP)
 
     def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
         """An array for workunits, not initialised."""
@@ -211,6 +211,8 @@ def _cupy() -> ModuleType:
     try:
         cupy = import_module("cupy")
         cupy.cuda.Device(number).use()
+        # Where Kokkos launches, see CupyTransfer: what CuPy does elsewhere is in no order with it.
+        cupy.cuda.Stream.null.use()
     except Exception as error:  # Its own errors come from libraries that it loads.
         said = str(error).strip().partition("\n")[0]
         raise SpaceError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_cuda_takes_tiles_of_a_warp() -> None:
     space = Space("cuda", "builtin", pk, pk.Cuda, 132 * 2048, "", "")
     assert space.lanes(np.dtype(np.float32)) == space.lanes(np.dtype(np.float64)) == 32
     assert (space.teams(3).team_size, space.teams(3).vector_length) == (16, 32)
-    assert (space.teams(3, shared=False).team_size, space.teams(3).league_size) == (1, 3)
+    assert (space.team_size, space.teams(3).league_size) == (16, 3)
     assert space.teams_at_once == 528
 
 
@@ -76,6 +77,22 @@ def test_a_device_that_is_not_there(
         open_space("cuda")
     monkeypatch.setenv("KOKKOS_DEVICE_ID", "1")
     assert driver.device() == two[1]
+
+
+def test_cupy_goes_where_kokkos_launches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On its device, and on the stream that its launches are in order with."""
+    used: list[object] = []
+
+    def device(number: int) -> SimpleNamespace:
+        return SimpleNamespace(use=lambda: used.append(number))
+
+    null = SimpleNamespace(use=lambda: used.append("null"))
+    cuda = SimpleNamespace(Device=device, Stream=SimpleNamespace(null=null))
+    cupy = SimpleNamespace(cuda=cuda)
+    monkeypatch.setattr(spaces, "chosen_device", lambda: Device(1, "B", "sm_90"))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    assert spaces._cupy() is cupy
+    assert used == [1, "null"]
 
 
 def test_a_device_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:

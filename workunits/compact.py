@@ -17,25 +17,38 @@ def find_range(
     highest,
     first: int,
     neurons: int,
+    parts: int,
     lanes: int,
 ):
-    """lowest[tile][lane] and highest[tile][lane] of neurons first to first + neurons; a team takes
-    a tile."""
+    """lowest[tile][part][lane] and highest[tile][part][lane] of each of `parts` parts of neurons
+    first to first + neurons; a team takes a tile. Where there are more parts than neurons some are
+    the same."""
     tile: int = m.league_rank()
+    width: int = (neurons + parts - 1) // parts
 
-    def lane(v: int):
-        least: pk.cpp_auto = a[tile][first][v]
-        most: pk.cpp_auto = a[tile][first][v]
-        for j in range(1, neurons):
-            y: pk.cpp_auto = a[tile][first + j][v]
-            if y < least:
-                least = y
-            if y > most:
-                most = y
-        lowest[tile][v] = least
-        highest[tile][v] = most
+    def part(p: int):
+        begin: int = p * width
+        if begin >= neurons:
+            begin = 0
+        end: int = begin + width
+        if end > neurons:
+            end = neurons
 
-    pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
+        def lane(v: int):
+            least: pk.cpp_auto = a[tile][first + begin][v]
+            most: pk.cpp_auto = a[tile][first + begin][v]
+            for j in range(begin + 1, end):
+                y: pk.cpp_auto = a[tile][first + j][v]
+                if y < least:
+                    least = y
+                if y > most:
+                    most = y
+            lowest[tile][p][v] = least
+            highest[tile][p][v] = most
+
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
+
+    pk.parallel_for(pk.TeamThreadRange(m, parts), part)
 
 
 @pk.workunit
@@ -52,21 +65,33 @@ def list_live(
     place: pk.View1D[pk.int64],
     first: int,
     stride: int,
+    parts: int,
     lanes: int,
 ):
     """A scan over the rows: kept[0], kept[1], … are the ids of those that are neither dead nor
     saturated, in order; the total is their number.
 
     dead: 0, or NaN where a row of zeros has to go on; ymax: infinity where a saturated row has to
+    lowest, highest: of find_range, as one long array each
     ids: the numbers of the input rows that the rows came from
     place: where their values are, for neuron 0, in all tiles as one long array; first, stride: the
     place of neuron 0 in a tile, and the neurons of a tile
     """
-    low: pk.cpp_auto = lowest[i]
-    if low != highest[i] or (low != dead and low != ymax):
+    tile: pk.int64 = i // lanes
+    entry: pk.int64 = tile * parts * lanes + i % lanes
+    low: pk.cpp_auto = lowest[entry]
+    high: pk.cpp_auto = highest[entry]
+    end: pk.int64 = entry + parts * lanes
+    entry += lanes
+    while entry < end:
+        if lowest[entry] < low:
+            low = lowest[entry]
+        if highest[entry] > high:
+            high = highest[entry]
+        entry += lanes
+    if low != high or (low != dead and low != ymax):
         if last:
             kept[position] = ids[i]
-            tile: pk.int64 = i // lanes
             place[position] = (tile * stride + first) * lanes + i % lanes
         position += 1
 

@@ -7,10 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.ceiling.report import RUNS, measure
+from bench.ceiling.report import RUNS, SPACES, measure
 from kkspdnn.cli import guarded
 from kkspdnn.options import Parser, count
 from kkspdnn.record import check_writable, write_text
+
+ROWS = {"openmp": 8192, "cuda": 60_000}
+"""Input rows, where --rows does not say."""
 
 
 def parser() -> Parser:
@@ -18,13 +21,16 @@ def parser() -> Parser:
     made = Parser(
         prog="python -m bench.ceiling",
         description="Time the fused workunit against a kernel written by hand, on a RadiX-Net in "
-        f"float32 with OpenMP: {RUNS} rounds in one process, no row leaving.",
+        f"float32: {RUNS} rounds in one process, no row leaving.",
         allow_abbrev=False,
     )
+    text = "execution space (openmp)"
+    made.add_argument("--space", choices=SPACES, default="openmp", help=text)
     made.add_argument("--neurons", type=count, default=1024, metavar="N", help="(1024)")
     made.add_argument("--layers", type=count, default=120, metavar="L", help="(120)")
-    made.add_argument("--rows", type=count, default=8192, metavar="M", help="input rows (8192)")
-    made.add_argument("--threads", type=count, metavar="T", help="(all cores)")
+    text = ", ".join(f"{rows} with {space}" for space, rows in ROWS.items())
+    made.add_argument("--rows", type=count, metavar="M", help=f"input rows ({text})")
+    made.add_argument("--threads", type=count, metavar="T", help="of openmp (all cores)")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     return made
 
@@ -38,7 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.json is not None:
             check_writable(options.json)
         command = shlex.join(["python", "-m", "bench.ceiling", *given])
-        report = measure(options.neurons, options.layers, options.rows, options.threads, command)
+        report = measure(
+            options.neurons,
+            options.layers,
+            ROWS[options.space] if options.rows is None else options.rows,
+            options.threads,
+            command,
+            options.space,
+        )
         for line in report.lines():
             print(line)
         if options.json is not None:

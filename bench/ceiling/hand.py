@@ -25,15 +25,7 @@ class Hand(OnTiles):
 
     def __init__(self, native: Native, work: Work, depth: int) -> None:
         super().__init__(work)
-        layers = work.layers
-        if work.shape.dtype != np.float32 or work.shape.lanes != LANES:
-            raise InputError("the kernel takes float32 in tiles of 64 rows; use a RadiX-Net")
-        if len({layer.fan_in for layer in layers}) != 1 or layers[0].fan_in is None:
-            raise InputError("the kernel takes layers of one fan-in; use a RadiX-Net")
-        if any(not layer.inputs == layer.outputs == work.shape.widest for layer in layers):
-            raise InputError("the kernel takes layers of one width; use a RadiX-Net")
-        if any(layer.weights["index"].dtype != np.uint16 for layer in layers):
-            raise InputError("the kernel takes indices of uint16; use at most 65536 neurons")
+        check_layers(work, LANES)
         self._native = native
         self._depth = depth
 
@@ -56,6 +48,19 @@ class Hand(OnTiles):
             self.work.engine.space.threads,
         )
         self.tiles.swap(layers, self.work.shape.widest)
+
+
+def check_layers(work: Work, lanes: int) -> None:
+    """Raise InputError for layers that no kernel written by hand takes."""
+    layers = work.layers
+    if work.shape.dtype != np.float32 or work.shape.lanes != lanes:
+        raise InputError(f"the kernel takes float32 in tiles of {lanes} rows; use a RadiX-Net")
+    if len({layer.fan_in for layer in layers}) != 1 or layers[0].fan_in is None:
+        raise InputError("the kernel takes layers of one fan-in; use a RadiX-Net")
+    if any(not layer.inputs == layer.outputs == work.shape.widest for layer in layers):
+        raise InputError("the kernel takes layers of one width; use a RadiX-Net")
+    if any(layer.weights["index"].dtype != np.uint16 for layer in layers):
+        raise InputError("the kernel takes indices of uint16; use at most 65536 neurons")
 
 
 def _addresses(layers: Sequence[FusedLayer], name: str) -> ctypes.Array[ctypes.c_void_p]:

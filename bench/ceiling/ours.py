@@ -20,3 +20,4 @@ class Ours(OnTiles):
             depth = min(self._depth, layer.following, layers - position)
             self.work.engine.compute(self.tiles, layer, depth)
             position += depth
+        self.wait()

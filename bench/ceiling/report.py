@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bench.ceiling.bound import Bound, measure_bound
+from bench.ceiling.cuda import load_kernels, nominal_edges_per_second
 from bench.ceiling.hand import LANES, Hand
+from bench.ceiling.hand_cuda import HandCuda
 from bench.ceiling.measure import Contender, Samples, largest_difference, timed
 from bench.ceiling.native import load_native
 from bench.ceiling.ours import Ours
 from bench.ceiling.work import Work
+from kkspdnn.device_errors import in_one_line
 from kkspdnn.images import images
 from kkspdnn.inference import own_version
 from kkspdnn.pk.toolchain import machine
 from kkspdnn.radixnet import radixnet
-from kkspdnn.spaces import open_space
+from kkspdnn.spaces import Space, check_space, open_space
 from kkspdnn.verify import error_bound
 
 RUNS = 9
@@ -31,7 +35,9 @@ COMPARED = (
     (f"workunit, depth {DEPTH}", f"hand, depth {DEPTH}"),
     (f"workunit, depth {DEPTH}", "hand, all layers"),
 )
-"""The contenders that the ratios are of."""
+"""The contenders that the ratios are of; all layers in one launch only on a CPU."""
+
+SPACES = ("openmp", "cuda")
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Report:
     ratios: a workunit's rate over a hand kernel's, round by round
     largest_difference: of any value of any two, after each of `compared_after` layers; allowed: 0
     where both are compiled alike, else verify.error_bound
+    bound: of a CPU; nominal_edges_per_second: of a GPU, by its caches' nominal bandwidth
     """
 
     network: str
@@ -55,7 +62,9 @@ class Report:
     compared_after: Sequence[int]
     largest_difference: float
     allowed: float
-    bound: Bound
+    bound: Bound | None
+    nominal_edges_per_second: float | None
+    space: str
     machine: str
     compiler: str
     flags: str
@@ -78,11 +87,35 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """The table, line by line."""
-        bound = self.bound
         yield f"network     {self.network}: {self.edges:,} edges, {self.inputs:,} rows"
+        yield f"machine     {self.machine}, {self.threads:,} threads"
+        if self.bound is not None:
+            yield from self._bound_lines(self.bound)
+        if self.nominal_edges_per_second is not None:
+            yield (
+                f"bound       {self.nominal_edges_per_second:.3g} edges/s if every multiprocessor "
+                "loaded 128 bytes a cycle"
+            )
+        caches = () if self.bound is None else (self.bound.l1, self.bound.l2)
+        heads = ("of L1", "of L2") if caches else ()
+        columns = "".join(f"{head:>8}" for head in heads)
+        yield f"{'edges/s':<38}{'median':>10}{'least':>10}{'most':>10}{columns}"
+        for name, rate in self.edges_per_second.items():
+            parts = "".join(f"{rate.median / cache.edges_per_second:>8.0%}" for cache in caches)
+            yield f"  {name:<36}{_numbers(rate, '.3g')}{parts}"
+        for name, ratio in self.ratios.items():
+            yield f"  {name:<36}{_numbers(ratio, '.2f')}"
+        verdict = "the same" if self.same else "DIFFERENT"
+        depths = ", ".join(map(str, self.compared_after))
         yield (
-            f"machine     {self.machine}, {self.threads} threads, "
-            f"{bound.clock_hertz / 1e9:.2f} GHz measured, {bound.vector_bytes}-byte vectors"
+            f"values      {verdict} after layers {depths}: largest difference "
+            f"{self.largest_difference:.3g}, allowed {self.allowed:.3g}"
+        )
+
+    def _bound_lines(self, bound: Bound) -> Iterator[str]:
+        yield (
+            f"core        {bound.clock_hertz / 1e9:.2f} GHz measured, "
+            f"{bound.vector_bytes}-byte vectors"
         )
         yield (
             f"bound       {bound.bytes_per_edge:.2f} B loaded an edge; a tile is "
@@ -95,52 +128,65 @@ class Report:
                 f"{cache.edges_per_second:.3g} edges/s if all comes from there"
             )
         yield f"  {bound.one_load_edges_per_second:.3g} edges/s at one load a cycle and core"
-        yield f"{'edges/s':<38}{'median':>10}{'least':>10}{'most':>10}{'of L1':>8}{'of L2':>8}"
-        for name, rate in self.edges_per_second.items():
-            parts = [rate.median / cache.edges_per_second for cache in (bound.l1, bound.l2)]
-            yield f"  {name:<36}{_numbers(rate, '.3g')}{parts[0]:>8.0%}{parts[1]:>8.0%}"
-        for name, ratio in self.ratios.items():
-            yield f"  {name:<36}{_numbers(ratio, '.2f')}"
-        verdict = "the same" if self.same else "DIFFERENT"
-        depths = ", ".join(map(str, self.compared_after))
-        yield (
-            f"values      {verdict} after layers {depths}: largest difference "
-            f"{self.largest_difference:.3g}, allowed {self.allowed:.3g}"
-        )
 
 
 def _numbers(samples: Samples, form: str) -> str:
     return "".join(f"{n:>10{form}}" for n in (samples.median, samples.least, samples.most))
 
 
-def measure(
-    neurons: int, layers: int, rows: int, threads: int | None = None, command: str = ""
-) -> Report:
-    """Time the workunit and the kernel written by hand on a RadiX-Net, float32, OpenMP.
+@dataclass(frozen=True)
+class _ByHand:
+    """make: a contender of so many layers a launch; bound: measures it, on a CPU."""
 
-    Raises InputError, SpaceError, ToolchainError or CacheError.
+    make: Callable[[Work, int], Contender]
+    compiler: str
+    flags: str
+    bound: Callable[[], Bound] | None = None
+
+
+def _by_hand(space: Space) -> _ByHand:
+    if space.gpu:
+        kernels = load_kernels(space)
+        return _ByHand(partial(HandCuda, kernels), kernels.compiler, kernels.flags)
+    native = load_native()
+    bound = partial(measure_bound, native, space.threads)
+    return _ByHand(partial(Hand, native), native.compiler, native.flags, bound)
+
+
+@in_one_line
+def measure(
+    neurons: int,
+    layers: int,
+    rows: int,
+    threads: int | None = None,
+    command: str = "",
+    space: str = "openmp",
+) -> Report:
+    """Time the workunit and the kernel written by hand on a RadiX-Net, float32.
+
+    space: openmp or cuda. Raises InputError, SpaceError, ToolchainError or CacheError.
     """
+    check_space(space)
     network = radixnet(neurons, layers)
     inputs = images(neurons, rows)
     here = machine()  # before OpenMP may bind this thread to a core
-    space = open_space("openmp", threads)
-    native = load_native()
-    work = Work.of(space, network, inputs)
-    contenders: dict[str, Contender] = {
-        "workunit, depth 1": Ours(work, 1),
-        "hand, depth 1": Hand(native, work, 1),
-        f"workunit, depth {DEPTH}": Ours(work, DEPTH),
-        f"hand, depth {DEPTH}": Hand(native, work, DEPTH),
-        "hand, all layers": Hand(native, work, layers),
-    }
+    where = open_space(space, threads)
+    work = Work.of(where, network, inputs)
+    hand = _by_hand(where)
+    contenders: dict[str, Contender] = {}
+    for depth in (1, DEPTH):
+        contenders[f"workunit, depth {depth}"] = Ours(work, depth)
+        contenders[f"hand, depth {depth}"] = hand.make(work, depth)
+    if not where.gpu:
+        contenders["hand, all layers"] = hand.make(work, layers)
     # After a few layers most values are neither 0 nor ymax yet.
     depths = sorted({min(depth, layers) for depth in (1, 4, layers)})
     difference = largest_difference(contenders, depths)
-    before = measure_bound(native, space.threads)
+    bound = None if hand.bound is None else hand.bound()
     seconds = timed(contenders, layers, RUNS)
-    # A neighbour on the same machine may take bandwidth for a while, but cannot add any.
-    after = measure_bound(native, space.threads)
-    bound = before.or_better(after)
+    if hand.bound is not None and bound is not None:
+        # A neighbour on the same machine may take bandwidth for a while, but cannot add any.
+        bound = bound.or_better(hand.bound())
     computed = float(network.edges * inputs.rows)
     return Report(
         network=network.name,
@@ -148,25 +194,28 @@ def measure(
         layers=layers,
         inputs=inputs.rows,
         edges=network.edges,
-        threads=space.threads,
+        threads=where.threads,
         edges_per_second={
             name: Samples.of([computed / s for s in each]) for name, each in seconds.items()
         },
         ratios={
-            f"{ours} / {hand}": Samples.of(
-                [h / o for o, h in zip(seconds[ours], seconds[hand], strict=True)]
+            f"{ours} / {other}": Samples.of(
+                [h / o for o, h in zip(seconds[ours], seconds[other], strict=True)]
             )
-            for ours, hand in COMPARED
+            for ours, other in COMPARED
+            if other in contenders
         },
         compared_after=depths,
         largest_difference=difference,
-        allowed=0.0 if space.front == "builtin" else error_bound(network),
+        allowed=0.0 if where.front == "builtin" else error_bound(network),
         bound=bound,
-        machine=here,
-        compiler=native.compiler,
-        flags=native.flags,
-        kokkos_version=space.kokkos_version,
-        pk=space.front,
+        nominal_edges_per_second=nominal_edges_per_second(where) if where.gpu else None,
+        space=where.name,
+        machine=f"{where.device_name}; {here}" if where.gpu else here,
+        compiler=hand.compiler,
+        flags=hand.flags,
+        kokkos_version=where.kokkos_version,
+        pk=where.front,
         version=own_version(),
         command=command,
     )

@@ -12,6 +12,7 @@ from kkspdnn.engines.fused import FusedEngine
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.engines.stack import FusedLayer
 from kkspdnn.engines.tiles import Shape, Tiles
+from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Network
 from kkspdnn.spaces import Space
@@ -28,10 +29,13 @@ class Work:
 
     @classmethod
     def of(cls, space: Space, network: Network, inputs: Inputs) -> Work:
-        """Prepare it, and compile all that it needs."""
+        """Prepare it, and compile all that it needs. Raises InputError where it does not fit into
+        memory."""
         engine = FusedEngine(space, network.dtype, network.ymax, "none")
         prepared = PreparedLayers(network, engine, network.dtype)
         engine.warm_up(prepared, inputs)
+        if prepared.held < len(prepared):
+            raise InputError("the layers do not fit into memory together; use fewer --layers")
         shape = Shape(space, network.dtype, prepared.widest)
         return cls(engine, list(prepared), shape, inputs)
 
@@ -46,9 +50,16 @@ class OnTiles:
     def start(self) -> None:
         """Put the input rows into the tiles."""
         self.tiles.load(self.work.inputs, 0, self.work.layers[0].sources)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until all that was launched is done: launches on a GPU only begin."""
+        space = self.work.shape.space
+        if space.gpu:
+            space.xp.cuda.runtime.deviceSynchronize()
 
     def values(self) -> NDArray[np.floating]:
         """The activations (rows, neurons), neurons in the order of the prepared layers."""
-        front = self.tiles.front.transpose(0, 2, 1)
+        front = self.work.shape.space.get(self.tiles.front).transpose(0, 2, 1)
         dense: NDArray[np.floating] = front.reshape(-1, front.shape[2])
         return dense[: self.work.inputs.rows]

@@ -17,6 +17,7 @@ class CsrPeer(ABC):
     """Y' = min(max(Y W + b, 0), ymax) on the stored values of a CSR product."""
 
     serial = False
+    gpu = False
     work: Work = "products"
     # a product loads index and value of W's entry, and reads and writes the sum of its column
     bytes_per_edge: float | None = 16.0

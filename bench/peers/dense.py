@@ -13,14 +13,13 @@ from bench.peers.dropping import DroppingPeer
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Network
 
-_CHUNK = 2048
-"""Input rows that go through all layers together: their activations fit into a usual L3 cache."""
-
 
 class DensePeer(DroppingPeer, ABC):
     """A' = min(max(W^T A + b, 0), ymax), one column of A for each input row."""
 
     bytes_per_edge: float | None = None
+    chunk = 2048
+    """Input rows that go through all layers together: they fit into a usual L3 cache."""
 
     def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
         self._layers = [
@@ -28,15 +27,15 @@ class DensePeer(DroppingPeer, ABC):
         ]
         dense = inputs.to_dense(np.float32)
         self._chunks = [
-            self.array(np.ascontiguousarray(dense[begin : begin + _CHUNK].T))
-            for begin in range(0, inputs.rows, _CHUNK)
+            self.array(np.ascontiguousarray(dense[begin : begin + self.chunk].T))
+            for begin in range(0, inputs.rows, self.chunk)
         ]
         return 0.0
 
     def run(self) -> Answer:
         found = []
         for number, chunk in enumerate(self._chunks):
-            ids = np.arange(chunk.shape[1], dtype=np.int64) + number * _CHUNK
+            ids = np.arange(chunk.shape[1], dtype=np.int64) + number * self.chunk
             a = chunk
             for weights, bias in self._layers:
                 a = self.layer(a, weights, bias)

@@ -19,6 +19,7 @@ class DroppingPeer:
     """
 
     serial = False
+    gpu = False
     environment: Mapping[str, str] = {}
     name: str
     label: str

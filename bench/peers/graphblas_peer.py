@@ -19,6 +19,7 @@ class GraphBlas:
     name = "graphblas"
     label = "SuiteSparse:GraphBLAS"
     serial = False
+    gpu = False
     work: Work = "products"
     bytes_per_edge: float | None = None  # it chooses its own accumulators
     environment: Mapping[str, str] = {}

@@ -36,6 +36,7 @@ class KokkosKernels:
     name = "kokkos-kernels"
     label = "Kokkos Kernels, SpGEMM"
     serial = False
+    gpu = False
     work: Work = "products"
     bytes_per_edge: float | None = None  # it chooses its own accumulators
     environment: Mapping[str, str] = {}

@@ -28,6 +28,7 @@ class Octave:
     name = "octave"
     label = "GNU Octave, float64"
     serial = True
+    gpu = False
     work: Work = "products"
     bytes_per_edge: float | None = None
     environment: Mapping[str, str] = {}

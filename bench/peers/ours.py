@@ -7,16 +7,18 @@ from collections.abc import Mapping
 import numpy as np
 
 from bench.peer import Answer, Work
+from bench.peers.gpu import missing_to_compile
 from kkspdnn.engines import Exits, Kernel
 from kkspdnn.inference import Result, infer, own_version
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Network
 from kkspdnn.pk import is_installed
+from kkspdnn.spaces import SpaceName
 
 
 class Ours:
     """
-    One choice of kernel, exits, folding and PyKokkos.
+    One choice of kernel, exits, folding, PyKokkos and execution space.
 
     Its time is the record's: from input rows in memory to categories.
     """
@@ -32,6 +34,7 @@ class Ours:
         exits: Exits = "all",
         fold: bool = False,
         front: str = "builtin",
+        space: SpaceName = "openmp",
     ) -> None:
         self.name = name
         self.label = label
@@ -39,14 +42,17 @@ class Ours:
         self._exits: Exits = exits
         self._fold = fold
         self._front = front
+        self._space: SpaceName = space
+        self.gpu = space == "cuda"
         self.environment: Mapping[str, str] = {"KKSPDNN_PK": front}
         # fused: an activation for each lane, an index for all; SpGEMM: as CsrPeer
-        self.bytes_per_edge: float | None = 4 + 2 / 64 if kernel == "fused" else 16.0
+        lanes = 32 if self.gpu else 64
+        self.bytes_per_edge: float | None = 4 + 2 / lanes if kernel == "fused" else 16.0
 
     def available(self) -> str | None:
         if self._front == "pykokkos" and not is_installed():
             return "PyKokkos is not installed"
-        return None
+        return missing_to_compile() if self.gpu else None
 
     def version(self) -> str:
         return own_version()
@@ -65,9 +71,10 @@ class Ours:
         return infer(
             self._network,
             inputs,
+            space=self._space,
             kernel=self._kernel,
             exits=self._exits,
             fold=self._fold,
-            threads=self._threads,
+            threads=None if self.gpu else self._threads,
             dtype=np.float32,
         )

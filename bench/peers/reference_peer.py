@@ -18,6 +18,7 @@ class Reference:
     name = "reference"
     label = "Serial reference"
     serial = True
+    gpu = False
     work: Work = "products"
     bytes_per_edge: float | None = 16.0
     environment: Mapping[str, str] = {}

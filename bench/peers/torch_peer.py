@@ -1,4 +1,4 @@
-"""PyTorch on the CPU: a sparse CSR tensor times a dense one."""
+"""PyTorch: a sparse CSR tensor times a dense one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bench.peer import missing, package_version
 from bench.peers.dense import DensePeer
+from bench.peers.gpu import CHUNK, missing_on_gpu
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Network
 
@@ -19,8 +20,16 @@ class Torch(DensePeer):
     name = "torch"
     label = "PyTorch, CSR x dense"
 
+    def __init__(self, drop: bool, gpu: bool = False) -> None:
+        super().__init__(drop)
+        self.gpu = gpu
+        self._device = "cuda" if gpu else "cpu"
+        if gpu:
+            self.chunk = CHUNK
+
     def available(self) -> str | None:
-        return missing("torch", "PyTorch")
+        here = missing_on_gpu if self.gpu else missing
+        return here("torch", "PyTorch")
 
     def version(self) -> str:
         return package_version("torch")
@@ -36,12 +45,13 @@ class Torch(DensePeer):
 
         parts = (csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data)
         tensors = [torch.from_numpy(part.copy()) for part in parts]
-        return torch.sparse_csr_tensor(*tensors, size=csr.shape, check_invariants=False)
+        made = torch.sparse_csr_tensor(*tensors, size=csr.shape, check_invariants=False)
+        return made.to(self._device)
 
     def array(self, dense: NDArray[np.float32]) -> Any:
         import torch
 
-        return torch.from_numpy(dense)
+        return torch.from_numpy(dense).to(self._device)
 
     def multiply(self, weights: Any, a: Any) -> Any:
         return weights @ a
@@ -50,9 +60,9 @@ class Torch(DensePeer):
         return self.multiply(weights, a).add_(float(bias)).clamp_(0, 32)
 
     def living(self, a: Any) -> NDArray[np.bool_]:
-        return np.asarray((a != 0).any(dim=0).numpy())
+        return np.asarray((a != 0).any(dim=0).cpu().numpy())
 
     def columns(self, a: Any, chosen: NDArray[np.bool_]) -> Any:
         import torch
 
-        return a[:, torch.from_numpy(chosen)].contiguous()
+        return a[:, torch.from_numpy(chosen).to(self._device)].contiguous()

@@ -101,6 +101,7 @@ class FusedEngine:
             part.load(few, 0, _in_order(few.neurons))
             part.find_live(self.ymax)
             merged.append_live(part, few.rows)
+            part.saturated()  # for which CuPy compiles kernels of its own
             for layer in forms.values():
                 self._load_zeros(part, layer)
                 self.compute(part, layer, 1)

@@ -76,8 +76,9 @@ class Tiles:
         self._turned: Any = None
         self._ids = space.empty(capacity, np.int64)
         self._kept = space.empty(capacity, np.int64)
-        self._lowest = space.zeros((count, shape.lanes), shape.dtype)
-        self._highest = space.zeros((count, shape.lanes), shape.dtype)
+        ranges = (count, space.team_size, shape.lanes)
+        self._lowest = space.zeros(ranges, shape.dtype)
+        self._highest = space.zeros(ranges, shape.dtype)
         # Zeros: the warm-up moves every row, also the dead, which have no place in the list.
         self._place = space.zeros(capacity, np.int64)
         self._zero = shape.dtype.type(0)
@@ -85,14 +86,16 @@ class Tiles:
 
     def touch(self, rows: int) -> None:
         """Write zeros to both sides of the tiles of so many rows, each by the thread that will
-        compute it: the system then finds memory for them now, and near that thread."""
+        compute it: the system then finds memory for them now, and near that thread. That of a GPU
+        is there once it was asked for."""
         self.neurons = self.shape.widest
-        for side in (0, 1) if rows else ():
+        for side in (0, 1) if rows and not self.shape.space.gpu else ():
             self._gather(self, 0, 0, side, self.shape.tiles(rows))
 
     def take_bits(self, inputs: Inputs) -> None:
-        """Write zeros to the room for the bits of inputs, where they are bits."""
-        for each in self._room_for_bits(inputs) if inputs.bits is not None else ():
+        """Take room for the bits of inputs, where they are bits, in the same way."""
+        room = self._room_for_bits(inputs) if inputs.bits is not None else ()
+        for each in room if not self.shape.space.gpu else ():
             each.fill(0)
 
     @property
@@ -208,13 +211,14 @@ class Tiles:
         space, lanes = self.shape.space, self.shape.lanes
         space.pk.parallel_for(
             "find_range",
-            space.teams(self.count, shared=False),
+            space.teams(self.count),
             compact.find_range,
             a=self.all,
             lowest=self._lowest,
             highest=self._highest,
             first=self.first,
             neurons=self.neurons,
+            parts=space.team_size,
             lanes=lanes,
         )
         total = space.pk.parallel_scan(
@@ -230,13 +234,15 @@ class Tiles:
             place=self._place,
             first=self.first,
             stride=2 * self.shape.widest,
+            parts=space.team_size,
             lanes=lanes,
         )
         return int(total)
 
     def saturated(self) -> NDArray[np.int64]:
         """The input rows that the last find_live found saturated."""
-        lowest, highest = (each.reshape(-1)[: self.rows] for each in (self._lowest, self._highest))
+        lowest = self._lowest[: self.count].min(axis=1).reshape(-1)[: self.rows]
+        highest = self._highest[: self.count].max(axis=1).reshape(-1)[: self.rows]
         found = (lowest == self._saturated) & (lowest == highest)
         return self.shape.space.get(self._ids[: self.rows][found])
 

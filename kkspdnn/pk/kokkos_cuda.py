@@ -37,6 +37,13 @@ _CHANGES = (
         "    space.cuda_device(),\n"
         "#endif\n",
     ),
+    # Launches over teams ask for the largest shared memory, which the L1 cache is then without. No
+    # workunit has any of its own: all live from L1.
+    (
+        "core/src/Cuda/Kokkos_Cuda_KernelLaunch.hpp",
+        "(prefer_shmem ? cudaFuncCachePreferShared : cudaFuncCachePreferL1)",
+        "cudaFuncCachePreferL1",
+    ),
     # sm_86 is the newest that it knows by name; it treats all from sm_80 on alike.
     ("cmake/kokkos_arch.cmake", "(AMPERE80  sm_80)", "(AMPERE80  {arch})"),
 )

@@ -125,7 +125,7 @@ def _point(record: Comparison, row: Row) -> Point:
     return Point(
         name=row.name,
         label=row.label,
-        architecture=_architecture(record.gpu if row.name == "cusparse" else None, record.machine),
+        architecture=_architecture(record.gpu if row.gpu else None, record.machine),
         threads=row.threads,
         neurons=network.neurons,
         layers=network.layers,

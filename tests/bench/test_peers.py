@@ -7,10 +7,13 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.sparse
 
+from bench.ceiling.report import SPACES
 from bench.peer import matrix_layers
 from bench.peers import all_peers
 from kkspdnn.errors import InputError
@@ -30,7 +33,7 @@ from bench.peers import all_peers
 from kkspdnn.images import images
 from kkspdnn.radixnet import radixnet
 
-peer = all_peers()[sys.argv[1]]
+peer = all_peers(sys.argv[2])[sys.argv[1]]
 for rows in (300, 2100):
     compiled = peer.prepare(radixnet(64, 8), images(64, rows), 2)
     assert compiled >= 0
@@ -41,9 +44,11 @@ for rows in (300, 2100):
 """
 
 
-@pytest.mark.parametrize("name", list(all_peers()))
-def test_peers_give_the_reference_s_categories(name: str) -> None:
-    peer = all_peers()[name]
+@pytest.mark.parametrize(
+    ("space", "name"), [(space, name) for space in SPACES for name in all_peers(space)]
+)
+def test_peers_give_the_reference_s_categories(space: str, name: str) -> None:
+    peer = all_peers(space)[name]
     reason = peer.available()
     if reason is not None:
         assert reason
@@ -51,7 +56,7 @@ def test_peers_give_the_reference_s_categories(name: str) -> None:
         pytest.skip(reason)
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, name],
+        [sys.executable, "-c", SCRIPT, name, space],
         env={**os.environ, **peer.environment, "PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -65,8 +70,28 @@ def test_peers_give_the_reference_s_categories(name: str) -> None:
     assert peer.version()
 
 
-def test_names_and_labels_are_told_apart() -> None:
-    peers = all_peers()
+@pytest.mark.parametrize("name", ["cusparse", "cusparse-dense", "cusparse-dense-drop"])
+def test_what_is_asked_of_cupy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy and SciPy, whose functions it has, stand in for it where there is no GPU."""
+    device = SimpleNamespace(synchronize=lambda: None)
+    cuda = SimpleNamespace(Device=lambda: device)
+    cupy = {each: getattr(np, each) for each in ("asfortranarray", "diff", "flatnonzero")}
+    standing_in = SimpleNamespace(cuda=cuda, asarray=np.array, asnumpy=np.asarray, **cupy)
+    monkeypatch.setitem(sys.modules, "cupy", standing_in)
+    monkeypatch.setitem(sys.modules, "cupyx", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "cupyx.scipy", SimpleNamespace(sparse=scipy.sparse))
+    peer = all_peers("cuda")[name]
+    assert peer.gpu
+    monkeypatch.setattr(type(peer), "chunk", 1000, raising=False)
+    peer.prepare(radixnet(64, 8), images(64, 2100), 1)
+    expected = categories(reference(radixnet(64, 8), images(64, 2100)))
+    for _ in range(2):
+        assert peer.run().categories.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_names_and_labels_are_told_apart(space: str) -> None:
+    peers = all_peers(space)
     assert len({peer.label for peer in peers.values()}) == len(peers)
     assert all(name == peer.name for name, peer in peers.items())
 

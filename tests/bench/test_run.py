@@ -18,6 +18,7 @@ from bench.report import changes
 from bench.runner import Plan, measure
 from bench.truth import truth
 from kkspdnn.comparison import Comparison, Row, read_comparison
+from kkspdnn.cuda import cuda_parts
 from kkspdnn.errors import InputError
 from kkspdnn.images import images
 from kkspdnn.inputs import Inputs
@@ -191,6 +192,29 @@ def test_the_work_of_the_first_rows() -> None:
     assert found.of(1).tolist() == [1]
 
 
+def test_a_run_on_a_gpu(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    done = bench("run", *SMALL, "--space", "cuda", "--runs", 1, "--seconds", "0.01", "--json", path)
+    if all(part.found for part in cuda_parts()):
+        assert done.returncode == 0, done.stderr
+        record = read_comparison(path)
+        assert record.gpu
+        measured = {row.name: row.gpu for row in record.measured}
+        assert {"cusparse", "cusparse-dense", "hand", "none", "all"} <= measured.keys()
+        assert not measured.pop("reference")
+        assert all(measured.values())
+    else:
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "--space cuda: this machine has no " in done.stderr
+        assert not path.exists()
+
+
+def test_an_implementation_of_the_other_space() -> None:
+    done = bench("run", *SMALL, "--only", "scipy", "hand")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "--only hand: not with --space openmp; choose of reference, octave, " in done.stderr
+
+
 class Unknown(ScipyCsr):
     """No worker knows it by this name."""
 
@@ -198,7 +222,7 @@ class Unknown(ScipyCsr):
 
 
 def _plan() -> Plan:
-    return Plan(64, 2, 20, 0, None, 1, 1, 0.001)
+    return Plan(64, 2, 20, 0, None, 1, "openmp", 1, 0.001)
 
 
 def test_other_categories_fail_a_row() -> None:

@@ -75,6 +75,12 @@ class OnDevice:
     def all(self) -> Any:
         return OnDevice(self.held.all())
 
+    def min(self, axis: int) -> Any:
+        return OnDevice(self.held.min(axis=axis))
+
+    def max(self, axis: int) -> Any:
+        return OnDevice(self.held.max(axis=axis))
+
     def fill(self, value: Any) -> None:
         self.held.fill(value)
 

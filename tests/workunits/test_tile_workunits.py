@@ -88,8 +88,8 @@ def test_csr_into_tiles(
 YMAX = 4.0
 
 
-def find_range(space: Space, x: Any, first: int, neurons: int) -> tuple[Any, Any]:
-    lowest = np.full((x.shape[0], x.shape[2]), np.nan, x.dtype)
+def find_range(space: Space, x: Any, first: int, neurons: int, parts: int) -> tuple[Any, Any]:
+    lowest = np.full((x.shape[0], parts, x.shape[2]), np.nan, x.dtype)
     highest = lowest.copy()
     space.pk.parallel_for(
         "range",
@@ -100,6 +100,7 @@ def find_range(space: Space, x: Any, first: int, neurons: int) -> tuple[Any, Any
         highest=highest,
         first=first,
         neurons=neurons,
+        parts=parts,
         lanes=x.shape[2],
     )
     return lowest, highest
@@ -110,7 +111,14 @@ FIRST_ID = 2**40
 
 
 def list_live(
-    space: Space, rows: int, lowest: Any, highest: Any, ymax: float, lanes: int, **places: Any
+    space: Space,
+    rows: int,
+    lowest: Any,
+    highest: Any,
+    ymax: float,
+    lanes: int,
+    parts: int = 1,
+    **places: Any,
 ) -> int:
     total = space.pk.parallel_scan(
         "list",
@@ -121,6 +129,7 @@ def list_live(
         dead=lowest.dtype.type(0),
         ymax=lowest.dtype.type(ymax),
         ids=np.arange(rows, dtype=np.int64) + FIRST_ID,
+        parts=parts,
         lanes=lanes,
         **places,
     )
@@ -129,8 +138,9 @@ def list_live(
 
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("neurons", [1, 2, 21])
+@pytest.mark.parametrize("parts", [1, 2, 16])
 def test_rows_are_dead_alive_or_saturated(
-    space: Space, dtype: np.dtype[Any], lanes: int, neurons: int
+    space: Space, dtype: np.dtype[Any], lanes: int, neurons: int, parts: int
 ) -> None:
     rng = np.random.default_rng(7)
     dense = np.zeros((133, neurons), dtype)
@@ -145,14 +155,15 @@ def test_rows_are_dead_alive_or_saturated(
     # Other neurons around them must not be looked at.
     around = np.full((133, 3), 99, dtype)
     x = tiled(np.concatenate((around, dense, around), axis=1), lanes)
-    lowest, highest = find_range(space, x, 3, neurons)
-    assert (lowest.reshape(-1)[:133] == dense.min(axis=1)).all()
-    assert (highest.reshape(-1)[:133] == dense.max(axis=1)).all()
+    lowest, highest = find_range(space, x, 3, neurons, parts)
+    assert (lowest.min(axis=1).reshape(-1)[:133] == dense.min(axis=1)).all()
+    assert (highest.max(axis=1).reshape(-1)[:133] == dense.max(axis=1)).all()
     for ymax, live in ((YMAX, expected == 1), (np.inf, expected != 0)):
         kept, place = np.full(133, -1, np.int64), np.full(133, -1, np.int64)
         total = list_live(
-            space, 133, lowest, highest, ymax, lanes, kept=kept, place=place, first=0, stride=1
-        )
+            space, 133, lowest, highest, ymax, lanes, parts, kept=kept, place=place, first=0,
+            stride=1,
+        )  # fmt: skip
         assert (kept[:total] - FIRST_ID).tolist() == np.flatnonzero(live).tolist()
         assert (kept[total:] == -1).all()
 

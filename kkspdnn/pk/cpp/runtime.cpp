@@ -48,8 +48,13 @@ int kkspdnn_initialize(int threads, int device) {
   }
 }
 
+// Called when the process ends, which must not be by an exception: where a GPU has failed, and that
+// was told, some versions of Kokkos find so once more.
 void kkspdnn_finalize() {
-  if (started_here && Kokkos::is_initialized()) Kokkos::finalize();
+  try {
+    if (started_here && Kokkos::is_initialized()) Kokkos::finalize();
+  } catch (const std::exception&) {
+  }
 }
 
 int kkspdnn_kokkos_version() { return KOKKOS_VERSION; }

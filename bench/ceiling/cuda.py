@@ -1,0 +1,86 @@
+"""`ceiling.cu`, compiled by nvcc and loaded by CuPy.
+
+As a cubin it needs no code of the host and no CUDA runtime of its own, and its launches, their
+stream and their errors are CuPy's: all that a shared library would have to bring.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kkspdnn.pk.cache import default_cache
+from kkspdnn.pk.driver import device
+from kkspdnn.pk.nvcc import find_nvcc
+from kkspdnn.pk.toolchain import host_compiler, run
+from kkspdnn.spaces import Space
+
+FLAGS = ("-cubin", "-O3", "-std=c++17", "--fmad=false")
+_SOURCE = Path(__file__).with_name("ceiling.cu")
+
+
+@dataclass(frozen=True, eq=False)
+class Kernels:
+    """The kernels of ceiling.cu; compiler and flags are what made them.
+
+    get: a kernel by its name, called with grid, block, arguments and bytes of shared memory
+    shared_bytes: the most of that that a block can have
+    """
+
+    get: Callable[[str], Callable[..., object]]
+    shared_bytes: int
+    compiler: str
+    flags: str
+
+
+def compile_kernels(arch: str) -> Path:
+    """The cubin of ceiling.cu for an architecture, `sm_90`, compiled where the cache has it not.
+
+    Raises ToolchainError and CacheError.
+    """
+    nvcc, host = find_nvcc(), host_compiler()
+    nvcc.check(arch)
+    key = {
+        "source": _SOURCE.read_text(encoding="utf-8"),
+        "flags": shlex.join(FLAGS),
+        "arch": arch,
+        "nvcc": f"{nvcc.home}\n{nvcc.version}",
+        "compiler": f"{host.path}\n{host.version}",
+    }
+
+    def build(folder: Path) -> None:
+        run(
+            [nvcc.path, f"-arch={arch}", "-ccbin", host.path, *FLAGS]
+            + ["-o", str(folder / "ceiling.cubin"), str(_SOURCE)],
+            "compiling bench/ceiling/ceiling.cu",
+            environment=nvcc.environment(host),
+        )
+
+    return default_cache().entry("bench", f"ceiling-{arch}", key, build) / "ceiling.cubin"
+
+
+def load_kernels(space: Space) -> Kernels:
+    """Compile ceiling.cu for the device of `space` and load it."""
+    cupy = space.xp
+    module = cupy.RawModule(path=str(compile_kernels(device().arch)))
+    attributes = cupy.cuda.Device().attributes
+    most = int(attributes["MaxSharedMemoryPerBlockOptin"])
+
+    def get(name: str) -> Any:
+        kernel = module.get_function(name)
+        if name.endswith("_staged"):
+            # Beyond 48 KiB a kernel must ask for it.
+            kernel.max_dynamic_shared_size_bytes = most
+        return kernel
+
+    return Kernels(get, most, f"nvcc {find_nvcc().version}", shlex.join(FLAGS))
+
+
+def nominal_edges_per_second(space: Space) -> float:
+    """4 bytes an edge, if all multiprocessors loaded 128 bytes a cycle at their highest clock."""
+    attributes = space.xp.cuda.Device().attributes
+    cycles = float(attributes["MultiProcessorCount"]) * float(attributes["ClockRate"]) * 1e3
+    return cycles * 128 / 4

@@ -1,0 +1,61 @@
+// ceiling.cu on a CPU: every thread of a block is a thread of the host, blocks come one by one.
+#include <algorithm>
+#include <barrier>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#define __device__
+#define __global__
+#define __shared__
+#define __launch_bounds__(threads)
+
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+struct Place {
+  unsigned x, y;
+};
+static thread_local Place threadIdx, blockIdx;
+static Place blockDim, gridDim;
+static std::unique_ptr<std::barrier<>> all;
+static void __syncthreads() { all->arrive_and_wait(); }
+using std::min;
+
+#include CEILING
+
+namespace {
+float4 shared[1 << 13];
+}
+
+template <class Kernel, class... Arguments>
+static void launch(Kernel kernel, int tiles, int blocks, int threads, Arguments... arguments) {
+  gridDim = {unsigned(tiles), unsigned(blocks)};
+  blockDim = {unsigned(threads), 1};
+  for (int block = 0; block < tiles * blocks; ++block) {
+    std::fill(std::begin(shared), std::end(shared), float4{7, 7, 7, 7});
+    all = std::make_unique<std::barrier<>>(threads);
+    std::vector<std::thread> running;
+    for (int thread = 0; thread < threads; ++thread) {
+      running.emplace_back([=] {
+        threadIdx = {unsigned(thread), 0};
+        blockIdx = {unsigned(block % tiles), unsigned(block / tiles)};
+        kernel(arguments...);
+      });
+    }
+    for (auto& each : running) each.join();
+  }
+}
+
+extern "C" void on_host(int which, int tiles, int blocks, int threads, float* a,
+                        const uint16_t* index, const float* value, float weight, const float* bias,
+                        float ymax, int fan_in, int layer, int depth, int side, int neurons) {
+  const auto kernels = {kkspdnn_hand_equal, kkspdnn_hand_fan_in, kkspdnn_hand_equal_staged,
+                        kkspdnn_hand_fan_in_staged};
+  launch(kernels.begin()[which], tiles, blocks, threads, a, index, value, weight, bias, ymax,
+         fan_in, layer, depth, side, neurons);
+}

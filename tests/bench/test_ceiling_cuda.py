@@ -1,0 +1,163 @@
+"""The kernel written by hand for GPUs: its arithmetic on the host, and that nvcc compiles it."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import c_float, c_int, c_void_p
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from bench.ceiling import cli, cuda
+from bench.ceiling.cuda import Kernels, compile_kernels
+from bench.ceiling.hand_cuda import HandCuda
+from bench.ceiling.measure import largest_difference
+from bench.ceiling.ours import Ours
+from bench.ceiling.work import Work
+from kkspdnn.cuda import cuda_parts
+from kkspdnn.errors import InputError, ToolchainError
+from kkspdnn.inputs import Inputs
+from kkspdnn.network import Layer, Network, network
+from kkspdnn.pk.nvcc import nvcc_path
+from kkspdnn.pk.toolchain import host_compiler, run
+from kkspdnn.radixnet import radixnet
+from kkspdnn.spaces import Space, open_space
+
+NAMES = tuple(
+    f"kkspdnn_hand_{form}{ending}" for ending in ("", "_staged") for form in ("equal", "fan_in")
+)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    try:
+        compiler = host_compiler()
+    except ToolchainError as error:
+        pytest.skip(str(error))
+    target = tmp_path_factory.mktemp("host") / "on_host.so"
+    source = Path(__file__).with_name("cuda_on_host.cpp")
+    run(
+        [compiler.path, "-O1", "-std=c++20", "-ffp-contract=off", "-shared", "-fPIC", "-pthread"]
+        + ["-Wno-unknown-pragmas", f'-DCEILING="{cuda._SOURCE}"', str(source), "-o", str(target)],
+        "compiling ceiling.cu for the host",
+    )
+    loaded = ctypes.CDLL(str(target))
+    loaded.on_host.argtypes = [
+        *(c_int, c_int, c_int, c_int, c_void_p, c_void_p, c_void_p, c_float, c_void_p, c_float),
+        *(c_int, c_int, c_int, c_int, c_int),
+    ]
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    """With the tiles of a GPU."""
+    return replace(open_space("openmp"), tile_bytes=128)
+
+
+class OnHost:
+    """What CuPy would launch; with fewer threads a block, which must not matter."""
+
+    def __init__(self, library: ctypes.CDLL, threads: int, shared: int) -> None:
+        self.library = library
+        self.threads = threads
+        self.kernels = Kernels(self.get, shared, "", "")
+        self.launched: list[tuple[str, int, int]] = []
+
+    def get(self, name: str) -> Any:
+        def launch(grid: Any, block: Any, arguments: Any, shared_mem: int) -> None:
+            assert block[0] % self.threads == 0
+            assert (shared_mem > 0) == name.endswith("_staged")
+            assert shared_mem <= self.kernels.shared_bytes
+            self.launched.append((name, grid[1], int(arguments[8])))
+            plain = [
+                each.ctypes.data if isinstance(each, np.ndarray) else each.item()
+                for each in arguments
+            ]
+            self.library.on_host(NAMES.index(name), *grid, self.threads, *plain)
+
+        return launch
+
+
+def weighted(weight: float | None) -> Network:
+    """Layers of 8 random inputs each, with equal weights or others."""
+    rng = np.random.default_rng(3)
+    layers = []
+    for _ in range(5):
+        index = np.sort(np.stack([rng.permutation(128)[:8] for _ in range(128)]), axis=1)
+        value = rng.normal(size=index.shape).astype("f4") if weight is None else np.float32(weight)
+        layers.append(Layer.from_fan_in(index, value, rng.normal(size=128).astype("f4"), 128))
+    return network(layers, ymax=2.0)
+
+
+@pytest.mark.parametrize("shared", [0, 1 << 17], ids=["global", "staged"])
+@pytest.mark.parametrize("depth", [1, 3, 16])
+@pytest.mark.parametrize("weight", [None, -0.25, 0.3])
+def test_it_gives_the_workunit_s_values(
+    library: ctypes.CDLL, space: Space, weight: float | None, depth: int, shared: int
+) -> None:
+    rng = np.random.default_rng(1)
+    rows = Inputs.from_any(sp.random(70, 128, 0.4, "csr", np.float32, rng))
+    work = Work.of(space, weighted(weight), rows)
+    on_host = OnHost(library, 64, shared)
+    ways = {"ours": Ours(work, 1), "hand": HandCuda(on_host.kernels, work, depth)}
+    assert largest_difference(ways, [1, 2, 5]) == 0
+    assert np.count_nonzero(ways["hand"].values()) > 100
+    names = {name for name, _, _ in on_host.launched}
+    assert all(name.endswith("_staged") == bool(shared) for name in names)
+    if weight == -0.25:
+        # Of the first layer nothing is known of the inputs.
+        assert len(names) == 2
+    assert max(layers for _, _, layers in on_host.launched) == min(
+        depth, 4 if weight == -0.25 else 5
+    )
+    if depth == 1 and not shared:
+        assert {blocks for _, blocks, _ in on_host.launched} == {2}
+
+
+def test_a_radixnet_in_several_stacks(library: ctypes.CDLL, space: Space) -> None:
+    work = Work.of(space, radixnet(32, 20), Inputs.from_any(np.eye(40, 32)))
+    on_host = OnHost(library, 32, 1 << 17)
+    ways = {"ours": Ours(work, 16), "hand": HandCuda(on_host.kernels, work, 16)}
+    assert largest_difference(ways, [1, 17, 20]) == 0
+
+
+def test_networks_that_it_does_not_take(space: Space) -> None:
+    def make(weights: Any, at: Space = space) -> None:
+        net = network([Layer.from_sparse(np.asarray(weights, np.float32), 0.0)] * 2)
+        kernels = Kernels(lambda _: print, 0, "", "")
+        HandCuda(kernels, Work.of(at, net, Inputs.from_any(np.eye(1, net.inputs))), 1)
+
+    make(np.ones((8, 8)))
+    for weights in (np.eye(8), np.ones((10, 10))):
+        with pytest.raises(InputError, match="multiples of 4 neurons and of 8 edges each"):
+            make(weights)
+    with pytest.raises(InputError, match="float32 in tiles of 32 rows"):
+        make(np.ones((8, 8)), replace(space, tile_bytes=256))
+
+
+@pytest.mark.skipif(nvcc_path() is None, reason="no nvcc, see kkspdnn info")
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
+def test_nvcc_compiles_it(arch: str) -> None:
+    cubin = compile_kernels(arch)
+    text = cubin.read_bytes()
+    assert text.startswith(b"\x7fELF")
+    assert all(name.encode() + b"\0" in text for name in NAMES)
+    assert compile_kernels(arch) == cubin
+    with pytest.raises(ToolchainError, match="does not compile for sm_1"):
+        compile_kernels("sm_1")
+
+
+def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    if all(part.found for part in cuda_parts()):
+        assert cli.main(["--space", "cuda", "--neurons", "64", "--rows", "100"]) == 0
+        assert "values      the same" in capsys.readouterr().out
+        return
+    assert cli.main(["--space", "cuda"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "--space cuda: this machine has no " in said.err
