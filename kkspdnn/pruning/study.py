@@ -31,7 +31,7 @@ class Accuracy:
 @dataclass(frozen=True)
 class Timing:
     """One implementation on one network. seconds: of every timed run, all input rows through all
-    layers; rows: of a run; max_abs_error: the largest difference from the dense network."""
+    layers; rows: of a run; max_abs_error: from the same network in dense float64."""
 
     implementation: str
     pattern: Pattern
@@ -73,7 +73,7 @@ def study_from(given: dict[str, Any], where: str) -> Study:
     for place, timing in enumerate(study.timings):
         if not timing.seconds or min(timing.seconds) <= 0:
             raise InputError(f"{where}: timings[{place}]: seconds: times above 0 are needed")
-    for place, one in enumerate((*study.accuracies, *study.timings)):
-        if not 0 <= one.sparsity < 1:
-            raise InputError(f"{where}: [{place}]: sparsity: {one.sparsity} is not in 0 to 1")
+    for part in (*(a.sparsity for a in study.accuracies), *(t.sparsity for t in study.timings)):
+        if not 0 <= part < 1:
+            raise InputError(f"{where}: sparsity: {part} is not from 0 to below 1")
     return study
