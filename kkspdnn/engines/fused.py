@@ -125,8 +125,8 @@ class FusedEngine:
         self.space.warm_up(launch_each)
 
     def prove(self, layers: PreparedLayers) -> None:
-        """Find the layer from which on rows of ymax leave. Where no row can leave before the end, as
-        in most networks with ordinary biases, `exits` becomes none: none needs to be looked at."""
+        """Find the layer from which on rows of ymax leave. Where no row can leave before the end,
+        as with most ordinary biases, `exits` becomes none: no row needs to be looked at."""
         self.steady = self._steady_from(layers)
         end = len(layers)
         if end and layers.zeros_stay_from == end and self.steady in (None, end):
