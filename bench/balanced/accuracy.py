@@ -13,7 +13,7 @@ from kkspdnn.pruning.study import Accuracy
 
 LAYERS = (PIXELS, 1024, 1024, CLASSES)
 SPARSITIES = (0.6, 0.8, 0.9, 0.95)
-BLOCKS, BLOCK_SHAPE, STEPS = 32, (8, 8), 3
+BLOCKS, BLOCK_SHAPE, STEPS = 32, (8, 8), 2
 
 
 def measure(

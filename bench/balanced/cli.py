@@ -25,8 +25,8 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(dest="command", required=True, parser_class=Parser)
     train = commands.add_parser("train", help="train, prune, retrain", allow_abbrev=False)
     train.add_argument("--seeds", type=count, default=3, metavar="N", help="(3)")
-    train.add_argument("--epochs", type=count, default=6, metavar="N", help="of training (6)")
-    again = "of every retraining, one after each of three steps of pruning (1)"
+    train.add_argument("--epochs", type=count, default=4, metavar="N", help="of training (4)")
+    again = "of every retraining, one after each of two steps of pruning (1)"
     train.add_argument("--retrain-epochs", type=count, default=1, metavar="N", help=again)
     train.add_argument("--networks", type=Path, metavar="DIR", help="folder for those of seed 0")
     time = commands.add_parser("time", help="time the networks of `train`", allow_abbrev=False)

@@ -21,6 +21,7 @@ import kkspdnn as kk
 from bench.balanced.accuracy import BLOCK_SHAPE
 from bench.balanced.digits import digits
 from bench.balanced.training import sparsity
+from bench.peers.mkl_peers import dot_product
 from kkspdnn.pruning import METHODS
 from kkspdnn.pruning.study import Pattern, Timing
 
@@ -156,10 +157,8 @@ def _by_scipy(network: kk.Network, x: Any, form: str) -> Callable[[], Any]:
 
 
 def _by_mkl(network: kk.Network, x: Any) -> Callable[[], Any]:
-    from sparse_dot_mkl import dot_product_mkl
-
     # It knows SciPy's matrices, not its arrays.
-    return _chain(network, x, sp.csr_matrix, dot_product_mkl)
+    return _chain(network, x, sp.csr_matrix, dot_product)
 
 
 def _chain(

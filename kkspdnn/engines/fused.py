@@ -194,7 +194,8 @@ class FusedEngine:
 
     def _room_for(self, layers: PreparedLayers, inputs: Inputs) -> _Room:
         """The tiles for a run over these inputs: those that were taken for it, or new ones."""
-        shape = Shape(self.space, self.dtype, layers.widest)
+        space = self.space.for_rows(inputs.rows, self.dtype)
+        shape = Shape(space, self.dtype, layers.widest)
         chunk_rows = min(self._chunk_rows(shape), layers.rows // 2 // shape.lanes * shape.lanes)
         # A GPU has small caches, and needs many rows at a time.
         if inputs.rows <= chunk_rows or self.exits == "none" or self.space.gpu:
