@@ -65,7 +65,7 @@ class Trainer:
         labels = torch.from_numpy(self.digits.labels.astype(np.int64))
         weights = [each for each in model.parameters() if each.ndim == 2]
         kept = [weight != 0 for weight in weights]
-        optimizer = torch.optim.Adam(model.parameters(), _RATE)
+        optimizer = torch.optim.Adam(model.parameters(), _RATE, fused=True)
         steps = epochs * -(-len(labels) // _BATCH)
         falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1 / steps, steps)
         for _ in range(epochs):
