@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from bench.balanced import accuracy, timing
+from bench.balanced.forms import forms
 from bench.facts import facts
 from bench.peer import package_version
 from kkspdnn.cli import guarded
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _study(options: argparse.Namespace, command: str) -> Study:
     known = facts()
-    accuracies, timings, training = [], [], ""
+    accuracies, timings, training, rates = [], [], "", {}
     if options.command == "train":
         accuracies = accuracy.measure(
             options.seeds, options.epochs, options.retrain_epochs, options.networks, _tell
@@ -66,6 +67,9 @@ def _study(options: argparse.Namespace, command: str) -> Study:
             f"blocks of {'x'.join(map(str, accuracy.BLOCK_SHAPE))}"
         )
     else:
+        rates = forms()
+        for name, rate in rates.items():
+            _tell(f"{name}, by hand, one thread: {rate:.3g} edges/s")
         timings = timing.measure(options.networks, options.rounds, _tell)
     return Study(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -79,6 +83,7 @@ def _study(options: argparse.Namespace, command: str) -> Study:
         training=training,
         accuracies=tuple(accuracies),
         timings=tuple(timings),
+        forms=rates,
     )
 
 

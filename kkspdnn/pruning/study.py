@@ -7,7 +7,7 @@ A record is one JSON object with the fields of `Study`. Nothing in it is compute
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from kkspdnn.decode import decode
@@ -47,7 +47,8 @@ class Study:
     A record.
 
     created: ISO 8601, UTC; machine: kkspdnn.pk.toolchain.machine(); layers: neurons, with
-    the input rows' first; training: how the networks were trained, in words
+    the input rows' first; training: how the networks were trained, in words;
+    forms: edges/s of one thread by hand, for a balanced matrix in several forms
     """
 
     created: str
@@ -60,6 +61,7 @@ class Study:
     training: str = ""
     accuracies: tuple[Accuracy, ...] = ()
     timings: tuple[Timing, ...] = ()
+    forms: dict[str, float] = field(default_factory=dict)
     schema: str = SCHEMA
 
     def to_json(self) -> str:
