@@ -18,9 +18,12 @@ from kkspdnn.inputs import Inputs
 from kkspdnn.mnist import mnist_images
 from kkspdnn.network import Layer, Network, network
 from kkspdnn.npz import read_npz_inputs, read_npz_network, save_npz_network
+from kkspdnn.pruning import prune
+from kkspdnn.pruning.dense_files import read_dense_network
 from kkspdnn.radixnet import radixnet
 from kkspdnn.record import Record
 from kkspdnn.reference import reference
+from kkspdnn.torch_models import from_torch
 
 __all__ = [
     "CacheError",
@@ -33,12 +36,15 @@ __all__ = [
     "Result",
     "SpaceError",
     "ToolchainError",
+    "from_torch",
     "images",
     "infer",
     "mnist_images",
     "network",
+    "prune",
     "radixnet",
     "read_categories",
+    "read_dense_network",
     "read_images",
     "read_network",
     "read_npz_inputs",

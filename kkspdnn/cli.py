@@ -27,6 +27,7 @@ from kkspdnn.options import Parser, count, gigabytes, whole
 from kkspdnn.plots.command import plot
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
+from kkspdnn.pruning.command import prune_files
 from kkspdnn.published import other_machines
 from kkspdnn.record import Record, check_writable, write_text
 from kkspdnn.show import show
@@ -37,6 +38,7 @@ _WITH_OPTIONS: Mapping[str, Callable[[Sequence[str]], Iterable[str]]] = {
     "show": show,
     "compile": compile_all,
     "plot": plot,
+    "prune": prune_files,
 }
 """Commands with options of their own; each gives the text to print."""
 
@@ -49,7 +51,8 @@ def parser() -> Parser:
         "after layer.",
         epilog="`kkspdnn info` shows compilers, Kokkos, spaces and the cache; "
         "`kkspdnn show WORKUNIT` the C++ of a workunit; `kkspdnn compile` compiles all of them "
-        "for a space; `kkspdnn plot RECORDS --out DIR` draws figures. All have a --help.",
+        "for a space; `kkspdnn plot RECORDS --out DIR` draws figures; `kkspdnn prune IN --out OUT` "
+        "prunes a dense network. All have a --help.",
         allow_abbrev=False,
     )
     add = made.add_argument

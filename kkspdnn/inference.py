@@ -43,6 +43,18 @@ class Result:
     values: sp.csr_array | None
     record: Record
 
+    @property
+    def outputs(self) -> NDArray[np.floating]:
+        """The activations after the last layer of all input rows, dense (inputs, outputs).
+
+        InputError where `values` were not kept.
+        """
+        if self.values is None:
+            raise InputError("the values were not kept; ask for them with values=True")
+        dense = np.zeros((self.record.inputs, self.values.shape[1]), self.values.dtype)
+        dense[self.categories - 1] = self.values.toarray()
+        return dense
+
 
 @in_one_line
 def infer(

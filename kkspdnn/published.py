@@ -54,6 +54,15 @@ class Poster:
 
 
 @dataclass(frozen=True)
+class Pruning:
+    """The highest published speed-up of a pruned network over the dense one."""
+
+    name: str
+    most: float
+    source: str
+
+
+@dataclass(frozen=True)
 class Published:
     """All of kkspdnn/data/published.json."""
 
@@ -61,6 +70,7 @@ class Published:
     systems: tuple[System, ...]
     speedup: Speedup
     poster: Poster
+    pruning: Pruning
 
 
 def published() -> Published:

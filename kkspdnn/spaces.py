@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal
@@ -76,6 +76,12 @@ class Space:
     def lanes(self, dtype: np.dtype[Any]) -> int:
         """Input rows in a tile."""
         return _WARP if self.gpu else self.tile_bytes // dtype.itemsize
+
+    def for_rows(self, rows: int, dtype: np.dtype[Any]) -> Space:
+        """This space; on a CPU with tiles of one SIMD register where so few rows fit into it."""
+        narrow = self.tile_bytes // 4
+        fits = not self.gpu and rows * dtype.itemsize <= narrow
+        return replace(self, tile_bytes=narrow) if fits else self
 
     def range(self, end: int) -> Any:
         """A RangePolicy over 0 … end - 1."""

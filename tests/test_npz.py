@@ -13,7 +13,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from kkspdnn.errors import InputError
 from kkspdnn.network import ACTIVATIONS, BIAS_TO, Layer, network
@@ -69,6 +69,29 @@ def test_a_network_comes_back_exactly(
             assert found.dtype == expected.dtype
             assert (found == expected).all()
         assert (one.activation, one.bias_to) == (other.activation, other.bias_to)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("name", ["layer-1.npz", "bias-1.npy", "network.json"])
+@given(data=st.data())
+def test_a_damaged_folder_is_a_network_or_refused(tmp_path: Path, name: str, data: Any) -> None:
+    weights = np.random.default_rng(0).standard_normal((4, 3))
+    save_npz_network(network([Layer.from_sparse(weights, [1.0, 2, 3])]), tmp_path)
+    content = bytearray((tmp_path / name).read_bytes())
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.integers(0, len(content)) | st.just(len(content)))]
+    (tmp_path / name).write_bytes(content)
+    said, net = "", None
+    try:
+        net = read_npz_network(tmp_path)
+    except InputError as error:
+        said = str(error)
+    if net is None:
+        assert said.startswith(str(tmp_path))
+    else:
+        assert all(np.isfinite(layer.value).all() for layer in net.layers)
+        assert all(layer.index.max(initial=0) < layer.inputs for layer in net.layers)
 
 
 def test_lazy_networks_can_be_saved(tmp_path: Path) -> None:

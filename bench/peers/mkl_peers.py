@@ -13,7 +13,7 @@ from bench.peers.csr import CsrPeer
 from bench.peers.dense import DensePeer
 
 
-def _dot(left: Any, right: Any) -> Any:
+def dot_product(left: Any, right: Any) -> Any:
     """The product; sparse_dot_mkl does not find by itself where pip puts MKL."""
     if "MKL_RT" not in os.environ:
         os.environ["MKL_RT"] = _library() or ""
@@ -50,7 +50,7 @@ class MklCsr(_Mkl, CsrPeer):
     label = "MKL, CSR x CSR"
 
     def multiply(self, y: Any, weights: Any) -> Any:
-        return _dot(y, weights)
+        return dot_product(y, weights)
 
 
 class MklDense(_Mkl, DensePeer):
@@ -60,4 +60,4 @@ class MklDense(_Mkl, DensePeer):
     label = "MKL, CSR x dense"
 
     def multiply(self, weights: Any, a: Any) -> Any:
-        return _dot(weights, a)
+        return dot_product(weights, a)

@@ -52,7 +52,7 @@ class FusedEngine:
 
     Rows of zeros stay zeros under the challenge's bias, so they leave; under an ordinary one once
     every later layer keeps them, `PreparedLayers.zeros_stay_from`. Rows whose every value is ymax
-    leave once every later layer provably keeps them so: see `prove`.
+    leave once every later layer provably keeps them so: see `_steady_from`.
 
     Order of work: the first layers run chunk by chunk, each small enough for the cache, until few
     rows are left. These wait until they fill tiles of that size again, and go on in the same way;
@@ -109,7 +109,15 @@ class FusedEngine:
         self.space.warm_up(launch_each)
 
     def prove(self, layers: PreparedLayers) -> None:
-        """Find the first layer from which on a row of ymax everywhere provably stays one.
+        """Find the layer from which on rows of ymax leave. Where no row can leave before the end,
+        as with most ordinary biases, `exits` becomes none: no row needs to be looked at."""
+        self.steady = self._steady_from(layers)
+        end = len(layers)
+        if end and layers.zeros_stay_from == end and self.steady in (None, end):
+            self.exits = "none"
+
+    def _steady_from(self, layers: PreparedLayers) -> int | None:
+        """The first layer from which on a row of ymax everywhere provably stays one.
 
         Each layer is applied to a tile of such rows by the same workunit in the same order of
         arithmetic as in the run; where every result is exactly ymax, so it is in the run. Layers
@@ -117,9 +125,8 @@ class FusedEngine:
         same to such rows, because all outputs have as many edges, one weight and one bias, one is
         tried.
         """
-        self.steady = None
         if self.exits != "all" or self.limit is None:
-            return
+            return None
         tile = Tiles(Shape(self.space, self.dtype, layers.widest), 1)
         steady = len(layers)
         tried: set[Any] = set()
@@ -139,7 +146,7 @@ class FusedEngine:
                     break
                 tried.add(alike)
             steady -= 1
-        self.steady = steady
+        return steady
 
     def _load_zeros(self, rows: Tiles, layer: FusedLayer) -> None:
         """Take one row of zeros, as wide as the layer's inputs."""
@@ -174,7 +181,8 @@ class FusedEngine:
         """The tiles for a run over these inputs, those that were taken for it, or new ones: for a
         chunk of rows, for as many of those that are left, where these are more, and for the rest;
         or for all."""
-        shape = Shape(self.space, self.dtype, layers.widest)
+        space = self.space.for_rows(inputs.rows, self.dtype)
+        shape = Shape(space, self.dtype, layers.widest)
         chunk = min(self._chunk_rows(shape), layers.rows // 2 // shape.lanes * shape.lanes)
         # A GPU has small caches, and needs many rows at a time.
         if inputs.rows <= chunk or self.exits == "none" or self.space.gpu:

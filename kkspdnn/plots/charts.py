@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kkspdnn.plots import alive, poster, rates, roofline, size, speedup, threads
+from kkspdnn.plots import alive, poster, pruning, rates, roofline, size, speedup, threads
 from kkspdnn.plots.points import Records
 from kkspdnn.plots.style import WIDTHS, Chart, settings
 from kkspdnn.published import published
@@ -13,6 +13,6 @@ __all__ = ["WIDTHS", "charts", "settings"]
 def charts(records: Records) -> list[Chart]:
     """Those for which the records have what is needed."""
     known = published()
-    modules = (rates, speedup, size, threads, roofline, alive, poster)
+    modules = (rates, speedup, size, threads, roofline, alive, pruning, poster)
     made = [module.chart(records, known) for module in modules]
     return [chart for chart in made if chart is not None]

@@ -10,6 +10,8 @@ from statistics import median
 from kkspdnn.comparison import SCHEMA, Comparison, Row, comparison_from
 from kkspdnn.decode import decode, read_json
 from kkspdnn.errors import InputError
+from kkspdnn.pruning.study import SCHEMA as PRUNING
+from kkspdnn.pruning.study import Study, study_from
 from kkspdnn.record import Record
 
 REFERENCE = "reference"
@@ -75,19 +77,22 @@ class Records:
 
     points: tuple[Point, ...]
     comparisons: tuple[Comparison, ...]
+    studies: tuple[Study, ...] = ()
     passed_over: tuple[Path, ...] = ()
 
 
 def read_records(paths: Sequence[Path]) -> Records:
     """
-    Records of `python -m bench` and of `python -m kkspdnn --json`.
+    Records of `python -m bench`, of `python -m bench.balanced` and of `python -m kkspdnn --json`.
 
     InputError with file and field for one that breaks its schema, and where no file is a record.
     """
-    comparisons, points, passed_over = [], [], []
+    comparisons, points, studies, passed_over = [], [], [], []
     for path in paths:
         given = read_json(path)
-        if "schema" in given:
+        if given.get("schema") == PRUNING:
+            studies.append(study_from(given, str(path)))
+        elif "schema" in given:
             comparison = comparison_from(given, str(path))
             comparisons.append(comparison)
             points += _of_comparison(comparison)
@@ -95,12 +100,12 @@ def read_records(paths: Sequence[Path]) -> Records:
             points += _of_run(decode(Record, given, str(path), strict=False), path)
         else:
             passed_over.append(path)
-    if not comparisons and not points:
+    if not comparisons and not points and not studies:
         raise InputError(
             f"no record among {len(paths)} files; give those of python -m bench run --json "
             f"({SCHEMA}) or of python -m kkspdnn --json"
         )
-    return Records(tuple(_best(points)), tuple(comparisons), tuple(passed_over))
+    return Records(tuple(_best(points)), tuple(comparisons), tuple(studies), tuple(passed_over))
 
 
 def _best(points: Iterable[Point]) -> list[Point]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kkspdnn.comparison import Ceilings, Comparison, LayerCounts, NetworkFacts, Row
+from kkspdnn.pruning.study import Accuracy, Study, Timing
 
 
 def row(name: str, label: str, seconds: float, threads: int = 2, inputs: int = 60_000) -> Row:
@@ -55,6 +56,33 @@ def comparison(neurons: int = 1024, layers: int = 120, inputs: int = 60_000) -> 
     )
 
 
+def study() -> Study:
+    parts = (("dense", 0.0, 0.98), ("balanced", 0.8, 0.975), ("balanced", 0.9, 0.965))
+    accuracies = [Accuracy(pattern, part, 0, found) for pattern, part, found in parts]
+    accuracies.append(Accuracy("balanced", 0.9, 1, 0.975))
+    times = {
+        ("NumPy", "dense"): (3e-3,),
+        ("PyTorch", "dense"): (2e-3,),
+        ("kkspdnn", "balanced"): (1e-3, 8e-4, 5e-4),
+    }
+    timings = [
+        Timing(name, pattern, 0.9 * (pattern != "dense"), rows, seconds, 0.0)
+        for (name, pattern), seconds in times.items()
+        for rows in (1, 64)
+    ]
+    return Study(
+        created="2020-01-01T00:00:00+00:00",
+        machine="a processor, 2 cores",
+        threads=2,
+        versions={},
+        commit=None,
+        command="",
+        layers=(4, 2),
+        accuracies=tuple(accuracies),
+        timings=tuple(timings),
+    )
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder of records."""
@@ -67,8 +95,9 @@ def folder(tmp_path: Path) -> Path:
     half = replace(half, rows=(row("all", "kkspdnn, fused, all exits", 0.3, 1, 30_000),))
     roofs = replace(base, network=None, rows=(), layers=None)
     roofs = replace(roofs, ceilings=Ceilings(2, 1e11, 4e11, 2e11, 3e10))
-    records = {"a": base, "b": deep, "c": wide, "d": one, "e": half, "f": roofs}
     (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "pruning.json").write_text(study().to_json())
+    records = {"a": base, "b": deep, "c": wide, "d": one, "e": half, "f": roofs}
     for name, each in records.items():
         (tmp_path / "records" / f"{name}.json").write_text(json.dumps(asdict(each)))
     return tmp_path / "records"

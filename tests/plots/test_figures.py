@@ -21,7 +21,7 @@ from kkspdnn.plots.style import COLOURS, HATCHES, LINES, MARKERS, WIDTHS, Chart,
 from kkspdnn.published import published
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["rates", "speedup", "size", "threads", "roofline", "alive", "poster"]
+NAMES = ["rates", "speedup", "size", "threads", "roofline", "alive", "pruning", "poster"]
 
 
 @pytest.fixture
@@ -95,6 +95,20 @@ def test_published_values_are_marked_lines_with_their_source(by_name: dict[str, 
     lines = painted(by_name["speedup"], "1col").axes[0].lines
     assert {120.0, 500.0} <= {line.get_xdata()[0] for line in lines}
     assert published().poster.source in by_name["poster"].table.caption
+
+
+def test_pruned_networks_are_set_against_the_faster_dense_one(by_name: dict[str, Chart]) -> None:
+    accuracy, speed = painted(by_name["pruning"], "2col").axes
+    assert [line.get_xdata().tolist() for line in accuracy.lines if line.get_marker() == "o"] == [
+        [80, 90]
+    ]
+    rows = {row[:4]: row[4:] for row in by_name["pruning"].table.rows}
+    assert rows["accuracy (%)", "balanced", 90.0, None] == pytest.approx((97.0, 96.5, 97.5))
+    assert rows["accuracy (%)", "dense", 0.0, None][0] == pytest.approx(98.0)
+    # 2 ms over 1, 0.8 and 0.5 ms
+    assert rows["speed-up", "kkspdnn, balanced", None, 64] == pytest.approx((2.5, 2.0, 4.0))
+    assert published().pruning.most in {float(line.get_ydata()[0]) for line in speed.lines}
+    assert published().pruning.source in by_name["pruning"].table.caption
 
 
 def test_the_speed_up_is_over_the_reference(by_name: dict[str, Chart]) -> None:

@@ -1,0 +1,61 @@
+"""Accuracy against sparsity, pruned in three patterns, over several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import kkspdnn as kk
+from bench.balanced.digits import CLASSES, PIXELS, digits
+from bench.balanced.training import Trainer, accuracy, sparsity
+from kkspdnn.pruning import METHODS
+from kkspdnn.pruning.study import Accuracy
+
+LAYERS = (PIXELS, 1024, 1024, CLASSES)
+SPARSITIES = (0.6, 0.8, 0.9, 0.95)
+BLOCKS, BLOCK_SHAPE, STEPS = 32, (8, 8), 2
+
+
+def measure(
+    seeds: int,
+    epochs: int,
+    retrain_epochs: int,
+    folder: Path | None,
+    tell: Callable[[str], None],
+) -> list[Accuracy]:
+    """Train, prune and retrain for each seed; the networks of the first one go into `folder`.
+
+    The last layer, whose outputs are the classes, stays dense, in every pattern. The sparsity that
+    Balanced Sparsity reaches, a whole number of weights a block, is asked of the others as well.
+    """
+    train, test = digits()
+    found: list[Accuracy] = []
+
+    def keep(network: kk.Network, pattern: str, seed: int, name: str) -> None:
+        part = sparsity(network)
+        found.append(Accuracy(pattern, part, seed, accuracy(network, test)))  # type: ignore[arg-type]
+        tell(f"seed {seed}, {name}: sparsity {part:.4f}, accuracy {found[-1].accuracy:.4f}")
+        if folder is not None and seed == 0:
+            kk.save_npz_network(network, folder / name)
+
+    for seed in range(seeds):
+        trainer = Trainer(train, epochs, retrain_epochs, seed)
+        dense = trainer.train(LAYERS)
+        keep(dense, "dense", seed, "dense")
+        for wanted in SPARSITIES:
+            reached: float | None = None
+            for method in METHODS:
+                pruned = kk.prune(
+                    dense,
+                    method=method,
+                    sparsity=(*([wanted if reached is None else reached] * 2), 0.0),
+                    blocks=BLOCKS,
+                    block_shape=BLOCK_SHAPE,
+                    steps=STEPS,
+                    retrain=trainer.retrain,
+                )
+                if reached is None:
+                    first = pruned.layers[0]
+                    reached = 1 - first.edges / (first.inputs * first.outputs)
+                keep(pruned, method, seed, f"{method}-{wanted:g}")
+    return found

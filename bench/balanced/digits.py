@@ -1,0 +1,35 @@
+"""Real digits with their labels: MNIST's training images, as they come with kkspdnn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+
+import numpy as np
+from numpy.typing import NDArray
+
+PIXELS, CLASSES = 1024, 10
+_TEST_ROWS = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Digits:
+    """Images of 32 x 32 black and white pixels, packed bits uint8[rows, 128], and their digits."""
+
+    bits: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+    def pixels(self) -> NDArray[np.float32]:
+        """The images as 0 and 1, (rows, 1024)."""
+        return np.unpackbits(self.bits, axis=1).astype(np.float32)
+
+
+def digits() -> tuple[Digits, Digits]:
+    """The first 50,000 images to train with, and the last 10,000 to test with.
+
+    MNIST's own test images are not shipped, so that accuracies are comparable among themselves.
+    """
+    with as_file(files("kkspdnn") / "data" / "images-1024.npz") as path, np.load(path) as archive:
+        bits, labels = archive["bits"], archive["labels"]
+    train, test = slice(0, len(bits) - _TEST_ROWS), slice(len(bits) - _TEST_ROWS, None)
+    return Digits(bits[train], labels[train]), Digits(bits[test], labels[test])

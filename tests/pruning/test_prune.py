@@ -1,0 +1,118 @@
+"""Pruning networks: layers, schedules, retraining, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kkspdnn as kk
+from kkspdnn.errors import InputError
+from kkspdnn.pruning import METHODS
+
+
+def dense(*widths: int, seed: int = 0) -> kk.Network:
+    rng = np.random.default_rng(seed)
+    layers = [
+        kk.Layer.from_sparse(
+            rng.standard_normal((inputs, outputs)).astype(np.float32),
+            rng.standard_normal(outputs),
+            activation="linear" if number == len(widths) - 2 else "relu",
+            bias_to="all",
+        )
+        for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False))
+    ]
+    return kk.network(layers, None)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_left_is_what_was_there(method: Any) -> None:
+    net = dense(64, 48, 10)
+    pruned = kk.prune(net, method=method, sparsity=0.75, blocks=8, block_shape=(4, 4))
+    for before, after in zip(net.layers, pruned.layers, strict=True):
+        whole, left = before.weights().toarray(), after.weights().toarray()
+        kept = left != 0
+        assert (left[kept] == whole[kept]).all()
+        assert (before.bias == after.bias).all()
+        assert (before.activation, before.bias_to) == (after.activation, after.bias_to)
+        assert abs(kept.mean() - 0.25) < 0.1
+        assert (after.fan_in is not None) == (method == "balanced")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rows", [1, 3, 64, 200])
+def test_a_pruned_network_computes_what_its_matrices_do(method: Any, rows: int) -> None:
+    pruned = kk.prune(dense(64, 48, 10), method=method, sparsity=0.8, blocks=8)
+    x = np.random.default_rng(1).standard_normal((rows, 64)).astype(np.float32)
+    y = x.astype(np.float64)
+    for layer in pruned.layers:
+        y = y @ layer.weights().toarray().astype(np.float64) + layer.bias
+        y = y if layer.activation == "linear" else np.maximum(y, 0)
+    result = kk.infer(pruned, x, values=True, verification="full")
+    assert result.record.verified.passed
+    assert np.abs(result.outputs - y).max() < 1e-4 * np.abs(y).max()
+
+
+def test_outputs_need_values() -> None:
+    result = kk.infer(dense(4, 2), np.ones((1, 4)))
+    with pytest.raises(InputError, match="values=True"):
+        _ = result.outputs
+
+
+def test_a_sparsity_for_each_layer() -> None:
+    net = dense(32, 32, 4)
+    pruned = kk.prune(net, sparsity=(0.5, 0.0), blocks=4)
+    assert pruned.layers[0].edges == 512
+    assert pruned.layers[1] is net.layers[1]
+
+
+def test_steps_prune_more_and_more_and_retrain_after_each() -> None:
+    net, seen = dense(64, 64, 8), list[int]()
+
+    def retrain(pruned: kk.Network) -> kk.Network:
+        seen.append(pruned.layers[0].edges)
+        layers = [replace(layer, value=layer.value * np.float32(2)) for layer in pruned.layers]
+        return replace(pruned, layers=layers)
+
+    pruned = kk.prune(net, sparsity=0.875, blocks=8, steps=2, retrain=retrain)
+    # 1 - (1 - 1/2)^3 = 7/8 of the sparsity, 0.766: 15 of 64 weights, 2 in each of 8 blocks.
+    assert seen == [64 * 16, 64 * 8]
+    left = pruned.layers[0].weights().toarray()
+    assert (left[left != 0] == 4 * net.layers[0].weights().toarray()[left != 0]).all()
+
+
+def drops_a_weight(pruned: kk.Network) -> kk.Network:
+    w = pruned.layers[0].weights().toarray()
+    w[tuple(np.argwhere(w)[0])] = 0
+    return replace(pruned, layers=(kk.Layer.from_sparse(w, 0.0), *pruned.layers[1:]))
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"method": "magic"}, "method 'magic' is unknown: choose one of balanced"),
+    ({"sparsity": 1.0}, "sparsity 1.0: the part of the weights that goes, 0 to below 1"),
+    ({"sparsity": -0.1}, "sparsity -0.1"),
+    ({"sparsity": float("nan")}, "sparsity nan"),
+    ({"sparsity": (0.5,)}, "1 sparsities for 2 layers"),
+    ({"blocks": 0}, "blocks 0, block shape 8x8, steps 1: all must be at least 1"),
+    ({"block_shape": (0, 8)}, "block shape 0x8"),
+    ({"steps": 0}, "steps 0"),
+    ({"retrain": drops_a_weight}, "layer 1: retrain gave other edges back: 159 of 32 x 32"),
+    ({"retrain": lambda net: replace(net, layers=net.layers[:1])}, "retrain gave 1 layers back"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED, ids=[each[1] for each in REFUSED])
+def test_what_cannot_be_pruned_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        kk.prune(dense(32, 32, 4), **{"blocks": 5, "sparsity": 0.85} | options)
+
+
+def test_a_block_of_zeros_is_refused_with_its_layer() -> None:
+    net = dense(32, 32, 4)
+    w = net.layers[1].weights().toarray()
+    w[8:16, 3] = 0
+    net = replace(net, layers=(net.layers[0], kk.Layer.from_sparse(w, 0.0)))
+    with pytest.raises(InputError, match="layer 2: output 3, inputs 8 to 15: 0 weights are not 0"):
+        kk.prune(net, sparsity=0.5, blocks=4)
