@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import NoReturn, TextIO
@@ -128,8 +129,7 @@ def _on_rank(started: Launch, action: Callable[[Ranks], int]) -> int:
     try:
         code, message = _ended(lambda: action(ranks))
     except AgreedError as agreed:
-        error = agreed.error
-        code, message = _ended(lambda: _raise(error))
+        code, message = _ended(partial(_raise, agreed.error))
         if ranks.rank == 0:
             _failed(f"{_where(agreed.rank)}{message}", code)
         return code

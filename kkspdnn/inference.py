@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from time import perf_counter
 from typing import Any
 
@@ -163,12 +164,12 @@ class _Run:
         ranks.together()
         ready = perf_counter()
         report = _report(tell, max(1, mine.rows * len(layers)))
-        parts = engine.run(layers, mine, part.wanted(keep), report)
-        own = part.outcome(joined(parts, computed.outputs, self.dtype, keep is not None))
+        own = [part.outcome(o) for o in engine.run(layers, mine, part.wanted(keep), report)]
         computing = perf_counter() - ready
         if ranks.size > 1:
             tell("waiting for the other ranks", 0.0)
-        outcome = joined(ranks.gather(own), computed.outputs, self.dtype, keep is not None)
+        all_parts = chain.from_iterable(ranks.gather(own))
+        outcome = joined(all_parts, computed.outputs, self.dtype, keep is not None)
         done = perf_counter()
         loads = ranks.all_gather(
             RankLoad(
@@ -179,7 +180,7 @@ class _Run:
                 rows=mine.rows,
                 layers=len(layers),
                 seconds=computing,
-                edges_multiplied=own.multiplied,
+                edges_multiplied=sum(each.multiplied for each in own),
                 peak_memory_bytes=peak_memory(),
             )
         )
