@@ -85,6 +85,8 @@ def parser(quiet: bool = False) -> Parser:
     add("--seed", type=whole, default=0, metavar="S", help="of the RadiX-Net (0)")
     against = "against the serial reference (sample)"
     add("--verify", choices=VERIFY, default="sample", help=against)
+    saved = "keep finished parts of the rows here; the same command goes on from them"
+    add("--checkpoint", type=Path, metavar="DIR", help=saved)
     add("--json", type=Path, metavar="FILE", help="write the record")
     add("--categories", type=Path, metavar="FILE", help="write the list of categories")
     add("--published", action="store_true", help="also what others published, on other machines")
@@ -217,6 +219,7 @@ def _run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
             memory=arguments.memory,
             progress=bar,
             comm=ranks,
+            checkpoint=arguments.checkpoint,
         )
     if ranks.rank != 0:
         return 0
@@ -304,7 +307,8 @@ def _show(record: Record) -> None:
         f"prepare {record.prepare_seconds:.2f} s",
         "order": _order(record),
         **({"ranks": _ranks(record)} if record.loads else {}),
-        "inference": f"{record.inference_seconds:.3f} s",
+        "inference": f"{record.inference_seconds:.3f} s"
+        + (f", without {record.saved_rows:,} rows of the checkpoint" if record.saved_rows else ""),
         "rate": f"{record.edges_per_second:.3g} edges/s (inputs x edges / inference)",
         "multiplied": f"{multiplied:.3g} edges/s really multiplied",
         "categories": f"{record.categories:,}, sha256 {record.categories_sha256[:16]}",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -25,11 +27,12 @@ from kkspdnn.matrices import float_dtype
 from kkspdnn.memory import Budget, peak_memory
 from kkspdnn.network import Network
 from kkspdnn.pk.toolchain import machine
-from kkspdnn.ranks.parts import Part
+from kkspdnn.ranks.deal import Deal, dealt, dealt_from
 from kkspdnn.ranks.place import placed
+from kkspdnn.ranks.shares import Shares
 from kkspdnn.ranks.world import Ranks
 from kkspdnn.record import RankLoad, Record, categories_sha256
-from kkspdnn.spaces import open_space
+from kkspdnn.spaces import Space, open_space
 from kkspdnn.verify import VERIFY, Verify, verify, wanted
 
 Progress = Callable[[str, float], None]
@@ -66,6 +69,7 @@ def infer(
     memory: float | None = None,
     progress: Progress | None = None,
     comm: Any = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Run input rows through a network: Y' = min(max(Y W + b, 0), ymax), layer after layer.
 
@@ -89,6 +93,9 @@ def infer(
     copy of the layers. Every rank calls this with the same network, inputs and options, and gets
     the categories and the record; values on rank 0 only. Where one rank may fail alone, start the
     script with `python -m mpi4py`, which then ends the others
+
+    checkpoint: a folder for finished parts of the rows, which all nodes share; where it has some of
+    the same network, rows and options, these are not computed again
 
     Raises InputError for a network or inputs that cannot be used, SpaceError, ToolchainError and
     CacheError for what this machine lacks.
@@ -116,6 +123,7 @@ def infer(
             verification=verification,
             values=values,
             budget=replace(Budget.of(memory), processes=ranks.local_size),
+            checkpoint=None if checkpoint is None else Path(checkpoint),
             tell=progress if progress is not None else _silent,
         )
         return run.result(space, threads, gpu, here)
@@ -135,6 +143,7 @@ class _Run:
     verification: Verify
     values: bool
     budget: Budget
+    checkpoint: Path | None
     tell: Progress
 
     def result(self, space: str, threads: int | None, device: int | None, here: str) -> Result:
@@ -158,18 +167,21 @@ class _Run:
         keep = None
         if every or self.verification != "none":
             keep = wanted(network, given, "full" if every else self.verification)
-        part = Part(ranks.rank, ranks.size)
-        mine = part.take(given)
-        engine.take_room(layers, mine)
+        deal = self._deal(where, computed)
+        way = Shares(engine, layers, given, deal.mine, keep)
+        way.take_room()
         ranks.together()
         ready = perf_counter()
-        report = _report(tell, max(1, mine.rows * len(layers)))
-        own = [part.outcome(o) for o in engine.run(layers, mine, part.wanted(keep), report)]
+        own = []
+        for part, found in way.outcomes(_report(tell, max(1, way.rows * way.depth))):
+            if deal.checkpoint is not None:
+                deal.checkpoint.save(part.number, found)
+            own.append(found)
         computing = perf_counter() - ready
         if ranks.size > 1:
             tell("waiting for the other ranks", 0.0)
-        all_parts = chain.from_iterable(ranks.gather(own))
-        outcome = joined(all_parts, computed.outputs, self.dtype, keep is not None)
+        every_part = chain(deal.saved, *ranks.gather(own))
+        outcome = joined(every_part, computed.outputs, self.dtype, keep is not None)
         done = perf_counter()
         loads = ranks.all_gather(
             RankLoad(
@@ -177,8 +189,8 @@ class _Run:
                 host=ranks.host,
                 threads=1 if where.gpu else where.threads,
                 device=where.device_name,
-                rows=mine.rows,
-                layers=len(layers),
+                rows=way.rows,
+                layers=way.depth,
                 seconds=computing,
                 edges_multiplied=sum(each.multiplied for each in own),
                 peak_memory_bytes=peak_memory(),
@@ -190,7 +202,8 @@ class _Run:
             outcome = replace(outcome, values=folded.expand(outcome.values))
         if self.verification != "none":
             tell("verifying", 0.0)
-        verified = verify(network, given, outcome, self.verification, done - ready)
+        timed = 0.0 if deal.saved_rows else done - ready
+        verified = verify(network, given, outcome, self.verification, timed)
         categories = outcome.rows + 1
         record = Record(
             space=where.name,
@@ -206,8 +219,8 @@ class _Run:
             load_seconds=0.0,
             prepare_seconds=prepared - opened + ready - warm,
             inference_seconds=done - ready,
-            edges_per_second=given.rows * network.edges / (done - ready),
-            edges_multiplied=outcome.multiplied,
+            edges_per_second=(given.rows - deal.saved_rows) * network.edges / (done - ready),
+            edges_multiplied=sum(load.edges_multiplied for load in loads),
             categories=int(categories.size),
             categories_sha256=categories_sha256(categories),
             truth="absent",
@@ -231,9 +244,25 @@ class _Run:
             parallel="data" if ranks.size > 1 else None,
             loads=tuple(loads) if ranks.size > 1 else (),
             imbalance=imbalance(loads) if ranks.size > 1 else None,
+            saved_rows=deal.saved_rows,
         )
         ranks.from_first(Result(categories, None, record))
         return Result(categories, outcome.take(outcome.rows) if self.values else None, record)
+
+    def _deal(self, where: Space, computed: Network) -> Deal:
+        if self.checkpoint is None:
+            return dealt(self.ranks)
+        self.tell("looking at the checkpoint", 0.0)
+        kept = "full" if self.values else self.verification
+        arithmetic = "GPU" if where.gpu else "CPU"
+        facts = {
+            "type of numbers": str(self.dtype),
+            "kernel": self.kernel,
+            "fold": str(self.fold),
+            "verification": kept,
+            "arithmetic": f"{arithmetic}, {where.front}",
+        }
+        return dealt_from(self.checkpoint, self.ranks, computed, self.inputs, facts)
 
     def _folded(self) -> Folded:
         return fold_network(

@@ -86,6 +86,8 @@ class Record:
     parallel: data where ranks of an MPI run shared the input rows, None where there was one process
     loads: what each rank did; threads is then those of all ranks and peak_memory_bytes the largest;
     imbalance: the longest of their seconds over the mean, 1 where all have the same
+    saved_rows: how many input rows a checkpoint had the answer for; times, edges_per_second and
+    edges_multiplied are of the others
     """
 
     space: str
@@ -129,6 +131,7 @@ class Record:
     parallel: str | None = None
     loads: tuple[RankLoad, ...] = ()
     imbalance: float | None = None
+    saved_rows: int = 0
 
     def to_json(self) -> str:
         """The record as JSON text, one field a line; a number that is infinite is null there."""

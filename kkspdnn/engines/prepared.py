@@ -46,7 +46,7 @@ class PreparedLayers(Sequence[Any]):
     ) -> None:
         self._network = network
         self._engine = engine
-        self._dtype = dtype
+        self.dtype = dtype
         self._last: tuple[int, Any] = -1, None
         self._held: list[Any] = []
         self._kept: list[Any] = []
@@ -120,7 +120,7 @@ class PreparedLayers(Sequence[Any]):
     def given(self, position: int) -> Layer:
         """A layer as the network has it, in the dtype of the run."""
         try:
-            return self._network.layers[position].astype(self._dtype)
+            return self._network.layers[position].astype(self.dtype)
         except InputError as error:
             raise InputError(f"layer {position + 1}: {error}") from error
 

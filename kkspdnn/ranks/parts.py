@@ -24,13 +24,17 @@ class Part:
     number: int
     of: int
 
+    def rows(self, inputs: Inputs) -> int:
+        """How many rows they are."""
+        return len(range(self.number, inputs.rows, self.of))
+
     def take(self, inputs: Inputs) -> Inputs:
         """These rows; all of them where there is one part only."""
         if self.of == 1:
             return inputs
         bits, csr = inputs.bits, inputs.csr
         return Inputs(
-            rows=len(range(self.number, inputs.rows, self.of)),
+            rows=self.rows(inputs),
             neurons=inputs.neurons,
             source=inputs.source,
             bits=None if bits is None else np.ascontiguousarray(bits[self.number :: self.of]),
