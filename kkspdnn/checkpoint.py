@@ -122,16 +122,16 @@ _DAMAGE = (
 
 
 def open_checkpoint(
-    folder: Path, facts: Mapping[str, str], rows: int, outputs: int, ranks: int
+    folder: Path, facts: Mapping[str, str], rows: int, outputs: int, parts: int
 ) -> Checkpoint:
-    """The checkpoint in `folder`, begun there where there is none; its parts suit so many `ranks`.
+    """The checkpoint in `folder`, begun there where there is none, in a multiple of `parts`.
 
     InputError where the folder cannot be used, or is that of a run with other `facts`.
     """
     path = folder / _MANIFEST
     if not path.exists():
         part = max(_PART_ROWS, rows // _MOST_PARTS)
-        manifest = Manifest(FORMAT, ranks * max(1, -(-rows // (ranks * part))), dict(facts))
+        manifest = Manifest(FORMAT, parts * max(1, -(-rows // (parts * part))), dict(facts))
         if folder.is_dir() and any(folder.glob("part-*-of-*.npz")):
             raise InputError(f"--checkpoint {folder}: parts without a {_MANIFEST}; empty it first")
         with replacing(path) as file:

@@ -22,7 +22,7 @@ import numpy as np
 from kkspdnn.compile import compile_all
 from kkspdnn.engines import EXITS, KERNELS, Order
 from kkspdnn.errors import InputError, KkspdnnError
-from kkspdnn.inference import Result, infer, own_version
+from kkspdnn.inference import PARALLEL, Result, infer, own_version
 from kkspdnn.info import findings
 from kkspdnn.memory import GB, Budget
 from kkspdnn.options import Parser, count, gigabytes, whole
@@ -85,6 +85,8 @@ def parser(quiet: bool = False) -> Parser:
     add("--seed", type=whole, default=0, metavar="S", help="of the RadiX-Net (0)")
     against = "against the serial reference (sample)"
     add("--verify", choices=VERIFY, default="sample", help=against)
+    text = "what the ranks of mpiexec share: input rows or layers (rows, while layers fit)"
+    add("--parallel", choices=PARALLEL, default="auto", help=text)
     saved = "keep finished parts of the rows here; the same command goes on from them"
     add("--checkpoint", type=Path, metavar="DIR", help=saved)
     add("--json", type=Path, metavar="FILE", help="write the record")
@@ -219,6 +221,7 @@ def _run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
             memory=arguments.memory,
             progress=bar,
             comm=ranks,
+            parallel=arguments.parallel,
             checkpoint=arguments.checkpoint,
         )
     if ranks.rank != 0:
@@ -338,10 +341,12 @@ def _order(record: Record) -> str:
 def _ranks(record: Record) -> str:
     nodes = len({load.host for load in record.loads})
     seconds = [load.seconds for load in record.loads]
+    layers = [str(load.layers) for load in record.loads]
     gpus = len({(load.host, load.device) for load in record.loads if load.device})
     return (
         f"{record.parallel} parallel on {nodes} node{'s' if nodes != 1 else ''}"
         + (f", GPUs {gpus}" if gpus else "")
+        + (f", layers {' + '.join(layers)}" if record.parallel == "pipeline" else "")
         + f"; each computed {min(seconds):.3f} to {max(seconds):.3f} s, longest "
         f"{record.imbalance:.2f} times the mean"
     )

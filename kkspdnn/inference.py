@@ -9,16 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.device_errors import in_one_line
-from kkspdnn.engines import EXITS, KERNELS, Exits, Kernel, Report, make_engine
+from kkspdnn.engines import EXITS, KERNELS, Engine, Exits, Kernel, Report, make_engine
 from kkspdnn.engines.outcome import joined
-from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.fold import Folded
 from kkspdnn.fold import fold as fold_network
@@ -28,12 +27,16 @@ from kkspdnn.memory import Budget, peak_memory
 from kkspdnn.network import Network
 from kkspdnn.pk.toolchain import machine
 from kkspdnn.ranks.deal import Deal, dealt, dealt_from
+from kkspdnn.ranks.pipeline import Stage, pipeline_is_better
 from kkspdnn.ranks.place import placed
 from kkspdnn.ranks.shares import Shares
 from kkspdnn.ranks.world import Ranks
 from kkspdnn.record import RankLoad, Record, categories_sha256
 from kkspdnn.spaces import Space, open_space
 from kkspdnn.verify import VERIFY, Verify, verify, wanted
+
+Parallel = Literal["auto", "data", "pipeline"]
+PARALLEL: tuple[Parallel, ...] = get_args(Parallel)
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how much of it is done, 0 to 1."""
@@ -69,6 +72,7 @@ def infer(
     memory: float | None = None,
     progress: Progress | None = None,
     comm: Any = None,
+    parallel: Parallel = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Run input rows through a network: Y' = min(max(Y W + b, 0), ymax), layer after layer.
@@ -89,11 +93,12 @@ def infer(
     through in parts. Only `values` and a full verification may come on top, where many rows live.
     None: layers, and then activations, take at most 40 % of the free memory each
 
-    comm: an mpi4py communicator, or Ranks: its ranks share the input rows, and those of a node one
-    copy of the layers. Every rank calls this with the same network, inputs and options, and gets
-    the categories and the record; values on rank 0 only. Where one rank may fail alone, start the
-    script with `python -m mpi4py`, which then ends the others
-
+    comm: an mpi4py communicator, or Ranks: its ranks share the work. Every rank calls this with the
+    same network, inputs and options, and gets the categories and the record; values on rank 0 only.
+    Where one rank may fail alone, start the script with `python -m mpi4py`: it ends the others
+    parallel: data (each rank takes some of the rows; the ranks of a node hold the layers once),
+    pipeline (each takes some of the layers) or auto: pipeline only where the layers are too large
+    for a node or GPU, but not for all ranks together
     checkpoint: a folder for finished parts of the rows, which all nodes share; where it has some of
     the same network, rows and options, these are not computed again
 
@@ -103,6 +108,7 @@ def infer(
     _choice("kernel", kernel, KERNELS)
     _choice("exits", exits, EXITS)
     _choice("verification", verification, VERIFY)
+    _choice("parallel", parallel, PARALLEL)
     ranks = Ranks.of(comm)
     given = Inputs.from_any(inputs)
     if given.neurons != network.inputs:
@@ -123,6 +129,7 @@ def infer(
             verification=verification,
             values=values,
             budget=replace(Budget.of(memory), processes=ranks.local_size),
+            parallel=parallel,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             tell=progress if progress is not None else _silent,
         )
@@ -143,6 +150,7 @@ class _Run:
     verification: Verify
     values: bool
     budget: Budget
+    parallel: Parallel
     checkpoint: Path | None
     tell: Progress
 
@@ -158,26 +166,24 @@ class _Run:
         computed = network if folded is None else folded.network
         tell("preparing the network", 0.0)
         every = self.values or self.verification == "full"
-        layers = PreparedLayers(computed, engine, self.dtype, self.budget, every, ranks)
+        way = self._way(engine, computed, every)
         prepared = perf_counter()
         tell("compiling workunits", 0.0)
-        ranks.first_of_node_first(lambda: engine.warm_up(layers, given))
+        ranks.first_of_node_first(way.warm_up)
         warm = perf_counter()
-        engine.prove(layers)
         keep = None
         if every or self.verification != "none":
             keep = wanted(network, given, "full" if every else self.verification)
-        deal = self._deal(where, computed)
-        way = Shares(engine, layers, given, deal.mine, keep)
-        way.take_room()
+        deal = self._deal(where, computed, way.parts)
+        work = way.take(deal, keep)
         ranks.together()
         ready = perf_counter()
         own = []
-        for part, found in way.outcomes(_report(tell, max(1, way.rows * way.depth))):
+        for part, found in way.outcomes(_report(tell, max(1, work))):
             if deal.checkpoint is not None:
                 deal.checkpoint.save(part.number, found)
             own.append(found)
-        computing = perf_counter() - ready
+        computing = perf_counter() - ready - way.waited
         if ranks.size > 1:
             tell("waiting for the other ranks", 0.0)
         every_part = chain(deal.saved, *ranks.gather(own))
@@ -190,9 +196,10 @@ class _Run:
                 threads=1 if where.gpu else where.threads,
                 device=where.device_name,
                 rows=way.rows,
-                layers=way.depth,
+                layers=len(way.layers),
+                layers_held=way.layers.held,
                 seconds=computing,
-                edges_multiplied=sum(each.multiplied for each in own),
+                edges_multiplied=way.multiplied,
                 peak_memory_bytes=peak_memory(),
             )
         )
@@ -239,9 +246,11 @@ class _Run:
             edges_after_fold=None if folded is None else folded.network.edges,
             memory_budget_bytes=self.budget.total,
             peak_memory_bytes=max([peak_memory(), *(load.peak_memory_bytes for load in loads)]),
-            layers_held=layers.held,
+            layers_held=sum(load.layers_held for load in loads)
+            if way.parallel == "pipeline"
+            else way.layers.held,
             order=engine.order,
-            parallel="data" if ranks.size > 1 else None,
+            parallel=way.parallel if ranks.size > 1 else None,
             loads=tuple(loads) if ranks.size > 1 else (),
             imbalance=imbalance(loads) if ranks.size > 1 else None,
             saved_rows=deal.saved_rows,
@@ -249,9 +258,18 @@ class _Run:
         ranks.from_first(Result(categories, None, record))
         return Result(categories, outcome.take(outcome.rows) if self.values else None, record)
 
-    def _deal(self, where: Space, computed: Network) -> Deal:
+    def _way(self, engine: Engine, computed: Network, every: bool) -> Shares | Stage:
+        ranks, budget = self.ranks, self.budget
+        wanted = self.parallel
+        if wanted == "auto" and pipeline_is_better(engine, computed, ranks, budget):
+            wanted = "pipeline"
+        if wanted == "pipeline" and ranks.size > 1:
+            return Stage(engine, computed, self.inputs, ranks, budget)
+        return Shares(engine, computed, self.inputs, ranks, budget, every)
+
+    def _deal(self, where: Space, computed: Network, parts: int) -> Deal:
         if self.checkpoint is None:
-            return dealt(self.ranks)
+            return dealt(self.ranks, parts)
         self.tell("looking at the checkpoint", 0.0)
         kept = "full" if self.values else self.verification
         arithmetic = "GPU" if where.gpu else "CPU"
@@ -262,7 +280,7 @@ class _Run:
             "verification": kept,
             "arithmetic": f"{arithmetic}, {where.front}",
         }
-        return dealt_from(self.checkpoint, self.ranks, computed, self.inputs, facts)
+        return dealt_from(self.checkpoint, self.ranks, computed, self.inputs, facts, parts)
 
     def _folded(self) -> Folded:
         return fold_network(

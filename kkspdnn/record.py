@@ -47,7 +47,8 @@ class Verified:
 class RankLoad:
     """What one rank did. host: its node; threads: how many ran at once; device: its GPU, or empty
 
-    rows, layers: how many it took; seconds: it computed, without waiting for others
+    rows, layers: how many it took; layers_held: as in Record
+    seconds: it computed, without waiting for others
     edges_multiplied, peak_memory_bytes: as in Record
     """
 
@@ -57,6 +58,7 @@ class RankLoad:
     device: str
     rows: int
     layers: int
+    layers_held: int
     seconds: float
     edges_multiplied: int
     peak_memory_bytes: int
@@ -83,7 +85,8 @@ class Record:
     before, those as well); layers_held: how many layers were held, from the first; later ones were
     made again on each use, in inference_seconds
     order: in which order the run, or its rank 0, went through rows and layers
-    parallel: data where ranks of an MPI run shared the input rows, None where there was one process
+    parallel: data where ranks of an MPI run shared the input rows, pipeline where they shared the
+    layers, None where there was one process; layers_held is of one rank, or of all in a pipeline
     loads: what each rank did; threads is then those of all ranks and peak_memory_bytes the largest;
     imbalance: the longest of their seconds over the mean, 1 where all have the same
     saved_rows: how many input rows a checkpoint had the answer for; times, edges_per_second and

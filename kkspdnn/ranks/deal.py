@@ -35,16 +35,21 @@ class Deal:
     saved_rows: int = 0
 
 
-def dealt(ranks: Ranks) -> Deal:
-    """All rows in as many parts as there are ranks."""
-    parts = [Part(number, ranks.size) for number in range(ranks.size)]
-    return Deal(parts, parts[ranks.rank :: ranks.size])
+def dealt(ranks: Ranks, parts: int) -> Deal:
+    """All rows in so many parts."""
+    every = [Part(number, parts) for number in range(parts)]
+    return Deal(every, every[ranks.rank :: ranks.size])
 
 
 def dealt_from(
-    folder: Path, ranks: Ranks, network: Network, inputs: Inputs, facts: dict[str, str]
+    folder: Path,
+    ranks: Ranks,
+    network: Network,
+    inputs: Inputs,
+    facts: dict[str, str],
+    parts: int,
 ) -> Deal:
-    """What a checkpoint leaves to do; it is begun where there is none.
+    """What a checkpoint leaves to do; it is begun where there is none, with a multiple of `parts`.
 
     facts: all that values depend on beside the layers of the network and the input rows. InputError
     for a checkpoint of another run, or one that is damaged.

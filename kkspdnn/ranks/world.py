@@ -35,7 +35,8 @@ class Ranks:
     comm: None, or an mpi4py communicator, which is duplicated
     rank, size: of this process and in all; local_rank, local_size: on its node; host: the node
 
-    All methods but `fail` are collective: every rank of the run, or of the node, calls them.
+    All methods but send, receive and fail are collective: every rank of the run, or of the node,
+    calls them.
     """
 
     def __init__(self, comm: Any = None) -> None:
@@ -57,11 +58,6 @@ class Ranks:
     def of(cls, comm: Any) -> Ranks:
         """Ranks as they are, or those of a communicator; None: this process alone."""
         return comm if isinstance(comm, Ranks) else cls(comm)
-
-    @property
-    def comm(self) -> Any:
-        """An mpi4py communicator of all ranks, for messages from one to another."""
-        return self._comm
 
     def gather(self, value: T) -> list[T]:
         """Of every rank its value, in order, on rank 0; elsewhere nothing."""
@@ -134,6 +130,16 @@ class Ranks:
         self._meet(self._node)
         return action()
 
+    def send(self, value: object, to: int) -> None:
+        """Give a value to another rank, which must receive it; returns once it is on its way."""
+        request = self._comm.isend(value, to)
+        _wait(lambda: request.test()[0])
+
+    def receive(self, source: int) -> Any:
+        """The next value that another rank sends to this one."""
+        _wait(lambda: self._comm.iprobe(source))
+        return self._comm.recv(source=source)
+
     def fail(self, code: int) -> NoReturn:
         """End every rank of the run, wherever it is, with this exit code."""
         if self._comm is not None:
@@ -141,12 +147,16 @@ class Ranks:
         os._exit(code)
 
     def _meet(self, comm: Any) -> None:
-        """Wait for the others without taking a core from those that still compute: MPI's own
-        waiting is a busy loop."""
-        request, pause = comm.Ibarrier(), 1e-5
-        while not request.Test():
-            sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        _wait(comm.Ibarrier().Test)
+
+
+def _wait(over: Callable[[], bool]) -> None:
+    """Wait for others without taking a core from those that still compute: MPI's own waiting is a
+    busy loop."""
+    pause = 1e-5
+    while not over():
+        sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def launched_ranks(launch: Launch | None) -> Ranks:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import scipy.sparse as sp
 from mpi4py import MPI
@@ -23,29 +26,54 @@ def mixed(widths: tuple[int, ...], dtype: str) -> kk.Network:
 
 
 def check(network: kk.Network, rows: kk.Inputs, **options: object) -> kk.Record:
-    many = kk.infer(network, rows, comm=WORLD, **options)  # type: ignore[arg-type]
-    record = many.record
-    assert sum(load.rows for load in record.loads) == rows.rows
-    assert sum(load.edges_multiplied for load in record.loads) == record.edges_multiplied
-    assert [load.rank for load in record.loads] == list(range(WORLD.size))
-    assert record.parallel == "data"
-    assert record.threads == sum(load.threads for load in record.loads)
-    assert record.imbalance is not None
-    assert 1 <= record.imbalance <= WORLD.size * 1.0001
-    assert record.verified.passed in (None, True)
-    assert record.categories == many.categories.size
-    if WORLD.rank:
-        assert many.values is None
-        return record
-    one = kk.infer(network, rows, **options)  # type: ignore[arg-type]
+    """In both ways; gives the record of the data parallel one."""
+    found = {}
+    for parallel in ("pipeline", "data"):
+        many = kk.infer(network, rows, comm=WORLD, parallel=parallel, **options)  # type: ignore[arg-type]
+        record = found[parallel] = many.record
+        assert record.parallel == parallel
+        assert record.verified.passed in (None, True)
+        if WORLD.rank == 0:
+            compare(kk.infer(network, rows, **options), many)  # type: ignore[arg-type]
+        else:
+            assert many.values is None
+            assert many.record.categories == many.categories.size
+        assert [load.rank for load in record.loads] == list(range(WORLD.size))
+        assert record.threads == sum(load.threads for load in record.loads)
+        assert sum(load.edges_multiplied for load in record.loads) == record.edges_multiplied
+        assert record.imbalance is not None
+        assert 1 <= record.imbalance <= WORLD.size * 1.0001
+    assert sum(load.rows for load in found["data"].loads) == rows.rows
+    assert {load.layers for load in found["data"].loads} == {len(network.layers)}
+    assert sum(load.layers for load in found["pipeline"].loads) == len(network.layers)
+    assert found["pipeline"].loads[0].rows == rows.rows
+    assert found["pipeline"].layers_held == len(network.layers)
+    return found["data"]
+
+
+def compare(one: kk.Result, many: kk.Result) -> None:
     assert np.array_equal(one.categories, many.categories)
-    assert one.record.categories_sha256 == record.categories_sha256
-    if one.values is not None:
-        assert many.values is not None
+    assert one.record.categories_sha256 == many.record.categories_sha256
+    assert (one.values is None) == (many.values is None)
+    if one.values is not None and many.values is not None:
         assert many.values.shape == one.values.shape
         for part in ("indptr", "indices", "data"):
             assert np.array_equal(getattr(many.values, part), getattr(one.values, part)), part
-    return record
+
+
+def check_checkpoint(network: kk.Network, rows: kk.Inputs) -> None:
+    """Begun in one way, gone on in the other."""
+    with tempfile.TemporaryDirectory() as mine:
+        folder = Path(WORLD.bcast(mine)) / "kept"
+        for parallel in ("data", "pipeline"):
+            many = kk.infer(
+                network, rows, comm=WORLD, parallel=parallel, checkpoint=folder, values=True
+            )  # type: ignore[arg-type]
+            if WORLD.rank == 0:
+                compare(kk.infer(network, rows, values=True), many)
+                assert (many.record.saved_rows > 0) == (parallel == "pipeline")
+                next(folder.glob("part-2-of-*")).unlink()
+            WORLD.Barrier()
 
 
 def main() -> None:
@@ -69,6 +97,7 @@ def main() -> None:
         check(own, given, values=True, verification="full")
         check(own, given, values=True, verification="full", kernel="spgemm")
     check(kk.network([], inputs=64), many, values=True)
+    check_checkpoint(radix, many)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Input rows over ranks: the same answers, one record, one output."""
+"""Rows or layers over ranks: the same answers, one record, one output."""
 
 from __future__ import annotations
 
