@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import scipy.sparse as sp
 from mpi4py import MPI
 
 import kkspdnn as kk
+from kkspdnn.ranks.world import Ranks
 
 WORLD = MPI.COMM_WORLD
 
@@ -76,7 +78,16 @@ def check_checkpoint(network: kk.Network, rows: kk.Inputs) -> None:
             WORLD.Barrier()
 
 
+def check_order() -> None:
+    """The first rank of a node compiles before the others."""
+    ranks = Ranks(WORLD)
+    nodes = WORLD.allgather((ranks.host, ranks.first_of_node_first(time.monotonic)))
+    first, *others = [when for host, when in nodes if host == ranks.host]
+    assert first < min(others)
+
+
 def main() -> None:
+    check_order()
     radix = kk.radixnet(64, 8)
     many, few = kk.images(64, 4000), kk.images(64, 3)
     check(radix, many, values=True, verification="full")
