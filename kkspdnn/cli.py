@@ -9,18 +9,20 @@ import argparse
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from time import perf_counter
-from typing import TextIO
+from time import perf_counter, sleep
+from typing import NoReturn, TextIO
 
 import numpy as np
 
 from kkspdnn.compile import compile_all
 from kkspdnn.engines import EXITS, KERNELS, Order
 from kkspdnn.errors import InputError, KkspdnnError
-from kkspdnn.inference import Result, infer, own_version
+from kkspdnn.inference import PARALLEL, Result, infer, own_version
 from kkspdnn.info import findings
 from kkspdnn.memory import GB, Budget
 from kkspdnn.options import Parser, count, gigabytes, whole
@@ -29,6 +31,8 @@ from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
 from kkspdnn.pruning.command import prune_files
 from kkspdnn.published import other_machines
+from kkspdnn.ranks.launch import Launch, launch
+from kkspdnn.ranks.world import AgreedError, Ranks, launched_ranks
 from kkspdnn.record import Record, check_writable, write_text
 from kkspdnn.show import show
 from kkspdnn.spaces import SPACES, check_space, choose_device
@@ -43,8 +47,12 @@ _WITH_OPTIONS: Mapping[str, Callable[[Sequence[str]], Iterable[str]]] = {
 """Commands with options of their own; each gives the text to print."""
 
 
-def parser() -> Parser:
-    """The options of `python -m kkspdnn`."""
+_TURN, _LONGEST_TURN = 0.3, 3.0
+"""Seconds that a rank leaves to the one before it to say what is wrong, and at most to all."""
+
+
+def parser(quiet: bool = False) -> Parser:
+    """The options of `python -m kkspdnn`; quiet: says nothing of mistakes, as one of many ranks."""
     made = Parser(
         prog="kkspdnn",
         description="Sparse deep neural network inference: Y' = min(max(Y W + b, 0), 32), layer "
@@ -55,6 +63,7 @@ def parser() -> Parser:
         "prunes a dense network. All have a --help.",
         allow_abbrev=False,
     )
+    made.quiet = quiet
     add = made.add_argument
     commands = ("run", "info", *_WITH_OPTIONS)
     add("command", nargs="?", choices=commands, default="run", help="default: run")
@@ -79,6 +88,10 @@ def parser() -> Parser:
     add("--seed", type=whole, default=0, metavar="S", help="of the RadiX-Net (0)")
     against = "against the serial reference (sample)"
     add("--verify", choices=VERIFY, default="sample", help=against)
+    text = "what the ranks of mpiexec share: input rows or layers (rows, while layers fit)"
+    add("--parallel", choices=PARALLEL, default="auto", help=text)
+    saved = "keep finished parts of the rows here; the same command goes on from them"
+    add("--checkpoint", type=Path, metavar="DIR", help=saved)
     add("--json", type=Path, metavar="FILE", help="write the record")
     add("--categories", type=Path, metavar="FILE", help="write the list of categories")
     add("--published", action="store_true", help="also what others published, on other machines")
@@ -92,7 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     if given and given[0] in _WITH_OPTIONS:
         return guarded(lambda: _print(_WITH_OPTIONS[given[0]](given[1:])))
-    options = parser()
+    started = launch()
+    options = parser(quiet=started is not None and started.rank > 0)
     options.refuse_unknown(given)
     arguments = options.parse_args(given)
     if arguments.command in _WITH_OPTIONS:
@@ -100,31 +114,73 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "info":
         return guarded(_info)
     command = shlex.join(["python", "-m", "kkspdnn", *given])
-    return guarded(lambda: _run(arguments, command))
+    if started is None:
+        return guarded(lambda: _run(arguments, command, Ranks()))
+    return _on_rank(started, lambda ranks: _run(arguments, command, ranks))
 
 
 def guarded(action: Callable[[], int]) -> int:
     """The exit code of `action`; one line on standard error for all that the user can mend."""
+    code, message = _ended(action)
+    return code if message is None else _failed(message, code)
+
+
+def _on_rank(started: Launch, action: Callable[[Ranks], int]) -> int:
+    """The exit code of `action` on this process of a launch; where it fails here it ends the whole
+    run, for the others would wait for this one for ever."""
+    try:
+        ranks = launched_ranks(started)
+    except KkspdnnError as error:
+        # All processes find the same.
+        return _failed(str(error), 2) if started.rank == 0 else 2
+    try:
+        code, message = _ended(lambda: action(ranks))
+    except AgreedError as agreed:
+        code, message = _ended(partial(_raise, agreed.error))
+        if ranks.rank == 0:
+            _failed(f"{_where(agreed.rank)}{message}", code)
+        return code
+    except BaseException:
+        traceback.print_exc()
+        ranks.fail(1)
+    if message is not None:
+        # What is wrong with all of them is said once: the first to say it ends the others.
+        sleep(min(_TURN * ranks.rank, _LONGEST_TURN))
+        _failed(f"{_where(ranks.rank)}{message}", code)
+        ranks.fail(code)
+    return code
+
+
+def _where(rank: int) -> str:
+    return f"rank {rank}: " if rank else ""
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
+def _ended(action: Callable[[], int]) -> tuple[int, str | None]:
+    """The exit code of `action`, and what the user can mend where it failed."""
     try:
         code = action()
         if sys.stdout is not None:
             sys.stdout.flush()
     except KkspdnnError as error:
-        return _failed(str(error), 2)
+        return 2, str(error)
     except MemoryError as error:
         detail = f" ({error})" if str(error) else ""
-        return _failed(f"out of memory{detail}; use fewer --inputs or a smaller network", 2)
+        return 2, f"out of memory{detail}; use fewer --inputs or a smaller network"
     except KeyboardInterrupt:
-        return _failed("interrupted", 130)
+        return 130, "interrupted"
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has seen enough.
         _silence(sys.stdout)
-        return 141
+        return 141, None
     except OSError as error:
         _silence(sys.stdout)
         where = f"{error.filename}: " if error.filename else ""
-        return _failed(f"{where}{error.strerror or error}", 2)
-    return code
+        return 2, f"{where}{error.strerror or error}"
+    return code, None
 
 
 def _failed(message: str, code: int) -> int:
@@ -146,28 +202,13 @@ def _silence(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def _run(arguments: argparse.Namespace, command: str) -> int:
-    choose_device(arguments.device)
-    check_space(arguments.space)
-    for path in (arguments.json, arguments.categories):
-        if path is not None:
-            check_writable(path)
-    if arguments.json is not None and arguments.json == arguments.categories:
-        raise InputError(f"--json and --categories are both {arguments.json}; give two files")
-    with delayed_bar(not arguments.quiet) as bar:
+def _run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
+    ranks.agreed(lambda: _check(arguments, ranks))
+    with delayed_bar(not arguments.quiet and ranks.rank == 0) as bar:
         begun = perf_counter()
         if bar is not None:
             bar("loading", 0.0)
-        problem = load_problem(
-            neurons=arguments.neurons,
-            layers=arguments.layers,
-            inputs=arguments.inputs,
-            data=arguments.data,
-            mnist=arguments.mnist,
-            seed=arguments.seed,
-            dtype=arguments.dtype,
-            budget=Budget.of(arguments.memory),
-        )
+        problem = ranks.agreed(lambda: ranks.once_per_node(lambda: _problem(arguments)))
         loaded = perf_counter() - begun
         result = infer(
             problem.network,
@@ -182,7 +223,12 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
             verification=arguments.verify,
             memory=arguments.memory,
             progress=bar,
+            comm=ranks,
+            parallel=arguments.parallel,
+            checkpoint=arguments.checkpoint,
         )
+    if ranks.rank != 0:
+        return 0
     record = replace(_judged(result, problem), load_seconds=loaded, command=command)
     if arguments.categories is not None:
         write_text(arguments.categories, "".join(f"{c}\n" for c in result.categories.tolist()))
@@ -193,6 +239,30 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
         if arguments.published:
             print("\n".join(other_machines(record.neurons, record.layers)))
     return _verdict(record)
+
+
+def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
+    """Raise what is wrong with the options as far as that takes no time to see."""
+    choose_device(arguments.device)
+    check_space(arguments.space)
+    for path in (arguments.json, arguments.categories):
+        if path is not None and ranks.rank == 0:
+            check_writable(path)
+    if arguments.json is not None and arguments.json == arguments.categories:
+        raise InputError(f"--json and --categories are both {arguments.json}; give two files")
+
+
+def _problem(arguments: argparse.Namespace) -> Problem:
+    return load_problem(
+        neurons=arguments.neurons,
+        layers=arguments.layers,
+        inputs=arguments.inputs,
+        data=arguments.data,
+        mnist=arguments.mnist,
+        seed=arguments.seed,
+        dtype=arguments.dtype,
+        budget=Budget.of(arguments.memory),
+    )
 
 
 def _judged(result: Result, problem: Problem) -> Record:
@@ -229,6 +299,8 @@ def _verdict(record: Record) -> int:
 
 def _show(record: Record) -> None:
     threads = f"{record.threads} thread{'s' if record.threads != 1 else ''}"
+    if record.loads:
+        threads += f" on {len(record.loads)} ranks"
     multiplied = record.edges_multiplied / record.inference_seconds
     rows = {
         "space": f"{record.space}, {threads}, {record.dtype}, kernel {record.kernel}, "
@@ -240,7 +312,9 @@ def _show(record: Record) -> None:
         "once": f"load {record.load_seconds:.2f} s, compile {record.compile_seconds:.2f} s, "
         f"prepare {record.prepare_seconds:.2f} s",
         "order": _order(record),
-        "inference": f"{record.inference_seconds:.3f} s",
+        **({"ranks": _ranks(record)} if record.loads else {}),
+        "inference": f"{record.inference_seconds:.3f} s"
+        + (f", without {record.saved_rows:,} rows of the checkpoint" if record.saved_rows else ""),
         "rate": f"{record.edges_per_second:.3g} edges/s (inputs x edges / inference)",
         "multiplied": f"{multiplied:.3g} edges/s really multiplied",
         "categories": f"{record.categories:,}, sha256 {record.categories_sha256[:16]}",
@@ -268,6 +342,20 @@ def _order(record: Record) -> str:
         chunks += "; "
     depth, first = order.layers_a_launch, ", first layer on bits" if order.bits_counted else ""
     return f"{chunks}up to {depth} layer{'s' if depth != 1 else ''} a launch{first}"
+
+
+def _ranks(record: Record) -> str:
+    nodes = len({load.host for load in record.loads})
+    seconds = [load.seconds for load in record.loads]
+    layers = [str(load.layers) for load in record.loads]
+    gpus = len({(load.host, load.device) for load in record.loads if load.device})
+    return (
+        f"{record.parallel} parallel on {nodes} node{'s' if nodes != 1 else ''}"
+        + (f", GPUs {gpus}" if gpus else "")
+        + (f", layers {' + '.join(layers)}" if record.parallel == "pipeline" else "")
+        + f"; each computed {min(seconds):.3f} to {max(seconds):.3f} s, longest "
+        f"{record.imbalance:.2f} times the mean"
+    )
 
 
 def _memory(record: Record) -> str:

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
+from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.device_errors import in_one_line
-from kkspdnn.engines import EXITS, KERNELS, Exits, Kernel, Report, make_engine
+from kkspdnn.engines import EXITS, KERNELS, Engine, Exits, Kernel, Report, make_engine
 from kkspdnn.engines.outcome import joined
-from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import InputError
+from kkspdnn.fold import Folded
 from kkspdnn.fold import fold as fold_network
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
 from kkspdnn.memory import Budget, peak_memory
 from kkspdnn.network import Network
 from kkspdnn.pk.toolchain import machine
-from kkspdnn.record import Record, categories_sha256
-from kkspdnn.spaces import open_space
+from kkspdnn.ranks.deal import Deal, dealt, dealt_from
+from kkspdnn.ranks.pipeline import Stage, pipeline_is_better
+from kkspdnn.ranks.place import placed
+from kkspdnn.ranks.shares import Shares
+from kkspdnn.ranks.world import Ranks
+from kkspdnn.record import RankLoad, Record, categories_sha256
+from kkspdnn.spaces import Space, open_space
 from kkspdnn.verify import VERIFY, Verify, verify, wanted
+
+Parallel = Literal["auto", "data", "pipeline"]
+PARALLEL: tuple[Parallel, ...] = get_args(Parallel)
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how much of it is done, 0 to 1."""
@@ -72,6 +83,9 @@ def infer(
     values: bool = False,
     memory: float | None = None,
     progress: Progress | None = None,
+    comm: Any = None,
+    parallel: Parallel = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Run input rows through a network: Y' = min(max(Y W + b, 0), ymax), layer after layer.
 
@@ -91,91 +105,211 @@ def infer(
     through in parts. Only `values` and a full verification may come on top, where many rows live.
     None: layers, and then activations, take at most 40 % of the free memory each
 
+    comm: an mpi4py communicator, or Ranks: its ranks share the work. Every rank calls this with the
+    same network, inputs and options, and gets the categories and the record; values on rank 0 only.
+    Where one rank may fail alone, start the script with `python -m mpi4py`: it ends the others
+    parallel: data (each rank takes some of the rows; the ranks of a node hold the layers once),
+    pipeline (each takes some of the layers) or auto: pipeline only where the layers are too large
+    for a node or GPU, but not for all ranks together
+    checkpoint: a folder for finished parts of the rows, which all nodes share; where it has some of
+    the same network, rows and options, these are not computed again
+
     Raises InputError for a network or inputs that cannot be used, SpaceError, ToolchainError and
     CacheError for what this machine lacks.
     """
     _choice("kernel", kernel, KERNELS)
     _choice("exits", exits, EXITS)
     _choice("verification", verification, VERIFY)
-    budget = Budget.of(memory)
+    _choice("parallel", parallel, PARALLEL)
+    ranks = Ranks.of(comm)
     given = Inputs.from_any(inputs)
     if given.neurons != network.inputs:
         raise InputError(
             f"the input rows have {given.neurons} neurons but the network takes {network.inputs}"
         )
     kind = network.dtype if dtype is None else float_dtype(dtype)
-    typed = network.astype(kind)
-    tell = progress if progress is not None else _silent
-    tell("starting Kokkos", 0.0)
     here = machine()  # before OpenMP may bind this thread to a core, as the user may ask it to
-    started = perf_counter()
-    where = open_space(space, threads, device)
-    opened = perf_counter()
-    engine = make_engine(kernel, where, kind, typed.ymax, exits)
-    folded = None
-    if fold:
-        folded = fold_network(typed, lambda done: tell("folding equal neurons", done), budget)
-    computed = typed if folded is None else folded.network
-    tell("preparing the network", 0.0)
-    every = values or verification == "full"
-    layers = PreparedLayers(computed, engine, kind, budget, every)
-    prepared = perf_counter()
-    tell("compiling workunits", 0.0)
-    engine.warm_up(layers, given)
-    warm = perf_counter()
-    engine.prove(layers)
-    engine.take_room(layers, given)
-    ready = perf_counter()
-    keep = None
-    if every or verification != "none":
-        keep = wanted(typed, given, "full" if every else verification)
-    parts = engine.run(layers, given, keep, _report(tell, max(1, given.rows * len(layers))))
-    outcome = joined(parts, computed.outputs, kind, keep is not None)
-    done = perf_counter()
-    if folded is not None and outcome.values is not None:
-        outcome = replace(outcome, values=folded.expand(outcome.values))
-    if verification != "none":
-        tell("verifying", 0.0)
-    verified = verify(typed, given, outcome, verification, done - ready)
-    categories = outcome.rows + 1
-    record = Record(
-        space=where.name,
-        neurons=network.inputs,
-        layers=len(network.layers),
-        inputs=given.rows,
-        edges=typed.edges,
-        kernel=kernel,
-        exits=engine.exits,
-        dtype=str(kind),
-        threads=where.threads,
-        compile_seconds=opened - started + warm - prepared,
-        load_seconds=0.0,
-        prepare_seconds=prepared - opened + ready - warm,
-        inference_seconds=done - ready,
-        edges_per_second=given.rows * typed.edges / (done - ready),
-        edges_multiplied=outcome.multiplied,
-        categories=int(categories.size),
-        categories_sha256=categories_sha256(categories),
-        truth="absent",
-        verified=verified,
-        network=network.name,
-        network_source=network.source,
-        inputs_source=given.source,
-        machine=f"{where.device_name}; {here}" if where.gpu else here,
-        compiler=where.compiler,
-        kokkos_version=where.kokkos_version,
-        pk=where.front,
-        version=own_version(),
-        fold=fold,
-        neurons_before_fold=None if folded is None else folded.neurons,
-        neurons_after_fold=None if folded is None else folded.neurons_after,
-        edges_after_fold=None if folded is None else folded.network.edges,
-        memory_budget_bytes=budget.total,
-        peak_memory_bytes=peak_memory(),
-        layers_held=layers.held,
-        order=engine.order,
-    )
-    return Result(categories, outcome.take(outcome.rows) if values else None, record)
+    with placed(ranks, space, threads, device) as gpu:
+        run = _Run(
+            ranks=ranks,
+            network=network.astype(kind),
+            inputs=given,
+            dtype=kind,
+            kernel=kernel,
+            exits=exits,
+            fold=fold,
+            verification=verification,
+            values=values,
+            budget=replace(Budget.of(memory), processes=ranks.local_size),
+            parallel=parallel,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            tell=progress if progress is not None else _silent,
+        )
+        return run.result(space, threads, gpu, here)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One call of `infer`, with its arguments looked at."""
+
+    ranks: Ranks
+    network: Network
+    inputs: Inputs
+    dtype: np.dtype[Any]
+    kernel: Kernel
+    exits: Exits
+    fold: bool
+    verification: Verify
+    values: bool
+    budget: Budget
+    parallel: Parallel
+    checkpoint: Path | None
+    tell: Progress
+
+    def result(self, space: str, threads: int | None, device: int | None, here: str) -> Result:
+        """here: the machine"""
+        ranks, network, given, tell = self.ranks, self.network, self.inputs, self.tell
+        tell("starting Kokkos", 0.0)
+        started = perf_counter()
+        where = ranks.first_of_node_first(lambda: open_space(space, threads, device))
+        opened = perf_counter()
+        engine = make_engine(self.kernel, where, self.dtype, network.ymax, self.exits)
+        folded = ranks.once_per_node(self._folded) if self.fold else None
+        computed = network if folded is None else folded.network
+        tell("preparing the network", 0.0)
+        every = self.values or self.verification == "full"
+        way = self._way(engine, computed, every)
+        prepared = perf_counter()
+        tell("compiling workunits", 0.0)
+        ranks.first_of_node_first(way.warm_up)
+        warm = perf_counter()
+        keep = None
+        if every or self.verification != "none":
+            keep = wanted(network, given, "full" if every else self.verification)
+        deal = self._deal(where, computed, way.parts)
+        work = way.take(deal, keep)
+        ranks.together()
+        ready = perf_counter()
+        own = []
+        for part, found in way.outcomes(_report(tell, max(1, work))):
+            if deal.checkpoint is not None:
+                deal.checkpoint.save(part.number, found)
+            own.append(found)
+        computing = perf_counter() - ready - way.waited
+        if ranks.size > 1:
+            tell("waiting for the other ranks", 0.0)
+        every_part = chain(deal.saved, *ranks.gather(own))
+        outcome = joined(every_part, computed.outputs, self.dtype, keep is not None)
+        done = perf_counter()
+        loads = ranks.all_gather(
+            RankLoad(
+                rank=ranks.rank,
+                host=ranks.host,
+                threads=1 if where.gpu else where.threads,
+                device=where.device_name,
+                rows=way.rows,
+                layers=len(way.layers),
+                layers_held=way.layers.held,
+                seconds=computing,
+                edges_multiplied=way.multiplied,
+                peak_memory_bytes=peak_memory(),
+            )
+        )
+        if ranks.rank != 0:
+            return ranks.from_first(None)
+        if folded is not None and outcome.values is not None:
+            outcome = replace(outcome, values=folded.expand(outcome.values))
+        if self.verification != "none":
+            tell("verifying", 0.0)
+        timed = 0.0 if deal.saved_rows else done - ready
+        verified = verify(network, given, outcome, self.verification, timed)
+        categories = outcome.rows + 1
+        record = Record(
+            space=where.name,
+            neurons=network.inputs,
+            layers=len(network.layers),
+            inputs=given.rows,
+            edges=network.edges,
+            kernel=self.kernel,
+            exits=engine.exits,
+            dtype=str(self.dtype),
+            threads=where.threads if where.gpu else sum(load.threads for load in loads),
+            compile_seconds=opened - started + warm - prepared,
+            load_seconds=0.0,
+            prepare_seconds=prepared - opened + ready - warm,
+            inference_seconds=done - ready,
+            edges_per_second=(given.rows - deal.saved_rows) * network.edges / (done - ready),
+            edges_multiplied=sum(load.edges_multiplied for load in loads),
+            categories=int(categories.size),
+            categories_sha256=categories_sha256(categories),
+            truth="absent",
+            verified=verified,
+            network=network.name,
+            network_source=network.source,
+            inputs_source=given.source,
+            machine=_machines(f"{where.device_name}; {here}" if where.gpu else here, loads),
+            compiler=where.compiler,
+            kokkos_version=where.kokkos_version,
+            pk=where.front,
+            version=own_version(),
+            fold=self.fold,
+            neurons_before_fold=None if folded is None else folded.neurons,
+            neurons_after_fold=None if folded is None else folded.neurons_after,
+            edges_after_fold=None if folded is None else folded.network.edges,
+            memory_budget_bytes=self.budget.total,
+            peak_memory_bytes=max([peak_memory(), *(load.peak_memory_bytes for load in loads)]),
+            layers_held=sum(load.layers_held for load in loads)
+            if way.parallel == "pipeline"
+            else way.layers.held,
+            order=engine.order,
+            parallel=way.parallel if ranks.size > 1 else None,
+            loads=tuple(loads) if ranks.size > 1 else (),
+            imbalance=imbalance(loads) if ranks.size > 1 else None,
+            saved_rows=deal.saved_rows,
+        )
+        ranks.from_first(Result(categories, None, record))
+        return Result(categories, outcome.take(outcome.rows) if self.values else None, record)
+
+    def _way(self, engine: Engine, computed: Network, every: bool) -> Shares | Stage:
+        ranks, budget = self.ranks, self.budget
+        wanted = self.parallel
+        if wanted == "auto" and pipeline_is_better(engine, computed, ranks, budget):
+            wanted = "pipeline"
+        if wanted == "pipeline" and ranks.size > 1:
+            return Stage(engine, computed, self.inputs, ranks, budget)
+        return Shares(engine, computed, self.inputs, ranks, budget, every)
+
+    def _deal(self, where: Space, computed: Network, parts: int) -> Deal:
+        if self.checkpoint is None:
+            return dealt(self.ranks, parts)
+        self.tell("looking at the checkpoint", 0.0)
+        kept = "full" if self.values else self.verification
+        arithmetic = "GPU" if where.gpu else "CPU"
+        facts = {
+            "type of numbers": str(self.dtype),
+            "kernel": self.kernel,
+            "fold": str(self.fold),
+            "verification": kept,
+            "arithmetic": f"{arithmetic}, {where.front}",
+        }
+        return dealt_from(self.checkpoint, self.ranks, computed, self.inputs, facts, parts)
+
+    def _folded(self) -> Folded:
+        return fold_network(
+            self.network, lambda done: self.tell("folding equal neurons", done), self.budget
+        )
+
+
+def _machines(here: str, loads: Sequence[RankLoad]) -> str:
+    nodes = len({load.host for load in loads})
+    return here if nodes == 1 else f"{nodes} nodes like {here}"
+
+
+def imbalance(loads: Sequence[RankLoad]) -> float:
+    """The longest time of any rank over the mean, at least 1."""
+    seconds = [load.seconds for load in loads]
+    mean = sum(seconds) / len(seconds)
+    return max(seconds) / mean if mean > 0 else 1.0
 
 
 def own_version() -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kkspdnn.memory import GB
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as for all other mistakes."""
+    """Says what is wrong in one line, as for all other mistakes; where quiet, nothing at all."""
+
+    quiet = False
 
     def refuse_unknown(self, given: Sequence[str]) -> None:
         """Name an unknown option; argparse would take its value for the command and blame that."""
@@ -19,6 +21,10 @@ class Parser(argparse.ArgumentParser):
             name = word.partition("=")[0]
             if name.startswith("--") and name not in self._option_string_actions:
                 self.error(f"unknown option {name}")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if not self.quiet:
+            super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"kkspdnn: {message}; see {self.prog} --help\n")

@@ -44,6 +44,27 @@ class Verified:
 
 
 @dataclass(frozen=True)
+class RankLoad:
+    """What one rank did. host: its node; threads: how many ran at once; device: its GPU, or empty
+
+    rows, layers: how many it took; layers_held: as in Record
+    seconds: it computed, without waiting for others
+    edges_multiplied, peak_memory_bytes: as in Record
+    """
+
+    rank: int
+    host: str
+    threads: int
+    device: str
+    rows: int
+    layers: int
+    layers_held: int
+    seconds: float
+    edges_multiplied: int
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
 class Record:
     """One run. Times are in seconds of wall clock.
 
@@ -63,7 +84,13 @@ class Record:
     too (the system's high-water mark of resident memory, so in a process that did other things
     before, those as well); layers_held: how many layers were held, from the first; later ones were
     made again on each use, in inference_seconds
-    order: in which order the run went through rows and layers
+    order: in which order the run, or its rank 0, went through rows and layers
+    parallel: data where ranks of an MPI run shared the input rows, pipeline where they shared the
+    layers, None where there was one process; layers_held is of one rank, or of all in a pipeline
+    loads: what each rank did; threads is then those of all ranks and peak_memory_bytes the largest;
+    imbalance: the longest of their seconds over the mean, 1 where all have the same
+    saved_rows: how many input rows a checkpoint had the answer for; times, edges_per_second and
+    edges_multiplied are of the others
     """
 
     space: str
@@ -104,6 +131,10 @@ class Record:
     peak_memory_bytes: int | None = None
     layers_held: int | None = None
     order: Order | None = None
+    parallel: str | None = None
+    loads: tuple[RankLoad, ...] = ()
+    imbalance: float | None = None
+    saved_rows: int = 0
 
     def to_json(self) -> str:
         """The record as JSON text, one field a line; a number that is infinite is null there."""
@@ -123,6 +154,8 @@ def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _plain_value(value: Any) -> Any:
     if isinstance(value, dict):
         return _plain(value)
+    if isinstance(value, tuple):
+        return [_plain_value(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -82,16 +82,16 @@ class Outcome:
 
 
 def joined(parts: Iterable[Outcome], outputs: int, dtype: DTypeLike, values: bool) -> Outcome:
-    """The outcomes of parts of the input rows as one; those of a part with values come after those
-    of the parts before it."""
+    """The outcomes of parts of the input rows, in any order, as one."""
     rows, valued, saturated = [_none()], [_none()], [_none()]
     matrices: list[sp.csr_array] = []
     multiplied, ymax = 0, 0.0
     for part in parts:
         rows.append(part.rows)
         multiplied += part.multiplied
-        saturated.append(part.saturated)
-        ymax = part.ymax
+        if part.saturated.size:
+            saturated.append(part.saturated)
+            ymax = part.ymax
         if part.values is not None and part.values.shape[0]:
             valued.append(part.rows if part.valued is None else part.valued)
             matrices.append(part.values)
@@ -103,10 +103,14 @@ def joined(parts: Iterable[Outcome], outputs: int, dtype: DTypeLike, values: boo
     else:
         empty = sp.csr_array((0, outputs), dtype=dtype)
         matrix = sp.csr_array(sp.vstack([empty, *matrices], format="csr"))
+    numbers = np.concatenate(valued)
+    if (np.diff(numbers) < 0).any():
+        order = np.argsort(numbers)
+        matrix, numbers = sp.csr_array(matrix[order]), numbers[order]
     return replace(
         whole,
         values=matrix,
-        valued=np.concatenate(valued),
+        valued=numbers,
         saturated=np.sort(np.concatenate(saturated)),
         ymax=ymax,
     )

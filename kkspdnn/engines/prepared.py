@@ -14,6 +14,7 @@ from kkspdnn.engines.streamed import TwoBuffers
 from kkspdnn.errors import InputError
 from kkspdnn.memory import Budget
 from kkspdnn.network import Layer, Network
+from kkspdnn.ranks.world import Ranks
 
 GRANULE = 128
 """Rows that go through a network together come in multiples of this: two tiles, one for rows that
@@ -30,6 +31,7 @@ class PreparedLayers(Sequence[Any]):
 
     rows: how many input rows fit into the share of what is then left
     zeros_stay_from: the first layer from which on a row of zeros stays one
+    ranks: those that run this network; on a CPU the ranks of a node hold its layers together, once
     Raises InputError where memory is too small for a layer and `GRANULE` rows.
     """
 
@@ -40,10 +42,11 @@ class PreparedLayers(Sequence[Any]):
         dtype: np.dtype[Any],
         budget: Budget | None = None,
         values: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
         self._network = network
         self._engine = engine
-        self._dtype = dtype
+        self.dtype = dtype
         self._last: tuple[int, Any] = -1, None
         self._held: list[Any] = []
         self._kept: list[Any] = []
@@ -52,6 +55,7 @@ class PreparedLayers(Sequence[Any]):
         on_host = engine.space.xp is np
         if not on_host:
             memory = replace(host, device=engine.space.device_memory)
+        node = ranks if on_host else None
         self.zeros_stay_from = network.zeros_stay_from
         row = engine.bytes_per_row(self.widest)
         if values:
@@ -65,7 +69,13 @@ class PreparedLayers(Sequence[Any]):
             f"{GRANULE} input rows and a layer of {self.widest} neurons",
         )
         # So much less that the rows' share of what is left is enough for them.
-        self._held = engine.arrange(self._fitting(0, memory.share() - GRANULE * row))
+        whole = memory if node is None else replace(memory, processes=1)
+        room = whole.share() - GRANULE * row * memory.processes // whole.processes
+
+        def hold() -> list[Any]:
+            return engine.arrange(self._fitting(0, room))
+
+        self._held = hold() if node is None else node.once_per_node(hold)
         if not on_host and self.held < len(self):
             self._kept = list(self._fitting(self.held, host.share()))
             self._buffers = TwoBuffers(engine.space.transfer(), engine.placed)
@@ -110,7 +120,7 @@ class PreparedLayers(Sequence[Any]):
     def given(self, position: int) -> Layer:
         """A layer as the network has it, in the dtype of the run."""
         try:
-            return self._network.layers[position].astype(self._dtype)
+            return self._network.layers[position].astype(self.dtype)
         except InputError as error:
             raise InputError(f"layer {position + 1}: {error}") from error
 

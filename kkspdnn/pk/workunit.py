@@ -25,6 +25,10 @@ class _Decorated:
             "pk.parallel_reduce or pk.parallel_scan"
         )
 
+    def __reduce__(self) -> str:
+        """Pickled as functions are, by name: what is compiled stays in its process."""
+        return self.__qualname__
+
 
 class Workunit(_Decorated):
     """A workunit.

@@ -147,6 +147,8 @@ def _of_run(record: Record, path: Path) -> list[Point]:
     """A run that was found wrong is no measurement."""
     if not record.inference_seconds > 0 or record.inputs < 1:
         raise InputError(f"{path}: inference_seconds and inputs must be above 0")
+    if record.saved_rows:
+        raise InputError(f"{path}: saved_rows: this run went on from a checkpoint; leave it out")
     if record.verified.passed is False or record.truth == "failed":
         raise InputError(f"{path}: this run failed its verification; leave it out")
     name = "spgemm" if record.kernel == "spgemm" else "fold" if record.fold else record.exits

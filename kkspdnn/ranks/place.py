@@ -1,0 +1,74 @@
+"""Which cores and which GPU a rank takes of its node, where the user does not say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from kkspdnn.pk.driver import DEVICE_VARIABLE, devices
+from kkspdnn.pk.toolchain import omp_num_threads
+from kkspdnn.ranks.world import Ranks
+
+_THREADS = "OMP_NUM_THREADS"
+_TOPOLOGY = Path("/sys/devices/system/cpu")
+
+
+@contextmanager
+def placed(
+    ranks: Ranks, space: str, threads: int | None, device: int | None
+) -> Iterator[int | None]:
+    """Keep this rank to its part of the node's cores while in the block; gives its GPU's number, or
+    None for what the environment says.
+
+    threads, device: what the user wants, which wins, as OMP_NUM_THREADS, OMP_PLACES and
+    KOKKOS_DEVICE_ID do. Else a rank has a thread for each of its cores, and the ranks of a node
+    take its GPUs in turn.
+    """
+    if ranks.local_size == 1:
+        yield device
+        return
+    if space == "cuda" and device is None and not os.environ.get(DEVICE_VARIABLE, "").strip():
+        device = ranks.local_rank % max(1, len(devices()))
+    before = os.sched_getaffinity(0)
+    cores = own_cores(ranks.all_gather_node(sorted(before, key=_core)), ranks.local_rank)
+    wanted = threads if threads is not None else omp_num_threads()
+    restrict = "OMP_PLACES" not in os.environ and (wanted is None or wanted <= len(cores))
+    earlier = os.environ.get(_THREADS)
+    try:
+        if restrict:
+            os.sched_setaffinity(0, cores)
+        if restrict and wanted is None:
+            os.environ[_THREADS] = str(len(cores))
+        yield device
+    finally:
+        os.sched_setaffinity(0, before)
+        if earlier is None:
+            os.environ.pop(_THREADS, None)
+        else:
+            os.environ[_THREADS] = earlier
+
+
+def own_cores(allowed: Sequence[Sequence[int]], rank: int) -> list[int]:
+    """The cores that one of a node's ranks takes of those that it may run on, at least one.
+
+    allowed: for each rank its cores, neighbours in the machine next to each other. Ranks that may
+    run on the same cores part them evenly; where there are fewer cores than ranks they take turns.
+    """
+    mine = allowed[rank]
+    alike = [number for number, cores in enumerate(allowed) if set(cores) == set(mine)]
+    place, count = alike.index(rank), len(alike)
+    if count > len(mine):
+        return [mine[place % len(mine)]]
+    return list(mine[len(mine) * place // count : len(mine) * (place + 1) // count])
+
+
+def _core(cpu: int) -> tuple[int, int, int]:
+    """Sorts hardware threads of one core, and cores of one package, next to each other."""
+    topology = _TOPOLOGY / f"cpu{cpu}" / "topology"
+    try:
+        package = int((topology / "physical_package_id").read_text())
+        return package, int((topology / "core_id").read_text()), cpu
+    except (OSError, ValueError):
+        return 0, 0, cpu

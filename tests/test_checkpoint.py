@@ -1,0 +1,193 @@
+"""Finished parts in a folder: the same answer from any of them, and nothing of another run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import kkspdnn as kk
+from kkspdnn import checkpoint
+from kkspdnn.engines import Outcome
+
+OPTIONS: dict[str, Any] = {"values": True, "verification": "full"}
+
+
+@pytest.fixture(scope="module")
+def net() -> kk.Network:
+    return kk.radixnet(64, 6)
+
+
+@pytest.fixture(scope="module")
+def rows() -> kk.Inputs:
+    return kk.images(64, 1000)
+
+
+@pytest.fixture
+def kept(tmp_path: Path, net: kk.Network, rows: kk.Inputs, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The checkpoint of a run that was done, in four parts."""
+    monkeypatch.setattr(checkpoint, "_PART_ROWS", 250)
+    folder = tmp_path / "new" / "kept"
+    done = kk.infer(net, rows, checkpoint=folder, **OPTIONS)
+    assert done.record.saved_rows == 0
+    same(done, kk.infer(net, rows, **OPTIONS))
+    names = [f"part-{number}-of-4.npz" for number in (1, 2, 3, 4)]
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.json", *names]
+    return folder
+
+
+def same(one: kk.Result, other: kk.Result) -> None:
+    assert np.array_equal(one.categories, other.categories)
+    assert one.values is not None
+    assert other.values is not None
+    for name in ("indptr", "indices", "data"):
+        assert np.array_equal(getattr(one.values, name), getattr(other.values, name))
+    assert one.record.verified.passed is True
+
+
+def test_any_parts_may_be_missing(kept: Path, net: kk.Network, rows: kk.Inputs) -> None:
+    right = kk.infer(net, rows, **OPTIONS)
+    for missing in ((), (2,), (1, 4), (1, 2, 3, 4)):
+        for number in missing:
+            (kept / f"part-{number}-of-4.npz").unlink()
+        again = kk.infer(net, rows, checkpoint=kept, **OPTIONS)
+        same(again, right)
+        record = again.record
+        assert record.saved_rows == 1000 - 250 * len(missing)
+        fresh = (1000 - record.saved_rows) * net.edges / record.inference_seconds
+        assert record.edges_per_second == pytest.approx(fresh)
+        assert (record.edges_multiplied == 0) == (not missing)
+        assert (record.verified.speedup is None) == (record.saved_rows > 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"dtype": "float64"}, "network"),
+        ({"kernel": "spgemm"}, "kernel"),
+        ({"fold": True}, "fold"),
+        ({"values": False, "verification": "sample"}, "verification"),
+    ],
+)
+def test_other_options_are_refused(
+    kept: Path, net: kk.Network, rows: kk.Inputs, options: dict[str, Any], word: str
+) -> None:
+    with pytest.raises(kk.InputError, match=f"is of a run with another .*{word}"):
+        kk.infer(net, rows, checkpoint=kept, **{**OPTIONS, **options})
+
+
+def test_other_problems_are_refused(kept: Path, net: kk.Network, rows: kk.Inputs) -> None:
+    layers = list(net.layers)
+    for other in (
+        kk.radixnet(64, 6, seed=1),
+        kk.radixnet(64, 5),
+        kk.network(layers, ymax=31.0),
+        kk.network([*layers[:-1], kk.Layer.from_sparse(layers[-1].weights(), -0.1)]),
+    ):
+        with pytest.raises(kk.InputError, match="is of a run with another network;"):
+            kk.infer(other, rows, checkpoint=kept, **OPTIONS)
+    with pytest.raises(kk.InputError, match="another input rows;"):
+        kk.infer(net, rows.slice(0, 999), checkpoint=kept, **OPTIONS)
+    assert rows.bits is not None
+    swapped = kk.Inputs(1000, 64, "here", bits=rows.bits[::-1].copy())
+    with pytest.raises(kk.InputError, match="another input rows;"):
+        kk.infer(net, swapped, checkpoint=kept, **OPTIONS)
+
+
+def test_options_that_change_no_value_may_change(
+    kept: Path, net: kk.Network, rows: kk.Inputs
+) -> None:
+    (kept / "part-3-of-4.npz").unlink()
+    again = kk.infer(net, rows, checkpoint=kept, space="serial", exits="none", **OPTIONS)
+    same(again, kk.infer(net, rows, **OPTIONS))
+
+
+def test_another_part_under_this_name_is_refused(
+    kept: Path, net: kk.Network, rows: kk.Inputs, tmp_path: Path
+) -> None:
+    kk.infer(kk.radixnet(64, 5), rows, checkpoint=tmp_path / "other", **OPTIONS)
+    shutil.copy(tmp_path / "other" / "part-2-of-4.npz", kept)
+    with pytest.raises(kk.InputError, match=r"part-2-of-4.npz: is of another run or part; delete"):
+        kk.infer(net, rows, checkpoint=kept, **OPTIONS)
+    shutil.copy(kept / "part-1-of-4.npz", kept / "part-2-of-4.npz")
+    with pytest.raises(kk.InputError, match=r"part-2-of-4.npz: is of another run or part"):
+        kk.infer(net, rows, checkpoint=kept, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "not JSON"),
+        (b"{}", "format: None is not"),
+        (b'{"format": "kkspdnn-checkpoint-1", "parts": 4}', "facts: this field is missing"),
+        (b'{"format": "kkspdnn-checkpoint-1", "parts": 0, "facts": {}}', "another"),
+    ],
+)
+def test_a_manifest_that_cannot_be(
+    kept: Path, net: kk.Network, rows: kk.Inputs, text: bytes, words: str
+) -> None:
+    (kept / "checkpoint.json").write_bytes(text)
+    with pytest.raises(kk.InputError, match=words):
+        kk.infer(net, rows, checkpoint=kept, **OPTIONS)
+    (kept / "checkpoint.json").unlink()
+    with pytest.raises(kk.InputError, match="parts without a checkpoint.json"):
+        kk.infer(net, rows, checkpoint=kept, **OPTIONS)
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path, net: kk.Network, rows: kk.Inputs) -> None:
+    (tmp_path / "file").write_text("here")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nope")):
+        with pytest.raises(kk.InputError, match="cannot be written"):
+            kk.infer(net, rows, checkpoint=folder)
+
+
+@given(place=st.integers(0, 10**6), change=st.integers(1, 255), cut=st.booleans())
+@settings(
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+def test_a_damaged_part_is_never_taken(tmp_path: Path, place: int, change: int, cut: bool) -> None:
+    """Each byte is changed or missing: refused in one line, or the same outcome."""
+    at = tmp_path / "damaged"
+    shutil.rmtree(at, ignore_errors=True)
+    facts = {"network": "1"}
+    store = checkpoint.open_checkpoint(at, facts, 9, 3, 1)
+    numbers = np.array([1, 4, 8], np.int64)
+    values = kk.Inputs.from_any(np.array([[1, 0, 2], [0, 3, 0.5]], np.float32)).csr
+    outcome = Outcome(numbers, values, 17, numbers[:2], numbers[2:], np.float32(32))
+    store.save(0, outcome)
+    path = at / "part-1-of-1.npz"
+    content = bytearray(path.read_bytes())
+    if cut:
+        del content[place % len(content) :]
+    else:
+        content[place % len(content)] ^= change
+    path.write_bytes(content)
+    found, said = None, ""
+    try:
+        found = store.load(0)
+    except kk.InputError as error:
+        said = str(error)
+    if found is None:
+        assert said.startswith(f"{path}: is ")
+        assert "\n" not in said
+        return
+    assert not cut
+    assert found.rows.tolist() == [1, 4, 8]
+    assert (found.multiplied, found.ymax) == (17, 32)
+    assert found.saturated.tolist() == [8]
+    assert found.take(numbers).toarray().tolist() == [[1, 0, 2], [0, 3, 0.5], [32, 32, 32]]
+
+
+def test_the_manifest_names_what_values_depend_on(kept: Path) -> None:
+    manifest = json.loads((kept / "checkpoint.json").read_text())
+    assert manifest["parts"] == 4
+    assert set(manifest["facts"]) == {
+        *("network", "input rows", "type of numbers", "kernel", "fold", "verification"),
+        "arithmetic",
+    }
