@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Indices
+from kkspdnn.network import Indices, index_dtype
 from kkspdnn.spaces import Space
 from workunits import compact, tiles
 
@@ -47,6 +47,11 @@ def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     raw = np.empty(size + _ALIGNMENT, np.uint8)
     begin = -raw.ctypes.data % _ALIGNMENT
     return raw[begin : begin + size].view(kind).reshape(shape)
+
+
+def in_order(neurons: int) -> Indices:
+    """Each neuron in its own place."""
+    return np.arange(neurons, dtype=index_dtype(neurons))
 
 
 def room(space: Space, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
