@@ -61,6 +61,8 @@ def check_layers(work: Work, lanes: int) -> None:
         raise InputError("the kernel takes layers of one width; use a RadiX-Net")
     if any(layer.weights["index"].dtype != np.uint16 for layer in layers):
         raise InputError("the kernel takes indices of uint16; use at most 65536 neurons")
+    if any(layer.rule != ("relu", "nonzero") for layer in layers):
+        raise InputError("the kernel takes the challenge's bias and ReLU; use a RadiX-Net")
 
 
 def _addresses(layers: Sequence[FusedLayer], name: str) -> ctypes.Array[ctypes.c_void_p]:

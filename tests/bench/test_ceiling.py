@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,8 +86,9 @@ def test_the_workunit_gives_the_same_values(space: Space, native: Native, neuron
 
 
 def test_networks_that_the_hand_kernel_does_not_take(space: Space, native: Native) -> None:
-    def make(*weights: NDArray[np.float64], dtype: str = "float32") -> None:
-        net = network([Layer.from_sparse(sp.csr_array(w.astype(dtype)), 0.0) for w in weights])
+    def make(*weights: NDArray[np.float64], dtype: str = "float32", **rule: Any) -> None:
+        layers = [Layer.from_sparse(sp.csr_array(w.astype(dtype)), 0.0, **rule) for w in weights]
+        net = network(layers)
         Hand(native, Work.of(space, net, Inputs.from_any(np.eye(1, net.inputs))), 1)
 
     make(np.eye(3))
@@ -98,6 +100,9 @@ def test_networks_that_the_hand_kernel_does_not_take(space: Space, native: Nativ
         make(np.eye(3), np.ones((3, 3)))
     with pytest.raises(InputError, match="layers of one width"):
         make(np.ones((3, 2)))
+    for rule in ({"bias_to": "all"}, {"activation": "linear"}):
+        with pytest.raises(InputError, match="the challenge's bias and ReLU"):
+            make(np.eye(3), **rule)
 
 
 class Recorder:

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 
 from kkspdnn.engines import EXITS, Exits, make_engine
 from kkspdnn.engines.prepared import PreparedLayers
+from kkspdnn.engines.streamed import TwoBuffers
 from kkspdnn.errors import InputError
 from kkspdnn.images import images
 from kkspdnn.inference import infer
@@ -234,6 +235,48 @@ def test_what_does_not_fit_on_the_device(
         assert few.record.verified.rows == 500
         if net.ymax:
             assert 0 < few.record.layers_held < 24
+
+
+@pytest.mark.parametrize(("kernel", "free"), [("fused", 620_000), ("spgemm", 1_000_000)])
+@pytest.mark.parametrize("exits", EXITS)
+def test_launches_read_the_layer_that_was_asked_for_last(
+    device: Space, kernel: Any, free: int, exits: Exits, monkeypatch: Any
+) -> None:
+    """The other buffer may be written to at any time."""
+    watched: list[TwoBuffers] = []
+    read: set[int] = set()
+
+    class Watched(TwoBuffers):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            watched.append(self)
+
+    def checked(launch: Any) -> Any:
+        def run(label: str, *given: Any, **arguments: Any) -> Any:
+            for buffers in watched:
+                for place, buffer in enumerate(buffers._buffers):
+                    arrays = [each.held for each in arguments.values() if type(each) is OnDevice]
+                    inside = buffer.device is not None and any(
+                        np.may_share_memory(buffer.device.held, array) for array in arrays
+                    )
+                    assert not inside or buffer is buffers._current
+                    read.update([place] if inside else [])
+            return launch(label, *given, **arguments)
+
+        return run
+
+    for pattern in ("for", "reduce", "scan"):
+        name = f"parallel_{pattern}"
+        monkeypatch.setattr(device.pk, name, checked(getattr(device.pk, name)))
+    monkeypatch.setattr("kkspdnn.engines.prepared.TwoBuffers", Watched)
+    monkeypatch.setattr(Space, "device_memory", lambda _: (free, 0))
+    result = infer(
+        radixnet(64, 24), images(64, 500), space="cuda", kernel=kernel, exits=exits,
+        verification="full",
+    )  # fmt: skip
+    assert result.record.verified.passed
+    assert len(watched) == 1
+    assert read == {0, 1}
 
 
 def test_a_device_that_is_too_small(device: Space, monkeypatch: pytest.MonkeyPatch) -> None:
