@@ -13,6 +13,7 @@ from kkspdnn.pk import is_installed
 
 SCRIPT = """
 import sys
+from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 import kkspdnn as kk
@@ -36,6 +37,15 @@ for inputs, outputs in ((30, 50), (50, 20)):
 rows = sp.random_array((77, 30), density=0.3, rng=random)
 rows.data[:] = random.integers(1, 17, rows.nnz) / 16
 assert check(kk.network(layers), sp.csr_array(rows)) > 0
+# Biases on every sum, and no ReLU after the last layer.
+for place, layer in enumerate(layers):
+    layers[place] = replace(
+        layer,
+        bias_to="all",
+        bias=layer.bias if kernel == "fused" else -abs(layer.bias) * (place == 0),
+        activation="linear" if place else "relu",
+    )
+assert check(kk.network(layers, None), sp.csr_array(rows)) > 0
 print("agrees")
 """
 

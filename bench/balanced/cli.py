@@ -15,7 +15,7 @@ from bench.facts import facts
 from bench.peer import package_version
 from kkspdnn.cli import guarded
 from kkspdnn.options import Parser, count
-from kkspdnn.pk.toolchain import usable_cores
+from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
 from kkspdnn.pruning.study import Study
 from kkspdnn.record import check_writable, write_text
 
@@ -74,7 +74,7 @@ def _study(options: argparse.Namespace, command: str) -> Study:
     return Study(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         machine=known.machine,
-        threads=usable_cores(),
+        threads=omp_num_threads() or usable_cores(),
         versions=known.versions
         | {name: package_version(name) for name in ("torch", "mkl", "sparse-dot-mkl")},
         commit=known.commit,
