@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,8 @@ def test_other_problems_are_refused(kept: Path, net: kk.Network, rows: kk.Inputs
         kk.radixnet(64, 6, seed=1),
         kk.radixnet(64, 5),
         kk.network(layers, ymax=31.0),
+        kk.network([*layers[:-1], replace(layers[-1], bias_to="all")]),
+        kk.network([*layers[:-1], replace(layers[-1], activation="linear")]),
         kk.network([*layers[:-1], kk.Layer.from_sparse(layers[-1].weights(), -0.1)]),
     ):
         with pytest.raises(kk.InputError, match="is of a run with another network;"):
