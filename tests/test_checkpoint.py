@@ -187,6 +187,12 @@ def test_a_damaged_part_is_never_taken(tmp_path: Path, place: int, change: int, 
     assert found.take(numbers).toarray().tolist() == [[1, 0, 2], [0, 3, 0.5], [32, 32, 32]]
 
 
+def test_a_node_that_does_not_see_the_folder_says_so(kept: Path, tmp_path: Path) -> None:
+    checkpoint.check_folder(kept)
+    with pytest.raises(kk.InputError, match="not seen here; give a folder that nodes share"):
+        checkpoint.check_folder(tmp_path / "elsewhere")
+
+
 def test_the_manifest_names_what_values_depend_on(kept: Path) -> None:
     manifest = json.loads((kept / "checkpoint.json").read_text())
     assert manifest["parts"] == 4

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from mpi4py import MPI
 
@@ -87,8 +88,17 @@ def check_order() -> None:
     assert first < min(others)
 
 
+def check_alike(network: kk.Network, rows: kk.Inputs) -> None:
+    """Ranks with other rows or options than the first one are told so, all of them."""
+    own = rows.slice(0, rows.rows - WORLD.rank)
+    options = {"values": WORLD.rank == 0}
+    with pytest.raises(kk.InputError, match="have not the same input rows, values; give"):
+        kk.infer(network, own, comm=WORLD, **options)  # type: ignore[arg-type]
+
+
 def main() -> None:
     check_order()
+    check_alike(kk.radixnet(64, 2), kk.images(64, 100))
     radix = kk.radixnet(64, 8)
     many, few = kk.images(64, 4000), kk.images(64, 3)
     check(radix, many, values=True, verification="full")
