@@ -162,7 +162,8 @@ def layer_digest(layer: Layer) -> bytes:
     if value.size and (value == value[0]).all():
         # Millions of equal weights, as in the challenge, need no hashing.
         value = value[:1]
-    return _sha256(str(layer.inputs), layer.start, layer.index, value, layer.bias)
+    text = f"{layer.inputs} {layer.activation} {layer.bias_to}"
+    return _sha256(text, layer.start, layer.index, value, layer.bias)
 
 
 def network_fact(network: Network, layers: Iterable[bytes]) -> str:

@@ -130,6 +130,7 @@ def infer(
     kind = network.dtype if dtype is None else float_dtype(dtype)
     here = machine()  # before OpenMP may bind this thread to a core, as the user may ask it to
     with placed(ranks, space, threads, device) as gpu:
+        shared = os.environ.get("CUDA_VISIBLE_DEVICES"), gpu
         run = _Run(
             ranks=ranks,
             network=network.astype(kind),
@@ -140,12 +141,20 @@ def infer(
             fold=fold,
             verification=verification,
             values=values,
-            budget=replace(Budget.of(memory), processes=ranks.local_size),
+            budget=replace(
+                Budget.of(memory),
+                processes=ranks.local_size,
+                on_device=ranks.all_gather_node(shared).count(shared),
+            ),
             parallel=parallel,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             tell=progress if progress is not None else _silent,
         )
-        return run.result(space, threads, gpu, here)
+        run.check_alike(space)
+        result = run.result(space, threads, gpu, here)
+    if ranks is not comm:
+        ranks.close()
+    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +174,30 @@ class _Run:
     parallel: Parallel
     checkpoint: Path | None
     tell: Progress
+
+    def check_alike(self, space: str) -> None:
+        """Raise InputError, on all ranks, where they do not all run the same."""
+        mine = {
+            "network": (len(self.network.layers), self.network.edges, self.network.ymax),
+            "input rows": (self.inputs.rows, self.inputs.neurons),
+            "dtype": str(self.dtype),
+            "space": space,
+            "kernel": self.kernel,
+            "exits": self.exits,
+            "fold": self.fold,
+            "verification": self.verification,
+            "values": self.values,
+            "parallel": self.parallel,
+            "checkpoint": self.checkpoint,
+        }
+        everywhere = self.ranks.all_gather(mine)
+        different = [
+            name for name in mine if any(e[name] != everywhere[0][name] for e in everywhere)
+        ]
+        if different:
+            raise InputError(
+                f"the ranks have not the same {', '.join(different)}; give all of them the same"
+            )
 
     def result(self, space: str, threads: int | None, device: int | None, here: str) -> Result:
         """here: the machine"""

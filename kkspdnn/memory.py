@@ -33,12 +33,13 @@ class Budget:
     the kernels take them, activations; None: what is free on the machine or in the container
     device: asks a GPU for the bytes that are free there and those that this process has taken,
     which then count instead of the machine's
-    processes: how many like this one take of the machine's free memory, or of the GPU's
+    processes, on_device: how many like this one take of the machine's free memory, and of the GPU's
     """
 
     total: int | None = None
     device: Callable[[], tuple[int, int]] | None = None
     processes: int = 1
+    on_device: int = 1
 
     @classmethod
     def of(cls, gigabytes: float | None) -> Budget:
@@ -56,8 +57,9 @@ class Budget:
 
     def most(self) -> int:
         """Bytes that are free on the machine, or on the GPU: this process's part of them."""
-        free = free_memory() if self.device is None else self.device()[0]
-        return free // self.processes
+        if self.device is None:
+            return free_memory() // self.processes
+        return self.device()[0] // self.on_device
 
     def _taken(self) -> int:
         return resident_memory() if self.device is None else self.device()[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,8 @@ def test_other_problems_are_refused(kept: Path, net: kk.Network, rows: kk.Inputs
         kk.radixnet(64, 6, seed=1),
         kk.radixnet(64, 5),
         kk.network(layers, ymax=31.0),
+        kk.network([*layers[:-1], replace(layers[-1], bias_to="all")]),
+        kk.network([*layers[:-1], replace(layers[-1], activation="linear")]),
         kk.network([*layers[:-1], kk.Layer.from_sparse(layers[-1].weights(), -0.1)]),
     ):
         with pytest.raises(kk.InputError, match="is of a run with another network;"):
@@ -182,6 +185,12 @@ def test_a_damaged_part_is_never_taken(tmp_path: Path, place: int, change: int, 
     assert (found.multiplied, found.ymax) == (17, 32)
     assert found.saturated.tolist() == [8]
     assert found.take(numbers).toarray().tolist() == [[1, 0, 2], [0, 3, 0.5], [32, 32, 32]]
+
+
+def test_a_node_that_does_not_see_the_folder_says_so(kept: Path, tmp_path: Path) -> None:
+    checkpoint.check_folder(kept)
+    with pytest.raises(kk.InputError, match="not seen here; give a folder that nodes share"):
+        checkpoint.check_folder(tmp_path / "elsewhere")
 
 
 def test_the_manifest_names_what_values_depend_on(kept: Path) -> None:

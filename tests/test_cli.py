@@ -109,7 +109,7 @@ def test_every_option_is_there() -> None:
     assert options >= {
         *("--space", "--neurons", "--layers", "--inputs", "--data", "--mnist", "--kernel"),
         *("--dtype", "--threads", "--seed", "--verify", "--json", "--categories", "--quiet"),
-        *("--fold", "--memory", "--device"),
+        *("--fold", "--memory", "--device", "--parallel", "--checkpoint"),
     }
     choices = {
         a.option_strings[0]: tuple(a.choices) for a in actions if a.option_strings and a.choices

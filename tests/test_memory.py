@@ -83,3 +83,9 @@ def test_the_peak_where_the_system_does_not_tell(tmp_path: Path) -> None:
     assert peak_memory(tmp_path / "none") >= peak_memory() // 2
     (tmp_path / "status").write_text("VmHWM:\t  1234 kB\n")
     assert peak_memory(tmp_path / "status") == 1234 * 1024
+
+
+def test_processes_part_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 1200)
+    assert memory.Budget(processes=3).free() == 400
+    assert memory.Budget(processes=3, on_device=2, device=lambda: (1000, 0)).free() == 500

@@ -42,7 +42,7 @@ _CPU_VALUE, _GPU_VALUE = 512.0, 16384.0
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """Rows between two layers.
+    """Rows between two layers, of `total` rows; those that it does not have are zeros.
 
     numbers: int64, ascending, of the rows of `inputs`; saturated: int64, ascending, of rows whose
     every value is the upper limit, which `inputs` does not have
@@ -50,6 +50,7 @@ class Flow:
 
     numbers: NDArray[np.int64]
     inputs: Inputs
+    total: int
     saturated: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
@@ -58,11 +59,17 @@ def passed(
 ) -> Outcome:
     """What comes out of layers, with the numbers of the flow.
 
-    Rows that are saturated stay so without a look where all layers provably keep them so.
+    Rows that are zeros, or saturated, stay so without a look where all layers keep them so.
     """
-    steady = getattr(engine, "steady", None) == 0
-    if flow.saturated.size and not steady:
-        flow = _with_saturated(flow, layers, engine)
+    ymax = getattr(engine, "ymax", 0.0)
+    saturated = flow.saturated
+    if saturated.size and getattr(engine, "steady", None) != 0:
+        flow = _with_rows(flow, saturated, ymax, layers.dtype)
+        saturated = saturated[:0]
+    if layers.zeros_stay_from > 0:
+        there = np.union1d(flow.numbers, saturated)
+        missing = np.setdiff1d(np.arange(flow.total), there, assume_unique=True)
+        flow = _with_rows(flow, missing, 0.0, layers.dtype)
     numbers = flow.numbers
     found = joined(
         engine.run(layers, flow.inputs, lambda rows: keep(numbers[rows]), report),
@@ -71,25 +78,28 @@ def passed(
         values=True,
     )
     assert found.valued is not None
-    saturated = np.union1d(numbers[found.saturated], flow.saturated)
     return Outcome(
-        rows=np.union1d(numbers[found.rows], flow.saturated),
+        rows=np.union1d(numbers[found.rows], saturated),
         values=found.values,
         multiplied=found.multiplied,
         valued=numbers[found.valued],
-        saturated=saturated,
-        ymax=getattr(engine, "ymax", 0.0),
+        saturated=np.union1d(numbers[found.saturated], saturated),
+        ymax=ymax,
     )
 
 
-def _with_saturated(flow: Flow, layers: PreparedLayers, engine: Any) -> Flow:
-    """The same rows, the saturated ones among the others with all their values."""
-    shape = flow.saturated.size, flow.inputs.neurons
-    full = sp.csr_array(np.full(shape, engine.ymax, layers.dtype))
-    numbers = np.concatenate([flow.numbers, flow.saturated])
+def _with_rows(flow: Flow, rows: NDArray[np.int64], value: float, dtype: np.dtype[Any]) -> Flow:
+    """The same with these rows too, each value of which is `value`; what is saturated is left."""
+    if not rows.size:
+        return flow
+    shape = rows.size, flow.inputs.neurons
+    more = sp.csr_array(shape, dtype=dtype)
+    if value:
+        more = sp.csr_array(np.full(shape, value, dtype))
+    numbers = np.concatenate([flow.numbers, rows])
     order = np.argsort(numbers)
-    stacked = sp.vstack([flow.inputs.to_csr(layers.dtype), full], format="csr")
-    return Flow(numbers[order], _activations(sp.csr_array(stacked[order])))
+    stacked = sp.csr_array(sp.vstack([flow.inputs.to_csr(dtype), more], format="csr"))
+    return Flow(numbers[order], _activations(sp.csr_array(stacked[order])), flow.total)
 
 
 def _activations(values: sp.csr_array) -> Inputs:
@@ -100,11 +110,11 @@ def _all(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.ones(rows.size, np.bool_)
 
 
-def _onward(outcome: Outcome) -> Flow:
-    """What comes out of layers as what goes into the next ones."""
+def _onward(outcome: Outcome, flow: Flow) -> Flow:
+    """What came out of layers for a flow as what goes into the next ones."""
     assert outcome.values is not None
     assert outcome.valued is not None
-    return Flow(outcome.valued, _activations(outcome.values), outcome.saturated)
+    return Flow(outcome.valued, _activations(outcome.values), flow.total, outcome.saturated)
 
 
 def balanced(
@@ -132,7 +142,7 @@ def balanced(
             singles.append(PreparedLayers(one, engine, dtype, budget, True))
     if ranks.rank == 0:
         chosen = np.unique(np.linspace(0, inputs.rows - 1, min(inputs.rows, _SAMPLE)).astype(int))
-        flow = Flow(chosen, take(inputs, chosen))
+        flow = Flow(np.arange(chosen.size), take(inputs, chosen), chosen.size)
     else:
         flow = ranks.receive(ranks.rank - 1)
     measured: list[tuple[float, float, float]] = []
@@ -141,7 +151,7 @@ def balanced(
         with numbered_from(position):
             engine.prove(layers)
             outcome = passed(engine, layers, flow, _all, _silent)
-        flow = _onward(outcome)
+        flow = _onward(outcome, flow)
         handing_over = _value_cost(engine) * values
         measured.append((float(outcome.multiplied), handing_over, edges[position] * edge_bytes))
     if ranks.rank + 1 < ranks.size:
@@ -249,13 +259,13 @@ class Stage:
                 yield part, part.outcome(outcome if self._keep else _without_values(outcome))
             else:
                 begun = perf_counter()
-                self._ranks.send(_onward(outcome), self._ranks.rank + 1)
+                self._ranks.send(_onward(outcome, flow), self._ranks.rank + 1)
                 self.waited += perf_counter() - begun
 
     def _flow(self, place: int) -> Flow:
         if self._first:
             rows = self._inputs[place]
-            return Flow(np.arange(rows.rows, dtype=np.int64), rows)
+            return Flow(np.arange(rows.rows, dtype=np.int64), rows, rows.rows)
         begun = perf_counter()
         flow: Flow = self._ranks.receive(self._ranks.rank - 1)
         self.waited += perf_counter() - begun

@@ -140,6 +140,12 @@ class Ranks:
         _wait(lambda: self._comm.iprobe(source))
         return self._comm.recv(source=source)
 
+    def close(self) -> None:
+        """Give back what MPI keeps for these ranks; it has room for some thousand."""
+        if self._comm is not None:
+            self._node.Free()
+            self._comm.Free()
+
     def fail(self, code: int) -> NoReturn:
         """End every rank of the run, wherever it is, with this exit code."""
         if self._comm is not None:

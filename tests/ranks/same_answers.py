@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from mpi4py import MPI
 
@@ -16,14 +17,15 @@ from kkspdnn.ranks.world import Ranks
 WORLD = MPI.COMM_WORLD
 
 
-def mixed(widths: tuple[int, ...], dtype: str) -> kk.Network:
+def mixed(widths: tuple[int, ...], dtype: str, shift: float = 0, **rules: str) -> kk.Network:
     """Random layers of all widths with weights of both signs and fan-ins of all sizes."""
     rng = np.random.default_rng(7)
     layers = []
     for inputs, outputs in zip(widths, widths[1:], strict=False):
         weights = sp.random_array((inputs, outputs), density=0.2, rng=rng, dtype=dtype)
         weights.data -= 0.4
-        layers.append(kk.Layer.from_sparse(weights, rng.normal(0, 0.1, outputs)))
+        bias = rng.normal(shift, 0.1, outputs)
+        layers.append(kk.Layer.from_sparse(weights, bias, **rules))  # type: ignore[arg-type]
     return kk.network(layers, ymax=2.0, inputs=widths[0])
 
 
@@ -86,8 +88,17 @@ def check_order() -> None:
     assert first < min(others)
 
 
+def check_alike(network: kk.Network, rows: kk.Inputs) -> None:
+    """Ranks with other rows or options than the first one are told so, all of them."""
+    own = rows.slice(0, rows.rows - WORLD.rank)
+    options = {"values": WORLD.rank == 0}
+    with pytest.raises(kk.InputError, match="have not the same input rows, values; give"):
+        kk.infer(network, own, comm=WORLD, **options)  # type: ignore[arg-type]
+
+
 def main() -> None:
     check_order()
+    check_alike(kk.radixnet(64, 2), kk.images(64, 100))
     radix = kk.radixnet(64, 8)
     many, few = kk.images(64, 4000), kk.images(64, 3)
     check(radix, many, values=True, verification="full")
@@ -107,6 +118,13 @@ def main() -> None:
         given = kk.Inputs.from_any(dense.astype(dtype))
         check(own, given, values=True, verification="full")
         check(own, given, values=True, verification="full", kernel="spgemm")
+    # An ordinary bias brings rows of zeros to life again, whatever rank they are on.
+    dies = mixed((60, 50, 40), "float32", shift=-3.0, bias_to="all").layers
+    revives = mixed((40, 30), "float32", bias_to="all").layers
+    last = mixed((30, 20), "float32", bias_to="all", activation="linear").layers
+    ordinary = kk.network([*dies, *revives, *last], ymax=0.5)
+    single = kk.Inputs.from_any(dense.astype(np.float32))
+    check(ordinary, single, values=True, verification="full")
     check(kk.network([], inputs=64), many, values=True)
     check_checkpoint(radix, many)
 

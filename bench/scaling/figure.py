@@ -1,0 +1,82 @@
+"""The measured parts and runs, the model, and what others published, as one figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from kkspdnn.files import replacing
+from kkspdnn.plots.style import COLOURS, GREY, WIDTHS, grid, legend, log_ticks, settings
+
+
+def draw(record: Mapping[str, Any], folder: Path) -> list[Path]:
+    """scaling-1col and scaling-2col as PDF and PNG."""
+    made = []
+    with settings():
+        for name, width in WIDTHS.items():
+            figure = Figure(figsize=(width, 2.9 if name == "1col" else 2.6), layout="constrained")
+            _paint(figure, record)
+            for kind in ("pdf", "png"):
+                path = folder / f"scaling-{name}.{kind}"
+                metadata = {"CreationDate": None} if kind == "pdf" else None
+                with replacing(path) as file:
+                    figure.savefig(file, format=kind, metadata=metadata)
+                made.append(path)
+    return made
+
+
+def _paint(figure: Figure, record: Mapping[str, Any]) -> None:
+    axes = figure.subplots()
+    points, runs, predicted = record["points"], record["runs"], record["predictions"]
+    base = points[0]["seconds"]
+    ranks = [each["ranks"] for each in points]
+    axes.plot(ranks, ranks, color=GREY, linestyle=":", label="ranks")
+    modelled = [base / each["seconds"] for each in record["modelled"]]
+    axes.plot(ranks, modelled, color=COLOURS[0], linestyle="--", label="model")
+    axes.plot(
+        *(ranks, [base / each["seconds"] for each in points]),
+        color=COLOURS[2],
+        marker="^",
+        linestyle="none",
+        label="a rank's part, measured alone",
+    )
+    axes.plot(
+        [each["ranks"] for each in runs],
+        [median(runs[0]["seconds"]) / median(each["seconds"]) for each in runs],
+        color=COLOURS[0],
+        marker="o",
+        linestyle="none",
+        label="mpiexec on this machine, measured",
+    )
+    axes.plot(
+        [each["ranks"] for each in predicted],
+        [each["speedup"] for each in predicted],
+        color=COLOURS[0],
+        marker="o",
+        markerfacecolor="white",
+        linestyle="none",
+        label="predicted",
+    )
+    other = record["published"]
+    axes.plot(
+        [other["nodes"]],
+        [other["speedup"]],
+        color=COLOURS[5],
+        marker="s",
+        linestyle="none",
+        label=f"published: {other['name']} ({other['speedup']:g}x)",
+    )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    log_ticks(axes.xaxis)
+    log_ticks(axes.yaxis)
+    axes.set_xlabel("ranks (KK-SpDNN: nodes)")
+    axes.set_ylabel("times as fast as one")
+    text = f"{record['network']}, {record['inputs']:,} rows, {record['threads']} thread(s) a rank"
+    figure.suptitle(f"{text}\n{record['machine']}", fontsize=7)
+    grid(axes, "both")
+    legend(figure, 2)

@@ -1,0 +1,34 @@
+"""Run by all ranks: the seconds that gathering their outcomes takes, printed by the first."""
+
+from __future__ import annotations
+
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+from kkspdnn.engines import Outcome
+from kkspdnn.ranks.launch import launch
+from kkspdnn.ranks.world import launched_ranks
+
+_REPEATS = 300
+_ROWS = 100
+"""Living rows of a rank, about as many as with 20 ranks and the challenge's smallest network."""
+
+
+def main() -> None:
+    """Print the median."""
+    ranks = launched_ranks(launch())
+    own = Outcome(np.arange(_ROWS, dtype=np.int64), None, 0)
+    times = []
+    for _ in range(_REPEATS):
+        ranks.together()
+        begun = perf_counter()
+        ranks.gather([own])
+        times.append(perf_counter() - begun)
+    if ranks.rank == 0:
+        print(median(times))
+
+
+if __name__ == "__main__":
+    main()
