@@ -26,8 +26,8 @@ from kkspdnn.spaces import open_space
 
 Tell = Callable[[str, float], None]
 
-_TIMED = 40
-"""Parts that are timed for one number of ranks, over and over where there are fewer."""
+_TIMED, _REPEATS = 20, 5
+"""About so many parts are timed for one number of ranks, each so many times."""
 
 
 def points(
@@ -47,8 +47,7 @@ def points(
         dealt = [Part(place, count).take(inputs) for place in range(count)]
         spacing = max(1, count // _TIMED)
         chosen = dealt[::spacing]
-        seconds = [_seconds(engine, layers, each) for _ in range(3) for each in chosen]
-        seconds += [_seconds(engine, layers, dealt[0]) for _ in range(max(0, 5 - len(seconds)))]
+        seconds = [min(_seconds(engine, layers, each) for _ in range(_REPEATS)) for each in chosen]
         splits = [dealt, _neighbours(inputs, count)]
         splits += [[Part(place, count).take(by_size) for place in range(count)]]
         splits += [_neighbours(by_size, count)]

@@ -37,7 +37,8 @@ class Split:
 class Point:
     """A rank's part of the rows where there are so many ranks, computed by one process alone.
 
-    rows: of the largest part; seconds: the median over parts and runs; work: see Split
+    rows: of the largest part; seconds: the median over parts of the least time of a few, for what
+    else a shared machine does only adds to it; work: see Split
     """
 
     ranks: int
