@@ -19,6 +19,7 @@ from kkspdnn.ranks.launch import _VARIABLES
 HOME = Path(kkspdnn.__file__).parents[1]
 
 Start = Callable[..., "subprocess.Popen[str]"]
+Said = Callable[[str, str], list[str]]
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +72,14 @@ def run(start: Start) -> Callable[..., tuple[int, str, str]]:
         return process.returncode, out, err
 
     return to_the_end
+
+
+@pytest.fixture(scope="session")
+def said() -> Said:
+    """What kkspdnn says of a run that failed; launchers add lines of their own to both streams."""
+
+    def lines(out: str, err: str) -> list[str]:
+        assert "categories  " not in out
+        return [line for line in err.splitlines() if line.startswith("kkspdnn:")]
+
+    return lines
