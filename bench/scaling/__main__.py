@@ -15,6 +15,7 @@ from typing import Any
 from bench.facts import facts
 from bench.scaling.measure import points, runs, step_seconds
 from bench.scaling.model import fitted
+from bench.scaling.table import table
 from kkspdnn.decode import read_json
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.options import count
@@ -44,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     add("--most", type=count, default=_RANKS[-1], metavar="R", help="ranks to go up to (768)")
     add("--runs", type=count, default=5, metavar="R", help="runs under mpiexec of each (5)")
     add("--json", type=Path, metavar="FILE", help="write the record")
-    add("--draw", type=Path, metavar="RECORD", help="draw this record instead of measuring")
+    add("--draw", type=Path, metavar="RECORD", help="draw this record, print its table")
     add("--out", type=Path, default=Path("plots/figures"), metavar="DIR", help="for --draw")
     return made
 
@@ -56,7 +57,9 @@ def main() -> int:
         if arguments.draw is not None:
             from bench.scaling.figure import draw
 
-            print("\n".join(map(str, draw(read_json(arguments.draw), arguments.out))))
+            drawn = read_json(arguments.draw)
+            print("\n".join(map(str, draw(drawn, arguments.out))))
+            print("\n".join(table(drawn)))
             return 0
         if arguments.json is not None:
             check_writable(arguments.json)

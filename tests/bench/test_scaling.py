@@ -63,6 +63,7 @@ def test_it_is_measured_and_drawn(tmp_path: Path) -> None:
     assert f"predicted for 20 ranks: {predicted['seconds']:.4f} s" in done.stdout
     done = bench("--draw", str(path), "--out", str(tmp_path / "figures"))
     assert done.returncode == 0, done.stderr
+    assert f"| 20 | 150 | {record['points'][-1]['seconds']:.4f} s |" in done.stdout
     names = {each.name for each in (tmp_path / "figures").iterdir()}
     assert names == {f"scaling-{w}col.{kind}" for w in "12" for kind in ("pdf", "png")}
 
