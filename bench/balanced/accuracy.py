@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import kkspdnn as kk
@@ -13,13 +13,15 @@ from kkspdnn.pruning.study import Accuracy
 
 LAYERS = (PIXELS, 1024, 1024, CLASSES)
 SPARSITIES = (0.6, 0.8, 0.9, 0.95)
-BLOCKS, BLOCK_SHAPE, STEPS = 32, (8, 8), 2
+BLOCK_SHAPE, STEPS = (8, 8), 2
 
 
 def measure(
     seeds: int,
     epochs: int,
     retrain_epochs: int,
+    sparsities: Sequence[float],
+    blocks: int,
     folder: Path | None,
     tell: Callable[[str], None],
 ) -> list[Accuracy]:
@@ -33,7 +35,8 @@ def measure(
 
     def keep(network: kk.Network, pattern: str, seed: int, name: str) -> None:
         part = sparsity(network)
-        found.append(Accuracy(pattern, part, seed, accuracy(network, test)))  # type: ignore[arg-type]
+        right = accuracy(network, test)
+        found.append(Accuracy(pattern, part, seed, right, blocks))  # type: ignore[arg-type]
         tell(f"seed {seed}, {name}: sparsity {part:.4f}, accuracy {found[-1].accuracy:.4f}")
         if folder is not None and seed == 0:
             kk.save_npz_network(network, folder / name)
@@ -42,14 +45,14 @@ def measure(
         trainer = Trainer(train, epochs, retrain_epochs, seed)
         dense = trainer.train(LAYERS)
         keep(dense, "dense", seed, "dense")
-        for wanted in SPARSITIES:
+        for wanted in sparsities:
             reached: float | None = None
             for method in METHODS:
                 pruned = kk.prune(
                     dense,
                     method=method,
                     sparsity=(*([wanted if reached is None else reached] * 2), 0.0),
-                    blocks=BLOCKS,
+                    blocks=blocks,
                     block_shape=BLOCK_SHAPE,
                     steps=STEPS,
                     retrain=trainer.retrain,

@@ -29,6 +29,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=count, default=4, metavar="N", help="of training (4)")
     again = "of every retraining, one after each of two steps of pruning (1)"
     train.add_argument("--retrain-epochs", type=count, default=1, metavar="N", help=again)
+    parts = "parts of the weights that go (0.6 0.8 0.9 0.95)"
+    train.add_argument("--sparsities", type=float, nargs="+", metavar="S", help=parts)
+    train.add_argument("--blocks", type=count, default=32, metavar="N", help="of a neuron (32)")
     train.add_argument("--networks", type=Path, metavar="DIR", help="folder for those of seed 0")
     time = commands.add_parser("time", help="time the networks of `train`", allow_abbrev=False)
     time.add_argument("--networks", type=Path, metavar="DIR", required=True, help="of `train`")
@@ -59,11 +62,17 @@ def _study(options: argparse.Namespace, command: str) -> Study:
     accuracies, timings, training, rates = [], [], "", {}
     if options.command == "train":
         accuracies = accuracy.measure(
-            options.seeds, options.epochs, options.retrain_epochs, options.networks, _tell
+            options.seeds,
+            options.epochs,
+            options.retrain_epochs,
+            options.sparsities or accuracy.SPARSITIES,
+            options.blocks,
+            options.networks,
+            _tell,
         )
         training = (
             f"Adam, {options.epochs} epochs; pruned in {accuracy.STEPS} steps, after each "
-            f"{options.retrain_epochs} epochs; last layer dense; {accuracy.BLOCKS} blocks; "
+            f"{options.retrain_epochs} epochs; last layer dense; {options.blocks} blocks; "
             f"blocks of {'x'.join(map(str, accuracy.BLOCK_SHAPE))}"
         )
     else:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.engines.base import Range, Report
@@ -247,11 +246,9 @@ class FusedRun:
         if self.wanted is None:
             return Outcome(ids, None, self.multiplied)
         kept = self.wanted(rows.ids)
-        values, ymax = rows.to_csr(kept), self.engine.ymax
-        if len(self.layers):
-            values = sp.csr_array(values[:, self.layers[-1].places])
-            values.sort_indices()
-        return Outcome(ids, values, self.multiplied, rows.ids[kept], saturated, ymax)
+        places = self.layers[-1].places if len(self.layers) else slice(None)
+        values = rows.to_csr(kept, places)
+        return Outcome(ids, values, self.multiplied, rows.ids[kept], saturated, self.engine.ymax)
 
 
 def _next_depth(depth: int, before: int, living: int, price: float) -> int:

@@ -290,12 +290,17 @@ class Tiles:
             lanes=lanes,
         )
 
-    def to_csr(self, kept: NDArray[np.bool_]) -> sp.csr_array:
-        """The activations of the rows that are kept, bool[rows], as CSR (kept, neurons)."""
-        lanes = self.shape.lanes
-        parts = [sp.csr_array((0, self.neurons), dtype=self.shape.dtype)]
+    def to_csr(self, kept: NDArray[np.bool_], places: Any) -> sp.csr_array:
+        """The activations of the rows that are kept, bool[rows], as CSR (kept, neurons).
+
+        places: where each neuron is in a tile, an index of NumPy
+        """
+        lanes, parts = self.shape.lanes, list[sp.csr_array]()
         for number, tile in enumerate(self.shape.space.get(self.front)):
-            places = np.flatnonzero(kept[number * lanes : (number + 1) * lanes])
-            if places.size:
-                parts.append(sp.csr_array(np.ascontiguousarray(tile[:, places].T)))
-        return sp.csr_array(sp.vstack(parts, format="csr"))
+            found = np.flatnonzero(kept[number * lanes : (number + 1) * lanes])
+            if found.size:
+                parts.append(sp.csr_array(np.ascontiguousarray(tile[places][:, found].T)))
+        if len(parts) == 1:
+            return parts[0]
+        empty = sp.csr_array((0, self.neurons), dtype=self.shape.dtype)
+        return sp.csr_array(sp.vstack([empty, *parts], format="csr"))

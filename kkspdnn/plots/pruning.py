@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import mean, median
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
@@ -52,10 +53,12 @@ def chart(records: Records, published: Published) -> Chart | None:
         if accuracies:
             _paint_accuracies(*next(drawn), accuracies, dense)
         if speedups:
-            _paint_speedups(*next(drawn), speedups, published.pruning)
+            _paint_speedups(*next(drawn), speedups, published.pruning, len(accuracies))
         legend(figure, 3 if wide else 1)
 
-    height = 1.9 * (bool(accuracies) + bool(speedups)) + 0.14 * (len(speedups) + 5)
+    height = 1.9 * (bool(accuracies) + bool(speedups)) + 0.14 * (
+        len(accuracies) + len(speedups) + 2
+    )
     table = _table(accuracies, dense, speedups, published.pruning)
     return Chart("pruning", table, (height, 3.2), paint)
 
@@ -66,7 +69,9 @@ def _accuracies(studies: Iterable[Study]) -> tuple[list[Curve], Values | None]:
     found: dict[str, dict[float, list[float]]] = {}
     for one in (each for study in studies for each in study.accuracies):
         part = round(100 * one.sparsity, 1)
-        found.setdefault(one.pattern, {}).setdefault(part, []).append(100 * one.accuracy)
+        label = f"balanced, {one.blocks} blocks" if one.pattern == "balanced" else one.pattern
+        values = found.setdefault(label, {}).setdefault(part, [])
+        values.append(100 * one.accuracy)
     dense = found.pop("dense", {}).get(0.0)
     curves = [
         Curve(pattern, {part: _about(by[part]) for part in sorted(by)})
@@ -89,7 +94,8 @@ def _speedups(timings: list[Timing]) -> list[Curve]:
     for each in timings:
         if each.pattern != "dense" and each.rows in dense:
             best = dense[each.rows]
-            low, middle, high = max(each.seconds), median(each.seconds), min(each.seconds)
+            # Quartiles: a run that the machine had no time for would hide all others.
+            high, middle, low = np.quantile(each.seconds, (0.25, 0.5, 0.75)).tolist()
             label = f"{each.implementation}, {each.pattern}"
             found.setdefault(label, {})[each.rows] = best / low, best / middle, best / high
     return [Curve(label, values) for label, values in found.items()]
@@ -105,12 +111,16 @@ def _paint_accuracies(number: int, axes: Axes, curves: list[Curve], dense: Value
     grid(axes, "both")
 
 
-def _paint_speedups(number: int, axes: Axes, curves: list[Curve], known: Pruning) -> None:
-    for style, curve in enumerate(curves):
-        _draw(axes, curve, style + 3, curve.label)
+def _paint_speedups(
+    number: int, axes: Axes, curves: list[Curve], known: Pruning, styles: int
+) -> None:
+    """styles: so many are taken by the other panel."""
+    drawn = [each for each in curves if _shown(each.label)]
+    for style, curve in enumerate(drawn, start=styles):
+        _draw(axes, curve, style, curve.label)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    rows = sorted({int(each) for curve in curves for each in curve.values})
+    rows = sorted({int(each) for curve in drawn for each in curve.values})
     axes.set_xticks(rows, [f"{each:,}" for each in rows])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.axhline(1, color="black", linewidth=0.8)
@@ -122,8 +132,15 @@ def _paint_speedups(number: int, axes: Axes, curves: list[Curve], known: Pruning
     grid(axes, "both")
 
 
+def _shown(label: str) -> bool:
+    """All of ours, and of CSR, to which patterns are the same, one; all are in the table."""
+    return "CSR" not in label or label.endswith("unstructured")
+
+
 def _draw(axes: Axes, curve: Curve, style: int, label: str) -> None:
-    marker, line = MARKERS[style % len(MARKERS)], LINES[style % len(LINES)]
+    # Where colours begin again, markers and lines are one further on.
+    turned = style + style // len(COLOURS)
+    marker, line = MARKERS[turned % len(MARKERS)], LINES[turned % len(LINES)]
     errors = [spread(each) for each in curve.values.values()]
     axes.errorbar(
         list(curve.values),
@@ -152,7 +169,7 @@ def _table(
     rows.append(("speed-up", f"published: {known.name}, most", None, None, known.most, None, None))
     return Table(
         "Pruned networks: accuracy, mean, lowest and highest of the seeds; speed-up over the "
-        "faster dense implementation, median, lowest and highest of the runs. Published, on "
+        "faster dense implementation, median and quartiles of the runs. Published, on "
         f"another machine: {known.source}.",
         ("value", "pattern", "sparsity (%)", "input rows", "middle", "lowest", "highest"),
         tuple(rows),
