@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pykokkos as pk
 import pytest
 
 from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.emit import Generated
 from kkspdnn.pk.nvcc import nvcc_path
-from kkspdnn.pk.runtime import toolkit
+from kkspdnn.pk.runtime import Toolkit, toolkit
 from kkspdnn.pk.toolchain import usable_cores
 from kkspdnn.rehearsal import engine_launches
 
@@ -20,30 +22,50 @@ from . import kernels
 
 pytestmark = pytest.mark.skipif(nvcc_path() is None, reason="no nvcc, see kkspdnn info")
 
+ARCHITECTURES = ("sm_80", "sm_90")
+
 OWN = ("functions", "mathematics", "team_sums", "team_reduction", "atomics", "running_sum")
 """Of the language's tests: constructs that the engines' workunits do not have."""
 
 
-@pytest.mark.parametrize(("arch", "dtype"), [("sm_80", "float32"), ("sm_90", "float64")])
-def test_every_workunit_compiles_and_links(arch: str, dtype: str) -> None:
+def together(units: list[Generated]) -> Generated:
+    """All of these in one file, each in a namespace: Kokkos' headers, most of the work, are read
+    once. The launch of unit n is called kkspdnn_launch_n."""
+    lines = [line for unit in units for line in unit.text.splitlines()]
+    parts = list(dict.fromkeys(line for line in lines if line.startswith("#include")))
+    for number, unit in enumerate(units):
+        body = [line for line in unit.text.splitlines() if not line.startswith("#include")]
+        parts += [f"#define kkspdnn_launch kkspdnn_launch_{number}", f"namespace unit_{number} {{"]
+        parts += [*body, "}", "#undef kkspdnn_launch"]
+    return replace(units[0], text="\n".join(parts) + "\n")
+
+
+def test_every_workunit_compiles_and_links() -> None:
     """Loading needs neither driver nor device, and every symbol."""
-    kit = toolkit(pk.Cuda, arch)
-    assert f"-arch={arch}" in kit.compile
-    launches = list(engine_launches("cuda", np.dtype(dtype)).values())
-    texts = [generate(*launched) for launched in launches]
-    texts += [generate(getattr(kernels, name), pk.Cuda) for name in OWN]
+    kits = [toolkit(pk.Cuda, arch) for arch in ARCHITECTURES]
+
+    def compiled(kit: Toolkit, arch: str, dtype: str) -> Path:
+        assert f"-arch={arch}" in kit.compile
+        launches = engine_launches("cuda", np.dtype(dtype)).values()
+        units = [generate(*launched) for launched in launches]
+        units += [generate(getattr(kernels, name), pk.Cuda) for name in OWN]
+        library = kit.workunit(together(units))
+        loaded = ctypes.CDLL(str(library))
+        assert all(loaded[f"kkspdnn_launch_{number}"] for number in range(len(units)))
+        assert len(units) > len(OWN)
+        return library
+
+    # The runtime library first: workunits need its symbols.
+    for kit in kits:
+        assert ctypes.CDLL(str(kit.library)).kkspdnn_kokkos_version() >= 30400
     with ThreadPoolExecutor(usable_cores()) as pool:
-        libraries = list(pool.map(kit.workunit, texts))
-    assert len(set(libraries)) == len(texts) > len(OWN)
-    runtime = ctypes.CDLL(str(kit.library))
-    assert runtime.kkspdnn_kokkos_version() >= 30400
-    for library in libraries:
-        assert ctypes.CDLL(str(library)).kkspdnn_launch
+        libraries = list(pool.map(compiled, kits, ARCHITECTURES, ("float32", "float64")))
+    assert len(set(libraries)) == len(kits)
 
 
 def test_another_architecture_is_another_entry() -> None:
     """Of the cache, for Kokkos, the runtime library and a workunit."""
-    kits = [toolkit(pk.Cuda, arch) for arch in ("sm_80", "sm_90")]
+    kits = [toolkit(pk.Cuda, arch) for arch in ARCHITECTURES]
     text = generate(kernels.running_sum, pk.Cuda)
     for one, other in (
         [kit.kokkos.config for kit in kits],
