@@ -98,6 +98,12 @@ class Engine(Protocol):
     exits: Exits
     order: Order
     """Of the last run."""
+    ymax: Any
+    """The upper limit of the ReLU in the engine's dtype, may be infinite."""
+    steady: int | None
+    """The first layer from which on rows of ymax provably stay so; None: not known."""
+    in_csr: bool
+    """Whether activations are CSR, as `Outcome` has them, and not tiles."""
 
     def prepare(self, layer: Layer, before: Any) -> Any:
         """A layer, in the engine's dtype, as its workunits take it, with NumPy's arrays; before:

@@ -57,6 +57,7 @@ class FusedEngine:
         self.ymax = upper_limit(dtype, ymax)
         self.limit = ymax
         self.steady: int | None = None
+        self.in_csr = False
         self.order = Order()
         self._room: list[Tiles] = []
 

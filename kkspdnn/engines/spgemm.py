@@ -76,6 +76,8 @@ class SpgemmEngine:
         self.dtype = dtype
         self.exits: Exits = "none"
         self.order = Order()
+        self.steady: int | None = None
+        self.in_csr = True
         self.ymax = upper_limit(dtype, ymax)
 
     def prepare(self, layer: Layer, before: SpgemmLayer | None) -> SpgemmLayer:

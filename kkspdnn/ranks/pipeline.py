@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from kkspdnn.engines import Engine, Outcome, Report, Wanted
 from kkspdnn.engines.outcome import joined
 from kkspdnn.engines.prepared import PreparedLayers
-from kkspdnn.engines.spgemm import SpgemmEngine
 from kkspdnn.inputs import Inputs
 from kkspdnn.memory import Budget
 from kkspdnn.network import Network
@@ -61,9 +60,9 @@ def passed(
 
     Rows that are zeros, or saturated, stay so without a look where all layers keep them so.
     """
-    ymax = getattr(engine, "ymax", 0.0)
+    ymax = engine.ymax
     saturated = flow.saturated
-    if saturated.size and getattr(engine, "steady", None) != 0:
+    if saturated.size and engine.steady != 0:
         flow = _with_rows(flow, saturated, ymax, layers.dtype)
         saturated = saturated[:0]
     if layers.zeros_stay_from > 0:
@@ -165,7 +164,7 @@ def balanced(
 def _value_cost(engine: Engine) -> float:
     """In multiplications, what it costs to take an activation from the engine to another rank, or
     from there: as measured, about 20 ns, in which all threads could multiply."""
-    if isinstance(engine, SpgemmEngine):
+    if engine.in_csr:
         return 4.0
     return _GPU_VALUE if engine.space.gpu else _CPU_VALUE * engine.space.threads
 
