@@ -387,6 +387,43 @@ def test_several_layers_in_a_launch(
         assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+def run_count(
+    space: Space,
+    rows: Any,
+    a: Any,
+    index: Any,
+    bias: Any,
+    ymax: float,
+    unbiased: float,
+    low: float,
+    **given: Any,
+) -> None:
+    """Weights of 0.25 in the counted layer, the second of its stack, and 0.5 in those after it."""
+    scalar = a.dtype.type
+    space.pk.parallel_for(
+        "count",
+        space.teams(a.shape[0] * given["blocks"]),
+        fused.fused_count,
+        x=tiled(rows, a.shape[2]),
+        a=a,
+        index=index,
+        weight=scalar(0.25),
+        bias=bias,
+        next_weight=scalar(0.5),
+        zero=scalar(0),
+        unbiased=scalar(unbiased),
+        low=scalar(low),
+        ymax=scalar(ymax),
+        layer=1,
+        widest=a.shape[1] // 2,
+        width=-(-given["outputs"] // given["blocks"]),
+        fan_in=index.shape[1],
+        next_fan_in=given["next_index"].shape[1],
+        lanes=a.shape[2],
+        **given,
+    )
+
+
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize(("outputs", "blocks"), [(1, 1), (33, 2), (321, 20)])
 @pytest.mark.parametrize("fan_in", [1, 32, 255])
@@ -410,34 +447,11 @@ def test_bits_are_counted(
     rows = (rng.random((2 * lanes + 1, inputs)) < rng.random((2 * lanes + 1, 1))).astype(np.uint8)
     rows[0] = 1
     a = np.full((3, 2 * inputs + 2 * outputs, lanes), np.nan, dtype)
-    space.pk.parallel_for(
-        "count",
-        space.teams(3 * blocks),
-        fused.fused_count,
-        x=tiled(rows, lanes),
-        a=a,
-        index=index,
-        weight=dtype.type(0.25),
-        bias=bias,
-        next_index=index,
-        next_weight=dtype.type(0.25),
-        next_bias=bias,
-        zero=dtype.type(0),
-        unbiased=dtype.type(unbiased),
-        low=dtype.type(low),
-        ymax=dtype.type(16),
-        layer=1,
-        next_layer=1,
-        depth=0,
-        side=0,
-        widest=inputs + outputs,
-        blocks=blocks,
-        width=-(-outputs // blocks),
-        outputs=outputs,
-        fan_in=fan_in,
-        next_fan_in=fan_in,
-        lanes=lanes,
-    )
+    run_count(
+        space, rows, a, index, bias, 16.0, unbiased, low,
+        next_index=index, next_bias=bias, next_layer=1, depth=0, side=0,
+        blocks=blocks, outputs=outputs,
+    )  # fmt: skip
     found = flat(a[:, inputs + outputs : inputs + 2 * outputs])[: rows.shape[0]]
     assert (found == one_layer(rows, weights, bias[outputs:], 16.0, unbiased, low)).all()
     assert np.isnan(a[:, : inputs + outputs]).all()
@@ -472,34 +486,11 @@ def test_layers_follow_the_counted_one(
         weights[after[part], np.arange(outputs)[:, None]] = 0.5
         expected = one_layer(expected, weights, next_bias[part], 2.0, unbiased, low).astype(dtype)
     a = np.full((3, 2 * widest, lanes), np.nan, dtype)
-    space.pk.parallel_for(
-        "count",
-        space.teams(3),
-        fused.fused_count,
-        x=tiled(rows, lanes),
-        a=a,
-        index=index,
-        weight=dtype.type(0.25),
-        bias=bias,
-        next_index=after.astype(np.uint16),
-        next_weight=dtype.type(0.5),
-        next_bias=next_bias,
-        zero=dtype.type(0),
-        unbiased=dtype.type(unbiased),
-        low=dtype.type(low),
-        ymax=dtype.type(2),
-        layer=1,
-        next_layer=2,
-        depth=depth,
-        side=side,
-        widest=widest,
-        blocks=1,
-        width=outputs,
-        outputs=outputs,
-        fan_in=fan_in,
-        next_fan_in=next_fan_in,
-        lanes=lanes,
-    )
+    run_count(
+        space, rows, a, index, bias, 2.0, unbiased, low,
+        next_index=after.astype(np.uint16), next_bias=next_bias, next_layer=2, depth=depth,
+        side=side, blocks=1, outputs=outputs,
+    )  # fmt: skip
     begin = (side + 1 + depth) % 2 * widest
     found = flat(a[:, begin : begin + outputs])[: rows.shape[0]]
     assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
