@@ -57,7 +57,8 @@ def _paint(axes: Axes, points: list[Point], systems: list[System]) -> None:
             point.rate,
             width=0.8 * width,
             color=COLOURS[place % len(COLOURS)],
-            hatch=HATCHES[place % len(HATCHES)],
+            # Where colours begin again, hatches are one further on.
+            hatch=HATCHES[(place + place // len(COLOURS)) % len(HATCHES)],
             edgecolor="black",
             linewidth=0.5,
             label=f"kkspdnn, {point.network}",
