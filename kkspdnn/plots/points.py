@@ -33,6 +33,7 @@ class Point:
 
     name, label: as in kkspdnn.comparison.Row; architecture: execution space and machine
     problem_inputs: rows of the problem; inputs: those that it was timed with
+    threads, ranks: of all ranks together, and how many ranks of MPI
     seconds: of every timed run; multiplied: edges really multiplied in one; None where unknown
     """
 
@@ -48,6 +49,7 @@ class Point:
     seconds: tuple[float, ...]
     multiplied: int | None
     bytes_per_edge: float | None
+    ranks: int = 1
 
     @property
     def rates(self) -> tuple[float, float, float]:
@@ -73,12 +75,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Records:
-    """All that was read. points: no two of the same; passed_over: files of another kind."""
+    """All that was read. points: of one process, no two of the same; of_ranks: of runs with
+    more ranks; passed_over: files of another kind."""
 
     points: tuple[Point, ...]
     comparisons: tuple[Comparison, ...]
     studies: tuple[Study, ...] = ()
     passed_over: tuple[Path, ...] = ()
+    of_ranks: tuple[Point, ...] = ()
 
 
 def read_records(paths: Sequence[Path]) -> Records:
@@ -88,6 +92,7 @@ def read_records(paths: Sequence[Path]) -> Records:
     InputError with file and field for one that breaks its schema, and where no file is a record.
     """
     comparisons, points, studies, passed_over = [], [], [], []
+    of_ranks: list[Point] = []
     for path in paths:
         given = read_json(path)
         if given.get("schema") == PRUNING:
@@ -97,22 +102,30 @@ def read_records(paths: Sequence[Path]) -> Records:
             comparisons.append(comparison)
             points += _of_comparison(comparison)
         elif {"space", "kernel", "inference_seconds"} <= given.keys():
-            points += _of_run(decode(Record, given, str(path), strict=False), path)
+            run = decode(Record, given, str(path), strict=False)
+            (of_ranks if run.loads else points).append(_of_run(run, path))
         else:
             passed_over.append(path)
-    if not comparisons and not points and not studies:
+    if not comparisons and not points and not studies and not of_ranks:
         raise InputError(
             f"no record among {len(paths)} files; give those of python -m bench run --json "
             f"({SCHEMA}) or of python -m kkspdnn --json"
         )
-    return Records(tuple(_best(points)), tuple(comparisons), tuple(studies), tuple(passed_over))
+    return Records(
+        points=tuple(_best(points)),
+        comparisons=tuple(comparisons),
+        studies=tuple(studies),
+        passed_over=tuple(passed_over),
+        of_ranks=tuple(_best(of_ranks)),
+    )
 
 
 def _best(points: Iterable[Point]) -> list[Point]:
     """Of measurements of the same, the one of the most runs; in the order of first mention."""
     kept: dict[tuple[object, ...], Point] = {}
     for point in points:
-        key = (point.name, point.architecture, point.threads, point.network, point.problem_inputs)
+        where = point.architecture, point.threads, point.ranks
+        key = (point.name, *where, point.network, point.problem_inputs)
         if key not in kept or len(point.seconds) > len(kept[key].seconds):
             kept[key] = point
     return list(kept.values())
@@ -143,7 +156,7 @@ def _point(record: Comparison, row: Row) -> Point:
     )
 
 
-def _of_run(record: Record, path: Path) -> list[Point]:
+def _of_run(record: Record, path: Path) -> Point:
     """A run that was found wrong is no measurement."""
     if not record.inference_seconds > 0 or record.inputs < 1:
         raise InputError(f"{path}: inference_seconds and inputs must be above 0")
@@ -155,22 +168,21 @@ def _of_run(record: Record, path: Path) -> list[Point]:
     if name not in _LABELS:
         raise InputError(f"{path}: exits: {name!r} is unknown")
     front = "" if record.pk == "builtin" else ", PyKokkos"
-    return [
-        Point(
-            name=name if not front else "pykokkos",
-            label=_LABELS[name] + front,
-            architecture=_architecture(None, record.machine),
-            threads=record.threads,
-            neurons=record.neurons,
-            layers=record.layers,
-            edges=record.edges,
-            problem_inputs=record.inputs,
-            inputs=record.inputs,
-            seconds=(record.inference_seconds,),
-            multiplied=record.edges_multiplied,
-            bytes_per_edge=None,
-        )
-    ]
+    return Point(
+        name=name if not front else "pykokkos",
+        label=_LABELS[name] + front,
+        architecture=_architecture(None, record.machine),
+        threads=record.threads,
+        neurons=record.neurons,
+        layers=record.layers,
+        edges=record.edges,
+        problem_inputs=record.inputs,
+        inputs=record.inputs,
+        seconds=(record.inference_seconds,),
+        multiplied=record.edges_multiplied,
+        bytes_per_edge=None,
+        ranks=max(1, len(record.loads)),
+    )
 
 
 def _architecture(gpu: str | None, machine: str) -> str:

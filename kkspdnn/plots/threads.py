@@ -1,4 +1,4 @@
-"""Strong and weak scaling over threads."""
+"""Strong and weak scaling over threads, and over ranks of MPI."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Scaling:
 
     kind: strong (the same problem; speed-up over the fewest threads) or weak (input rows grow with
     the threads; part of the rate a thread that the fewest threads have)
+    label: of the implementation, and of how many threads ranks are
     """
 
     kind: str
@@ -38,8 +39,12 @@ class Scaling:
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """From points that differ in threads; None where there are none."""
-    found = [*_scalings(records.points, "strong"), *_scalings(records.points, "weak")]
+    """From points that differ in threads, or in ranks of as many threads each; None where there are
+    none."""
+    every = *records.points, *records.of_ranks
+    found = []
+    for kind in ("strong", "weak"):
+        found += [*_scalings(records.points, kind), *_scalings(every, kind, of_ranks=True)]
     if not found:
         return None
     kinds = list(dict.fromkeys(each.kind for each in found))
@@ -55,24 +60,33 @@ def chart(records: Records, published: Published) -> Chart | None:
     return Chart("threads", _table(found), (1.9 * len(kinds) + 0.7, 2.8), paint)
 
 
-def _scalings(points: tuple[Point, ...], kind: str) -> list[Scaling]:
+def _scalings(points: tuple[Point, ...], kind: str, of_ranks: bool = False) -> list[Scaling]:
     sets: dict[tuple[object, ...], dict[int, Point]] = {}
     for point in points:
         # A rate over fewer rows stands for that over all.
         size: float = point.problem_inputs
         if kind == "weak":
             size /= point.threads
-        key = (point.name, point.architecture, point.network, size)
+        each = point.threads // point.ranks if of_ranks else 0
+        key = (point.name, point.architecture, point.network, size, each)
         sets.setdefault(key, {})[point.threads] = point
     return [
-        Scaling(kind, by[min(by)].label, tuple(by[threads] for threads in sorted(by)))
+        Scaling(kind, _label(by[min(by)], of_ranks), tuple(by[count] for count in sorted(by)))
         for by in sets.values()
         if len(by) > 1
     ]
 
 
+def _label(point: Point, of_ranks: bool) -> str:
+    if not of_ranks:
+        return point.label
+    each = point.threads // point.ranks
+    return f"{point.label}, ranks of {each} thread{'s' if each != 1 else ''}"
+
+
 def _paint(axes: Axes, kind: str, found: list[Scaling], labels: list[str], number: int) -> None:
     threads = sorted({p.threads for each in found for p in each.points})
+    ranks = any(p.ranks > 1 for each in found for p in each.points)
     for each in found:
         style = labels.index(each.label)
         middle = [value[1] for value in each.values]
@@ -98,7 +112,11 @@ def _paint(axes: Axes, kind: str, found: list[Scaling], labels: list[str], numbe
         axes.set_yticks(ideal, [f"{value:g}" for value in ideal])
     axes.set_xticks(threads, [str(each) for each in threads])
     axes.minorticks_off()
-    axes.set_xlabel(f"{letter(number)} threads, {kind} scaling")
+    axes.set_xlabel(
+        f"{letter(number)} threads of all ranks, {kind} scaling"
+        if ranks
+        else f"{letter(number)} threads, {kind} scaling"
+    )
     few = threads[0]
     over = f"{few} thread{'s' if few != 1 else ''}"
     axes.set_ylabel(f"speed-up over {over}" if kind == "strong" else f"efficiency over {over}")

@@ -136,6 +136,30 @@ def test_scaling_is_over_the_fewest_threads(by_name: dict[str, Chart]) -> None:
     )
 
 
+def test_ranks_are_set_against_one_process_of_as_many_threads(records: Records) -> None:
+    one = next(p for p in records.points if p.name == "all" and p.threads == 1)
+    one = replace(one, problem_inputs=60_000, inputs=60_000, seconds=(0.5,))
+    ranks = tuple(replace(one, ranks=n, threads=n, seconds=(1 / (1 + n),)) for n in (2, 4))
+    alone = replace(records, points=(one,), of_ranks=ranks, comparisons=(), studies=())
+    chart = next(chart for chart in charts(alone) if chart.name == "threads")
+    rows = [(row[0], row[1], row[2], row[4]) for row in chart.table.rows]
+    label = "kkspdnn, fused, all exits, ranks of 1 thread"
+    assert rows == [
+        (label, "strong", 1, 1.0),
+        (label, "strong", 2, pytest.approx(1.5)),
+        (label, "strong", 4, pytest.approx(2.5)),
+    ]
+    (axes,) = painted(chart, "1col").axes
+    assert axes.get_xlabel() == "(a) threads of all ranks, strong scaling"
+
+
+def test_a_run_of_ranks_is_no_point_of_one_process() -> None:
+    path = ROOT / "bench" / "results" / "1024-120-ranks-2.json"
+    read = read_records([path])
+    assert read.points == ()
+    assert [(p.ranks, p.threads) for p in read.of_ranks] == [(2, 2)]
+
+
 def test_the_roof_is_the_lowest_that_holds(by_name: dict[str, Chart]) -> None:
     rows = {row[0]: row for row in by_name["roofline"].table.rows}
     _, intensity, rate, low, high, share = rows["kkspdnn, fused, all exits"]
