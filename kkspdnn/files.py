@@ -30,10 +30,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-        # mkstemp makes files private; give this one what an ordinary new file would have
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        _open_up(temporary, 0o666)
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
@@ -57,11 +54,17 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
     try:
         yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o777 & ~mask)
+        _open_up(temporary, 0o777)
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _open_up(path: Path, mode: int) -> None:
+    """tempfile makes files and folders private; give this one what an ordinary new one would have,
+    of `mode`."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(mode & ~mask)

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from kkspdnn.files import replacing
-from kkspdnn.plots.style import COLOURS, GREY, WIDTHS, grid, legend, log_ticks, settings
+from kkspdnn.plots.style import COLOURS, GREY, WIDTHS, grid, legend, log_ticks, pictures, settings
 
 
 def draw(record: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -19,12 +19,10 @@ def draw(record: Mapping[str, Any], folder: Path) -> list[Path]:
         for name, width in WIDTHS.items():
             figure = Figure(figsize=(width, 2.9 if name == "1col" else 2.6), layout="constrained")
             _paint(figure, record)
-            for kind in ("pdf", "png"):
-                path = folder / f"scaling-{name}.{kind}"
-                metadata = {"CreationDate": None} if kind == "pdf" else None
-                with replacing(path) as file:
-                    figure.savefig(file, format=kind, metadata=metadata)
-                made.append(path)
+            for file_name, content in pictures(f"scaling-{name}", figure).items():
+                made.append(folder / file_name)
+                with replacing(made[-1]) as file:
+                    file.write(content)
     return made
 
 

@@ -186,7 +186,7 @@ class FusedEngine:
         rows = _CHUNK_BYTES // self.bytes_per_row(shape.widest)
         # Whole rounds of tiles, so that no thread waits for another one.
         round_rows = _TILES_A_THREAD * self.space.threads * shape.lanes
-        return max(round(rows / round_rows), 1, -(-_FEWEST_CHUNK_ROWS // round_rows)) * round_rows
+        return max(round(rows / round_rows), -(-_FEWEST_CHUNK_ROWS // round_rows)) * round_rows
 
     def counts(self, inputs: Inputs, layer: FusedLayer) -> bool:
         """Whether the first layer comes cheaper, and the same, from the bits of these inputs."""

@@ -133,9 +133,7 @@ def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer
             weights["value"] = value.reshape(layer.outputs, fan_in)[order]
     else:
         workunit = fused.fused_csr
-        counts = np.diff(layer.start)[order]
-        start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        edges = np.repeat(layer.start[:-1][order] - start[:-1], counts) + np.arange(layer.edges)
+        start, edges = _edges(layer, order)
         weights |= {"start": start, "index": index[edges], "value": value[edges]}
     return FusedLayer(
         inputs=layer.inputs,
@@ -182,15 +180,21 @@ def _order(layer: Layer) -> NDArray[np.int64]:
     return np.lexsort((total, first))
 
 
+def _edges(layer: Layer, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of the outputs in this order: where the edges of each start, and all edges' numbers."""
+    counts = np.diff(layer.start)[order]
+    start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    edges = np.repeat(layer.start[:-1][order] - start[:-1], counts) + np.arange(layer.edges)
+    return start, edges
+
+
 def _sources(layer: Layer, order: NDArray[np.int64]) -> Indices:
     """Places for input neurons in the order in which the outputs, in this order, ask for them.
 
     Where the inputs of an output are as far apart as in a RadiX-Net's first layer, a power of two,
     they fall into few sets of the L1 cache, and the next output does not find them there.
     """
-    counts = np.diff(layer.start)[order]
-    before = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    edges = np.repeat(layer.start[:-1][order] - before, counts) + np.arange(layer.edges)
+    _, edges = _edges(layer, order)
     first = np.full(layer.inputs, layer.edges)
     # Backwards: of the edges from an input the first in order is the last to be written.
     first[layer.index[edges[::-1]]] = np.arange(layer.edges)[::-1]

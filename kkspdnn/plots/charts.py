@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from kkspdnn.plots import alive, poster, pruning, rates, roofline, size, speedup, threads
 from kkspdnn.plots.points import Records
-from kkspdnn.plots.style import WIDTHS, Chart, settings
+from kkspdnn.plots.style import WIDTHS, Chart, pictures, settings
 from kkspdnn.published import published
 
-__all__ = ["WIDTHS", "charts", "settings"]
+__all__ = ["WIDTHS", "charts", "pictures", "settings"]
 
 
 def charts(records: Records) -> list[Chart]:

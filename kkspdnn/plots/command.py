@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from io import BytesIO
 from pathlib import Path
 
 from kkspdnn.errors import InputError
@@ -58,13 +57,7 @@ def drawn(records: Records) -> dict[str, bytes]:
     with charts.settings():
         for chart in charts.charts(records):
             for width in charts.WIDTHS:
-                figure = chart.figure(width)
-                for kind in ("pdf", "png"):
-                    buffer = BytesIO()
-                    # the same records give the same files
-                    metadata = {"CreationDate": None} if kind == "pdf" else None
-                    figure.savefig(buffer, format=kind, metadata=metadata)
-                    files[f"{chart.name}-{width}.{kind}"] = buffer.getvalue()
+                files |= charts.pictures(f"{chart.name}-{width}", chart.figure(width))
             files |= _texts(chart.name, chart.table)
     everything = implementations.table(records)
     if everything is not None:

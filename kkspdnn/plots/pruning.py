@@ -24,6 +24,7 @@ from kkspdnn.plots.style import (
     log_ticks,
     panels,
     spread,
+    turned,
 )
 from kkspdnn.plots.table import Cell, Table
 from kkspdnn.pruning.study import Study, Timing
@@ -138,17 +139,14 @@ def _shown(label: str) -> bool:
 
 
 def _draw(axes: Axes, curve: Curve, style: int, label: str) -> None:
-    # Where colours begin again, markers and lines are one further on.
-    turned = style + style // len(COLOURS)
-    marker, line = MARKERS[turned % len(MARKERS)], LINES[turned % len(LINES)]
     errors = [spread(each) for each in curve.values.values()]
     axes.errorbar(
         list(curve.values),
         [each[1] for each in curve.values.values()],
         yerr=[[below[0] for below, _ in errors], [above[0] for _, above in errors]],
         color=COLOURS[style % len(COLOURS)],
-        marker=marker,
-        linestyle=line,
+        marker=MARKERS[turned(style) % len(MARKERS)],
+        linestyle=LINES[turned(style) % len(LINES)],
         elinewidth=0.8,
         label=label,
     )

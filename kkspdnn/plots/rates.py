@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kkspdnn.plots.points import Point, Records
-from kkspdnn.plots.style import COLOURS, HATCHES, LINES, Chart, grid, legend, spread
+from kkspdnn.plots.style import COLOURS, HATCHES, LINES, Chart, grid, legend, spread, turned
 from kkspdnn.plots.table import Table
 from kkspdnn.published import Published, System
 
@@ -57,8 +57,7 @@ def _paint(axes: Axes, points: list[Point], systems: list[System]) -> None:
             point.rate,
             width=0.8 * width,
             color=COLOURS[place % len(COLOURS)],
-            # Where colours begin again, hatches are one further on.
-            hatch=HATCHES[(place + place // len(COLOURS)) % len(HATCHES)],
+            hatch=HATCHES[turned(place) % len(HATCHES)],
             edgecolor="black",
             linewidth=0.5,
             label=f"kkspdnn, {point.network}",

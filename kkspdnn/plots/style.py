@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Literal
 
 import matplotlib
@@ -72,6 +73,23 @@ class Chart:
         figure = Figure(figsize=(WIDTHS[width], self.heights[wide]), layout="constrained")
         self.paint(figure, wide)
         return figure
+
+
+def pictures(name: str, figure: Figure) -> dict[str, bytes]:
+    """NAME.pdf and NAME.png of a figure; the same figure gives the same files."""
+    files = {}
+    for kind in ("pdf", "png"):
+        buffer = BytesIO()
+        metadata = {"CreationDate": None} if kind == "pdf" else None
+        figure.savefig(buffer, format=kind, metadata=metadata)
+        files[f"{name}.{kind}"] = buffer.getvalue()
+    return files
+
+
+def turned(place: int) -> int:
+    """The number of the marker, line or hatch that goes with colour number `place`: where colours
+    begin again, these are one further on."""
+    return place + place // len(COLOURS)
 
 
 @contextmanager
