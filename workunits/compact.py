@@ -1,7 +1,7 @@
 """What the rows are, and moving the living together so that tiles stay full.
 
-A row of zeros, a dead row, stays so through every later layer where the biases let it, as under the
-challenge's rule; a row whose every value is ymax, a saturated row, where the weights do.
+A row leaves where its end is known: values near 0 end as zeros, a dead row, and values that are
+large enough at ymax, a saturated row, where the weights and biases of all later layers are such.
 Activations are `a[tile][neuron][lane]`, row r in lane r % lanes of tile r // lanes. Parameters
 without annotation are float32 or float64 together, as the launch passes them.
 """
@@ -59,6 +59,7 @@ def list_live(
     lowest,
     highest,
     dead,
+    saturated,
     ymax,
     ids: pk.View1D[pk.int64],
     kept: pk.View1D[pk.int64],
@@ -71,7 +72,8 @@ def list_live(
     """A scan over the rows: kept[0], kept[1], … are the ids of those that are neither dead nor
     saturated, in order; the total is their number.
 
-    dead: 0, or NaN where a row of zeros has to go on; ymax: infinity where a saturated row has to
+    dead: rows of values from 0 to it are dead; saturated: those from it to ymax are saturated;
+    NaN: none is
     lowest, highest: of find_range, as one long array each
     ids: the numbers of the input rows that the rows came from
     place: where their values are, for neuron 0, in all tiles as one long array; first, stride: the
@@ -89,7 +91,7 @@ def list_live(
         if highest[entry] > high:
             high = highest[entry]
         entry += lanes
-    if low != high or (low != dead and low != ymax):
+    if not (low >= 0 and high <= dead) and not (low >= saturated and high <= ymax):
         if last:
             kept[position] = ids[i]
             place[position] = (tile * stride + first) * lanes + i % lanes

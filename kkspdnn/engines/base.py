@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Exits = Literal["none", "dead", "all"]
 EXITS: tuple[Exits, ...] = ("none", "dead", "all")
-"""Which rows leave early: none, those of zeros, or also those that are provably saturated."""
+"""Which rows leave early: none, those of zeros, or all whose end is proved, zeros or saturated."""
 
 Report = Callable[[int], None]
 """Called after every layer with the number of input rows times layers that it settled."""
@@ -100,10 +100,12 @@ class Engine(Protocol):
     """Of the last run."""
     ymax: Any
     """The upper limit of the ReLU in the engine's dtype, may be infinite."""
-    steady: int | None
-    """The first layer from which on rows of ymax provably stay so; None: not known."""
     in_csr: bool
     """Whether activations are CSR, as `Outcome` has them, and not tiles."""
+
+    @property
+    def saturated_stay(self) -> bool:
+        """Whether rows of ymax provably come out of all layers as such."""
 
     def prepare(self, layer: Layer, before: Any) -> Any:
         """A layer, in the engine's dtype, as its workunits take it, with NumPy's arrays; before:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from kkspdnn.engines.base import Exits, Range, Report, upper_limit
+from kkspdnn.engines.ends import MOST_TRIED, Ends, ends_before
 from kkspdnn.engines.fused_run import FEW_LEFT, FusedRun, Level
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.engines.stack import MOST_DEPTH, FusedLayer, likeness, prepared, stacked
 from kkspdnn.engines.streamed import Put
 from kkspdnn.engines.tiles import Shape, Tiles, in_order
 from kkspdnn.inputs import Inputs
+from kkspdnn.matrices import Floats
 from kkspdnn.network import Layer
 from kkspdnn.spaces import Space
 from workunits import fused
@@ -36,9 +38,9 @@ _TILES_A_THREAD = 4
 class FusedEngine:
     """Tiles `a[tile][side * widest + neuron][lane]`, one or more layers a launch.
 
-    Rows of zeros stay zeros under the challenge's bias, so they leave; under an ordinary one once
-    every later layer keeps them, `PreparedLayers.zeros_stay_from`. Rows whose every value is ymax
-    leave once every later layer provably keeps them so: see `_steady_from`.
+    Rows leave whose end is known: rows of zeros, which stay so under the challenge's bias and under
+    an ordinary one once no later layer wakes them; and those that provably end as zeros or at ymax
+    because their values are small or large enough, see `ends`.
 
     Order of work: the first layers run chunk by chunk, each small enough for the cache, until few
     rows are left. These wait until they fill tiles of that size again, and go on in the same way;
@@ -56,7 +58,7 @@ class FusedEngine:
         self.zero = dtype.type(0)
         self.ymax = upper_limit(dtype, ymax)
         self.limit = ymax
-        self.steady: int | None = None
+        self.ends: Sequence[Ends] = ()
         self.in_csr = False
         self.order = Order()
         self._room: list[Tiles] = []
@@ -86,59 +88,71 @@ class FusedEngine:
             if len(layers) and self.counts(few, layers[0]):
                 self.count(part, part.load_bits(few, 0, layers[0].sources), layers[0])
             part.load(few, 0, in_order(few.neurons))
-            part.find_live(self.ymax)
+            ends = Ends(self.zero, self.ymax)
+            part.find_live(ends, self.ymax)
             merged.append_live(part, few.rows)
-            part.saturated()  # for which CuPy compiles kernels of its own
+            part.saturated(ends, self.ymax)  # for which CuPy compiles kernels of its own
             for layer in forms.values():
-                self._load_zeros(part, layer)
-                self.compute(part, layer, 1)
+                self._answers(part, layer, np.zeros(1, self.dtype))
 
         self.space.warm_up(launch_each)
 
     def prove(self, layers: PreparedLayers) -> None:
-        """Find the layer from which on rows of ymax leave. Where no row can leave before the end,
-        as with most ordinary biases, `exits` becomes none: no row needs to be looked at."""
-        self.steady = self._steady_from(layers)
+        """Find which values before each layer give a row a known end. Where no row can leave before
+        the last layer, as with most ordinary biases, `exits` becomes none: no row needs to be
+        looked at."""
+        zeros, none = self.zero, self.dtype.type(np.nan)
         end = len(layers)
-        if end and layers.zeros_stay_from == end and self.steady in (None, end):
+        last = Ends(zeros, none)
+        if self.exits == "all":
+            self.ends = self._proved(layers)
+        elif self.exits == "dead":
+            first = layers.zeros_stay_from
+            self.ends = [Ends(none, none)] * first + [last] * (end + 1 - first)
+        else:
+            self.ends = [Ends(none, none)] * end + [last]
+        if end and not any(each.any for each in self.ends[:-1]):
             self.exits = "none"
 
-    def _steady_from(self, layers: PreparedLayers) -> int | None:
-        """The first layer from which on a row of ymax everywhere provably stays one.
-
-        Each layer is applied to a tile of such rows by the same workunit in the same order of
-        arithmetic as in the run; where every result is exactly ymax, so it is in the run. Layers
-        are looked at from the last one back, to the first that does not hold; of those that do the
-        same to such rows, because all outputs have as many edges, one weight and one bias, one is
-        tried.
+    def _proved(self, layers: PreparedLayers) -> list[Ends]:
+        """The ends before each layer and after the last one, from this back: each layer is applied
+        to rows of one value everywhere, by the same workunit in the same order of arithmetic as in
+        the run. Of layers that do the same to such rows, because all outputs have as many edges,
+        one weight and one bias, one is tried.
         """
-        if self.exits != "all" or self.limit is None:
-            return None
-        tile = Tiles(Shape(self.space, self.dtype, layers.widest), 1)
-        steady = len(layers)
-        tried: set[Any] = set()
-        while steady > 0:
-            held = steady <= layers.held
-            given = None if held else layers.given(steady - 1)
-            alike = layers[steady - 1].likeness if given is None else likeness(given)
-            if alike is None or alike not in tried:
+        none = self.dtype.type(np.nan)
+        ends = [Ends(self.zero, none if self.limit is None else self.ymax)]
+        known: dict[Any, Ends] = {}
+        rows = Tiles(Shape(self.space, self.dtype, layers.widest), MOST_TRIED)
+        for position in reversed(range(len(layers))):
+            after = ends[-1]
+            if not after.any:
+                ends += [after] * (position + 1)
+                break
+            given = None if position < layers.held else layers.given(position)
+            alike = layers[position].likeness if given is None else likeness(given)
+            before = known.get((alike, after))
+            if before is None:
                 if given is None:
-                    layer = layers[steady - 1]
+                    layer = layers[position]
                 else:
                     layer = prepared(given, None, self.ymax).placed(self.space.put)
-                self._load_zeros(tile, layer)
-                tile.front.fill(self.ymax)
-                self.compute(tile, layer, 1)
-                if not (tile.front == self.ymax).all():
-                    break
-                tried.add(alike)
-            steady -= 1
-        return steady
+                answers = partial(self._answers, rows, layer)
+                before = ends_before(layer.response, answers, after, self.ymax)
+            if alike is not None:
+                known[alike, after] = before
+            ends.append(before)
+        return ends[::-1]
 
-    def _load_zeros(self, rows: Tiles, layer: FusedLayer) -> None:
-        """Take one row of zeros, as wide as the layer's inputs."""
-        zeros = sp.csr_array((1, layer.inputs), dtype=self.dtype)
-        rows.load(Inputs.from_any(zeros), 0, layer.sources)
+    def _answers(self, rows: Tiles, layer: FusedLayer, values: Floats) -> tuple[Floats, Floats]:
+        """What a layer makes of rows of these values: the least and the largest output of each."""
+        rows.load_constant(values, layer.inputs)
+        self.compute(rows, layer, 1)
+        return rows.range()
+
+    @property
+    def saturated_stay(self) -> bool:
+        return bool(self.ends[0].saturated <= self.ymax)
 
     def run(
         self, layers: PreparedLayers, inputs: Inputs, wanted: Wanted | None, report: Report

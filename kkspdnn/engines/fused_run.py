@@ -131,7 +131,7 @@ class FusedRun:
                 spare = (rows.count - rows.shape.tiles(living)) * lanes
                 rent += spare * layer.edges * depth
                 if spare and rent >= price:
-                    self._keep_live(rows, living)
+                    self._keep_live(rows, living, position)
                     self.moved.append(position)
                     rent = 0
                 if rows.rows == 0:
@@ -207,7 +207,7 @@ class FusedRun:
             level.end = self.advance(rows, taken, begin, end, few)
             level.looks = [*self.moved, level.end]
         living = self.find_unsettled(rows, level.end)
-        self.saturated.append(rows.saturated())
+        self._set_saturated_aside(rows, level.end)
         if others[0].tiles.rows + living > others[0].tiles.capacity:
             yield from self._pass(others, level.end)
         others[0].tiles.append_live(rows, living)
@@ -221,23 +221,23 @@ class FusedRun:
         self.advance(rows, inputs, begin, end)
         living = self.find_unsettled(rows, end)
         if living < rows.rows:
-            self._keep_live(rows, living)
+            self._keep_live(rows, living, end)
         rows.neurons = self.layers.outputs
         outcome = self.outcome(rows)
         self.engine.order = replace(self.engine.order, layers_a_launch=self.deepest)
         self.saturated, self.multiplied = [], 0
         return outcome
 
-    def _keep_live(self, rows: Tiles, living: int) -> None:
-        self.saturated.append(rows.saturated())
+    def _keep_live(self, rows: Tiles, living: int, position: int) -> None:
+        self._set_saturated_aside(rows, position)
         rows.keep_live(living)
 
+    def _set_saturated_aside(self, rows: Tiles, position: int) -> None:
+        self.saturated.append(rows.saturated(self.engine.ends[position], self.engine.ymax))
+
     def find_unsettled(self, rows: Tiles, position: int) -> int:
-        """How many rows are neither dead nor provably saturated for good before `position`."""
-        steady = self.engine.steady
-        provable = steady is not None and position >= steady
-        ymax = self.engine.ymax if provable else self.engine.dtype.type(np.inf)
-        return rows.find_live(ymax, 0.0 if position >= self.layers.zeros_stay_from else np.nan)
+        """How many rows have no known end before `position`."""
+        return rows.find_live(self.engine.ends[position], self.engine.ymax)
 
     def outcome(self, rows: Tiles) -> Outcome:
         """What is left, with the rows that left saturated in their places."""

@@ -76,7 +76,7 @@ class SpgemmEngine:
         self.dtype = dtype
         self.exits: Exits = "none"
         self.order = Order()
-        self.steady: int | None = None
+        self.saturated_stay = False
         self.in_csr = True
         self.ymax = upper_limit(dtype, ymax)
 

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
+from kkspdnn.engines.ends import Ends
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Indices, index_dtype
 from kkspdnn.spaces import Space
@@ -87,7 +88,6 @@ class Tiles:
         # Zeros: the warm-up moves every row, also the dead, which have no place in the list.
         self._place = space.zeros(capacity, np.int64)
         self._zero = shape.dtype.type(0)
-        self._saturated: Any = self._zero
 
     def touch(self, rows: int) -> None:
         """Write zeros to both sides of the tiles of so many rows, each by the thread that will
@@ -162,6 +162,19 @@ class Tiles:
             self._turned = room(space, (count, inputs.bits.shape[1], lanes), np.uint8)
         return self._bits, self._turned
 
+    def load_constant(self, values: NDArray[Any], neurons: int) -> None:
+        """Take a row for each of these values, which has it everywhere."""
+        self.rows, self.neurons, self.side = values.size, neurons, 0
+        lanes = np.zeros((self.count, 1, self.shape.lanes), self.shape.dtype)
+        lanes.reshape(-1)[: self.rows] = values
+        self.front[...] = self.shape.space.put(lanes)
+
+    def range(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The least and the largest value of each row."""
+        front, get = self.front, self.shape.space.get
+        least, most = (get(each).reshape(-1) for each in (front.min(axis=1), front.max(axis=1)))
+        return least[: self.rows], most[: self.rows]
+
     def load(self, inputs: Inputs, first: int, places: Indices) -> None:
         """Take these input rows, the first of which is number `first`.
 
@@ -204,13 +217,8 @@ class Tiles:
             lanes=self.shape.lanes,
         )
 
-    def find_live(self, ymax: Any, dead: float = 0.0) -> int:
-        """Find out which rows are neither dead nor saturated; gives their number.
-
-        ymax: what every value of a saturated row is; infinity: no row counts as saturated
-        dead: what every value of a dead row is; NaN: no row counts as dead
-        """
-        self._saturated = ymax
+    def find_live(self, ends: Ends, ymax: Any) -> int:
+        """Find out which rows go on, because none of these ends is theirs; gives their number."""
         if self.rows == 0:
             return 0
         space, lanes = self.shape.space, self.shape.lanes
@@ -232,7 +240,8 @@ class Tiles:
             compact.list_live,
             lowest=self._lowest.reshape(-1),
             highest=self._highest.reshape(-1),
-            dead=self.shape.dtype.type(dead),
+            dead=ends.dead,
+            saturated=ends.saturated,
             ymax=ymax,
             ids=self._ids,
             kept=self._kept,
@@ -244,11 +253,11 @@ class Tiles:
         )
         return int(total)
 
-    def saturated(self) -> NDArray[np.int64]:
-        """The input rows that the last find_live found saturated."""
+    def saturated(self, ends: Ends, ymax: Any) -> NDArray[np.int64]:
+        """The input rows that the last find_live, of these ends, found saturated."""
         lowest = self._lowest[: self.count].min(axis=1).reshape(-1)[: self.rows]
         highest = self._highest[: self.count].max(axis=1).reshape(-1)[: self.rows]
-        found = (lowest == self._saturated) & (lowest == highest)
+        found = (lowest >= ends.saturated) & (highest <= ymax)
         return self.shape.space.get(self._ids[: self.rows][found])
 
     def keep_live(self, living: int) -> None:

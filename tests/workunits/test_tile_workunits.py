@@ -115,9 +115,10 @@ def list_live(
     rows: int,
     lowest: Any,
     highest: Any,
-    ymax: float,
     lanes: int,
     parts: int = 1,
+    dead: float = 0,
+    saturated: float = YMAX,
     **places: Any,
 ) -> int:
     total = space.pk.parallel_scan(
@@ -126,8 +127,9 @@ def list_live(
         compact.list_live,
         lowest=lowest.reshape(-1),
         highest=highest.reshape(-1),
-        dead=lowest.dtype.type(0),
-        ymax=lowest.dtype.type(ymax),
+        dead=lowest.dtype.type(dead),
+        saturated=lowest.dtype.type(saturated),
+        ymax=lowest.dtype.type(YMAX),
         ids=np.arange(rows, dtype=np.int64) + FIRST_ID,
         parts=parts,
         lanes=lanes,
@@ -151,21 +153,37 @@ def test_rows_are_dead_alive_or_saturated(
         elif state == 1:
             # One value that is neither, in any neuron, among zeros or among ymax.
             dense[row] = rng.choice([0, YMAX])
-            dense[row, rng.integers(neurons)] = rng.choice([-1, 0.5, 5])
+            dense[row, rng.integers(neurons)] = rng.choice([-1, 0.5, 3, 5])
     # Other neurons around them must not be looked at.
     around = np.full((133, 3), 99, dtype)
     x = tiled(np.concatenate((around, dense, around), axis=1), lanes)
     lowest, highest = find_range(space, x, 3, neurons, parts)
     assert (lowest.min(axis=1).reshape(-1)[:133] == dense.min(axis=1)).all()
     assert (highest.max(axis=1).reshape(-1)[:133] == dense.max(axis=1)).all()
-    for ymax, live in ((YMAX, expected == 1), (np.inf, expected != 0)):
+    dies = {0.0: expected == 0, np.nan: np.zeros(133, bool)}
+    grows = {YMAX: expected == 2, np.nan: np.zeros(133, bool)}
+    # Of values that are neither, all that are small enough, or large enough, and none below 0.
+    dies[0.5] = (dense >= 0).all(axis=1) & (dense <= 0.5).all(axis=1)
+    grows[3.0] = (dense >= 3).all(axis=1) & (dense <= YMAX).all(axis=1)
+    for dead, saturated in itertools.product(dies, grows):
         kept, place = np.full(133, -1, np.int64), np.full(133, -1, np.int64)
         total = list_live(
-            space, 133, lowest, highest, ymax, lanes, parts, kept=kept, place=place, first=0,
-            stride=1,
+            space, 133, lowest, highest, lanes, parts, dead, saturated, kept=kept, place=place,
+            first=0, stride=1,
         )  # fmt: skip
+        live = ~dies[dead] & ~grows[saturated]
         assert (kept[:total] - FIRST_ID).tolist() == np.flatnonzero(live).tolist()
         assert (kept[total:] == -1).all()
+
+
+def test_a_row_above_ymax_is_not_saturated(space: Space, dtype: np.dtype[Any]) -> None:
+    """An input row may be, and a layer may make anything of it."""
+    kept, place = np.zeros(2, np.int64), np.zeros(2, np.int64)
+    highest = np.array([YMAX, YMAX + 1], dtype)
+    total = list_live(
+        space, 2, np.full_like(highest, YMAX), highest, 2, kept=kept, place=place, first=0, stride=1
+    )
+    assert (kept[:total] - FIRST_ID).tolist() == [1]
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -189,7 +207,6 @@ def test_living_rows_move_behind_others(
         rows,
         np.zeros_like(highest),
         highest,
-        YMAX,
         lanes,
         kept=kept,
         place=place,
@@ -251,7 +268,6 @@ def test_the_scan_is_right_over_many_threads_and_rows(space: Space) -> None:
         live.size,
         np.zeros(live.size, np.float32),
         live.astype(np.float32),
-        YMAX,
         64,
         kept=kept,
         place=place,
