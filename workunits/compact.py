@@ -73,7 +73,7 @@ def list_live(
     saturated, in order; the total is their number.
 
     dead: rows of values from 0 to it are dead; saturated: those from it to ymax are saturated;
-    NaN: none is
+    both may be infinite
     lowest, highest: of find_range, as one long array each
     ids: the numbers of the input rows that the rows came from
     place: where their values are, for neuron 0, in all tiles as one long array; first, stride: the

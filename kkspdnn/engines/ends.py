@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kkspdnn.matrices import Floats
 from kkspdnn.network import Layer
@@ -33,15 +32,20 @@ MOST_TRIED = 2 * (len(_STEPS) + 1)
 @dataclass(frozen=True)
 class Ends:
     """Before a layer: rows of values from 0 to `dead` end as zeros, and rows of values from
-    `saturated` to ymax end at ymax. NaN: none does. Both in the dtype of the run."""
+    `saturated` to ymax end at ymax. Both in the dtype of the run, and infinite where none does."""
 
     dead: Any
     saturated: Any
 
+    @classmethod
+    def unknown(cls, dtype: np.dtype[Any]) -> Ends:
+        """No row's end is known."""
+        return cls(dtype.type(-np.inf), dtype.type(np.inf))
+
     @property
     def any(self) -> bool:
         """Whether any row may leave."""
-        return not (np.isnan(self.dead) and np.isnan(self.saturated))
+        return bool(self.dead >= 0 or self.saturated < np.inf)
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,21 @@ class Response:
     biases: tuple[float, float]
 
     @classmethod
-    def of(cls, layer: Layer) -> Response | None:
-        """None where the layer may not be monotone."""
-        if layer.activation != "relu" or (layer.value < 0).any():
+    def of(cls, layer: Layer, weight: Any) -> Response | None:
+        """None where the layer may not be monotone. weight: what all weights of the layer are, or
+        None where they differ."""
+        if layer.activation != "relu":
             return None
-        # With a zero behind for outputs at the end that have no edges.
-        value = np.append(layer.value, layer.value.dtype.type(0))
-        sums = np.add.reduceat(value, layer.start[:-1], dtype=np.float64)
-        sums[np.diff(layer.start) == 0] = 0
+        edges = np.diff(layer.start)
+        if weight is not None:
+            least, sums = weight, edges * float(weight)
+        else:
+            # With a zero behind for outputs at the end that have no edges.
+            value = np.append(layer.value, layer.value.dtype.type(0))
+            least, sums = value.min(), np.add.reduceat(value, layer.start[:-1], dtype=np.float64)
+            sums[edges == 0] = 0
+        if least < 0:
+            return None
         biases = float(layer.bias.min()), float(layer.bias.max())
         return cls((float(sums.min()), float(sums.max())), biases)
 
@@ -91,14 +102,11 @@ def ends_before(response: Response | None, answers: Answers, after: Ends, ymax: 
     # The last of low is 0, and the last of high is ymax: the other end of each interval.
     stays = (least[low.size - 1] >= 0) & (most[: low.size] <= after.dead)
     grows = (least[low.size :] >= after.saturated) & (most[-1] <= ymax)
-    return Ends(_extreme(low[stays], np.max), _extreme(high[grows], np.min))
+    none = Ends.unknown(dtype)
+    return Ends(low[stays].max(initial=none.dead), high[grows].min(initial=none.saturated))
 
 
 def _around(bound: Any, direction: int, dtype: np.dtype[Any]) -> Floats:
     """The bound, and values ever further off from it."""
     values: Floats = (bound * (1 + direction * float(np.finfo(dtype).eps) * _STEPS)).astype(dtype)
     return values
-
-
-def _extreme(found: NDArray[Any], pick: Callable[[NDArray[Any]], Any]) -> Any:
-    return pick(found) if found.size else found.dtype.type(np.nan)

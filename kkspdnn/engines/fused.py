@@ -101,16 +101,15 @@ class FusedEngine:
         """Find which values before each layer give a row a known end. Where no row can leave before
         the last layer, as with most ordinary biases, `exits` becomes none: no row needs to be
         looked at."""
-        zeros, none = self.zero, self.dtype.type(np.nan)
-        end = len(layers)
-        last = Ends(zeros, none)
+        unknown, end = Ends.unknown(self.dtype), len(layers)
+        zeros = replace(unknown, dead=self.zero)
         if self.exits == "all":
             self.ends = self._proved(layers)
         elif self.exits == "dead":
             first = layers.zeros_stay_from
-            self.ends = [Ends(none, none)] * first + [last] * (end + 1 - first)
+            self.ends = [unknown] * first + [zeros] * (end + 1 - first)
         else:
-            self.ends = [Ends(none, none)] * end + [last]
+            self.ends = [unknown] * end + [zeros]
         if end and not any(each.any for each in self.ends[:-1]):
             self.exits = "none"
 
@@ -120,8 +119,8 @@ class FusedEngine:
         the run. Of layers that do the same to such rows, because all outputs have as many edges,
         one weight and one bias, one is tried.
         """
-        none = self.dtype.type(np.nan)
-        ends = [Ends(self.zero, none if self.limit is None else self.ymax)]
+        # Without a limit ymax is infinite, and no row saturates.
+        ends = [Ends(self.zero, self.ymax)]
         known: dict[Any, Ends] = {}
         rows = Tiles(Shape(self.space, self.dtype, layers.widest), MOST_TRIED)
         for position in reversed(range(len(layers))):

@@ -148,7 +148,7 @@ def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer
         places=places,
         weight=weight,
         likeness=_likeness(layer, fan_in, weight),
-        response=Response.of(layer),
+        response=Response.of(layer, weight),
         normal=bool(min(np.abs(layer.bias).min(), scalars["ymax"]) >= _LEAST_BIAS),
         rule=(layer.activation, layer.bias_to),
         scalars=scalars,

@@ -46,13 +46,13 @@ def holds(net: Network, rng: Any) -> int:
     count = 0
     for position, ends in enumerate(proved(net)[:-1]):
         neurons = net.layers[position].inputs
-        if not np.isnan(ends.dead):
+        if ends.dead >= 0:
             rows = np.full((40, neurons), ends.dead, net.dtype)
             rows[1:] *= rng.random((39, neurons)).astype(net.dtype) ** 4
             assert (rows <= ends.dead).all()
             assert (computed(net, position, rows) == 0).all()
             count += 1
-        if not np.isnan(ends.saturated):
+        if ends.saturated < np.inf:
             assert net.ymax is not None
             rows = np.full((40, neurons), ends.saturated, net.dtype)
             spread = (net.ymax - ends.saturated) * rng.random((39, neurons)) ** 4
@@ -109,7 +109,7 @@ def test_in_a_radixnet_values_near_the_fixed_point_decide(neurons: int, kind: st
 def test_rows_of_zeros_alone_leave_without_the_proof() -> None:
     ends = proved(radixnet(64, 6), "dead")
     assert [float(each.dead) for each in ends] == [0] * 7
-    assert all(np.isnan(each.saturated) for each in ends)
+    assert all(each.saturated == np.inf for each in ends)
     none = proved(radixnet(64, 6), "none")
     assert not any(each.any for each in none[:-1])
 
@@ -129,7 +129,7 @@ def test_a_weak_neuron_of_a_late_layer_keeps_rows_going() -> None:
     assert saturated[4] == pytest.approx(1 / 16)
     assert saturated[3] == pytest.approx(1 / 16 / 0.8)
     last = network([layer(strong)] * 3 + [layer(weak)], 1.0)
-    assert [bool(np.isnan(each.saturated)) for each in proved(last)] == [True] * 4 + [False]
+    assert [float(each.saturated) for each in proved(last)] == [np.inf] * 4 + [1]
     rows = np.full((200, 4), 0.9, np.float32)
     for each in (net, last):
         found = infer(each, rows, space=SERIAL, values=True)
@@ -155,12 +155,12 @@ def test_before_a_negative_weight_only_rows_of_one_value_leave() -> None:
 def test_a_bias_for_zeros_too_moves_both_ends() -> None:
     wakes = network([layer(np.eye(2), 1.0, bias_to="all")], 2.0)
     first = proved(wakes)[0]
-    assert np.isnan(first.dead)
+    assert first.dead == -np.inf
     assert first.saturated == 1
     calms = network([layer(np.eye(2), -1.0, bias_to="all")], 2.0)
     first = proved(calms)[0]
     assert first.dead == 1
-    assert np.isnan(first.saturated)
+    assert first.saturated == np.inf
 
 
 def test_a_layer_without_relu_keeps_rows_of_zeros_only() -> None:
@@ -208,7 +208,25 @@ def test_what_is_tried_before_a_layer(dtype: Any) -> None:
 
 def test_the_response_of_a_layer() -> None:
     weights = np.array([[1, 0, 2, 0], [1, 0, 0.5, 0]])
-    found = Response.of(layer(weights, [1, 2, 3, -4]))
+    found = Response.of(layer(weights, [1, 2, 3, -4]), None)
     assert found == Response((0.0, 2.5), (-4.0, 3.0))
-    assert Response.of(layer(-weights)) is None
-    assert Response.of(layer(weights, activation="linear")) is None
+    assert Response.of(layer(weights > 0, [1, 2, 3, -4]), 1.0) == Response((0.0, 2.0), (-4.0, 3.0))
+    assert Response.of(layer(-weights), None) is None
+    assert Response.of(layer(weights < 0.1), -1.0) is None
+    assert Response.of(layer(weights, activation="linear"), None) is None
+
+
+def test_of_layers_that_are_alike_one_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where no row saturates."""
+    tried = []
+    answers = FusedEngine._answers
+    monkeypatch.setattr(
+        FusedEngine,
+        "_answers",
+        lambda *a: tried.append(1) or answers(*a),  # type: ignore[func-returns-value]
+    )
+    # 2 c - 1 / 4, of numbers that are exact: 1 / 4 is reached after so many halvings.
+    net = network([layer(np.full((4, 4), 0.5), -0.25)] * 200, None)
+    ends = proved(net)
+    assert 0.2499 < ends[0].dead < 0.25
+    assert 20 < len(tried) < 40

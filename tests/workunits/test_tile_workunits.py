@@ -160,8 +160,8 @@ def test_rows_are_dead_alive_or_saturated(
     lowest, highest = find_range(space, x, 3, neurons, parts)
     assert (lowest.min(axis=1).reshape(-1)[:133] == dense.min(axis=1)).all()
     assert (highest.max(axis=1).reshape(-1)[:133] == dense.max(axis=1)).all()
-    dies = {0.0: expected == 0, np.nan: np.zeros(133, bool)}
-    grows = {YMAX: expected == 2, np.nan: np.zeros(133, bool)}
+    dies = {0.0: expected == 0, -np.inf: np.zeros(133, bool)}
+    grows = {YMAX: expected == 2, np.inf: np.zeros(133, bool)}
     # Of values that are neither, all that are small enough, or large enough, and none below 0.
     dies[0.5] = (dense >= 0).all(axis=1) & (dense <= 0.5).all(axis=1)
     grows[3.0] = (dense >= 3).all(axis=1) & (dense <= YMAX).all(axis=1)
