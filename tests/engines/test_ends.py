@@ -230,3 +230,12 @@ def test_of_layers_that_are_alike_one_is_tried(monkeypatch: pytest.MonkeyPatch) 
     ends = proved(net)
     assert 0.2499 < ends[0].dead < 0.25
     assert 20 < len(tried) < 40
+
+
+def test_layers_that_are_not_held_are_proved_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    net = network([layer(rng.random((8, 8)), -rng.random(8)) for _ in range(6)], 1.0)
+    whole = proved(net)
+    assert whole[0].any
+    monkeypatch.setattr(PreparedLayers, "held", property(lambda _: 2))
+    assert proved(net) == whole
