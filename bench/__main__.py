@@ -147,10 +147,13 @@ def _alive(arguments: argparse.Namespace, command: str, console: Console) -> Com
             problem.inputs,
             lambda done: bar("reference", done) if bar is not None else None,
         )
-    for number, (alive, full) in enumerate(
-        zip(right.layers.alive, right.layers.saturated, strict=True), start=1
-    ):
-        console.print(f"layer {number}: {alive:,} rows alive, {full:,} of them saturated")
+    layers = right.layers
+    counts = zip(layers.alive, layers.saturated, layers.undecided, strict=True)
+    for number, (alive, full, undecided) in enumerate(counts, start=1):
+        console.print(
+            f"layer {number}: {alive:,} rows alive, {full:,} of them saturated; "
+            f"{undecided:,} undecided"
+        )
     return here.record(1, command, _network(problem), layers=right.layers)
 
 

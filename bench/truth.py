@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bench.peer import Work
 from kkspdnn.comparison import LayerCounts
+from kkspdnn.engines import make_engine
+from kkspdnn.engines.ends import Ends
+from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Network
 from kkspdnn.reference import categories, reference
+from kkspdnn.spaces import open_space
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +52,10 @@ def truth(network: Network, inputs: Inputs, tell: Callable[[float], None]) -> Tr
     dtype = network.dtype
     y = inputs.to_csr(dtype)
     products, living = np.zeros((2, inputs.rows), np.int64)
-    counts: dict[str, list[int]] = {k: [] for k in ("alive", "saturated", "nonzeros", "products")}
+    counts: dict[str, list[int]] = {
+        name: [] for name in ("alive", "saturated", "undecided", "nonzeros", "products")
+    }
+    ends = known_ends(network)
     for done, layer in enumerate(network.layers):
         uses = np.bincount(layer.index, minlength=layer.inputs)
         before = np.concatenate(([0], np.cumsum(uses[y.indices], dtype=np.int64)))
@@ -61,15 +69,28 @@ def truth(network: Network, inputs: Inputs, tell: Callable[[float], None]) -> Tr
         counts["products"].append(int(here.sum()))
         counts["alive"].append(int(np.count_nonzero(stored)))
         counts["nonzeros"].append(int(y.nnz))
-        counts["saturated"].append(_saturated(y.data, y.indptr, layer.outputs, network.ymax))
+        saturated, undecided = _undecided(y, ends[done + 1], network.ymax)
+        counts["saturated"].append(saturated)
+        counts["undecided"].append(undecided)
         tell((done + 1) / len(network.layers))
     made = LayerCounts(**{name: tuple(each) for name, each in counts.items()})
     return Truth(categories(y), made, products, living, network.edges)
 
 
-def _saturated(data: NDArray[np.floating], start: NDArray, outputs: int, ymax: float | None) -> int:  # type: ignore[type-arg]
-    """Rows whose every value is the upper limit."""
-    if ymax is None:
-        return 0
-    before = np.concatenate(([0], np.cumsum(data == ymax)))
-    return int(np.count_nonzero(before[start[1:]] - before[start[:-1]] == outputs))
+def known_ends(network: Network) -> Sequence[Ends]:
+    """What is proved before each layer, and after the last one, by the serial space's kernels."""
+    space, dtype = open_space("serial"), network.dtype
+    engine = make_engine("fused", space, dtype, network.ymax)
+    layers = PreparedLayers(network, engine, dtype)
+    engine.warm_up(layers, Inputs.from_any(np.zeros((1, network.inputs), dtype)))
+    engine.prove(layers)
+    return engine.ends
+
+
+def _undecided(y: sp.csr_array, ends: Ends, ymax: float | None) -> tuple[int, int]:
+    """How many rows have every value at the upper limit, and how many none of these ends."""
+    least, most = (np.asarray(each.todense()).ravel() for each in (y.min(axis=1), y.max(axis=1)))
+    limit = np.inf if ymax is None else ymax
+    dies = (least >= 0) & (most <= ends.dead)
+    grows = (least >= ends.saturated) & (most <= limit)
+    return int(np.count_nonzero(least == limit)), int(np.count_nonzero(~dies & ~grows))

@@ -86,12 +86,13 @@ class Row:
 @dataclass(frozen=True)
 class LayerCounts:
     """Of the problem's rows, after each layer: how many have any nonzero value (alive), how many
-    have every value at the upper limit (saturated), and how many nonzero values they have; by the
-    serial reference in the network's dtype. `products`: multiplications of nonzeros in each
-    layer."""
+    have every value at the upper limit (saturated), how many may yet end as zeros or otherwise
+    (undecided; see kkspdnn.engines.ends), and how many nonzero values they have; by the serial
+    reference in the network's dtype. `products`: multiplications of nonzeros in each layer."""
 
     alive: tuple[int, ...]
     saturated: tuple[int, ...]
+    undecided: tuple[int, ...]
     nonzeros: tuple[int, ...]
     products: tuple[int, ...]
 

@@ -51,7 +51,7 @@ def record() -> Comparison:
         command="python -m bench run",
         network=NetworkFacts("n", 64, 2, 20, 4096, "float32"),
         rows=(good, Row("tvm", "TVM", "missing", "not installed")),
-        layers=LayerCounts((3, 2), (0, 1), (9, 4), (90, 40)),
+        layers=LayerCounts((3, 2), (0, 1), (2, 0), (9, 4), (90, 40)),
         ceilings=Ceilings(2, 1e11, 1e12, 5e11, 1e10),
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kkspdnn.engines.ends import Ends
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.engines.streamed import Put
 from kkspdnn.errors import InputError
@@ -102,10 +103,9 @@ class Engine(Protocol):
     """The upper limit of the ReLU in the engine's dtype, may be infinite."""
     in_csr: bool
     """Whether activations are CSR, as `Outcome` has them, and not tiles."""
-
-    @property
-    def saturated_stay(self) -> bool:
-        """Whether rows of ymax provably come out of all layers as such."""
+    ends: Sequence[Ends]
+    """Which rows leave before each layer, and after the last one; empty before `prove`, and where
+    none ever does."""
 
     def prepare(self, layer: Layer, before: Any) -> Any:
         """A layer, in the engine's dtype, as its workunits take it, with NumPy's arrays; before:

@@ -149,10 +149,6 @@ class FusedEngine:
         self.compute(rows, layer, 1)
         return rows.range()
 
-    @property
-    def saturated_stay(self) -> bool:
-        return bool(self.ends[0].saturated <= self.ymax)
-
     def run(
         self, layers: PreparedLayers, inputs: Inputs, wanted: Wanted | None, report: Report
     ) -> Iterator[Outcome]:

@@ -6,7 +6,7 @@ HPEC 2019.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from kkspdnn.engines.base import Exits, Growth, Range, Report, activation, upper_limit
+from kkspdnn.engines.ends import Ends
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.engines.streamed import Put
 from kkspdnn.errors import InputError
@@ -76,7 +77,7 @@ class SpgemmEngine:
         self.dtype = dtype
         self.exits: Exits = "none"
         self.order = Order()
-        self.saturated_stay = False
+        self.ends: Sequence[Ends] = ()
         self.in_csr = True
         self.ymax = upper_limit(dtype, ymax)
 

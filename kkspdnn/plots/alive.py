@@ -1,6 +1,8 @@
-"""Rows alive and saturated after each layer."""
+"""Rows alive, saturated and undecided after each layer."""
 
 from __future__ import annotations
+
+from dataclasses import astuple, fields
 
 from matplotlib.figure import Figure
 
@@ -36,6 +38,7 @@ def _paint(figure: Figure, wide: bool, network: NetworkFacts, layers: LayerCount
     curves = {
         "alive: any value above 0": layers.alive,
         "saturated: every value at the upper limit": layers.saturated,
+        "undecided: no end is proved": layers.undecided,
     }
     for number, (label, counts) in enumerate(curves.items()):
         drawn = [(depth, count) for depth, count in enumerate(counts, start=1) if count]
@@ -65,10 +68,10 @@ def _paint(figure: Figure, wide: bool, network: NetworkFacts, layers: LayerCount
 
 
 def _table(network: NetworkFacts, layers: LayerCounts) -> Table:
-    counts = zip(layers.alive, layers.saturated, layers.nonzeros, layers.products, strict=True)
+    counts = zip(*astuple(layers), strict=True)
     return Table(
-        f"Of {network.inputs:,} input rows of {network.name}: rows alive and saturated after each "
-        "layer, their nonzero values, and the layer's products of nonzeros.",
-        ("layer", "alive", "saturated", "nonzeros", "products"),
+        f"Of {network.inputs:,} input rows of {network.name}: rows alive, saturated and undecided "
+        "after each layer, their nonzero values, and the layer's products of nonzeros.",
+        ("layer", *(each.name for each in fields(layers))),
         tuple((depth, *each) for depth, each in enumerate(counts, start=1)),
     )

@@ -62,7 +62,7 @@ def passed(
     """
     ymax = engine.ymax
     saturated = flow.saturated
-    if saturated.size and not engine.saturated_stay:
+    if saturated.size and not (engine.ends and engine.ends[0].saturated <= ymax):
         flow = _with_rows(flow, saturated, ymax, layers.dtype)
         saturated = saturated[:0]
     if layers.zeros_stay_from > 0:

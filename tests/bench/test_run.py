@@ -24,7 +24,7 @@ from kkspdnn.images import images
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer, network
 from kkspdnn.problem import load_problem
-from kkspdnn.radixnet import radixnet
+from kkspdnn.radixnet import challenge_bias, radixnet
 from kkspdnn.record import categories_sha256
 from kkspdnn.reference import categories, reference
 
@@ -164,11 +164,18 @@ def test_alive_counts_what_the_reference_finds(tmp_path: Path) -> None:
     assert layers is not None
     y0, whole = images(64, 200), radixnet(64, 5)
     uses = before = y0.to_csr(np.float64)
+    # After layer 5, before it, and so on: a row of c everywhere becomes one of 2 c + b.
+    bias, ends = challenge_bias(64), [(0.0, 32.0)]
+    while len(ends) < 5:
+        ends.append(((ends[-1][0] - bias) / 2, (ends[-1][1] - bias) / 2))
     for depth in range(1, 6):
         values = reference(network(whole.layers[:depth]), y0, dtype=np.float32)
         dense = values.toarray()
         assert layers.alive[depth - 1] == (dense != 0).any(axis=1).sum()
         assert layers.saturated[depth - 1] == (dense == 32).all(axis=1).sum()
+        dead, grown = ends[5 - depth]
+        decided = (dense <= dead).all(axis=1) | (dense >= grown).all(axis=1)
+        assert layers.undecided[depth - 1] == (~decided).sum()
         assert layers.nonzeros[depth - 1] == (dense != 0).sum()
         uses = (before != 0).astype(np.int64) @ (whole.layers[depth - 1].weights() != 0)
         assert layers.products[depth - 1] == uses.sum()

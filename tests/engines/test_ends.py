@@ -27,7 +27,6 @@ def proved(net: Network, exits: Any = "all") -> list[Ends]:
     """The ends before each layer of a network, and after the last one."""
     space, dtype = open_space(SERIAL), net.dtype
     engine = make_engine("fused", space, dtype, net.ymax, exits)
-    assert isinstance(engine, FusedEngine)
     layers = PreparedLayers(net, engine, dtype)
     engine.warm_up(layers, Inputs.from_any(np.zeros((1, net.inputs), dtype)))
     engine.prove(layers)

@@ -34,6 +34,7 @@ def row(name: str, label: str, seconds: float, threads: int = 2, inputs: int = 6
 def comparison(neurons: int = 1024, layers: int = 120, inputs: int = 60_000) -> Comparison:
     edges = 32 * neurons * layers
     counts = tuple(max(1, inputs // (depth + 1)) for depth in range(layers))
+    few = tuple(min(5, count) for count in counts)
     return Comparison(
         created="2020-01-01T00:00:00+00:00",
         machine="a processor, 2 cores",
@@ -52,7 +53,7 @@ def comparison(neurons: int = 1024, layers: int = 120, inputs: int = 60_000) -> 
             row("all", "kkspdnn, fused, all exits", 0.25),
             Row("torch", "PyTorch", "missing", "PyTorch is not installed"),
         ),
-        layers=LayerCounts(counts, tuple(min(5, c) for c in counts), counts, counts),
+        layers=LayerCounts(counts, few, few, counts, counts),
     )
 
 
