@@ -3,7 +3,8 @@
 A row leaves where its end is known: values near 0 end as zeros, a dead row, and values that are
 large enough at ymax, a saturated row, where the weights and biases of all later layers are such.
 Activations are `a[tile][neuron][lane]`, row r in lane r % lanes of tile r // lanes. Parameters
-without annotation are float32 or float64 together, as the launch passes them.
+without annotation are float32 or float64 together, as the launch passes them, or counts of a first
+layer, in bytes, with limits of int32.
 """
 
 import pykokkos as pk

@@ -203,11 +203,49 @@ def fused_csr(
 
 
 @pk.workunit
-def fused_count(
+def count_edges(
+    m: pk.TeamMember,
+    x: pk.View3D[pk.uint8],
+    index,
+    layer: int,
+    side: int,
+    widest: int,
+    blocks: int,
+    width: int,
+    outputs: int,
+    fan_in: int,
+    lanes: int,
+):
+    """Of a first layer's edges to each output neuron, how many come from inputs that are 1; others
+    are 0. x is tiles of bytes, of two sides as those of activations; fan_in is at most 255."""
+    tile: int = m.league_rank() // blocks
+    first: int = (m.league_rank() % blocks) * width
+    count: int = width
+    if first + count > outputs:
+        count = outputs - first
+    source: int = side * widest
+    target: int = widest - source + first
+    row: int = layer * outputs + first
+
+    def neuron(j: int):
+        n: int = row + j
+
+        def lane(v: int):
+            ones: pk.uint8 = 0
+            for k in range(fan_in):
+                ones += x[tile][source + index[n][k]][v]
+            x[tile][target + j][v] = ones
+
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
+
+    pk.parallel_for(pk.TeamThreadRange(m, count), neuron)
+
+
+@pk.workunit
+def fused_counts(
     m: pk.TeamMember,
     x: pk.View3D[pk.uint8],
     a,
-    index,
     weight,
     bias,
     next_index,
@@ -220,49 +258,45 @@ def fused_count(
     layer: int,
     next_layer: int,
     depth: int,
+    counted: int,
     side: int,
     widest: int,
     blocks: int,
     width: int,
     outputs: int,
-    fan_in: int,
     next_fan_in: int,
     lanes: int,
 ):
-    """y = min(max(x W + b, low), ymax) where x[tile][neuron][lane] is 0 or 1 and all weights are
-    equal: the edges from neurons that are 1 are counted, in bytes. `depth` more layers follow, of
-    as many outputs and as `fused_equal` takes them, while the tile is in cache.
+    """y = min(max(x W + b, low), ymax) of a layer whose weights are all equal, from the counts
+    x[tile][counted + neuron][lane] of `count_edges`. `depth` more layers follow, of as many outputs
+    and as `fused_equal` takes them, while the tile is in cache.
 
-    The first result goes to the other side than `side`. fan_in is at most 255, and `weight` times
-    any count must be what adding it up one by one gives.
+    The first result goes to the other side than `side`. `weight` times any count must be what
+    adding it up one by one gives.
     """
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
     count: int = width
     if first + count > outputs:
         count = outputs - first
-    counted: int = (1 - side) * widest + first
+    begin: int = (1 - side) * widest + first
 
-    def counting(j: int):
-        n: int = layer * outputs + first + j
-        b: pk.cpp_auto = bias[n]
+    def activate(j: int):
+        b: pk.cpp_auto = bias[layer * outputs + first + j]
 
         def each(v: int):
-            ones: pk.uint8 = 0
-            for k in range(fan_in):
-                ones += x[tile][index[n][k]][v]
-            z: pk.cpp_auto = weight * ones
+            z: pk.cpp_auto = weight * x[tile][counted + first + j][v]
             if z != unbiased:
                 z += b
             if z < low:
                 z = low
             if z > ymax:
                 z = ymax
-            a[tile][counted + j][v] = z
+            a[tile][begin + j][v] = z
 
         pk.parallel_for(pk.ThreadVectorRange(m, lanes), each)
 
-    pk.parallel_for(pk.TeamThreadRange(m, count), counting)
+    pk.parallel_for(pk.TeamThreadRange(m, count), activate)
     m.team_barrier()
     for step in range(depth):
         source: int = ((side + 1 + step) % 2) * widest

@@ -30,14 +30,23 @@ def unpack_bits(
     if held > lanes:
         held = lanes
 
-    def turn(c: int):
-        def byte(v: int):
-            turned[tile][c][v] = bits[before + v][c]
+    def turn(j: int):
+        # A cache line of each row at a time: where rows are a power of two apart, all of a tile
+        # fall into few sets of the cache, and the next column would not find its line there.
+        begin: int = j * 64
+        end: int = begin + 64
+        if end > columns:
+            end = columns
+
+        def row(v: int):
+            for c in range(begin, end):
+                turned[tile][c][v] = bits[before + v][c]
 
         def rest(v: int):
-            turned[tile][c][held + v] = 0
+            for c in range(begin, end):
+                turned[tile][c][held + v] = 0
 
-        pk.parallel_for(pk.ThreadVectorRange(m, held), byte)
+        pk.parallel_for(pk.ThreadVectorRange(m, held), row)
         pk.parallel_for(pk.ThreadVectorRange(m, lanes - held), rest)
 
     def spread(c: int):
@@ -55,7 +64,7 @@ def unpack_bits(
 
             pk.parallel_for(pk.ThreadVectorRange(m, lanes), bit)
 
-    pk.parallel_for(pk.TeamThreadRange(m, columns), turn)
+    pk.parallel_for(pk.TeamThreadRange(m, (columns + 63) // 64), turn)
     m.team_barrier()
     pk.parallel_for(pk.TeamThreadRange(m, columns), spread)
 

@@ -36,7 +36,7 @@ class Work:
         engine.warm_up(prepared, inputs)
         if prepared.held < len(prepared):
             raise InputError("the layers do not fit into memory together; use fewer --layers")
-        shape = Shape(space, network.dtype, prepared.widest)
+        shape = Shape.of(space, network.dtype, prepared.widest)
         return cls(engine, list(prepared), shape, inputs)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kkspdnn.engines.base import Exits, Range, Report, upper_limit
 from kkspdnn.engines.ends import MOST_TRIED, Ends, ends_before
-from kkspdnn.engines.fused_run import FEW_LEFT, FusedRun, Level
+from kkspdnn.engines.fused_run import FEW_LEFT, MOST_COUNTED, FusedRun, Level
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.engines.stack import MOST_DEPTH, FusedLayer, likeness, prepared, stacked
 from kkspdnn.engines.streamed import Put
@@ -25,7 +25,7 @@ from workunits import fused
 if TYPE_CHECKING:
     from kkspdnn.engines.prepared import PreparedLayers
 
-_CHUNK_BYTES = 1 << 24
+_CHUNK_BYTES = 20 << 20
 """Both buffers of the rows that go through the first layers together: half of a usual L3 cache."""
 
 _FEWEST_CHUNK_ROWS = 1024
@@ -61,7 +61,9 @@ class FusedEngine:
         self.ends: Sequence[Ends] = ()
         self.in_csr = False
         self.order = Order()
+        self.count_ends = Ends(np.int32(-1), MOST_COUNTED)
         self._room: list[Tiles] = []
+        self._counted: Tiles | None = None
 
     def prepare(self, layer: Layer, before: FusedLayer | None) -> FusedLayer:
         return prepared(layer, before, self.ymax)
@@ -76,17 +78,24 @@ class FusedEngine:
         return stacked(layers, MOST_DEPTH, self.space.put)
 
     def bytes_per_row(self, widest: int) -> int:
-        return (2 * self.dtype.itemsize + 1) * widest + 40
+        # Both sides of tiles, those of bytes too, and the bits in the order of tiles.
+        return 2 * (self.dtype.itemsize + 1) * widest + widest // 8 + 40
 
     def warm_up(self, layers: PreparedLayers, inputs: Inputs) -> None:
-        shape = Shape(self.space, self.dtype, layers.widest)
+        shape = Shape.of(self.space, self.dtype, layers.widest)
         few = inputs.slice(0, min(inputs.rows, shape.lanes))
         forms = {layer.form: layer for layer in layers.sample()}
 
         def launch_each() -> None:
             part, merged = Tiles(shape, shape.lanes), Tiles(shape, shape.lanes)
-            if len(layers) and self.counts(few, layers[0]):
-                self.count(part, part.load_bits(few, 0, layers[0].sources), layers[0])
+            if self.counts(layers, few):
+                counted = self._tiles_of_counts(layers, shape, shape.lanes)
+                counted.load(few, 0, layers[0].sources)
+                self.count(counted, layers[0])
+                counted.find_live(self.count_ends, MOST_COUNTED)
+                counted.keep_live(1)
+                part.take(counted)
+                self.activate(part, counted, layers[0])
             part.load(few, 0, in_order(few.neurons))
             ends = Ends(self.zero, self.ymax)
             part.find_live(ends, self.ymax)
@@ -112,6 +121,25 @@ class FusedEngine:
             self.ends = [unknown] * end + [zeros]
         if end and not any(each.any for each in self.ends[:-1]):
             self.exits = "none"
+        if end and layers[0].counts_exactly:
+            self.count_ends = self._count_ends(layers, self.ends[1])
+
+    def _count_ends(self, layers: PreparedLayers, after: Ends) -> Ends:
+        """The ends after the first layer in counts of `count`: what it makes of each is tried."""
+        first = layers[0]
+        assert first.fan_in is not None
+        shape = Shape.of(self.space, self.dtype, layers.widest)
+        rows = Tiles(shape, first.fan_in + 1)
+        counted = self._tiles_of_counts(layers, shape, rows.capacity)
+        counted.load_constant(np.arange(rows.capacity, dtype=np.uint8), first.outputs)
+        rows.take(counted)
+        self.activate(rows, counted, first)
+        least, most = rows.range()
+        # A row may have any count up to the largest that still dies, and from the least that grows.
+        dies = np.logical_and.accumulate((least >= 0) & (most <= after.dead))
+        grows = np.logical_and.accumulate(((least >= after.saturated) & (most <= self.ymax))[::-1])
+        dead, saturated = np.count_nonzero(dies) - 1, rows.capacity - np.count_nonzero(grows)
+        return Ends(np.int32(dead), np.int32(saturated))
 
     def _proved(self, layers: PreparedLayers) -> list[Ends]:
         """The ends before each layer and after the last one, from this back: each layer is applied
@@ -122,7 +150,7 @@ class FusedEngine:
         # Without a limit ymax is infinite, and no row saturates.
         ends = [Ends(self.zero, self.ymax)]
         known: dict[Any, Ends] = {}
-        rows = Tiles(Shape(self.space, self.dtype, layers.widest), MOST_TRIED)
+        rows = Tiles(Shape.of(self.space, self.dtype, layers.widest), MOST_TRIED)
         for position in reversed(range(len(layers))):
             after = ends[-1]
             if not after.any:
@@ -154,7 +182,8 @@ class FusedEngine:
     ) -> Iterator[Outcome]:
         self.order = Order()
         room = self._room_for(layers, inputs)
-        run = FusedRun(self, layers, Range(inputs, self.dtype), wanted, report)
+        counted = self._counted_for(layers, inputs, room[0])
+        run = FusedRun(self, layers, Range(inputs, self.dtype), wanted, report, counted)
         if len(room) > 1:
             yield from run.in_chunks([Level(each) for each in room], inputs)
             return
@@ -166,19 +195,21 @@ class FusedEngine:
 
     def take_room(self, layers: PreparedLayers, inputs: Inputs) -> None:
         self._room = self._room_for(layers, inputs)
+        self._counted = self._counted_for(layers, inputs, self._room[0])
         left = inputs.rows
+        if self._counted is not None:
+            self._counted.touch(min(self._counted.capacity, left))
         for each in self._room:
             each.touch(min(each.capacity, left))
             # No more than this part of the first chunk is left when the next tiles take it.
             left = int(FEW_LEFT * left)
-        self._room[0].take_bits(inputs)
 
     def _room_for(self, layers: PreparedLayers, inputs: Inputs) -> list[Tiles]:
         """The tiles for a run over these inputs, those that were taken for it, or new ones: for a
         chunk of rows, for as many of those that are left, where these are more, and for the rest;
         or for all."""
         space = self.space.for_rows(inputs.rows, self.dtype)
-        shape = Shape(space, self.dtype, layers.widest)
+        shape = Shape.of(space, self.dtype, layers.widest)
         chunk = min(self._chunk_rows(shape), layers.rows // 2 // shape.lanes * shape.lanes)
         # A GPU has small caches, and needs many rows at a time.
         if inputs.rows <= chunk or self.exits == "none" or self.space.gpu:
@@ -191,29 +222,65 @@ class FusedEngine:
             return self._room
         return [Tiles(shape, capacity) for capacity in wanted]
 
+    def _counted_for(self, layers: PreparedLayers, inputs: Inputs, rows: Tiles) -> Tiles | None:
+        """Tiles for the counts of as many rows, those that were taken for it, or new ones; None
+        where the first layer does not count."""
+        if not self.counts(layers, inputs):
+            return None
+        made = self._tiles_of_counts(layers, rows.shape, rows.capacity)
+        taken = self._counted
+        if taken is not None and (taken.shape, taken.capacity) == (made.shape, made.capacity):
+            return taken
+        return made
+
+    def _tiles_of_counts(self, layers: PreparedLayers, shape: Shape, capacity: int) -> Tiles:
+        widest = max(layers[0].inputs, layers[0].outputs)
+        return Tiles(replace(shape, dtype=np.dtype(np.uint8), widest=widest), capacity)
+
     def _chunk_rows(self, shape: Shape) -> int:
         rows = _CHUNK_BYTES // self.bytes_per_row(shape.widest)
         # Whole rounds of tiles, so that no thread waits for another one.
         round_rows = _TILES_A_THREAD * self.space.threads * shape.lanes
         return max(round(rows / round_rows), -(-_FEWEST_CHUNK_ROWS // round_rows)) * round_rows
 
-    def counts(self, inputs: Inputs, layer: FusedLayer) -> bool:
+    def counts(self, layers: PreparedLayers, inputs: Inputs) -> bool:
         """Whether the first layer comes cheaper, and the same, from the bits of these inputs."""
-        return inputs.bits is not None and inputs.rows > 0 and layer.counts_exactly
+        if not len(layers) or inputs.bits is None or inputs.rows == 0:
+            return False
+        return bool(layers[0].counts_exactly)
 
-    def count(
-        self, rows: Tiles, bits: Any, layer: FusedLayer, following: Sequence[FusedLayer] = ()
+    def count(self, counted: Tiles, layer: FusedLayer) -> None:
+        """Count the inputs of a first layer that are 1, from bytes to bytes."""
+        self.space.pk.parallel_for(
+            "count_edges",
+            self.space.teams(counted.count),
+            fused.count_edges,
+            x=counted.all,
+            index=layer.weights["index"],
+            layer=layer.position,
+            side=counted.side,
+            widest=counted.shape.widest,
+            blocks=1,
+            width=layer.outputs,
+            outputs=layer.outputs,
+            fan_in=layer.fan_in,
+            lanes=counted.shape.lanes,
+        )
+        counted.swap(1, layer.outputs)
+        self.order = replace(self.order, bits_counted=True)
+
+    def activate(
+        self, rows: Tiles, counted: Tiles, layer: FusedLayer, following: Sequence[FusedLayer] = ()
     ) -> None:
-        """Compute a first layer from bits, [tile][neuron][lane] of bytes, and those of the stack
-        of equal weights and its own rule that follow."""
+        """Compute a first layer from the counts of the same rows, and those of the stack of equal
+        weights and its own rule that follow."""
         after = following[0] if following else layer
         self.space.pk.parallel_for(
-            "fused_count",
+            "fused_counts",
             self.space.teams(rows.count),
-            fused.fused_count,
-            x=bits,
+            fused.fused_counts,
+            x=counted.all,
             a=rows.all,
-            index=layer.weights["index"],
             weight=layer.weight,
             bias=layer.weights["bias"],
             next_index=after.weights["index"],
@@ -224,17 +291,16 @@ class FusedEngine:
             layer=layer.position,
             next_layer=after.position,
             depth=len(following),
+            counted=counted.first,
             side=rows.side,
             widest=rows.shape.widest,
             blocks=1,
             width=layer.outputs,
             outputs=layer.outputs,
-            fan_in=layer.fan_in,
             next_fan_in=after.fan_in,
             lanes=rows.shape.lanes,
         )
         rows.swap(1 + len(following), layer.outputs)
-        self.order = replace(self.order, bits_counted=True)
 
     def compute(self, rows: Tiles, layer: FusedLayer, depth: int) -> None:
         """Y = min(max(Y W + b, low), ymax) over all tiles, for `depth` layers from `layer` on."""

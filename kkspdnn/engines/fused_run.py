@@ -24,7 +24,11 @@ FEW_LEFT = 1 / 8
 """The first layers end where at most this part of the rows is left."""
 
 _MOVE_EDGES = 32
-"""Looking at a row's value and moving it costs about as much as computing so many edges."""
+"""Looking at a row's value and moving it costs about as much as computing so many edges; where the
+value is a byte, a quarter of it."""
+
+MOST_COUNTED = np.int32(256)
+"""More than any count of a byte."""
 
 
 @dataclass
@@ -43,7 +47,7 @@ class Level:
 
 class FusedRun:
     """One run of the engine: what has left, how much was multiplied, before which layers rows moved
-    together."""
+    together, and before which the rows at hand were looked at last."""
 
     def __init__(
         self,
@@ -52,28 +56,38 @@ class FusedRun:
         sizes: Range,
         wanted: Wanted | None,
         report: Report,
+        counted: Tiles | None,
     ) -> None:
+        """counted: room for the counts of a first layer, where it counts"""
         self.engine = engine
         self.layers = layers
         self.sizes = sizes
         self.wanted = wanted
         self.report = report
+        self.counted = counted
         self.multiplied = 0
         self.saturated: list[NDArray[np.int64]] = []
         self.moved: list[int] = []
         self.deepest = 1
+        self.looked = -1
 
     def start(self, rows: Tiles, inputs: Inputs, first: int, end: int = 1) -> int:
         """Take input rows, the first of which is number `first`, and compute as many of the layers
         up to `end` as come cheaper together from their bits; gives the layer that is next."""
+        self.looked = -1
         if len(self.layers) == 0:
             rows.load(inputs, first, in_order(inputs.neurons))
             return 0
         layer = self.layers[0]
-        if end == 0 or not self.engine.counts(inputs, layer):
+        counted = self.counted
+        if end == 0 or counted is None:
             rows.load(inputs, first, layer.sources)
             return 0
-        bits = rows.load_bits(inputs, first, layer.sources)
+        counted.load(inputs, first, layer.sources)
+        self.engine.count(counted, layer)
+        if self.engine.exits != "none":
+            self._leave_counted(counted, layer.edges)
+        rows.take(counted)
         step, following = [layer], list[FusedLayer]()
         # A GPU has a layer that is not held no longer than until the next one is asked for.
         together = end > 1 and self.engine.most_depth(rows.count) > 1
@@ -83,10 +97,24 @@ class FusedRun:
             if after.workunit is fused.fused_equal and alike:
                 following = self._step(rows, 1, end - 1, after)
         step += following
-        self.engine.count(rows, bits, step[0], following)
-        self.deepest = max(self.deepest, len(step))
+        if rows.rows:
+            self.engine.activate(rows, counted, step[0], following)
+            self.deepest = max(self.deepest, len(step))
+        # Those that have left were counted too.
+        self.multiplied += (inputs.rows - rows.rows) * layer.edges
         self._account(rows, inputs.rows, 0, step)
         return len(step)
+
+    def _leave_counted(self, counted: Tiles, edges: int) -> None:
+        """Look at rows as soon as they are counted, and move those that go on together where the
+        others' next layer would cost more."""
+        ends = self.engine.count_ends
+        living = counted.find_live(ends, MOST_COUNTED)
+        self.looked = 1
+        price = _MOVE_EDGES // 4 * counted.neurons * living
+        if (counted.rows - living) * edges >= price:
+            self.saturated.append(counted.saturated(ends, MOST_COUNTED))
+            counted.keep_live(living)
 
     def advance(
         self,
@@ -107,11 +135,11 @@ class FusedRun:
         """
         position, rent, depth = begin, 0, 1
         lanes, before = rows.shape.lanes, rows.rows
-        look = begin
+        look = begin + 1 if self.looked == begin else begin
         if self.engine.exits == "none":
             look = end
         elif looks is not None:
-            look = min([each for each in looks if each >= begin], default=end)
+            look = min([each for each in looks if each >= look], default=end)
         while position < end:
             layer = self.layers[position]
             if position == look:
@@ -237,6 +265,7 @@ class FusedRun:
 
     def find_unsettled(self, rows: Tiles, position: int) -> int:
         """How many rows have no known end before `position`."""
+        self.looked = position
         return rows.find_live(self.engine.ends[position], self.engine.ymax)
 
     def outcome(self, rows: Tiles) -> Outcome:

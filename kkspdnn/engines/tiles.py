@@ -24,17 +24,19 @@ _ALIGNMENT = 4096
 class Shape:
     """What all tiles of a run have in common.
 
-    widest: the most neurons of any layer; dtype: float32 or float64
+    dtype: float32 or float64, or uint8 for the bits of input rows and counts of them
+    widest: the most neurons of any layer; lanes: rows in a tile
     """
 
     space: Space
     dtype: np.dtype[Any]
     widest: int
+    lanes: int
 
-    @property
-    def lanes(self) -> int:
-        """Rows in a tile."""
-        return self.space.lanes(self.dtype)
+    @classmethod
+    def of(cls, space: Space, dtype: np.dtype[Any], widest: int) -> Shape:
+        """Of tiles of activations, as the space likes them best."""
+        return cls(space, dtype, widest, space.lanes(dtype))
 
     def tiles(self, rows: int) -> int:
         """Tiles that hold so many rows."""
@@ -78,7 +80,6 @@ class Tiles:
         self.side = 0
         space, count = shape.space, shape.tiles(capacity)
         self._all = room(space, (count, 2 * shape.widest, shape.lanes), shape.dtype)
-        self._bits: Any = None
         self._turned: Any = None
         self._ids = space.empty(capacity, np.int64)
         self._kept = space.empty(capacity, np.int64)
@@ -96,12 +97,6 @@ class Tiles:
         self.neurons = self.shape.widest
         for side in (0, 1) if rows and not self.shape.space.gpu else ():
             self._gather(self, 0, 0, side, self.shape.tiles(rows))
-
-    def take_bits(self, inputs: Inputs) -> None:
-        """Take room for the bits of inputs, where they are bits, in the same way."""
-        room = self._room_for_bits(inputs) if inputs.bits is not None else ()
-        for each in room if not self.shape.space.gpu else ():
-            each.fill(0)
 
     @property
     def count(self) -> int:
@@ -145,22 +140,10 @@ class Tiles:
         self.side = 0
         self._ids[: self.rows] = self.shape.space.xp.arange(first, first + self.rows)
 
-    def load_bits(self, inputs: Inputs, first: int, places: Indices) -> Any:
-        """Take these input rows of bits, the first of which is number `first`, and give them as
-        bytes, [tile][place][lane]; the activations are left as they are."""
-        self._take(inputs, first)
-        y = self._room_for_bits(inputs)[0][: self.count]
-        self._unpack(inputs, places, y)
-        return y
-
-    def _room_for_bits(self, inputs: Inputs) -> tuple[Any, Any]:
-        """Arrays [tile][neuron][lane] and [tile][column][lane] of bytes, made once."""
-        assert inputs.bits is not None
-        if self._bits is None:
-            space, (count, _, lanes) = self.shape.space, self._all.shape
-            self._bits = room(space, (count, inputs.neurons, lanes), np.uint8)
-            self._turned = room(space, (count, inputs.bits.shape[1], lanes), np.uint8)
-        return self._bits, self._turned
+    def take(self, other: Tiles) -> None:
+        """Take the rows of other tiles, but for their activations."""
+        self.rows, self.neurons, self.side = other.rows, other.neurons, 0
+        self._ids[: self.rows] = other._ids[: self.rows]
 
     def load_constant(self, values: NDArray[Any], neurons: int) -> None:
         """Take a row for each of these values, which has it everywhere."""
@@ -185,7 +168,7 @@ class Tiles:
         if self.rows == 0:
             return
         if inputs.bits is not None:
-            self._unpack(inputs, places, self.all)
+            self._unpack(inputs, places)
             return
         csr = inputs.to_csr(self.shape.dtype)
         self.front.fill(0)
@@ -200,20 +183,23 @@ class Tiles:
             lanes=lanes,
         )
 
-    def _unpack(self, inputs: Inputs, places: Indices, y: Any) -> None:
+    def _unpack(self, inputs: Inputs, places: Indices) -> None:
         assert inputs.bits is not None
-        space = self.shape.space
+        space, columns = self.shape.space, inputs.bits.shape[1]
+        if self._turned is None:
+            turned = len(self._all), columns, self.shape.lanes
+            self._turned = room(space, turned, np.uint8)
         space.pk.parallel_for(
             "unpack_bits",
             space.teams(self.count),
             tiles.unpack_bits,
             bits=space.put(inputs.bits),
             place=space.put(places),
-            turned=self._room_for_bits(inputs)[1],
-            y=y,
+            turned=self._turned,
+            y=self.all,
             rows=self.rows,
             neurons=inputs.neurons,
-            columns=inputs.bits.shape[1],
+            columns=columns,
             lanes=self.shape.lanes,
         )
 

@@ -3,8 +3,9 @@
 A ThreadVectorRange is planned for registers when every number that differs between lanes has one
 floating-point type, is loaded from and stored to neighbouring elements (the lane is the last
 index and nothing else), and meets only +, -, * and comparisons in that type. Beside them there may
-be bytes, neighbours too, that are added up and turned into that type. Everything else stays one
-lane at a time. Either way every lane does the same arithmetic in the same order.
+be bytes, neighbours too, that are added up and turned into that type. Or all are bytes, which are
+added up and compared. Everything else stays one lane at a time. Either way every lane does the same
+arithmetic in the same order.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ _CHOICES = {
 class Plan:
     """How a lane function runs on registers.
 
-    lane: its work item; type: the floating-point type that differs between lanes; varying: the
-    locals that do, of that type or bytes
+    lane: its work item; type: what differs between lanes, a floating-point type or uint8; varying:
+    the locals that do, of that type or bytes
     """
 
     lane: str
@@ -68,11 +69,11 @@ class Plan:
 
     def _operand(self, e: ir.Expr, scalar: Callable[[ir.Expr], str]) -> str:
         text = self.expression(e, scalar)
-        return f"P::of({text})" if self.varies(e) and e.type == UINT8 else text
+        return f"P::of({text})" if self.varies(e) and e.type != self.type else text
 
     def pack(self, kind: Scalar) -> str:
         """The type of a pack of such numbers."""
-        return "lanes::bytes<P::width>" if kind == UINT8 else "P"
+        return "P" if kind == self.type else "lanes::bytes<P::width>"
 
     def declared(self, s: ir.Declare, scalar: Callable[[ir.Expr], str]) -> str:
         """The first value of a local that differs between lanes."""
@@ -97,11 +98,12 @@ def plan(nested: ir.Nested) -> Plan | None:
         for e in _all_parts(statement)
         if isinstance(e, ir.Element) and any(_names(i, lane) for i in e.indices)
     }
-    types.discard(UINT8)
+    if types != {UINT8}:
+        types.discard(UINT8)
     if len(types) != 1:
         return None
     (kind,) = types
-    if not kind.is_float:
+    if not kind.is_float and kind != UINT8:
         return None
     varying: frozenset[str] = frozenset()
     while True:
@@ -222,7 +224,7 @@ def _assignment_fits(s: ir.Assign, p: Plan) -> bool:
         _neighbouring(s.target, p) and s.target.type == p.type
     ):
         return False
-    if isinstance(s.target, ir.Name) and s.target.type == UINT8:
+    if isinstance(s.target, ir.Name) and s.target.type == UINT8 != p.type:
         # Modulo 256 whether or not C++ adds in int.
         return s.op == "+=" and _byte(s.value, p)
     if s.op == "=":
@@ -273,6 +275,8 @@ def _exact(e: ir.Constant, kind: Scalar) -> bool:
         rounded: float = struct.unpack("f", struct.pack("f", number))[0]
     except (ValueError, OverflowError):
         return False
+    if kind == UINT8:
+        return number in range(256)
     return kind != FLOAT or rounded == number
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kkspdnn.engines import make_engine
+from kkspdnn.engines import EXITS, make_engine
 from kkspdnn.engines.ends import MOST_TRIED, Ends, Response, ends_before
 from kkspdnn.engines.fused import FusedEngine
 from kkspdnn.engines.prepared import PreparedLayers
@@ -23,14 +23,20 @@ from kkspdnn.spaces import open_space
 SERIAL = "serial"
 
 
-def proved(net: Network, exits: Any = "all") -> list[Ends]:
-    """The ends before each layer of a network, and after the last one."""
+def proof(net: Network, exits: Any = "all") -> FusedEngine:
+    """An engine for which a network is proved."""
     space, dtype = open_space(SERIAL), net.dtype
     engine = make_engine("fused", space, dtype, net.ymax, exits)
+    assert isinstance(engine, FusedEngine)
     layers = PreparedLayers(net, engine, dtype)
     engine.warm_up(layers, Inputs.from_any(np.zeros((1, net.inputs), dtype)))
     engine.prove(layers)
-    return list(engine.ends)
+    return engine
+
+
+def proved(net: Network, exits: Any = "all") -> list[Ends]:
+    """The ends before each layer of a network, and after the last one."""
+    return list(proof(net, exits).ends)
 
 
 def computed(net: Network, begin: int, rows: Any) -> Any:
@@ -103,6 +109,48 @@ def test_in_a_radixnet_values_near_the_fixed_point_decide(neurons: int, kind: st
     # One layer before the end: 2 c + b is not above 0, or not below 32.
     assert edge / 2 * 0.9999 < ends[59].dead <= edge / 2
     assert (32 + edge) / 2 <= ends[59].saturated < (32 + edge) / 2 * 1.0001
+
+
+def test_counts_of_a_first_layer_decide_as_its_activations_do() -> None:
+    """A count of c becomes c / 16 - 0.3, and 0.3 decides after it."""
+    assert proof(radixnet(1024, 40)).count_ends == Ends(9, 10)
+    assert proof(radixnet(1024, 40), "dead").count_ends == Ends(4, 33)
+    assert proof(radixnet(1024, 1)).count_ends == Ends(4, 33)
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    biases=st.sampled_from([[-0.5], [-0.75, 0.5], [-0.25, -0.5, -1.0], [0.25]]),
+    weight=st.sampled_from([0.25, 1.0, -0.5]),
+    rule=st.sampled_from(BIAS_TO),
+    activation=st.sampled_from(["relu", "relu", "linear"]),
+    fan_in=st.sampled_from([1, 4, 7]),
+    exits=st.sampled_from(EXITS),
+)
+def test_rows_that_leave_as_soon_as_they_are_counted_change_nothing(
+    seed: int, biases: list[float], weight: float, rule: Any, activation: Any, fan_in: int,
+    exits: Any,
+) -> None:  # fmt: skip
+    rng = np.random.default_rng(seed)
+    index = np.argsort(rng.random((24, 20)), axis=1)[:, :fan_in]
+    bias = rng.choice(biases, 24).astype(np.float32)
+    first = Layer.from_fan_in(
+        index, np.float32(weight), bias, 20, bias_to=rule, activation=activation
+    )
+    layers = [first]
+    for _ in range(int(rng.integers(0, 6))):
+        weights = (rng.random((24, 24)) < 0.3) * rng.choice([0.5, 0.25])
+        layers.append(layer(weights, rng.choice([-0.5, -0.25, 0.0])))
+    net = network(layers, rng.choice(np.array([1.0, 2.0])))
+    bits = rng.random((400, 20)) < rng.random((400, 1)) ** 2
+    rows = Inputs(rows=400, neurons=20, source="memory", bits=np.packbits(bits, axis=1))
+    found = infer(net, rows, space=SERIAL, exits=exits, values=True)
+    expected = reference(net, rows, dtype=np.float32).toarray()
+    assert found.record.order is not None
+    assert found.record.order.bits_counted
+    assert (found.outputs == expected).all()
+    assert found.record.edges_multiplied <= 400 * net.edges
 
 
 def test_rows_of_zeros_alone_leave_without_the_proof() -> None:

@@ -89,7 +89,7 @@ YMAX = 4.0
 
 
 def find_range(space: Space, x: Any, first: int, neurons: int, parts: int) -> tuple[Any, Any]:
-    lowest = np.full((x.shape[0], parts, x.shape[2]), np.nan, x.dtype)
+    lowest = np.full((x.shape[0], parts, x.shape[2]), 99, x.dtype)
     highest = lowest.copy()
     space.pk.parallel_for(
         "range",
@@ -119,23 +119,43 @@ def list_live(
     parts: int = 1,
     dead: float = 0,
     saturated: float = YMAX,
+    kind: Any = None,
     **places: Any,
 ) -> int:
+    limit = lowest.dtype.type if kind is None else kind
     total = space.pk.parallel_scan(
         "list",
         space.range(rows),
         compact.list_live,
         lowest=lowest.reshape(-1),
         highest=highest.reshape(-1),
-        dead=lowest.dtype.type(dead),
-        saturated=lowest.dtype.type(saturated),
-        ymax=lowest.dtype.type(YMAX),
+        dead=limit(dead),
+        saturated=limit(saturated),
+        ymax=limit(YMAX if kind is None else 256),
         ids=np.arange(rows, dtype=np.int64) + FIRST_ID,
         parts=parts,
         lanes=lanes,
         **places,
     )
     return int(total)
+
+
+def gather(space: Space, x: Any, y: Any, place: Any, count: int, before: int = 0) -> None:
+    """Move `count` rows of x to the first of two sides of y, behind `before` rows."""
+    space.pk.parallel_for(
+        "gather",
+        space.teams(y.shape[0] - before // y.shape[2]),
+        compact.gather_rows,
+        x=x.ravel(),
+        a=y,
+        place=place,
+        zero=y.dtype.type(0),
+        before=before,
+        count=count,
+        first=0,
+        neurons=y.shape[1] // 2,
+        lanes=y.shape[2],
+    )
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -219,20 +239,7 @@ def test_living_rows_move_behind_others(
     expected = tiled(np.concatenate((there, dense[alive])), lanes)
     y = np.full((expected.shape[0], 2 * neurons, lanes), np.nan, dtype)
     y[: -(-before // lanes), :neurons] = tiled(there, lanes)
-    space.pk.parallel_for(
-        "gather",
-        space.teams(y.shape[0] - before // lanes),
-        compact.gather_rows,
-        x=two_sided.ravel(),
-        a=y,
-        place=place,
-        zero=dtype.type(0),
-        before=before,
-        count=total,
-        first=0,
-        neurons=neurons,
-        lanes=lanes,
-    )
+    gather(space, two_sided, y, place, total, before)
     assert (y[:, :neurons] == expected).all()
     assert np.isnan(y[:, neurons:]).all()
 
@@ -403,7 +410,33 @@ def test_several_layers_in_a_launch(
         assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def run_count(
+def counted_tiles(
+    space: Space, rows: Any, lanes: int, index: Any, outputs: int, side: int = 0, blocks: int = 1
+) -> Any:
+    """Counts of the second layer of a stack, on the other side of tiles than `side`, beside rows of
+    bits; and the first neuron of that side."""
+    widest = max(rows.shape[1], outputs)
+    x = np.full((-(-rows.shape[0] // lanes), 2 * widest, lanes), 77, np.uint8)
+    x[:, side * widest : side * widest + rows.shape[1]] = tiled(rows, lanes)
+    space.pk.parallel_for(
+        "count",
+        space.teams(x.shape[0] * blocks),
+        fused.count_edges,
+        x=x,
+        index=index,
+        layer=1,
+        side=side,
+        widest=widest,
+        blocks=blocks,
+        width=-(-outputs // blocks),
+        outputs=outputs,
+        fan_in=index.shape[1],
+        lanes=lanes,
+    )
+    return x, (1 - side) * widest
+
+
+def run_counts(
     space: Space,
     rows: Any,
     a: Any,
@@ -415,14 +448,14 @@ def run_count(
     **given: Any,
 ) -> None:
     """Weights of 0.25 in the counted layer, the second of its stack, and 0.5 in those after it."""
-    scalar = a.dtype.type
+    scalar, lanes = a.dtype.type, a.shape[2]
+    x, counted = counted_tiles(space, rows, lanes, index, given["outputs"], given["side"])
     space.pk.parallel_for(
-        "count",
+        "counts",
         space.teams(a.shape[0] * given["blocks"]),
-        fused.fused_count,
-        x=tiled(rows, a.shape[2]),
+        fused.fused_counts,
+        x=x,
         a=a,
-        index=index,
         weight=scalar(0.25),
         bias=bias,
         next_weight=scalar(0.5),
@@ -431,11 +464,11 @@ def run_count(
         low=scalar(low),
         ymax=scalar(ymax),
         layer=1,
+        counted=counted,
         widest=a.shape[1] // 2,
         width=-(-given["outputs"] // given["blocks"]),
-        fan_in=index.shape[1],
         next_fan_in=given["next_index"].shape[1],
-        lanes=a.shape[2],
+        lanes=lanes,
         **given,
     )
 
@@ -443,34 +476,84 @@ def run_count(
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize(("outputs", "blocks"), [(1, 1), (33, 2), (321, 20)])
 @pytest.mark.parametrize("fan_in", [1, 32, 255])
+@pytest.mark.parametrize("side", [0, 1])
+def test_edges_are_counted(
+    space: Space, lanes: int, outputs: int, blocks: int, fan_in: int, side: int
+) -> None:
+    rng = np.random.default_rng(fan_in)
+    inputs = 300
+    index = np.argsort(rng.random((2 * outputs, inputs)), axis=1)[:, :fan_in].astype(np.uint16)
+    rows = (rng.random((2 * lanes + 1, inputs)) < rng.random((2 * lanes + 1, 1))).astype(np.uint8)
+    rows[0] = 1
+    x, counted = counted_tiles(space, rows, lanes, index, outputs, side, blocks)
+    found = flat(x[:, counted : counted + outputs])[: rows.shape[0]]
+    assert (found == rows[:, index[outputs:]].sum(axis=2)).all()
+    assert found[0].tolist() == [fan_in] * outputs
+    # Nothing else is written to.
+    before = side * max(inputs, outputs)
+    assert (flat(x[:, before : before + inputs])[: rows.shape[0]] == rows).all()
+    assert (x[:, counted + outputs : counted + max(inputs, outputs)] == 77).all()
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize(("outputs", "blocks"), [(1, 1), (33, 2), (321, 20)])
 @pytest.mark.parametrize(("unbiased", "low"), RULES)
-def test_bits_are_counted(
+def test_a_layer_from_counts(
     space: Space,
     dtype: np.dtype[Any],
     lanes: int,
     outputs: int,
     blocks: int,
-    fan_in: int,
     unbiased: float,
     low: float,
 ) -> None:
-    rng = np.random.default_rng(fan_in)
+    rng = np.random.default_rng(outputs)
     inputs = 300
-    index = np.argsort(rng.random((2 * outputs, inputs)), axis=1)[:, :fan_in].astype(np.uint16)
+    index = np.argsort(rng.random((2 * outputs, inputs)), axis=1)[:, :32].astype(np.uint16)
     weights = np.zeros((inputs, outputs), dtype)
     weights[index[outputs:], np.arange(outputs)[:, None]] = 0.25
     bias = some(rng, (2 * outputs,), dtype, 0.8)
     rows = (rng.random((2 * lanes + 1, inputs)) < rng.random((2 * lanes + 1, 1))).astype(np.uint8)
-    rows[0] = 1
     a = np.full((3, 2 * inputs + 2 * outputs, lanes), np.nan, dtype)
-    run_count(
-        space, rows, a, index, bias, 16.0, unbiased, low,
+    run_counts(
+        space, rows, a, index, bias, 4.0, unbiased, low,
         next_index=index, next_bias=bias, next_layer=1, depth=0, side=0,
         blocks=blocks, outputs=outputs,
     )  # fmt: skip
     found = flat(a[:, inputs + outputs : inputs + 2 * outputs])[: rows.shape[0]]
-    assert (found == one_layer(rows, weights, bias[outputs:], 16.0, unbiased, low)).all()
+    assert (found == one_layer(rows, weights, bias[outputs:], 4.0, unbiased, low)).all()
     assert np.isnan(a[:, : inputs + outputs]).all()
+
+
+@pytest.mark.parametrize("lanes", LANES)
+def test_rows_of_counts_leave_and_move(space: Space, lanes: int) -> None:
+    """As rows of activations do, with limits that no byte can have."""
+    rng = np.random.default_rng(lanes)
+    counts = rng.integers(4, 8, (133, 21)).astype(np.uint8)
+    counts[::3] = rng.integers(0, 4, counts[::3].shape)
+    counts[::5] = rng.integers(200, 256, counts[::5].shape)
+    dies, grows = (counts <= 3).all(axis=1), (counts >= 200).all(axis=1)
+    two_sided = tiled(np.concatenate((np.full_like(counts, 99), counts), axis=1), lanes)
+    lowest, highest = find_range(space, two_sided, 21, 21, 2)
+    none = np.zeros(133, np.bool_)
+    for dead, saturated, left in (
+        (3, 200, dies | grows),
+        (-1, 256, none),
+        (3, 256, dies),
+        (-1, 200, grows),
+    ):
+        kept, place = np.full(133, -1, np.int64), np.full(133, -1, np.int64)
+        total = list_live(
+            space, 133, lowest, highest, lanes, 2, dead, saturated, kind=np.int32, kept=kept,
+            place=place, first=21, stride=42,
+        )  # fmt: skip
+        alive = np.flatnonzero(~left)
+        assert (kept[:total] - FIRST_ID).tolist() == alive.tolist()
+        expected = tiled(counts[alive], lanes)
+        y = np.full((expected.shape[0], 42, lanes), 99, np.uint8)
+        gather(space, two_sided, y, place, total)
+        assert (y[:, :21] == expected).all()
+        assert (y[:, 21:] == 99).all()
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -502,7 +585,7 @@ def test_layers_follow_the_counted_one(
         weights[after[part], np.arange(outputs)[:, None]] = 0.5
         expected = one_layer(expected, weights, next_bias[part], 2.0, unbiased, low).astype(dtype)
     a = np.full((3, 2 * widest, lanes), np.nan, dtype)
-    run_count(
+    run_counts(
         space, rows, a, index, bias, 2.0, unbiased, low,
         next_index=after.astype(np.uint16), next_bias=next_bias, next_layer=2, depth=depth,
         side=side, blocks=1, outputs=outputs,
