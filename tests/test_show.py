@@ -111,6 +111,10 @@ def test_assembly(capsys: pytest.CaptureFixture[str], space: str) -> None:
     assert len(text.splitlines()) > 20
 
 
+def test_bytes_are_counted_in_registers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "lanes::for_each<uint8_t>" in shown(capsys, "count_edges", "--space", "serial")
+
+
 def test_a_gpu_s_code_needs_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, "fused_fan_in", "--space", "cuda")
     assert "// for Kokkos::Cuda\n" in text

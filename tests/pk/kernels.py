@@ -381,6 +381,45 @@ def lanes_of(m: pk.TeamMember, x, y, bias, zero, top):
 
 
 @pk.workunit
+def lanes_of_bytes(
+    m: pk.TeamMember,
+    x: pk.View3D[pk.uint8],
+    y: pk.View3D[pk.uint8],
+    z: pk.View3D[pk.uint8],
+    limit: int,
+):
+    """Bytes alone in SIMD lanes: modulo 256 where they are added up, and compared as they are; but
+    not with an int that is no byte."""
+    tile: int = m.league_rank()
+
+    def neuron(j: int):
+        def lane(v: int):
+            total: pk.uint8 = 250
+            most: pk.uint8 = x[tile][0][v]
+            for k in range(3):
+                total += x[tile][k][v]
+                if x[tile][k][v] > most:
+                    most = x[tile][k][v]
+            if total <= 200:
+                total -= most
+            y[tile][j][v] = total
+            y[tile][j + 1][v] = most
+
+        def beyond(v: int):
+            total: pk.uint8 = x[tile][0][v]
+            if total > limit:
+                total = 1
+            if total < 300:
+                total += x[tile][1][v]
+            z[tile][j][v] = total
+
+        pk.parallel_for(pk.ThreadVectorRange(m, int(x.extent(2))), lane)
+        pk.parallel_for(pk.ThreadVectorRange(m, int(x.extent(2))), beyond)
+
+    pk.parallel_for(pk.TeamThreadRange(m, 1), neuron)
+
+
+@pk.workunit
 def team_sums(
     m: pk.TeamMember,
     x: pk.View2D[pk.double],

@@ -259,6 +259,21 @@ def test_lanes_of_any_number(space: ExecutionSpace, dtype: type, vector_length: 
         np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.parametrize("vector_length", [1, 8])
+def test_lanes_of_bytes(space: ExecutionSpace, vector_length: int) -> None:
+    random = np.random.default_rng(3)
+    for lanes in (0, 1, 15, 16, 63, 64, 65, 300, 600):
+        x = random.integers(0, 256, (2, 3, lanes)).astype(np.uint8)
+        y, z = np.full((2, 2, lanes), 99, np.uint8), np.full((2, 1, lanes), 99, np.uint8)
+        policy = pk.TeamPolicy(space, 2, pk.AUTO, vector_length)
+        pk.parallel_for("w", policy, kernels.lanes_of_bytes, x=x, y=y, z=z, limit=300)
+        wide = x.astype(int)
+        total, most = (250 + wide.sum(axis=1)) % 256, wide.max(axis=1)
+        np.testing.assert_array_equal(y[:, 0], np.where(total <= 200, (total - most) % 256, total))
+        np.testing.assert_array_equal(y[:, 1], most)
+        np.testing.assert_array_equal(z[:, 0], (wide[:, 0] + wide[:, 1]) % 256)
+
+
 @run_many
 @given(rows=st.integers(0, 5), columns=st.integers(2, 40))
 @pytest.mark.parametrize("team_size", [1, 2, pk.AUTO])
