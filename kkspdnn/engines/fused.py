@@ -45,8 +45,9 @@ class FusedEngine:
     Order of work: the first layers run chunk by chunk, each small enough for the cache, until few
     rows are left. These wait until they fill tiles of that size again, and go on in the same way;
     what is then left of all, or of as many as there is memory for, goes on together. A first layer
-    of equal weights counts the bits of the input rows. Where few rows leave, several
-    layers run in one launch, so that a tile stays in cache, and rows are looked at after them.
+    of equal weights counts the bits of the input rows, and rows leave before their counts become
+    activations. Where few rows leave, several layers run in one launch, so that a tile stays in
+    cache, and rows are looked at after them.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class FusedEngine:
         def launch_each() -> None:
             part, merged = Tiles(shape, shape.lanes), Tiles(shape, shape.lanes)
             if self.counts(layers, few):
-                counted = self._tiles_of_counts(layers, shape, shape.lanes)
+                counted = Tiles(self._shape_of_counts(layers, shape), shape.lanes)
                 counted.load(few, 0, layers[0].sources)
                 self.count(counted, layers[0])
                 counted.find_live(self.count_ends, MOST_COUNTED)
@@ -130,7 +131,7 @@ class FusedEngine:
         assert first.fan_in is not None
         shape = Shape.of(self.space, self.dtype, layers.widest)
         rows = Tiles(shape, first.fan_in + 1)
-        counted = self._tiles_of_counts(layers, shape, rows.capacity)
+        counted = Tiles(self._shape_of_counts(layers, shape), rows.capacity)
         counted.load_constant(np.arange(rows.capacity, dtype=np.uint8), first.outputs)
         rows.take(counted)
         self.activate(rows, counted, first)
@@ -227,15 +228,15 @@ class FusedEngine:
         where the first layer does not count."""
         if not self.counts(layers, inputs):
             return None
-        made = self._tiles_of_counts(layers, rows.shape, rows.capacity)
-        taken = self._counted
-        if taken is not None and (taken.shape, taken.capacity) == (made.shape, made.capacity):
+        shape, taken = self._shape_of_counts(layers, rows.shape), self._counted
+        if taken is not None and (taken.shape, taken.capacity) == (shape, rows.capacity):
             return taken
-        return made
+        return Tiles(shape, rows.capacity)
 
-    def _tiles_of_counts(self, layers: PreparedLayers, shape: Shape, capacity: int) -> Tiles:
+    def _shape_of_counts(self, layers: PreparedLayers, shape: Shape) -> Shape:
+        """As tiles of this shape, for the bytes on both sides of the first layer."""
         widest = max(layers[0].inputs, layers[0].outputs)
-        return Tiles(replace(shape, dtype=np.dtype(np.uint8), widest=widest), capacity)
+        return replace(shape, dtype=np.dtype(np.uint8), widest=widest)
 
     def _chunk_rows(self, shape: Shape) -> int:
         rows = _CHUNK_BYTES // self.bytes_per_row(shape.widest)

@@ -98,9 +98,11 @@ class FusedLayer:
         count is, for every count, what adding it up one by one gives in the same type."""
         if self.weight is None or self.fan_in is None or self.fan_in > 255:
             return False
-        sums = np.add.accumulate(np.full(self.fan_in, self.weight))
-        counts = np.arange(1, self.fan_in + 1).astype(sums.dtype)
-        return bool((sums == self.weight * counts).all())
+        with np.errstate(over="ignore"):
+            sums = np.add.accumulate(np.full(self.fan_in, self.weight))
+            counts = np.arange(1, self.fan_in + 1).astype(sums.dtype)
+            exact = sums == self.weight * counts
+        return bool(exact.all() and np.isfinite(sums[-1]))
 
 
 def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer:

@@ -187,7 +187,7 @@ class Tiles:
         assert inputs.bits is not None
         space, columns = self.shape.space, inputs.bits.shape[1]
         if self._turned is None:
-            turned = len(self._all), columns, self.shape.lanes
+            turned = self._all.shape[0], columns, self.shape.lanes
             self._turned = room(space, turned, np.uint8)
         space.pk.parallel_for(
             "unpack_bits",

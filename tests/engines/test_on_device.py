@@ -64,6 +64,12 @@ class OnDevice:
     def __ne__(self, other: object) -> Any:
         return OnDevice(self.held != inner(other))
 
+    def __ge__(self, other: Any) -> Any:
+        return OnDevice(self.held >= inner(other))
+
+    def __le__(self, other: Any) -> Any:
+        return OnDevice(self.held <= inner(other))
+
     def __and__(self, other: Any) -> Any:
         return OnDevice(self.held & inner(other))
 
@@ -214,7 +220,7 @@ def test_overflow_is_seen(device: Space, kernel: Any) -> None:
         infer(net, np.ones((40, 8), np.float32), space="cuda", kernel=kernel)
 
 
-@pytest.mark.parametrize(("kernel", "free"), [("fused", 620_000), ("spgemm", 1_000_000)])
+@pytest.mark.parametrize(("kernel", "free"), [("fused", 690_000), ("spgemm", 1_000_000)])
 @pytest.mark.parametrize("kept", [0, 100_000, 10**9])
 def test_what_does_not_fit_on_the_device(
     device: Space, kernel: Any, free: int, kept: int, monkeypatch: pytest.MonkeyPatch
@@ -237,7 +243,7 @@ def test_what_does_not_fit_on_the_device(
             assert 0 < few.record.layers_held < 24
 
 
-@pytest.mark.parametrize(("kernel", "free"), [("fused", 620_000), ("spgemm", 1_000_000)])
+@pytest.mark.parametrize(("kernel", "free"), [("fused", 690_000), ("spgemm", 1_000_000)])
 @pytest.mark.parametrize("exits", EXITS)
 def test_launches_read_the_layer_that_was_asked_for_last(
     device: Space, kernel: Any, free: int, exits: Exits, monkeypatch: Any
@@ -276,7 +282,8 @@ def test_launches_read_the_layer_that_was_asked_for_last(
     )  # fmt: skip
     assert result.record.verified.passed
     assert len(watched) == 1
-    assert read == {0, 1}
+    # With all exits no row is left when these layers come.
+    assert read == (set() if (kernel, exits) == ("fused", "all") else {0, 1})
 
 
 def test_a_device_that_is_too_small(device: Space, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,6 +328,7 @@ def test_the_host_seldom_waits(
     engine = make_engine("fused", device, net.dtype, None, "dead")
     layers = PreparedLayers(net, engine, net.dtype)
     inputs = Inputs.from_any(np.full((rows, 64), 0.5, np.float32))
+    engine.prove(layers)
     parts = list(engine.run(layers, inputs, None, lambda _: None))
     assert sum(part.rows.size for part in parts) == rows
     assert made["fused"] == launches * len(parts)
