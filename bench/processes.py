@@ -1,19 +1,26 @@
-"""Talking to a worker: questions, answers, and the last line of one that died."""
+"""Talking to a worker: questions, answers, and the last line of one that died.
+
+Both are JSON objects, one a line.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Timer
 from typing import Any
 
 _ROOT = Path(__file__).parents[1]
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2). A worker is stopped between questions, and would not see that stdin has ended."""
+
 _THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -29,14 +36,15 @@ class WorkerError(Exception):
 
 class Worker:
     """
-    A process of `bench.worker` in a folder of its own, with this number of threads.
+    A process `python -m module arguments` in a folder of its own, with this number of threads,
+    which calls `answer_all`.
 
     It is stopped between questions: OpenMP's threads and others go on spinning for a while after
     their work, on the cores of whoever comes next.
     """
 
     def __init__(
-        self, name: str, threads: int, environment: Mapping[str, str], space: str = "openmp"
+        self, module: str, arguments: Sequence[str], threads: int, environment: Mapping[str, str]
     ) -> None:
         self._folder = TemporaryDirectory(prefix="kkspdnn-bench-")
         path = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
@@ -49,7 +57,7 @@ class Worker:
         self._errors = Path(self._folder.name) / "stderr"
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker", name, space],
+                [sys.executable, "-m", module, *arguments],
                 cwd=self._folder.name,
                 env=variables,
                 stdin=subprocess.PIPE,
@@ -92,3 +100,15 @@ class Worker:
         self._process.kill()
         self._process.communicate()
         self._folder.cleanup()
+
+
+def answer_all(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
+    """Answer until stdin ends, or the process that asks does; what libraries print goes to
+    stderr."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        answers.write(json.dumps(answer(json.loads(line))) + "\n")
+        answers.flush()
+    return 0

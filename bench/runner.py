@@ -64,7 +64,9 @@ class _Contestant:
         self._worker: Worker | None = None
         self._longest = _PATIENCE
         if self.row.why is None:
-            self._worker = Worker(peer.name, plan.threads, peer.environment, plan.space)
+            self._worker = Worker(
+                "bench.worker", (peer.name, plan.space), plan.threads, peer.environment
+            )
 
     @property
     def running(self) -> bool:

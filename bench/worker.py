@@ -7,10 +7,6 @@ rows, "threads": n}, then any number of {"do": "run"}. What libraries print goes
 
 from __future__ import annotations
 
-import ctypes
-import json
-import os
-import signal
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -18,29 +14,23 @@ from typing import Any
 
 from bench.peer import Peer
 from bench.peers import all_peers
+from bench.processes import answer_all
 from kkspdnn.problem import Problem, load_problem
-
-_PR_SET_PDEATHSIG = 1
-"""Of prctl(2). A worker is stopped between questions, and would not see that stdin has ended."""
 
 
 def main() -> int:
     """Answer until stdin ends, or the process that asks does."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
     peer = all_peers(sys.argv[2])[sys.argv[1]]
     loaded: tuple[Problem, float] | None = None
-    for line in sys.stdin:
-        asked = json.loads(line)
+
+    def answer(asked: dict[str, Any]) -> dict[str, Any]:
+        nonlocal loaded
         if asked["do"] == "prepare":
             loaded = loaded or _load(asked["problem"])
-            answer = _prepare(peer, asked, *loaded)
-        else:
-            answer = _run(peer)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-    return 0
+            return _prepare(peer, asked, *loaded)
+        return _run(peer)
+
+    return answer_all(answer)
 
 
 def _load(problem: dict[str, Any]) -> tuple[Problem, float]:

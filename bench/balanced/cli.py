@@ -6,18 +6,24 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from bench.balanced import accuracy, timing
 from bench.balanced.forms import forms
+from bench.ceiling.report import SPACES
 from bench.facts import facts
 from bench.peer import package_version
-from kkspdnn.cli import guarded
+from bench.recorded import recorded
+from kkspdnn.errors import InputError
 from kkspdnn.options import Parser, count
 from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
 from kkspdnn.pruning.study import Study
-from kkspdnn.record import check_writable, write_text
+from kkspdnn.spaces import check_space
+
+ROWS = (1, 64, 4096)
+_PACKAGES = ("torch", "mkl", "sparse-dot-mkl", "cupy-cuda12x", "cupy-cuda13x")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,7 +41,12 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--networks", type=Path, metavar="DIR", help="folder for those of seed 0")
     time = commands.add_parser("time", help="time the networks of `train`", allow_abbrev=False)
     time.add_argument("--networks", type=Path, metavar="DIR", required=True, help="of `train`")
+    time.add_argument("--space", choices=SPACES, default="openmp", help="where to (openmp)")
     time.add_argument("--rounds", type=count, default=9, metavar="N", help="in turns (9)")
+    many = "input rows at a time (1 64 4096)"
+    time.add_argument("--rows", type=count, nargs="+", default=ROWS, metavar="M", help=many)
+    cores = "of the CPU, one number after the other (1 and all cores)"
+    time.add_argument("--threads", type=count, nargs="+", metavar="T", help=cores)
     for each in (train, time):
         each.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     return made
@@ -46,54 +57,59 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     options = parser().parse_args(given)
 
-    def run() -> int:
-        if options.json is not None:
-            check_writable(options.json)
-        study = _study(options, shlex.join(["python", "-m", "bench.balanced", *given]))
-        if options.json is not None:
-            write_text(options.json, study.to_json())
-        return 0
-
-    return guarded(run)
+    command = shlex.join(["python", "-m", "bench.balanced", *given])
+    return recorded(options.json, lambda: (_study(options, command).to_json(), 0))
 
 
 def _study(options: argparse.Namespace, command: str) -> Study:
     known = facts()
-    accuracies, timings, training, rates = [], [], "", {}
-    if options.command == "train":
-        accuracies = accuracy.measure(
-            options.seeds,
-            options.epochs,
-            options.retrain_epochs,
-            options.sparsities or accuracy.SPARSITIES,
-            options.blocks,
-            options.networks,
-            _tell,
-        )
-        training = (
-            f"Adam, {options.epochs} epochs; pruned in {accuracy.STEPS} steps, after each "
-            f"{options.retrain_epochs} epochs; last layer dense; {options.blocks} blocks; "
-            f"blocks of {'x'.join(map(str, accuracy.BLOCK_SHAPE))}"
-        )
-    else:
-        rates = forms()
-        for name, rate in rates.items():
-            _tell(f"{name}, by hand, one thread: {rate:.3g} edges/s")
-        timings = timing.measure(options.networks, options.rounds, _tell)
-    return Study(
+    versions = {name: package_version(name) for name in _PACKAGES}
+    empty = Study(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         machine=known.machine,
         threads=omp_num_threads() or usable_cores(),
-        versions=known.versions
-        | {name: package_version(name) for name in ("torch", "mkl", "sparse-dot-mkl")},
+        versions=known.versions | {n: v for n, v in versions.items() if v != "unknown"},
         commit=known.commit,
         command=command,
         layers=accuracy.LAYERS,
-        training=training,
-        accuracies=tuple(accuracies),
-        timings=tuple(timings),
-        forms=rates,
+        gpu=known.gpu,
     )
+    return (_trained if options.command == "train" else _timed)(options, empty)
+
+
+def _trained(options: argparse.Namespace, empty: Study) -> Study:
+    accuracies = accuracy.measure(
+        options.seeds,
+        options.epochs,
+        options.retrain_epochs,
+        options.sparsities or accuracy.SPARSITIES,
+        options.blocks,
+        options.networks,
+        _tell,
+    )
+    training = (
+        f"Adam, {options.epochs} epochs; pruned in {accuracy.STEPS} steps, after each "
+        f"{options.retrain_epochs} epochs; last layer dense; {options.blocks} blocks; "
+        f"blocks of {'x'.join(map(str, accuracy.BLOCK_SHAPE))}"
+    )
+    return replace(empty, training=training, accuracies=tuple(accuracies))
+
+
+def _timed(options: argparse.Namespace, empty: Study) -> Study:
+    check_space(options.space)
+    gpu, cores = options.space == "cuda", usable_cores()
+    if gpu and options.threads:
+        raise InputError("--threads: a GPU has its own; leave it out with --space cuda")
+    threads = options.threads or ([1] if gpu else sorted({1, cores}))
+    if max(threads) > cores:
+        raise InputError(f"--threads {max(threads)}: this machine has {cores} cores")
+    rates = {} if gpu else forms()
+    for name, rate in rates.items():
+        _tell(f"{name}, by hand, one thread: {rate:.3g} edges/s")
+    timings = timing.measure(
+        options.networks, options.rows, threads, options.rounds, options.space, _tell
+    )
+    return replace(empty, threads=max(threads), timings=tuple(timings), forms=rates)
 
 
 def _tell(line: str) -> None:

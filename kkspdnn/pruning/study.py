@@ -32,7 +32,8 @@ class Accuracy:
 @dataclass(frozen=True)
 class Timing:
     """One implementation on one network. seconds: of every timed run, all input rows through all
-    layers; rows: of a run; max_abs_error: from the same network in dense float64."""
+    layers; rows: of a run; max_abs_error: from the same network in dense float64; threads: of the
+    CPU; space: the execution space."""
 
     implementation: str
     pattern: Pattern
@@ -40,6 +41,8 @@ class Timing:
     rows: int
     seconds: tuple[float, ...]
     max_abs_error: float
+    threads: int = 1
+    space: Literal["serial", "openmp", "cuda"] = "openmp"
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ class Study:
     A record.
 
     created: ISO 8601, UTC; machine: kkspdnn.pk.toolchain.machine(); layers: neurons, with
-    the input rows' first; training: how the networks were trained, in words;
+    the input rows' first; training: how the networks were trained, in words
     forms: edges/s of one thread by hand, for a balanced matrix in several forms
+    gpu: that of the timings in the space cuda
     """
 
     created: str
@@ -63,6 +67,7 @@ class Study:
     accuracies: tuple[Accuracy, ...] = ()
     timings: tuple[Timing, ...] = ()
     forms: dict[str, float] = field(default_factory=dict)
+    gpu: str | None = None
     schema: str = SCHEMA
 
     def to_json(self) -> str:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import sys
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 
+import kkspdnn as kk
 from bench.balanced import accuracy, timing
 from bench.balanced.cli import main
+from bench.balanced.contenders import on_cpu
 from bench.balanced.digits import Digits, digits
+from bench.balanced.on_gpu import on_gpu
+from kkspdnn.cuda import Part
 from kkspdnn.decode import read_json
+from kkspdnn.pk.toolchain import usable_cores
+from kkspdnn.pruning import METHODS
 from kkspdnn.pruning.study import study_from
 
 
@@ -22,7 +32,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accuracy, "digits", lambda: few)
     monkeypatch.setattr(accuracy, "LAYERS", (1024, 64, 64, 10))
     monkeypatch.setattr(accuracy, "SPARSITIES", (0.5, 0.9))
-    monkeypatch.setattr(timing, "ROWS", (1, 70))
 
 
 def test_the_images_are_all_there_and_have_labels() -> None:
@@ -32,18 +41,13 @@ def test_the_images_are_all_there_and_have_labels() -> None:
     assert test.pixels().shape == (10_000, 1024)
 
 
-def test_networks_learn_and_all_implementations_agree(
-    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_networks_learn(small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
-    if find_spec("sparse_dot_mkl") is None:
-        pytest.skip("sparse_dot_mkl is not installed")
-    nets, records = str(tmp_path / "nets"), [tmp_path / "train.json", tmp_path / "time.json"]
-    options = ["--seeds", "1", "--epochs", "5", "--networks", nets, "--json", str(records[0])]
+    nets, record = tmp_path / "nets", tmp_path / "train.json"
+    options = ["--seeds", "1", "--epochs", "5", "--networks", str(nets), "--json", str(record)]
     assert main(["train", *options]) == 0
-    assert main(["time", "--networks", nets, "--rounds", "2", "--json", str(records[1])]) == 0
-    assert "kkspdnn, balanced" in capsys.readouterr().out
-    trained, timed = (study_from(read_json(path), str(path)) for path in records)
+    assert "seed 0, balanced-0.9: sparsity" in capsys.readouterr().out
+    trained = study_from(read_json(record), str(record))
     assert [one.pattern for one in trained.accuracies] == [
         "dense",
         *["balanced", "unstructured", "block"] * 2,
@@ -54,13 +58,122 @@ def test_networks_learn_and_all_implementations_agree(
     parts = {round(one.sparsity, 2) for one in trained.accuracies if one.pattern == "balanced"}
     # 2 x 64 x 64 and less of them in the last layer, which stays dense.
     assert parts == {0.5, 0.9}
-    assert {one.rows for one in timed.timings} == {1, 70}
-    assert all(len(one.seconds) == 2 and one.max_abs_error < 1e-3 for one in timed.timings)
-    assert {one.implementation for one in timed.timings} >= {"NumPy", "kkspdnn", "MKL CSR"}
+    assert {each.name for each in nets.iterdir()} >= {"dense", "balanced-0.9", "block-0.9"}
 
 
-def test_networks_that_are_not_there_are_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def nets(tmp_path: Path) -> Path:
+    """Networks as those of `train`, with weights by chance."""
+    chance = np.random.default_rng(0)
+    layers = [
+        kk.Layer.from_sparse(
+            sp.csr_array(chance.normal(size=shape).astype(np.float32) / 8),
+            chance.normal(size=shape[1]).astype(np.float32),
+            bias_to="all",
+            activation=activation,
+        )
+        for shape, activation in (((1024, 64), "relu"), ((64, 64), "relu"), ((64, 10), "linear"))
+    ]
+    dense = kk.network(layers, ymax=None)
+    kk.save_npz_network(dense, tmp_path / "nets" / "dense")
+    for method in METHODS:
+        pruned = kk.prune(
+            dense, method=method, sparsity=(0.9, 0.9, 0.0), blocks=32, block_shape=(8, 8)
+        )
+        kk.save_npz_network(pruned, tmp_path / "nets" / f"{method}-0.9")
+    return tmp_path / "nets"
+
+
+def test_all_implementations_agree(
+    nets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["time", "--networks", str(tmp_path)]) == 2
-    assert "no such folder" in capsys.readouterr().err
+    record, threads = tmp_path / "time.json", sorted({1, usable_cores()})
+    options = ["--rows", "1", "70", "--rounds", "2", "--json", str(record)]
+    assert main(["time", "--networks", str(nets), *options]) == 0
+    said = capsys.readouterr().out
+    timed = study_from(read_json(record), str(record))
+    assert timed.threads == max(threads)
+    assert {(one.rows, one.threads) for one in timed.timings} == set(product((1, 70), threads))
+    assert all(one.space == "openmp" for one in timed.timings)
+    assert all(len(one.seconds) == 2 and one.max_abs_error < 1e-3 for one in timed.timings)
+    for name, contender in on_cpu().items():
+        patterns = {one.pattern for one in timed.timings if one.implementation == name}
+        reason = contender.missing()
+        assert patterns == (set(contender.patterns) if reason is None else set())
+        assert reason is None or f"{name} is left out: {reason}" in said
+    assert len(timed.forms) == 3
+
+
+@pytest.mark.parametrize("rows", [1, 70])
+def test_what_is_asked_of_cupy(nets: Path, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy and SciPy, whose functions it has, stand in for it where there is no GPU."""
+    waited: list[str] = []
+    device = SimpleNamespace(synchronize=lambda: waited.append("for the device"))
+    names = ("asarray", "asfortranarray", "maximum")
+    standing_in = SimpleNamespace(
+        cuda=SimpleNamespace(Device=lambda: device),
+        asnumpy=np.asarray,
+        **{each: getattr(np, each) for each in names},
+    )
+    monkeypatch.setitem(sys.modules, "cupy", standing_in)
+    monkeypatch.setitem(sys.modules, "cupyx", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "cupyx.scipy", SimpleNamespace(sparse=sp))
+    x = digits()[1].pixels()[:rows]
+    found = on_gpu()
+    for name in ("cuBLAS", "cuBLAS, with copies", "cuSPARSE CSR", "cuSPARSE CSR, with copies"):
+        contender = found[name]
+        assert contender.environment["CUPY_TF32"] == "0"
+        for pattern in contender.patterns:
+            network = timing.network_of(nets, pattern)
+            run = contender.prepare(network, x, 1)
+            expected = kk.infer(network, x, values=True).outputs
+            for _ in range(2):
+                waited.clear()
+                seconds, outputs = run()
+                assert seconds > 0
+                assert np.allclose(outputs, expected, atol=1e-4)
+                assert len(waited) == 2
+    assert found["kkspdnn"].patterns == METHODS
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "no such folder"),
+        (["--threads", "4096"], "--threads 4096: this machine has"),
+        (["--json", "no/folder/record.json"], "make it first"),
+    ],
+)
+def test_what_cannot_be_timed_is_told_in_one_line(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["time", "--networks", str(tmp_path), *options]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_without_a_gpu_what_is_missing_is_told(
+    nets: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["time", "--networks", str(nets), "--space", "cuda"]
+    missing = [Part("device", None, "run on a machine with a GPU")]
+    monkeypatch.setattr("kkspdnn.spaces.cuda_parts", lambda: missing)
+    assert main(command) == 2
+    expected = "--space cuda: this machine has no device (run on a machine with a GPU)"
+    assert expected in capsys.readouterr().err
+    monkeypatch.setattr("bench.balanced.cli.check_space", lambda name: name)
+    assert main([*command, "--threads", "2"]) == 2
+    assert "--threads: a GPU has its own" in capsys.readouterr().err
+
+
+def test_an_implementation_that_fails_is_named(
+    nets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("balanced-0.9", "dense", "unstructured-0.9", "block-0.9"):
+        network = kk.read_npz_network(nets / name)
+        kk.save_npz_network(kk.network(network.layers[1:], ymax=None), nets / name)
+    assert main(["time", "--networks", str(nets), "--rows", "1", "--threads", "1"]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1
+    assert error[0].startswith("kkspdnn: NumPy, dense, 1 rows: ")

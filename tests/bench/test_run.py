@@ -251,7 +251,7 @@ def test_a_worker_that_dies_is_a_row_with_its_last_line() -> None:
 
 
 def test_a_worker_that_hangs_is_ended() -> None:
-    worker = Worker("scipy", 1, {"PYTHONINSPECT": "1"})
+    worker = Worker("bench.worker", ("scipy", "openmp"), 1, {"PYTHONINSPECT": "1"})
     try:
         with pytest.raises(WorkerError, match="no answer in 0 s"):
             worker.ask({"do": "prepare"}, 0.01)
@@ -265,7 +265,7 @@ import os
 import signal
 from bench.processes import Worker
 
-worker = Worker("scipy", 1, {})
+worker = Worker("bench.worker", ("scipy", "openmp"), 1, {})
 problem = {"neurons": 64, "layers": 2, "inputs": 20, "seed": 0, "data": None}
 worker.ask({"do": "prepare", "problem": problem, "inputs": 20, "threads": 1}, 60)
 print(worker._process.pid, flush=True)
