@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kkspdnn.decode import decode, read_json
+from kkspdnn.pruning.study import Pattern
 
 _FILE = Path(__file__).parent / "data" / "published.json"
 
@@ -54,12 +55,47 @@ class Poster:
 
 
 @dataclass(frozen=True)
-class Pruning:
-    """The highest published speed-up of a pruned network over the dense one."""
+class PrunedTime:
+    """Of one inference. sparsity: the part of the weights that is gone."""
+
+    pattern: Pattern
+    sparsity: float
+    microseconds: float
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network, or a layer of one, in several patterns; the first time is the dense one's."""
 
     name: str
-    most: float
+    times: tuple[PrunedTime, ...]
+
+    def speedups(self) -> dict[Pattern, float]:
+        """Over dense, by pattern."""
+        dense, *others = self.times
+        return {each.pattern: dense.microseconds / each.microseconds for each in others}
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """Of a language model, an LSTM on PTB, the lower the better: by percent of the weights that are
+    gone. parts: what a pattern's blocks are, as published; a balanced block is so many inputs of a
+    neuron."""
+
+    pattern: Pattern
+    parts: str
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What was published of networks that are pruned in the patterns that kkspdnn prunes in."""
+
+    name: str
+    machine: str
     source: str
+    workloads: tuple[Workload, ...]
+    perplexities: tuple[Perplexity, ...]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kkspdnn.pruning import METHODS
 from kkspdnn.published import other_machines, published
 
 
@@ -16,6 +17,21 @@ def test_every_rate_has_a_source_and_a_network_of_the_challenge() -> None:
     assert [s.name for s in found.systems if not s.exact] == ["SNICIT 2023"]
     assert 1 < found.speedup.low < found.speedup.high
     assert all(row.low <= row.high for row in found.poster.rows)
+
+
+def test_pruned_networks_are_published_in_our_patterns() -> None:
+    known = published().pruning
+    assert known.source
+    assert known.machine
+    for workload in known.workloads:
+        assert workload.times[0].pattern == "dense"
+        assert set(workload.speedups()) == set(METHODS)
+        assert [time.sparsity for time in workload.times if time.pattern == "dense"] == [0.0]
+        assert all(0 < time.sparsity < 1 for time in workload.times[1:])
+    for each in known.perplexities:
+        assert each.pattern in METHODS
+        assert all(0 < float(percent) < 100 for percent in each.values)
+        assert all(70 < value < 100 for value in each.values.values())
 
 
 def test_lines_say_that_they_are_of_other_machines() -> None:

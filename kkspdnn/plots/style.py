@@ -114,9 +114,12 @@ def grid(axes: Axes, axis: Literal["both", "x", "y"]) -> None:
 
 
 def panels(figure: Figure, count: int, wide: bool) -> list[Axes]:
-    """So many panels: side by side where there is room."""
-    shape = (1, count) if wide else (count, 1)
-    return list(figure.subplots(*shape, squeeze=False).ravel())
+    """So many panels: up to three side by side where there is room."""
+    columns = min(count, 3) if wide else 1
+    made = list(figure.subplots(-(-count // columns), columns, squeeze=False).ravel())
+    for spare in made[count:]:
+        spare.remove()
+    return made[:count]
 
 
 def legend(figure: Figure, columns: int, place: str = "outside lower center") -> None:

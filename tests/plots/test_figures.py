@@ -17,7 +17,8 @@ from kkspdnn.errors import InputError
 from kkspdnn.plots.charts import charts
 from kkspdnn.plots.command import drawn, plot
 from kkspdnn.plots.points import Records, read_records
-from kkspdnn.plots.style import COLOURS, HATCHES, LINES, MARKERS, WIDTHS, Chart, settings
+from kkspdnn.plots.style import COLOURS, GREY, HATCHES, LINES, MARKERS, WIDTHS, Chart, settings
+from kkspdnn.pruning import METHODS
 from kkspdnn.published import published
 
 ROOT = Path(__file__).parents[2]
@@ -98,21 +99,67 @@ def test_published_values_are_marked_lines_with_their_source(by_name: dict[str, 
 
 
 def test_pruned_networks_are_set_against_the_faster_dense_one(by_name: dict[str, Chart]) -> None:
-    accuracy, speed = painted(by_name["pruning"], "2col").axes
+    accuracy = painted(by_name["pruning"], "2col").axes[0]
     assert [line.get_xdata().tolist() for line in accuracy.lines if line.get_marker() == "o"] == [
         [80, 90]
     ]
-    rows = {row[:4]: row[4:] for row in by_name["pruning"].table.rows}
-    assert rows["accuracy (%)", "balanced, 32 blocks", 90.0, None] == pytest.approx(
+    rows = {row[:5]: row[5:] for row in by_name["pruning"].table.rows}
+    assert rows["accuracy (%)", "balanced, 32 blocks", "here", 90.0, None] == pytest.approx(
         (97.0, 96.5, 97.5)
     )
-    assert rows["accuracy (%)", "dense", 0.0, None][0] == pytest.approx(98.0)
+    assert rows["accuracy (%)", "dense", "here", 0.0, None][0] == pytest.approx(98.0)
     # 2 ms over 0.8 ms, and over the quartiles of 1, 0.8 and 0.5 ms
-    assert rows["speed-up", "kkspdnn, balanced", None, 64] == pytest.approx(
+    one = "a processor, 2 cores, 1 thread"
+    assert rows["speed-up", "kkspdnn, balanced", one, None, 64] == pytest.approx(
         (2.5, 2 / 0.9, 2 / 0.65)
     )
-    assert published().pruning.most in {float(line.get_ydata()[0]) for line in speed.lines}
-    assert published().pruning.source in by_name["pruning"].table.caption
+
+
+def test_threads_and_gpus_have_panels_of_their_own(records: Records) -> None:
+    (one,) = records.studies
+    both = [replace(each, threads=2) for each in one.timings]
+    gpu = [replace(each, space="cuda") for each in one.timings]
+    more = replace(one, accuracies=(), timings=(*one.timings, *both, *gpu), gpu="A GPU, 1.0")
+    alone = replace(records, points=(), comparisons=(), studies=(more,))
+    (chart,) = charts(alone)
+    figure = painted(chart, "2col")
+    assert [axes.get_xlabel() for axes in figure.axes] == [
+        "(a) input rows, 1 thread",
+        "(b) input rows, 2 threads",
+        "(c) input rows, A GPU",
+        "(d) published, on a GPU",
+    ]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["kkspdnn, balanced", *(f"published: {pattern}" for pattern in METHODS)]
+    assert {row[2] for row in chart.table.rows if row[0] == "speed-up"} >= {
+        "a processor, 2 cores, 1 thread",
+        "a processor, 2 cores, 2 threads",
+        "A GPU, 1.0",
+    }
+
+
+def test_published_pruned_networks_are_grey(by_name: dict[str, Chart]) -> None:
+    known = published().pruning
+    axes = painted(by_name["pruning"], "2col").axes
+    assert [each.get_xlabel() for each in axes] == [
+        "(a) sparsity (%)",
+        "(b) sparsity (%), published",
+        "(c) input rows, 1 thread",
+        "(d) published, on a GPU",
+    ]
+    lines = {line.get_label(): line for each in (axes[1], axes[3]) for line in each.lines}
+    grey = {label: line for label, line in lines.items() if label.startswith("published: ")}
+    assert len(grey) == 2 + len(METHODS)
+    assert {line.get_color() for line in grey.values()} == {GREY}
+    assert lines["published: balanced, blocks of 50"].get_ydata().tolist() == [78.4, 78.7, 79.2]
+    # VGG-16, its last three layers, LSTM, CTC
+    assert lines["published: balanced"].get_ydata() == pytest.approx(
+        [6814.141 / 5213, 979.9 / 231.1, 265.5 / 70.3, 144.5 / 58.9, 294.1 / 120.2, 117.9 / 83.9]
+    )
+    rows = {row[:4]: row[5] for row in by_name["pruning"].table.rows}
+    assert rows["speed-up", "balanced", "published, LSTM", 80.0] == pytest.approx(294.1 / 120.2)
+    assert rows["perplexity", "block, blocks of 16 x 16", "published", 80.0] == 99.5
+    assert known.source in by_name["pruning"].table.caption
 
 
 def test_the_speed_up_is_over_the_reference(by_name: dict[str, Chart]) -> None:
