@@ -78,11 +78,14 @@ class Inputs:
 
     def slice(self, begin: int, end: int) -> Inputs:
         """
-        Rows begin to end-1; bits are a view, not a copy. InputError outside 0 <= begin <= end <=
-        rows.
+        Rows begin to end-1; bits are a view, not a copy, and all rows are these inputs themselves.
+        InputError outside 0 <= begin <= end <= rows.
         """
         if not 0 <= begin <= end <= self.rows:
             raise InputError(f"rows {begin}:{end} of {self.rows} input rows")
+        if end - begin == self.rows:
+            # SciPy would copy them, which takes longer than many a network takes for one row.
+            return self
         return Inputs(
             rows=end - begin,
             neurons=self.neurons,

@@ -62,6 +62,14 @@ def test_a_slice_of_bits_is_no_copy() -> None:
     assert np.shares_memory(part, inputs.bits)
 
 
+def test_all_rows_are_not_copied() -> None:
+    pixels, inputs = random_bits(1, 9, 16)
+    for each in (inputs, Inputs.from_any(pixels)):
+        assert each.slice(0, 9) is each
+        assert [part for _, part in each.parts(9)] == [each]
+        assert each.slice(0, 8) is not each
+
+
 @pytest.mark.parametrize(("begin", "end"), [(-1, 2), (2, 1), (0, 10)])
 def test_slices_outside_are_refused(begin: int, end: int) -> None:
     with pytest.raises(InputError, match=f"rows {begin}:{end} of 9 input rows"):
