@@ -7,39 +7,33 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 
 from bench.ceiling.report import SPACES
 from bench.facts import facts
 from bench.peers import all_peers
+from bench.recorded import recorded
 from bench.report import changes, show, show_changes
 from bench.roofs import roofs
 from bench.runner import Plan, measure
 from bench.truth import truth
+from kkspdnn.cli import guarded
 from kkspdnn.comparison import Comparison, NetworkFacts, read_comparison
-from kkspdnn.errors import InputError, KkspdnnError
+from kkspdnn.errors import InputError
+from kkspdnn.options import Parser
 from kkspdnn.pk.toolchain import usable_cores
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
-from kkspdnn.record import check_writable, write_text
 from kkspdnn.spaces import check_space
 
 _QUICK_INPUTS, _QUICK_SECONDS = 3000, 0.2
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"bench: {message}; see python -m bench --help\n")
-
-
 def parser() -> argparse.ArgumentParser:
     """The commands and options of `python -m bench`."""
-    made = _Parser(prog="bench", description=__doc__, allow_abbrev=False)
-    commands = made.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    made = Parser(prog="python -m bench", description=__doc__, allow_abbrev=False)
+    commands = made.add_subparsers(dest="command", required=True, parser_class=Parser)
     run = commands.add_parser("run", help="time implementations in turns", allow_abbrev=False)
     alive = commands.add_parser("alive", help="count living rows per layer", allow_abbrev=False)
     for each in (run, alive):
@@ -75,23 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(given)
     console = Console(width=None if sys.stdout.isatty() else 160)
     command = shlex.join(["python", "-m", "bench", *given])
-    try:
-        if arguments.command == "compare":
-            return _compare(arguments, console)
-        if arguments.json is not None:
-            check_writable(arguments.json)
-        record = {"run": _run, "alive": _alive, "roofs": _roofs}[arguments.command](
-            arguments, command, console
-        )
-        if arguments.json is not None:
-            write_text(arguments.json, record.to_json())
-    except KkspdnnError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("bench: interrupted", file=sys.stderr)
-        return 130
-    return 1 if any(row.agrees is False for row in record.rows) else 0
+    if arguments.command == "compare":
+        return guarded(lambda: _compare(arguments, console))
+
+    def measured() -> tuple[str, int]:
+        measure_it = {"run": _run, "alive": _alive, "roofs": _roofs}[arguments.command]
+        record = measure_it(arguments, command, console)
+        return record.to_json(), 1 if any(row.agrees is False for row in record.rows) else 0
+
+    return recorded(arguments.json, measured)
 
 
 def _run(arguments: argparse.Namespace, command: str, console: Console) -> Comparison:

@@ -7,7 +7,6 @@ have been read once before the clock starts, so they are in memory and the parse
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
@@ -22,39 +21,35 @@ from time import perf_counter
 
 import numpy as np
 
+from bench.recorded import recorded
 from kkspdnn.challenge import layer_path, write_network
-from kkspdnn.errors import KkspdnnError
 from kkspdnn.inference import own_version
 from kkspdnn.layer_files import load_layer
 from kkspdnn.network import Layer, network
+from kkspdnn.options import Parser, count
 from kkspdnn.pk.toolchain import host_compiler, machine
 from kkspdnn.radixnet import challenge_bias, radixnet
-from kkspdnn.record import check_writable, write_text
 
 _REPEATS = 5
 
 
 def main() -> int:
     """Measure, print a table and write the record; 2 for what the user can mend."""
-    parser = argparse.ArgumentParser(prog="bench.reading", allow_abbrev=False)
-    parser.add_argument("--neurons", type=int, default=65536, help="of the layer (65536)")
+    parser = Parser(prog="python -m bench.reading", allow_abbrev=False)
+    parser.add_argument("--neurons", type=count, default=65536, help="of the layer (65536)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     arguments = parser.parse_args()
-    try:
-        if arguments.json is not None:
-            check_writable(arguments.json)
+
+    def measured() -> tuple[str, int]:
         record = _measured(arguments.neurons)
         print(f"{record['neurons']:,} neurons, {record['edges']:,} edges, {record['machine']}")
         for form in ("text", "gz", "binary"):
             size, seconds = record[f"{form}_bytes"], record[f"{form}_seconds"]
             rate = record[f"{form}_edges_per_second"]
             print(f"{form:7}{size:14,} bytes {seconds:9.4f} s {rate:12.3g} edges/s")
-        if arguments.json is not None:
-            write_text(arguments.json, json.dumps(record, indent=2) + "\n")
-    except KkspdnnError as error:
-        print(f"bench.reading: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return json.dumps(record, indent=2) + "\n", 0
+
+    return recorded(arguments.json, measured)
 
 
 def _measured(neurons: int) -> dict[str, int | float | str]:

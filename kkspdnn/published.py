@@ -36,6 +36,16 @@ class Speedup:
 
 
 @dataclass(frozen=True)
+class Nodes:
+    """How many times as fast as one node so many nodes were."""
+
+    name: str
+    nodes: int
+    speedup: float
+    source: str
+
+
+@dataclass(frozen=True)
 class PosterRow:
     """The lowest and highest rate, edges/s, over the numbers of layers."""
 
@@ -105,6 +115,7 @@ class Published:
     unit: str
     systems: tuple[System, ...]
     speedup: Speedup
+    nodes: Nodes
     poster: Poster
     pruning: Pruning
 

@@ -16,6 +16,7 @@ def test_every_rate_has_a_source_and_a_network_of_the_challenge() -> None:
         assert all(1e9 < rate < 1e16 for rate in system.rates.values())
     assert [s.name for s in found.systems if not s.exact] == ["SNICIT 2023"]
     assert 1 < found.speedup.low < found.speedup.high
+    assert 1 < found.nodes.speedup <= found.nodes.nodes
     assert all(row.low <= row.high for row in found.poster.rows)
 
 

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.ceiling.report import RUNS, SPACES, measure
-from kkspdnn.cli import guarded
+from bench.recorded import recorded
 from kkspdnn.options import Parser, count
-from kkspdnn.record import check_writable, write_text
 
 ROWS = {"openmp": 8192, "cuda": 60_000}
 """Input rows, where --rows does not say."""
@@ -40,10 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     options = parser().parse_args(given)
 
-    def run() -> int:
-        if options.json is not None:
-            check_writable(options.json)
-        command = shlex.join(["python", "-m", "bench.ceiling", *given])
+    command = shlex.join(["python", "-m", "bench.ceiling", *given])
+
+    def measured() -> tuple[str, int]:
         report = measure(
             options.neurons,
             options.layers,
@@ -54,8 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         for line in report.lines():
             print(line)
-        if options.json is not None:
-            write_text(options.json, report.to_json())
-        return 0 if report.same else 1
+        return report.to_json(), 0 if report.same else 1
 
-    return guarded(run)
+    return recorded(options.json, measured)

@@ -13,30 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from bench.facts import facts
+from bench.recorded import recorded
 from bench.scaling.measure import points, runs, step_seconds
 from bench.scaling.model import fitted
 from bench.scaling.table import table
+from kkspdnn.cli import guarded
 from kkspdnn.decode import read_json
-from kkspdnn.errors import InputError, KkspdnnError
-from kkspdnn.options import count
+from kkspdnn.errors import InputError
+from kkspdnn.options import Parser, count
 from kkspdnn.pk.toolchain import usable_cores
 from kkspdnn.problem import load_problem
 from kkspdnn.progress import delayed_bar
-from kkspdnn.record import check_writable, write_text
+from kkspdnn.published import published
 
 _RANKS = (1, 2, 4, 8, 16, 20, 32, 64, 128, 256, 512, 768)
 _PREDICTED = (20, 768)
-_KK_SPDNN = {
-    "name": "KK-SpDNN 2019, 20 nodes",
-    "nodes": 20,
-    "speedup": 13.0,
-    "source": "J. A. Ellis and S. Rajamanickam, IEEE HPEC 2019: 20 Skylake nodes over one",
-}
 
 
 def parser() -> argparse.ArgumentParser:
     """The options of `python -m bench.scaling`."""
-    made = argparse.ArgumentParser(prog="bench.scaling", description=__doc__, allow_abbrev=False)
+    made = Parser(prog="python -m bench.scaling", description=__doc__, allow_abbrev=False)
     add = made.add_argument
     add("--neurons", type=count, default=1024, metavar="N", help="(1024)")
     add("--layers", type=count, default=120, metavar="L", help="(120)")
@@ -53,23 +49,23 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Measure, print and write the record; 2 for what the user can mend."""
     arguments = parser().parse_args()
-    try:
-        if arguments.draw is not None:
-            from bench.scaling.figure import draw
+    if arguments.draw is not None:
+        return guarded(lambda: _draw(arguments.draw, arguments.out))
 
-            drawn = read_json(arguments.draw)
-            print("\n".join(map(str, draw(drawn, arguments.out))))
-            print("\n".join(table(drawn)))
-            return 0
-        if arguments.json is not None:
-            check_writable(arguments.json)
+    def shown() -> tuple[str, int]:
         record = measured(arguments)
         _show(record)
-        if arguments.json is not None:
-            write_text(arguments.json, json.dumps(record, indent=1) + "\n")
-    except KkspdnnError as error:
-        print(f"bench.scaling: {error}", file=sys.stderr)
-        return 2
+        return json.dumps(record, indent=1) + "\n", 0
+
+    return recorded(arguments.json, shown)
+
+
+def _draw(path: Path, folder: Path) -> int:
+    from bench.scaling.figure import draw
+
+    record = read_json(path)
+    print("\n".join(map(str, draw(record, folder))))
+    print("\n".join(table(record)))
     return 0
 
 
@@ -125,7 +121,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         "model": asdict(model),
         "modelled": modelled,
         "predictions": predictions,
-        "published": _KK_SPDNN,
+        "published": asdict(published().nodes),
     }
 
 

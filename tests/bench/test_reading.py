@@ -36,7 +36,7 @@ def test_reading_is_measured(tmp_path: Path) -> None:
 def test_a_mistake_is_told_in_one_line(tmp_path: Path) -> None:
     done = bench("--neurons", "1000")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("bench.reading: 1000 neurons: a RadiX-Net has")
+    assert done.stderr.startswith("kkspdnn: 1000 neurons: a RadiX-Net has")
     assert done.stderr.count("\n") == 1
     done = bench("--json", str(tmp_path / "no" / "record.json"))
     assert done.returncode == 2

@@ -152,7 +152,7 @@ def test_mistakes_are_told_in_one_line(arguments: list[str], said: str) -> None:
     done = bench(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
-    assert done.stderr.startswith("bench: ")
+    assert done.stderr.startswith("kkspdnn: ")
     assert done.stderr.count("\n") == 1
 
 
