@@ -101,12 +101,14 @@ class Inputs:
 
     def to_csr(self, dtype: DTypeLike = np.float32) -> sp.csr_array:
         """
-        The rows as CSR (rows, neurons) of float32 or float64; InputError naming the row on
-        overflow.
+        The rows as CSR (rows, neurons) of float32 or float64, those of `csr` itself where they are
+        of that type; InputError naming the row on overflow.
         """
         wanted = float_dtype(dtype)
         if self.csr is None:
             return self._unpacked_csr(wanted)
+        if self.csr.dtype == wanted:
+            return self.csr
         cast = sp.csr_array(
             (self._cast(self.csr, wanted), self.csr.indices, self.csr.indptr), shape=self.csr.shape
         )

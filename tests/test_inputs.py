@@ -68,6 +68,9 @@ def test_all_rows_are_not_copied() -> None:
         assert each.slice(0, 9) is each
         assert [part for _, part in each.parts(9)] == [each]
         assert each.slice(0, 8) is not each
+    floats = Inputs.from_any(pixels.astype(np.float32))
+    assert floats.to_csr(np.float32) is floats.csr
+    assert floats.to_csr(np.float64) is not floats.csr
 
 
 @pytest.mark.parametrize(("begin", "end"), [(-1, 2), (2, 1), (0, 10)])
