@@ -10,13 +10,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from on_gpu import skip_unless_here
 
 import kkspdnn as kk
 from bench.balanced import accuracy, timing
 from bench.balanced.cli import main
-from bench.balanced.contenders import on_cpu
 from bench.balanced.digits import Digits, digits
 from bench.balanced.on_gpu import on_gpu
+from bench.ceiling.report import SPACES
 from kkspdnn.cuda import Part
 from kkspdnn.decode import read_json
 from kkspdnn.pk.toolchain import usable_cores
@@ -84,24 +85,28 @@ def nets(tmp_path: Path) -> Path:
     return tmp_path / "nets"
 
 
+@pytest.mark.parametrize("space", SPACES)
 def test_all_implementations_agree(
-    nets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    space: str, nets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record, threads = tmp_path / "time.json", sorted({1, usable_cores()})
-    options = ["--rows", "1", "70", "--rounds", "2", "--json", str(record)]
+    skip_unless_here(space)
+    record = tmp_path / "time.json"
+    threads = [1] if space == "cuda" else sorted({1, usable_cores()})
+    options = ["--rows", "1", "70", "--rounds", "2", "--json", str(record), "--space", space]
     assert main(["time", "--networks", str(nets), *options]) == 0
     said = capsys.readouterr().out
     timed = study_from(read_json(record), str(record))
     assert timed.threads == max(threads)
     assert {(one.rows, one.threads) for one in timed.timings} == set(product((1, 70), threads))
-    assert all(one.space == "openmp" for one in timed.timings)
+    assert all(one.space == space for one in timed.timings)
+    assert space == "openmp" or timed.gpu
     assert all(len(one.seconds) == 2 and one.max_abs_error < 1e-3 for one in timed.timings)
-    for name, contender in on_cpu().items():
+    for name, contender in timing.contenders(space).items():
         patterns = {one.pattern for one in timed.timings if one.implementation == name}
         reason = contender.missing()
         assert patterns == (set(contender.patterns) if reason is None else set())
         assert reason is None or f"{name} is left out: {reason}" in said
-    assert len(timed.forms) == 3
+    assert len(timed.forms) == (3 if space == "openmp" else 0)
 
 
 @pytest.mark.parametrize("rows", [1, 70])
