@@ -91,9 +91,9 @@ def _kokkos(section: str, places: list[Candidate]) -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    root = default_cache().root
     given = f" ({CACHE_VARIABLE})" if os.environ.get(CACHE_VARIABLE) else ""
     try:
+        root = default_cache().root
         refuse_shared(root)
     except KkspdnnError as error:
         yield Finding("cache", "folder", str(error), False)

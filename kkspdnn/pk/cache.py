@@ -22,6 +22,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from kkspdnn.errors import CacheError
+from kkspdnn.pk.paths import misread
 
 VARIABLE = "KKSPDNN_CACHE"
 _MANIFEST = "manifest.json"
@@ -63,13 +64,20 @@ class Cache:
 
 
 def default_cache() -> Cache:
-    """The cache in `KKSPDNN_CACHE`, else in the user's cache folder (XDG on Linux)."""
+    """The cache in `KKSPDNN_CACHE`, else in the user's cache folder (XDG on Linux).
+
+    Raises CacheError where there is no such user, or the tools cannot take the folder's name.
+    """
     chosen = os.environ.get(VARIABLE)
     try:
         root = Path(chosen).expanduser() if chosen else user_cache_path("kkspdnn")
     except RuntimeError as error:  # ~name of a user that does not exist
         raise CacheError(f"{VARIABLE}={chosen}: {error}; name a folder of your own") from error
-    return Cache(root.absolute())
+    root = root.absolute()
+    odd = misread(root)
+    if odd is not None:
+        raise CacheError(f"the cache {odd}; set {VARIABLE} to another folder")
+    return Cache(root)
 
 
 def refuse_shared(folder: Path) -> None:

@@ -12,11 +12,14 @@ import re
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.cache import Cache
+from kkspdnn.pk.paths import misread
 from kkspdnn.pk.toolchain import Compiler, build_tool, run
 
 SDIST = "pykokkos-base"
@@ -146,6 +149,9 @@ def _unfit(
     kokkos: Kokkos, options: frozenset[str], needed: frozenset[str], arch: str | None
 ) -> str | None:
     """Why workunits cannot be compiled against this Kokkos; None where they can."""
+    odd = misread(kokkos.config, wrapper=arch is not None)
+    if odd is not None:
+        return f"in {odd}"
     if not needed <= kokkos.devices:
         return f"has no {', '.join(sorted(needed - kokkos.devices))}"
     foreign = sorted((kokkos.devices & _DEVICE_COMPILERS) - needed)
@@ -227,8 +233,7 @@ class _Builder:
     def __call__(self, folder: Path) -> None:
         if self.openmp:
             require_openmp(self.compiler)
-        with tempfile.TemporaryDirectory(prefix="kkspdnn-kokkos-") as scratch_name:
-            scratch = Path(scratch_name)
+        with scratch_folder() as scratch:
             source = unpack(sdist(scratch), scratch)
             cmake, ninja = build_tool("cmake"), build_tool("ninja")
             run(
@@ -243,6 +248,25 @@ class _Builder:
                 [cmake, "--install", str(scratch / "build"), "--prefix", str(folder)],
                 "installing Kokkos into the cache",
             )
+
+
+@contextmanager
+def scratch_folder(wrapper: bool = False) -> Iterator[Path]:
+    """A folder to build Kokkos in, gone after the block; wrapper: with its nvcc_wrapper.
+
+    Raises ToolchainError where there is none, or the tools cannot take its name.
+    """
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="kkspdnn-kokkos-")
+    except OSError as error:
+        raise ToolchainError(
+            f"no folder for temporary files: {error.strerror or error}; set TMPDIR to one"
+        ) from error
+    with temporary as name:
+        odd = misread(Path(name), wrapper)
+        if odd is not None:
+            raise ToolchainError(f"the temporary folder {odd}; set TMPDIR to another one")
+        yield Path(name)
 
 
 def require_openmp(compiler: Compiler) -> None:

@@ -6,13 +6,21 @@ Kokkos 3.4.01 is of 2021. CUDA 13 and newer GPUs take it with the few changes be
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.cache import Cache
-from kkspdnn.pk.kokkos import SDIST, SDIST_SHA256, SDIST_VERSION, Kokkos, read_config, sdist, unpack
+from kkspdnn.pk.kokkos import (
+    SDIST,
+    SDIST_SHA256,
+    SDIST_VERSION,
+    Kokkos,
+    read_config,
+    scratch_folder,
+    sdist,
+    unpack,
+)
 from kkspdnn.pk.nvcc import Nvcc
 from kkspdnn.pk.toolchain import Compiler, build_tool, run
 
@@ -106,8 +114,7 @@ class _Builder:
 
     def __call__(self, folder: Path) -> None:
         environment = self.nvcc.environment(self.host)
-        with tempfile.TemporaryDirectory(prefix="kkspdnn-kokkos-") as scratch_name:
-            scratch = Path(scratch_name)
+        with scratch_folder(wrapper=True) as scratch:
             source = unpack(sdist(scratch), scratch)
             self._change(source)
             cmake, ninja = build_tool("cmake"), build_tool("ninja")

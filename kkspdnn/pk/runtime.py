@@ -23,6 +23,7 @@ from kkspdnn.pk.driver import Device, device
 from kkspdnn.pk.emit import Generated
 from kkspdnn.pk.kokkos import Kokkos
 from kkspdnn.pk.nvcc import Nvcc, find_nvcc
+from kkspdnn.pk.paths import misread
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.toolchain import (
     OPTIONS,
@@ -91,11 +92,14 @@ class Toolkit:
             **(self.gpu.key if self.gpu is not None else {}),
         }
 
+        # Vector lanes are for CPUs; Kokkos' nvcc_wrapper could not take a space in this path.
+        lanes = [f"-I{_CPP}"] if self.gpu is None else []
+
         def build(folder: Path) -> None:
             source = folder / "workunit.cpp"
             source.write_text(generated.text, encoding="utf-8", errors="surrogateescape")
             run(
-                [*self.compile, f"-I{_CPP}", "-shared", "workunit.cpp", "-o", "workunit.so"]
+                [*self.compile, *lanes, "-shared", "workunit.cpp", "-o", "workunit.so"]
                 + [str(self.library), f"-Wl,-rpath,{self.library.parent}"],
                 f"compiling workunit {generated.name}",
                 cwd=folder,
@@ -127,10 +131,23 @@ def _gpu_toolkit(arch: str) -> Toolkit:
     host, nvcc = host_compiler(), find_nvcc()
     nvcc.check(arch)
     store = default_cache()
+    _refuse_spaces(host, nvcc, store)
     found = kokkos_module.find(kokkos_cuda.DEVICES, arch) or kokkos_cuda.build(
         store, host, nvcc, arch
     )
     return _runtime_library(store, host, found, Gpu(nvcc, arch))
+
+
+def _refuse_spaces(host: Compiler, nvcc: Nvcc, store: Cache) -> None:
+    """Raise ToolchainError where Kokkos' nvcc_wrapper would part a path in two."""
+    for what, path, remedy in (
+        ("the cache", store.root, "set KKSPDNN_CACHE to another folder"),
+        ("the CUDA toolkit", nvcc.home, "set CUDA_HOME to a toolkit elsewhere"),
+        ("the C++ compiler", Path(host.path), "set CXX to one elsewhere"),
+    ):
+        odd = misread(path, wrapper=True)
+        if odd is not None:
+            raise ToolchainError(f"{what} {odd} for a GPU; {remedy}")
 
 
 @cache

@@ -1,0 +1,88 @@
+"""Folders with odd names: used where every tool takes them, refused in one line where not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pykokkos as pk
+import pytest
+
+from kkspdnn.errors import CacheError, ToolchainError
+from kkspdnn.pk import kokkos, runtime
+from kkspdnn.pk.cache import default_cache
+from kkspdnn.pk.nvcc import Nvcc
+from kkspdnn.pk.paths import misread
+from kkspdnn.pk.runtime import toolkit
+from kkspdnn.pk.toolchain import host_compiler
+
+MISREAD = [*'"$*,:;?[\\]`|', "\n", "\x1b", "\udcff"]
+"""All of these failed in a compiler, CMake, Ninja or the dynamic linker."""
+
+
+@pytest.mark.parametrize("character", MISREAD)
+def test_a_cache_that_the_tools_would_misread(
+    character: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KKSPDNN_CACHE", f"{tmp_path}/a{character}b")
+    with pytest.raises(CacheError) as caught:
+        default_cache()
+    said = str(caught.value)
+    assert said.isprintable()
+    assert f"has {character!r} in it, which compilers and CMake cannot take; set KKSP" in said
+
+
+def test_folders_that_every_tool_takes() -> None:
+    for name in ("a b", "a'b", "a#b", "aünïb", "a%b", "a&b", "a(b)", "a{b}", "~b", "a=b", "a<b"):
+        assert misread(Path("/tmp") / name) is None, name
+
+
+def test_workunits_are_compiled_in_a_folder_with_a_space(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Quotes and a hash too: the runtime library through CMake, a workunit without."""
+    kit = toolkit(pk.Serial)
+    monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "it's #1 ünï"))
+    made = runtime._runtime_library(default_cache(), kit.compiler, kit.kokkos)
+    assert made.library.is_file()
+    assert " ünï" in str(made.library)
+
+
+def test_nvcc_wrapper_takes_no_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    host = host_compiler()
+    nvcc = Nvcc("nvcc", Path("/usr/local/cuda"), "release 13.0", ("sm_90",))
+    monkeypatch.setattr(runtime, "find_nvcc", lambda: nvcc)
+    monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "two words"))
+    with pytest.raises(ToolchainError) as caught:
+        toolkit(pk.Cuda, "sm_90")
+    assert str(caught.value) == (
+        f"the cache '{tmp_path}/two words' has ' ' in it, which compilers and CMake cannot take "
+        "for a GPU; set KKSPDNN_CACHE to another folder"
+    )
+    assert not (tmp_path / "two words").exists()
+    monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "words"))
+    spaced = Nvcc("nvcc", Path("/my cuda"), "release 13.0", ("sm_90",))
+    with pytest.raises(ToolchainError, match="toolkit '/my cuda' has ' ' .*; set CUDA_HOME to"):
+        runtime._refuse_spaces(host, spaced, default_cache())
+
+
+def test_a_temporary_folder_that_the_tools_would_misread(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, wrapper in (("a;b", False), ("a b", True)):
+        place = tmp_path / name
+        place.mkdir()
+        monkeypatch.setattr(kokkos.tempfile, "tempdir", str(place))
+        with (
+            pytest.raises(ToolchainError, match="temporary folder .*; set TMPDIR to another"),
+            kokkos.scratch_folder(wrapper),
+        ):
+            pass
+        assert list(place.iterdir()) == []
+    with kokkos.scratch_folder() as fine:
+        assert fine.parent == tmp_path / "a b"
+
+
+def test_no_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(kokkos.tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(ToolchainError, match="no folder for .*; set TMPDIR to"):
+        kokkos.scratch_folder().__enter__()
