@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from itertools import islice, takewhile
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
@@ -131,13 +132,21 @@ def _output(process: subprocess.Popen[str]) -> str:
             continue
 
 
+_AFTER = ("Call Stack", "-- ", "CMake Error")
+"""What follows a message of CMake's."""
+
+
 def _cause(output: str) -> str:
     """The line of a failed tool's output that says most."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for number, line in enumerate(lines):
         if line.startswith("CMake Error"):
-            return " ".join(lines[number : number + 4])
-        if "/ld: " in line or ("error:" in line.lower() and "collect2: error" not in line):
+            # CMake breaks its messages into lines, and the reason may come last.
+            rest = takewhile(lambda each: not each.startswith(_AFTER), lines[number + 1 :])
+            return " ".join([line, *islice(rest, 7)])
+        # pip's "ERROR: Exception:" is only the head of a traceback.
+        says_it = "error:" in line.lower() and not line.endswith(":")
+        if "/ld: " in line or (says_it and "collect2: error" not in line):
             return line
     return lines[-1] if lines else "no output"
 

@@ -28,8 +28,19 @@ from kkspdnn.pk.toolchain import build_tool, host_compiler, machine, run, usable
         (
             "-- Detecting\nCMake Error at CMakeLists.txt:6 (find_package):\n  Could not find it\n\n"
             "-- Configuring incomplete, errors occurred!",
-            "CMake Error at CMakeLists.txt:6 (find_package): Could not find it -- Configuring "
-            "incomplete, errors occurred!",
+            "CMake Error at CMakeLists.txt:6 (find_package): Could not find it",
+        ),
+        (
+            "CMake Error at cmake_install.cmake:46 (file):\n  file INSTALL cannot copy file\n"
+            '  "/a" to\n  "/b": No space\n  left on device.\nCall Stack (most recent call first):\n'
+            "  CMakeLists.txt:3 (include)\n",
+            "CMake Error at cmake_install.cmake:46 (file): file INSTALL cannot copy file "
+            '"/a" to "/b": No space left on device.',
+        ),
+        (
+            "ERROR: Exception:\nTraceback (most recent call last):\n  File ...\n"
+            "OSError: [Errno 28] No space left on device\n",
+            "OSError: [Errno 28] No space left on device",
         ),
         ("first\nlast\n", "last"),
         ("", "no output"),
