@@ -15,6 +15,7 @@ The files hold neither bias nor ymax: these are the challenge's, `challenge_bias
 from __future__ import annotations
 
 import zlib
+from codecs import BOM_UTF8
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def read_categories(
     found: list[int] = []
     with open_text(path) as file:
         try:
-            lines = file.read().splitlines()
+            lines = file.read().removeprefix(BOM_UTF8).splitlines()
         except (OSError, EOFError, zlib.error) as error:
             raise unreadable(path, error) from error
     for number, line in enumerate(lines, start=1):

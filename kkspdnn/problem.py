@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.challenge import images_path, read_categories, read_images, read_network
+from kkspdnn.challenge import (
+    categories_path,
+    images_path,
+    read_categories,
+    read_images,
+    read_network,
+)
 from kkspdnn.errors import InputError
 from kkspdnn.images import images
 from kkspdnn.inputs import Inputs
@@ -50,7 +56,7 @@ def load_problem(
     """
     memory = Budget() if budget is None else budget
     if data is not None and not data.is_dir():
-        raise InputError(f"--data {data}: no such folder")
+        raise InputError(f"--data {data}: {'not a' if data.exists() else 'no such'} folder")
     if data is not None and _is_own(data):
         return _own(data, neurons, layers, inputs, mnist, dtype, memory)
     size = _NEURONS if neurons is None else neurons
@@ -70,6 +76,11 @@ def load_problem(
     else:
         rows = _pictures(size, inputs, mnist, memory)
     truth = read_categories(data, size, depth)
+    if inputs is None and truth is not None and truth.size and truth[-1] > rows.rows:
+        raise InputError(
+            f"{categories_path(data, size, depth)}: row {truth[-1]}, but there are {rows.rows} "
+            f"input rows; give the rows that it is of, or --inputs {rows.rows}"
+        )
     return Problem(network, rows, None if truth is None else truth[truth <= rows.rows])
 
 
@@ -94,8 +105,15 @@ def _own(
     if layers is not None and layers != len(network.layers):
         raise InputError(f"--layers {layers}: {data} has {len(network.layers)} layers")
     file = data / "inputs.npz"
-    if mnist is not None or not file.is_file():
+    if mnist is not None:
         return Problem(network, _pictures(network.inputs, inputs, mnist, memory), None)
+    if not file.is_file():
+        try:
+            return Problem(network, _pictures(network.inputs, inputs, None, memory), None)
+        except InputError as error:
+            raise InputError(
+                f"{error}; or write input rows to {file} with scipy.sparse.save_npz"
+            ) from error
     rows = read_npz_inputs(file)
     if inputs is not None and inputs > rows.rows:
         raise InputError(f"--inputs {inputs}: {file} has {rows.rows} rows")

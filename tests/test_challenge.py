@@ -15,6 +15,7 @@ from hypothesis import given, settings
 
 import kkspdnn.tsv
 from kkspdnn.challenge import (
+    categories_path,
     images_path,
     layer_path,
     read_categories,
@@ -396,6 +397,14 @@ def test_images_that_are_not_there_are_refused(tmp_path: Path) -> None:
         read_images(tmp_path, 0)
     with pytest.raises(InputError, match="the input rows are all zero"):
         write_images(Inputs.from_any(sp.csr_array((3, 8))), tmp_path)
+
+
+def test_categories_after_a_byte_order_mark(tmp_path: Path) -> None:
+    """As in the layers' files."""
+    categories_path(tmp_path, 32, 4).write_bytes(b"\xef\xbb\xbf3\r\n7\r\n")
+    found = read_categories(tmp_path, 32, 4)
+    assert found is not None
+    assert found.tolist() == [3, 7]
 
 
 def test_categories_come_back(tmp_path: Path) -> None:

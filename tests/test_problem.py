@@ -9,8 +9,9 @@ import pytest
 import scipy.sparse as sp
 
 from kkspdnn import memory
-from kkspdnn.challenge import write_categories, write_network
+from kkspdnn.challenge import write_categories, write_images, write_network
 from kkspdnn.errors import InputError
+from kkspdnn.images import images
 from kkspdnn.memory import Budget
 from kkspdnn.problem import load_problem
 from kkspdnn.radixnet import radixnet
@@ -55,8 +56,29 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         load_problem(data=tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         load_problem(data=tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="/file: not a folder"):
+        load_problem(data=tmp_path / "file")
     sp.save_npz(tmp_path / "layer-2.npz", sp.csr_array(np.eye(64)))
     with pytest.raises(InputError, match=r"layer-1.npz: no such file"):
+        load_problem(data=tmp_path)
+
+
+def test_categories_of_other_rows(tmp_path: Path) -> None:
+    """Where --inputs takes some of the rows, categories beyond them are none of these."""
+    write_network(radixnet(64, 2), tmp_path)
+    write_images(images(64, 10), tmp_path)
+    write_categories(np.array([2, 10, 11]), tmp_path, 64, 2)
+    with pytest.raises(InputError, match="categories.tsv: row 11, but there are 10 input rows; "):
+        load_problem(neurons=64, layers=2, data=tmp_path)
+    made = load_problem(neurons=64, layers=2, data=tmp_path, inputs=10)
+    assert made.truth is not None
+    assert made.truth.tolist() == [2, 10]
+
+
+def test_a_network_of_somebodys_own_without_rows(tmp_path: Path) -> None:
+    sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(20)))
+    with pytest.raises(InputError, match=r"20 neurons: .*; or write input rows to .*inputs.npz"):
         load_problem(data=tmp_path)
 
 
