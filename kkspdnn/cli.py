@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from time import perf_counter, sleep
 from typing import NoReturn, TextIO
 
@@ -25,7 +24,7 @@ from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import PARALLEL, Result, infer, own_version
 from kkspdnn.info import findings
 from kkspdnn.memory import GB, Budget
-from kkspdnn.options import Parser, count, gigabytes, whole
+from kkspdnn.options import Parser, count, gigabytes, path, whole
 from kkspdnn.plots.command import plot
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
@@ -72,8 +71,8 @@ def parser(quiet: bool = False) -> Parser:
     add("--layers", type=whole, metavar="L", help="layers (120, or all of --data)")
     add("--inputs", type=whole, metavar="M", help="input rows (60000, or all of --data)")
     names = "the challenge's files by their official names, or layer-1.npz, layer-2.npz and so on"
-    add("--data", type=Path, metavar="DIR", help=names)
-    add("--mnist", type=Path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
+    add("--data", type=path, metavar="DIR", help=names)
+    add("--mnist", type=path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
     add("--kernel", choices=KERNELS, default="fused", help="fused tiles, or SpGEMM (fused)")
     add("--exits", choices=EXITS, default="all", help="rows that may leave early (all)")
     add("--fold", action="store_true", help="compute equal neurons of a layer once")
@@ -91,9 +90,9 @@ def parser(quiet: bool = False) -> Parser:
     text = "what the ranks of mpiexec share: input rows or layers (rows, while layers fit)"
     add("--parallel", choices=PARALLEL, default="auto", help=text)
     saved = "keep finished parts of the rows here; the same command goes on from them"
-    add("--checkpoint", type=Path, metavar="DIR", help=saved)
-    add("--json", type=Path, metavar="FILE", help="write the record")
-    add("--categories", type=Path, metavar="FILE", help="write the list of categories")
+    add("--checkpoint", type=path, metavar="DIR", help=saved)
+    add("--json", type=path, metavar="FILE", help="write the record")
+    add("--categories", type=path, metavar="FILE", help="write the list of categories")
     add("--published", action="store_true", help="also what others published, on other machines")
     add("--quiet", action="store_true", help="no table and no progress bar")
     add("--version", action="version", version=f"kkspdnn {own_version()}")
@@ -185,7 +184,8 @@ def _ended(action: Callable[[], int]) -> tuple[int, str | None]:
 
 def _failed(message: str, code: int) -> int:
     try:
-        print(f"kkspdnn: {message}", file=sys.stderr, flush=True)
+        # A name of the user's may have a line end in it.
+        print(f"kkspdnn: {' '.join(message.splitlines())}", file=sys.stderr, flush=True)
     except OSError:
         _silence(sys.stderr)
     return code
@@ -243,11 +243,13 @@ def _run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
 
 def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
     """Raise what is wrong with the options as far as that takes no time to see."""
+    if arguments.device is not None and arguments.space != "cuda":
+        raise InputError(f"--device {arguments.device} is for --space cuda; leave it out")
     choose_device(arguments.device)
     check_space(arguments.space)
-    for path in (arguments.json, arguments.categories):
-        if path is not None and ranks.rank == 0:
-            check_writable(path)
+    for file in (arguments.json, arguments.categories):
+        if file is not None and ranks.rank == 0:
+            check_writable(file)
     if arguments.json is not None and arguments.json == arguments.categories:
         raise InputError(f"--json and --categories are both {arguments.json}; give two files")
 

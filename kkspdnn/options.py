@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from kkspdnn.memory import GB
@@ -41,6 +42,14 @@ def whole(text: str, least: int = 0) -> int:
 def count(text: str) -> int:
     """A whole number from 1 on, for argparse."""
     return whole(text, 1)
+
+
+def path(text: str) -> Path:
+    """The name of a file or folder, for argparse."""
+    # Path("") is the current folder: an unset variable of the shell must not mean that.
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name; give the path, or . for this folder")
+    return Path(text)
 
 
 def gigabytes(text: str) -> float:

@@ -667,3 +667,25 @@ def test_no_help_text_has_more_than_ascii() -> None:
     """A terminal in the C locale prints it too."""
     text = cli.parser().format_help()
     assert text.isascii()
+
+
+@pytest.mark.parametrize("option", ["--data", "--mnist", "--checkpoint", "--json", "--categories"])
+def test_an_empty_name_is_not_this_folder(
+    capsys: pytest.CaptureFixture[str], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fails(capsys, [*SMALL, option, ""], option, "an empty name; give the path")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_name_after_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, ["plot", "x.json", "--out", ""], "--out", "an empty name")
+    fails(capsys, ["prune", "x.npz", "--out", ""], "--out", "an empty name")
+
+
+def test_a_device_without_cuda(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, [*SMALL, "--device", "1"], "--device 1 is for --space cuda; leave it out")
+
+
+def test_a_name_with_a_line_end_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, [*SMALL, "--data", "two\nlines"], "--data two lines: no such folder")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
-from kkspdnn.options import Parser
+from kkspdnn.options import Parser, path
 from kkspdnn.plots import implementations
 from kkspdnn.plots.points import Records, read_records
 from kkspdnn.plots.table import Table
@@ -22,8 +22,8 @@ def parser() -> argparse.ArgumentParser:
         "from records alone.",
         allow_abbrev=False,
     )
-    made.add_argument("records", nargs="+", type=Path, metavar="RECORD", help="JSON files")
-    made.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
+    made.add_argument("records", nargs="+", type=path, metavar="RECORD", help="JSON files")
+    made.add_argument("--out", type=path, required=True, metavar="DIR", help="folder for the files")
     return made
 
 
@@ -37,8 +37,8 @@ def plot(argv: Sequence[str]) -> Iterator[str]:
     for name, content in files.items():
         with replacing(arguments.out / name) as file:
             file.write(content)
-    for path in records.passed_over:
-        yield f"passed over: {path} is no record of a run or comparison\n"
+    for record in records.passed_over:
+        yield f"passed over: {record} is no record of a run or comparison\n"
     yield f"{len(files)} files in {arguments.out}: {', '.join(_stems(files))}\n"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kkspdnn.files import new_folder
 from kkspdnn.npz import read_npz_network, save_npz_network
-from kkspdnn.options import Parser, count
+from kkspdnn.options import Parser, count, path
 from kkspdnn.pruning.dense_files import read_dense_network
 from kkspdnn.pruning.masks import METHODS
 from kkspdnn.pruning.prune import prune
@@ -27,8 +27,8 @@ def parser() -> Parser:
         ".npy, .npz, .safetensors, a state_dict of PyTorch (.pt), or a network's folder; arrays "
         "X.weight (outputs, inputs) or X.kernel (inputs, outputs), and X.bias"
     )
-    add("network", type=Path, metavar="IN", help=source)
-    add("--out", type=Path, required=True, metavar="OUT", help="a new folder")
+    add("network", type=path, metavar="IN", help=source)
+    add("--out", type=path, required=True, metavar="OUT", help="a new folder")
     how = "the same number in each block of a neuron's inputs, anywhere, or whole blocks (balanced)"
     add("--method", choices=METHODS, default="balanced", help=how)
     part = "part of the weights that goes, or one for each layer: 0.9,0.9,0 (0.9)"
