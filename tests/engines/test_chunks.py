@@ -35,11 +35,15 @@ def rows() -> Inputs:
     return Inputs.from_any((rng.random((ROWS, WIDTH)) < 0.03).astype(np.float32))
 
 
-def little(monkeypatch: pytest.MonkeyPatch, net: Network, row: int, layers: int) -> None:
-    """Free memory for GRANULE rows and about so many layers."""
+def little(
+    monkeypatch: pytest.MonkeyPatch, net: Network, row: int, layers: int, gpu: bool = False
+) -> None:
+    """Free memory for GRANULE rows and about so many layers; beside a GPU, which then has the rows,
+    for the layers alone."""
     layer = 2 * net.edges * (4 + net.dtype.itemsize) // len(net.layers)
     free = int((GRANULE * row + layers * layer) / 0.4) + 10
-    monkeypatch.setattr(memory, "free_memory", lambda: free)
+    beside = int(layers * layer / 0.4) + 10
+    monkeypatch.setattr(memory, "free_memory", lambda: beside if gpu else free)
     monkeypatch.setattr(Space, "device_memory", lambda _: (free, 0))
 
 
@@ -74,7 +78,7 @@ def test_little_memory_changes_nothing(
     assert whole.record.layers_held == DEPTH
 
     engine = make_engine(kernel, open_space(space), np.dtype(np.float32), 4.0)
-    little(monkeypatch, net, engine.bytes_per_row(WIDTH) + 16 * WIDTH, 2)
+    little(monkeypatch, net, engine.bytes_per_row(WIDTH) + 16 * WIDTH, 2, engine.space.gpu)
     made.clear()
     parts = infer(net, rows, **options, verification="full")
     assert parts.record.layers_held is not None
