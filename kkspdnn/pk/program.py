@@ -23,6 +23,9 @@ Packer = Callable[[Any], tuple[Any, ...]]
 _LARGEST_TEAM = 64
 """Kokkos::Impl::HostThreadTeamData::max_team_members, the same in 3.4 to 5.x."""
 
+_LARGEST_BLOCK = 1024
+"""Threads of a CUDA block: team size times vector length."""
+
 _first_byte: Callable[[Any], Any] = ctypes.c_char.from_buffer
 
 
@@ -86,12 +89,12 @@ class Program:
         return [0, policy.league_size, policy.team_size, policy.vector_length]
 
     def _check_team_size(self, policy: TeamPolicy) -> None:
-        """Kokkos would end the process; on a GPU it raises an exception instead."""
-        if policy.space is ExecutionSpace.Cuda:
-            return
+        """Kokkos would end the process; on a GPU it raises an exception that says less."""
         largest = min(self.runtime.threads, _LARGEST_TEAM)
         if policy.space is ExecutionSpace.Serial:
             largest = 1
+        elif policy.space is ExecutionSpace.Cuda:
+            largest = _LARGEST_BLOCK // policy.vector_length
         if policy.team_size > largest:
             raise ValueError(
                 f"TeamPolicy team_size = {policy.team_size}, but {policy.space.value} has teams "
