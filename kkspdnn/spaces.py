@@ -28,7 +28,14 @@ _MOST_THREADS = 512
 """OpenMP threads that Kokkos 3.4 has room for; it dies of more without a word."""
 
 _WARP = 32
-"""Threads of a GPU that run in step: the lanes of a tile, whose loads are then full lines."""
+"""Threads of a GPU that run in step, whose loads of neighbouring lanes are then full lines."""
+
+_MOST_LANES_A_THREAD = 4
+"""As the built-in compiler's packs have them: an index is loaded once for all of them."""
+
+_FEW_ROWS = 512
+"""Up to so many input rows, a lane for each thread makes more tiles, and so work for more of a
+GPU."""
 
 _WARPS = 16
 """Warps that share a tile: a team of 512 threads, which all GPUs have the registers for."""
@@ -44,6 +51,7 @@ class Space:
     pk: the PyKokkos module; front: which one that is; execution_space: `pk.OpenMP` and the like
     threads: how many run at once
     tile_bytes: how many bytes of one neuron a tile holds side by side on a CPU: four SIMD registers
+    lanes_a_thread: how many lanes of a tile each thread of a GPU's warp has
     xp: NumPy, or CuPy on a GPU: whose arrays the workunits take; device_name: the GPU's
     """
 
@@ -55,6 +63,7 @@ class Space:
     kokkos_version: str
     compiler: str
     tile_bytes: int = 256
+    lanes_a_thread: int = _MOST_LANES_A_THREAD
     xp: ModuleType = np
     device_name: str = ""
 
@@ -75,20 +84,22 @@ class Space:
 
     def lanes(self, dtype: np.dtype[Any]) -> int:
         """Input rows in a tile."""
-        return _WARP if self.gpu else self.tile_bytes // dtype.itemsize
+        return _WARP * self.lanes_a_thread if self.gpu else self.tile_bytes // dtype.itemsize
 
     def for_rows(self, rows: int, dtype: np.dtype[Any]) -> Space:
-        """This space; on a CPU with tiles of one SIMD register where so few rows fit into it."""
+        """This space, with narrower tiles for few rows: on a CPU of one SIMD register where they
+        fit into it, on a GPU of a lane a thread."""
+        if self.gpu:
+            return replace(self, lanes_a_thread=1) if rows <= _FEW_ROWS else self
         narrow = self.tile_bytes // 4
-        fits = not self.gpu and rows * dtype.itemsize <= narrow
-        return replace(self, tile_bytes=narrow) if fits else self
+        return replace(self, tile_bytes=narrow) if rows * dtype.itemsize <= narrow else self
 
     def range(self, end: int) -> Any:
         """A RangePolicy over 0 … end - 1."""
         return self.pk.RangePolicy(self.execution_space, 0, end)
 
     def teams(self, league_size: int) -> Any:
-        """A TeamPolicy over tiles, whose lanes are SIMD on a CPU and a warp on a GPU."""
+        """A TeamPolicy over tiles, whose lanes are SIMD on a CPU and a warp's on a GPU."""
         if not self.gpu:
             return self.pk.TeamPolicy(self.execution_space, league_size, 1)
         return self.pk.TeamPolicy(self.execution_space, league_size, _WARPS, _WARP)

@@ -119,7 +119,7 @@ def test_a_gpu_s_code_needs_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, "fused_fan_in", "--space", "cuda")
     assert "// for Kokkos::Cuda\n" in text
     assert "cudaGetLastError()" in text
-    assert "lanes::" not in text
+    assert '#include "kkspdnn_lanes_cuda.hpp"\n' in text
 
 
 def test_what_cannot_be_shown(

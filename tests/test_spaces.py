@@ -56,10 +56,12 @@ def test_cuda_names_each_missing_part(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_cuda_takes_tiles_of_a_warp() -> None:
+@pytest.mark.parametrize(("rows", "lanes"), [(1, 32), (512, 32), (513, 128), (60_000, 128)])
+def test_cuda_takes_tiles_of_a_warp(rows: int, lanes: int) -> None:
     pk = provide_pykokkos()
     space = Space("cuda", "builtin", pk, pk.Cuda, 132 * 2048, "", "")
-    assert space.lanes(np.dtype(np.float32)) == space.lanes(np.dtype(np.float64)) == 32
+    for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+        assert space.for_rows(rows, dtype).lanes(dtype) == lanes
     assert (space.teams(3).team_size, space.teams(3).vector_length) == (16, 32)
     assert (space.team_size, space.teams(3).league_size) == (16, 3)
     assert space.teams_at_once == 528

@@ -10,7 +10,6 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.driver import device
@@ -26,12 +25,10 @@ _SOURCE = Path(__file__).with_name("ceiling.cu")
 class Kernels:
     """The kernels of ceiling.cu; compiler and flags are what made them.
 
-    get: a kernel by its name, called with grid, block, arguments and bytes of shared memory
-    shared_bytes: the most of that that a block can have
+    get: a kernel by its name, called with grid, block and arguments
     """
 
     get: Callable[[str], Callable[..., object]]
-    shared_bytes: int
     compiler: str
     flags: str
 
@@ -64,19 +61,8 @@ def compile_kernels(arch: str) -> Path:
 
 def load_kernels(space: Space) -> Kernels:
     """Compile ceiling.cu for the device of `space` and load it."""
-    cupy = space.xp
-    module = cupy.RawModule(path=str(compile_kernels(device().arch)))
-    attributes = cupy.cuda.Device().attributes
-    most = int(attributes["MaxSharedMemoryPerBlockOptin"])
-
-    def get(name: str) -> Any:
-        kernel = module.get_function(name)
-        if name.endswith("_staged"):
-            # Beyond 48 KiB a kernel must ask for it.
-            kernel.max_dynamic_shared_size_bytes = most
-        return kernel
-
-    return Kernels(get, most, f"nvcc {find_nvcc().version}", shlex.join(FLAGS))
+    module = space.xp.RawModule(path=str(compile_kernels(device().arch)))
+    return Kernels(module.get_function, f"nvcc {find_nvcc().version}", shlex.join(FLAGS))
 
 
 def nominal_edges_per_second(space: Space) -> float:

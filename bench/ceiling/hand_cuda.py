@@ -12,11 +12,8 @@ from bench.ceiling.work import OnTiles, Work
 from kkspdnn.engines.stack import FusedLayer
 from kkspdnn.errors import InputError
 
-LANES = 32
+LANES = 128
 """Rows in a tile, as ceiling.cu has them."""
-
-_TOGETHER = 4
-"""Neurons that a warp computes at a time."""
 
 _INDICES = 8
 """Indices of one load."""
@@ -35,19 +32,12 @@ class HandCuda(OnTiles):
     def __init__(self, kernels: Kernels, work: Work, depth: int) -> None:
         super().__init__(work)
         check_layers(work, LANES)
-        neurons = work.shape.widest
-        if neurons % _TOGETHER or work.layers[0].weights["fan_in"] % _INDICES:
+        if work.layers[0].weights["fan_in"] % _INDICES:
             raise InputError(
-                f"the kernel takes multiples of {_TOGETHER} neurons and of {_INDICES} edges each; "
-                "use a RadiX-Net"
+                f"the kernel takes multiples of {_INDICES} edges a neuron; use a RadiX-Net"
             )
         self._depth = depth
-        self._shared = neurons * LANES * 4
-        self._staged = self._shared <= kernels.shared_bytes
-        ending = "_staged" if self._staged else ""
-        self._kernels = {
-            name: kernels.get(f"kkspdnn_hand_{name}{ending}") for name in ("equal", "fan_in")
-        }
+        self._kernels = {name: kernels.get(f"kkspdnn_hand_{name}") for name in ("equal", "fan_in")}
 
     def run(self, layers: int) -> None:
         """Take all rows through the first so many layers."""
@@ -64,13 +54,11 @@ class HandCuda(OnTiles):
         weights: dict[str, Any] = layer.weights
         neurons, tiles = self.work.shape.widest, self.tiles.count
         numbers = weights["fan_in"], layer.position, depth, self.tiles.side, neurons
-        blocks = 1
-        if depth == 1 and not self._staged:
-            blocks = max(1, min(-(-_BLOCKS // tiles), neurons // (16 * _TOGETHER)))
+        blocks = max(1, min(-(-_BLOCKS // tiles), neurons // 16)) if depth == 1 else 1
         kernel = self._kernels["fan_in" if "value" in weights else "equal"]
         kernel(
             (tiles, blocks),
-            (1024 if self._staged else 512,),
+            (512,),
             (
                 self.tiles.all,
                 weights["index"],
@@ -80,5 +68,4 @@ class HandCuda(OnTiles):
                 np.float32(self.work.engine.ymax),
                 *[np.int32(number) for number in numbers],
             ),
-            shared_mem=self._shared if self._staged else 0,
         )

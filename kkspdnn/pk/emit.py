@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.lanes import Plan, plan, scattered
+from kkspdnn.pk.lanes import Plan, changed_by, changes, plan, scattered
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.source import Signature
 from kkspdnn.pk.types import View
@@ -28,6 +28,11 @@ class Generated:
     text: str
     signature: Signature
     written: frozenset[str]
+
+
+def lanes_header(gpu: bool) -> str:
+    """Which file of `cpp` has the packs of lanes."""
+    return "kkspdnn_lanes_cuda.hpp" if gpu else "kkspdnn_lanes.hpp"
 
 
 def emit(kernel: ir.Kernel, space: ExecutionSpace) -> Generated:
@@ -109,6 +114,42 @@ def _index(indices: tuple[ir.Expr, ...], dimension: int) -> str:
     return expression(index)
 
 
+@dataclass(frozen=True)
+class Scalars:
+    """Writes the parts of a pack's expression that are the same in every lane.
+
+    loop: the names whose values the innermost loop changes
+    """
+
+    space: ExecutionSpace
+    loop: frozenset[str] = frozenset()
+
+    def value(self, e: ir.Expr) -> str:
+        return expression(e)
+
+    def address(self, e: ir.Element) -> str:
+        """Where an element is. On a GPU, where a loop changes one index, by a step from an element
+        that stays, so that the loop only multiplies and adds once for it."""
+        moving = [d for d, index in enumerate(e.indices[:-1]) if changes(index, self.loop)]
+        if self.space is not ExecutionSpace.Cuda or len(moving) != 1:
+            return f"&{expression(e)}"
+        (dimension,) = moving
+        indices = [expression(index) for index in e.indices]
+        indices[dimension], count = self._split(e.indices[dimension])
+        place = ", ".join([e.array, *indices])
+        return f"lanes::step<{dimension}>({e.array}, lanes::at({place}), {count})"
+
+    def _split(self, index: ir.Expr) -> tuple[str, str]:
+        """A sum as the part that the loop leaves as it is, and the part that it changes."""
+        if isinstance(index, ir.Binary) and index.op == "+" and index.type.is_signed:
+            left, right = _bare(index.left), _bare(index.right)
+            if not changes(index.left, self.loop):
+                return left, right
+            if not changes(index.right, self.loop):
+                return right, left
+        return "0", _bare(index)
+
+
 def _bare(e: ir.Expr) -> str:
     """Without the outermost parentheses."""
     text = expression(e)
@@ -121,6 +162,7 @@ class _Emitter:
         self.kernel = kernel
         self.space = space
         self.path = kernel.path
+        self.scalars = Scalars(space)
 
     # ---- the file -----------------------------------------------------------------------------
 
@@ -130,8 +172,7 @@ class _Emitter:
         out.put(f"// for Kokkos::{self.space.value}")
         for header in ("Kokkos_Core.hpp", "cmath", "cstdint", "exception"):
             out.put(f"#include <{header}>")
-        if self.space is not ExecutionSpace.Cuda:
-            out.put('#include "kkspdnn_lanes.hpp"')
+        out.put(f'#include "{lanes_header(self.space is ExecutionSpace.Cuda)}"')
         out.put()
         out.put('extern "C" void kkspdnn_set_error(const char* message);')
         out.put()
@@ -318,7 +359,7 @@ class _Emitter:
 
     def nested(self, s: ir.Nested) -> None:
         out, inner = self.out, s.inner
-        lanes = plan(s) if self.space is not ExecutionSpace.Cuda else None
+        lanes = plan(s)
         if lanes is not None:
             self.lanes(s, lanes)
             return
@@ -336,11 +377,13 @@ class _Emitter:
         self.block(inner.body)
         out.close("});" if s.into is None else f"}}, {s.into});")
 
-    # ---- a ThreadVectorRange on SIMD registers ------------------------------------------------
+    # ---- a ThreadVectorRange on packs ---------------------------------------------------------
 
     def lanes(self, s: ir.Nested, plan: Plan) -> None:
         out = self.out
         count = _bare(s.bounds[0])
+        if self.space is ExecutionSpace.Cuda:
+            count = f"{s.team}, {count}"
         out.open(
             f"lanes::for_each<{plan.type.cpp}>({count}, [&](auto pack, const int32_t {plan.lane})"
         )
@@ -354,7 +397,7 @@ class _Emitter:
         out.at(self.path, s.line)
         match s:
             case ir.Declare() if s.name in plan.varying:
-                value = plan.declared(s, expression)
+                value = plan.declared(s, self.scalars)
                 out.put(f"{plan.pack(s.type)} {s.name} = {value};")
             case ir.Assign(target=ir.Name(name=name)) if name in plan.varying:
                 out.put(f"{name} {s.op} {self.lane_value(s.value, plan)};")
@@ -374,22 +417,27 @@ class _Emitter:
                 out.close()
             case ir.While():
                 out.open(f"while ({_bare(s.test)})")
-                for inner in s.body:
-                    self.lane_statement(inner, plan)
+                self.lane_loop(s, plan)
                 out.close()
             case ir.For():
-                if plan.adds_bytes(s):
+                if plan.adds_bytes(s) and self.space is not ExecutionSpace.Cuda:
                     # One load in a turn, where numbers have four: the counter would cost as much.
                     out.put("#pragma GCC unroll 4")
                 out.open(self.for_header(s))
-                for inner in s.body:
-                    self.lane_statement(inner, plan)
+                self.lane_loop(s, plan)
                 out.close()
             case _:
                 self.statement(s)
 
+    def lane_loop(self, s: ir.For | ir.While, plan: Plan) -> None:
+        outer = self.scalars
+        self.scalars = Scalars(self.space, changed_by(s))
+        for inner in s.body:
+            self.lane_statement(inner, plan)
+        self.scalars = outer
+
     def lane_value(self, e: ir.Expr, plan: Plan) -> str:
-        return plan.expression(e, expression)
+        return plan.expression(e, self.scalars)
 
     def lane_choice(self, s: ir.If, plan: Plan) -> None:
         assert isinstance(s.test, ir.Binary)
@@ -399,4 +447,4 @@ class _Emitter:
             name, value = b.target.name, self.lane_value(b.value, plan)
             new = value if b.op == "=" else f"{name} {b.op[:-1]} {value}"
             self.out.at(self.path, b.line)
-            self.out.put(f"{name} = {plan.choice(s.test, new, name, expression)};")
+            self.out.put(f"{name} = {plan.choice(s.test, new, name, self.scalars)};")

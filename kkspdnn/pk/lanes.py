@@ -1,6 +1,7 @@
-"""Vector lanes on a CPU: which nested ranges can run on SIMD registers, and their expressions.
+"""Vector lanes: which nested ranges can run on packs of lanes, and their expressions.
 
-A ThreadVectorRange is planned for registers when every number that differs between lanes has one
+A pack is in SIMD registers on a CPU, and in several registers of a thread on a GPU. A
+ThreadVectorRange is planned for packs when every number that differs between lanes has one
 floating-point type, is loaded from and stored to neighbouring elements (the lane is the last
 index and nothing else), and meets only +, -, * and comparisons in that type. Beside them there may
 be bytes, neighbours too, that are added up and turned into that type. Or all are bytes, which are
@@ -11,8 +12,9 @@ arithmetic in the same order.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.types import FLOAT, UINT8, Scalar
@@ -27,9 +29,19 @@ _CHOICES = {
 }
 
 
+class Scalars(Protocol):
+    """Writes what is the same in every lane."""
+
+    def value(self, e: ir.Expr) -> str:
+        """An expression."""
+
+    def address(self, e: ir.Element) -> str:
+        """Where the element of the first lane is."""
+
+
 @dataclass(frozen=True)
 class Plan:
-    """How a lane function runs on registers.
+    """How a lane function runs on packs.
 
     lane: its work item; type: what differs between lanes, a floating-point type or uint8; varying:
     the locals that do, of that type or bytes
@@ -56,18 +68,18 @@ class Plan:
             for s in loop.body
         )
 
-    def expression(self, e: ir.Expr, scalar: Callable[[ir.Expr], str]) -> str:
-        """`e` as a pack; `scalar` writes the parts that are the same in every lane."""
+    def expression(self, e: ir.Expr, scalar: Scalars) -> str:
+        """`e` as a pack."""
         if not self.varies(e):
-            return f"P::all({scalar(e)})"
+            return f"P::all({scalar.value(e)})"
         if isinstance(e, ir.Element):
-            return f"{self.pack(e.type)}::load(&{scalar(e)})"
+            return f"{self.pack(e.type)}::load({scalar.address(e)})"
         if isinstance(e, ir.Binary):
             left, right = (self._operand(side, scalar) for side in (e.left, e.right))
             return f"({left} {e.op} {right})"
-        return scalar(e)
+        return scalar.value(e)
 
-    def _operand(self, e: ir.Expr, scalar: Callable[[ir.Expr], str]) -> str:
+    def _operand(self, e: ir.Expr, scalar: Scalars) -> str:
         text = self.expression(e, scalar)
         return f"P::of({text})" if self.varies(e) and e.type != self.type else text
 
@@ -75,13 +87,13 @@ class Plan:
         """The type of a pack of such numbers."""
         return "P" if kind == self.type else "lanes::bytes<P::width>"
 
-    def declared(self, s: ir.Declare, scalar: Callable[[ir.Expr], str]) -> str:
+    def declared(self, s: ir.Declare, scalar: Scalars) -> str:
         """The first value of a local that differs between lanes."""
         if s.type == UINT8 and not self.varies(s.value):
-            return f"{self.pack(UINT8)}::all({scalar(s.value)})"
+            return f"{self.pack(UINT8)}::all({scalar.value(s.value)})"
         return self.expression(s.value, scalar)
 
-    def choice(self, test: ir.Binary, yes: str, no: str, scalar: Callable[[ir.Expr], str]) -> str:
+    def choice(self, test: ir.Binary, yes: str, no: str, scalar: Scalars) -> str:
         """`yes` in the lanes where the comparison holds, else `no`."""
         left, right = (self.expression(side, scalar) for side in (test.left, test.right))
         return f"lanes::{_CHOICES[test.op]}({left}, {right}, {yes}, {no})"
@@ -140,6 +152,27 @@ def statements(body: Sequence[ir.Stmt]) -> Iterator[ir.Stmt]:
         elif isinstance(statement, ir.If):
             yield from statements(statement.body)
             yield from statements(statement.orelse)
+
+
+def changed_by(loop: ir.For | ir.While) -> frozenset[str]:
+    """The names whose values a loop changes from turn to turn."""
+    found = {loop.counter} if isinstance(loop, ir.For) else set[str]()
+    for s in statements(loop.body):
+        match s:
+            case ir.Declare(name=name) | ir.DeclareArray(name=name) | ir.For(counter=name):
+                found.add(name)
+            case ir.Assign(target=ir.Name(name=name) | ir.Element(array=name)):
+                found.add(name)
+    return frozenset(found)
+
+
+def changes(e: ir.Expr, names: frozenset[str]) -> bool:
+    """Does an expression's value change with one of these names?"""
+    return any(
+        (isinstance(part, ir.Name) and part.name in names)
+        or (isinstance(part, ir.Element) and part.array in names)
+        for part in parts(e)
+    )
 
 
 def parts(e: ir.Expr) -> Iterator[ir.Expr]:

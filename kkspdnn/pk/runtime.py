@@ -20,7 +20,7 @@ from kkspdnn.pk import kokkos as kokkos_module
 from kkspdnn.pk import kokkos_cuda
 from kkspdnn.pk.cache import Cache, default_cache
 from kkspdnn.pk.driver import Device, device
-from kkspdnn.pk.emit import Generated
+from kkspdnn.pk.emit import Generated, lanes_header
 from kkspdnn.pk.kokkos import Kokkos
 from kkspdnn.pk.nvcc import Nvcc, find_nvcc
 from kkspdnn.pk.paths import misread
@@ -83,7 +83,7 @@ class Toolkit:
         """The shared library of one workunit, compiled where the cache has none."""
         key = {
             "source": generated.text,
-            "lanes": (_CPP / "kkspdnn_lanes.hpp").read_text(),
+            "lanes": (_CPP / lanes_header(self.gpu is not None)).read_text(),
             "compile": shlex.join(self.compile),
             "compiler": self.compiler.version,
             "native": self.compiler.native,

@@ -8,14 +8,10 @@
 
 #define __device__
 #define __global__
-#define __shared__
 #define __launch_bounds__(threads)
 
 struct alignas(16) uint4 {
   unsigned x, y, z, w;
-};
-struct alignas(16) float4 {
-  float x, y, z, w;
 };
 struct Place {
   unsigned x, y;
@@ -28,16 +24,11 @@ using std::min;
 
 #include CEILING
 
-namespace {
-float4 shared[1 << 13];
-}
-
 template <class Kernel, class... Arguments>
 static void launch(Kernel kernel, int tiles, int blocks, int threads, Arguments... arguments) {
   gridDim = {unsigned(tiles), unsigned(blocks)};
   blockDim = {unsigned(threads), 1};
   for (int block = 0; block < tiles * blocks; ++block) {
-    std::fill(std::begin(shared), std::end(shared), float4{7, 7, 7, 7});
     all = std::make_unique<std::barrier<>>(threads);
     std::vector<std::thread> running;
     for (int thread = 0; thread < threads; ++thread) {
@@ -54,8 +45,7 @@ static void launch(Kernel kernel, int tiles, int blocks, int threads, Arguments.
 extern "C" void on_host(int which, int tiles, int blocks, int threads, float* a,
                         const uint16_t* index, const float* value, float weight, const float* bias,
                         float ymax, int fan_in, int layer, int depth, int side, int neurons) {
-  const auto kernels = {kkspdnn_hand_equal, kkspdnn_hand_fan_in, kkspdnn_hand_equal_staged,
-                        kkspdnn_hand_fan_in_staged};
+  const auto kernels = {kkspdnn_hand_equal, kkspdnn_hand_fan_in};
   launch(kernels.begin()[which], tiles, blocks, threads, a, index, value, weight, bias, ymax,
          fan_in, layer, depth, side, neurons);
 }

@@ -27,9 +27,7 @@ from kkspdnn.pk.toolchain import host_compiler, run
 from kkspdnn.radixnet import radixnet
 from kkspdnn.spaces import Space, open_space
 
-NAMES = tuple(
-    f"kkspdnn_hand_{form}{ending}" for ending in ("", "_staged") for form in ("equal", "fan_in")
-)
+NAMES = ("kkspdnn_hand_equal", "kkspdnn_hand_fan_in")
 
 
 @pytest.fixture(scope="module")
@@ -56,23 +54,21 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 @pytest.fixture(scope="module")
 def space() -> Space:
     """With the tiles of a GPU."""
-    return replace(open_space("openmp"), tile_bytes=128)
+    return replace(open_space("openmp"), tile_bytes=512)
 
 
 class OnHost:
     """What CuPy would launch; with fewer threads a block, which must not matter."""
 
-    def __init__(self, library: ctypes.CDLL, threads: int, shared: int) -> None:
+    def __init__(self, library: ctypes.CDLL, threads: int) -> None:
         self.library = library
         self.threads = threads
-        self.kernels = Kernels(self.get, shared, "", "")
+        self.kernels = Kernels(self.get, "", "")
         self.launched: list[tuple[str, int, int]] = []
 
     def get(self, name: str) -> Any:
-        def launch(grid: Any, block: Any, arguments: Any, shared_mem: int) -> None:
+        def launch(grid: Any, block: Any, arguments: Any) -> None:
             assert block[0] % self.threads == 0
-            assert (shared_mem > 0) == name.endswith("_staged")
-            assert shared_mem <= self.kernels.shared_bytes
             self.launched.append((name, grid[1], int(arguments[8])))
             plain = [
                 each.ctypes.data if isinstance(each, np.ndarray) else each.item()
@@ -94,34 +90,32 @@ def weighted(weight: float | None) -> Network:
     return network(layers, ymax=2.0)
 
 
-@pytest.mark.parametrize("shared", [0, 1 << 17], ids=["global", "staged"])
 @pytest.mark.parametrize("depth", [1, 3, 16])
 @pytest.mark.parametrize("weight", [None, -0.25, 0.3])
 def test_it_gives_the_workunit_s_values(
-    library: ctypes.CDLL, space: Space, weight: float | None, depth: int, shared: int
+    library: ctypes.CDLL, space: Space, weight: float | None, depth: int
 ) -> None:
     rng = np.random.default_rng(1)
-    rows = Inputs.from_any(sp.random(70, 128, 0.4, "csr", np.float32, rng))
+    rows = Inputs.from_any(sp.random(270, 128, 0.4, "csr", np.float32, rng))
     work = Work.of(space, weighted(weight), rows)
-    on_host = OnHost(library, 64, shared)
+    on_host = OnHost(library, 64)
     ways = {"ours": Ours(work, 1), "hand": HandCuda(on_host.kernels, work, depth)}
     assert largest_difference(ways, [1, 2, 5]) == 0
     assert np.count_nonzero(ways["hand"].values()) > 100
     names = {name for name, _, _ in on_host.launched}
-    assert all(name.endswith("_staged") == bool(shared) for name in names)
     if weight == -0.25:
         # Of the first layer nothing is known of the inputs.
         assert len(names) == 2
     assert max(layers for _, _, layers in on_host.launched) == min(
         depth, 4 if weight == -0.25 else 5
     )
-    if depth == 1 and not shared:
-        assert {blocks for _, blocks, _ in on_host.launched} == {2}
+    if depth == 1:
+        assert {blocks for _, blocks, _ in on_host.launched} == {8}
 
 
 def test_a_radixnet_in_several_stacks(library: ctypes.CDLL, space: Space) -> None:
     work = Work.of(space, radixnet(32, 20), Inputs.from_any(np.eye(40, 32)))
-    on_host = OnHost(library, 32, 1 << 17)
+    on_host = OnHost(library, 32)
     ways = {"ours": Ours(work, 16), "hand": HandCuda(on_host.kernels, work, 16)}
     assert largest_difference(ways, [1, 17, 20]) == 0
 
@@ -129,14 +123,14 @@ def test_a_radixnet_in_several_stacks(library: ctypes.CDLL, space: Space) -> Non
 def test_networks_that_it_does_not_take(space: Space) -> None:
     def make(weights: Any, at: Space = space) -> None:
         net = network([Layer.from_sparse(np.asarray(weights, np.float32), 0.0)] * 2)
-        kernels = Kernels(lambda _: print, 0, "", "")
+        kernels = Kernels(lambda _: print, "", "")
         HandCuda(kernels, Work.of(at, net, Inputs.from_any(np.eye(1, net.inputs))), 1)
 
     make(np.ones((8, 8)))
     for weights in (np.eye(8), np.ones((10, 10))):
-        with pytest.raises(InputError, match="multiples of 4 neurons and of 8 edges each"):
+        with pytest.raises(InputError, match="multiples of 8 edges a neuron"):
             make(weights)
-    with pytest.raises(InputError, match="float32 in tiles of 32 rows"):
+    with pytest.raises(InputError, match="float32 in tiles of 128 rows"):
         make(np.ones((8, 8)), replace(space, tile_bytes=256))
 
 

@@ -198,7 +198,9 @@ def ragged(dtype: str) -> Network:
 @pytest.mark.parametrize("exits", EXITS)
 @pytest.mark.parametrize("rows", [1, 31, 700])
 def test_what_is_computed(device: Space, kernel: Any, dtype: str, exits: Exits, rows: int) -> None:
-    assert device.lanes(np.dtype(dtype)) == 32
+    assert device.for_rows(rows, np.dtype(dtype)).lanes(np.dtype(dtype)) == (
+        128 if rows > 512 else 32
+    )
     for net, inputs in (
         (radixnet(64, 24, dtype=dtype), images(64, rows)),
         (ragged(dtype), (np.arange(rows * 40).reshape(rows, 40) % 7 < 2).astype(dtype)),
@@ -304,7 +306,7 @@ def test_a_budget_counts_what_the_arrays_there_have(
 
 @pytest.mark.parametrize(
     ("rows", "free", "launches", "looks"),
-    [(40, 10**9, 40, 7), (700, 10**9, 6, 7), (768, 400_000, 39, 6)],
+    [(40, 10**9, 40, 7), (1000, 10**9, 6, 7), (512, 400_000, 39, 6)],
 )
 def test_the_host_seldom_waits(
     device: Space, rows: int, free: int, launches: int, looks: int, monkeypatch: Any

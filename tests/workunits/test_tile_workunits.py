@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from kkspdnn.spaces import Space
 from workunits import compact, fused, tiles
 
-LANES = [1, 3, 16, 64]
+LANES = [1, 3, 16, 161]
 
 
 def tiled(rows: Any, lanes: int) -> Any:
