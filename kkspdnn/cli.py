@@ -164,6 +164,9 @@ def _ended(action: Callable[[], int]) -> tuple[int, str | None]:
         code = action()
         if sys.stdout is not None:
             sys.stdout.flush()
+    except InputError as error:
+        # A name of the user's may have a line end in it.
+        return 2, " ".join(str(error).splitlines())
     except KkspdnnError as error:
         return 2, str(error)
     except MemoryError as error:
@@ -184,8 +187,7 @@ def _ended(action: Callable[[], int]) -> tuple[int, str | None]:
 
 def _failed(message: str, code: int) -> int:
     try:
-        # A name of the user's may have a line end in it.
-        print(f"kkspdnn: {' '.join(message.splitlines())}", file=sys.stderr, flush=True)
+        print(f"kkspdnn: {message}", file=sys.stderr, flush=True)
     except OSError:
         _silence(sys.stderr)
     return code
