@@ -66,8 +66,10 @@ def test_what_a_loop_leaves_as_it_is_comes_out_of_its_addresses() -> None:
     assert "lanes::for_each<float>(m, lanes, [&](auto pack, const int32_t v) {\n" in equal
     assert "z += P::load(lanes::step<1>(a, lanes::at(a, tile, source, v), i));\n" in equal
     assert "z.store(&a(tile, int64_t(target + j), v));\n" in equal
-    count = generate(*launches["fused_count"]).text
-    assert "::load(lanes::step<1>(x, lanes::at(x, tile, 0, v), index(n, k)));\n" in count
+    count = generate(*launches["count_edges"]).text
+    assert (
+        "ones += P::load(lanes::step<1>(x, lanes::at(x, tile, source, v), index(n, k)));" in count
+    )
     ranges = generate(*launches["find_range"]).text
     assert "P least = P::load(&a(tile, int64_t(first + begin), v));\n" in ranges
     assert "P y = P::load(lanes::step<1>(a, lanes::at(a, tile, first, v), j));\n" in ranges
