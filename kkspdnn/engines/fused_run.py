@@ -70,6 +70,7 @@ class FusedRun:
         self.moved: list[int] = []
         self.deepest = 1
         self.looked = -1
+        self.leaves_counted = engine.exits != "none"
 
     def start(self, rows: Tiles, inputs: Inputs, first: int, end: int = 1) -> int:
         """Take input rows, the first of which is number `first`, and compute as many of the layers
@@ -85,7 +86,7 @@ class FusedRun:
             return 0
         counted.load(inputs, first, layer.sources)
         self.engine.count(counted, layer)
-        if self.engine.exits != "none":
+        if self.leaves_counted:
             self._leave_counted(counted, layer.edges)
         rows.take(counted)
         step, following = [layer], list[FusedLayer]()
@@ -107,12 +108,13 @@ class FusedRun:
 
     def _leave_counted(self, counted: Tiles, edges: int) -> None:
         """Look at rows as soon as they are counted, and move those that go on together where the
-        others' next layer would cost more."""
+        others' next layer would cost more. Where it would not, later rows are not looked at."""
         ends = self.engine.count_ends
         living = counted.find_live(ends, MOST_COUNTED)
         self.looked = 1
         price = _MOVE_EDGES // 4 * counted.neurons * living
-        if (counted.rows - living) * edges >= price:
+        self.leaves_counted = (counted.rows - living) * edges >= price
+        if self.leaves_counted:
             self.saturated.append(counted.saturated(ends, MOST_COUNTED))
             counted.keep_live(living)
 
