@@ -127,8 +127,8 @@ class FusedRun:
         few: int = -1,
         looks: Sequence[int] | None = None,
     ) -> int:
-        """Take rows, of so many `inputs`, through layers begin to end, or until at most `few` are
-        left; gives the layer that comes next.
+        """Take rows, of so many `inputs`, through layers begin to end; with `few` only until so
+        few are left, or until hardly any leave. Gives the layer that comes next.
 
         Whether to move rows together is the question whether to rent or to buy: computing rows that
         have left costs rent, moving the others is the price. They move once the rent reaches it.
@@ -152,6 +152,8 @@ class FusedRun:
                 if looks is None:
                     depth = _next_depth(depth, before, living, price / max(1, living * layer.edges))
                     look = position + depth
+                    if few >= 0 and depth == MOST_DEPTH:
+                        return position
                     if layer.following < depth and layer.position + layer.following > 1:
                         # So that later launches go through whole stacks.
                         look = position + layer.following
