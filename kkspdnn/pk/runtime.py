@@ -81,9 +81,10 @@ class Toolkit:
 
     def workunit(self, generated: Generated) -> Path:
         """The shared library of one workunit, compiled where the cache has none."""
+        lanes = _CPP / lanes_header(self.gpu is not None)
         key = {
             "source": generated.text,
-            "lanes": (_CPP / lanes_header(self.gpu is not None)).read_text(),
+            "lanes": lanes.read_text(),
             "compile": shlex.join(self.compile),
             "compiler": self.compiler.version,
             "native": self.compiler.native,
@@ -92,14 +93,13 @@ class Toolkit:
             **(self.gpu.key if self.gpu is not None else {}),
         }
 
-        # Vector lanes are for CPUs; Kokkos' nvcc_wrapper could not take a space in this path.
-        lanes = [f"-I{_CPP}"] if self.gpu is None else []
-
         def build(folder: Path) -> None:
             source = folder / "workunit.cpp"
             source.write_text(generated.text, encoding="utf-8", errors="surrogateescape")
+            # Beside it: Kokkos' nvcc_wrapper could not take a space in the path of a folder.
+            shutil.copy(lanes, folder)
             run(
-                [*self.compile, *lanes, "-shared", "workunit.cpp", "-o", "workunit.so"]
+                [*self.compile, "-shared", "workunit.cpp", "-o", "workunit.so"]
                 + [str(self.library), f"-Wl,-rpath,{self.library.parent}"],
                 f"compiling workunit {generated.name}",
                 cwd=folder,
