@@ -55,8 +55,8 @@ def verify(
     chosen = full if mode == "full" else _sample(network, inputs)
     error, same, seconds = _compared(network, inputs, outcome, chosen)
     rows = int(chosen.size)
-    if mode == "sample" and outcome.known.size:
-        known = outcome.known
+    known = np.setdiff1d(outcome.known, chosen)
+    if mode == "sample" and known.size:
         living = known[_spaced(known.size, min(_LIVING, max(1, rows // 16)))]
         living_error, living_same, _ = _compared(network, inputs, outcome, living)
         error, same = max(error, living_error), same and living_same
