@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn as kk
+from kkspdnn.cuda import Part
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,6 @@ def test_progress_goes_from_0_to_1(net: kk.Network, rows: kk.Inputs) -> None:
     ("options", "error", "words"),
     [
         ({"space": "gpu"}, kk.SpaceError, "space 'gpu' is unknown: choose one of serial"),
-        ({"space": "cuda"}, kk.SpaceError, "--space cuda"),
         ({"kernel": "dense"}, kk.InputError, "kernel 'dense' is unknown: choose one of fused"),
         ({"verification": "all"}, kk.InputError, "verification 'all' is unknown"),
         ({"exits": "some"}, kk.InputError, "exits 'some' is unknown"),
@@ -104,6 +104,15 @@ def test_options_that_cannot_be(
 ) -> None:
     with pytest.raises(error, match=words):
         kk.infer(net, rows, **options)
+
+
+def test_a_space_that_is_not_here(
+    net: kk.Network, rows: kk.Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Part("driver", None, "install it")
+    monkeypatch.setattr("kkspdnn.spaces.cuda_parts", lambda: [missing])
+    with pytest.raises(kk.SpaceError, match=r"--space cuda: this machine has no driver \(install"):
+        kk.infer(net, rows, space="cuda")
 
 
 def test_inputs_that_cannot_be(net: kk.Network) -> None:
