@@ -23,27 +23,19 @@ from kkspdnn.errors import InputError, ToolchainError
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer, Network, network
 from kkspdnn.pk.nvcc import nvcc_path
-from kkspdnn.pk.toolchain import host_compiler, run
 from kkspdnn.radixnet import radixnet
 from kkspdnn.spaces import Space, open_space
+from tests.on_host import compiled
 
 NAMES = ("kkspdnn_hand_equal", "kkspdnn_hand_fan_in")
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    try:
-        compiler = host_compiler()
-    except ToolchainError as error:
-        pytest.skip(str(error))
-    target = tmp_path_factory.mktemp("host") / "on_host.so"
     source = Path(__file__).with_name("cuda_on_host.cpp")
-    run(
-        [compiler.path, "-O1", "-std=c++20", "-ffp-contract=off", "-shared", "-fPIC", "-pthread"]
-        + ["-Wno-unknown-pragmas", f'-DCEILING="{cuda._SOURCE}"', str(source), "-o", str(target)],
-        "compiling ceiling.cu for the host",
-    )
-    loaded = ctypes.CDLL(str(target))
+    target = tmp_path_factory.mktemp("host") / "on_host.so"
+    options = "-std=c++20", "-pthread", "-Wno-unknown-pragmas", f'-DCEILING="{cuda._SOURCE}"'
+    loaded = compiled(source, target, *options)
     loaded.on_host.argtypes = [
         *(c_int, c_int, c_int, c_int, c_void_p, c_void_p, c_void_p, c_float, c_void_p, c_float),
         *(c_int, c_int, c_int, c_int, c_int),

@@ -10,29 +10,19 @@ import numpy as np
 import pykokkos as pk
 import pytest
 
-from kkspdnn.errors import ToolchainError
 from kkspdnn.pk import runtime
 from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.emit import lanes_header
-from kkspdnn.pk.toolchain import host_compiler, run
 from kkspdnn.rehearsal import engine_launches
+from tests.on_host import compiled
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    try:
-        compiler = host_compiler()
-    except ToolchainError as error:
-        pytest.skip(str(error))
+    source = Path(__file__).with_name("lanes_on_host.cpp")
     target = tmp_path_factory.mktemp("lanes") / "on_host.so"
     header = runtime._CPP / lanes_header(gpu=True)
-    run(
-        [compiler.path, "-O1", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC"]
-        + [f'-DHEADER="{header}"', str(Path(__file__).with_name("lanes_on_host.cpp"))]
-        + ["-o", str(target)],
-        "compiling the packs of lanes for the host",
-    )
-    loaded = ctypes.CDLL(str(target))
+    loaded = compiled(source, target, "-std=c++17", f'-DHEADER="{header}"')
     loaded.run.argtypes = [
         *(c_int, c_int, c_int, c_void_p, c_void_p, c_float, c_float, c_void_p),
     ]
