@@ -82,8 +82,9 @@ def known_ends(network: Network) -> Sequence[Ends]:
     space, dtype = open_space("serial"), network.dtype
     engine = make_engine("fused", space, dtype, network.ymax)
     layers = PreparedLayers(network, engine, dtype)
-    engine.warm_up(layers, Inputs.from_any(np.zeros((1, network.inputs), dtype)))
-    engine.prove(layers)
+    rows = Inputs.from_any(np.zeros((1, network.inputs), dtype))
+    engine.warm_up(layers, rows)
+    engine.prove(layers, rows)
     return engine.ends
 
 
@@ -91,6 +92,5 @@ def _undecided(y: sp.csr_array, ends: Ends, ymax: float | None) -> tuple[int, in
     """How many rows have every value at the upper limit, and how many none of these ends."""
     least, most = (np.asarray(each.todense()).ravel() for each in (y.min(axis=1), y.max(axis=1)))
     limit = np.inf if ymax is None else ymax
-    dies = (least >= 0) & (most <= ends.dead)
-    grows = (least >= ends.saturated) & (most <= limit)
-    return int(np.count_nonzero(least == limit)), int(np.count_nonzero(~dies & ~grows))
+    decided = ends.dies(least, most) | ends.grows(least, most, limit)
+    return int(np.count_nonzero(least == limit)), int(np.count_nonzero(~decided))

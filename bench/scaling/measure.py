@@ -38,7 +38,7 @@ def points(
     engine = make_engine("fused", space, network.dtype, network.ymax)
     layers = PreparedLayers(network, engine, network.dtype)
     engine.warm_up(layers, inputs)
-    engine.prove(layers)
+    engine.prove(layers, inputs)
     assert inputs.bits is not None
     order = np.argsort(np.bitwise_count(inputs.bits).sum(axis=1, dtype=np.int64), kind="stable")
     by_size = Inputs(inputs.rows, inputs.neurons, inputs.source, bits=inputs.bits[order])

@@ -131,8 +131,9 @@ class Engine(Protocol):
     def warm_up(self, layers: PreparedLayers, inputs: Inputs) -> None:
         """Compile and launch once all that `run` will launch for these layers and inputs."""
 
-    def prove(self, layers: PreparedLayers) -> None:
-        """Find out, once for a network, what lets rows leave early; before `run`."""
+    def prove(self, layers: PreparedLayers, inputs: Inputs) -> None:
+        """Find out, once for a network, what lets rows leave early; after `warm_up` for rows of the
+        same kind, and before `run`."""
 
     def take_room(self, layers: PreparedLayers, inputs: Inputs) -> None:
         """Take the memory for the activations of a run over these inputs, once, before `run`."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kkspdnn.matrices import Floats
 from kkspdnn.network import Layer
@@ -41,6 +42,16 @@ class Ends:
     def unknown(cls, dtype: np.dtype[Any]) -> Ends:
         """No row's end is known."""
         return cls(dtype.type(-np.inf), dtype.type(np.inf))
+
+    def dies(self, least: NDArray[Any], most: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which rows end as zeros, by the least and the largest value of each."""
+        found: NDArray[np.bool_] = (least >= 0) & (most <= self.dead)
+        return found
+
+    def grows(self, least: NDArray[Any], most: NDArray[Any], ymax: Any) -> NDArray[np.bool_]:
+        """Which rows end at ymax, likewise."""
+        found: NDArray[np.bool_] = (least >= self.saturated) & (most <= ymax)
+        return found
 
     @property
     def any(self) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kkspdnn.engines.base import Exits, Range, Report, upper_limit
-from kkspdnn.engines.ends import MOST_TRIED, Ends, ends_before
+from kkspdnn.engines.ends import MOST_TRIED, Ends, Response, ends_before
 from kkspdnn.engines.fused_run import FEW_LEFT, MOST_COUNTED, FusedRun, Level
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.engines.stack import MOST_DEPTH, FusedLayer, likeness, prepared, stacked
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from kkspdnn.engines.prepared import PreparedLayers
 
 _CHUNK_BYTES = 20 << 20
-"""Both buffers of the rows that go through the first layers together: half of a usual L3 cache."""
+"""Tiles of the rows that go through the first layers together, activations and bytes: somewhat more
+than half of a usual L3 cache."""
 
 _FEWEST_CHUNK_ROWS = 1024
 """Fewer rows would not be worth streaming a layer's weights for."""
@@ -58,7 +59,6 @@ class FusedEngine:
         self.exits: Exits = exits
         self.zero = dtype.type(0)
         self.ymax = upper_limit(dtype, ymax)
-        self.limit = ymax
         self.ends: Sequence[Ends] = ()
         self.in_csr = False
         self.order = Order()
@@ -107,7 +107,7 @@ class FusedEngine:
 
         self.space.warm_up(launch_each)
 
-    def prove(self, layers: PreparedLayers) -> None:
+    def prove(self, layers: PreparedLayers, inputs: Inputs) -> None:
         """Find which values before each layer give a row a known end. Where no row can leave before
         the last layer, as with most ordinary biases, `exits` becomes none: no row needs to be
         looked at."""
@@ -122,7 +122,7 @@ class FusedEngine:
             self.ends = [unknown] * end + [zeros]
         if end and not any(each.any for each in self.ends[:-1]):
             self.exits = "none"
-        if end and layers[0].counts_exactly:
+        if self.exits != "none" and self.counts(layers, inputs):
             self.count_ends = self._count_ends(layers, self.ends[1])
 
     def _count_ends(self, layers: PreparedLayers, after: Ends) -> Ends:
@@ -137,8 +137,8 @@ class FusedEngine:
         self.activate(rows, counted, first)
         least, most = rows.range()
         # A row may have any count up to the largest that still dies, and from the least that grows.
-        dies = np.logical_and.accumulate((least >= 0) & (most <= after.dead))
-        grows = np.logical_and.accumulate(((least >= after.saturated) & (most <= self.ymax))[::-1])
+        dies = np.logical_and.accumulate(after.dies(least, most))
+        grows = np.logical_and.accumulate(after.grows(least, most, self.ymax)[::-1])
         dead, saturated = np.count_nonzero(dies) - 1, rows.capacity - np.count_nonzero(grows)
         return Ends(np.int32(dead), np.int32(saturated))
 
@@ -162,13 +162,14 @@ class FusedEngine:
             before = known.get((alike, after))
             if before is None:
                 if given is None:
-                    layer = layers[position]
+                    given, layer = layers.given(position), layers[position]
                 else:
                     layer = prepared(given, None, self.ymax).placed(self.space.put)
+                response = Response.of(given, layer.weight)
                 answers = partial(self._answers, rows, layer)
-                before = ends_before(layer.response, answers, after, self.ymax)
-            if alike is not None:
-                known[alike, after] = before
+                before = ends_before(response, answers, after, self.ymax)
+                if alike is not None:
+                    known[alike, after] = before
             ends.append(before)
         return ends[::-1]
 

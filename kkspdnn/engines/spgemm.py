@@ -115,7 +115,7 @@ class SpgemmEngine:
         sizes = Range(few, self.dtype)
         self.space.warm_up(lambda: self._run(first, few, sizes, lambda _: None))
 
-    def prove(self, layers: PreparedLayers) -> None:
+    def prove(self, layers: PreparedLayers, inputs: Inputs) -> None:
         pass
 
     def take_room(self, layers: PreparedLayers, inputs: Inputs) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.engines.base import Growth, activation
-from kkspdnn.engines.ends import Response
 from kkspdnn.engines.streamed import Put
 from kkspdnn.matrices import Floats
 from kkspdnn.network import Activation, BiasTo, Indices, Layer, index_dtype
@@ -46,7 +45,7 @@ class FusedLayer:
     it; following: how many layers, this one too, are in the stack from here on
     sources, places: uint16 or uint32, where each input and each output neuron is in a tile
     weight: what all weights of the layer are, or None where they differ
-    likeness: see `likeness`; response: what it makes of rows of one value, where it is monotone
+    likeness: see `likeness`
     normal: whether its outputs are 0 or far from 0 for the least normal number
     rule: its activation and which sums get the bias; scalars: the same as the workunits take it
     """
@@ -61,7 +60,6 @@ class FusedLayer:
     places: Indices
     weight: Any
     likeness: Any
-    response: Response | None
     normal: bool
     rule: tuple[Activation, BiasTo]
     scalars: dict[str, Any]
@@ -150,7 +148,6 @@ def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer
         places=places,
         weight=weight,
         likeness=_likeness(layer, fan_in, weight),
-        response=Response.of(layer, weight),
         normal=bool(min(np.abs(layer.bias).min(), scalars["ymax"]) >= _LEAST_BIAS),
         rule=(layer.activation, layer.bias_to),
         scalars=scalars,

@@ -243,7 +243,7 @@ class Tiles:
         """The input rows that the last find_live, of these ends, found saturated."""
         lowest = self._lowest[: self.count].min(axis=1).reshape(-1)[: self.rows]
         highest = self._highest[: self.count].max(axis=1).reshape(-1)[: self.rows]
-        found = (lowest >= ends.saturated) & (highest <= ymax)
+        found = ends.grows(lowest, highest, ymax)
         return self.shape.space.get(self._ids[: self.rows][found])
 
     def keep_live(self, living: int) -> None:

@@ -148,7 +148,7 @@ def balanced(
     for position, layers in zip(own, singles, strict=True):
         values = (flow.numbers.size + flow.saturated.size) * flow.inputs.neurons
         with numbered_from(position):
-            engine.prove(layers)
+            engine.prove(layers, flow.inputs)
             outcome = passed(engine, layers, flow, _all, _silent)
         flow = _onward(outcome, flow)
         handing_over = _value_cost(engine) * values
@@ -223,21 +223,23 @@ class Stage:
         own = span_of(network, span)
         with numbered_from(span.start):
             self.layers = PreparedLayers(own, engine, network.dtype, budget, True)
-        self._arriving = _activations(sp.csr_array((1, own.inputs), dtype=network.dtype))
+        # As what goes through the layers here.
+        arriving = _activations(sp.csr_array((1, own.inputs), dtype=network.dtype))
+        self._kind = self._given if self._first else arriving
         self.parts = max(1, min(_PARTS_A_RANK * ranks.size, inputs.rows // _FEWEST_ROWS))
         self.rows = self.multiplied = 0
         self.waited = 0.0
 
     def warm_up(self) -> None:
         """Compile what will be launched."""
-        self._engine.warm_up(self.layers, self._given if self._first else self._arriving)
+        self._engine.warm_up(self.layers, self._kind)
 
     def take(self, deal: Deal, keep: Wanted | None) -> int:
         """Make all ready for all parts; gives how many rows times layers they are here, 0 where the
         rows come from another rank. keep: as in Shares."""
         self._keep, self._parts = keep, deal.todo
         self._inputs = [part.take(self._given) for part in deal.todo] if self._first else []
-        self._engine.prove(self.layers)
+        self._engine.prove(self.layers, self._kind)
         if self._inputs:
             self._engine.take_room(self.layers, self._inputs[0])
         return sum(each.rows for each in self._inputs) * len(self.layers)

@@ -55,7 +55,7 @@ class Shares:
         """
         self._keep = keep
         self._parts = [(part, part.take(self._inputs)) for part in deal.mine]
-        self._engine.prove(self.layers)
+        self._engine.prove(self.layers, self._inputs)
         if self._parts:
             self._engine.take_room(self.layers, self._parts[0][1])
         return sum(rows.rows for _, rows in self._parts) * len(self.layers)

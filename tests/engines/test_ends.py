@@ -23,14 +23,16 @@ from kkspdnn.spaces import open_space
 SERIAL = "serial"
 
 
-def proof(net: Network, exits: Any = "all") -> FusedEngine:
-    """An engine for which a network is proved."""
+def proof(net: Network, exits: Any = "all", given: Inputs | None = None) -> FusedEngine:
+    """An engine for which a network is proved, for rows of bits if none are given."""
     space, dtype = open_space(SERIAL), net.dtype
     engine = make_engine("fused", space, dtype, net.ymax, exits)
     assert isinstance(engine, FusedEngine)
     layers = PreparedLayers(net, engine, dtype)
-    engine.warm_up(layers, Inputs.from_any(np.zeros((1, net.inputs), dtype)))
-    engine.prove(layers)
+    bits = np.zeros((1, -(-net.inputs // 8)), np.uint8)
+    rows = given or Inputs(rows=1, neurons=net.inputs, source="memory", bits=bits)
+    engine.warm_up(layers, rows)
+    engine.prove(layers, rows)
     return engine
 
 
@@ -116,6 +118,22 @@ def test_counts_of_a_first_layer_decide_as_its_activations_do() -> None:
     assert proof(radixnet(1024, 40)).count_ends == Ends(9, 10)
     assert proof(radixnet(1024, 40), "dead").count_ends == Ends(4, 33)
     assert proof(radixnet(1024, 1)).count_ends == Ends(4, 33)
+
+
+def test_counts_are_not_tried_for_rows_that_are_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A kernel would be compiled for it that is never used."""
+    net = radixnet(64, 6)
+    launched = []
+    activate = FusedEngine.activate
+    monkeypatch.setattr(
+        FusedEngine, "activate", lambda *a, **k: launched.append(1) or activate(*a, **k)
+    )
+    proof(net, given=Inputs.from_any(np.ones((1, 64), np.float32)))
+    assert not launched
+    proof(net)
+    assert launched
 
 
 @settings(max_examples=40)

@@ -330,7 +330,7 @@ def test_the_host_seldom_waits(
     engine = make_engine("fused", device, net.dtype, None, "dead")
     layers = PreparedLayers(net, engine, net.dtype)
     inputs = Inputs.from_any(np.full((rows, 64), 0.5, np.float32))
-    engine.prove(layers)
+    engine.prove(layers, inputs)
     parts = list(engine.run(layers, inputs, None, lambda _: None))
     assert sum(part.rows.size for part in parts) == rows
     assert made["fused"] == launches * len(parts)
