@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -51,6 +52,11 @@ class Signature:
     parameters: tuple[Parameter, ...]
 
 
+_ONE_AT_A_TIME = threading.RLock()
+"""Python 3.11 counts the depth of all trees in one place: where garbage is collected inside
+`ast.parse` and another thread parses meanwhile, both raise SystemError (gh-106905)."""
+
+
 def read_function(function: Callable[..., Any]) -> FunctionSource:
     """The source of `function`, which must be in a file that says `import pykokkos as pk`."""
     name = function.__name__
@@ -64,7 +70,8 @@ def read_function(function: Callable[..., Any]) -> FunctionSource:
     file = SourceFile(path, tuple(line.rstrip("\n") for line in lines))
     changed = f"workunit {name}: {path} has changed since it was imported; restart Python"
     try:
-        tree = ast.parse("".join(lines), path)
+        with _ONE_AT_A_TIME:
+            tree = ast.parse("".join(lines), path)
     except SyntaxError as error:
         raise KkspdnnError(changed) from error
     first = function.__code__.co_firstlineno

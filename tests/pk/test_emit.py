@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -110,3 +112,19 @@ def test_odd_file_names(tmp_path: Path, load: Load, folder: str) -> None:
     x = np.zeros(3, np.int32)
     pk.parallel_for("w", pk.RangePolicy(pk.Serial, 0, 3), module.w, x=x)
     assert x.tolist() == [0, 1, 2]
+
+
+def test_threads_of_python_may_generate_at_once() -> None:
+    """Also where garbage is collected meanwhile, which lets the other threads go on (hypothesis
+    has such a callback too): Python 3.11 loses count of the trees' depth then."""
+
+    def collected(*_: object) -> None:
+        sum(range(50))
+
+    gc.callbacks.append(collected)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(lambda _: generate(kernels.dot, pk.Serial), range(100)))
+    finally:
+        gc.callbacks.remove(collected)
+    assert {each.text for each in made} == {generate(kernels.dot, pk.Serial).text}
