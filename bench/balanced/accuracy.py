@@ -8,12 +8,20 @@ from pathlib import Path
 import kkspdnn as kk
 from bench.balanced.digits import CLASSES, PIXELS, digits
 from bench.balanced.training import Trainer, accuracy, sparsity
-from kkspdnn.pruning import METHODS
-from kkspdnn.pruning.study import Accuracy
+from kkspdnn.pruning import Method
+from kkspdnn.pruning.study import Accuracy, Pattern
 
 LAYERS = (PIXELS, 1024, 1024, CLASSES)
 SPARSITIES = (0.6, 0.8, 0.9, 0.95)
 BLOCK_SHAPE, STEPS = (8, 8), 2
+
+_WAYS: tuple[tuple[Method, bool], ...] = (
+    ("balanced", False),
+    ("balanced", True),
+    ("unstructured", False),
+    ("block", False),
+)
+"""Methods of pruning, and whether the inputs of balanced blocks are permuted."""
 
 
 def measure(
@@ -33,26 +41,27 @@ def measure(
     train, test = digits()
     found: list[Accuracy] = []
 
-    def keep(network: kk.Network, pattern: str, seed: int, name: str) -> None:
+    def keep(network: kk.Network, pattern: Pattern, permuted: bool, seed: int, name: str) -> None:
         part = sparsity(network)
         right = accuracy(network, test)
-        found.append(Accuracy(pattern, part, seed, right, blocks))  # type: ignore[arg-type]
-        tell(f"seed {seed}, {name}: sparsity {part:.4f}, accuracy {found[-1].accuracy:.4f}")
+        found.append(Accuracy(pattern, part, seed, right, blocks, permuted))
+        tell(f"seed {seed}, {name}: sparsity {part:.4f}, accuracy {right:.4f}")
         if folder is not None and seed == 0:
             kk.save_npz_network(network, folder / name)
 
     for seed in range(seeds):
         trainer = Trainer(train, epochs, retrain_epochs, seed)
         dense = trainer.train(LAYERS)
-        keep(dense, "dense", seed, "dense")
+        keep(dense, "dense", False, seed, "dense")
         for wanted in sparsities:
             reached: float | None = None
-            for method in METHODS:
+            for method, permute in _WAYS:
                 pruned = kk.prune(
                     dense,
                     method=method,
                     sparsity=(*([wanted if reached is None else reached] * 2), 0.0),
                     blocks=blocks,
+                    permute=permute,
                     block_shape=BLOCK_SHAPE,
                     steps=STEPS,
                     retrain=trainer.retrain,
@@ -60,5 +69,6 @@ def measure(
                 if reached is None:
                     first = pruned.layers[0]
                     reached = 1 - first.edges / (first.inputs * first.outputs)
-                keep(pruned, method, seed, f"{method}-{wanted:g}")
+                name = f"{method}-permuted" if permute else method
+                keep(pruned, method, permute, seed, f"{name}-{wanted:g}")
     return found

@@ -89,7 +89,8 @@ def _trained(options: argparse.Namespace, empty: Study) -> Study:
     )
     training = (
         f"Adam, {options.epochs} epochs; pruned in {accuracy.STEPS} steps, after each "
-        f"{options.retrain_epochs} epochs; last layer dense; {options.blocks} blocks; "
+        f"{options.retrain_epochs} epochs; last layer dense; {options.blocks} blocks, of "
+        "neighbouring and of permuted inputs; "
         f"blocks of {'x'.join(map(str, accuracy.BLOCK_SHAPE))}"
     )
     return replace(empty, training=training, accuracies=tuple(accuracies))

@@ -9,7 +9,7 @@ from statistics import mean, median
 import numpy as np
 
 from kkspdnn.pruning import METHODS
-from kkspdnn.pruning.study import Study, Timing
+from kkspdnn.pruning.study import Accuracy, Study, Timing
 
 Values = tuple[float, float, float]
 """The lowest, the middle and the highest."""
@@ -40,7 +40,7 @@ def accuracies_of(studies: Iterable[Study]) -> tuple[list[Curve], Values | None]
     found: dict[str, dict[float, list[float]]] = {}
     for one in (each for study in studies for each in study.accuracies):
         part = round(100 * one.sparsity, 1)
-        label = f"balanced, {one.blocks} blocks" if one.pattern == "balanced" else one.pattern
+        label = _label(one)
         values = found.setdefault(label, {}).setdefault(part, [])
         values.append(100 * one.accuracy)
     dense = found.pop("dense", {}).get(0.0)
@@ -58,6 +58,12 @@ def accuracies_of(studies: Iterable[Study]) -> tuple[list[Curve], Values | None]
     }
     curves = [*first.values(), *(each for each in curves if each not in first.values())]
     return curves, None if dense is None else _about(dense)
+
+
+def _label(one: Accuracy) -> str:
+    if one.pattern != "balanced":
+        return one.pattern
+    return f"balanced, {one.blocks} blocks" + (" of permuted inputs" if one.permuted else "")
 
 
 def _about(values: list[float]) -> Values:

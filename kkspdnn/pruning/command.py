@@ -34,6 +34,8 @@ def parser() -> Parser:
     part = "part of the weights that goes, or one for each layer: 0.9,0.9,0 (0.9)"
     add("--sparsity", type=_parts, default=(0.9,), metavar="S", help=part)
     add("--blocks", type=count, default=32, metavar="N", help="of a neuron's inputs (32)")
+    dealt = "balanced blocks of inputs dealt to them by the sizes of their weights, not neighbours"
+    add("--permute", action="store_true", help=dealt)
     shape = "inputs x outputs, for --method block (8x8)"
     add("--block-shape", type=_shape, default=(8, 8), metavar="RxC", help=shape)
     return made
@@ -56,6 +58,7 @@ def prune_files(given: Sequence[str]) -> Iterator[str]:
             method=arguments.method,
             sparsity=parts[0] if len(parts) == 1 else parts,
             blocks=arguments.blocks,
+            permute=arguments.permute,
             block_shape=arguments.block_shape,
         )
         save_npz_network(pruned, folder)

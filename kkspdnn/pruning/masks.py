@@ -18,9 +18,25 @@ Method = Literal["balanced", "unstructured", "block"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 Mask = NDArray[np.bool_]
+Order = NDArray[np.int64]
 
 
-def balanced_mask(weights: Floats, sparsity: float, blocks: int) -> Mask:
+def dealt_order(weights: Floats, blocks: int) -> Order:
+    """
+    The inputs in an order in which every block has its share of the strong ones: by the sum of
+    their weights' magnitudes, the largest first, they are dealt to the blocks in turn.
+
+    Neighbouring inputs are alike (the pixels of an image's dark border are one block); an order of
+    the inputs leaves more of the large weights, as for N:M sparsity in Pool and Yu, "Channel
+    Permutations for N:M Sparsity", NeurIPS 2021, who search for the best one.
+    """
+    strongest = np.argsort(-np.abs(weights).sum(axis=1, dtype=np.float64), kind="stable")
+    return np.concatenate([strongest[block::blocks] for block in range(blocks)])
+
+
+def balanced_mask(
+    weights: Floats, sparsity: float, blocks: int, order: Order | None = None
+) -> Mask:
     """
     The same number of weights in each block of each output neuron (Yao et al., "Balanced Sparsity
     for Efficient DNN Inference on GPU", AAAI 2019).
@@ -29,27 +45,29 @@ def balanced_mask(weights: Floats, sparsity: float, blocks: int) -> Mask:
     not divide. An output neuron is to keep n = (1 - sparsity) x inputs weights, at least 1: each
     block keeps n / blocks, rounded, but no more than the smallest block has; where n is less than
     `blocks` there are only n of them.
+    order: of the inputs, in which they are neighbours; None: their own
     InputError where a block has fewer weights that are not 0.
     """
     inputs = weights.shape[0]
+    if order is None:
+        order = np.arange(inputs)
     wanted = max(1, round((1 - sparsity) * inputs))
     count = min(blocks, wanted)
     kept = min(max(1, round((1 - sparsity) * inputs / count)), inputs // count)
     mask = np.zeros(weights.shape, np.bool_)
-    first = 0
-    for block in np.array_split(np.abs(weights), count):
+    for number, rows in enumerate(np.array_split(order, count), start=1):
+        block = np.abs(weights[rows])
         # Sorted stably: of equal weights the first inputs stay.
-        order = np.argsort(-block, axis=0, kind="stable")[:kept]
-        found = np.count_nonzero(np.take_along_axis(block, order, axis=0), axis=0)
+        largest = np.argsort(-block, axis=0, kind="stable")[:kept]
+        found = np.count_nonzero(np.take_along_axis(block, largest, axis=0), axis=0)
         short = np.flatnonzero(found < kept)
         if short.size:
-            last = first + block.shape[0] - 1
             raise InputError(
-                f"output {short[0]}, inputs {first} to {last}: {found[short[0]]} weights are not "
-                f"0, but {kept} of each block must stay; use a higher sparsity or unstructured"
+                f"output {short[0]}, block {number} of {count}: {found[short[0]]} of {len(rows)} "
+                f"weights are not 0, but {kept} of each block must stay; use a higher sparsity or "
+                "unstructured"
             )
-        np.put_along_axis(mask[first : first + block.shape[0]], order, True, axis=0)
-        first += block.shape[0]
+        mask[rows[largest], np.arange(weights.shape[1])] = True
     return mask
 
 

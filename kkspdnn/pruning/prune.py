@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from kkspdnn.errors import InputError
+from kkspdnn.matrices import Floats
 from kkspdnn.network import Layer, Network
 from kkspdnn.pruning.masks import (
     METHODS,
     Mask,
     Method,
+    Order,
     balanced_mask,
     block_mask,
+    dealt_order,
     unstructured_mask,
 )
 
@@ -29,6 +31,7 @@ def prune(
     method: Method = "balanced",
     sparsity: float | Sequence[float] = 0.9,
     blocks: int = 32,
+    permute: bool = False,
     block_shape: tuple[int, int] = (8, 8),
     steps: int = 1,
     retrain: Retrain | None = None,
@@ -39,6 +42,8 @@ def prune(
     method: balanced (the same number in each of `blocks` blocks of an output neuron's inputs, so
     that all neurons have one fan-in), unstructured (anywhere) or block (whole blocks of
     `block_shape`, inputs x outputs); see kkspdnn.pruning.masks for sizes that do not divide
+    permute: balanced blocks are not of neighbouring inputs, but of inputs dealt to them by the
+    sizes of their weights (see dealt_order), before the first step; neurons keep their places
     sparsity: the part of the weights that goes, from 0 to below 1, or one number for each layer; a
     layer with 0 stays as it is
     steps: how often to prune, more and more, to 1 - (1 - t / steps)^3 of the sparsity in step t
@@ -56,22 +61,32 @@ def prune(
             f"blocks {blocks}, block shape {block_shape[0]}x{block_shape[1]}, steps {steps}: "
             "all must be at least 1"
         )
+    if permute and method != "balanced":
+        raise InputError(f"permute is for balanced blocks: leave it out with method {method}")
+    orders = [
+        dealt_order(layer.weights().toarray(), blocks) if permute and part else None
+        for layer, part in zip(network.layers, wanted, strict=True)
+    ]
 
-    def mask(weights: Any, part: float) -> Mask:
+    def mask(weights: Floats, part: float, order: Order | None) -> Mask:
         if method == "balanced":
-            return balanced_mask(weights, part, blocks)
+            return balanced_mask(weights, part, blocks, order)
         if method == "block":
             return block_mask(weights, part, block_shape)
         return unstructured_mask(weights, part)
 
     for step in range(1, steps + 1):
         done = 1 - (1 - step / steps) ** 3
-        layers = []
-        for number, (layer, part) in enumerate(zip(network.layers, wanted, strict=True), start=1):
+        layers = list(network.layers)
+        for place, (part, order) in enumerate(zip(wanted, orders, strict=True)):
+            if not part:
+                continue
+            dense = layers[place].weights().toarray()
             try:
-                layers.append(_pruned(layer, mask, part * done) if part else layer)
+                kept = mask(dense, part * done, order)
             except InputError as error:
-                raise InputError(f"layer {number}: {error}") from error
+                raise InputError(f"layer {place + 1}: {error}") from error
+            layers[place] = _pruned(layers[place], dense, kept)
         network = replace(network, layers=layers)
         if retrain is not None:
             network = _same_edges(network, retrain(network), wanted)
@@ -88,10 +103,9 @@ def _sparsities(given: float | Sequence[float], layers: int) -> list[float]:
     return wanted
 
 
-def _pruned(layer: Layer, mask: Callable[[Any, float], Mask], part: float) -> Layer:
-    dense = layer.weights().toarray()
-    kept = np.where(mask(dense, part), dense, dense.dtype.type(0))
-    return Layer.from_sparse(kept, layer.bias, activation=layer.activation, bias_to=layer.bias_to)
+def _pruned(layer: Layer, dense: Floats, kept: Mask) -> Layer:
+    left = np.where(kept, dense, dense.dtype.type(0))
+    return Layer.from_sparse(left, layer.bias, activation=layer.activation, bias_to=layer.bias_to)
 
 
 def _same_edges(pruned: Network, trained: Network, wanted: Sequence[float]) -> Network:

@@ -20,13 +20,15 @@ Pattern = Literal["dense", "balanced", "unstructured", "block"]
 @dataclass(frozen=True)
 class Accuracy:
     """One network. sparsity: the part of all weights that is gone; seed: of weights and batches;
-    accuracy: the part of the test rows whose class is right; blocks: of a balanced network."""
+    accuracy: the part of the test rows whose class is right; blocks: of a balanced network, and
+    whether they are of permuted inputs."""
 
     pattern: Pattern
     sparsity: float
     seed: int
     accuracy: float
     blocks: int = 32
+    permuted: bool = False
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,9 @@ def test_networks_learn(small: None, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["train", *options]) == 0
     assert "seed 0, balanced-0.9: sparsity" in capsys.readouterr().out
     trained = study_from(read_json(record), str(record))
-    assert [one.pattern for one in trained.accuracies] == [
-        "dense",
-        *["balanced", "unstructured", "block"] * 2,
+    assert [(one.pattern, one.permuted) for one in trained.accuracies] == [
+        ("dense", False),
+        *[("balanced", False), ("balanced", True), ("unstructured", False), ("block", False)] * 2,
     ]
     # By chance a tenth is right.
     assert trained.accuracies[0].accuracy > 0.7
@@ -59,7 +59,11 @@ def test_networks_learn(small: None, tmp_path: Path, capsys: pytest.CaptureFixtu
     parts = {round(one.sparsity, 2) for one in trained.accuracies if one.pattern == "balanced"}
     # 2 x 64 x 64 and less of them in the last layer, which stays dense.
     assert parts == {0.5, 0.9}
-    assert {each.name for each in nets.iterdir()} >= {"dense", "balanced-0.9", "block-0.9"}
+    assert {each.name for each in nets.iterdir()} >= {
+        "dense",
+        "balanced-0.9",
+        "balanced-permuted-0.9",
+    }
 
 
 @pytest.fixture

@@ -59,6 +59,17 @@ def test_a_network_s_folder_can_be_pruned_again(tmp_path: Path) -> None:
     assert kk.read_npz_network(tmp_path / "b").layers[1].edges == 32 * 8
 
 
+def test_permuted_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = model(tmp_path / "model.npz"), tmp_path / "out"
+    options = ["--permute", "--blocks", "8", "--sparsity", "0.75"]
+    assert main(["prune", str(source), "--out", str(out), *options]) == 0
+    assert "fan-in 16" in capsys.readouterr().out
+    dense = kk.read_dense_network(source)
+    made = kk.prune(dense, sparsity=0.75, blocks=8, permute=True)
+    for one, other in zip(kk.read_npz_network(out).layers, made.layers, strict=True):
+        assert (one.index == other.index).all()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -66,6 +77,7 @@ def test_a_network_s_folder_can_be_pruned_again(tmp_path: Path) -> None:
         (["--sparsity", "0.9,0.9,0.9"], "3 sparsities for 2 layers"),
         (["--sparsity", "x"], "'x' is not a number"),
         (["--block-shape", "8"], "'8' is not a shape such as 8x8"),
+        (["--method", "block", "--permute"], "permute is for balanced blocks"),
         (["--method", "magic"], "invalid choice: 'magic'"),
         (["--blocs", "3"], "unknown option --blocs"),
     ],

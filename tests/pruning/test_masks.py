@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kkspdnn.errors import InputError
-from kkspdnn.pruning.masks import balanced_mask, block_mask, unstructured_mask
+from kkspdnn.pruning.masks import (
+    balanced_mask,
+    block_mask,
+    dealt_order,
+    unstructured_mask,
+)
 
 SIZES = st.integers(1, 70)
 PARTS = st.floats(0, 0.999)
@@ -24,16 +29,17 @@ def weights(seed: int, inputs: int, outputs: int) -> Any:
 
 
 @settings(max_examples=200)
-@given(SEEDS, SIZES, st.integers(1, 9), PARTS, st.integers(1, 40))
+@given(SEEDS, SIZES, st.integers(1, 9), PARTS, st.integers(1, 40), st.booleans())
 def test_every_block_of_every_output_keeps_the_same_number_of_its_largest(
-    seed: int, inputs: int, outputs: int, part: float, blocks: int
+    seed: int, inputs: int, outputs: int, part: float, blocks: int, permuted: bool
 ) -> None:
     w = weights(seed, inputs, outputs)
-    mask = balanced_mask(w, part, blocks)
+    order = dealt_order(w, blocks) if permuted else np.arange(inputs)
+    mask = balanced_mask(w, part, blocks, order if permuted else None)
     wanted = max(1, round((1 - part) * inputs))
     count = min(blocks, wanted)
     counts = set()
-    for rows in np.array_split(np.arange(inputs), count):
+    for rows in np.array_split(order, count):
         for n in range(outputs):
             kept, size = mask[rows, n], np.abs(w[rows, n])
             counts.add(int(kept.sum()))
@@ -43,6 +49,21 @@ def test_every_block_of_every_output_keeps_the_same_number_of_its_largest(
     # Half a weight a block, by rounding, is as far as it may be off.
     assert each == inputs // count or abs(each * count - wanted) <= count / 2 + 0.5
     assert len(set(mask.sum(axis=0))) == 1
+
+
+@given(SEEDS, SIZES, st.integers(1, 9), st.integers(1, 80))
+def test_blocks_of_dealt_inputs_are_alike(
+    seed: int, inputs: int, outputs: int, blocks: int
+) -> None:
+    """The n-th strongest of one block is no weaker than the next one of any other."""
+    w = weights(seed, inputs, outputs)
+    order = dealt_order(w, blocks)
+    assert sorted(order) == list(range(inputs))
+    strength = np.abs(w).sum(axis=1)
+    dealt = [strength[rows] for rows in np.array_split(order, blocks)]
+    for turn in range(1, max(map(len, dealt))):
+        after = max(each[turn] for each in dealt if len(each) > turn)
+        assert min(each[turn - 1] for each in dealt) >= after
 
 
 @settings(max_examples=100)
@@ -92,6 +113,6 @@ def test_the_rule_for_sizes_that_do_not_divide() -> None:
 def test_a_block_with_too_few_weights_is_refused(zeros: int) -> None:
     w = weights(0, 8, 3)
     w[4 : 4 + zeros, 2] = 0
-    message = f"output 2, inputs 4 to 7: {4 - zeros} weights are not 0, but 2 of each block"
+    message = f"output 2, block 2 of 2: {4 - zeros} of 4 weights are not 0, but 2 of each block"
     with pytest.raises(InputError, match=message):
         balanced_mask(w, 0.5, 2)

@@ -11,6 +11,7 @@ import pytest
 import kkspdnn as kk
 from kkspdnn.errors import InputError
 from kkspdnn.pruning import METHODS
+from kkspdnn.pruning.masks import dealt_order
 
 
 def dense(*widths: int, seed: int = 0) -> kk.Network:
@@ -83,6 +84,23 @@ def test_steps_prune_more_and_more_and_retrain_after_each() -> None:
     assert (left[left != 0] == 4 * net.layers[0].weights().toarray()[left != 0]).all()
 
 
+def test_permuted_blocks_are_those_of_the_first_step() -> None:
+    """Later steps find too few weights in any others."""
+    net = dense(64, 48, 8)
+    w = net.layers[0].weights().toarray()
+    w[:32] *= np.float32(1e-3)
+    net = replace(net, layers=(kk.Layer.from_sparse(w, 0.0), *net.layers[1:]))
+    options: dict[str, Any] = {"sparsity": (0.875, 0.0), "blocks": 4, "steps": 3}
+    pruned = kk.prune(net, permute=True, retrain=lambda made: made, **options).layers[0]
+    kept = pruned.weights().toarray() != 0
+    assert pruned.fan_in == 8
+    for rows in np.array_split(dealt_order(w, 4), 4):
+        assert (kept[rows].sum(axis=0) == 2).all()
+    # Half of the blocks of neighbours have small weights only.
+    neighbours = kk.prune(net, **options).layers[0]
+    assert np.abs(pruned.value).sum() > 1.5 * np.abs(neighbours.value).sum()
+
+
 def drops_a_weight(pruned: kk.Network) -> kk.Network:
     w = pruned.layers[0].weights().toarray()
     w[tuple(np.argwhere(w)[0])] = 0
@@ -98,6 +116,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"blocks": 0}, "blocks 0, block shape 8x8, steps 1: all must be at least 1"),
     ({"block_shape": (0, 8)}, "block shape 0x8"),
     ({"steps": 0}, "steps 0"),
+    ({"permute": True, "method": "block"}, "permute is for balanced blocks: leave it out with"),
     ({"retrain": drops_a_weight}, "layer 1: retrain gave other edges back: 159 of 32 x 32"),
     ({"retrain": lambda net: replace(net, layers=net.layers[:1])}, "retrain gave 1 layers back"),
 ]
@@ -114,5 +133,7 @@ def test_a_block_of_zeros_is_refused_with_its_layer() -> None:
     w = net.layers[1].weights().toarray()
     w[8:16, 3] = 0
     net = replace(net, layers=(net.layers[0], kk.Layer.from_sparse(w, 0.0)))
-    with pytest.raises(InputError, match="layer 2: output 3, inputs 8 to 15: 0 weights are not 0"):
+    with pytest.raises(
+        InputError, match="layer 2: output 3, block 2 of 4: 0 of 8 weights are not 0"
+    ):
         kk.prune(net, sparsity=0.5, blocks=4)
