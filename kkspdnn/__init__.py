@@ -18,6 +18,7 @@ from kkspdnn.inputs import Inputs
 from kkspdnn.mnist import mnist_images
 from kkspdnn.network import Layer, Network, network
 from kkspdnn.npz import read_npz_inputs, read_npz_network, save_npz_network
+from kkspdnn.predictor import Predictor
 from kkspdnn.pruning import prune
 from kkspdnn.pruning.dense_files import read_dense_network
 from kkspdnn.radixnet import radixnet
@@ -32,6 +33,7 @@ __all__ = [
     "KkspdnnError",
     "Layer",
     "Network",
+    "Predictor",
     "Record",
     "Result",
     "SpaceError",

@@ -200,10 +200,10 @@ def write_images(inputs: Inputs, folder: str | PathLike[str], *, compress: bool 
     """Write input rows as the challenge's image file; InputError where all are zero."""
     if inputs.nonzeros == 0:
         raise InputError("the input rows are all zero; the challenge's image file cannot say that")
-    csr = inputs.to_csr(np.float32 if inputs.csr is None else inputs.csr.dtype)
+    csr = inputs.to_csr(inputs.dtype)
     image = np.repeat(np.arange(1, inputs.rows + 1), np.diff(csr.indptr))
     path = images_path(folder, inputs.neurons)
-    value = None if inputs.csr is None else csr.data
+    value = csr.data if inputs.bits is None else None
     _write_one(path, image, csr.indices.astype(np.int64) + 1, value, compress)
 
 

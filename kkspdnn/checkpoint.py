@@ -174,10 +174,9 @@ def network_fact(network: Network, layers: Iterable[bytes]) -> str:
 
 def inputs_fact(inputs: Inputs) -> str:
     """SHA-256 of the input rows, in hexadecimal."""
-    if inputs.csr is None:
-        assert inputs.bits is not None
+    if inputs.bits is not None:
         return _sha256(f"bits {inputs.neurons}", inputs.bits).hex()
-    csr = inputs.csr
+    csr = inputs.to_csr(inputs.dtype)
     starts, columns = csr.indptr.astype(np.int64), csr.indices.astype(np.int64)
     return _sha256(f"csr {inputs.neurons}", starts, columns, csr.data).hex()
 

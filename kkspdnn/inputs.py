@@ -1,8 +1,8 @@
-"""Input rows: packed bits for 0/1 images, CSR for everything else."""
+"""Input rows: packed bits for 0/1 images, CSR, or a dense array."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.errors import InputError
-from kkspdnn.matrices import Floats, canonical_csr, float_dtype, to_float
+from kkspdnn.matrices import Floats, canonical_csr, finite_dense, float_dtype, to_float
 
 _BLOCK_BYTES = 1 << 26  # unpacked at a time: all the memory needed beside the result
 
@@ -19,12 +19,13 @@ _BLOCK_BYTES = 1 << 26  # unpacked at a time: all the memory needed beside the r
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """
-    Input rows Y0 of shape (rows, neurons), as exactly one of `bits` and `csr`.
+    Input rows Y0 of shape (rows, neurons), as exactly one of `bits`, `csr` and `dense`.
 
     `bits` uint8[rows, ceil(neurons/8)]: 0/1 rows in numpy.packbits order (first neuron = highest
-    bit); padding bits are 0. `csr`: float32 or float64, sorted, finite, no stored zeros. `source`
-    is a short text for the record. Zero rows are legal, negative values too. The constructor checks
-    types, shapes and padding; `from_any` checks the numbers.
+    bit); padding bits are 0. `csr`: float32 or float64, sorted, finite, no stored zeros. `dense`:
+    float32 or float64 [rows, neurons], finite. `source` is a short text for the record. Zero rows
+    are legal, negative values too. The constructor checks types, shapes and padding; `from_any`
+    checks the numbers.
     """
 
     rows: int
@@ -32,14 +33,15 @@ class Inputs:
     source: str
     bits: NDArray[np.uint8] | None = None
     csr: sp.csr_array | None = None
+    dense: Floats | None = None
 
     def __post_init__(self) -> None:
         if self.rows < 0 or self.neurons < 1:
             raise InputError(
                 f"inputs of {self.rows} x {self.neurons}: at least 0 rows and 1 neuron are needed"
             )
-        if (self.bits is None) == (self.csr is None):
-            raise InputError("inputs need exactly one of bits and csr")
+        if sum(each is not None for each in (self.bits, self.csr, self.dense)) != 1:
+            raise InputError("inputs need exactly one of bits, csr and dense")
         if self.bits is not None:
             shape = (self.rows, -(-self.neurons // 8))
             if self.bits.dtype != np.uint8 or self.bits.shape != shape:
@@ -52,23 +54,34 @@ class Inputs:
             bad = np.flatnonzero(beyond)
             if bad.size:
                 raise InputError(f"bits: row {bad[0]} has a bit beyond neuron {self.neurons - 1}")
-        if self.csr is not None:
-            float_dtype(self.csr.dtype)
-            if self.csr.shape != (self.rows, self.neurons):
-                raise InputError(
-                    f"csr of shape {self.csr.shape}, not ({self.rows}, {self.neurons})"
-                )
+        for name, given in (("csr", self.csr), ("dense", self.dense)):
+            if given is not None:
+                float_dtype(given.dtype)
+                if given.shape != (self.rows, self.neurons):
+                    raise InputError(
+                        f"{name} of shape {given.shape}, not ({self.rows}, {self.neurons})"
+                    )
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values: float32 or float64; float32 for bits."""
+        values: Any = self.dense if self.csr is None else self.csr
+        kind: np.dtype[Any] = np.dtype(np.float32) if values is None else values.dtype
+        return kind
 
     @property
     def largest(self) -> float:
         """The largest magnitude that a value may have: 1 for bits."""
-        return 1.0 if self.csr is None else float(np.abs(self.csr.data).max(initial=0))
+        values = self.dense if self.csr is None else self.csr.data
+        return 1.0 if values is None else float(max(values.max(initial=0), -values.min(initial=0)))
 
     @property
     def nonzeros(self) -> int:
         """The number of nonzero values."""
         if self.csr is not None:
             return int(self.csr.nnz)
+        if self.dense is not None:
+            return int(np.count_nonzero(self.dense))
         assert self.bits is not None
         step = max(1, _BLOCK_BYTES // self.bits.shape[1])
         return sum(
@@ -78,7 +91,8 @@ class Inputs:
 
     def slice(self, begin: int, end: int) -> Inputs:
         """
-        Rows begin to end-1; bits are a view, not a copy, and all rows are these inputs themselves.
+        Rows begin to end-1; views of bits and of dense rows, and all rows are these inputs
+        themselves.
         InputError outside 0 <= begin <= end <= rows.
         """
         if not 0 <= begin <= end <= self.rows:
@@ -86,12 +100,20 @@ class Inputs:
         if end - begin == self.rows:
             # SciPy would copy them, which takes longer than many a network takes for one row.
             return self
+        return self._taken(end - begin, np.s_[begin:end])
+
+    def take(self, rows: NDArray[np.int64]) -> Inputs:
+        """Some of the rows, by their numbers from 0, in this order."""
+        return self._taken(rows.size, rows)
+
+    def _taken(self, count: int, index: Any) -> Inputs:
         return Inputs(
-            rows=end - begin,
+            rows=count,
             neurons=self.neurons,
             source=self.source,
-            bits=None if self.bits is None else self.bits[begin:end],
-            csr=None if self.csr is None else self.csr[begin:end],
+            bits=None if self.bits is None else self.bits[index],
+            csr=None if self.csr is None else sp.csr_array(self.csr[index]),
+            dense=None if self.dense is None else self.dense[index],
         )
 
     def parts(self, rows: int) -> Iterator[tuple[int, Inputs]]:
@@ -105,13 +127,17 @@ class Inputs:
         of that type; InputError naming the row on overflow.
         """
         wanted = float_dtype(dtype)
-        if self.csr is None:
+        if self.bits is not None:
             return self._unpacked_csr(wanted)
+        if self.csr is None:
+            return sp.csr_array(self.to_dense(wanted))
         if self.csr.dtype == wanted:
             return self.csr
-        cast = sp.csr_array(
-            (self._cast(self.csr, wanted), self.csr.indices, self.csr.indptr), shape=self.csr.shape
+        starts = self.csr.indptr
+        values = _cast(
+            self.csr.data, wanted, lambda place: int(np.searchsorted(starts, place, "right")) - 1
         )
+        cast = sp.csr_array((values, self.csr.indices, starts), shape=self.csr.shape)
         if wanted.itemsize < self.csr.dtype.itemsize:
             # what underflows to 0 goes; copied first because the indices are those of self
             cast = cast.copy()
@@ -119,8 +145,13 @@ class Inputs:
         return cast
 
     def to_dense(self, dtype: DTypeLike = np.float32) -> Floats:
-        """The rows as a dense array [rows, neurons] of float32 or float64."""
+        """
+        The rows as a dense array [rows, neurons] of float32 or float64, `dense` itself where it is
+        of that type; InputError naming the row on overflow.
+        """
         wanted = float_dtype(dtype)
+        if self.dense is not None:
+            return _cast(self.dense, wanted, lambda place: place // self.neurons)
         if self.bits is not None:
             dense: Floats = np.unpackbits(self.bits, axis=1, count=self.neurons).astype(wanted)
             return dense
@@ -144,27 +175,33 @@ class Inputs:
             (np.ones(total, dtype), indices, indptr), shape=(self.rows, self.neurons)
         )
 
-    def _cast(self, csr: sp.csr_array, dtype: np.dtype[Any]) -> Floats:
-        try:
-            return to_float(csr.data, dtype, "inputs")
-        except InputError:
-            limit = np.finfo(dtype).max
-            place = int(np.flatnonzero(np.abs(csr.data) > limit)[0])
-            row = int(np.searchsorted(csr.indptr, place, side="right")) - 1
-            raise InputError(
-                f"inputs: row {row}: {csr.data[place]} is too large for {dtype}; "
-                "scale it or use float64"
-            ) from None
-
     @classmethod
     def from_any(cls, obj: Any, source: str = "memory") -> Inputs:
         """
-        Inputs from Inputs (as they are), a SciPy sparse matrix, or an ndarray (rows, neurons).
+        Inputs from Inputs (as they are), a SciPy sparse matrix, or an ndarray (rows, neurons), of
+        which there is no copy where it is of float32 or float64.
 
         InputError for anything else, for values that are no real finite numbers (naming the row,
         from 0) and for a cell that is stored twice.
         """
         if isinstance(obj, Inputs):
             return obj
+        if isinstance(obj, np.ndarray):
+            dense = finite_dense(obj, "inputs")
+            many, neurons = dense.shape
+            return cls(rows=many, neurons=neurons, source=source, dense=dense)
         csr = canonical_csr(obj, "inputs")
         return cls(rows=csr.shape[0], neurons=csr.shape[1], source=source, csr=csr)
+
+
+def _cast(values: Floats, dtype: np.dtype[Any], row_of: Callable[[int], int]) -> Floats:
+    """row_of: the row of a value, given its place among all"""
+    try:
+        return to_float(values, dtype, "inputs")
+    except InputError:
+        flat = values.ravel()
+        place = int(np.flatnonzero(np.abs(flat) > np.finfo(dtype).max)[0])
+        raise InputError(
+            f"inputs: row {row_of(place)}: {flat[place]} is too large for {dtype}; "
+            "scale it or use float64"
+        ) from None

@@ -85,11 +85,7 @@ def canonical_csr(given: object, what: str) -> sp.csr_array:
         raise InputError(
             f"{what}: {type(matrix).__name__}; give a NumPy array or a SciPy sparse matrix"
         )
-    if matrix.ndim != 2:
-        raise InputError(f"{what}: {matrix.ndim} dimensions; it must have 2 (rows, columns)")
-    if matrix.shape[1] < 1:
-        raise InputError(f"{what}: shape {matrix.shape}; at least one column is needed")
-    dtype = working_dtype(matrix.dtype, what)
+    dtype = _checked_dtype(matrix, what)
     csr = _to_csr(matrix, what)
     bad = np.flatnonzero(~np.isfinite(csr.data))
     if bad.size:
@@ -102,6 +98,33 @@ def canonical_csr(given: object, what: str) -> sp.csr_array:
     clean = sp.csr_array((values, csr.indices, csr.indptr), shape=csr.shape)
     clean.eliminate_zeros()
     return clean
+
+
+def finite_dense(given: NDArray[Any], what: str) -> Floats:
+    """
+    A 2-D array, row after row in memory, every value finite; `given` itself where it is all that.
+
+    Types and errors are those of `canonical_csr`.
+    """
+    dtype = _checked_dtype(given, what)
+    values = np.ascontiguousarray(given)
+    finite = np.isfinite(values)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise InputError(
+            f"{what}: row {row}, column {column} is {values[row, column]}; "
+            "every value must be finite"
+        )
+    return to_float(values, dtype, what)
+
+
+def _checked_dtype(matrix: Any, what: str) -> np.dtype[Any]:
+    """The type to keep the values of a matrix in; InputError where it is none, or has no column."""
+    if matrix.ndim != 2:
+        raise InputError(f"{what}: {matrix.ndim} dimensions; it must have 2 (rows, columns)")
+    if matrix.shape[1] < 1:
+        raise InputError(f"{what}: shape {matrix.shape}; at least one column is needed")
+    return working_dtype(matrix.dtype, what)
 
 
 def _to_csr(matrix: Any, what: str) -> sp.csr_array:

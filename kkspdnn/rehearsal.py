@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from kkspdnn.engines import KERNELS, make_engine
 from kkspdnn.engines.prepared import PreparedLayers
@@ -77,7 +78,9 @@ def _networks(dtype: np.dtype[Any]) -> Iterator[Network]:
 
 
 def _inputs() -> Iterator[Inputs]:
-    """Bits, and CSR."""
+    """Bits, CSR and dense rows."""
     bits = np.full((1, _NEURONS // 8), 255, np.uint8)
     yield Inputs(rows=1, neurons=_NEURONS, source="memory", bits=bits)
-    yield Inputs.from_any(np.ones((1, _NEURONS), np.float32))
+    ones = np.ones((1, _NEURONS), np.float32)
+    yield Inputs.from_any(sp.csr_array(ones))
+    yield Inputs.from_any(ones)

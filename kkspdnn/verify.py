@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.engines import Outcome, Wanted
@@ -129,19 +128,8 @@ def _compared(
     """Largest difference, whether the categories agree, and the reference's seconds."""
     assert outcome.values is not None
     dtype = outcome.values.dtype
-    sample = take(inputs, rows)
+    sample = inputs.take(rows)
     expected, seconds = timed_reference(network, sample, dtype=dtype)
     values = outcome.take(rows)
     comparison = compare(values, expected)
     return comparison.max_abs_error, comparison.same_categories, seconds
-
-
-def take(inputs: Inputs, rows: NDArray[np.int64]) -> Inputs:
-    """Some of the input rows, by number from 0."""
-    return Inputs(
-        rows=int(rows.size),
-        neurons=inputs.neurons,
-        source=inputs.source,
-        bits=None if inputs.bits is None else inputs.bits[rows],
-        csr=None if inputs.csr is None else sp.csr_array(inputs.csr[rows]),
-    )

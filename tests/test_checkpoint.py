@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -161,7 +162,7 @@ def test_a_damaged_part_is_never_taken(tmp_path: Path, place: int, change: int, 
     facts = {"network": "1"}
     store = checkpoint.open_checkpoint(at, facts, 9, 3, 1)
     numbers = np.array([1, 4, 8], np.int64)
-    values = kk.Inputs.from_any(np.array([[1, 0, 2], [0, 3, 0.5]], np.float32)).csr
+    values = sp.csr_array(np.array([[1, 0, 2], [0, 3, 0.5]], np.float32))
     outcome = Outcome(numbers, values, 17, numbers[:2], numbers[2:], np.float32(32))
     store.save(0, outcome)
     path = at / "part-1-of-1.npz"

@@ -1,4 +1,4 @@
-"""Input rows: bits and CSR say the same, and what is refused."""
+"""Input rows: bits, CSR and dense rows say the same, and what is refused."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_slices_are_the_rows(shape: tuple[int, int, int], data: st.DataObject) -
     pixels, packed = random_bits(*shape)
     begin = data.draw(st.integers(0, packed.rows))
     end = data.draw(st.integers(begin, packed.rows))
-    for inputs in (packed, Inputs.from_any(pixels)):
+    for inputs in (packed, Inputs.from_any(pixels), Inputs.from_any(sp.csr_array(pixels))):
         part = inputs.slice(begin, end)
         assert part.rows == end - begin
         assert (part.to_dense(np.float32) == pixels[begin:end]).all()
@@ -64,13 +64,52 @@ def test_a_slice_of_bits_is_no_copy() -> None:
 
 def test_all_rows_are_not_copied() -> None:
     pixels, inputs = random_bits(1, 9, 16)
-    for each in (inputs, Inputs.from_any(pixels)):
+    sparse = Inputs.from_any(sp.csr_array(pixels.astype(np.float32)))
+    for each in (inputs, sparse, Inputs.from_any(pixels)):
         assert each.slice(0, 9) is each
         assert [part for _, part in each.parts(9)] == [each]
         assert each.slice(0, 8) is not each
-    floats = Inputs.from_any(pixels.astype(np.float32))
-    assert floats.to_csr(np.float32) is floats.csr
-    assert floats.to_csr(np.float64) is not floats.csr
+    assert sparse.to_csr(np.float32) is sparse.csr
+    assert sparse.to_csr(np.float64) is not sparse.csr
+    floats = pixels.astype(np.float32)
+    dense = Inputs.from_any(floats)
+    assert dense.to_dense(np.float32) is floats
+    assert dense.to_dense(np.float64) is not floats
+    assert dense.slice(2, 4).to_dense(np.float32).base is floats
+
+
+@given(shapes, st.data())
+def test_rows_by_number(shape: tuple[int, int, int], data: st.DataObject) -> None:
+    pixels, packed = random_bits(*shape)
+    numbers = st.integers(0, max(0, packed.rows - 1))
+    most = 12 if packed.rows else 0
+    rows = np.array(data.draw(st.lists(numbers, max_size=most)), np.int64)
+    for inputs in (packed, Inputs.from_any(pixels), Inputs.from_any(sp.csr_array(pixels))):
+        taken = inputs.take(rows)
+        assert taken.rows == rows.size
+        assert (taken.to_dense(np.float32) == pixels[rows]).all()
+
+
+@given(st.sampled_from([np.float32, np.float64]), st.booleans())
+def test_what_rows_are_like(dtype: Any, sparse: bool) -> None:
+    values = np.array([[0.5, 0, -3], [2, 0, 0]], dtype)
+    inputs = Inputs.from_any(sp.csr_array(values) if sparse else values)
+    assert (inputs.dense is None) == sparse
+    assert (inputs.dtype, inputs.largest, inputs.nonzeros) == (dtype, 3.0, 3)
+    assert random_bits(1, 9, 16)[1].dtype == np.float32
+    assert random_bits(1, 9, 16)[1].largest == 1.0
+
+
+def test_rows_in_any_memory_order_and_type() -> None:
+    values = np.arange(12.0).reshape(3, 4)
+    every_other = np.repeat(values, 2, axis=1)[:, ::2]
+    for each in (values, np.asfortranarray(values), every_other, values.astype(">f8")):
+        assert (Inputs.from_any(each).to_dense(np.float64) == values).all()
+    for kind in (np.float16, np.int8, np.uint8, np.int16):
+        inputs = Inputs.from_any(values.astype(kind))
+        assert inputs.dtype == np.float32
+        assert (inputs.to_dense(np.float32) == values).all()
+    assert Inputs.from_any(values.astype(np.int64)).dtype == np.float64
 
 
 @pytest.mark.parametrize(("begin", "end"), [(-1, 2), (2, 1), (0, 10)])
@@ -122,8 +161,9 @@ def test_bad_inputs_are_refused(obj: Any, message: str) -> None:
         Inputs.from_any(obj)
 
 
-def test_overflow_names_the_row() -> None:
-    inputs = Inputs.from_any(np.array([[1.0, 2.0], [0.0, 1e300]]))
+@pytest.mark.parametrize("form", [np.array, sp.csr_array])
+def test_overflow_names_the_row(form: Any) -> None:
+    inputs = Inputs.from_any(form([[1.0, 2.0], [0.0, 1e300]]))
     for convert in (inputs.to_csr, inputs.to_dense):
         with pytest.raises(InputError, match=r"row 1: 1e\+300 is too large for float32"):
             convert(np.float32)
@@ -139,10 +179,12 @@ def test_zero_rows_are_legal() -> None:
 def test_the_constructor_refuses_what_does_not_fit() -> None:
     bits = np.zeros((2, 2), np.uint8)
     csr = sp.csr_array(np.eye(2))
-    with pytest.raises(InputError, match="exactly one of bits and csr"):
+    with pytest.raises(InputError, match="exactly one of bits, csr and dense"):
         Inputs(2, 9, "test")
-    with pytest.raises(InputError, match="exactly one of bits and csr"):
+    with pytest.raises(InputError, match="exactly one of bits, csr and dense"):
         Inputs(2, 9, "test", bits=bits, csr=csr)
+    with pytest.raises(InputError, match=r"dense of shape \(2, 2\), not \(3, 2\)"):
+        Inputs(3, 2, "test", dense=np.eye(2))
     with pytest.raises(InputError, match=r"2 x 17 needs uint8\[2, 3\]"):
         Inputs(2, 17, "test", bits=bits)
     with pytest.raises(InputError, match=r"csr of shape \(2, 2\), not \(3, 2\)"):

@@ -7,6 +7,7 @@ import pkgutil
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import workunits
 from kkspdnn.errors import KkspdnnError
@@ -39,7 +40,7 @@ def test_every_workunit_is_found_with_the_types_of_a_run(space: SpaceName, dtype
     for net in (radixnet(64, 2), different, ragged):
         dense = np.eye(70, net.inputs)
         bits = Inputs(70, net.inputs, "memory", bits=np.packbits(dense > 0, axis=1))
-        for rows in (dense, bits):
+        for rows in (dense, sp.csr_array(dense), bits):
             infer(net, rows, space=space, dtype=dtype)
         infer(net, dense, space=space, dtype=dtype, kernel="spgemm")
     for name, (workunit, where, types) in found.items():

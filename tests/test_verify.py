@@ -14,7 +14,7 @@ from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer, Network, network
 from kkspdnn.radixnet import radixnet
 from kkspdnn.reference import reference
-from kkspdnn.verify import error_bound, take, verify
+from kkspdnn.verify import error_bound, verify
 
 
 def right(net: Network, rows: Inputs) -> Outcome:
@@ -151,8 +151,3 @@ def test_the_bound_covers_underflow() -> None:
     tiny = np.float32(1.4e-45)
     net = network([Layer.from_sparse(np.full((4, 1), tiny), 0.0)], None)
     assert error_bound(net, 1.0) >= 4 * float(tiny)
-
-
-def test_take_gives_rows_by_number(rows: Inputs) -> None:
-    some = take(rows, np.array([1, 4, 88]))
-    assert (some.to_dense() == rows.to_dense()[[1, 4, 88]]).all()

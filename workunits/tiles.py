@@ -1,4 +1,5 @@
-"""Input rows into tiles, `y[tile][neuron][lane]`: row r is lane r % lanes of tile r // lanes.
+"""Rows into tiles, `y[tile][neuron][lane]`, and out of them: row r is lane r % lanes of tile
+r // lanes.
 
 Lanes past the last row are zero. Parameters without annotation are float32 or float64 together, as
 the launch passes them; the y of unpack_bits may be of bytes as well.
@@ -85,3 +86,74 @@ def unpack_csr(
     while e < start[i + 1]:
         y[tile][index[e]][lane] = value[e]
         e += 1
+
+
+@pk.workunit
+def unpack_dense(m: pk.TeamMember, x, place, y, zero, rows: int, neurons: int, lanes: int):
+    """Rows x[row][neuron]; a team takes a tile.
+
+    place: where a neuron's values go, of any whole type
+    """
+    tile: int = m.league_rank()
+    before: int = tile * lanes
+    held: int = rows - before
+    if held > lanes:
+        held = lanes
+
+    def turn(j: int):
+        # Sixteen neurons of each row at a time, about a cache line, see unpack_bits.
+        begin: int = j * 16
+        end: int = begin + 16
+        if end > neurons:
+            end = neurons
+
+        def row(v: int):
+            for n in range(begin, end):
+                y[tile][place[n]][v] = x[before + v][n]
+
+        def rest(v: int):
+            for n in range(begin, end):
+                y[tile][place[n]][held + v] = zero
+
+        pk.parallel_for(pk.ThreadVectorRange(m, held), row)
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes - held), rest)
+
+    pk.parallel_for(pk.TeamThreadRange(m, (neurons + 15) // 16), turn)
+
+
+@pk.workunit
+def pack_dense(
+    m: pk.TeamMember,
+    a,
+    place,
+    ids: pk.View1D[pk.int64],
+    y,
+    rows: int,
+    first: int,
+    neurons: int,
+    lanes: int,
+):
+    """Tiles into rows: row r of the tiles becomes y[ids[r]]; a team takes a tile.
+
+    place: where a neuron's values are, counted from `first`
+    """
+    tile: int = m.league_rank()
+    before: int = tile * lanes
+    held: int = rows - before
+    if held > lanes:
+        held = lanes
+
+    def turn(j: int):
+        begin: int = j * 16
+        end: int = begin + 16
+        if end > neurons:
+            end = neurons
+
+        def row(v: int):
+            to: pk.int64 = ids[before + v]
+            for n in range(begin, end):
+                y[to][n] = a[tile][first + place[n]][v]
+
+        pk.parallel_for(pk.ThreadVectorRange(m, held), row)
+
+    pk.parallel_for(pk.TeamThreadRange(m, (neurons + 15) // 16), turn)

@@ -98,6 +98,10 @@ class FusedEngine:
                 part.take(counted)
                 self.activate(part, counted, layers[0])
             part.load(few, 0, in_order(few.neurons))
+            if inputs.dense is not None and part.rows:
+                # Rows that come dense may be asked to leave so.
+                target = self.space.empty((part.rows, part.neurons), self.dtype)
+                part.write(target, self.space.put(in_order(part.neurons)))
             ends = Ends(self.zero, self.ymax)
             part.find_live(ends, self.ymax)
             merged.append_live(part, few.rows)
@@ -180,12 +184,19 @@ class FusedEngine:
         return rows.range()
 
     def run(
-        self, layers: PreparedLayers, inputs: Inputs, wanted: Wanted | None, report: Report
+        self,
+        layers: PreparedLayers,
+        inputs: Inputs,
+        wanted: Wanted | None,
+        report: Report,
+        into: Any = None,
     ) -> Iterator[Outcome]:
+        """As of every engine; into: zeros (input rows, outputs) where the workunits run, for the
+        activations of all rows; the outcomes then have neither rows nor values."""
         self.order = Order()
-        room = self._room_for(layers, inputs)
-        counted = self._counted_for(layers, inputs, room[0])
-        run = FusedRun(self, layers, Range(inputs, self.dtype), wanted, report, counted)
+        self._room = room = self._room_for(layers, inputs)
+        self._counted = counted = self._counted_for(layers, inputs, room[0])
+        run = FusedRun(self, layers, Range(inputs, self.dtype), wanted, report, counted, into)
         if len(room) > 1:
             yield from run.in_chunks([Level(each) for each in room], inputs)
             return

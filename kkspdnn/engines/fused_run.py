@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from kkspdnn.engines.outcome import Outcome, Wanted
 from kkspdnn.engines.stack import MOST_DEPTH, FusedLayer
 from kkspdnn.engines.tiles import Tiles, in_order
 from kkspdnn.inputs import Inputs
+from kkspdnn.network import Indices
 from workunits import fused
 
 if TYPE_CHECKING:
@@ -57,14 +58,17 @@ class FusedRun:
         wanted: Wanted | None,
         report: Report,
         counted: Tiles | None,
+        into: Any = None,
     ) -> None:
-        """counted: room for the counts of a first layer, where it counts"""
+        """counted: room for the counts of a first layer, where it counts; into: see
+        FusedEngine.run"""
         self.engine = engine
         self.layers = layers
         self.sizes = sizes
         self.wanted = wanted
         self.report = report
         self.counted = counted
+        self.into = into
         self.multiplied = 0
         self.saturated: list[NDArray[np.int64]] = []
         self.moved: list[int] = []
@@ -251,9 +255,10 @@ class FusedRun:
         that were taken since the last time."""
         end = len(self.layers)
         self.advance(rows, inputs, begin, end)
-        living = self.find_unsettled(rows, end)
-        if living < rows.rows:
-            self._keep_live(rows, living, end)
+        if self.into is None:
+            living = self.find_unsettled(rows, end)
+            if living < rows.rows:
+                self._keep_live(rows, living, end)
         rows.neurons = self.layers.outputs
         outcome = self.outcome(rows)
         self.engine.order = replace(self.engine.order, layers_a_launch=self.deepest)
@@ -275,13 +280,21 @@ class FusedRun:
     def outcome(self, rows: Tiles) -> Outcome:
         """What is left, with the rows that left saturated in their places."""
         saturated = np.sort(np.concatenate([np.empty(0, np.int64), *self.saturated]))
+        if self.into is not None:
+            if rows.rows:
+                rows.write(self.into, self.engine.space.put(self._places(rows)))
+            self.into[saturated] = self.engine.ymax
+            return Outcome(np.empty(0, np.int64), None, self.multiplied)
         ids = np.sort(np.concatenate([rows.ids, saturated]))
         if self.wanted is None:
             return Outcome(ids, None, self.multiplied)
         kept = self.wanted(rows.ids)
-        places = self.layers[-1].places if len(self.layers) else slice(None)
-        values = rows.to_csr(kept, places)
+        values = rows.to_csr(kept, self._places(rows))
         return Outcome(ids, values, self.multiplied, rows.ids[kept], saturated, self.engine.ymax)
+
+    def _places(self, rows: Tiles) -> Indices:
+        """Where each output neuron is in a tile."""
+        return self.layers[-1].places if len(self.layers) else in_order(rows.neurons)
 
 
 def _next_depth(depth: int, before: int, living: int, price: float) -> int:

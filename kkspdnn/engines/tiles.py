@@ -170,6 +170,20 @@ class Tiles:
         if inputs.bits is not None:
             self._unpack(inputs, places)
             return
+        if inputs.dense is not None:
+            space.pk.parallel_for(
+                "unpack_dense",
+                space.teams(self.count),
+                tiles.unpack_dense,
+                x=space.put(inputs.to_dense(self.shape.dtype)),
+                place=space.put(places),
+                y=self.all,
+                zero=self._zero,
+                rows=self.rows,
+                neurons=inputs.neurons,
+                lanes=lanes,
+            )
+            return
         csr = inputs.to_csr(self.shape.dtype)
         self.front.fill(0)
         space.pk.parallel_for(
@@ -283,6 +297,27 @@ class Tiles:
             first=side * self.shape.widest,
             neurons=self.neurons,
             lanes=lanes,
+        )
+
+    def write(self, target: Any, places: Any) -> None:
+        """Write the activations into the rows of `target` (input rows, neurons), an array where the
+        workunits run, that the rows came from.
+
+        places: where each neuron is in a tile, likewise an array there
+        """
+        space = self.shape.space
+        space.pk.parallel_for(
+            "pack_dense",
+            space.teams(self.count),
+            tiles.pack_dense,
+            a=self.all,
+            place=places,
+            ids=self._ids,
+            y=target,
+            rows=self.rows,
+            first=self.first,
+            neurons=self.neurons,
+            lanes=self.shape.lanes,
         )
 
     def to_csr(self, kept: NDArray[np.bool_], places: Any) -> sp.csr_array:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.engines import Outcome, Wanted
@@ -32,14 +31,7 @@ class Part:
         """These rows; all of them where there is one part only."""
         if self.of == 1:
             return inputs
-        bits, csr = inputs.bits, inputs.csr
-        return Inputs(
-            rows=self.rows(inputs),
-            neurons=inputs.neurons,
-            source=inputs.source,
-            bits=None if bits is None else np.ascontiguousarray(bits[self.number :: self.of]),
-            csr=None if csr is None else sp.csr_array(csr[self.number :: self.of]),
-        )
+        return inputs.take(np.arange(self.number, inputs.rows, self.of))
 
     def wanted(self, whole: Wanted | None) -> Wanted | None:
         """Of which of this part's rows the values are kept, where `whole` says it of all rows."""

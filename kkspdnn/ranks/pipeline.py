@@ -22,7 +22,6 @@ from kkspdnn.ranks.deal import Deal
 from kkspdnn.ranks.parts import Part
 from kkspdnn.ranks.span import numbered_from, span_of
 from kkspdnn.ranks.world import Ranks
-from kkspdnn.verify import take
 
 _PARTS_A_RANK = 16
 """While the first part comes to the last rank and the last part leaves the first one, ranks are
@@ -141,7 +140,7 @@ def balanced(
             singles.append(PreparedLayers(one, engine, dtype, budget, True))
     if ranks.rank == 0:
         chosen = np.unique(np.linspace(0, inputs.rows - 1, min(inputs.rows, _SAMPLE)).astype(int))
-        flow = Flow(np.arange(chosen.size), take(inputs, chosen), chosen.size)
+        flow = Flow(np.arange(chosen.size), inputs.take(chosen), chosen.size)
     else:
         flow = ranks.receive(ranks.rank - 1)
     measured: list[tuple[float, float, float]] = []

@@ -83,7 +83,8 @@ def cases(draw: Any, dtype: str, exact: bool) -> Case:
         bits = np.packbits(rows.astype(np.uint8), axis=1)
         given_inputs = Inputs(count, widths[0], "test", bits=bits)
     else:
-        given_inputs = Inputs.from_any(sp.csr_array(rows.astype(dtype)))
+        form = draw(st.sampled_from([np.asarray, sp.csr_array]))
+        given_inputs = Inputs.from_any(form(rows.astype(dtype)))
     layers = [
         Layer.from_sparse(
             sp.csr_array(w.astype(dtype)),

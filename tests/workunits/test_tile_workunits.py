@@ -85,6 +85,50 @@ def test_csr_into_tiles(
     assert (y == expected).all()
 
 
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize(("rows", "neurons"), [(1, 1), (5, 9), (64, 16), (131, 33)])
+def test_dense_rows_into_tiles_and_back(
+    space: Space, dtype: np.dtype[Any], rows: int, neurons: int, lanes: int
+) -> None:
+    rng = np.random.default_rng(rows)
+    dense = some(rng, (rows, neurons), dtype)
+    place = rng.permutation(neurons).astype(np.uint16)
+    expected = tiled(dense, lanes)[:, np.argsort(place)]
+    y = np.full(expected.shape, np.nan, dtype)
+    space.pk.parallel_for(
+        "dense",
+        space.teams(y.shape[0]),
+        tiles.unpack_dense,
+        x=dense,
+        place=place,
+        y=y,
+        zero=dtype.type(0),
+        rows=rows,
+        neurons=neurons,
+        lanes=lanes,
+    )
+    assert (y == expected).all()
+    # Behind three other neurons, and into every second row of an array.
+    behind = np.concatenate([np.full((y.shape[0], 3, lanes), np.nan, dtype), y], axis=1)
+    back = np.full((2 * rows, neurons), -1, dtype)
+    ids = 2 * rng.permutation(rows).astype(np.int64)
+    space.pk.parallel_for(
+        "back",
+        space.teams(y.shape[0]),
+        tiles.pack_dense,
+        a=behind,
+        place=place,
+        ids=ids,
+        y=back,
+        rows=rows,
+        first=3,
+        neurons=neurons,
+        lanes=lanes,
+    )
+    assert (back[ids] == dense).all()
+    assert (back[1::2] == -1).all()
+
+
 YMAX = 4.0
 
 
