@@ -281,9 +281,11 @@ class FusedRun:
         """What is left, with the rows that left saturated in their places."""
         saturated = np.sort(np.concatenate([np.empty(0, np.int64), *self.saturated]))
         if self.into is not None:
+            put = self.engine.space.put
             if rows.rows:
-                rows.write(self.into, self.engine.space.put(self._places(rows)))
-            self.into[saturated] = self.engine.ymax
+                rows.write(self.into, put(self._places(rows)))
+            if saturated.size:
+                self.into[put(saturated)] = self.engine.ymax
             return Outcome(np.empty(0, np.int64), None, self.multiplied)
         ids = np.sort(np.concatenate([rows.ids, saturated]))
         if self.wanted is None:
