@@ -65,8 +65,9 @@ class Predictor:
         The activations after the last layer, a new array (rows, outputs) of the network's dtype.
 
         rows: as `infer` takes them; a NumPy array of that dtype is neither copied nor made sparse.
-        Threads take turns. InputError for rows that the network does not take, for values that are
-        not finite, and where activations overflow.
+        Threads take turns; in the OpenMP of Kokkos 3 only the one that started Kokkos may call, and
+        RuntimeError says so. InputError for rows that the network does not take, for values that
+        are not finite, and where activations overflow.
         """
         given = Inputs.from_any(rows)
         if given.neurons != self._inputs:

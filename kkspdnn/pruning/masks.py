@@ -24,14 +24,18 @@ Order = NDArray[np.int64]
 def dealt_order(weights: Floats, blocks: int) -> Order:
     """
     The inputs in an order in which every block has its share of the strong ones: by the sum of
-    their weights' magnitudes, the largest first, they are dealt to the blocks in turn.
+    their weights' magnitudes, the largest first, they are dealt to the blocks in turn, there and
+    back again; the first blocks get one more where that does not divide.
 
     Neighbouring inputs are alike (the pixels of an image's dark border are one block); an order of
     the inputs leaves more of the large weights, as for N:M sparsity in Pool and Yu, "Channel
     Permutations for N:M Sparsity", NeurIPS 2021, who search for the best one.
     """
     strongest = np.argsort(-np.abs(weights).sum(axis=1, dtype=np.float64), kind="stable")
-    return np.concatenate([strongest[block::blocks] for block in range(blocks)])
+    whole = strongest.size - strongest.size % blocks
+    turns, rest = strongest[:whole].reshape(-1, blocks), strongest[whole:]
+    turns[1::2] = turns[1::2, ::-1].copy()
+    return np.concatenate([each for n in range(blocks) for each in (turns[:, n], rest[n : n + 1])])
 
 
 def balanced_mask(

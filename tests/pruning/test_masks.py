@@ -55,7 +55,8 @@ def test_every_block_of_every_output_keeps_the_same_number_of_its_largest(
 def test_blocks_of_dealt_inputs_are_alike(
     seed: int, inputs: int, outputs: int, blocks: int
 ) -> None:
-    """The n-th strongest of one block is no weaker than the next one of any other."""
+    """The n-th strongest of one block is no weaker than the next one of any other, and the first
+    blocks are as strong as the last ones."""
     w = weights(seed, inputs, outputs)
     order = dealt_order(w, blocks)
     assert sorted(order) == list(range(inputs))
@@ -64,6 +65,10 @@ def test_blocks_of_dealt_inputs_are_alike(
     for turn in range(1, max(map(len, dealt))):
         after = max(each[turn] for each in dealt if len(each) > turn)
         assert min(each[turn - 1] for each in dealt) >= after
+    if inputs % (2 * blocks) == 0:
+        ranks = np.empty(inputs, np.int64)
+        ranks[np.argsort(-strength, kind="stable")] = np.arange(inputs)
+        assert len({int(ranks[rows].sum()) for rows in np.array_split(order, blocks)}) == 1
 
 
 @settings(max_examples=100)
