@@ -108,9 +108,9 @@ def finite_dense(given: NDArray[Any], what: str) -> Floats:
     """
     dtype = _checked_dtype(given, what)
     values = np.ascontiguousarray(given)
-    finite = np.isfinite(values)
-    if not finite.all():
-        row, column = np.argwhere(~finite)[0]
+    # What is not finite shows in one of the two, and they need no memory.
+    if values.size and not np.isfinite((values.min(), values.max())).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
         raise InputError(
             f"{what}: row {row}, column {column} is {values[row, column]}; "
             "every value must be finite"

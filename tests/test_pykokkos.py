@@ -46,6 +46,13 @@ for place, layer in enumerate(layers):
         activation="linear" if place else "relu",
     )
 assert check(kk.network(layers, None), sp.csr_array(rows)) > 0
+if kernel == "fused":
+    # Dense rows in and out.
+    predict = kk.Predictor(kk.network(layers, None), dtype=dtype)
+    for count in (1, 77):
+        part = rows.toarray()[:count]
+        expected = kk.infer(kk.network(layers, None), part, dtype=dtype, values=True).outputs
+        assert (predict(part) == expected).all()
 print("agrees")
 """
 

@@ -231,7 +231,9 @@ class FusedEngine:
             again = FEW_LEFT * inputs.rows > chunk and 3 * chunk <= layers.rows
             chunks = [chunk, chunk] if again else [chunk]
             wanted = [*chunks, min(inputs.rows, layers.rows - sum(chunks))]
-        if [(each.shape, each.capacity) for each in self._room] == [(shape, n) for n in wanted]:
+        taken = [each.capacity for each in self._room if each.shape == shape]
+        # Tiles that are not filled do no harm where no others wait for them to be.
+        if taken == wanted or (len(taken) == len(wanted) == 1 and taken >= wanted):
             return self._room
         return [Tiles(shape, capacity) for capacity in wanted]
 
