@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from time import perf_counter, sleep
 from typing import NoReturn, TextIO
 
@@ -25,6 +26,7 @@ from kkspdnn.inference import PARALLEL, Result, infer, own_version
 from kkspdnn.info import findings
 from kkspdnn.memory import GB, Budget
 from kkspdnn.options import Parser, count, gigabytes, path, whole
+from kkspdnn.outputs import check_outputs_name, write_outputs
 from kkspdnn.plots.command import plot
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
@@ -93,6 +95,8 @@ def parser(quiet: bool = False) -> Parser:
     add("--checkpoint", type=path, metavar="DIR", help=saved)
     add("--json", type=path, metavar="FILE", help="write the record")
     add("--categories", type=path, metavar="FILE", help="write the list of categories")
+    last = "write the activations after the last layer, .npy, or as a sparse matrix .npz"
+    add("--outputs", type=path, metavar="FILE", help=last)
     add("--published", action="store_true", help="also what others published, on other machines")
     add("--quiet", action="store_true", help="no table and no progress bar")
     add("--version", action="version", version=f"kkspdnn {own_version()}")
@@ -223,6 +227,7 @@ def _run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
             device=arguments.device,
             fold=arguments.fold,
             verification=arguments.verify,
+            values=arguments.outputs is not None,
             memory=arguments.memory,
             progress=bar,
             comm=ranks,
@@ -232,6 +237,8 @@ def _run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
     if ranks.rank != 0:
         return 0
     record = replace(_judged(result, problem), load_seconds=loaded, command=command)
+    if arguments.outputs is not None:
+        write_outputs(arguments.outputs, result)
     if arguments.categories is not None:
         write_text(arguments.categories, "".join(f"{c}\n" for c in result.categories.tolist()))
     if arguments.json is not None:
@@ -249,11 +256,18 @@ def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
         raise InputError(f"--device {arguments.device} is for --space cuda; leave it out")
     choose_device(arguments.device)
     check_space(arguments.space)
-    for file in (arguments.json, arguments.categories):
-        if file is not None and ranks.rank == 0:
+    if arguments.outputs is not None:
+        check_outputs_name(arguments.outputs)
+    files = dict[Path, str]()
+    for option in ("json", "categories", "outputs"):
+        file: Path | None = getattr(arguments, option)
+        if file is None:
+            continue
+        if file in files:
+            raise InputError(f"--{files[file]} and --{option} are both {file}; give two files")
+        files[file] = option
+        if ranks.rank == 0:
             check_writable(file)
-    if arguments.json is not None and arguments.json == arguments.categories:
-        raise InputError(f"--json and --categories are both {arguments.json}; give two files")
 
 
 def _problem(arguments: argparse.Namespace) -> Problem:

@@ -109,7 +109,7 @@ def test_every_option_is_there() -> None:
     assert options >= {
         *("--space", "--neurons", "--layers", "--inputs", "--data", "--mnist", "--kernel"),
         *("--dtype", "--threads", "--seed", "--verify", "--json", "--categories", "--quiet"),
-        *("--fold", "--memory", "--device", "--parallel", "--checkpoint"),
+        *("--fold", "--memory", "--device", "--parallel", "--checkpoint", "--outputs"),
     }
     choices = {
         a.option_strings[0]: tuple(a.choices) for a in actions if a.option_strings and a.choices
@@ -266,6 +266,28 @@ def test_somebodys_own_network(own: Path, capsys: pytest.CaptureFixture[str]) ->
     (own / "network.json").write_text('{"ymax": 1e300, "bias": 1e-3}')
     assert cli.main(["--data", str(own), "--quiet"]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("more", [[], ["--kernel", "spgemm"], ["--fold"], ["--inputs", "0"]])
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+def test_outputs_are_those_of_the_reference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, more: list[str]
+) -> None:
+    file = tmp_path / f"y.{kind}"
+    assert cli.main([*SMALL, "--outputs", str(file), "--quiet", *more]) == 0
+    rows = images(64, 0 if "0" in more else 50)
+    expected = reference(radixnet(64, 3), rows, dtype=np.float32)
+    found = np.load(file) if kind == "npy" else sp.load_npz(file).toarray()
+    assert found.dtype == np.float32
+    assert found.shape == expected.shape
+    allowed = 1e-5 if "--fold" in more else 0
+    assert np.abs(found - expected.toarray()).max(initial=0) <= allowed
+    assert [each.name for each in tmp_path.iterdir()] == [file.name]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_name_for_outputs_says_how(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, [*SMALL, "--outputs", "y.txt"], "y.txt: give a name that ends in .npy (dense)")
 
 
 @pytest.mark.parametrize(
@@ -475,16 +497,20 @@ def test_overflow_is_one_line(own: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert cli.main([*options, "--dtype", "float64", "--quiet"]) == 0
 
 
-@pytest.mark.parametrize("option", ["--json", "--categories"])
+@pytest.mark.parametrize("option", ["--json", "--categories", "--outputs"])
 def test_files_that_cannot_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli, "load_problem", lambda **_: pytest.fail("found out too late"))
-    fails(capsys, [*SMALL, option, str(tmp_path / "no" / "r")], "is not a folder; make it first")
-    fails(capsys, [*SMALL, option, str(tmp_path)], "is a folder")
-    fails(capsys, [*SMALL, option, "/proc/kkspdnn"], "cannot be written")
-    same = str(tmp_path / "same")
-    fails(capsys, [*SMALL, "--json", same, "--categories", same], "give two files")
+    there = tmp_path / "there.npy"
+    there.mkdir()
+    missing = str(tmp_path / "no" / "r.npy")
+    fails(capsys, [*SMALL, option, missing], "is not a folder; make it first")
+    fails(capsys, [*SMALL, option, str(there)], "is a folder")
+    fails(capsys, [*SMALL, option, "/proc/kkspdnn.npy"], "cannot be written")
+    other = "--json" if option == "--outputs" else "--outputs"
+    same = str(tmp_path / "same.npy")
+    fails(capsys, [*SMALL, option, same, other, same], "give two files")
 
 
 def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
@@ -669,7 +695,9 @@ def test_no_help_text_has_more_than_ascii() -> None:
     assert text.isascii()
 
 
-@pytest.mark.parametrize("option", ["--data", "--mnist", "--checkpoint", "--json", "--categories"])
+@pytest.mark.parametrize(
+    "option", ["--data", "--mnist", "--checkpoint", "--json", "--categories", "--outputs"]
+)
 def test_an_empty_name_is_not_this_folder(
     capsys: pytest.CaptureFixture[str], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
