@@ -6,6 +6,8 @@ The command line prints it and exits with 2; anything else that is raised is a b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class KkspdnnError(Exception):
     """Base of everything the user can mend."""
@@ -25,3 +27,9 @@ class SpaceError(KkspdnnError, RuntimeError):
 
 class CacheError(KkspdnnError, OSError):
     """The cache folder cannot be used: not writable, or writable by others."""
+
+
+def check_choice(option: str, value: object, choices: Sequence[str]) -> None:
+    """Raise InputError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise InputError(f"{option} {value!r:.40} is unknown: choose one of {', '.join(choices)}")

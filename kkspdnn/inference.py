@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.device_errors import in_one_line
 from kkspdnn.engines import EXITS, KERNELS, Engine, Exits, Kernel, Report, make_engine
 from kkspdnn.engines.outcome import joined
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, check_choice
 from kkspdnn.fold import Folded
 from kkspdnn.fold import fold as fold_network
 from kkspdnn.inputs import Inputs
@@ -117,10 +117,10 @@ def infer(
     Raises InputError for a network or inputs that cannot be used, SpaceError, ToolchainError and
     CacheError for what this machine lacks.
     """
-    _choice("kernel", kernel, KERNELS)
-    _choice("exits", exits, EXITS)
-    _choice("verification", verification, VERIFY)
-    _choice("parallel", parallel, PARALLEL)
+    check_choice("kernel", kernel, KERNELS)
+    check_choice("exits", exits, EXITS)
+    check_choice("verification", verification, VERIFY)
+    check_choice("parallel", parallel, PARALLEL)
     ranks = Ranks.of(comm)
     given = Inputs.from_any(inputs)
     if given.neurons != network.inputs:
@@ -367,8 +367,3 @@ def _report(progress: Progress, total: int) -> Report:
 
 def _silent(_doing: str, _done: float) -> None:
     pass
-
-
-def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{option} {value!r} is unknown: choose one of {', '.join(choices)}")

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, check_choice
 from kkspdnn.matrices import (
     Floats,
     bias_vector,
@@ -60,8 +60,8 @@ class Layer:
     bias_to: BiasTo = "nonzero"
 
     def __post_init__(self) -> None:
-        _one_of("activation", self.activation, ACTIVATIONS)
-        _one_of("bias_to", self.bias_to, BIAS_TO)
+        check_choice("activation", self.activation, ACTIVATIONS)
+        check_choice("bias_to", self.bias_to, BIAS_TO)
         if self.inputs < 1 or self.outputs < 1:
             raise InputError(
                 f"layer of {self.inputs} x {self.outputs} neurons: 1 x 1 is the smallest"
@@ -206,11 +206,6 @@ class Layer:
         weights = np.broadcast_to(values, index2d.shape).ravel()
         coo = sp.coo_array((weights, (index2d.ravel(), column_of)), shape=(inputs, outputs))
         return cls.from_sparse(coo, bias, activation=activation, bias_to=bias_to, name=name)
-
-
-def _one_of(field: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{field} {value!r:.40} is unknown: choose one of {', '.join(choices)}")
 
 
 def _without_zeros(layer: Layer) -> Layer:

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.device_errors import in_one_line
 from kkspdnn.engines import EXITS, Exits
 from kkspdnn.engines.prepared import PreparedLayers
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, check_choice
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import Floats, float_dtype
 from kkspdnn.memory import Budget
@@ -43,8 +43,7 @@ class Predictor:
         device: int | None = None,
         memory: float | None = None,
     ) -> None:
-        if exits not in EXITS:
-            raise InputError(f"exits {exits!r:.40} is unknown: choose one of {', '.join(EXITS)}")
+        check_choice("exits", exits, EXITS)
         kind = network.dtype if dtype is None else float_dtype(dtype)
         budget = Budget.of(memory)
         self._space = open_space(space, threads, device)
@@ -62,12 +61,11 @@ class Predictor:
     @in_one_line
     def __call__(self, rows: Any) -> NDArray[np.floating]:
         """
-        The activations after the last layer, a new array (rows, outputs) of the network's dtype.
+        The activations after the last layer, a new array (rows, outputs) of `dtype`.
 
         rows: as `infer` takes them; a NumPy array of that dtype is neither copied nor made sparse.
-        Threads take turns; in the OpenMP of Kokkos 3 only the one that started Kokkos may call, and
-        RuntimeError says so. InputError for rows that the network does not take, for values that
-        are not finite, and where activations overflow.
+        Threads of Python may call it, and take turns. InputError for rows that the network does
+        not take, for values that are not finite, and where activations overflow.
         """
         given = Inputs.from_any(rows)
         if given.neurons != self._inputs:

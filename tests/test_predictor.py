@@ -114,9 +114,8 @@ def test_a_network_without_layers_gives_its_rows() -> None:
     assert (kk.Predictor(kk.network([], None, inputs=5))(rows) == rows).all()
 
 
-def test_threads_take_turns() -> None:
-    net = ordinary()
-    predict = kk.Predictor(net, space="serial")
+def test_threads_take_turns(space: str) -> None:
+    predict = kk.Predictor(ordinary(), space=space)
     batches = [some_rows(1 + k % 7, 70) for k in range(40)]
     expected = [predict(each) for each in batches]
     with ThreadPoolExecutor(4) as pool:

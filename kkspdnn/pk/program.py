@@ -67,6 +67,7 @@ class Program:
         packed = self._pack(*values)
         name_of_launch = label.encode()
         with self.runtime.lock:
+            self.runtime.enter()
             if self._launch(name_of_launch, packed):
                 self._fail()
         return result.value if result is not None else None

@@ -242,6 +242,7 @@ class Runtime:
         self.device = device
         self.lock = threading.Lock()
         self._thread = threading.get_ident()
+        self._entered = threading.local()
         try:
             self._library = ctypes.CDLL(str(kit.library))
         except OSError as error:
@@ -250,13 +251,27 @@ class Runtime:
         number = device.number if device is not None else -1
         if self._library.kkspdnn_initialize(threads, number) != 0:
             raise ToolchainError(f"Kokkos did not start: {self.last_error()}")
+        self._entered.done = True
         self.threads: int = self._library.kkspdnn_concurrency()
         atexit.register(self._library.kkspdnn_finalize)
+
+    def enter(self) -> None:
+        """To be called before every launch, by the thread that launches and has the lock."""
+        if hasattr(self._entered, "done"):
+            return
+        before = os.sched_getaffinity(0)
+        try:
+            self._library.kkspdnn_enter()
+        finally:
+            # See _placed_threads: what else this thread of Python does is not OpenMP's business.
+            os.sched_setaffinity(0, before)
+        self._entered.done = True
 
     def last_error(self) -> str:
         text: bytes = self._library.kkspdnn_last_error()
         first = text.decode(errors="replace").partition("\n")[0]
         if threading.get_ident() != self._thread:
+            # Kokkos 3.5 to 3.7 refuse others.
             first += "; launch from the thread that started Kokkos"
         return first
 

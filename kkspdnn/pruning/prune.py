@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, check_choice
 from kkspdnn.matrices import Floats
 from kkspdnn.network import Layer, Network
 from kkspdnn.pruning.masks import (
@@ -53,8 +53,7 @@ def prune(
     InputError, naming the layer, for options out of range, for a block that has too few weights to
     keep, and for a retrained network with other layers or edges.
     """
-    if method not in METHODS:
-        raise InputError(f"method {method!r:.40} is unknown: choose one of {', '.join(METHODS)}")
+    check_choice("method", method, METHODS)
     wanted = _sparsities(sparsity, len(network.layers))
     if min([blocks, steps, *block_shape]) < 1:
         raise InputError(

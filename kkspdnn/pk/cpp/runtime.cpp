@@ -14,6 +14,27 @@ std::string& last_error() {
 
 bool started_here = false;
 
+// Kokkos 3.4 lets only the thread that started it launch: its pool of OpenMP threads is known to
+// that thread alone. Any other may have it as well, as those of Kokkos::OpenMP::partition_master
+// have theirs, as long as they launch one at a time.
+#if defined(KOKKOS_ENABLE_OPENMP) && KOKKOS_VERSION < 30500
+Kokkos::Impl::OpenMPExec* pool = nullptr;
+int pool_size = 0;
+void keep_pool() {
+  pool = Kokkos::Impl::t_openmp_instance;
+  pool_size = Kokkos::OpenMP().concurrency();
+}
+void enter() {
+  if (pool == nullptr || Kokkos::Impl::t_openmp_instance != nullptr) return;
+  Kokkos::Impl::t_openmp_instance = pool;
+#pragma omp parallel num_threads(pool_size)
+  asm volatile("");  // so that OpenMP binds this thread now, if it does
+}
+#else
+void keep_pool() {}
+void enter() {}
+#endif
+
 }  // namespace
 
 extern "C" {
@@ -40,6 +61,7 @@ int kkspdnn_initialize(int threads, int device) {
     if (device >= 0) settings.device_id = device;
 #endif
     Kokkos::initialize(settings);
+    keep_pool();
     started_here = true;
     return 0;
   } catch (const std::exception& error) {
@@ -47,6 +69,9 @@ int kkspdnn_initialize(int threads, int device) {
     return 1;
   }
 }
+
+// To be called by a thread that did not start Kokkos, before it launches for the first time.
+void kkspdnn_enter() { enter(); }
 
 // Called when the process ends, which must not be by an exception: where a GPU has failed, and that
 // was told, some versions of Kokkos find so once more.
