@@ -14,25 +14,22 @@ std::string& last_error() {
 
 bool started_here = false;
 
+#if defined(KOKKOS_ENABLE_OPENMP)
+int pool_size = 0;
+
+#if KOKKOS_VERSION < 30500
 // Kokkos 3.4 lets only the thread that started it launch: its pool of OpenMP threads is known to
 // that thread alone. Any other may have it as well, as those of Kokkos::OpenMP::partition_master
 // have theirs, as long as they launch one at a time.
-#if defined(KOKKOS_ENABLE_OPENMP) && KOKKOS_VERSION < 30500
 Kokkos::Impl::OpenMPExec* pool = nullptr;
-int pool_size = 0;
-void keep_pool() {
-  pool = Kokkos::Impl::t_openmp_instance;
-  pool_size = Kokkos::OpenMP().concurrency();
-}
-void enter() {
-  if (pool == nullptr || Kokkos::Impl::t_openmp_instance != nullptr) return;
-  Kokkos::Impl::t_openmp_instance = pool;
-#pragma omp parallel num_threads(pool_size)
-  asm volatile("");  // so that OpenMP binds this thread now, if it does
+void keep_pool() { pool = Kokkos::Impl::t_openmp_instance; }
+void take_pool() {
+  if (Kokkos::Impl::t_openmp_instance == nullptr) Kokkos::Impl::t_openmp_instance = pool;
 }
 #else
 void keep_pool() {}
-void enter() {}
+void take_pool() {}
+#endif
 #endif
 
 }  // namespace
@@ -61,7 +58,10 @@ int kkspdnn_initialize(int threads, int device) {
     if (device >= 0) settings.device_id = device;
 #endif
     Kokkos::initialize(settings);
+#if defined(KOKKOS_ENABLE_OPENMP)
+    pool_size = Kokkos::OpenMP().concurrency();
     keep_pool();
+#endif
     started_here = true;
     return 0;
   } catch (const std::exception& error) {
@@ -71,7 +71,14 @@ int kkspdnn_initialize(int threads, int device) {
 }
 
 // To be called by a thread that did not start Kokkos, before it launches for the first time.
-void kkspdnn_enter() { enter(); }
+void kkspdnn_enter() {
+#if defined(KOKKOS_ENABLE_OPENMP)
+  if (pool_size == 0) return;
+  take_pool();
+#pragma omp parallel num_threads(pool_size)
+  asm volatile("");  // so that OpenMP binds this thread now, if it does
+#endif
+}
 
 // Called when the process ends, which must not be by an exception: where a GPU has failed, and that
 // was told, some versions of Kokkos find so once more.
