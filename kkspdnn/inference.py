@@ -55,15 +55,24 @@ class Result:
     record: Record
 
     @property
-    def outputs(self) -> NDArray[np.floating]:
-        """The activations after the last layer of all input rows, dense (inputs, outputs).
+    def every_row(self) -> sp.csr_array:
+        """The activations after the last layer of all input rows, CSR (inputs, outputs).
 
         InputError where `values` were not kept.
         """
         if self.values is None:
             raise InputError("the values were not kept; ask for them with values=True")
-        dense = np.zeros((self.record.inputs, self.values.shape[1]), self.values.dtype)
-        dense[self.categories - 1] = self.values.toarray()
+        values, rows = self.values, self.record.inputs
+        counts = np.zeros(rows, np.int64)
+        counts[self.categories - 1] = np.diff(values.indptr)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        shape = rows, values.shape[1]
+        return sp.csr_array((values.data, values.indices, starts), shape=shape)
+
+    @property
+    def outputs(self) -> NDArray[np.floating]:
+        """As `every_row`, dense."""
+        dense: NDArray[np.floating] = self.every_row.toarray()
         return dense
 
 
@@ -123,10 +132,7 @@ def infer(
     check_choice("parallel", parallel, PARALLEL)
     ranks = Ranks.of(comm)
     given = Inputs.from_any(inputs)
-    if given.neurons != network.inputs:
-        raise InputError(
-            f"the input rows have {given.neurons} neurons but the network takes {network.inputs}"
-        )
+    given.check_neurons(network.inputs)
     kind = network.dtype if dtype is None else float_dtype(dtype)
     here = machine()  # before OpenMP may bind this thread to a core, as the user may ask it to
     with placed(ranks, space, threads, device) as gpu:

@@ -62,6 +62,13 @@ class Inputs:
                         f"{name} of shape {given.shape}, not ({self.rows}, {self.neurons})"
                     )
 
+    def check_neurons(self, wanted: int) -> None:
+        """Raise InputError unless the rows have as many neurons as a network takes."""
+        if self.neurons != wanted:
+            raise InputError(
+                f"the input rows have {self.neurons} neurons but the network takes {wanted}"
+            )
+
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the values: float32 or float64; float32 for bits."""

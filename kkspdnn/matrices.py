@@ -4,7 +4,7 @@ Matrices from outside, checked and brought to one form: canonical CSR of finite 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import scipy.sparse as sp
@@ -90,10 +90,7 @@ def canonical_csr(given: object, what: str) -> sp.csr_array:
     bad = np.flatnonzero(~np.isfinite(csr.data))
     if bad.size:
         row = int(np.searchsorted(csr.indptr, bad[0], side="right")) - 1
-        raise InputError(
-            f"{what}: row {row}, column {csr.indices[bad[0]]} is {csr.data[bad[0]]}; "
-            "every value must be finite"
-        )
+        _refuse_infinite(what, row, csr.indices[bad[0]], csr.data[bad[0]])
     values = to_float(csr.data, dtype, what)
     clean = sp.csr_array((values, csr.indices, csr.indptr), shape=csr.shape)
     clean.eliminate_zeros()
@@ -111,11 +108,12 @@ def finite_dense(given: NDArray[Any], what: str) -> Floats:
     # What is not finite shows in one of the two, and they need no memory.
     if values.size and not np.isfinite((values.min(), values.max())).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        raise InputError(
-            f"{what}: row {row}, column {column} is {values[row, column]}; "
-            "every value must be finite"
-        )
+        _refuse_infinite(what, row, column, values[row, column])
     return to_float(values, dtype, what)
+
+
+def _refuse_infinite(what: str, row: int, column: int, value: Any) -> NoReturn:
+    raise InputError(f"{what}: row {row}, column {column} is {value}; every value must be finite")
 
 
 def _checked_dtype(matrix: Any, what: str) -> np.dtype[Any]:

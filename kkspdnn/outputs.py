@@ -27,21 +27,8 @@ def write_outputs(path: Path, result: Result) -> None:
     the values were not kept, or the file cannot be written.
     """
     check_outputs_name(path)
-    given = result.outputs if path.suffix == ".npy" else _every_row(result)
     with replacing(path) as file:
-        if isinstance(given, np.ndarray):
-            np.save(file, given)
+        if path.suffix == ".npy":
+            np.save(file, result.outputs)
         else:
-            sp.save_npz(file, given)
-
-
-def _every_row(result: Result) -> sp.csr_array:
-    """The values with the rows of zeros in their places."""
-    if result.values is None:
-        raise InputError("the values were not kept; ask for them with values=True")
-    values = result.values
-    counts = np.zeros(result.record.inputs, np.int64)
-    counts[result.categories - 1] = np.diff(values.indptr)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    shape = result.record.inputs, values.shape[1]
-    return sp.csr_array((values.data, values.indices, starts), shape=shape)
+            sp.save_npz(file, result.every_row)

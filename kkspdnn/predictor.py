@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.device_errors import in_one_line
-from kkspdnn.engines import EXITS, Exits
+from kkspdnn.engines import EXITS, Exits, silent
 from kkspdnn.engines.prepared import PreparedLayers
-from kkspdnn.errors import InputError, check_choice
+from kkspdnn.errors import check_choice
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import Floats, float_dtype
 from kkspdnn.memory import Budget
@@ -68,14 +68,11 @@ class Predictor:
         not take, for values that are not finite, and where activations overflow.
         """
         given = Inputs.from_any(rows)
-        if given.neurons != self._inputs:
-            raise InputError(
-                f"the input rows have {given.neurons} neurons but the network takes {self._inputs}"
-            )
+        given.check_neurons(self._inputs)
         with self._lock:
             self._make_ready(given)
             into = self._space.zeros((given.rows, self._layers.outputs), self._engine.dtype)
-            for _ in self._engine.run(self._layers, given, None, _silent, into):
+            for _ in self._engine.run(self._layers, given, None, silent, into):
                 pass
             found: Floats = self._space.get(into)
             return found
@@ -87,7 +84,3 @@ class Predictor:
             self._engine.warm_up(self._layers, inputs)
             self._engine.prove(self._layers, inputs)
             self._known.add(form)
-
-
-def _silent(_: int) -> None:
-    """Nobody is told."""

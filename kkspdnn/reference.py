@@ -36,10 +36,7 @@ def timed_reference(
     and sorting columns.
     """
     wanted = float_dtype(dtype)
-    if inputs.neurons != network.inputs:
-        raise InputError(
-            f"the input rows have {inputs.neurons} neurons but the network takes {network.inputs}"
-        )
+    inputs.check_neurons(network.inputs)
     y = inputs.to_csr(wanted)
     seconds = 0.0
     for number, given in enumerate(network.layers, start=1):

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from on_gpu import skip_unless_here
 
 from kkspdnn.challenge import write_categories, write_images, write_network
 from kkspdnn.inputs import Inputs
 from kkspdnn.network import Layer, Network, network
+from kkspdnn.spaces import SPACES
 
 CHALLENGE_ROWS = 60_000
 
@@ -22,6 +24,13 @@ CHALLENGE_ROWS = 60_000
 # of the test's own time limit.
 settings.register_profile("kkspdnn", deadline=None)
 settings.load_profile("kkspdnn")
+
+
+@pytest.fixture(scope="session", params=SPACES)
+def space(request: pytest.FixtureRequest) -> str:
+    """Every execution space that this machine has all for."""
+    skip_unless_here(request.param)
+    return str(request.param)
 
 
 @pytest.fixture(params=[sys.maxsize, 0], ids=["polars", "compiled"])

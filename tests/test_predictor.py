@@ -8,18 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from on_gpu import skip_unless_here
 
 import kkspdnn as kk
 from kkspdnn.errors import InputError
 from kkspdnn.network import Layer
-from kkspdnn.spaces import SPACES
-
-
-@pytest.fixture(params=SPACES)
-def space(request: pytest.FixtureRequest) -> str:
-    skip_unless_here(request.param)
-    return str(request.param)
 
 
 def ordinary(seed: int = 0, widths: tuple[int, ...] = (70, 40, 40, 40, 9)) -> kk.Network:

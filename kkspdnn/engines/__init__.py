@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kkspdnn.engines.base import EXITS, Engine, Exits, Report
+from kkspdnn.engines.base import EXITS, Engine, Exits, Report, silent
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.spaces import Space
 
@@ -21,6 +21,7 @@ __all__ = [
     "Report",
     "Wanted",
     "make_engine",
+    "silent",
 ]
 
 Kernel = Literal["fused", "spgemm"]

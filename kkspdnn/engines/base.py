@@ -28,6 +28,10 @@ Report = Callable[[int], None]
 """Called after every layer with the number of input rows times layers that it settled."""
 
 
+def silent(_settled: int) -> None:
+    """The Report that tells nobody."""
+
+
 @dataclass(frozen=True)
 class Growth:
     """How large a layer's sums can be: `reach` times the largest activation, plus `shift`; what

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kkspdnn.engines import Engine, Outcome, Report, Wanted
+from kkspdnn.engines import Engine, Outcome, Report, Wanted, silent
 from kkspdnn.engines.outcome import joined
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.inputs import Inputs
@@ -148,7 +148,7 @@ def balanced(
         values = (flow.numbers.size + flow.saturated.size) * flow.inputs.neurons
         with numbered_from(position):
             engine.prove(layers, flow.inputs)
-            outcome = passed(engine, layers, flow, _all, _silent)
+            outcome = passed(engine, layers, flow, _all, silent)
         flow = _onward(outcome, flow)
         handing_over = _value_cost(engine) * values
         measured.append((float(outcome.multiplied), handing_over, edges[position] * edge_bytes))
@@ -193,10 +193,6 @@ def _edge_bytes(engine: Engine, network: Network) -> float:
     for layer in some:
         prepared, edges = engine.prepare(layer, prepared), layer.edges
     return engine.size(prepared) / edges if edges else 0.0
-
-
-def _silent(_settled: int) -> None:
-    pass
 
 
 class Stage:

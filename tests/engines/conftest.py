@@ -1,17 +1,8 @@
-"""Both kernels in all spaces."""
+"""Both kernels."""
 
 from __future__ import annotations
 
 import pytest
-from on_gpu import skip_unless_here
-
-from kkspdnn.spaces import SPACES
-
-
-@pytest.fixture(scope="session", params=SPACES)
-def space(request: pytest.FixtureRequest) -> str:
-    skip_unless_here(request.param)
-    return str(request.param)
 
 
 @pytest.fixture(scope="session", params=["fused", "spgemm"])
