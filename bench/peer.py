@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 
 Work = Literal["products", "living", "all", "own"]
 """Which multiplications an implementation does: those of nonzero weights with nonzero activations,

@@ -25,10 +25,10 @@ from bench.recorded import recorded
 from kkspdnn.challenge import layer_path, write_network
 from kkspdnn.inference import own_version
 from kkspdnn.layer_files import load_layer
-from kkspdnn.network import Layer, network
+from kkspdnn.networks import Layer, network
 from kkspdnn.options import Parser, count
 from kkspdnn.pk.toolchain import host_compiler, machine
-from kkspdnn.radixnet import challenge_bias, radixnet
+from kkspdnn.radix_net import challenge_bias, radixnet
 
 _REPEATS = 5
 

@@ -15,8 +15,8 @@ from kkspdnn.engines import make_engine
 from kkspdnn.engines.ends import Ends
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
-from kkspdnn.reference import categories, reference
+from kkspdnn.networks import Network
+from kkspdnn.serial_reference import categories, reference
 from kkspdnn.spaces import open_space
 
 

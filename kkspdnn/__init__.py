@@ -12,18 +12,18 @@ In three lines::
 
 from kkspdnn.challenge import read_categories, read_images, read_network
 from kkspdnn.errors import CacheError, InputError, KkspdnnError, SpaceError, ToolchainError
-from kkspdnn.images import images
+from kkspdnn.shipped_images import images
 from kkspdnn.inference import Result, infer
 from kkspdnn.inputs import Inputs
 from kkspdnn.mnist import mnist_images
-from kkspdnn.network import Layer, Network, network
+from kkspdnn.networks import Layer, Network, network
 from kkspdnn.npz import read_npz_inputs, read_npz_network, save_npz_network
 from kkspdnn.predictor import Predictor
 from kkspdnn.pruning import prune
 from kkspdnn.pruning.dense_files import read_dense_network
-from kkspdnn.radixnet import radixnet
+from kkspdnn.radix_net import radixnet
 from kkspdnn.record import Record
-from kkspdnn.reference import reference
+from kkspdnn.serial_reference import reference
 from kkspdnn.torch_models import from_torch
 
 __all__ = [

@@ -29,8 +29,8 @@ from kkspdnn.image_tsv import packed, sparse
 from kkspdnn.inputs import Inputs
 from kkspdnn.layer_files import HELD_BYTES, FileLayers
 from kkspdnn.matrices import Floats, float_dtype
-from kkspdnn.network import Network
-from kkspdnn.radixnet import challenge_bias
+from kkspdnn.networks import Network
+from kkspdnn.radix_net import challenge_bias
 from kkspdnn.tsv import INT32_MAX, Form, open_text, read_blocks, unreadable, write_triples
 
 YMAX = 32.0

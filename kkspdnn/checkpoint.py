@@ -25,7 +25,7 @@ from kkspdnn.engines import Outcome
 from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Layer, Network
+from kkspdnn.networks import Layer, Network
 
 FORMAT = "kkspdnn-checkpoint-1"
 _MANIFEST = "checkpoint.json"

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from kkspdnn.errors import InputError
 from kkspdnn.matrices import Floats
 from kkspdnn.memory import Budget
-from kkspdnn.network import BiasTo, Layer, Network, index_dtype
+from kkspdnn.networks import BiasTo, Layer, Network, index_dtype
 
 _EDGE_BYTES, _OUTPUT_BYTES = 96, 256
 """What folding a layer takes at most, as measured: edges are sorted, outputs are keys of a dict."""

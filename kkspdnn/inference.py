@@ -24,7 +24,7 @@ from kkspdnn.fold import fold as fold_network
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
 from kkspdnn.memory import Budget, peak_memory
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.pk.toolchain import machine
 from kkspdnn.ranks.deal import Deal, dealt, dealt_from
 from kkspdnn.ranks.pipeline import Stage, pipeline_is_better

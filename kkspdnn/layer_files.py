@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
 from kkspdnn.matrices import Floats, bias_vector, float_dtype
-from kkspdnn.network import Layer, LazyLayers, index_dtype
+from kkspdnn.networks import Layer, LazyLayers, index_dtype
 from kkspdnn.tsv import Form, read_blocks
 
 _FORMAT = 1

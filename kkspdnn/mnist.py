@@ -20,7 +20,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
-from kkspdnn.images import take_rows
+from kkspdnn.shipped_images import take_rows
 from kkspdnn.inputs import Inputs
 from kkspdnn.tsv import open_text, unreadable
 

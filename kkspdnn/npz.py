@@ -34,7 +34,7 @@ from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
-from kkspdnn.network import ACTIVATIONS, BIAS_TO, Layer, Network, network
+from kkspdnn.networks import ACTIVATIONS, BIAS_TO, Layer, Network, network
 
 _LAYER_NAME = re.compile(r"layer-([1-9][0-9]*)\.npz")
 _BIAS_NAME = re.compile(r"bias-([1-9][0-9]*)\.npy")

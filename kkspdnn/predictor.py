@@ -15,7 +15,7 @@ from kkspdnn.errors import check_choice
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import Floats, float_dtype
 from kkspdnn.memory import Budget
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.spaces import open_space
 
 

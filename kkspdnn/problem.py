@@ -16,14 +16,14 @@ from kkspdnn.challenge import (
     read_network,
 )
 from kkspdnn.errors import InputError
-from kkspdnn.images import images
+from kkspdnn.shipped_images import images
 from kkspdnn.inputs import Inputs
 from kkspdnn.layer_files import HELD_BYTES
 from kkspdnn.memory import Budget
 from kkspdnn.mnist import mnist_images
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.npz import read_npz_inputs, read_npz_network
-from kkspdnn.radixnet import FAN_IN, base_bits, radixnet
+from kkspdnn.radix_net import FAN_IN, base_bits, radixnet
 
 _NEURONS, _LAYERS, _SHIPPED = 1024, 120, 60_000
 

@@ -17,11 +17,11 @@ from kkspdnn.engines import KERNELS, make_engine
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Layer, Network, network
+from kkspdnn.networks import Layer, Network, network
 from kkspdnn.pk import VARIABLE, chosen, provide_pykokkos
 from kkspdnn.pk.dispatch import Launched, rehearse
 from kkspdnn.pk.toolchain import usable_cores
-from kkspdnn.radixnet import radixnet
+from kkspdnn.radix_net import radixnet
 from kkspdnn.spaces import EXECUTION_SPACES, Space, SpaceName
 
 _NEURONS = 32

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from kkspdnn.errors import InputError
-from kkspdnn.network import Layer, Network, network
+from kkspdnn.networks import Layer, Network, network
 from kkspdnn.pruning.dense_files import tensor_array
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from kkspdnn.engines import Outcome, Wanted
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.record import Verified
-from kkspdnn.reference import compare, timed_reference
+from kkspdnn.serial_reference import compare, timed_reference
 
 Verify = Literal["none", "sample", "full"]
 VERIFY: tuple[Verify, ...] = get_args(Verify)

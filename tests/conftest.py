@@ -15,7 +15,7 @@ from on_gpu import skip_unless_here
 
 from kkspdnn.challenge import write_categories, write_images, write_network
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Layer, Network, network
+from kkspdnn.networks import Layer, Network, network
 from kkspdnn.spaces import SPACES
 
 CHALLENGE_ROWS = 60_000

@@ -10,7 +10,7 @@ from kkspdnn import cli
 from kkspdnn.pk.driver import Device
 from kkspdnn.pk.nvcc import nvcc_path
 from kkspdnn.pk.runtime import Toolkit
-from kkspdnn.radixnet import radixnet
+from kkspdnn.radix_net import radixnet
 from kkspdnn.rehearsal import engine_launches
 from tests.refusals import refusal
 

@@ -14,8 +14,8 @@ from kkspdnn import layer_files
 from kkspdnn.challenge import layer_path, read_layers, write_network
 from kkspdnn.errors import InputError
 from kkspdnn.layer_files import FileLayers
-from kkspdnn.network import Layer, network
-from kkspdnn.radixnet import radixnet
+from kkspdnn.networks import Layer, network
+from kkspdnn.radix_net import radixnet
 
 
 def same(one: Layer, other: Layer) -> bool:

@@ -16,9 +16,9 @@ import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
 
 from kkspdnn.errors import InputError
-from kkspdnn.network import ACTIVATIONS, BIAS_TO, Layer, network
+from kkspdnn.networks import ACTIVATIONS, BIAS_TO, Layer, network
 from kkspdnn.npz import read_npz_inputs, read_npz_network, save_npz_network
-from kkspdnn.radixnet import radixnet
+from kkspdnn.radix_net import radixnet
 
 
 def put(folder: Path, *sizes: int, dtype: Any = np.float32, **said: Any) -> Path:

@@ -15,7 +15,7 @@ import pytest
 
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
-from kkspdnn.radixnet import radixnet
+from kkspdnn.radix_net import radixnet
 from kkspdnn.record import Record, Verified, categories_sha256, check_writable, write_text
 
 

@@ -13,9 +13,9 @@ import workunits
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.inference import infer
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Layer, network
+from kkspdnn.networks import Layer, network
 from kkspdnn.pk.workunit import Workunit
-from kkspdnn.radixnet import radixnet
+from kkspdnn.radix_net import radixnet
 from kkspdnn.rehearsal import engine_launches
 from kkspdnn.spaces import SpaceName
 

@@ -11,9 +11,9 @@ import scipy.sparse as sp
 
 from kkspdnn.engines import Outcome
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Layer, Network, network
-from kkspdnn.radixnet import radixnet
-from kkspdnn.reference import reference
+from kkspdnn.networks import Layer, Network, network
+from kkspdnn.radix_net import radixnet
+from kkspdnn.serial_reference import reference
 from kkspdnn.verify import error_bound, verify
 
 

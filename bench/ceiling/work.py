@@ -14,7 +14,7 @@ from kkspdnn.engines.stack import FusedLayer
 from kkspdnn.engines.tiles import Shape, Tiles
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.spaces import Space
 
 

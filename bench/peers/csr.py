@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.peer import YMAX, Answer, Work, matrix_layers
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 
 
 class CsrPeer(ABC):

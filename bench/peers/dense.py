@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.peer import YMAX, Answer, matrix_layers
 from bench.peers.dropping import DroppingPeer
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 
 
 class DensePeer(DroppingPeer, ABC):

@@ -14,7 +14,7 @@ from bench.peer import Answer, Work
 from bench.peers.gpu import missing_to_compile
 from kkspdnn.inference import own_version
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.spaces import open_space
 
 _DEPTH = 16

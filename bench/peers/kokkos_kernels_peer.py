@@ -16,7 +16,7 @@ import numpy as np
 from bench.peer import Answer, Work, matrix_layers
 from kkspdnn.errors import ToolchainError
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.runtime import Toolkit, runtime
 from kkspdnn.pk.toolchain import run

@@ -12,7 +12,7 @@ from scipy.io import loadmat, savemat
 
 from bench.peer import Answer, Work, matrix_layers
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.pk.toolchain import run
 
 _SCRIPT = Path(__file__).with_name("inference.m")

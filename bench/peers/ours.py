@@ -11,7 +11,7 @@ from bench.peers.gpu import missing_to_compile
 from kkspdnn.engines import Exits, Kernel
 from kkspdnn.inference import Result, infer, own_version
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.pk import is_installed
 from kkspdnn.spaces import SpaceName
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from bench.peer import Answer, Work, package_version
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
-from kkspdnn.reference import categories, timed_reference
+from kkspdnn.networks import Network
+from kkspdnn.serial_reference import categories, timed_reference
 
 
 class Reference:

@@ -12,7 +12,7 @@ from bench.peer import Answer, matrix_layers
 from bench.peers.dropping import DroppingPeer
 from kkspdnn.engines.tiles import aligned
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 
 LANES = 64
 _CHUNK = 32 * LANES

@@ -11,7 +11,7 @@ from bench.peer import missing, package_version
 from bench.peers.dense import DensePeer
 from bench.peers.gpu import CHUNK, missing_on_gpu
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 
 
 class Torch(DensePeer):

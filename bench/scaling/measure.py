@@ -20,7 +20,7 @@ from kkspdnn.engines import Engine, make_engine
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.ranks.parts import Part
 from kkspdnn.spaces import open_space
 

@@ -14,7 +14,7 @@ from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.engines.streamed import Put
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Layer
+from kkspdnn.networks import Layer
 from kkspdnn.spaces import Space
 
 if TYPE_CHECKING:

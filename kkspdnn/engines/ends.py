@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.matrices import Floats
-from kkspdnn.network import Layer
+from kkspdnn.networks import Layer
 
 Answers = Callable[[Floats], tuple[Floats, Floats]]
 """What a layer makes of rows of one value everywhere: the least and the largest output of each."""

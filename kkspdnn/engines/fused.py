@@ -18,7 +18,7 @@ from kkspdnn.engines.streamed import Put
 from kkspdnn.engines.tiles import Shape, Tiles, in_order
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import Floats
-from kkspdnn.network import Layer
+from kkspdnn.networks import Layer
 from kkspdnn.spaces import Space
 from workunits import fused
 

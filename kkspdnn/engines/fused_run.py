@@ -14,7 +14,7 @@ from kkspdnn.engines.outcome import Outcome, Wanted
 from kkspdnn.engines.stack import MOST_DEPTH, FusedLayer
 from kkspdnn.engines.tiles import Tiles, in_order
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Indices
+from kkspdnn.networks import Indices
 from workunits import fused
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from kkspdnn.engines.base import Engine
 from kkspdnn.engines.streamed import TwoBuffers
 from kkspdnn.errors import InputError
 from kkspdnn.memory import Budget
-from kkspdnn.network import Layer, Network
+from kkspdnn.networks import Layer, Network
 from kkspdnn.ranks.world import Ranks
 
 GRANULE = 128

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kkspdnn.engines.base import Growth, activation
 from kkspdnn.engines.streamed import Put
 from kkspdnn.matrices import Floats
-from kkspdnn.network import Activation, BiasTo, Indices, Layer, index_dtype
+from kkspdnn.networks import Activation, BiasTo, Indices, Layer, index_dtype
 from workunits import fused
 
 MOST_DEPTH = 16

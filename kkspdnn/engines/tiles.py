@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.engines.ends import Ends
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Indices, index_dtype
+from kkspdnn.networks import Indices, index_dtype
 from kkspdnn.spaces import Space
 from workunits import compact, tiles
 

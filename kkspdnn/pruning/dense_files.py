@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
-from kkspdnn.network import Layer, Network, network
+from kkspdnn.networks import Layer, Network, network
 
 _WEIGHTS = ("weight", "kernel")
 

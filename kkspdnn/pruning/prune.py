@@ -9,7 +9,7 @@ import numpy as np
 
 from kkspdnn.errors import InputError, check_choice
 from kkspdnn.matrices import Floats
-from kkspdnn.network import Layer, Network
+from kkspdnn.networks import Layer, Network
 from kkspdnn.pruning.masks import (
     METHODS,
     Mask,

@@ -16,7 +16,7 @@ from kkspdnn.checkpoint import (
 )
 from kkspdnn.engines import Outcome
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.ranks.parts import Part
 from kkspdnn.ranks.world import Ranks
 

@@ -16,7 +16,7 @@ from kkspdnn.engines.outcome import joined
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.inputs import Inputs
 from kkspdnn.memory import Budget
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.ranks.balance import spans
 from kkspdnn.ranks.deal import Deal
 from kkspdnn.ranks.parts import Part

@@ -9,7 +9,7 @@ from kkspdnn.engines.outcome import joined
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.inputs import Inputs
 from kkspdnn.memory import Budget
-from kkspdnn.network import Network
+from kkspdnn.networks import Network
 from kkspdnn.ranks.deal import Deal
 from kkspdnn.ranks.parts import Part
 from kkspdnn.ranks.world import Ranks

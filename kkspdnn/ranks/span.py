@@ -10,7 +10,7 @@ from dataclasses import replace
 from numpy.typing import DTypeLike
 
 from kkspdnn.errors import InputError
-from kkspdnn.network import Layer, LazyLayers, Network
+from kkspdnn.networks import Layer, LazyLayers, Network
 
 
 class _Some(LazyLayers):

@@ -21,9 +21,9 @@ from bench.ceiling.work import Work
 from kkspdnn.cuda import cuda_parts
 from kkspdnn.errors import InputError, ToolchainError
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Layer, Network, network
+from kkspdnn.networks import Layer, Network, network
 from kkspdnn.pk.nvcc import nvcc_path
-from kkspdnn.radixnet import radixnet
+from kkspdnn.radix_net import radixnet
 from kkspdnn.spaces import Space, open_space
 from tests.on_host import compiled
 

@@ -13,7 +13,7 @@ from kkspdnn.engines.prepared import GRANULE, PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Layer, Network, network
+from kkspdnn.networks import Layer, Network, network
 from kkspdnn.spaces import Space, open_space
 
 WIDTH, DEPTH, ROWS = 64, 40, 500

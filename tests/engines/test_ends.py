@@ -15,9 +15,9 @@ from kkspdnn.engines.fused import FusedEngine
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.inference import infer
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import BIAS_TO, Layer, Network, network
-from kkspdnn.radixnet import challenge_bias, radixnet
-from kkspdnn.reference import reference
+from kkspdnn.networks import BIAS_TO, Layer, Network, network
+from kkspdnn.radix_net import challenge_bias, radixnet
+from kkspdnn.serial_reference import reference
 from kkspdnn.spaces import open_space
 
 SERIAL = "serial"

@@ -10,7 +10,7 @@ import pytest
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import Layer, network
+from kkspdnn.networks import Layer, network
 
 BIG = 3e38
 

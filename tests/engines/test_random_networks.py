@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from kkspdnn.errors import InputError
 from kkspdnn.inference import Result, infer
 from kkspdnn.inputs import Inputs
-from kkspdnn.network import ACTIVATIONS, BIAS_TO, Layer, Network, network
-from kkspdnn.reference import categories, reference
+from kkspdnn.networks import ACTIVATIONS, BIAS_TO, Layer, Network, network
+from kkspdnn.serial_reference import categories, reference
 from kkspdnn.verify import error_bound
 
 BACK_ENDS = [(kernel, space) for kernel in ("fused", "spgemm") for space in ("serial", "openmp")]

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kkspdnn.engines.stack import FusedLayer, prepared, stacked
-from kkspdnn.network import Layer
-from kkspdnn.radixnet import radixnet
+from kkspdnn.networks import Layer
+from kkspdnn.radix_net import radixnet
 from workunits import fused
 
 

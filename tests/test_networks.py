@@ -13,8 +13,8 @@ import scipy.sparse as sp
 from hypothesis import given
 
 from kkspdnn.errors import InputError
-from kkspdnn.network import Layer, Network, network
-from kkspdnn.radixnet import radixnet
+from kkspdnn.networks import Layer, Network, network
+from kkspdnn.radix_net import radixnet
 
 
 def random_matrix(seed: int, inputs: int, outputs: int, density: float = 0.4) -> np.ndarray:

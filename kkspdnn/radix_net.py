@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike
 
 from kkspdnn.errors import InputError
 from kkspdnn.matrices import Floats, bias_vector, float_dtype
-from kkspdnn.network import Indices, Layer, LazyLayers, Network, index_dtype
+from kkspdnn.networks import Indices, Layer, LazyLayers, Network, index_dtype
 
 _COPIES = 16
 FAN_IN = 2 * _COPIES

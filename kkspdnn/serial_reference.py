@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
-from kkspdnn.network import Layer, Network
+from kkspdnn.networks import Layer, Network
 
 
 def reference(network: Network, inputs: Inputs, *, dtype: DTypeLike = np.float64) -> sp.csr_array:

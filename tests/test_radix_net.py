@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from kkspdnn.errors import InputError
-from kkspdnn.radixnet import challenge_bias, radixnet
+from kkspdnn.radix_net import challenge_bias, radixnet
 
 
 def by_definition(neurons: int, number: int) -> np.ndarray:
