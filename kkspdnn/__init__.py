@@ -12,7 +12,6 @@ In three lines::
 
 from kkspdnn.challenge import read_categories, read_images, read_network
 from kkspdnn.errors import CacheError, InputError, KkspdnnError, SpaceError, ToolchainError
-from kkspdnn.shipped_images import images
 from kkspdnn.inference import Result, infer
 from kkspdnn.inputs import Inputs
 from kkspdnn.mnist import mnist_images
@@ -24,6 +23,7 @@ from kkspdnn.pruning.dense_files import read_dense_network
 from kkspdnn.radix_net import radixnet
 from kkspdnn.record import Record
 from kkspdnn.serial_reference import reference
+from kkspdnn.shipped_images import images
 from kkspdnn.torch_models import from_torch
 
 __all__ = [

@@ -12,7 +12,6 @@ from time import perf_counter
 
 from kkspdnn.cuda import cuda_parts
 from kkspdnn.errors import KkspdnnError
-from kkspdnn.shipped_images import images
 from kkspdnn.inference import infer, own_version
 from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
 from kkspdnn.pk import chosen, is_installed
@@ -23,6 +22,7 @@ from kkspdnn.pk.kokkos import SDIST, SDIST_VERSION, Candidate, candidates
 from kkspdnn.pk.kokkos_cuda import DEVICES
 from kkspdnn.pk.toolchain import build_tool, host_compiler, machine
 from kkspdnn.radix_net import radixnet
+from kkspdnn.shipped_images import images
 from kkspdnn.triples import load_parser
 
 

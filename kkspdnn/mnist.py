@@ -20,8 +20,8 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
-from kkspdnn.shipped_images import take_rows
 from kkspdnn.inputs import Inputs
+from kkspdnn.shipped_images import take_rows
 from kkspdnn.tsv import open_text, unreadable
 
 _RAW_SIDE = 28

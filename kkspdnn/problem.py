@@ -16,7 +16,6 @@ from kkspdnn.challenge import (
     read_network,
 )
 from kkspdnn.errors import InputError
-from kkspdnn.shipped_images import images
 from kkspdnn.inputs import Inputs
 from kkspdnn.layer_files import HELD_BYTES
 from kkspdnn.memory import Budget
@@ -24,6 +23,7 @@ from kkspdnn.mnist import mnist_images
 from kkspdnn.networks import Network
 from kkspdnn.npz import read_npz_inputs, read_npz_network
 from kkspdnn.radix_net import FAN_IN, base_bits, radixnet
+from kkspdnn.shipped_images import images
 
 _NEURONS, _LAYERS, _SHIPPED = 1024, 120, 60_000
 

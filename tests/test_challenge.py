@@ -27,12 +27,12 @@ from kkspdnn.challenge import (
     write_network,
 )
 from kkspdnn.errors import InputError
-from kkspdnn.shipped_images import images
 from kkspdnn.inputs import Inputs
 from kkspdnn.layer_files import read_layer
 from kkspdnn.networks import Layer, network
 from kkspdnn.radix_net import challenge_bias, radixnet
 from kkspdnn.serial_reference import categories, reference
+from kkspdnn.shipped_images import images
 
 
 def same(one: Layer, other: Layer) -> bool:

@@ -26,10 +26,10 @@ import scipy.sparse as sp
 import kkspdnn
 from kkspdnn import cli, memory
 from kkspdnn.challenge import write_categories, write_images, write_network
-from kkspdnn.shipped_images import images
 from kkspdnn.pk.cache import default_cache
 from kkspdnn.radix_net import radixnet
 from kkspdnn.serial_reference import categories, reference
+from kkspdnn.shipped_images import images
 
 HOME = Path(kkspdnn.__file__).parents[1]
 SMALL = ["--neurons", "64", "--layers", "3", "--inputs", "50"]

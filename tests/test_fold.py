@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from kkspdnn import cli, fold, memory
 from kkspdnn.engines import EXITS
 from kkspdnn.errors import InputError
-from kkspdnn.shipped_images import images
 from kkspdnn.inference import Result, infer
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import ACTIVATIONS, BIAS_TO, Layer, LazyLayers, Network, network
 from kkspdnn.radix_net import radixnet
 from kkspdnn.serial_reference import reference
+from kkspdnn.shipped_images import images
 from kkspdnn.verify import error_bound
 
 SPACES = ("serial", "openmp")

@@ -11,10 +11,10 @@ import scipy.sparse as sp
 from kkspdnn import memory
 from kkspdnn.challenge import write_categories, write_images, write_network
 from kkspdnn.errors import InputError
-from kkspdnn.shipped_images import images
 from kkspdnn.memory import Budget
 from kkspdnn.problem import load_problem
 from kkspdnn.radix_net import radixnet
+from kkspdnn.shipped_images import images
 
 
 def test_defaults_without_a_folder() -> None:

@@ -21,12 +21,12 @@ from bench.ceiling.ours import Ours
 from bench.ceiling.report import COMPARED, RUNS
 from bench.ceiling.work import Work
 from kkspdnn.errors import InputError, ToolchainError
-from kkspdnn.shipped_images import images
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Layer, network
 from kkspdnn.pk.toolchain import host_compiler
 from kkspdnn.radix_net import radixnet
 from kkspdnn.serial_reference import reference
+from kkspdnn.shipped_images import images
 from kkspdnn.spaces import Space, open_space
 
 

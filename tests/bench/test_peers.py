@@ -17,10 +17,10 @@ from bench.ceiling.report import SPACES
 from bench.peer import matrix_layers
 from bench.peers import all_peers
 from kkspdnn.errors import InputError
-from kkspdnn.shipped_images import images
 from kkspdnn.networks import Layer, network
 from kkspdnn.radix_net import radixnet
 from kkspdnn.serial_reference import categories, reference
+from kkspdnn.shipped_images import images
 
 ROOT = Path(__file__).parents[2]
 

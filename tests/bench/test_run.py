@@ -20,13 +20,13 @@ from bench.truth import truth
 from kkspdnn.comparison import Comparison, Row, read_comparison
 from kkspdnn.cuda import cuda_parts
 from kkspdnn.errors import InputError
-from kkspdnn.shipped_images import images
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Layer, network
 from kkspdnn.problem import load_problem
 from kkspdnn.radix_net import challenge_bias, radixnet
 from kkspdnn.record import categories_sha256
 from kkspdnn.serial_reference import categories, reference
+from kkspdnn.shipped_images import images
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--neurons", "64", "--layers", "4", "--inputs", "3000"]

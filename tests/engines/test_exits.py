@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from kkspdnn.engines import EXITS, Order, fused
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import InputError
-from kkspdnn.shipped_images import images
 from kkspdnn.inference import Result, infer
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import ACTIVATIONS, BIAS_TO, Layer, Network, network
 from kkspdnn.radix_net import radixnet
 from kkspdnn.serial_reference import reference
+from kkspdnn.shipped_images import images
 
 
 @pytest.fixture

@@ -20,13 +20,13 @@ from kkspdnn.engines import EXITS, Exits, make_engine
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.engines.streamed import TwoBuffers
 from kkspdnn.errors import InputError
-from kkspdnn.shipped_images import images
 from kkspdnn.inference import infer
 from kkspdnn.inputs import Inputs
 from kkspdnn.memory import Budget
 from kkspdnn.networks import Layer, Network, network
 from kkspdnn.pk import provide_pykokkos
 from kkspdnn.radix_net import radixnet
+from kkspdnn.shipped_images import images
 from kkspdnn.spaces import Space, open_space
 
 pk = provide_pykokkos()
