@@ -19,10 +19,11 @@ from typing import NoReturn, TextIO
 
 import numpy as np
 
+from kkspdnn.choices import EXITS, KERNELS, PARALLEL, SPACES, VERIFY
 from kkspdnn.compile import compile_all
-from kkspdnn.engines import EXITS, KERNELS, Order
+from kkspdnn.engines import Order
 from kkspdnn.errors import InputError, KkspdnnError
-from kkspdnn.inference import PARALLEL, Result, infer, own_version
+from kkspdnn.inference import Result, infer, own_version
 from kkspdnn.info import findings
 from kkspdnn.memory import GB, Budget
 from kkspdnn.options import Parser, count, gigabytes, path, whole
@@ -36,8 +37,7 @@ from kkspdnn.ranks.launch import Launch, launch
 from kkspdnn.ranks.world import AgreedError, Ranks, launched_ranks
 from kkspdnn.record import Record, check_writable, write_text
 from kkspdnn.show import show
-from kkspdnn.spaces import SPACES, check_space, choose_device
-from kkspdnn.verify import VERIFY
+from kkspdnn.spaces import check_space, choose_device
 
 _WITH_OPTIONS: Mapping[str, Callable[[Sequence[str]], Iterable[str]]] = {
     "show": show,

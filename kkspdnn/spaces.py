@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from kkspdnn.choices import SPACES, SpaceName
 from kkspdnn.cuda import cuda_parts
 from kkspdnn.errors import SpaceError
 from kkspdnn.pk import Front, chosen, provide_pykokkos
@@ -22,8 +23,6 @@ from kkspdnn.pk.runtime import runtime
 from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
 from kkspdnn.transfer import CupyTransfer
 
-SpaceName = Literal["serial", "openmp", "cuda"]
-SPACES: tuple[SpaceName, ...] = ("serial", "openmp", "cuda")
 _MOST_THREADS = 512
 """OpenMP threads that Kokkos 3.4 has room for; it dies of more without a word."""
 
