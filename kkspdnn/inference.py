@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
@@ -35,6 +34,7 @@ from kkspdnn.ranks.world import Ranks
 from kkspdnn.record import RankLoad, Record, categories_sha256
 from kkspdnn.spaces import Space, open_space
 from kkspdnn.verify import verify, wanted
+from kkspdnn.version import own_version
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how much of it is done, 0 to 1."""
@@ -347,14 +347,6 @@ def imbalance(loads: Sequence[RankLoad]) -> float:
     seconds = [load.seconds for load in loads]
     mean = sum(seconds) / len(seconds)
     return max(seconds) / mean if mean > 0 else 1.0
-
-
-def own_version() -> str:
-    """The installed version of kkspdnn."""
-    try:
-        return version("kkspdnn")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _report(progress: Progress, total: int) -> Report:

@@ -9,10 +9,11 @@ import numpy as np
 from bench.peer import Answer, Work
 from bench.peers.gpu import missing_to_compile
 from kkspdnn.choices import Exits, Kernel, SpaceName
-from kkspdnn.inference import Result, infer, own_version
+from kkspdnn.inference import Result, infer
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Network
 from kkspdnn.pk import is_installed
+from kkspdnn.version import own_version
 
 
 class Ours:
