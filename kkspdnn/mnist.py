@@ -81,7 +81,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         raise InputError(
             f"{path}: {len(body)} bytes of pixels; {count} images need {count * _RAW_SIDE**2}"
         )
-    return np.frombuffer(body, np.uint8).reshape(count, height, width)
+    return np.frombuffer(body, np.uint8).reshape(count, _RAW_SIDE, _RAW_SIDE)
 
 
 def _count(path: Path, head: bytes) -> int:
