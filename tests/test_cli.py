@@ -405,7 +405,7 @@ def test_out_of_memory_is_one_line(
     def full(*_: Any, **__: Any) -> None:
         np.empty(2**60, np.uint8)
 
-    monkeypatch.setattr(cli, "infer", full)
+    monkeypatch.setattr(run_command, "infer", full)
     fails(capsys, SMALL, "out of memory", "EiB", "fewer --inputs")
 
 
