@@ -7,28 +7,27 @@ Dense networks from the files that NumPy, PyTorch and safetensors write.
     NAME.safetensors   the same
     NAME.pt, .pth      a state_dict of torch.save; no code in it is run
 
-`X` is any name; layers are in natural order of their names (`2.weight` before `10.weight`), but
-those of a state_dict, which has an order, in that one. All layers have biases on every sum and a
-ReLU after them, the last one no activation.
+`X` is any name, and `X.` may be absent for a single layer; layers are in natural order of their
+names (`2.weight` before `10.weight`), but those of a state_dict, which has an order, in that one.
+All layers have biases on every sum and a ReLU after them, the last one no activation.
+
+The arrays of a model that torch.nn.utils.prune or weight_norm changed are read too:
+`X.weight_orig` times `X.weight_mask`, and `X.weight_v` scaled to the norms `X.weight_g`. bfloat16
+is converted to float32, which is exact; float8 is refused.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
 from kkspdnn.networks import Layer, Network, network
-
-_WEIGHTS = ("weight", "kernel")
-
-Arrays = Mapping[str, NDArray[Any]]
+from kkspdnn.pruning.layer_arrays import Arrays, layer_arrays
+from kkspdnn.torch_tensors import tensor_array
 
 
 def read_dense_network(path: str | PathLike[str]) -> Network:
@@ -70,32 +69,19 @@ def dense_network(arrays: Arrays, *, ordered: bool, name: str = "network") -> Ne
 
     InputError as `read_dense_network`.
     """
-    stems = [key.rpartition(".")[0] for key in arrays if key.rpartition(".")[2] in _WEIGHTS]
-    if not stems:
+    parts = layer_arrays(arrays)
+    if not parts:
         raise InputError("no array is called X.weight or X.kernel")
-    if len(set(stems)) < len(stems):
-        raise InputError(f"{_first_twice(stems)} has a weight and a kernel; keep one of the two")
-    biases = {key.rpartition(".")[0] for key in arrays if key.rpartition(".")[2] == "bias"}
-    for key in arrays:
-        stem, _, kind = key.rpartition(".")
-        if kind not in (*_WEIGHTS, "bias") or stem not in stems:
-            raise InputError(
-                f"{key} is neither a layer's weight nor its bias; only Linear layers are known"
-            )
-    if not ordered:
-        stems = _natural(stems)
+    stems = list(parts) if ordered else _natural(list(parts))
     layers = []
     for number, stem in enumerate(stems, start=1):
-        kind = "weight" if f"{stem}.weight" in arrays else "kernel"
-        weights = arrays[f"{stem}.{kind}"]
-        if weights.ndim != 2:
-            raise InputError(f"{stem}.{kind} has {weights.ndim} dimensions, a Linear layer's two")
+        bias = parts[stem].bias
         layer = Layer.from_sparse(
-            weights.T if kind == "weight" else weights,
-            arrays[f"{stem}.bias"] if stem in biases else 0.0,
+            parts[stem].weights,
+            0.0 if bias is None else bias,
             activation="linear" if number == len(stems) else "relu",
             bias_to="all",
-            name=stem,
+            name=stem or "weight",
         )
         layers.append(layer)
     widest = max((layer.dtype for layer in layers), key=lambda dtype: dtype.itemsize)
@@ -111,10 +97,6 @@ def _natural(stems: list[str]) -> list[str]:
             "rename them to 1.weight, 1.bias, 2.weight and so on"
         )
     return sorted(stems, key=lambda stem: [int(number) for number in parts[stem][1::2]])
-
-
-def _first_twice(stems: list[str]) -> str:
-    return next(stem for place, stem in enumerate(stems) if stem in stems[:place])
 
 
 def _npy(file: Path) -> Arrays:
@@ -167,15 +149,4 @@ def _state_dict(file: Path) -> Arrays:
         raise InputError(
             f"{file}: not tensors by name; write it with torch.save(model.state_dict(), FILE)"
         )
-    return {key: tensor_array(value) for key, value in loaded.items()}
-
-
-def tensor_array(tensor: Any) -> NDArray[Any]:
-    """A tensor of PyTorch as a NumPy array, float64 as it is, all else in float32."""
-    import torch
-
-    held = tensor.detach().to("cpu")
-    if held.layout != torch.strided or held.is_complex():
-        raise InputError(f"a tensor of {held.dtype}, {held.layout}; dense real numbers are needed")
-    kept = torch.float64 if held.dtype == torch.float64 else torch.float32
-    return np.array(held.to(kept).numpy())
+    return {key: tensor_array(value, key) for key, value in loaded.items()}
