@@ -19,20 +19,25 @@ is converted to float32, which is exact; float8 is refused.
 from __future__ import annotations
 
 import re
+import zipfile
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
-
 from kkspdnn.errors import InputError
+from kkspdnn.memory import Budget
 from kkspdnn.networks import Layer, Network, network
+from kkspdnn.numpy_files import describe_content, read_npy, read_npz
 from kkspdnn.pruning.layer_arrays import Arrays, layer_arrays
+from kkspdnn.pruning.safetensors_files import read_safetensors
 from kkspdnn.torch_tensors import tensor_array
 
 
-def read_dense_network(path: str | PathLike[str]) -> Network:
+def read_dense_network(path: str | PathLike[str], *, budget: Budget | None = None) -> Network:
     """
     The network in a file, float32, or float64 where its weights are; see the module for which.
+
+    budget: of memory, what is free on the machine where it is None; what a file claims to hold is
+    checked before it is read.
 
     InputError naming the file, and the array, for one that is not of its kind, arrays that are
     neither weights of two dimensions nor their bias, layers that do not chain, numbers that are not
@@ -41,8 +46,8 @@ def read_dense_network(path: str | PathLike[str]) -> Network:
     file = Path(path)
     readers = {
         ".npy": _npy,
-        ".npz": _npz,
-        ".safetensors": _safetensors,
+        ".npz": read_npz,
+        ".safetensors": read_safetensors,
         ".pt": _state_dict,
         ".pth": _state_dict,
     }
@@ -51,17 +56,17 @@ def read_dense_network(path: str | PathLike[str]) -> Network:
     if not file.is_file():
         raise InputError(f"{file}: no such file")
     try:
-        arrays = readers[file.suffix](file)
-    except InputError:
+        arrays = readers[file.suffix](file, Budget() if budget is None else budget)
+        return dense_network(arrays, ordered=file.suffix in (".npy", ".pt", ".pth"), name=file.stem)
+    except InputError as error:
+        where = "" if str(error).startswith(str(file)) else f"{file}: "
+        raise InputError(f"{where}{error}") from error
+    except MemoryError:
         raise
     except Exception as error:
         # The libraries' readers raise nearly anything where a file is damaged.
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{file}: cannot be read as {file.suffix}: {said:.100}") from error
-    try:
-        return dense_network(arrays, ordered=file.suffix in (".npy", ".pt", ".pth"), name=file.stem)
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from error
 
 
 def dense_network(arrays: Arrays, *, ordered: bool, name: str = "network") -> Network:
@@ -99,40 +104,16 @@ def _natural(stems: list[str]) -> list[str]:
     return sorted(stems, key=lambda stem: [int(number) for number in parts[stem][1::2]])
 
 
-def _npy(file: Path) -> Arrays:
-    with file.open("rb") as opened:
-        loaded = np.load(opened, allow_pickle=False)
-    if not isinstance(loaded, np.ndarray):
-        loaded.close()
-        raise InputError(f"{file}: an .npz archive; call it so")
-    return {"0.kernel": loaded}
+def _npy(file: Path, budget: Budget) -> Arrays:
+    return {"0.kernel": read_npy(file, budget)}
 
 
-def _npz(file: Path) -> Arrays:
-    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
-        if isinstance(archive, np.ndarray):
-            raise InputError(f"{file}: one array; call it .npy")
-        return {name: archive[name] for name in archive.files}
-
-
-def _safetensors(file: Path) -> Arrays:
-    try:
-        import safetensors
-        from safetensors.numpy import load
-    except ModuleNotFoundError as error:
-        raise InputError(f"{file}: needs safetensors: pip install 'kkspdnn[torch]'") from error
-    try:
-        arrays: Arrays = load(file.read_bytes())
-    except safetensors.SafetensorError as error:
-        raise InputError(f"{file}: no safetensors file: {error}") from error
-    return arrays
-
-
-def _state_dict(file: Path) -> Arrays:
+def _state_dict(file: Path, budget: Budget) -> Arrays:
     try:
         import torch
     except ModuleNotFoundError as error:
         raise InputError(f"{file}: needs PyTorch: pip install 'kkspdnn[torch]'") from error
+    _check_archive(file, budget)
     try:
         # Only tensors and plain containers: a file cannot name code to run.
         loaded = torch.load(file, map_location="cpu", weights_only=True)
@@ -149,4 +130,21 @@ def _state_dict(file: Path) -> Arrays:
         raise InputError(
             f"{file}: not tensors by name; write it with torch.save(model.state_dict(), FILE)"
         )
+    # A tensor may repeat a few numbers that are stored.
+    total = sum(value.numel() * max(4, value.element_size()) for value in loaded.values())
+    budget.require(total, f"{file}: its tensors")
     return {key: tensor_array(value, key) for key, value in loaded.items()}
+
+
+def _check_archive(file: Path, budget: Budget) -> None:
+    """Raise InputError for what is no file of torch.save, or needs more memory than is free."""
+    with file.open("rb") as opened:
+        head = opened.read(64)
+        content = describe_content(head)
+        # PyTorch before 1.6 wrote bare pickles, of which it reads tensors without running code.
+        if content is not None and not head.startswith((b"PK", b"\x80")):
+            raise InputError(f"{file}: not a file of torch.save: it is {content}")
+        if head.startswith(b"PK"):
+            with zipfile.ZipFile(opened) as archive:
+                total = sum(member.file_size for member in archive.infolist())
+            budget.require(total, f"{file}: its tensors")
