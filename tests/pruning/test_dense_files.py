@@ -252,7 +252,7 @@ def test_whole_numbers_are_exact(tmp_path: Path, kind: str) -> None:
     values = np.array([[1, 0, 2**24 + 1 if kind in ("int64", "int32") else 1]]).astype(kind)
     for form in ("npz", "safetensors", "pt"):
         net = kk.read_dense_network(written(tmp_path, form, {"0.weight": values}))
-        assert (net.layers[0].weights().toarray().T == values).all()
+        assert np.array_equal(net.layers[0].weights().toarray().T, values)
 
 
 def test_quantized_and_sparse_tensors_are_refused(tmp_path: Path) -> None:
