@@ -26,7 +26,7 @@ def check_challenge_names(folder: Path, neurons: int, layers: int, *, images: bo
     beyond `layers`, and files of other sizes, are no part of the problem.
     """
     _check_layers(folder / f"neuron{neurons}", neurons, layers)
-    names = sorted(each.name for each in folder.iterdir() if not each.is_dir())
+    names = sorted(each.name for each in folder.iterdir())
     for name in names:
         if is_bias_name(name):
             raise InputError(
@@ -61,8 +61,7 @@ def _check_images(folder: Path, names: list[str], neurons: int) -> None:
                 f"{folder / name}: is not read with the challenge's files, whose input rows are in "
                 f"sparse-images-{neurons}.tsv; write them there, or give --shipped-images"
             )
-    official = re.compile(rf"sparse-images-{neurons}{_OFFICIAL}")
-    if any(official.fullmatch(name) for name in names):
+    if _is_there(folder, names, re.compile(rf"sparse-images-{neurons}{_OFFICIAL}")):
         return
     rename = f"give them the name sparse-images-{neurons}.tsv, or give --shipped-images"
     like = re.compile(rf"(?:sparse)?[-_ ]*images?[-_ ]*0*{neurons}{DATA_SUFFIX}", re.IGNORECASE)
@@ -79,8 +78,7 @@ def _check_images(folder: Path, names: list[str], neurons: int) -> None:
 
 
 def _check_categories(folder: Path, names: list[str], neurons: int, layers: int) -> None:
-    official = re.compile(rf"neuron{neurons}-l{layers}-categories{_OFFICIAL}")
-    if any(official.fullmatch(name) for name in names):
+    if _is_there(folder, names, re.compile(rf"neuron{neurons}-l{layers}-categories{_OFFICIAL}")):
         return
     like = re.compile(
         rf"n(?:euron)?[-_ ]*0*{neurons}[-_ ]*l(?:ayers?)?[-_ ]*0*{layers}[-_ ]*categor(?:y|ies)"
@@ -93,6 +91,16 @@ def _check_categories(folder: Path, names: list[str], neurons: int, layers: int)
                 f"{folder / name}: is not read by this name; the categories that must come out are "
                 f"in neuron{neurons}-l{layers}-categories.tsv: rename or remove it"
             )
+
+
+def _is_there(folder: Path, names: list[str], official: re.Pattern[str]) -> bool:
+    """Whether a folder has a file of this name; InputError where it is one that cannot be read."""
+    found = [folder / name for name in names if official.fullmatch(name)]
+    for file in found:
+        if not file.is_file():
+            what = "a link that leads nowhere" if file.is_symlink() else "not a file"
+            raise InputError(f"{file}: is {what}; mend or remove it")
+    return bool(found)
 
 
 def _lookalikes(

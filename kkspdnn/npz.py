@@ -25,6 +25,7 @@ layer.
 from __future__ import annotations
 
 import json
+import os
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -251,10 +252,10 @@ def _once(words: list[Any], default: str) -> Any:
 
 def _settings(file: Path) -> dict[str, Any]:
     """network.json, every key of the right type; {} where it is absent."""
-    if not file.exists():
+    if not os.path.lexists(file):
         return {}
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_once_each)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file}: cannot be read as JSON: {error}") from error
     if not isinstance(said, dict):
@@ -264,6 +265,15 @@ def _settings(file: Path) -> dict[str, Any]:
             raise InputError(f"{file}: unknown key {key!r}; known are {', '.join(_FORMS)}")
         if not _fits(key, value):
             raise InputError(f"{file}: {key} is {value!r:.40}; {_FORMS[key]} is needed")
+    return said
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; ValueError for a key that is there twice, of which one would be lost."""
+    said = dict(pairs)
+    if len(said) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in said if keys.count(key) > 1)!r:.40} is given twice")
     return said
 
 

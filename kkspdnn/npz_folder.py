@@ -8,6 +8,7 @@ else. Hidden files are no part of a network.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,8 @@ def check_network_names(folder: Path) -> None:
 
 def find_inputs(folder: Path) -> Path | None:
     """The file of input rows, or None; InputError where there are two, or one by another name."""
-    found = [folder / name for name in INPUTS if (folder / name).is_file()]
+    # A link that leads nowhere is there too: reading it tells.
+    found = [folder / name for name in INPUTS if os.path.lexists(folder / name)]
     if len(found) > 1:
         raise InputError(f"{found[1]}: there is {found[0].name} too; keep one of the two")
     like = input_lookalikes(folder)

@@ -187,6 +187,11 @@ DAMAGE: list[tuple[Callable[[Path], Any], str]] = [
     (content("network.json", b"{"), "network.json: cannot be read as JSON"),
     (content("network.json", b"\xff"), "network.json: cannot be read as JSON"),
     (content("network.json", b"[" * 100000), "network.json: cannot be read as JSON"),
+    (content("network.json", b'{"bias": 1, "ymax": 2, "bias": 3}'), "'bias' is given twice"),
+    (
+        lambda folder: (folder / "network.json").symlink_to("not-there"),
+        "network.json: cannot be read as JSON",
+    ),
     (content("network.json", b"[]"), "network.json: an object with any of ymax, bias"),
     (content("network.json", b'{"yMax": 3}'), "network.json: unknown key 'yMax'; known are ymax"),
     (

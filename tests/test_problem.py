@@ -76,6 +76,13 @@ def test_dense_input_rows(tmp_path: Path) -> None:
         load_problem(data=tmp_path)
 
 
+def test_input_rows_that_are_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
+    (tmp_path / "inputs.npz").symlink_to(tmp_path / "not-mounted")
+    with pytest.raises(InputError, match=r"inputs\.npz: no such file"):
+        load_problem(data=tmp_path)
+
+
 @pytest.mark.parametrize(
     "name", ["inputs.tsv", "input.npz", "Inputs.npz", "inputs-1.npz", "inputs.csv.gz", "inputs"]
 )
@@ -129,6 +136,18 @@ def test_files_of_the_challenge_that_would_be_overlooked_are_refused(
     with pytest.raises(InputError, match=re.escape(message)) as caught:
         load_problem(neurons=64, layers=2, data=tmp_path)
     assert str(caught.value).startswith(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["sparse-images-64.tsv.gz", "neuron64-l2-categories.tsv"])
+def test_links_that_lead_nowhere_are_not_passed_over(tmp_path: Path, name: str) -> None:
+    write_network(radixnet(64, 2), tmp_path)
+    (tmp_path / name).symlink_to(tmp_path / "not-mounted")
+    with pytest.raises(InputError, match=f"{name}: is a link that leads nowhere"):
+        load_problem(neurons=64, layers=2, data=tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: is not a file"):
+        load_problem(neurons=64, layers=2, data=tmp_path)
 
 
 def test_files_of_other_sizes_and_depths_belong_to_the_challenge(tmp_path: Path) -> None:
