@@ -30,8 +30,6 @@ from kkspdnn.seal import check_seal, write_sealed
 FORMAT = "kkspdnn-checkpoint-2"
 _MANIFEST = "checkpoint.json"
 _PART_ROWS, _MOST_PARTS = 8192, 512
-
-
 _MOST_EVER = 1 << 24
 """No run has more parts: a manifest that says so is wrong."""
 
