@@ -18,6 +18,7 @@ is converted to float32, which is exact; float8 is refused.
 
 from __future__ import annotations
 
+import itertools
 import re
 import zipfile
 from os import PathLike
@@ -57,16 +58,23 @@ def read_dense_network(path: str | PathLike[str], *, budget: Budget | None = Non
         raise InputError(f"{file}: no such file")
     try:
         arrays = readers[file.suffix](file, Budget() if budget is None else budget)
-        return dense_network(arrays, ordered=file.suffix in (".npy", ".pt", ".pth"), name=file.stem)
     except InputError as error:
-        where = "" if str(error).startswith(str(file)) else f"{file}: "
-        raise InputError(f"{where}{error}") from error
+        raise _named(file, error) from error
     except MemoryError:
         raise
     except Exception as error:
         # The libraries' readers raise nearly anything where a file is damaged.
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{file}: cannot be read as {file.suffix}: {said:.100}") from error
+    try:
+        return dense_network(arrays, ordered=file.suffix in (".npy", ".pt", ".pth"), name=file.stem)
+    except InputError as error:
+        raise _named(file, error) from error
+
+
+def _named(file: Path, error: InputError) -> InputError:
+    """The error with the name of its file before it, where that does not begin it already."""
+    return InputError(str(error) if str(error).startswith(f"{file}: ") else f"{file}: {error}")
 
 
 def dense_network(arrays: Arrays, *, ordered: bool, name: str = "network") -> Network:
@@ -101,7 +109,12 @@ def _natural(stems: list[str]) -> list[str]:
             f"layers {', '.join(stems)} are not numbered, so that their order is not known; "
             "rename them to 1.weight, 1.bias, 2.weight and so on"
         )
-    return sorted(stems, key=lambda stem: [int(number) for number in parts[stem][1::2]])
+    numbers = {stem: [int(number) for number in part[1::2]] for stem, part in parts.items()}
+    ordered = sorted(stems, key=lambda stem: numbers[stem])
+    for before, stem in itertools.pairwise(ordered):
+        if numbers[before] == numbers[stem]:
+            raise InputError(f"layers {before} and {stem} have the same number; rename one of them")
+    return ordered
 
 
 def _npy(file: Path, budget: Budget) -> Arrays:

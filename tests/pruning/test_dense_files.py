@@ -77,6 +77,7 @@ def test_one_matrix(tmp_path: Path) -> None:
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({}, "no array is called X.weight or X.kernel"),
     ({"a.weight": np.ones((2, 2)), "b.weight": np.ones((2, 2))}, "layers a, b are not numbered"),
+    ({"1.weight": np.ones((2, 2)), "01.weight": np.ones((2, 2))}, "layers 1 and 01 have the same"),
     ({"0.weight": np.ones((2, 2)), "0.kernel": np.ones((2, 2))}, "0 has a weight and a kernel"),
     ({"0.weight": np.ones((2, 2, 3, 3))}, "0.weight has 4 dimensions, a Linear layer's two"),
     ({"0.weight": np.ones((2, 2)), "0.running_mean": np.ones(2)}, "0.running_mean is neither"),
