@@ -58,6 +58,8 @@ def parser(quiet: bool = False) -> Parser:
     names = "the challenge's files by their official names, or layer-1.npz, layer-2.npz and so on"
     add("--data", type=path, metavar="DIR", help=names)
     add("--mnist", type=path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
+    shipped = "take the shipped images of digits as input rows, also beside a network of --data"
+    add("--shipped-images", action="store_true", help=shipped)
     add("--kernel", choices=KERNELS, default="fused", help="fused tiles, or SpGEMM (fused)")
     add("--exits", choices=EXITS, default="all", help="rows that may leave early (all)")
     add("--fold", action="store_true", help="compute equal neurons of a layer once")

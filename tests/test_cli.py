@@ -268,6 +268,38 @@ def test_somebodys_own_network(own: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == ""
 
 
+def test_layers_from_0_and_dense_input_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance, net = np.random.default_rng(0), tmp_path / "net"
+    net.mkdir()
+    expected = chance.random((5, 8)).astype(np.float32)
+    np.save(net / "inputs.npy", expected)
+    for number in range(3):
+        weights = chance.standard_normal((8, 8)).astype(np.float32)
+        sp.save_npz(net / f"layer-{number}.npz", sp.csr_array(weights))
+        np.save(net / f"bias-{number}.npy", np.float32(-0.1 * number))
+        sums = expected @ weights
+        expected = np.where(sums != 0, np.maximum(sums - np.float32(0.1 * number), 0), 0)
+    outputs = tmp_path / "y.npy"
+    options = ["--data", str(net), "--outputs", str(outputs), "--verify", "full"]
+    assert cli.main(options) == 0
+    assert "5 rows of 8 neurons: file inputs.npy" in capsys.readouterr().out
+    assert np.allclose(np.load(outputs), expected, atol=1e-4)
+    (net / "layer-1.npz").rename(net / "layer_1.npz")
+    fails(capsys, options, "layer_1.npz: is not read by this name")
+
+
+def test_a_network_without_input_rows_takes_the_shipped_ones_when_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
+    options = ["--data", str(tmp_path), "--inputs", "9", "--verify", "none"]
+    fails(capsys, options, "no inputs.npz or inputs.npy there", "--shipped-images")
+    assert cli.main([*options, "--shipped-images"]) == 0
+    assert "9 rows of 64 neurons: made from the shipped" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("more", [[], ["--kernel", "spgemm"], ["--fold"], ["--inputs", "0"]])
 @pytest.mark.parametrize("kind", ["npy", "npz"])
 def test_outputs_are_those_of_the_reference(

@@ -70,7 +70,10 @@ def prune_files(given: Sequence[str]) -> Iterator[str]:
             f"layer {number}: {layer.inputs:,} x {layer.outputs:,}, {layer.edges:,} weights, "
             f"sparsity {1 - layer.edges / most:.4f}{fan_in}\n"
         )
-    yield f"written to {arguments.out}: python -m kkspdnn --data {arguments.out}\n"
+    yield (
+        f"written to {arguments.out}; with input rows in its inputs.npz or inputs.npy: "
+        f"python -m kkspdnn --data {arguments.out}\n"
+    )
 
 
 def _parts(text: str) -> tuple[float, ...]:
