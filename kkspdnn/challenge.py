@@ -27,11 +27,13 @@ from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
 from kkspdnn.image_tsv import packed, sparse
 from kkspdnn.inputs import Inputs
+from kkspdnn.layer_cache import open_layer_cache
 from kkspdnn.layer_files import HELD_BYTES, FileLayers
+from kkspdnn.lines import Form
 from kkspdnn.matrices import Floats, float_dtype
 from kkspdnn.networks import Network
 from kkspdnn.radix_net import challenge_bias
-from kkspdnn.tsv import INT32_MAX, Form, open_text, read_blocks, unreadable, write_triples
+from kkspdnn.tsv import INT32_MAX, open_text, read_blocks, unreadable, write_triples
 
 YMAX = 32.0
 _MOST_IMAGES = 10_000_000  # beyond it a number is rather a mistake than an image
@@ -43,15 +45,17 @@ def read_layers(
     layers: int,
     dtype: DTypeLike = np.float32,
     *,
-    binary: bool = True,
+    layer_cache: float | None = None,
     held_bytes: int = HELD_BYTES,
 ) -> FileLayers:
     """
     The first `layers` layers in DIR, all read and checked now; those of the first `held_bytes` are
     held, later ones read again when asked for.
 
-    With `binary` each parsed layer is kept in binary beside its text (where the folder can be
-    written), and later calls read that as long as the text's size and time stay the same.
+    Parsed layers are kept in the cache folder, and later calls read them from there as long as the
+    bytes of the text stay the same. `layer_cache` limits their size on disk, in gigabytes of 10^9
+    bytes: 0 for no cache; None for KKSPDNN_LAYER_CACHE_GB, else 4.
+
     InputError naming the first missing file, or `file:line` of what is wrong.
     """
     bias = challenge_bias(neurons)
@@ -65,9 +69,8 @@ def read_layers(
                 f"{name}: no such file, nor {name.name}.gz; {layers} layers are needed"
             )
     paths = [path for path in found if path is not None]
-    return FileLayers(
-        paths, neurons, bias, float_dtype(dtype), binary=binary, held_bytes=held_bytes
-    )
+    cache = open_layer_cache(layer_cache)
+    return FileLayers(paths, neurons, bias, float_dtype(dtype), cache=cache, held_bytes=held_bytes)
 
 
 def read_network(
@@ -76,14 +79,18 @@ def read_network(
     layers: int,
     dtype: DTypeLike = np.float32,
     *,
-    binary: bool = True,
+    layer_cache: float | None = None,
     held_bytes: int = HELD_BYTES,
 ) -> Network:
     """
-    The network in DIR with the challenge's bias and ymax; see `read_layers` for what is raised.
+    The network in DIR with the challenge's bias and ymax; see `read_layers` for the arguments and
+    for what is raised.
     """
+    read = read_layers(
+        folder, neurons, layers, dtype, layer_cache=layer_cache, held_bytes=held_bytes
+    )
     return Network(
-        layers=read_layers(folder, neurons, layers, dtype, binary=binary, held_bytes=held_bytes),
+        layers=read,
         inputs=neurons,
         ymax=YMAX,
         name=f"challenge-{neurons}x{layers}",

@@ -55,6 +55,7 @@ def load_problem(
     dtype: str = "float32",
     budget: Budget | None = None,
     shipped_images: bool = False,
+    layer_cache: float | None = None,
 ) -> Problem:
     """Read or make what the options say; None is an option's default. budget: of memory.
 
@@ -96,7 +97,7 @@ def load_problem(
     check_challenge_names(data, size, depth, images=mnist is None and not shipped_images)
     # The layers as the kernels take them come beside these.
     held = min(HELD_BYTES, memory.share() // 2)
-    network = read_network(data, size, depth, dtype, held_bytes=held)
+    network = read_network(data, size, depth, dtype, layer_cache=layer_cache, held_bytes=held)
     path = images_path(data, size)
     given = mnist is not None or shipped_images
     if not given and (path.is_file() or path.with_name(path.name + ".gz").is_file()):

@@ -116,6 +116,7 @@ def _problem(arguments: argparse.Namespace) -> Problem:
         dtype=arguments.dtype,
         budget=Budget.of(arguments.memory),
         shipped_images=arguments.shipped_images,
+        layer_cache=arguments.layer_cache,
     )
 
 

@@ -96,7 +96,10 @@ def test_spellings_of_the_text(tmp_path: Path) -> None:
     assert expected.weights()[2, 1] == 0.5
     windows = plain.replace(b"\n", b"\r\n")
     no_end = plain.removesuffix(b"\n")
-    for number, text in enumerate((windows, no_end, b"+1\t2\t0.0625\n3\t2\t5E-1\n")):
+    marked = b"\xef\xbb\xbf" + plain
+    signed = b"+1\t2\t0.0625\n3\t2\t5E-1\n"
+    zeros = b"0001\t000000000000000000000002\t+00.0625\n+03\t2\t0.5e0\r\n"
+    for number, text in enumerate((windows, no_end, marked, signed, zeros)):
         assert same(read_layers(folder_with(tmp_path / f"{number}", text), 32, 1)[0], expected)
     zero = folder_with(tmp_path / "zero", plain + b"7\t7\t0\n")
     assert same(read_layers(zero, 32, 1)[0], expected)
@@ -137,6 +140,17 @@ def test_the_official_folder(challenge_folder: Path, challenge_categories: np.nd
 BAD_LINES = [
     (b"1\t2\n", "2 columns; 3 are needed: input TAB output TAB weight"),
     (b"1\t2\t0.5\t4\n", "4 columns; 3 are needed"),
+    (b" 1\t2\t0.5\n", "input ' 1' is not a whole number"),
+    (b"1\t 2\t0.5\n", "output ' 2' is not a whole number"),
+    (b"1\t2\t 0.5\n", "weight ' 0.5' is not a number"),
+    (b"1\t2\t0.5 \n", "weight '0.5 ' is not a number"),
+    (b'1\t2\t"0.5"\n', "weight '\"0.5\"' is not a number"),
+    (b"1\t2\t+-1\n", "weight '+-1' is not a number"),
+    (b"1\t2\t0.5\r\r\n", "weight '0.5\\r' is not a number"),
+    (b"1\r\t2\t0.5\n", "input '1\\r' is not a whole number"),
+    (b"\xef\xbb\xbf1\t2\t0.5\n", "is not a whole number"),
+    (b"1\t2\t0.5\0\n", "weight '0.5\\x00' is not a number"),
+    (b"\r\n", "0 columns; 3 are needed"),
     (b"1 2 0.5\n", "1 columns; 3 are needed"),
     (b"\n", "0 columns; 3 are needed"),
     (b"one\t2\t0.5\n", "input 'one' is not a whole number"),
@@ -154,7 +168,9 @@ BAD_LINES = [
     (b"1\t" + b"9" * 5000 + b"\t0.5\n", "is outside 1..32"),
     (b"1\t2\tnan\n", "weight 'nan' is not finite"),
     (b"1\t2\t-inf\n", "weight '-inf' is not finite"),
-    (b"1\t2\t1e400\n", "weight '1e400' is not finite"),
+    (b"1\t2\tNaN\n", "weight 'NaN' is not finite"),
+    (b"1\t2\t+infinity\n", "weight '+infinity' is not finite"),
+    (b"1\t2\t1e400\n", "weight '1e400' is too large for float32"),
     (b"1\t2\t1e300\n", "weight '1e300' is too large for float32"),
     (b"5\t5\t0.25\n", "the edge from input 5 to output 5 was given in line 1 already"),
 ]
@@ -202,10 +218,15 @@ def test_an_empty_file_is_refused(tmp_path: Path, compress: bool) -> None:
 def test_a_file_without_line_ends_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kkspdnn.tsv, "BLOCK_BYTES", 64)
-    folder = folder_with(tmp_path, b"1\t1\t1\n" + bytes(range(65, 91)) * 20)
-    with pytest.raises(InputError, match=r"n32-l1\.tsv:2: 64 bytes without a line end"):
-        read_layers(folder, 32, 1)
+    monkeypatch.setattr(kkspdnn.tsv, "LONGEST_LINE", 64)
+    long = b"1\t1\t" + b"0" * 61
+    for block in (1, 16, 64):
+        monkeypatch.setattr(kkspdnn.tsv, "BLOCK_BYTES", block)
+        assert len(read_layers(folder_with(tmp_path, long[:64] + b"\n1\t2\t1\n"), 32, 1)) == 1
+        for end in (b"", b"\n", b"\n1\t2\t1\n"):
+            folder = folder_with(tmp_path, b"1\t1\t1\n" + long + end)
+            with pytest.raises(InputError, match=r"l1\.tsv:2: more than 64 bytes without a line"):
+                read_layers(folder, 32, 1)
 
 
 def test_broken_gzip_files_are_refused_with_the_line(tmp_path: Path) -> None:
