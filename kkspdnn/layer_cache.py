@@ -1,7 +1,7 @@
 """
 Parsed layers on disk, so that a text file is parsed once.
 
-An entry is one file, `layers/KEY.layer` in the cache folder. KEY is a hash of the text file's
+An entry is one file, `layers/layer-KEY` in the cache folder. KEY is a hash of the text file's
 bytes, the layer's size and dtype, and the format of the entry; names and times of files do not
 count. An entry ends with a hash of all its bytes, which is checked before anything else is read
 from it. An entry that is missing, damaged or cannot be written only means that the text is parsed.
@@ -121,7 +121,7 @@ class LayerCache:
         self._size = (self._size or 0) + data.size
 
     def _path(self, key: LayerKey) -> Path:
-        return self._folder / f"{key.name}.layer"
+        return self._folder / f"layer-{key.name}"
 
     def _make_room(self, size: int) -> bool:
         """Whether there is room for `size` bytes, now or after the oldest entries have left."""

@@ -101,7 +101,7 @@ def load_problem(
     path = images_path(data, size)
     given = mnist is not None or shipped_images
     if not given and (path.is_file() or path.with_name(path.name + ".gz").is_file()):
-        rows = read_images(data, size, inputs)
+        rows = read_images(data, size, inputs, budget=memory)
     else:
         rows = _pictures(size, inputs, mnist, memory)
     truth = read_categories(data, size, depth)

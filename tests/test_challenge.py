@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from kkspdnn.challenge import (
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
 from kkspdnn.layer_files import read_layer
+from kkspdnn.memory import Budget, resident_memory
 from kkspdnn.networks import Layer, network
 from kkspdnn.radix_net import challenge_bias, radixnet
 from kkspdnn.serial_reference import categories, reference
@@ -406,6 +408,24 @@ def test_bad_images_are_refused(
     assert str(caught.value) == f"{path}:{line}: {message}"
 
 
+def test_an_image_number_is_no_reason_to_take_memory(tmp_path: Path) -> None:
+    """Two lines, of which one makes 10,000,000 rows, 1.28 GB of bits."""
+    path = images_path(tmp_path, 1024)
+    path.write_text("1\t5\t1\n10000000\t6\t1\n")
+    before = resident_memory()
+    inputs = read_images(tmp_path, 1024)
+    assert resident_memory() - before < 200_000_000
+    assert (inputs.rows, inputs.nonzeros) == (10_000_000, 2)
+    with pytest.raises(InputError) as caught:
+        read_images(tmp_path, 1024, budget=Budget(total=before + 1_000_000_000))
+    assert str(caught.value).startswith(
+        f"{path}:2: image 10000000: that many rows of 1024 neurons need 1.28 GB of memory"
+    )
+    with pytest.raises(InputError, match="2147483647 input rows of 1024 neurons need 274.88 GB"):
+        read_images(tmp_path, 1024, 2**31 - 1, budget=Budget(total=before + 1_000_000_000))
+    assert read_images(tmp_path, 1024, 1).nonzeros == 1
+
+
 def test_images_that_are_not_there_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"sparse-images-8\.tsv: no such file, nor sparse-"):
         read_images(tmp_path, 8)
@@ -457,6 +477,38 @@ def test_bad_categories_are_refused(tmp_path: Path, text: str, message: str) -> 
     with pytest.raises(InputError, match=re.escape(message)) as caught:
         read_categories(tmp_path, 32, 4)
     assert str(caught.value).startswith(f"{path}:")
+
+
+def test_files_without_line_ends_take_no_memory(tmp_path: Path) -> None:
+    """Some kilobytes of gzip data may be gigabytes of text."""
+    bomb = gzip.compress(b"1\n" + bytes(100_000_000), 1)
+    path = tmp_path / "neuron32-l4-categories.tsv.gz"
+    path.write_bytes(bomb)
+    layer = layer_path(tmp_path, 32, 1).with_suffix(".tsv.gz")
+    layer.parent.mkdir()
+    layer.write_bytes(gzip.compress(b"1\t1\t1\n" + bytes(100_000_000), 1))
+    cut = layer_path(tmp_path, 64, 1).with_suffix(".tsv.gz")
+    cut.parent.mkdir()
+    cut.write_bytes(gzip.compress(b"1\t1\t1\n" + bytes(3_000_000), 1)[:-9])
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"tsv\.gz:2: '.*' is not a row number, from 1"):
+            read_categories(tmp_path, 32, 4)
+        with pytest.raises(InputError, match=r"l1\.tsv\.gz:2: more than 4194304 bytes without a"):
+            read_layers(tmp_path, 32, 1)
+        with pytest.raises(InputError, match=r"l1\.tsv\.gz:2: the gzip data is cut off here"):
+            read_layers(tmp_path, 64, 1)
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_categories_with_any_line_end(tmp_path: Path) -> None:
+    for text in (b"3\n7\n", b"3\r\n7", b"3\r7\r", b" 3 \n\t7\n"):
+        categories_path(tmp_path, 32, 4).write_bytes(text)
+        found = read_categories(tmp_path, 32, 4)
+        assert found is not None
+        assert found.tolist() == [3, 7]
 
 
 def test_gzipped_categories(tmp_path: Path) -> None:

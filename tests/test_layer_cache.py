@@ -49,7 +49,7 @@ def kept(cache: LayerCache, most: int = 20) -> list[int]:
 def age(folder: Path, **seconds: int) -> None:
     """Make entries older: their last use was so many seconds after 2001."""
     for name, each in seconds.items():
-        path = folder / f"{key(int(name[1:])).name}.layer"
+        path = folder / f"layer-{key(int(name[1:])).name}"
         os.utime(path, (10**9 + each, 10**9 + each))
 
 
@@ -70,7 +70,7 @@ def test_an_entry_under_another_key_is_none(tmp_path: Path) -> None:
     cache = LayerCache(tmp_path, 1 << 30)
     store(cache, 1)
     (entry,) = tmp_path.iterdir()
-    entry.rename(tmp_path / f"{key(2).name}.layer")
+    entry.rename(tmp_path / f"layer-{key(2).name}")
     assert kept(cache) == []
 
 
@@ -84,7 +84,7 @@ def test_the_least_recently_used_leave(tmp_path: Path) -> None:
     store(cache, 5)
     # the leftover and 3 have left; 2 was used now
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(
-        f"{key(number).name}.layer" for number in (1, 2, 4, 5)
+        f"layer-{key(number).name}" for number in (1, 2, 4, 5)
     )
     store(cache, 6, 7)
     assert kept(LayerCache(tmp_path, 1 << 30)) == [2, 5, 6, 7]
@@ -140,7 +140,7 @@ def test_processes_that_store_and_evict_at_once(tmp_path: Path) -> None:
     for process in started:
         assert process.communicate()[1] == b""
     names = [each.name for each in tmp_path.iterdir()]
-    assert all(name.endswith(".layer") for name in names)
+    assert all(name.startswith("layer-") for name in names)
     # each process counts what it sees: together they may be over the limit for a moment
     assert len(names) <= 5 + 3 * 4
 
