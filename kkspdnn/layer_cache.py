@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from kkspdnn.content_hash import ContentHash
 from kkspdnn.errors import CacheError, InputError
 from kkspdnn.matrices import Floats
-from kkspdnn.memory import GB
 from kkspdnn.networks import Indices, index_dtype
 from kkspdnn.pk.cache import default_cache, refuse_shared
+from kkspdnn.units import GB
 
 VARIABLE = "KKSPDNN_LAYER_CACHE_GB"
 DEFAULT_GB = 4.0

@@ -110,6 +110,7 @@ def test_every_option_is_there() -> None:
         *("--space", "--neurons", "--layers", "--inputs", "--data", "--mnist", "--kernel"),
         *("--dtype", "--threads", "--seed", "--verify", "--json", "--categories", "--quiet"),
         *("--fold", "--memory", "--device", "--parallel", "--checkpoint", "--outputs"),
+        "--layer-cache",
     }
     choices = {
         a.option_strings[0]: tuple(a.choices) for a in actions if a.option_strings and a.choices
@@ -367,6 +368,7 @@ def test_the_official_problem_passes(challenge_folder: Path, tmp_path: Path) -> 
         (["--threads", "0"], "0"),
         *((["--memory", bad], bad) for bad in ("0", "0.0000000001", "1e3", "nan", "inf", "8GB")),
         (["--memory", "0.001"], "at least --memory"),
+        *((["--layer-cache", bad], bad) for bad in ("-1", "1e3", "nan", "4GB")),
         (["--threads", "513"], "512"),
         (["--seed", "-3"], "-3"),
         (["--dtype", "float16"], "float16"),
@@ -497,6 +499,28 @@ def test_bad_files_leave_nothing_behind(
     for _, words in bad_files(bad):
         fails(capsys, ["--data", str(bad), *SMALL, *files], *words)
         assert list(out.iterdir()) == []
+
+
+def test_parsed_layers_are_kept_within_a_limit(tmp_path: Path) -> None:
+    write_network(radixnet(64, 3, seed=1), tmp_path / "data")
+    options = [*SMALL, "--data", str(tmp_path / "data"), "--quiet"]
+    (tmp_path / "cache").mkdir(mode=0o700)
+    shutil.copytree(default_cache().root, tmp_path / "cache", dirs_exist_ok=True)
+    entries = tmp_path / "cache" / "layers"
+    shutil.rmtree(entries, ignore_errors=True)
+    more = {"KKSPDNN_CACHE": str(tmp_path / "cache")}
+    for given, variable, kept in (
+        (["--layer-cache", "0"], "4", 0),
+        ([], "0", 0),
+        (["--layer-cache", "0.5"], "0", 3),
+        ([], "", 3),
+    ):
+        done = run(*options, *given, **more, KKSPDNN_LAYER_CACHE_GB=variable)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(list(entries.iterdir()) if entries.exists() else []) == kept
+    done = run(*options, **more, KKSPDNN_LAYER_CACHE_GB="lots")
+    assert done.returncode == 2
+    one_line(done.stderr, "KKSPDNN_LAYER_CACHE_GB=lots: give its size in gigabytes, or 0 for no")
 
 
 def test_bad_networks_of_somebodys_own(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
