@@ -501,26 +501,20 @@ def test_bad_files_leave_nothing_behind(
         assert list(out.iterdir()) == []
 
 
-def test_parsed_layers_are_kept_within_a_limit(tmp_path: Path) -> None:
-    write_network(radixnet(64, 3, seed=1), tmp_path / "data")
-    options = [*SMALL, "--data", str(tmp_path / "data"), "--quiet"]
-    (tmp_path / "cache").mkdir(mode=0o700)
-    shutil.copytree(default_cache().root, tmp_path / "cache", dirs_exist_ok=True)
-    entries = tmp_path / "cache" / "layers"
-    shutil.rmtree(entries, ignore_errors=True)
-    more = {"KKSPDNN_CACHE": str(tmp_path / "cache")}
-    for given, variable, kept in (
-        (["--layer-cache", "0"], "4", 0),
-        ([], "0", 0),
-        (["--layer-cache", "0.5"], "0", 3),
-        ([], "", 3),
-    ):
-        done = run(*options, *given, **more, KKSPDNN_LAYER_CACHE_GB=variable)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert len(list(entries.iterdir()) if entries.exists() else []) == kept
-    done = run(*options, **more, KKSPDNN_LAYER_CACHE_GB="lots")
-    assert done.returncode == 2
-    one_line(done.stderr, "KKSPDNN_LAYER_CACHE_GB=lots: give its size in gigabytes, or 0 for no")
+def test_the_limit_of_parsed_layers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_network(radixnet(64, 3), tmp_path)
+    options = [*SMALL, "--data", str(tmp_path), "--quiet"]
+    seen: list[float | None] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("kkspdnn.challenge.open_layer_cache", seen.append)
+        assert cli.main(options) == 0
+        assert cli.main([*options, "--layer-cache", "0"]) == 0
+        assert cli.main([*options, "--layer-cache", "2.5"]) == 0
+    assert seen == [None, 0.0, 2.5]
+    monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", "lots")
+    fails(capsys, options, "KKSPDNN_LAYER_CACHE_GB=lots: give its size in gigabytes, or 0 for no")
 
 
 def test_bad_networks_of_somebodys_own(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
