@@ -5,7 +5,7 @@ The layer is a RadiX-Net's, in a temporary folder, spelled as the challenge spel
 have been read once before the clock starts, so they are in memory and the parser is compiled.
 
     text, gz                  parsed
-    cached text, cached gz    the file is hashed and the layer read from the cache of layers
+    cached_text, cached_gz    the file is hashed and the layer read from the cache of layers
     binary                    the layer is read from that cache again, by its known key
 """
 

@@ -146,7 +146,7 @@ def read_images(
     bits = packed(path, read_blocks(path, form), neurons, rows, memory)
     if bits is not None:
         return Inputs(rows=bits.shape[0], neurons=neurons, source=source, bits=bits)
-    csr = sparse(path, read_blocks(path, form), neurons, rows)
+    csr = sparse(path, read_blocks(path, form), neurons, rows, memory)
     return Inputs(rows=csr.shape[0], neurons=neurons, source=source, csr=csr)
 
 

@@ -75,7 +75,9 @@ def _set(
     flat[byte[begin]] |= np.bitwise_or.reduceat(bit, begin)
 
 
-def sparse(path: Path, blocks: Iterable[Block], neurons: int, rows: int | None) -> sp.csr_array:
+def sparse(
+    path: Path, blocks: Iterable[Block], neurons: int, rows: int | None, budget: Budget
+) -> sp.csr_array:
     """The images up to `rows` as CSR of float64; InputError as in `packed`."""
     every = list(blocks)
     image = np.concatenate([block.first for block in every])
@@ -86,6 +88,8 @@ def sparse(path: Path, blocks: Iterable[Block], neurons: int, rows: int | None) 
         inside = image <= rows
         image, neuron, value, line = image[inside], neuron[inside], value[inside], line[inside]
     height = rows if rows is not None else int(image.max(initial=0))
+    # an offset for every row, twice while it is sorted
+    budget.require(16 * height, f"{path}: {height} input rows of {neurons} neurons")
     coo = sp.coo_array((value, (image - 1, neuron - 1)), shape=(height, neurons))
     csr = coo.tocsr()
     if csr.nnz != value.size:

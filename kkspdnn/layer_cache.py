@@ -17,6 +17,7 @@ import json
 import logging
 import math
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -83,7 +84,10 @@ class LayerCache:
         path = self._path(key)
         try:
             with path.open("rb", buffering=0) as file:
-                data = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
+                status = os.fstat(file.fileno())
+                if not _is_private(status):
+                    return None
+                data = np.empty(status.st_size, np.uint8)
                 whole = file.readinto(data.data) == data.size
         except OSError:
             return None
@@ -183,6 +187,12 @@ def open_layer_cache(gigabytes: float | None = None) -> LayerCache | None:
 
 def _log(reason: str) -> None:
     logging.getLogger("kkspdnn").info("parsed layers are not kept: %s", reason)
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Whether nobody but its owner, this user or root, may write to a file."""
+    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return not others and status.st_uid in (os.getuid(), 0)
 
 
 def _make_private(folder: Path) -> None:

@@ -114,7 +114,7 @@ def _loaded() -> ctypes.CDLL | None:
         return load_parser()
     except (ToolchainError, CacheError) as error:
         logging.getLogger("kkspdnn").warning(
-            "text files are read by NumPy, several times slower than compiled: %s", error
+            "text files are read by NumPy, much slower than by the compiled parser: %s", error
         )
         return None
 

@@ -424,6 +424,10 @@ def test_an_image_number_is_no_reason_to_take_memory(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="2147483647 input rows of 1024 neurons need 274.88 GB"):
         read_images(tmp_path, 1024, 2**31 - 1, budget=Budget(total=before + 1_000_000_000))
     assert read_images(tmp_path, 1024, 1).nonzeros == 1
+    images_path(tmp_path, 1).write_text("10000000\t1\t0.5\n")
+    assert read_images(tmp_path, 1).rows == 10_000_000
+    with pytest.raises(InputError, match="10000000 input rows of 1 neurons need 0.16 GB"):
+        read_images(tmp_path, 1, budget=Budget(total=resident_memory() + 100_000_000))
 
 
 def test_images_that_are_not_there_are_refused(tmp_path: Path) -> None:

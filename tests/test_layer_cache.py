@@ -74,6 +74,16 @@ def test_an_entry_under_another_key_is_none(tmp_path: Path) -> None:
     assert kept(cache) == []
 
 
+def test_an_entry_that_others_may_write_to_is_none(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path, 1 << 30)
+    store(cache, 1)
+    (entry,) = tmp_path.iterdir()
+    entry.chmod(0o666)
+    assert kept(cache) == []
+    store(cache, 1)
+    assert kept(cache) == [1]
+
+
 def test_the_least_recently_used_leave(tmp_path: Path) -> None:
     store(LayerCache(tmp_path, 1 << 30), 1, 2, 3, 4)
     age(tmp_path, n1=30, n2=10, n3=20, n4=40)
