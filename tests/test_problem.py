@@ -37,6 +37,14 @@ def test_a_folder_without_images_takes_the_shipped_ones(tmp_path: Path) -> None:
     assert made.truth.tolist() == [2, 5]
 
 
+def test_old_binary_forms_beside_the_layers_are_known(tmp_path: Path) -> None:
+    write_network(radixnet(64, 2), tmp_path)
+    for layer in list((tmp_path / "neuron64").iterdir()):
+        layer.with_name(layer.name + ".kkspdnn.npz").write_bytes(b"of an earlier version")
+    made = load_problem(neurons=64, layers=2, inputs=6, data=tmp_path)
+    assert made.network.edges == radixnet(64, 2).edges
+
+
 def test_a_folder_of_somebodys_own(tmp_path: Path) -> None:
     sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
     made = load_problem(data=tmp_path, shipped_images=True)
