@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from kkspdnn.errors import InputError, check_choice
 from kkspdnn.matrices import (
     Floats,
+    array_of,
     bias_vector,
     canonical_csr,
     float_dtype,
@@ -189,7 +190,7 @@ class Layer:
         [outputs, fan_in] of them, `bias` one number or a vector of `outputs`. Weights of 0 are
         dropped.
         """
-        index2d, values = np.asarray(index), np.asarray(value)
+        index2d, values = array_of(index, f"{name}: index"), array_of(value, f"{name}: value")
         if index2d.ndim != 2 or index2d.shape[0] < 1 or index2d.dtype.kind not in "iu":
             raise InputError(
                 f"{name}: index of shape {index2d.shape}, {index2d.dtype}; "

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, shown
 from kkspdnn.layers import (
     ACTIVATIONS,
     BIAS_TO,
@@ -58,9 +58,9 @@ class Network:
     source: str = "memory"
 
     def __post_init__(self) -> None:
-        if self.ymax is not None and not (np.isfinite(self.ymax) and self.ymax > 0):
+        if self.ymax is not None and not _positive(self.ymax):
             raise InputError(
-                f"ymax {self.ymax}: it must be finite and above 0, or None for no limit"
+                f"ymax {shown(self.ymax)}: it must be finite and above 0, or None for no limit"
             )
         if self.inputs < 1:
             raise InputError(f"{self.inputs} input neurons: at least 1 is needed")
@@ -169,9 +169,15 @@ def network(
     return Network(layers=given, inputs=inputs, ymax=ymax, name=name, source=source)
 
 
+def _positive(number: object) -> bool:
+    real = isinstance(number, int | float | np.integer | np.floating)
+    return real and bool(np.isfinite(number) and number > 0)  # type: ignore[call-overload,operator]
+
+
 def _tuple_of(layers: Iterable[Layer]) -> tuple[Layer, ...]:
     """The layers as a tuple; InputError for anything that is not a Layer."""
-    if not isinstance(layers, Iterable):
+    # A matrix is iterable too, or says that it is.
+    if not isinstance(layers, Iterable) or hasattr(layers, "shape"):
         raise InputError(f"layers: {type(layers).__name__}; give a list of kkspdnn.Layer")
     given = tuple(layers)
     for number, layer in enumerate(given, start=1):

@@ -34,7 +34,7 @@ from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
-from kkspdnn.networks import ACTIVATIONS, BIAS_TO, Layer, Network, network
+from kkspdnn.networks import ACTIVATIONS, BIAS_TO, Layer, Network, check_network, network
 
 _LAYER_NAME = re.compile(r"layer-([1-9][0-9]*)\.npz")
 _BIAS_NAME = re.compile(r"bias-([1-9][0-9]*)\.npy")
@@ -83,6 +83,7 @@ def save_npz_network(network: Network, folder: str | PathLike[str]) -> None:
 
     Layer and bias files that a larger network left there are removed.
     """
+    check_network(network)
     path = Path(folder)
     for number, layer in enumerate(network.layers, start=1):
         with replacing(path / f"layer-{number}.npz") as file:
