@@ -1,43 +1,259 @@
-"""Networks: layers in order, checked to chain."""
+"""Layers and networks: what inference multiplies, checked once, stored by output neuron."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
-from numpy.typing import DTypeLike
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from kkspdnn.errors import InputError, shown
-from kkspdnn.layers import (
-    ACTIVATIONS,
-    BIAS_TO,
-    MOST_NEURONS,
-    Activation,
-    BiasTo,
-    Indices,
-    Layer,
-    LazyLayers,
-    check_size,
-    index_dtype,
+from kkspdnn.checks import check_kind, check_size, is_positive, tuple_of
+from kkspdnn.errors import InputError, check_choice, shown
+from kkspdnn.matrices import (
+    Floats,
+    array_of,
+    bias_vector,
+    canonical_csr,
+    float_dtype,
+    to_float,
+    working_dtype,
 )
-from kkspdnn.matrices import float_dtype
 
-__all__ = [
-    "ACTIVATIONS",
-    "BIAS_TO",
-    "MOST_NEURONS",
-    "Activation",
-    "BiasTo",
-    "Indices",
-    "Layer",
-    "LazyLayers",
-    "Network",
-    "check_network",
-    "index_dtype",
-    "network",
-]
+Indices = NDArray[np.uint16] | NDArray[np.uint32]
+
+Activation = Literal["relu", "linear"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+"""What a layer does to its sums: min(max(z, 0), ymax) with the network's ymax, or nothing."""
+
+BiasTo = Literal["nonzero", "all"]
+BIAS_TO: tuple[BiasTo, ...] = get_args(BiasTo)
+"""Which sums get the bias: nonzero ones, the challenge's rule, or all, everybody else's."""
+
+
+def index_dtype(inputs: int) -> np.dtype[Any]:
+    """The type of a layer's input indices: uint16 up to 65,536 inputs, uint32 above."""
+    return np.dtype(np.uint16 if inputs <= 65536 else np.uint32)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """
+    One layer: weights W of shape (inputs, outputs) and a bias, stored by output neuron (CSC of W).
+
+    `start` int64[outputs+1] holds offsets into `index` (uint16 to 65,536 inputs, else uint32;
+    0-based input neurons, ascending in each output neuron, no duplicates) and `value` (float32 or
+    float64, finite, not zero); `bias` has one number of the same type for each output.
+    `activation` and `bias_to`: see ACTIVATIONS and BIAS_TO; the defaults are the challenge's.
+    The constructor checks types and lengths only; `from_sparse` and `from_fan_in` check the
+    contents too.
+    """
+
+    inputs: int
+    outputs: int
+    start: NDArray[np.int64]
+    index: Indices
+    value: Floats
+    bias: Floats
+    activation: Activation = "relu"
+    bias_to: BiasTo = "nonzero"
+
+    def __post_init__(self) -> None:
+        check_choice("activation", self.activation, ACTIVATIONS)
+        check_choice("bias_to", self.bias_to, BIAS_TO)
+        if self.inputs < 1 or self.outputs < 1:
+            raise InputError(
+                f"layer of {self.inputs} x {self.outputs} neurons: 1 x 1 is the smallest"
+            )
+        check_size((self.inputs, self.outputs), "layer")
+        float_dtype(self.value.dtype)
+        agree = (
+            self.start.dtype == np.int64
+            and self.start.shape == (self.outputs + 1,)
+            and self.index.dtype == index_dtype(self.inputs)
+            and self.index.ndim == 1
+            and self.value.shape == self.index.shape
+            and self.bias.shape == (self.outputs,)
+            and self.bias.dtype == self.value.dtype
+            and self.start[0] == 0
+            and self.start[-1] == self.index.size
+        )
+        if not agree:
+            raise InputError(
+                f"layer of {self.inputs} x {self.outputs} neurons: start, index, value and bias do "
+                "not agree in type or length; use Layer.from_sparse or Layer.from_fan_in"
+            )
+
+    @property
+    def edges(self) -> int:
+        """The number of stored weights."""
+        return int(self.index.size)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64, of weights and bias."""
+        return self.value.dtype
+
+    @property
+    def fan_in(self) -> int | None:
+        """The number of edges of every output neuron where all have the same, else None."""
+        counts = np.diff(self.start)
+        first = int(counts[0])
+        return first if bool((counts == first).all()) else None
+
+    @property
+    def keeps_zeros(self) -> bool:
+        """Whether a row of zeros is one after this layer too: its sums are exactly 0."""
+        if self.bias_to == "nonzero":
+            return True
+        return not bool((self.bias > 0 if self.activation == "relu" else self.bias).any())
+
+    def weights(self) -> sp.csr_array:
+        """W as a canonical CSR array of shape (inputs, outputs)."""
+        # every sparse routine is faster with 32-bit indices, and they nearly always reach
+        small = max(self.edges, self.inputs, self.outputs) <= np.iinfo(np.int32).max
+        kind = np.int32 if small else np.int64
+        parts: Any = (self.value, self.index.astype(kind), self.start.astype(kind))
+        return sp.csc_array(parts, shape=(self.inputs, self.outputs)).tocsr()
+
+    def astype(self, dtype: DTypeLike) -> Layer:
+        """
+        This layer in float32 or float64 (itself where it is already).
+
+        InputError where a finite number overflows; a weight that underflows to 0 is no edge any
+        more.
+        """
+        wanted = float_dtype(dtype)
+        if wanted == self.dtype:
+            return self
+        value = to_float(self.value, wanted, "weight")
+        bias = to_float(self.bias, wanted, "bias")
+        return _without_zeros(replace(self, value=value, bias=bias))
+
+    @classmethod
+    def from_sparse(
+        cls,
+        weights: Any,
+        bias: ArrayLike,
+        *,
+        activation: Activation = "relu",
+        bias_to: BiasTo = "nonzero",
+        name: str = "layer 1",
+    ) -> Layer:
+        """
+        A layer from W (inputs, outputs): a SciPy sparse matrix or a 2-D ndarray of real finite
+        numbers.
+
+        `bias` is one number or a vector of `outputs`; it takes the type of the weights. Stored
+        zeros are dropped. InputError (beginning with `name`) for a cell that is stored twice and
+        all else.
+        """
+        check_size(getattr(weights, "shape", ()), f"{name}: weights")
+        csr = canonical_csr(weights, f"{name}: weights")
+        inputs, outputs = csr.shape
+        if inputs < 1:
+            raise InputError(f"{name}: weights: shape {csr.shape}; at least one row is needed")
+        csc = csr.tocsc()
+        return cls(
+            inputs=inputs,
+            outputs=outputs,
+            start=csc.indptr.astype(np.int64),
+            index=csc.indices.astype(index_dtype(inputs)),
+            value=csc.data,
+            bias=bias_vector(bias, outputs, csc.dtype, name),
+            activation=activation,
+            bias_to=bias_to,
+        )
+
+    @classmethod
+    def from_fan_in(
+        cls,
+        index: ArrayLike,
+        value: ArrayLike,
+        bias: ArrayLike,
+        inputs: int,
+        *,
+        activation: Activation = "relu",
+        bias_to: BiasTo = "nonzero",
+        name: str = "layer 1",
+    ) -> Layer:
+        """
+        A layer in which every output neuron has the same number of edges.
+
+        `index` [outputs, fan_in] holds 0-based input neurons in any order, `value` one weight or
+        [outputs, fan_in] of them, `bias` one number or a vector of `outputs`. Weights of 0 are
+        dropped.
+        """
+        index2d, values = array_of(index, f"{name}: index"), array_of(value, f"{name}: value")
+        if index2d.ndim != 2 or index2d.shape[0] < 1 or index2d.dtype.kind not in "iu":
+            raise InputError(
+                f"{name}: index of shape {index2d.shape}, {index2d.dtype}; "
+                "it must be integers of shape (outputs, fan_in)"
+            )
+        if values.shape not in ((), index2d.shape):
+            raise InputError(
+                f"{name}: value of shape {values.shape}; give one number or shape {index2d.shape}"
+            )
+        outputs, fan_in = index2d.shape
+        bad = np.argwhere((index2d < 0) | (index2d >= inputs))
+        if bad.size:
+            row, column = bad[0]
+            raise InputError(
+                f"{name}: output {row} has input {index2d[row, column]}, outside 0..{inputs - 1}"
+            )
+        # the sparse constructor checks the rest: finite, real, no duplicates, ascending
+        column_of = np.repeat(np.arange(outputs), fan_in)
+        values = values.astype(working_dtype(values.dtype, f"{name}: weights"))
+        weights = np.broadcast_to(values, index2d.shape).ravel()
+        coo = sp.coo_array((weights, (index2d.ravel(), column_of)), shape=(inputs, outputs))
+        return cls.from_sparse(coo, bias, activation=activation, bias_to=bias_to, name=name)
+
+
+def _without_zeros(layer: Layer) -> Layer:
+    kept = layer.value != 0
+    if bool(kept.all()):
+        return layer
+    before = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))
+    return replace(
+        layer, start=before[layer.start], index=layer.index[kept], value=layer.value[kept]
+    )
+
+
+class LazyLayers(Sequence[Layer], ABC):
+    """
+    Layers that are made when they are asked for, so that a big network never has to be held whole.
+
+    A subclass sets the attributes and promises that its layers chain, have that type, are nowhere
+    wider than at the ends, and keep rows of zeros.
+    """
+
+    inputs: int
+    outputs: int
+    edges: int
+    dtype: np.dtype[Any]
+
+    @abstractmethod
+    def make(self, position: int) -> Layer:
+        """Layer `position`, from 0; called with a valid position only."""
+
+    @abstractmethod
+    def astype(self, dtype: DTypeLike) -> LazyLayers:
+        """The same layers in float32 or float64."""
+
+    @overload
+    def __getitem__(self, position: int) -> Layer: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Layer]: ...
+    def __getitem__(self, position: int | slice) -> Layer | Sequence[Layer]:
+        if isinstance(position, slice):
+            return tuple(self.make(each) for each in range(*position.indices(len(self))))
+        try:
+            return self.make(range(len(self))[position])
+        except IndexError:
+            raise IndexError(f"layer {position} of {len(self)}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +274,7 @@ class Network:
     source: str = "memory"
 
     def __post_init__(self) -> None:
-        if self.ymax is not None and not _positive(self.ymax):
+        if self.ymax is not None and not is_positive(self.ymax):
             raise InputError(
                 f"ymax {shown(self.ymax)}: it must be finite and above 0, or None for no limit"
             )
@@ -71,7 +287,7 @@ class Network:
                     f"layer 1 has {self.layers.inputs} inputs, the network {self.inputs}"
                 )
             return
-        object.__setattr__(self, "layers", _tuple_of(self.layers))
+        object.__setattr__(self, "layers", tuple_of(self.layers, Layer, "layer"))
         self._check_chain()
 
     def _check_chain(self) -> None:
@@ -159,7 +375,7 @@ def network(
 
     InputError as for `Network`.
     """
-    given = layers if isinstance(layers, LazyLayers) else _tuple_of(layers)
+    given = layers if isinstance(layers, LazyLayers) else tuple_of(layers, Layer, "layer")
     if inputs is None:
         if not given:
             raise InputError(
@@ -169,30 +385,6 @@ def network(
     return Network(layers=given, inputs=inputs, ymax=ymax, name=name, source=source)
 
 
-def _positive(number: object) -> bool:
-    real = isinstance(number, int | float | np.integer | np.floating)
-    return real and bool(np.isfinite(number) and number > 0)  # type: ignore[call-overload,operator]
-
-
-def _tuple_of(layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    """The layers as a tuple; InputError for anything that is not a Layer."""
-    # A matrix is iterable too, or says that it is.
-    if not isinstance(layers, Iterable) or hasattr(layers, "shape"):
-        raise InputError(f"layers: {type(layers).__name__}; give a list of kkspdnn.Layer")
-    given = tuple(layers)
-    for number, layer in enumerate(given, start=1):
-        if not isinstance(layer, Layer):
-            raise InputError(
-                f"layer {number}: {type(layer).__name__}; give a kkspdnn.Layer, for example of "
-                "Layer.from_sparse"
-            )
-    return given
-
-
 def check_network(given: object) -> None:
     """Raise InputError unless `given` is a Network."""
-    if not isinstance(given, Network):
-        raise InputError(
-            f"network: {type(given).__name__}; give a kkspdnn.Network, for example of "
-            "kkspdnn.network"
-        )
+    check_kind(given, Network, "network")
