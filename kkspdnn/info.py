@@ -15,12 +15,13 @@ from kkspdnn.errors import KkspdnnError
 from kkspdnn.inference import infer
 from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
 from kkspdnn.pk import chosen, is_installed
-from kkspdnn.pk.cache import VARIABLE as CACHE_VARIABLE
-from kkspdnn.pk.cache import default_cache, refuse_shared
+from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.driver import devices
 from kkspdnn.pk.kokkos import SDIST, SDIST_VERSION, Candidate, candidates
 from kkspdnn.pk.kokkos_cuda import DEVICES
 from kkspdnn.pk.toolchain import build_tool, host_compiler, machine
+from kkspdnn.pk.trust import VARIABLE as CACHE_VARIABLE
+from kkspdnn.pk.trust import refuse_shared
 from kkspdnn.radix_net import radixnet
 from kkspdnn.shipped_images import images
 from kkspdnn.triples import load_parser

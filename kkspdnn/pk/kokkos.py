@@ -8,18 +8,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.cache import Cache
+from kkspdnn.pk.lookup import maker
 from kkspdnn.pk.paths import misread
+from kkspdnn.pk.progress_log import tell
 from kkspdnn.pk.toolchain import Compiler, build_tool, run
 
 SDIST = "pykokkos-base"
@@ -194,23 +197,35 @@ def find(needed: frozenset[str], arch: str | None = None) -> Kokkos | None:
     return None
 
 
+def content(openmp: bool) -> dict[str, str]:
+    """What the Kokkos that `build` builds depends on, but for the compiler."""
+    return {
+        "sdist": SDIST_SHA256,
+        "machine": platform.machine(),
+        "openmp": str(openmp),
+        "options": _CONFIGURE_TEXT,
+        "flags": os.environ.get("KKSPDNN_CXXFLAGS", ""),
+    }
+
+
+def in_cache(place: Path, arch: str | None = None) -> Kokkos:
+    """The Kokkos in this entry of the cache. Raises ToolchainError where it cannot be read."""
+    file = place / "lib" / "cmake" / "Kokkos" / "KokkosConfig.cmake"
+    try:
+        found, _ = read_config(file, f"built from {SDIST} {SDIST_VERSION}")
+    except OSError as error:
+        raise ToolchainError(f"the built Kokkos in {place} is unusable: {error}") from error
+    return replace(found, stamp=place.name, arch=arch)
+
+
 def build(cache: Cache, compiler: Compiler, openmp: bool) -> Kokkos:
     """Kokkos 3.4.01 from PyPI, built once into the cache (a few seconds to half a minute).
 
     Raises ToolchainError where there is no network, no OpenMP, or the build fails.
     """
-    key = {
-        "sdist": SDIST_SHA256,
-        "compiler": compiler.path + "\n" + compiler.version,
-        "openmp": str(openmp),
-        "options": _CONFIGURE_TEXT,
-    }
+    key = {**content(openmp), **maker(compiler)}
     place = cache.entry("kokkos", "openmp" if openmp else "serial", key, _Builder(compiler, openmp))
-    needed = frozenset({"OPENMP", "SERIAL"} if openmp else {"SERIAL"})
-    found = _look(f"built from {SDIST} {SDIST_VERSION}", place, False, needed)
-    if found.kokkos is None:
-        raise ToolchainError(f"the built Kokkos in {place} is unusable: {found.reason}")
-    return found.kokkos
+    return in_cache(place)
 
 
 _CONFIGURE = (
@@ -233,6 +248,7 @@ class _Builder:
     def __call__(self, folder: Path) -> None:
         if self.openmp:
             require_openmp(self.compiler)
+        tell("building Kokkos, once per machine (about a minute)")
         with scratch_folder() as scratch:
             source = unpack(sdist(scratch), scratch)
             cmake, ninja = build_tool("cmake"), build_tool("ninja")

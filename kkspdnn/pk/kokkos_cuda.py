@@ -6,22 +6,24 @@ Kokkos 3.4.01 is of 2021. CUDA 13 and newer GPUs take it with the few changes be
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+import os
+import platform
+from dataclasses import dataclass
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.cache import Cache
 from kkspdnn.pk.kokkos import (
-    SDIST,
     SDIST_SHA256,
-    SDIST_VERSION,
     Kokkos,
-    read_config,
+    in_cache,
     scratch_folder,
     sdist,
     unpack,
 )
+from kkspdnn.pk.lookup import maker
 from kkspdnn.pk.nvcc import Nvcc
+from kkspdnn.pk.progress_log import tell
 from kkspdnn.pk.toolchain import Compiler, build_tool, run
 
 DEVICES = frozenset({"CUDA", "SERIAL"})
@@ -85,25 +87,24 @@ def architecture_flag(arch: str) -> str:
     return f"-arch={arch}"
 
 
+def content(arch: str) -> dict[str, str]:
+    """What the Kokkos that `build` builds depends on, but for the compilers."""
+    return {
+        "sdist": SDIST_SHA256,
+        "machine": platform.machine(),
+        "arch": arch,
+        "options": json.dumps((_CONFIGURE, _CHANGES, _FIND_CUDA, _FLAGS)),
+        "flags": os.environ.get("KKSPDNN_CXXFLAGS", ""),
+    }
+
+
 def build(cache: Cache, host: Compiler, nvcc: Nvcc, arch: str) -> Kokkos:
     """Kokkos 3.4.01 from PyPI for one architecture, built once into the cache in about a minute.
 
     Raises ToolchainError where there is no network or the build fails.
     """
-    key = {
-        "sdist": SDIST_SHA256,
-        "compiler": host.path + "\n" + host.version,
-        "nvcc": f"{nvcc.home}\n{nvcc.version}",
-        "arch": arch,
-        "options": json.dumps((_CONFIGURE, _CHANGES, _FIND_CUDA, _FLAGS)),
-    }
-    place = cache.entry("kokkos", f"cuda-{arch}", key, _Builder(host, nvcc, arch))
-    file = place / "lib" / "cmake" / "Kokkos" / "KokkosConfig.cmake"
-    try:
-        found, _ = read_config(file, f"built from {SDIST} {SDIST_VERSION}")
-    except OSError as error:
-        raise ToolchainError(f"the built Kokkos in {place} is unusable: {error}") from error
-    return replace(found, arch=arch)
+    key = {**content(arch), **maker(host, nvcc.version)}
+    return in_cache(cache.entry("kokkos", f"cuda-{arch}", key, _Builder(host, nvcc, arch)), arch)
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class _Builder:
 
     def __call__(self, folder: Path) -> None:
         environment = self.nvcc.environment(self.host)
+        tell("building Kokkos for CUDA, once per machine (about a minute)")
         with scratch_folder(wrapper=True) as scratch:
             source = unpack(sdist(scratch), scratch)
             self._change(source)

@@ -27,11 +27,10 @@ sum that is 0 gets no bias. It costs nothing where loads are the limit.
 
 @dataclass(frozen=True)
 class Compiler:
-    """A C++ compiler: its path, the first line of `--version`, and what `native` means here."""
+    """A C++ compiler: its path and the first line of `--version`."""
 
     path: str
     version: str
-    native: str
 
 
 @cache
@@ -46,7 +45,7 @@ def host_compiler() -> Compiler:
         path = shutil.which(name)
         if path is not None:
             lines = run([path, "--version"], f"asking {path} for its version").splitlines()
-            return Compiler(path, lines[0] if lines else "unknown", _native(path))
+            return Compiler(path, lines[0] if lines else "unknown")
     if chosen:
         raise ToolchainError(
             f"CXX={chosen}: there is no such program; set CXX to a C++17 compiler, or unset it"
@@ -55,14 +54,6 @@ def host_compiler() -> Compiler:
         "no C++ compiler: g++ is not on the PATH; install it (Debian: apt-get install g++) "
         "or set CXX"
     )
-
-
-def _native(path: str) -> str:
-    """What the compiler makes of -march=native: GCC and Clang both list the processor's features
-    in the commands that -### prints."""
-    doing = f"asking {path} what -march=native means"
-    printed = run([path, "-march=native", "-###", "-E", "-x", "c++", os.devnull], doing)
-    return "\n".join(line for line in printed.splitlines() if line.startswith(" "))
 
 
 def build_tool(name: str) -> str:
