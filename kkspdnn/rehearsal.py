@@ -106,9 +106,9 @@ def _networks(inputs: int, outputs: int, dtype: np.dtype[Any]) -> Iterator[Netwo
 
 
 def _inputs(neurons: int) -> Iterator[Inputs]:
-    """Bits, CSR and dense rows."""
-    bits = np.full((1, neurons // 8), 255, np.uint8)
-    yield Inputs(rows=1, neurons=neurons, source="memory", bits=bits)
-    ones = np.ones((1, neurons), np.float32)
+    """Bits, CSR and dense rows, two of each, so that one may leave."""
+    bits = np.full((2, neurons // 8), 255, np.uint8)
+    yield Inputs(rows=2, neurons=neurons, source="memory", bits=bits)
+    ones = np.ones((2, neurons), np.float32)
     yield Inputs.from_any(sp.csr_array(ones))
     yield Inputs.from_any(ones)
