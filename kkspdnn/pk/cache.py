@@ -145,6 +145,8 @@ def is_whole(place: Path, key: Key) -> bool:
     Raises CacheError where others may write to one of them.
     """
     try:
+        if place.is_symlink():
+            return False
         check_private(place, place.lstat())
         found = set(_files(place))
         manifest = json.loads((place / MANIFEST).read_bytes())
