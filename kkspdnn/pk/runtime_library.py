@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shlex
@@ -103,6 +104,7 @@ def _gpu_toolkit(arch: str) -> Toolkit:
     made_by = maker(host, nvcc.version) if host is not None and nvcc is not None else None
     found = find(store, plan.wanted(made_by, None))
     if found is not None:
+        _warn_of(no_host)
         return plan.toolkit(store, found)
     if host is None or nvcc is None:
         missing = no_host or no_nvcc
@@ -111,6 +113,12 @@ def _gpu_toolkit(arch: str) -> Toolkit:
     nvcc.check(arch)
     _refuse_spaces(host, nvcc, store)
     return _built(store, plan, Tools.of(store, host, nvcc, installed, plan.name), None)
+
+
+def _warn_of(missing: ToolchainError | None) -> None:
+    """Say that the compiler which the user has named cannot be used, though none is needed."""
+    if missing is not None and os.environ.get("CXX"):
+        logging.getLogger("kkspdnn").warning("%s; using what the cache has", missing)
 
 
 def _refuse_spaces(host: Compiler, nvcc: Nvcc, store: Cache) -> None:
@@ -136,6 +144,7 @@ def _toolkit(space: ExecutionSpace, cpu: str | None) -> Toolkit:
     for plan in plans if cpu is None else ():
         found = find(store, plan.wanted(made_by, processor))
         if found is not None:
+            _warn_of(missing)
             return plan.toolkit(store, found)
     if compiler is None:
         assert missing is not None

@@ -109,6 +109,12 @@ class Toolkit:
         return self.place / library_name(self.arch)
 
     @property
+    def libraries(self) -> tuple[Path, ...]:
+        """What a process loads, in this order: Kokkos' library where it lies beside, the runtime
+        library."""
+        return (*(self.place / name for name in self._description["libraries"]), self.library)
+
+    @property
     def kokkos_version(self) -> str:
         """The version of the Kokkos that the runtime library starts."""
         return str(self._description["kokkos_version"])
@@ -163,15 +169,15 @@ class Toolkit:
         return tuple(command)
 
     def load(self) -> ctypes.CDLL:
-        """Load the runtime library, after the libraries that it needs and that lie beside it.
+        """Load the libraries and give the runtime library.
 
         Raises ToolchainError where one cannot be loaded.
         """
-        for name in (*self._description["libraries"], self.library.name):
+        for library in self.libraries:
             try:
-                loaded = ctypes.CDLL(str(self.place / name))
+                loaded = ctypes.CDLL(str(library))
             except OSError as error:
-                raise ToolchainError(f"cannot load {self.place / name}: {error}") from error
+                raise ToolchainError(f"cannot load {library}: {error}") from error
         return loaded
 
     def find_workunit(self, generated: Generated) -> Path | None:
