@@ -57,7 +57,7 @@ def load_parser() -> ctypes.CDLL:
     ToolchainError or CacheError where it cannot be compiled, kept or loaded.
     """
     compiler = host_compiler()
-    command = (compiler.path, "-std=c++17", *OPTIONS, "-shared")
+    command = (compiler.path, "-std=c++17", *OPTIONS, *compiler.extra, "-shared")
     source = _SOURCE.read_text(encoding="ascii")
     key = {
         "source": source,

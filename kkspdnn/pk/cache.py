@@ -23,6 +23,7 @@ from platformdirs import user_cache_path
 
 from kkspdnn.errors import CacheError
 from kkspdnn.pk.paths import misread
+from kkspdnn.pk.termination import cleaning_up
 
 VARIABLE = "KKSPDNN_CACHE"
 _MANIFEST = "manifest.json"
@@ -50,7 +51,7 @@ class Cache:
             return place
         try:
             _make_private(place.parent)
-            with FileLock(f"{place}.lock"):
+            with cleaning_up(), FileLock(f"{place}.lock"):
                 if not is_whole(place, key):
                     _build_beside(place, key, build)
         except OSError as error:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import atexit
 import ctypes
 import json
+import logging
 import os
 import shlex
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from kkspdnn.errors import SpaceError, ToolchainError
-from kkspdnn.pk import kokkos as kokkos_module
-from kkspdnn.pk import kokkos_cuda
+from kkspdnn.pk import kokkos_build, kokkos_cuda
 from kkspdnn.pk.cache import Cache, default_cache
 from kkspdnn.pk.driver import Device, device
 from kkspdnn.pk.emit import Generated, lanes_header
-from kkspdnn.pk.kokkos import Kokkos
+from kkspdnn.pk.kokkos import Candidate, Kokkos, candidates, usable
 from kkspdnn.pk.nvcc import Nvcc, find_nvcc
 from kkspdnn.pk.paths import misread
 from kkspdnn.pk.policy import ExecutionSpace
@@ -34,6 +34,8 @@ from kkspdnn.pk.toolchain import (
     run,
     usable_cores,
 )
+
+_LOG = logging.getLogger("kkspdnn")
 
 _CPP = Path(__file__).parent / "cpp"
 
@@ -116,9 +118,10 @@ _ONE_AT_A_TIME = threading.RLock()
 def toolkit(space: ExecutionSpace, arch: str | None = None) -> Toolkit:
     """Find or build Kokkos and the runtime library for `space`.
 
-    Serial runs on the OpenMP build where the compiler has OpenMP, so that both share one cache
-    entry. arch: what to compile for on a GPU, `sm_90`; None: what the device is. Raises
-    ToolchainError, CacheError, or SpaceError for a space that cannot be had.
+    Serial runs on the Kokkos for OpenMP where the compiler has OpenMP and that Kokkos has Serial,
+    so that both share one cache entry. A Kokkos of the user's that cannot be linked with is passed
+    over, unless the user named it. arch: what to compile for on a GPU, `sm_90`; None: what the
+    device is. Raises ToolchainError, CacheError, or SpaceError for a space that cannot be had.
     """
     with _ONE_AT_A_TIME:
         if space is ExecutionSpace.Cuda:
@@ -132,10 +135,34 @@ def _gpu_toolkit(arch: str) -> Toolkit:
     nvcc.check(arch)
     store = default_cache()
     _refuse_spaces(host, nvcc, store)
-    found = kokkos_module.find(kokkos_cuda.DEVICES, arch) or kokkos_cuda.build(
-        store, host, nvcc, arch
+    gpu = Gpu(nvcc, arch)
+    looked = candidates(kokkos_cuda.NEEDED, arch)
+    return _first_linked(
+        usable(looked),
+        lambda found: _runtime_library(store, host, found, gpu),
+        lambda: kokkos_cuda.build(store, host, nvcc, arch, _passed_over(looked)),
     )
-    return _runtime_library(store, host, found, Gpu(nvcc, arch))
+
+
+def _passed_over(looked: Sequence[Candidate]) -> list[str]:
+    return [each.passed_over for each in looked if each.passed_over is not None]
+
+
+def _first_linked(
+    found: Iterable[Candidate], link: Callable[[Kokkos], Toolkit], build: Callable[[], Kokkos]
+) -> Toolkit:
+    """The toolkit with the first Kokkos that links, else with the one that `build` gives."""
+    for candidate in found:
+        assert candidate.kokkos is not None
+        try:
+            return link(candidate.kokkos)
+        except ToolchainError as error:
+            if candidate.named:
+                raise ToolchainError(
+                    f"{candidate.place}: {error}; point it at another Kokkos, or unset it"
+                ) from error
+            _LOG.warning("passing over %s: %s", candidate.place, error)
+    return link(build())
 
 
 def _refuse_spaces(host: Compiler, nvcc: Nvcc, store: Cache) -> None:
@@ -155,26 +182,38 @@ def _toolkit(space: ExecutionSpace) -> Toolkit:
     store = default_cache()
     compiler = host_compiler()
     openmp = space is ExecutionSpace.OpenMP or _has_openmp(compiler)
-    needed = frozenset({"OPENMP", "SERIAL"} if openmp else {"SERIAL"})
-    found = kokkos_module.find(needed) or kokkos_module.build(store, compiler, openmp)
-    return _runtime_library(store, compiler, found)
+    if openmp and space is ExecutionSpace.Serial:
+        both = _toolkit(ExecutionSpace.OpenMP)
+        if "SERIAL" in both.kokkos.devices:
+            return both
+        # Two of them may be in one process, and must not share static objects.
+        own = kokkos_build.build(store, compiler, openmp=False)
+        return _runtime_library(store, compiler, own, suffix="_serial")
+    looked = candidates(frozenset({"OPENMP" if openmp else "SERIAL"}))
+    return _first_linked(
+        usable(looked),
+        lambda found: _runtime_library(store, compiler, found),
+        lambda: kokkos_build.build(store, compiler, openmp, _passed_over(looked)),
+    )
 
 
 def _has_openmp(compiler: Compiler) -> bool:
     try:
-        kokkos_module.require_openmp(compiler)
+        kokkos_build.require_openmp(compiler)
     except ToolchainError:
         return False
     return True
 
 
 def _runtime_library(
-    store: Cache, compiler: Compiler, found: Kokkos, gpu: Gpu | None = None
+    store: Cache, compiler: Compiler, found: Kokkos, gpu: Gpu | None = None, suffix: str = ""
 ) -> Toolkit:
     sources = ("CMakeLists.txt", "runtime.cpp")
-    options = OPTIONS if gpu is None else GPU_OPTIONS
+    options = (*(OPTIONS if gpu is None else GPU_OPTIONS), *compiler.extra)
+    if suffix:
+        options = (*options, *compiler.own_statics)
     # Two libraries of one name cannot be in one process.
-    name = "kkspdnn_runtime" if gpu is None else "kkspdnn_runtime_cuda"
+    name = f"kkspdnn_runtime{suffix if gpu is None else '_cuda'}"
     library = f"lib{name}.so"
     key = {
         "sources": "\n".join((_CPP / source).read_text() for source in sources),
@@ -184,6 +223,7 @@ def _runtime_library(
         **(gpu.key if gpu is not None else {}),
     }
     environment: dict[str, str] = {}
+    prefixes = os.environ.get("CMAKE_PREFIX_PATH")
     path, flags = compiler.path, []
     if gpu is not None:
         environment = gpu.nvcc.environment(compiler)
@@ -202,7 +242,8 @@ def _runtime_library(
             + [f"-DKKSPDNN_NAME={name}", f"-DKKSPDNN_OPTIONS={';'.join(options)}"]
             + ["-S", folder, "-B", build_folder],
             f"configuring with the Kokkos in {found.config}",
-            environment=environment,
+            # Where Kokkos was found, what it needs may be as well.
+            environment={**environment, **({"CMAKE_PREFIX_PATH": prefixes} if prefixes else {})},
         )
         run(
             [build_tool("ninja"), "-C", build_folder],
@@ -213,7 +254,7 @@ def _runtime_library(
         shutil.move(build_folder / "compile_commands.json", folder / "compile_commands.json")
         shutil.rmtree(build_folder)
 
-    kind = "" if gpu is None else f"-{gpu.arch}"
+    kind = suffix.replace("_", "-") if gpu is None else f"-{gpu.arch}"
     place = store.entry("runtime", f"kokkos-{found.version}{kind}", key, build)
     commands = json.loads((place / "compile_commands.json").read_text())
     command = _flags(shlex.split(commands[0]["command"]))
