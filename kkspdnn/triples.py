@@ -20,6 +20,7 @@ from kkspdnn.errors import CacheError, ToolchainError
 from kkspdnn.matrices import Floats
 from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.lookup import find_or_build
+from kkspdnn.pk.options import extra_options
 from kkspdnn.pk.toolchain import OPTIONS, Compiler, host_compiler, run
 
 WORTH_COMPILING = 1 << 16
@@ -63,9 +64,13 @@ def load_parser() -> ctypes.CDLL:
     def build(folder: Path, compiler: Compiler) -> None:
         (folder / _SOURCE.name).write_text(source, encoding="ascii")
         doing = "compiling the parser of text files"
-        run([compiler.path, *flags, _SOURCE.name, "-o", "triples.so"], doing, cwd=folder)
+        run(
+            [compiler.path, *flags, *compiler.extra, _SOURCE.name, "-o", "triples.so"],
+            doing,
+            cwd=folder,
+        )
 
-    content = {"source": source, "flags": shlex.join(flags)}
+    content = {"source": source, "flags": shlex.join([*flags, *extra_options()])}
     place = find_or_build(default_cache(), "parsers", "triples", content, host_compiler, build)
     library = place / "triples.so"
     try:

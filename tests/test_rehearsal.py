@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-import workunits
+from kkspdnn import workunits
 from kkspdnn.choices import SpaceName
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.inference import infer
@@ -25,7 +25,7 @@ from kkspdnn.rehearsal import all_launches, engine_launches
 
 def every_workunit() -> set[str]:
     modules = [
-        importlib.import_module(f"workunits.{module.name}")
+        importlib.import_module(f"kkspdnn.workunits.{module.name}")
         for module in pkgutil.iter_modules(workunits.__path__)
     ]
     return {n for m in modules for n, value in vars(m).items() if isinstance(value, Workunit)}

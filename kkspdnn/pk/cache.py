@@ -34,6 +34,7 @@ from kkspdnn.errors import CacheError
 from kkspdnn.pk import locks
 from kkspdnn.pk.paths import misread
 from kkspdnn.pk.progress_log import tell
+from kkspdnn.pk.termination import cleaning_up
 from kkspdnn.pk.trust import VARIABLE, check_private, refuse_shared
 
 MANIFEST = "manifest.json"
@@ -70,6 +71,7 @@ class Cache:
         try:
             _make_private(place.parent, root)
             with (
+                cleaning_up(),
                 locks.shared(root / BUILDS_LOCK),
                 locks.exclusive(_lock_of(place), f"build {kind}/{name}"),
             ):

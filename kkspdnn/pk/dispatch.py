@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from itertools import count
 from pathlib import Path
@@ -16,6 +15,7 @@ from kkspdnn.pk.program import Program
 from kkspdnn.pk.progress_log import tell
 from kkspdnn.pk.runtime import runtime
 from kkspdnn.pk.runtime_library import toolkit
+from kkspdnn.pk.termination import in_parallel
 from kkspdnn.pk.toolchain import usable_cores
 from kkspdnn.pk.toolkit import Toolkit
 from kkspdnn.pk.types import Scalar, View, type_of_argument
@@ -96,13 +96,9 @@ def compile_workunits(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
         tell(f"compiling workunits: {done} of {total}", done, total)
         return library
 
-    pool = ThreadPoolExecutor(max_workers=usable_cores())
-    try:
-        missing = [job for job, library in zip(jobs, found, strict=True) if library is None]
-        futures = iter([pool.submit(compiled, job) for job in missing])
-        return [next(futures).result() if each is None else each for each in found]
-    finally:
-        pool.shutdown(cancel_futures=True)
+    missing = [job for job, library in zip(jobs, found, strict=True) if library is None]
+    libraries = in_parallel(compiled, missing, usable_cores())
+    return [next(libraries) if each is None else each for each in found]
 
 
 def _compiled(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program:

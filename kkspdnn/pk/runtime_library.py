@@ -9,26 +9,27 @@ import re
 import shlex
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk import kokkos as kokkos_module
-from kkspdnn.pk import kokkos_cuda
+from kkspdnn.pk import kokkos_build, kokkos_cuda
 from kkspdnn.pk.cache import Cache, default_cache
 from kkspdnn.pk.driver import device
-from kkspdnn.pk.kokkos import Kokkos
+from kkspdnn.pk.kokkos import Candidate, Kokkos, candidates, usable
 from kkspdnn.pk.lookup import Wanted, attempt, find, maker
 from kkspdnn.pk.nvcc import Nvcc, find_nvcc
+from kkspdnn.pk.options import extra_options
 from kkspdnn.pk.paths import misread
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.processor import Processor, named, native
 from kkspdnn.pk.progress_log import tell
 from kkspdnn.pk.toolchain import OPTIONS, Compiler, build_tool, host_compiler, run
-from kkspdnn.pk.toolkit import CPP, DESCRIPTION, Toolkit, Tools, library_name
+from kkspdnn.pk.toolkit import CPP, DESCRIPTION, Toolkit, Tools
 
+_LOG = logging.getLogger("kkspdnn")
 _SOURCES = ("CMakeLists.txt", "runtime.cpp")
 
 GPU_OPTIONS = ("--fmad=false", "-fPIC", "-fno-gnu-unique")
@@ -45,11 +46,12 @@ ONE_AT_A_TIME = threading.RLock()
 def toolkit(space: ExecutionSpace, arch: str | None = None, cpu: str | None = None) -> Toolkit:
     """Find or build the runtime library for `space`, and Kokkos where it must be built.
 
-    Serial runs on the OpenMP build where the compiler has OpenMP, so that both share one cache
-    entry. arch: what to compile for on a GPU, `sm_90`; None: what the device is. cpu: the
-    processor to compile for, see `processor.named`; None: any that this machine runs. Raises
-    ToolchainError, CacheError, InputError for an unknown processor, or SpaceError for a space that
-    cannot be had.
+    Serial runs on the Kokkos for OpenMP where the compiler has OpenMP and that Kokkos has Serial,
+    so that both share one cache entry. A Kokkos of the user's that cannot be linked with is passed
+    over, unless the user named it. arch: what to compile for on a GPU, `sm_90`; None: what the
+    device is. cpu: the processor to compile for, see `processor.named`; None: any that this machine
+    runs. Raises ToolchainError, CacheError, InputError for an unknown processor, or SpaceError for
+    a space that cannot be had.
     """
     with ONE_AT_A_TIME:
         if space is ExecutionSpace.Cuda:
@@ -61,64 +63,131 @@ def toolkit(space: ExecutionSpace, arch: str | None = None, cpu: str | None = No
 class _Plan:
     """A runtime library to look for, and if it is not there to build.
 
-    name: of its entry; installed: the user's Kokkos, or None for the one in the cache
-    content: its key, without compilers and processor
+    kokkos: the name of the Kokkos in the cache, `openmp`, `serial` or `cuda-sm_90`
+    key: what that one depends on, without compilers
+    user: the user's Kokkos to take in its place, or None
+    separate: beside another runtime library in one process
     """
 
-    name: str
-    content: Mapping[str, str]
-    installed: Kokkos | None
+    kokkos: str
+    key: Mapping[str, str]
+    user: Candidate | None = None
     arch: str | None = None
+    separate: bool = False
+    passed_over: tuple[str, ...] = ()
 
-    @classmethod
-    def of(
-        cls, name: str, built: Mapping[str, str], installed: Kokkos | None, arch: str | None = None
-    ) -> _Plan:
-        """built: the key of the Kokkos in the cache, without compilers"""
-        kokkos = json.dumps(dict(built), sort_keys=True)
-        if installed is not None:
-            kokkos = f"{installed.config}\n{installed.stamp}"
-        content = {
-            "sources": "\n".join((CPP / each).read_text(encoding="utf-8") for each in _SOURCES),
-            "options": " ".join(OPTIONS if arch is None else GPU_OPTIONS),
-            "flags": os.environ.get("KKSPDNN_CXXFLAGS", ""),
-            "kokkos": kokkos,
-        }
-        return cls(name, content, installed, arch)
+    @property
+    def installed(self) -> Kokkos | None:
+        return self.user.kokkos if self.user is not None else None
+
+    @property
+    def library(self) -> str:
+        """Two libraries of one name cannot be in one process."""
+        suffix = "_cuda" if self.arch is not None else "_serial" if self.separate else ""
+        return f"libkkspdnn_runtime{suffix}.so"
 
     def wanted(self, made_by: Mapping[str, str] | None, processor: Processor | None) -> Wanted:
-        return Wanted("runtime", self.name, self.content, made_by, processor)
+        """What to look for in the cache."""
+        kokkos = json.dumps(dict(self.key), sort_keys=True)
+        if self.installed is not None:
+            kokkos = f"{self.installed.config}\n{self.installed.stamp}"
+        content = {
+            "sources": "\n".join((CPP / each).read_text(encoding="utf-8") for each in _SOURCES),
+            "options": " ".join(OPTIONS if self.arch is None else GPU_OPTIONS),
+            "flags": shlex.join(extra_options()),
+            "library": self.library,
+            "kokkos": kokkos,
+        }
+        return Wanted("runtime", self.kokkos, content, made_by, processor)
 
     def toolkit(self, store: Cache, found: tuple[Path, Mapping[str, str]]) -> Toolkit:
         place, key = found
         return Toolkit(store, place, tuple(sorted(key.items())), self.arch, self.installed)
 
 
+def _plans(kokkos: str, key: Mapping[str, str], looked: Sequence[Candidate]) -> Iterator[_Plan]:
+    """With each usable Kokkos of the user's, and then with the one in the cache."""
+    arch = kokkos.removeprefix("cuda-") if kokkos.startswith("cuda-") else None
+    for candidate in usable(looked):
+        yield _Plan(kokkos, key, candidate, arch)
+    passed_over = [each.passed_over for each in looked if each.passed_over is not None]
+    yield _Plan(kokkos, key, None, arch, passed_over=tuple(passed_over))
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """What a runtime library is looked for, and built, with.
+
+    compiler, nvcc: those of this machine, or None; missing: why one is None
+    processor: to compile for; None for a GPU; exactly: no other will do
+    """
+
+    store: Cache
+    compiler: Compiler | None
+    missing: ToolchainError | None
+    processor: Processor | None
+    nvcc: Nvcc | None = None
+    exactly: bool = False
+
+    @property
+    def made_by(self) -> dict[str, str] | None:
+        if self.compiler is None or self.missing is not None:
+            return None
+        return maker(self.compiler, self.nvcc.version if self.nvcc is not None else None)
+
+    def find(self, plan: _Plan) -> Toolkit | None:
+        """The plan's runtime library, if the cache has one that serves."""
+        wanted = plan.wanted(self.made_by, self.processor)
+        if self.exactly:
+            key = wanted.key() if self.made_by is not None else {}
+            place = self.store.find(wanted.kind, wanted.name, key)
+            return plan.toolkit(self.store, (place, key)) if place is not None else None
+        found = find(self.store, wanted)
+        if found is None:
+            return None
+        if self.missing is not None and os.environ.get("CXX"):
+            _LOG.warning("%s; using what the cache has", self.missing)
+        return plan.toolkit(self.store, found)
+
+    def first(self, plans: Iterable[_Plan]) -> Toolkit:
+        """The runtime library of the first plan that can be found or built."""
+        for plan in plans:
+            found = self.find(plan)
+            if found is not None:
+                return found
+            if self.compiler is None or self.missing is not None:
+                continue
+            try:
+                return self._build(plan, self.compiler)
+            except ToolchainError as error:
+                if plan.user is None:
+                    raise
+                if plan.user.named:
+                    raise ToolchainError(
+                        f"{plan.user.place}: {error}; point it at another Kokkos, or unset it"
+                    ) from error
+                _LOG.warning("passing over %s: %s", plan.user.place, error)
+        assert self.missing is not None
+        raise self.missing
+
+    def _build(self, plan: _Plan, compiler: Compiler) -> Toolkit:
+        if self.nvcc is not None and plan.arch is not None:
+            self.nvcc.check(plan.arch)
+            _refuse_spaces(compiler, self.nvcc, self.store)
+        if plan.installed is not None:
+            tools = Tools(compiler, plan.installed, self.nvcc, None)
+        else:
+            tools = Tools.of(self.store, compiler, self.nvcc, plan.kokkos, plan.passed_over)
+        return _built(self.store, plan, tools, self.processor)
+
+
 @cache
 def _gpu_toolkit(arch: str) -> Toolkit:
-    store = default_cache()
     host, no_host = attempt(host_compiler)
     nvcc, no_nvcc = attempt(find_nvcc)
-    installed = kokkos_module.find(kokkos_cuda.DEVICES, arch)
-    plan = _Plan.of(f"cuda-{arch}", kokkos_cuda.content(arch), installed, arch)
-    made_by = maker(host, nvcc.version) if host is not None and nvcc is not None else None
-    found = find(store, plan.wanted(made_by, None))
-    if found is not None:
-        _warn_of(no_host)
-        return plan.toolkit(store, found)
-    if host is None or nvcc is None:
-        missing = no_host or no_nvcc
-        assert missing is not None
-        raise missing
-    nvcc.check(arch)
-    _refuse_spaces(host, nvcc, store)
-    return _built(store, plan, Tools.of(store, host, nvcc, installed, plan.name), None)
-
-
-def _warn_of(missing: ToolchainError | None) -> None:
-    """Say that the compiler which the user has named cannot be used, though none is needed."""
-    if missing is not None and os.environ.get("CXX"):
-        logging.getLogger("kkspdnn").warning("%s; using what the cache has", missing)
+    machine = _Machine(default_cache(), host, no_host or no_nvcc, None, nvcc)
+    looked = candidates(kokkos_cuda.NEEDED, arch)
+    return machine.first(_plans(f"cuda-{arch}", kokkos_cuda.content(arch), looked))
 
 
 def _refuse_spaces(host: Compiler, nvcc: Nvcc, store: Cache) -> None:
@@ -135,36 +204,32 @@ def _refuse_spaces(host: Compiler, nvcc: Nvcc, store: Cache) -> None:
 
 @cache
 def _toolkit(space: ExecutionSpace, cpu: str | None) -> Toolkit:
-    store = default_cache()
     compiler, missing = attempt(host_compiler)
     processor = named(cpu) if cpu is not None else native()
-    made_by = maker(compiler) if compiler is not None else None
-    serial = space is ExecutionSpace.Serial
-    plans = [_cpu_plan(openmp) for openmp in ((True, False) if serial else (True,))]
-    for plan in plans if cpu is None else ():
-        found = find(store, plan.wanted(made_by, processor))
-        if found is not None:
-            _warn_of(missing)
-            return plan.toolkit(store, found)
-    if compiler is None:
-        assert missing is not None
-        raise missing
-    openmp = not serial or _has_openmp(compiler)
-    plan = plans[0] if openmp else plans[1]
-    return _built(
-        store, plan, Tools.of(store, compiler, None, plan.installed, plan.name), processor
-    )
+    machine = _Machine(default_cache(), compiler, missing, processor, exactly=cpu is not None)
+    if space is ExecutionSpace.OpenMP:
+        return machine.first(_openmp_plans())
+    first = next(_openmp_plans())
+    if compiler is None or machine.find(first) is not None or _has_openmp(compiler):
+        both, failed = attempt(lambda: _toolkit(ExecutionSpace.OpenMP, cpu))
+        if both is not None and "SERIAL" in both.devices:
+            return both
+        if both is not None:
+            # Two of them may be in one process, and must not share static objects.
+            return machine.first([_Plan("serial", kokkos_build.content(False), separate=True)])
+        if failed is not None and compiler is not None:
+            raise failed
+    looked = candidates(frozenset({"SERIAL"}))
+    return machine.first(_plans("serial", kokkos_build.content(False), looked))
 
 
-def _cpu_plan(openmp: bool) -> _Plan:
-    needed = frozenset({"OPENMP", "SERIAL"} if openmp else {"SERIAL"})
-    installed = kokkos_module.find(needed)
-    return _Plan.of("openmp" if openmp else "serial", kokkos_module.content(openmp), installed)
+def _openmp_plans() -> Iterator[_Plan]:
+    return _plans("openmp", kokkos_build.content(True), candidates(frozenset({"OPENMP"})))
 
 
 def _has_openmp(compiler: Compiler) -> bool:
     try:
-        kokkos_module.require_openmp(compiler)
+        kokkos_build.require_openmp(compiler)
     except ToolchainError:
         return False
     return True
@@ -173,11 +238,13 @@ def _has_openmp(compiler: Compiler) -> bool:
 def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None) -> Toolkit:
     """The plan's runtime library, built where the cache has none of just this key."""
     key = plan.wanted(tools.maker, processor).key()
-    library = library_name(plan.arch)
-    options, compiler = list(GPU_OPTIONS), str(tools.kokkos.wrapper)
+    library, options, path = plan.library, list(GPU_OPTIONS), str(tools.kokkos.wrapper)
     if processor is not None:
+        path = tools.compiler.path
         options = [f"-march={processor.march}" if "-march" in each else each for each in OPTIONS]
-        compiler = tools.compiler.path
+    options += tools.compiler.extra
+    if plan.separate:
+        options += tools.compiler.own_statics
     config = tools.kokkos.config
     flags = [f"-DKKSPDNN_NAME={library[3:-3]}", f"-DKKSPDNN_OPTIONS={';'.join(options)}"]
     if plan.arch is not None:
@@ -188,6 +255,8 @@ def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None)
         origin = ["-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON", "-DCMAKE_INSTALL_RPATH=$ORIGIN"]
         flags += origin if plan.arch is None else ["-DCMAKE_SKIP_RPATH=ON"]
 
+    prefixes = {k: v for k, v in os.environ.items() if k == "CMAKE_PREFIX_PATH" and v}
+
     def build(folder: Path) -> None:
         tell("building the runtime library")
         for source in _SOURCES:
@@ -195,11 +264,12 @@ def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None)
         build_folder = folder / "build"
         run(
             [build_tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={build_tool('ninja')}"]
-            + [f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
+            + [f"-DCMAKE_CXX_COMPILER={path}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
             + ["-DCMAKE_BUILD_TYPE=Release", f"-DKokkos_DIR={config}", *flags]
             + ["-S", folder, "-B", build_folder],
             f"configuring with the Kokkos in {config}",
-            environment=tools.environment,
+            # Where Kokkos was found, what it needs may be as well.
+            environment={**tools.environment, **prefixes},
         )
         run(
             [build_tool("ninja"), "-C", build_folder],
@@ -210,16 +280,17 @@ def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None)
         commands = json.loads((build_folder / "compile_commands.json").read_text())
         libraries = [] if plan.installed is not None else _copy_libraries(tools.kokkos, folder)
         description = {
-            "kokkos": plan.name,
+            "kokkos": plan.kokkos,
             "kokkos_entry": tools.kokkos.stamp,
             "kokkos_version": tools.kokkos.version,
-            "libraries": libraries,
+            "devices": sorted(tools.kokkos.devices),
+            "libraries": [*libraries, library],
             "command": _without_places(_flags(shlex.split(commands[0]["command"])), tools),
         }
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         shutil.rmtree(build_folder)
 
-    return plan.toolkit(store, (store.entry("runtime", plan.name, key, build), key))
+    return plan.toolkit(store, (store.entry("runtime", plan.kokkos, key, build), key))
 
 
 def _copy_libraries(kokkos: Kokkos, folder: Path) -> list[str]:

@@ -10,15 +10,14 @@ import ctypes
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk import kokkos as kokkos_module
-from kkspdnn.pk import kokkos_cuda
+from kkspdnn.pk import kokkos_build, kokkos_cuda
 from kkspdnn.pk.cache import Cache
 from kkspdnn.pk.emit import Generated, lanes_header
 from kkspdnn.pk.kokkos import Kokkos
@@ -51,20 +50,19 @@ class Tools:
         store: Cache,
         compiler: Compiler,
         nvcc: Nvcc | None,
-        installed: Kokkos | None,
         name: str,
+        passed_over: Sequence[str] = (),
     ) -> Tools:
-        """With the user's Kokkos, or the one in the cache, built where it is not there.
+        """With the Kokkos in the cache, built where it is not there.
 
-        name: which one to build, `openmp`, `serial` or `cuda-sm_90`. Raises ToolchainError where
-        the build fails.
+        name: which one, `openmp`, `serial` or `cuda-sm_90`. passed_over: see `kokkos_build.build`.
+        Raises ToolchainError where the build fails.
         """
-        if installed is not None:
-            return cls(compiler, installed, nvcc, None)
         if nvcc is not None:
-            kokkos = kokkos_cuda.build(store, compiler, nvcc, name.removeprefix("cuda-"))
+            arch = name.removeprefix("cuda-")
+            kokkos = kokkos_cuda.build(store, compiler, nvcc, arch, passed_over)
         else:
-            kokkos = kokkos_module.build(store, compiler, name == "openmp")
+            kokkos = kokkos_build.build(store, compiler, name == "openmp", passed_over)
         return cls(compiler, kokkos, nvcc, kokkos.config.parents[2])
 
     @property
@@ -106,13 +104,13 @@ class Toolkit:
     @property
     def library(self) -> Path:
         """The runtime library."""
-        return self.place / library_name(self.arch)
+        return self.libraries[-1]
 
     @property
     def libraries(self) -> tuple[Path, ...]:
         """What a process loads, in this order: Kokkos' library where it lies beside, the runtime
         library."""
-        return (*(self.place / name for name in self._description["libraries"]), self.library)
+        return tuple(self.place / name for name in self._description["libraries"])
 
     @property
     def kokkos_version(self) -> str:
@@ -124,6 +122,11 @@ class Toolkit:
         """The compiler of the workunits and its version."""
         made_by = maker_of(dict(self.key))
         return made_by["compiler"] if self.arch is None else f"nvcc {made_by['nvcc']}"
+
+    @property
+    def devices(self) -> frozenset[str]:
+        """What its Kokkos runs on, in Kokkos' names, such as OPENMP and SERIAL."""
+        return frozenset(self._description["devices"])
 
     @property
     def processor(self) -> Processor | None:
@@ -140,15 +143,20 @@ class Toolkit:
         if self.arch is not None:
             nvcc = find_nvcc()
             nvcc.check(self.arch)
+        if self.installed is not None:
+            return Tools(compiler, self.installed, nvcc, None)
         name, made_with = self._description["kokkos"], self._description["kokkos_entry"]
-        if self.installed is None:
-            # The one that the runtime library was built with, whoever built that.
-            for key in self.cache.keys("kokkos", name):
-                place = self.cache.find("kokkos", name, key)
-                if place is not None and place.name == made_with:
-                    kokkos = kokkos_module.in_cache(place, self.arch)
-                    return Tools(compiler, kokkos, nvcc, place)
-        return Tools.of(self.cache, compiler, nvcc, self.installed, name)
+        # The one that the runtime library was built with, whoever built that.
+        for key in self.cache.keys("kokkos", name):
+            place = self.cache.find("kokkos", name, key)
+            if place is not None and place.name == made_with:
+                kokkos = (
+                    kokkos_build.built(place, name)
+                    if self.arch is None
+                    else kokkos_cuda.built(place, self.arch)
+                )
+                return Tools(compiler, kokkos, nvcc, place)
+        return Tools.of(self.cache, compiler, nvcc, name)
 
     @property
     def compiler(self) -> Compiler:
@@ -244,11 +252,6 @@ class Toolkit:
     def _description(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.place / DESCRIPTION).read_bytes())
         return found
-
-
-def library_name(arch: str | None) -> str:
-    """Of the runtime library: two libraries of one name cannot be in one process."""
-    return "libkkspdnn_runtime.so" if arch is None else "libkkspdnn_runtime_cuda.so"
 
 
 def _with_path(message: str, generated: Generated) -> str:
