@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from kkspdnn.options import Parser, whole
 from kkspdnn.pk.cache import default_cache
@@ -48,11 +49,12 @@ def show_cache(given: Sequence[str]) -> Iterator[str]:
 
 
 def _listed(root: str, found: Sequence[Entry]) -> Iterator[str]:
+    """A line for each name: how many entries have it, their size, the last use of any of them."""
     yield f"{root}: {_count(found)}\n"
     width = max((len(each.name) for each in found), default=0)
-    for each in found:
-        size = f"{each.size / _MB:,.1f} MB"
-        yield f"  {each.kind:<10}{each.name:<{width}}{size:>12}  used {_age(each)}\n"
+    for (kind, name), group in groupby(found, key=lambda each: (each.kind, each.name)):
+        same = list(group)
+        yield f"  {kind:<10}{name:<{width}}  {_count(same):>22}, used {_age(same[0])}\n"
 
 
 def _count(found: Sequence[Entry]) -> str:

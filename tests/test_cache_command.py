@@ -31,8 +31,8 @@ def test_what_is_there(store: Cache, capsys: pytest.CaptureFixture[str]) -> None
     assert cli.main(["cache"]) == 0
     assert capsys.readouterr().out == (
         f"{store.root}: 2 entries, 0.4 MB\n"
-        "  kokkos    openmp         0.2 MB  used 1 minute ago\n"
-        "  workunits fused_csr      0.2 MB  used 3 days ago\n"
+        "  kokkos    openmp            1 entry, 0.2 MB, used 1 minute ago\n"
+        "  workunits fused_csr         1 entry, 0.2 MB, used 3 days ago\n"
     )
 
 

@@ -183,7 +183,7 @@ def touch(place: Path) -> None:
 
 
 def remove(place: Path) -> bool:
-    """Remove an entry, unless another process is building it; gives whether it is gone.
+    """Remove an entry or a file, unless another process is building it; gives whether it is gone.
 
     Raises OSError where it cannot be removed. A process that has loaded its files keeps them.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,14 +18,16 @@ from kkspdnn.pk.cache import BUILDS_LOCK, MANIFEST, remove
 from kkspdnn.pk.trust import VARIABLE, refuse_shared
 
 _NAME = re.compile(r"(.+)-[0-9a-f]{32}")
+_FILE = re.compile(r"[0-9a-f]{32}\.(?!lock)\w+")
 DAY = 86400.0
 """Seconds."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of the cache.
+    """An entry of the cache: a folder, see `cache.Cache`, or a file that another module keeps.
 
+    name: without the digest; of a file `*` and its suffix
     size: bytes of its files; used: when it was last used, in seconds since the epoch
     """
 
@@ -40,20 +43,30 @@ class Entry:
         return max(0.0, time() - self.used) / DAY
 
 
-def entries(root: Path, kind: str = "*") -> list[Entry]:
-    """All entries of a cache folder, or of one kind, sorted by kind and name.
+def entries(root: Path) -> list[Entry]:
+    """All entries of a cache folder, sorted by kind and name, the last used ones first.
 
     Raises CacheError where others may write to the folder.
     """
     refuse_shared(root)
     found = []
-    for place in root.glob(f"{kind}/*"):
-        name = _NAME.fullmatch(place.name)
+    for place in root.glob("*/*"):
         # Another process may remove it meanwhile.
         with suppress(OSError):
-            if name is not None and place.is_dir() and not place.is_symlink():
-                found.append(Entry(place.parent.name, name[1], place, _size(place), _used(place)))
+            each = _entry(place)
+            if each is not None:
+                found.append(each)
     return sorted(found, key=lambda each: (each.kind, each.name, -each.used))
+
+
+def _entry(place: Path) -> Entry | None:
+    status, name = place.lstat(), _NAME.fullmatch(place.stem)
+    if stat.S_ISDIR(status.st_mode) and name is not None:
+        return Entry(place.parent.name, name[1], place, _size(place), _used(place))
+    if stat.S_ISREG(status.st_mode) and _FILE.fullmatch(place.name):
+        suffix = f"*{place.suffix}"
+        return Entry(place.parent.name, suffix, place, status.st_size, status.st_mtime)
+    return None
 
 
 def clear(root: Path, unused_days: float = 0.0) -> list[Entry]:
@@ -83,18 +96,6 @@ def clear(root: Path, unused_days: float = 0.0) -> list[Entry]:
             f"run it as the folder's owner, or set {VARIABLE} to another folder"
         ) from error
     return removed
-
-
-def trim(root: Path, kind: str, most: int) -> None:
-    """Remove the entries of a kind that were used longest ago, until the others have at most `most`
-    bytes together. One that is being built stays."""
-    found = sorted(entries(root, kind), key=lambda each: each.used)
-    total = sum(each.size for each in found)
-    for each in found:
-        if total <= most:
-            break
-        if remove(each.place):
-            total -= each.size
 
 
 def _remove_leftovers(root: Path) -> None:

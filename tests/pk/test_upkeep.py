@@ -11,7 +11,7 @@ import pytest
 from kkspdnn.errors import CacheError
 from kkspdnn.pk import locks
 from kkspdnn.pk.cache import BUILDS_LOCK, Cache
-from kkspdnn.pk.upkeep import DAY, clear, entries, trim
+from kkspdnn.pk.upkeep import DAY, clear, entries
 
 
 @pytest.fixture
@@ -41,9 +41,8 @@ def test_entries_with_size_and_last_use(store: Cache) -> None:
         ("workunits", "w-2", 1000),
     ]
     assert [each.days for each in found] == pytest.approx([10, 2], abs=0.01)
-    assert [each.name for each in entries(store.root, "workunits")] == ["w-2"]
     (found[0].place / "manifest.json").unlink()
-    assert entries(store.root, "kokkos")[0].days < 0.01
+    assert entries(store.root)[0].days < 0.01
 
 
 def test_clearing_what_is_not_used(store: Cache) -> None:
@@ -83,17 +82,20 @@ def test_a_cache_of_others_is_not_cleared(store: Cache) -> None:
             action(store.root)
 
 
-def test_the_least_recently_used_leave_first(store: Cache) -> None:
-    places = [put(store, "layers", f"n{days}", days) for days in (3, 1, 2, 4)]
-    kept = put(store, "workunits", "w", 100)
-    trim(store.root, "layers", 4000)
-    assert all(place.exists() for place in places)
-    trim(store.root, "layers", 2500)
-    assert [place.exists() for place in places] == [False, True, True, False]
-    building = places[2].with_name(f"{places[2].name}.lock")
-    with locks.exclusive(building, "build it"):
-        trim(store.root, "layers", 1000)
-    assert [place.exists() for place in places] == [False, False, True, False]
-    trim(store.root, "layers", 0)
-    assert not any(place.exists() for place in places)
-    assert kept.exists()
+def test_files_that_other_modules_keep(store: Cache) -> None:
+    """Such as parsed layers: one file each, its time of last use its modification time."""
+    put(store, "workunits", "w", 1)
+    folder = store.root / "layers"
+    folder.mkdir()
+    for number, days in ((1, 3), (2, 9)):
+        file = folder / f"{number:032x}.layer"
+        file.write_bytes(bytes(700))
+        then = time.time() - days * DAY
+        os.utime(file, (then, then))
+    (folder / ".writing-x").touch()
+    found = entries(store.root)[:2]
+    assert [(each.kind, each.name, each.size) for each in found] == [("layers", "*.layer", 700)] * 2
+    assert [each.days for each in found] == pytest.approx([3, 9], abs=0.01)
+    assert [each.place.name for each in clear(store.root, 5)] == [f"{2:032x}.layer"]
+    assert len(clear(store.root)) == 2
+    assert [path.name for path in folder.iterdir()] == [".writing-x"]
