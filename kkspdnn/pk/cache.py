@@ -91,19 +91,17 @@ class Cache:
 
         Raises CacheError where others may write to it.
         """
-        for root in self.roots:
-            place = root / kind / _folder_name(name, key)
-            if _is_trusted(root, kind) and is_whole(place, key):
+        for folder in self._folders(kind):
+            place = folder / _folder_name(name, key)
+            if is_whole(place, key):
                 touch(place)
                 return place
         return None
 
     def keys(self, kind: str, name: str) -> Iterator[dict[str, str]]:
         """The keys of all entries with this name, whole or not."""
-        for root in self.roots:
-            if not _is_trusted(root, kind):
-                continue
-            for place in sorted((root / kind).glob(f"{name}-*")):
+        for folder in self._folders(kind):
+            for place in sorted(folder.glob(f"{name}-*")):
                 key = key_of(place)
                 if key is not None and place.name == _folder_name(name, key):
                     yield key
@@ -112,6 +110,15 @@ class Cache:
     def roots(self) -> tuple[Path, ...]:
         """The folders to look for entries in."""
         return (self.root,) if self.spare is None else (self.root, self.spare)
+
+    def _folders(self, kind: str) -> Iterator[Path]:
+        """Where entries of this kind are. CacheError where others may write to `root`."""
+        if _is_trusted(self.root, kind):
+            yield self.root / kind
+        # What is wrong with the spare folder matters once something is built there.
+        with suppress(CacheError):
+            if self.spare is not None and _is_trusted(self.spare, kind):
+                yield self.spare / kind
 
     def _writable(self, kind: str) -> Path:
         """Where to build entries of this kind."""

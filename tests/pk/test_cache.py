@@ -262,6 +262,18 @@ def test_what_a_read_only_cache_lacks_is_built_in_the_user_s(
     assert {key["source"] for key in read_only.keys("workunits", "v")} == {"int x;"}
 
 
+def test_a_spare_folder_of_others_matters_once_it_is_needed(
+    read_only: Cache, tmp_path: Path
+) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home").chmod(0o777)
+    build = Builder()
+    assert read_only.entry("workunits", "w", KEY, build).is_relative_to(read_only.root)
+    with pytest.raises(CacheError, match=f"others may write to {tmp_path / 'home'}"):
+        read_only.entry("workunits", "v", KEY, build)
+    assert build.runs == 0
+
+
 def test_a_cache_that_can_be_written_to_has_no_spare(
     store: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
