@@ -139,9 +139,10 @@ class _Machine:
         """The plan's runtime library, if the cache has one that serves."""
         wanted = plan.wanted(self.made_by, self.processor)
         if self.exactly:
-            key = wanted.key() if self.made_by is not None else {}
-            place = self.store.find(wanted.kind, wanted.name, key)
-            return plan.toolkit(self.store, (place, key)) if place is not None else None
+            if self.made_by is None:
+                return None
+            place = self.store.find(wanted.kind, wanted.name, wanted.key())
+            return plan.toolkit(self.store, (place, wanted.key())) if place is not None else None
         found = find(self.store, wanted)
         if found is None:
             return None
@@ -156,6 +157,8 @@ class _Machine:
             if found is not None:
                 return found
             if self.compiler is None or self.missing is not None:
+                if plan.user is not None and plan.user.named:
+                    break
                 continue
             try:
                 return self._build(plan, self.compiler)

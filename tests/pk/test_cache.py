@@ -18,11 +18,12 @@ import pykokkos as pk
 import pytest
 
 from kkspdnn.errors import CacheError, ToolchainError
-from kkspdnn.pk import locks
+from kkspdnn.pk import kokkos_build, locks
 from kkspdnn.pk import toolkit as toolkit_module
 from kkspdnn.pk.cache import Cache, default_cache, is_whole, remove, touch
 from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.emit import Generated
+from kkspdnn.pk.lookup import maker
 from kkspdnn.pk.runtime_library import toolkit
 from kkspdnn.pk.toolchain import build_tool, host_compiler
 from kkspdnn.pk.toolkit import Toolkit
@@ -451,6 +452,50 @@ def test_an_interrupt_during_a_compile(with_kokkos: dict[str, str], tmp_path: Pa
     again = start(with_kokkos)
     out, error = again.communicate(timeout=300)
     assert (again.returncode, out, error) == (0, "ready\n30.0\n", "")
+
+
+def test_a_run_says_for_whom_it_waits(tmp_path: Path) -> None:
+    """Of a process that builds Kokkos and was stopped; also where nobody looks at a terminal."""
+    if toolkit(pk.OpenMP).installed is not None:
+        pytest.skip("the user's Kokkos is not built")
+    key = {**kokkos_build.content(openmp=True), **maker(host_compiler())}
+    building = (
+        "import time, json, sys\n"
+        "from kkspdnn.pk.cache import default_cache\n"
+        "def build(folder):\n"
+        "    print('building', flush=True)\n"
+        "    time.sleep(100)\n"
+        "default_cache().entry('kokkos', 'openmp', json.loads(sys.argv[1]), build)\n"
+    )
+    folder = str(Path(toolkit_module.__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": folder, "KKSPDNN_CACHE": str(tmp_path / "cache")}
+    builder = subprocess.Popen(
+        [sys.executable, "-c", building, json.dumps(key)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with builder:
+        assert builder.stdout is not None
+        assert builder.stdout.readline() == "building\n"
+        builder.send_signal(signal.SIGSTOP)
+        run = [
+            sys.executable,
+            "-m",
+            "kkspdnn",
+            "--neurons",
+            "64",
+            "--layers",
+            "2",
+            "--inputs",
+            "10",
+        ]
+        with subprocess.Popen(run, env=environment, stderr=subprocess.PIPE, text=True) as waiting:
+            assert waiting.stderr is not None
+            said = waiting.stderr.readline()
+            waiting.kill()
+        builder.kill()
+    assert said == f"kkspdnn: waiting for process {builder.pid} to build kokkos/openmp\n"
 
 
 def test_tools_are_found() -> None:

@@ -11,7 +11,7 @@ from kkspdnn.errors import CacheError, ToolchainError
 from kkspdnn.pk import kokkos, runtime_library
 from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.nvcc import Nvcc
-from kkspdnn.pk.paths import misread
+from kkspdnn.pk.paths import misread, short_name
 from kkspdnn.pk.processor import native
 from kkspdnn.pk.runtime_library import toolkit
 from kkspdnn.pk.toolchain import host_compiler
@@ -37,13 +37,24 @@ def test_folders_that_every_tool_takes() -> None:
         assert misread(Path("/tmp") / name) is None, name
 
 
+def test_names_from_the_outermost_package_on(tmp_path: Path) -> None:
+    folder = tmp_path / "outer" / "inner"
+    folder.mkdir(parents=True)
+    assert short_name(str(folder / "own.py")) == "own.py"
+    (folder / "__init__.py").touch()
+    assert short_name(str(folder / "own.py")) == "inner/own.py"
+    (folder.parent / "__init__.py").touch()
+    assert short_name(str(folder / "own.py")) == "outer/inner/own.py"
+    assert short_name("own.py") == "own.py"
+
+
 def test_workunits_are_compiled_in_a_folder_with_a_space(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Quotes and a hash too: the runtime library through CMake, a workunit without."""
     kit = toolkit(pk.Serial)
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "it's #1 ünï"))
-    plan = runtime_library._cpu_plan(openmp=True)
+    plan = next(runtime_library._openmp_plans())
     made = runtime_library._built(default_cache(), plan, kit.tools, native())
     assert made.library.is_file()
     assert " ünï" in str(made.library)
