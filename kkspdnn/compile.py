@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from time import perf_counter
 
 import numpy as np
@@ -18,6 +18,7 @@ from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.driver import devices
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.runtime import toolkit
+from kkspdnn.pk.termination import in_parallel
 from kkspdnn.pk.toolchain import usable_cores
 from kkspdnn.rehearsal import engine_launches
 from kkspdnn.spaces import EXECUTION_SPACES, SPACES
@@ -65,8 +66,8 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
     ]
     # Workunits without floats are the same for both.
     texts = list({text.text: text for text in (generate(*each) for each in launches)}.values())
-    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
-        for text, library in zip(texts, pool.map(kit.workunit, texts), strict=True):
+    with closing(in_parallel(kit.workunit, texts, usable_cores())) as libraries:
+        for text, library in zip(texts, libraries, strict=True):
             size = os.path.getsize(library) / 1024
             yield f"  {text.name}: {size:,.0f} KiB\n"
     yield f"{len(texts)} workunits: {perf_counter() - begun:.1f} s\n"

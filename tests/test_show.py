@@ -73,7 +73,9 @@ def test_types_take_the_place_of_the_engine_s(capsys: pytest.CaptureFixture[str]
 def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys).splitlines()
     assert [line.split()[0] for line in lines] == sorted(engine_launches("openmp", DOUBLE.numpy))
-    assert all(len(line) < 120 and line.split()[1].startswith("workunits.") for line in lines)
+    assert all(
+        len(line) < 120 and line.split()[1].startswith("kkspdnn.workunits.") for line in lines
+    )
 
 
 def test_a_workunit_of_one_s_own(capsys: pytest.CaptureFixture[str], own: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from kkspdnn.pk.analyse import analyse
@@ -12,6 +13,7 @@ from kkspdnn.pk.emit import Generated, emit
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.program import Program
 from kkspdnn.pk.runtime import runtime, toolkit
+from kkspdnn.pk.termination import in_parallel
 from kkspdnn.pk.toolchain import usable_cores
 from kkspdnn.pk.types import Scalar, View, type_of_argument
 from kkspdnn.pk.workunit import Workunit
@@ -73,16 +75,14 @@ def compile_ahead(rehearsal: Callable[[], object]) -> None:
     todo = [w for w in wanted if (w[1], w[2]) not in w[0].programs]
     texts = [generate(*each) for each in todo]
     kits = {space: toolkit(space) for _, space, _ in todo}
-    pool = ThreadPoolExecutor(max_workers=usable_cores())
-    try:
-        libraries = [
-            pool.submit(kits[space].workunit, text)
-            for (_, space, _), text in zip(todo, texts, strict=True)
-        ]
-        for (workunit, space, types), text, library in zip(todo, texts, libraries, strict=True):
-            workunit.programs[space, types] = Program(text, library.result(), runtime(space))
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def library(each: tuple[ExecutionSpace, Generated]) -> Path:
+        return kits[each[0]].workunit(each[1])
+
+    pairs = [(space, text) for (_, space, _), text in zip(todo, texts, strict=True)]
+    with closing(in_parallel(library, pairs, usable_cores())) as libraries:
+        for (workunit, space, types), text, path in zip(todo, texts, libraries, strict=True):
+            workunit.programs[space, types] = Program(text, path, runtime(space))
 
 
 def _compiled(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program:
