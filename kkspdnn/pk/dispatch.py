@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from contextvars import ContextVar
 from itertools import count
 from pathlib import Path
@@ -97,8 +98,8 @@ def compile_workunits(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
         return library
 
     missing = [job for job, library in zip(jobs, found, strict=True) if library is None]
-    libraries = in_parallel(compiled, missing, usable_cores())
-    return [next(libraries) if each is None else each for each in found]
+    with closing(in_parallel(compiled, missing, usable_cores())) as libraries:
+        return [next(libraries) if each is None else each for each in found]
 
 
 def _compiled(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program:

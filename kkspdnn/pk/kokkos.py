@@ -129,8 +129,11 @@ def look(
         if unfit is not None:
             return Candidate(label, None, f"Kokkos {kokkos.version} {unfit}", named)
         return Candidate(label, kokkos, f"Kokkos {kokkos.version}", named)
-    if os.path.isdir(place) and not os.access(place, os.R_OK | os.X_OK):
-        return refused(f"{place}: Permission denied" if named else _NOTHING)
+    if named:
+        try:
+            os.listdir(place)
+        except OSError as error:
+            return refused(error.strerror or str(error))
     return refused(_NOTHING)
 
 

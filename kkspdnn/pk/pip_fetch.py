@@ -18,7 +18,8 @@ _RETRIES, _TIMEOUT = 2, 10.0
 
 
 class _Reasons(logging.Handler):
-    """Keeps what pip says of pages that it cannot read, which it then passes over."""
+    """Keeps what pip says of indexes that it passes over: pages that it cannot read, and hosts that
+    it does not trust."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -26,7 +27,8 @@ class _Reasons(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = " ".join(record.getMessage().split())
-        if text.startswith("Could not fetch URL") and text not in self.said:
+        says_it = record.levelno >= logging.WARNING or text.startswith("Could not fetch URL")
+        if says_it and text not in self.said:
             self.said.append(text.removesuffix(" - skipping"))
 
 

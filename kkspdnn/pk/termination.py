@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
@@ -65,11 +65,12 @@ def is_stoppable() -> bool:
 
 def in_parallel(
     function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int
-) -> Iterator[_Result]:
+) -> Generator[_Result, None, None]:
     """The results of function(item), in order, computed by threads.
 
     Where one raises, or the caller is interrupted or stops early, the tools that the threads run
-    are ended and the rest is not begun.
+    are ended and the rest is not begun. Close it, with contextlib.closing, where that may happen
+    between two results.
     """
     stop = threading.Event()
 
@@ -85,6 +86,9 @@ def in_parallel(
         try:
             futures: list[Future[_Result]] = [pool.submit(call, item) for item in items]
             for future in futures:
+                # Python has to wake up by itself to see an interrupt, see `toolchain._output`.
+                while not future.done():
+                    wait([future], timeout=0.2)
                 yield future.result()
         finally:
             stop.set()

@@ -8,7 +8,7 @@ import pykokkos as pk
 import pytest
 
 from kkspdnn.errors import CacheError, ToolchainError
-from kkspdnn.pk import kokkos, runtime_library
+from kkspdnn.pk import kokkos_build, runtime_library
 from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.nvcc import Nvcc
 from kkspdnn.pk.paths import misread, short_name
@@ -85,18 +85,18 @@ def test_a_temporary_folder_that_the_tools_would_misread(
     for name, wrapper in (("a;b", False), ("a b", True)):
         place = tmp_path / name
         place.mkdir()
-        monkeypatch.setattr(kokkos.tempfile, "tempdir", str(place))
+        monkeypatch.setattr(kokkos_build.tempfile, "tempdir", str(place))
         with (
             pytest.raises(ToolchainError, match="temporary folder .*; set TMPDIR to another"),
-            kokkos.scratch_folder(wrapper),
+            kokkos_build.scratch_folder(wrapper),
         ):
             pass
         assert list(place.iterdir()) == []
-    with kokkos.scratch_folder() as fine:
+    with kokkos_build.scratch_folder() as fine:
         assert fine.parent == tmp_path / "a b"
 
 
 def test_no_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(kokkos.tempfile, "tempdir", str(tmp_path / "gone"))
+    monkeypatch.setattr(kokkos_build.tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(ToolchainError, match="no folder for .*; set TMPDIR to"):
-        kokkos.scratch_folder().__enter__()
+        kokkos_build.scratch_folder().__enter__()
