@@ -21,6 +21,7 @@ from kkspdnn.pk.processor import LEVELS, named
 from kkspdnn.pk.runtime_library import toolkit
 from kkspdnn.rehearsal import all_launches
 from kkspdnn.spaces import EXECUTION_SPACES
+from kkspdnn.triples import parser_library
 
 
 def parser() -> Parser:
@@ -61,9 +62,11 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
     if arguments.cpu is not None and arguments.space == "cuda":
         raise InputError(f"--cpu {arguments.cpu} is for a CPU; leave it out for --space cuda")
     # Before Kokkos is built: a name that is none should take no time to see.
-    cpu = named(arguments.cpu or "native").march
+    processor = named(arguments.cpu or "native")
     begun = perf_counter()
-    kit = toolkit(ExecutionSpace[EXECUTION_SPACES[arguments.space]], arguments.arch, cpu)
+    kit = toolkit(
+        ExecutionSpace[EXECUTION_SPACES[arguments.space]], arguments.arch, processor.march
+    )
     target = kit.arch if kit.processor is None else kit.processor.march
     took = f"{perf_counter() - begun:.1f} s"
     yield f"Kokkos {kit.kokkos_version} for {target}, {kit.compiled_by}: {took}\n"
@@ -79,4 +82,6 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
     for text, library in zip(texts, libraries, strict=True):
         size = os.path.getsize(library) / 1024
         yield f"  {text.name}: {size:,.0f} KiB\n"
+    if kit.processor is not None:
+        parser_library(processor)
     yield f"{len(texts)} workunits: {perf_counter() - begun:.1f} s\n"

@@ -21,6 +21,7 @@ from kkspdnn.matrices import Floats
 from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.lookup import find_or_build
 from kkspdnn.pk.options import extra_options
+from kkspdnn.pk.processor import Processor
 from kkspdnn.pk.toolchain import OPTIONS, Compiler, host_compiler, run
 
 WORTH_COMPILING = 1 << 16
@@ -52,27 +53,35 @@ def plain_triples(
     return (first, second, value) if parse(text, *sizes, *columns) == lines else None
 
 
+def parser_library(processor: Processor | None = None) -> Path:
+    """
+    The compiled parser in the cache, compiled where it is not there.
+
+    processor: to compile for; None: any that this machine runs. ToolchainError or CacheError where
+    it cannot be compiled or kept.
+    """
+    source = _SOURCE.read_text(encoding="ascii")
+    flags = ("-std=c++17", *OPTIONS, "-shared")
+
+    def build(folder: Path, compiler: Compiler, made_for: Processor) -> None:
+        (folder / _SOURCE.name).write_text(source, encoding="ascii")
+        doing = "compiling the parser of text files"
+        command = [compiler.path, *made_for.options(flags), *compiler.extra]
+        run([*command, _SOURCE.name, "-o", "triples.so"], doing, cwd=folder)
+
+    content = {"source": source, "flags": shlex.join([*flags, *extra_options()])}
+    store, kind, name = default_cache(), "parsers", "triples"
+    place = find_or_build(store, kind, name, content, host_compiler, build, processor)
+    return place / "triples.so"
+
+
 def load_parser() -> ctypes.CDLL:
     """
     The compiled parser, from the cache where it is there.
 
     ToolchainError or CacheError where it cannot be compiled, kept or loaded.
     """
-    source = _SOURCE.read_text(encoding="ascii")
-    flags = ("-std=c++17", *OPTIONS, "-shared")
-
-    def build(folder: Path, compiler: Compiler) -> None:
-        (folder / _SOURCE.name).write_text(source, encoding="ascii")
-        doing = "compiling the parser of text files"
-        run(
-            [compiler.path, *flags, *compiler.extra, _SOURCE.name, "-o", "triples.so"],
-            doing,
-            cwd=folder,
-        )
-
-    content = {"source": source, "flags": shlex.join([*flags, *extra_options()])}
-    place = find_or_build(default_cache(), "parsers", "triples", content, host_compiler, build)
-    library = place / "triples.so"
+    library = parser_library()
     try:
         return ctypes.CDLL(str(library))
     except OSError as error:

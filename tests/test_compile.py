@@ -18,6 +18,7 @@ from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.driver import Device
 from kkspdnn.pk.emit import Generated
 from kkspdnn.pk.nvcc import nvcc_path
+from kkspdnn.pk.processor import Processor, named
 from kkspdnn.pk.runtime_library import toolkit
 from kkspdnn.pk.toolkit import Toolkit
 from kkspdnn.rehearsal import all_launches, engine_launches
@@ -48,10 +49,13 @@ def test_every_workunit_is_named(
 
     monkeypatch.setattr("kkspdnn.compile.toolkit", chosen)
     monkeypatch.setattr("kkspdnn.compile.compile_workunits", compiled)
+    parsers = list[Processor]()
+    monkeypatch.setattr("kkspdnn.compile.parser_library", parsers.append)
     assert cli.main(["compile", "--space", "serial", *options]) == 0
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert first.startswith(f"Kokkos {kit.kokkos_version} for native, ")
     assert asked == [(pk.Serial, None, options[1] if "--cpu" in options else "native")]
+    assert parsers == [named(asked[0][2] or "")]
     names = [line.split(":")[0].strip() for line in lines]
     dtypes = options[1:] if "--dtype" in options else ["float32", "float64"]
     assert set(names) == set(engine_launches("serial", np.dtype("float32")))

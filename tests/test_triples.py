@@ -106,6 +106,7 @@ def test_without_a_compiler_polars_reads(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "a.tsv"
     path.write_bytes(text)
     monkeypatch.setattr(triples, "host_compiler", none)
+    monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "cache"))
     triples._loaded.cache_clear()
     try:
         assert plain_triples(text, 20_000, MOST, DTYPES[0]) is None
@@ -120,6 +121,6 @@ def test_without_a_compiler_polars_reads(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_library_that_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "triples.so").write_bytes(b"not a library")
-    monkeypatch.setattr("kkspdnn.pk.cache.Cache.entry", lambda *_: tmp_path)
+    monkeypatch.setattr(triples, "find_or_build", lambda *_: tmp_path)
     with pytest.raises(ToolchainError, match=r"cannot load .*triples\.so: "):
         load_parser()

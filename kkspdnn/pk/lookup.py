@@ -105,23 +105,26 @@ def find_or_build(
     name: str,
     content: Mapping[str, str],
     compiler: Callable[[], Compiler],
-    build: Callable[[Path, Compiler], None],
+    build: Callable[[Path, Compiler, Processor], None],
+    processor: Processor | None = None,
 ) -> Path:
-    """The entry of a library for this processor, found, or built with this machine's compiler.
+    """The entry of a library that runs here, found, or built with this machine's compiler.
 
     content: of its key, without compiler and processor; compiler: gives the compiler, or raises
-    ToolchainError where there is none, which is raised only if no entry serves.
+    ToolchainError where there is none, which is raised only if no entry serves. processor: for
+    which the library must be made; None: any that this machine runs.
     """
     own, missing = attempt(compiler)
     made_by = maker(own) if own is not None else None
-    wanted = Wanted(kind, name, content, made_by, native())
-    found = find(store, wanted)
+    made_for = processor or native()
+    wanted = Wanted(kind, name, content, made_by, made_for)
+    found = find(store, wanted) if processor is None else None
     if found is not None:
         return found[0]
     if own is None:
         assert missing is not None
         raise missing
-    return store.entry(kind, name, wanted.key(), lambda folder: build(folder, own))
+    return store.entry(kind, name, wanted.key(), lambda folder: build(folder, own, made_for))
 
 
 def attempt(get: Callable[[], T]) -> tuple[T | None, ToolchainError | None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,6 +54,10 @@ class Processor:
     def key(self) -> dict[str, str]:
         """The part of a cache entry's key that stands for the processor."""
         return {"march": self.march, "processor": " ".join([self.machine, *sorted(self.needs)])}
+
+    def options(self, given: Iterable[str]) -> list[str]:
+        """A compiler's options for this processor, from those for `native`."""
+        return [f"-march={self.march}" if each == "-march=native" else each for each in given]
 
     @classmethod
     def of_key(cls, march: str, processor: str) -> Processor:

@@ -244,7 +244,7 @@ def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None)
     library, options, path = plan.library, list(GPU_OPTIONS), str(tools.kokkos.wrapper)
     if processor is not None:
         path = tools.compiler.path
-        options = [f"-march={processor.march}" if "-march" in each else each for each in OPTIONS]
+        options = processor.options(OPTIONS)
     options += tools.compiler.extra
     if plan.separate:
         options += tools.compiler.own_statics

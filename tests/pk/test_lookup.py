@@ -116,7 +116,8 @@ def test_what_is_missing_is_raised_only_where_it_is_needed(
     def nowhere() -> Compiler:
         raise ToolchainError("no C++ compiler")
 
-    def build(folder: Path, compiler: Compiler) -> None:
+    def build(folder: Path, compiler: Compiler, made_for: Processor) -> None:
+        assert made_for == NATIVE or len(built) == 2
         built.append(compiler)
         (folder / "f").touch()
 
@@ -131,3 +132,8 @@ def test_what_is_missing_is_raised_only_where_it_is_needed(
     assert look(lambda: Compiler("/opt/g++", "g++ 12")) == place
     assert look(lambda: Compiler("/opt/g++", "g++ 14")) != place
     assert built == [here, Compiler("/opt/g++", "g++ 14")]
+    for _ in range(2):
+        other = find_or_build(store, "k", "n", CONTENT, lambda: here, build, V4)
+    assert other != place
+    assert len(built) == 3
+    assert look(lambda: here) == place

@@ -77,6 +77,13 @@ def test_a_key_says_the_processor() -> None:
     assert len({Processor(level, "x86_64", LEVELS[level]).key["march"] for level in LEVELS}) == 4
 
 
+def test_a_compiler_s_options() -> None:
+    level = Processor("x86-64-v3", "x86_64", LEVELS["x86-64-v3"])
+    given = ("-O3", "-march=native", "-fPIC")
+    assert level.options(given) == ["-O3", "-march=x86-64-v3", "-fPIC"]
+    assert native().options(given) == list(given)
+
+
 def test_levels_hold_what_is_below() -> None:
     levels = list(LEVELS.values())
     assert all(low < high for low, high in zip(levels, levels[1:], strict=False))
