@@ -224,11 +224,12 @@ def _runtime_library(
     }
     environment: dict[str, str] = {}
     prefixes = os.environ.get("CMAKE_PREFIX_PATH")
-    path, flags = compiler.path, []
+    path = compiler.path
+    flags = [f"-DCMAKE_SHARED_LINKER_FLAGS={shlex.join(compiler.extra)}"]
     if gpu is not None:
         environment = gpu.nvcc.environment(compiler)
         path = str(found.wrapper)
-        flags = [f"-DCMAKE_CXX_FLAGS={kokkos_cuda.architecture_flag(gpu.arch)}"]
+        flags += [f"-DCMAKE_CXX_FLAGS={kokkos_cuda.architecture_flag(gpu.arch)}"]
 
     def build(folder: Path) -> None:
         for source in sources:

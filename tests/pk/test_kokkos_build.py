@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -12,8 +13,10 @@ from pathlib import Path
 import pykokkos as pk
 import pytest
 
-from kkspdnn.pk import kokkos_build
+from kkspdnn.errors import ToolchainError
+from kkspdnn.pk import kokkos_build, runtime
 from kkspdnn.pk.cache import Cache
+from kkspdnn.pk.kokkos import Candidate, Kokkos
 from kkspdnn.pk.runtime import toolkit
 from kkspdnn.pk.toolchain import host_compiler
 
@@ -52,8 +55,9 @@ def test_a_compiler_without_openmp(
 ) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     lacking = replace(host_compiler(), path=str(no_openmp))
-    said = one_line(lambda: kokkos_build.build(store, lacking, openmp=True))
-    assert said == (
+    with pytest.raises(ToolchainError) as caught:
+        kokkos_build.build(store, lacking, openmp=True)
+    assert str(caught.value) == (
         f"{no_openmp} has no OpenMP: install it (Debian: libgomp1 comes with g++), "
         "set CXX to a compiler that has it, or use --space serial"
     )
