@@ -150,7 +150,7 @@ def require_openmp(compiler: Compiler) -> None:
         source.write_text("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")
         try:
             run(
-                [compiler.path, "-fopenmp", source, "-o", Path(folder) / "probe"],
+                [compiler.path, *compiler.extra, "-fopenmp", source, "-o", Path(folder) / "probe"],
                 "compiling OpenMP",
             )
         except ToolchainError as error:

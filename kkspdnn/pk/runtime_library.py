@@ -250,6 +250,7 @@ def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None)
         options += tools.compiler.own_statics
     config = tools.kokkos.config
     flags = [f"-DKKSPDNN_NAME={library[3:-3]}", f"-DKKSPDNN_OPTIONS={';'.join(options)}"]
+    flags.append(f"-DCMAKE_SHARED_LINKER_FLAGS={shlex.join(tools.compiler.extra)}")
     if plan.arch is not None:
         flags.append(f"-DCMAKE_CXX_FLAGS={kokkos_cuda.architecture_flag(plan.arch)}")
     if plan.installed is None:

@@ -52,6 +52,29 @@ def cleaning_up() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Deliver signals that a Python function handles when the block ends, not inside it.
+
+    For a block whose result must not get lost between two steps, such as a process that has just
+    been started.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handled = {n: h for n in (signal.SIGINT, *_SIGNALS) if callable(h := signal.getsignal(n))}
+    arrived: list[int] = []
+    try:
+        for number in handled:
+            signal.signal(number, lambda number, _: arrived.append(number))
+        yield
+    finally:
+        for number, handler in handled.items():
+            signal.signal(number, handler)
+        if arrived:
+            signal.raise_signal(arrived[0])
+
+
 def must_stop() -> bool:
     """Has the block that this thread works for ended by an exception?"""
     event = _stop.get()

@@ -19,7 +19,7 @@ from pathlib import Path
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.options import VARIABLE as OPTIONS_VARIABLE
 from kkspdnn.pk.options import extra_options
-from kkspdnn.pk.termination import cleaning_up, is_stoppable, must_stop
+from kkspdnn.pk.termination import cleaning_up, deferred, is_stoppable, must_stop
 
 OPTIONS = ("-O3", "-march=native", "-ffp-contract=off", "-fPIC")
 """How workunits and the runtime library are compiled, beside what Kokkos asks for.
@@ -133,47 +133,50 @@ def run(
     # Python gives them to the main thread alone. Elsewhere it stays with the terminal.
     alone = threading.current_thread() is threading.main_thread() or is_stoppable()
     whole = {**os.environ, **(environment or {})} if inherit else tool_environment(environment)
+    process: subprocess.Popen[str] | None = None
     with cleaning_up():
         try:
-            process = subprocess.Popen(
-                [str(c) for c in command],
-                cwd=cwd,
-                env=whole,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=alone,
-            )
-        except OSError as error:
-            raise ToolchainError(f"{doing}: cannot run {command[0]}: {error.strerror}") from error
-        with process:
-            try:
-                printed = _output(process, doing)
-            except BaseException:
-                if alone:
-                    _end_group(process)
-                process.kill()
-                raise
+            with deferred():
+                process = subprocess.Popen(
+                    [str(c) for c in command],
+                    cwd=cwd,
+                    env=whole,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                    start_new_session=alone,
+                )
+            printed = _output(process, doing)
+        except BaseException as error:
+            if process is not None:
+                _end(process, alone)
+            elif isinstance(error, OSError):
+                said = f"{doing}: cannot run {command[0]}: {error.strerror}"
+                raise ToolchainError(said) from error
+            raise
     if process.returncode != 0:
         raise ToolchainError(f"{doing} failed: {_cause(printed, process.returncode)}")
     return printed
 
 
-def _end_group(process: subprocess.Popen[str]) -> None:
-    """End a tool and all that it has started; SIGTERM first, for compilers then remove their
-    temporary files."""
+def _end(process: subprocess.Popen[str], group: bool) -> None:
+    """End a tool and, where it is the head of a group, all that it has started; SIGTERM first, for
+    compilers then remove their temporary files."""
     for number, seconds in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 0.0)):
         end = time.monotonic() + seconds
         try:
-            os.killpg(process.pid, number)
-            while time.monotonic() < end:
+            (os.killpg if group else os.kill)(process.pid, number)
+            while time.monotonic() < end and (group or process.poll() is None):
                 process.poll()
-                os.killpg(process.pid, 0)
+                (os.killpg if group else os.kill)(process.pid, 0)
                 time.sleep(0.02)
         except ProcessLookupError:
-            return
+            break
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _output(process: subprocess.Popen[str], doing: str) -> str:

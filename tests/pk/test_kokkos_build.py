@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,13 +38,6 @@ def store(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
 
 
-def one_line(build: Callable[[], object]) -> str:
-    with pytest.raises(ToolchainError) as caught:
-        build()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 @pytest.fixture
 def no_openmp(tmp_path: Path) -> Path:
     """g++, but it refuses -fopenmp."""
@@ -65,8 +57,9 @@ def test_a_compiler_without_openmp(
 ) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     lacking = replace(host_compiler(), path=str(no_openmp))
-    said = one_line(lambda: kokkos_build.build(store, lacking, openmp=True))
-    assert said == (
+    with pytest.raises(ToolchainError) as caught:
+        kokkos_build.build(store, lacking, openmp=True)
+    assert str(caught.value) == (
         f"{no_openmp} has no OpenMP: install it (Debian: libgomp1 comes with g++), "
         "set CXX to a compiler that has it, or use --space serial"
     )
