@@ -3,6 +3,10 @@ How fast a layer of the challenge is read, on one core: `python -m bench.reading
 
 The layer is a RadiX-Net's, in a temporary folder, spelled as the challenge spells it. Its files
 have been read once before the clock starts, so they are in memory and the parser is compiled.
+
+    text, gz                  parsed
+    cached_text, cached_gz    the file is hashed and the layer read from the cache of layers
+    binary                    the layer is read from that cache again, by its known key
 """
 
 from __future__ import annotations
@@ -23,14 +27,17 @@ import numpy as np
 
 from bench.recorded import recorded
 from kkspdnn.challenge import layer_path, write_network
-from kkspdnn.layer_files import load_layer
+from kkspdnn.layer_cache import LayerCache
+from kkspdnn.layer_files import FileLayers, load_layer
 from kkspdnn.networks import Layer, network
 from kkspdnn.options import Parser, count
 from kkspdnn.pk.toolchain import host_compiler, machine
 from kkspdnn.radix_net import challenge_bias, radixnet
 from kkspdnn.version import own_version
 
+FORMS = ("text", "gz", "cached_text", "cached_gz", "binary")
 _REPEATS = 5
+_LIMIT = 1 << 40  # bytes of the cache, never reached
 
 
 def main() -> int:
@@ -43,10 +50,10 @@ def main() -> int:
     def measured() -> tuple[str, int]:
         record = _measured(arguments.neurons)
         print(f"{record['neurons']:,} neurons, {record['edges']:,} edges, {record['machine']}")
-        for form in ("text", "gz", "binary"):
+        for form in FORMS:
             size, seconds = record[f"{form}_bytes"], record[f"{form}_seconds"]
             rate = record[f"{form}_edges_per_second"]
-            print(f"{form:7}{size:14,} bytes {seconds:9.4f} s {rate:12.3g} edges/s")
+            print(f"{form:12}{size:14,} bytes {seconds:9.4f} s {rate:12.3g} edges/s")
         return json.dumps(record, indent=2) + "\n", 0
 
     return recorded(arguments.json, measured)
@@ -65,16 +72,22 @@ def _measured(neurons: int) -> dict[str, int | float | str]:
         plain.write_bytes(text)
         zipped = plain.with_name(plain.name + ".gz")
         zipped.write_bytes(gzip.compress(text))
-        read = partial(load_layer, neurons=neurons, bias=bias, dtype=np.dtype(np.float32))
+        dtype = np.dtype(np.float32)
+        read = partial(load_layer, neurons=neurons, bias=bias, dtype=dtype)
         record["edges"] = layer.edges
-        for form, path, binary in (
-            ("text", plain, False),
-            ("gz", zipped, False),
-            ("binary", plain, True),
-        ):
-            seconds = _seconds(partial(read, path, binary=binary), layer)
-            kept = path.with_name(path.name + ".kkspdnn.npz") if binary else path
-            record[f"{form}_bytes"] = kept.stat().st_size
+        cache = LayerCache(Path(folder) / "cache", _LIMIT)
+        again = FileLayers([plain], neurons, bias, dtype, cache=cache, held_bytes=0)
+        ways = {
+            "text": (lambda: read(plain, cache=None)[0], plain),
+            "gz": (lambda: read(zipped, cache=None)[0], zipped),
+            "cached_text": (lambda: read(plain, cache=cache)[0], plain),
+            "cached_gz": (lambda: read(zipped, cache=cache)[0], zipped),
+            "binary": (lambda: again[0], next((Path(folder) / "cache").iterdir())),
+        }
+        for form in FORMS:
+            way, path = ways[form]
+            seconds = _seconds(way, layer)
+            record[f"{form}_bytes"] = path.stat().st_size
             record[f"{form}_seconds"] = seconds
             record[f"{form}_edges_per_second"] = layer.edges / seconds
     record["cores_used"] = 1

@@ -14,8 +14,9 @@ The files hold neither bias nor ymax: these are the challenge's, `challenge_bias
 
 from __future__ import annotations
 
+import string
 import zlib
-from codecs import BOM_UTF8
+from io import TextIOWrapper
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,17 @@ from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
 from kkspdnn.image_tsv import packed, sparse
 from kkspdnn.inputs import Inputs
+from kkspdnn.layer_cache import open_layer_cache
 from kkspdnn.layer_files import HELD_BYTES, FileLayers
+from kkspdnn.lines import Form
 from kkspdnn.matrices import Floats, float_dtype
+from kkspdnn.memory import Budget
 from kkspdnn.networks import Network
 from kkspdnn.radix_net import challenge_bias
-from kkspdnn.tsv import INT32_MAX, Form, open_text, read_blocks, unreadable, write_triples
+from kkspdnn.tsv import INT32_MAX, open_text, read_blocks, unreadable, write_triples
 
 YMAX = 32.0
+_LONGEST_LINE = 1000  # characters of a line of categories
 _MOST_IMAGES = 10_000_000  # beyond it a number is rather a mistake than an image
 
 
@@ -43,15 +48,17 @@ def read_layers(
     layers: int,
     dtype: DTypeLike = np.float32,
     *,
-    binary: bool = True,
+    layer_cache: float | None = None,
     held_bytes: int = HELD_BYTES,
 ) -> FileLayers:
     """
     The first `layers` layers in DIR, all read and checked now; those of the first `held_bytes` are
     held, later ones read again when asked for.
 
-    With `binary` each parsed layer is kept in binary beside its text (where the folder can be
-    written), and later calls read that as long as the text's size and time stay the same.
+    Parsed layers are kept in the cache folder, and later calls read them from there as long as the
+    bytes of the text stay the same. `layer_cache` limits their size on disk, in gigabytes of 10^9
+    bytes: 0 for no cache; None for KKSPDNN_LAYER_CACHE_GB, else 4.
+
     InputError naming the first missing file, or `file:line` of what is wrong.
     """
     bias = challenge_bias(neurons)
@@ -65,9 +72,8 @@ def read_layers(
                 f"{name}: no such file, nor {name.name}.gz; {layers} layers are needed"
             )
     paths = [path for path in found if path is not None]
-    return FileLayers(
-        paths, neurons, bias, float_dtype(dtype), binary=binary, held_bytes=held_bytes
-    )
+    cache = open_layer_cache(layer_cache)
+    return FileLayers(paths, neurons, bias, float_dtype(dtype), cache=cache, held_bytes=held_bytes)
 
 
 def read_network(
@@ -76,14 +82,18 @@ def read_network(
     layers: int,
     dtype: DTypeLike = np.float32,
     *,
-    binary: bool = True,
+    layer_cache: float | None = None,
     held_bytes: int = HELD_BYTES,
 ) -> Network:
     """
-    The network in DIR with the challenge's bias and ymax; see `read_layers` for what is raised.
+    The network in DIR with the challenge's bias and ymax; see `read_layers` for the arguments and
+    for what is raised.
     """
+    read = read_layers(
+        folder, neurons, layers, dtype, layer_cache=layer_cache, held_bytes=held_bytes
+    )
     return Network(
-        layers=read_layers(folder, neurons, layers, dtype, binary=binary, held_bytes=held_bytes),
+        layers=read,
         inputs=neurons,
         ymax=YMAX,
         name=f"challenge-{neurons}x{layers}",
@@ -106,13 +116,20 @@ def categories_path(folder: str | PathLike[str], neurons: int, layers: int) -> P
     return Path(folder) / f"neuron{neurons}-l{layers}-categories.tsv"
 
 
-def read_images(folder: str | PathLike[str], neurons: int, rows: int | None = None) -> Inputs:
+def read_images(
+    folder: str | PathLike[str],
+    neurons: int,
+    rows: int | None = None,
+    *,
+    budget: Budget | None = None,
+) -> Inputs:
     """
     The images in DIR as input rows: bits where every value is 1, else CSR of float64.
 
     `rows` is the number of input rows: images beyond it are left out, rows without a line are zero.
     None: as many as the largest image number in the file (trailing zero rows cannot be seen in it).
-    Lines may come in any order. InputError with `file:line`, for a pixel given twice too.
+    Lines may come in any order. InputError with `file:line`, for a pixel given twice too, and for
+    more rows than fit into the budget of memory (None: what is free).
     """
     if rows is not None and rows < 0:
         raise InputError(f"{rows} input rows: the number must not be negative")
@@ -125,10 +142,11 @@ def read_images(folder: str | PathLike[str], neurons: int, rows: int | None = No
     most = _MOST_IMAGES if rows is None else INT32_MAX
     form = Form(("image", "neuron", "value"), (most, neurons), np.float64)
     source = f"challenge images {path.name}"
-    bits = packed(path, read_blocks(path, form), neurons, rows)
+    memory = Budget() if budget is None else budget
+    bits = packed(path, read_blocks(path, form), neurons, rows, memory)
     if bits is not None:
         return Inputs(rows=bits.shape[0], neurons=neurons, source=source, bits=bits)
-    csr = sparse(path, read_blocks(path, form), neurons, rows)
+    csr = sparse(path, read_blocks(path, form), neurons, rows, memory)
     return Inputs(rows=csr.shape[0], neurons=neurons, source=source, csr=csr)
 
 
@@ -146,18 +164,22 @@ def read_categories(
         return None
     found: list[int] = []
     with open_text(path) as file:
+        text = TextIOWrapper(file, encoding="utf-8-sig", errors="replace")
         try:
-            lines = file.read().removeprefix(BOM_UTF8).splitlines()
+            # a longer line is none: a file without line ends must not fill the memory
+            for number, line in enumerate(iter(lambda: text.readline(_LONGEST_LINE), ""), start=1):
+                _append_row(found, line.strip(string.whitespace), f"{path}:{number}")
         except (OSError, EOFError, zlib.error) as error:
             raise unreadable(path, error) from error
-    for number, line in enumerate(lines, start=1):
-        text = line.strip().decode("ascii", "replace")
-        if not (text.isdecimal() and text.isascii() and len(text) <= 18 and int(text) >= 1):
-            raise InputError(f"{path}:{number}: {text[:40]!r} is not a row number, from 1")
-        if found and int(text) <= found[-1]:
-            raise InputError(f"{path}:{number}: row {text} after row {found[-1]}; rows must ascend")
-        found.append(int(text))
     return np.array(found, dtype=np.int64)
+
+
+def _append_row(found: list[int], text: str, where: str) -> None:
+    if not (text.isdecimal() and text.isascii() and len(text) <= 18 and int(text) >= 1):
+        raise InputError(f"{where}: {text[:40]!r} is not a row number, from 1")
+    if found and int(text) <= found[-1]:
+        raise InputError(f"{where}: row {text} after row {found[-1]}; rows must ascend")
+    found.append(int(text))
 
 
 def write_network(network: Network, folder: str | PathLike[str], *, compress: bool = True) -> None:

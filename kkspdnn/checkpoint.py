@@ -2,15 +2,14 @@
 
 Each part is a file that appears whole or not at all, under a manifest of all that the values depend
 on: layers, input rows and options. Nothing in it depends on the number of ranks or threads, so that
-a run may go on with others.
+a run may go on with others. Every byte of a part and of the manifest is covered by a SHA-256 that
+is checked before anything in them is used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,19 +25,33 @@ from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Layer, Network
+from kkspdnn.seal import check_seal, write_sealed
 
-FORMAT = "kkspdnn-checkpoint-1"
+FORMAT = "kkspdnn-checkpoint-2"
 _MANIFEST = "checkpoint.json"
 _PART_ROWS, _MOST_PARTS = 8192, 512
+_MOST_EVER = 1 << 24
+"""No run has more parts: a manifest that says so is wrong."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """parts: into how many the rows are dealt out; facts: what the values depend on, by name"""
+    """
+    parts: into how many the rows are dealt out; facts: what the values depend on, by name
+
+    sha256: of all the others, in hexadecimal
+    """
 
     format: str
     parts: int
     facts: dict[str, str]
+    sha256: str
+
+    @classmethod
+    def of(cls, parts: int, facts: Mapping[str, str]) -> Manifest:
+        """A manifest with its digest."""
+        digest = hashlib.sha256(json.dumps([FORMAT, parts, dict(facts)], sort_keys=True).encode())
+        return cls(FORMAT, parts, dict(facts), digest.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ class Checkpoint:
             arrays["valued"] = outcome.rows if outcome.valued is None else outcome.valued
             arrays |= {name: getattr(outcome.values, name) for name in _CSR}
         with replacing(self._file(number)) as file:
-            np.savez(file, **arrays)
+            write_sealed(file, lambda sealed: np.savez(sealed, **arrays))
 
     def finished(self) -> list[int]:
         """The numbers of the parts that are there, ascending."""
@@ -70,13 +83,19 @@ class Checkpoint:
         """What came out of a part; InputError where its file is damaged or of another run."""
         path = self._file(number)
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+            with path.open("rb") as file:
+                check_seal(file)
+                with np.load(file, allow_pickle=False) as archive:
+                    arrays = {name: archive[name] for name in archive.files}
             facts = str(arrays["facts"])
             outcome = self._outcome(arrays)
-        except _DAMAGE as error:
+        except MemoryError:
+            raise
+        except Exception as error:
+            # Behind the digest are bytes that were written here, but perhaps by another version.
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(
-                f"{path}: is damaged ({error}); delete it, and its rows are computed again"
+                f"{path}: is damaged ({said}); delete it, and its rows are computed again"
             ) from error
         if facts != self._facts(number):
             raise InputError(
@@ -114,11 +133,6 @@ class Checkpoint:
 
 
 _CSR = ("data", "indices", "indptr")
-_DAMAGE = (
-    *(OSError, EOFError, ValueError, KeyError, IndexError, TypeError, NotImplementedError),
-    *(RuntimeError, zipfile.BadZipFile, zlib.error),
-)
-"""All that NumPy, zipfile and SciPy raise for bytes that are not what was written."""
 
 
 def open_checkpoint(
@@ -131,23 +145,37 @@ def open_checkpoint(
     path = folder / _MANIFEST
     if not path.exists():
         part = max(_PART_ROWS, rows // _MOST_PARTS)
-        manifest = Manifest(FORMAT, parts * max(1, -(-rows // (parts * part))), dict(facts))
+        manifest = Manifest.of(parts * max(1, -(-rows // (parts * part))), facts)
         if folder.is_dir() and any(folder.glob("part-*-of-*.npz")):
             raise InputError(f"--checkpoint {folder}: parts without a {_MANIFEST}; empty it first")
         with replacing(path) as file:
             file.write(json.dumps(vars(manifest), indent=1).encode())
-    given = read_json(path)
-    if given.get("format") != FORMAT:
-        raise InputError(f"{path}: format: {given.get('format')!r} is not {FORMAT!r}")
-    manifest = decode(Manifest, given, str(path))
+    manifest = _manifest(path)
     different = [name for name, fact in facts.items() if manifest.facts.get(name) != fact]
-    if different or manifest.facts.keys() != facts.keys() or manifest.parts < 1:
+    if different or manifest.facts.keys() != facts.keys():
         what = ", ".join(different) or "other facts"
         raise InputError(
             f"--checkpoint {folder}: is of a run with another {what}; give another folder, or "
             "delete it"
         )
     return Checkpoint(folder, manifest, rows, outputs)
+
+
+def _manifest(path: Path) -> Manifest:
+    """The manifest in a file; InputError unless it is as it was written, by this version."""
+    given = read_json(path)
+    written = given.get("format")
+    if written != FORMAT:
+        raise InputError(
+            f"{path}: format: {written!r:.60} is not {FORMAT!r}, that of this version; give "
+            "another folder, or delete it"
+        )
+    manifest = decode(Manifest, given, str(path))
+    if manifest != Manifest.of(manifest.parts, manifest.facts):
+        raise InputError(f"{path}: is damaged; delete the folder, and all rows are computed again")
+    if not 1 <= manifest.parts <= _MOST_EVER:
+        raise InputError(f"{path}: parts: {manifest.parts} is no number of parts")
+    return manifest
 
 
 def check_folder(folder: Path) -> None:

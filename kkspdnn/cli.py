@@ -15,7 +15,7 @@ from importlib import import_module
 from kkspdnn.choices import DTYPES, EXITS, KERNELS, PARALLEL, SPACES, VERIFY
 from kkspdnn.guard import end_at_interrupt, guarded, guarded_on_rank
 from kkspdnn.logs import logs_on_stderr
-from kkspdnn.options import Parser, count, gigabytes, path, whole
+from kkspdnn.options import Parser, cache_gigabytes, count, gigabytes, path, whole
 from kkspdnn.ranks.launch import Launch, launch
 
 _COMMANDS = {
@@ -60,6 +60,8 @@ def parser(quiet: bool = False) -> Parser:
     names = "the challenge's files by their official names, or layer-1.npz, layer-2.npz and so on"
     add("--data", type=path, metavar="DIR", help=names)
     add("--mnist", type=path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
+    shipped = "take the shipped images of digits as input rows, also beside a network of --data"
+    add("--shipped-images", action="store_true", help=shipped)
     add("--kernel", choices=KERNELS, default="fused", help="fused tiles, or SpGEMM (fused)")
     add("--exits", choices=EXITS, default="all", help="rows that may leave early (all)")
     add("--fold", action="store_true", help="compute equal neurons of a layer once")
@@ -70,6 +72,8 @@ def parser(quiet: bool = False) -> Parser:
         "gigabytes of 10^9 bytes (40 %% of the free memory for layers, and then for activations)"
     )
     add("--memory", type=gigabytes, metavar="GB", help=budget)
+    kept = "size limit of the parsed layers in the cache folder, 0: keep none (4)"
+    add("--layer-cache", type=cache_gigabytes, metavar="GB", help=kept)
     add("--device", type=whole, metavar="N", help="GPU, within CUDA_VISIBLE_DEVICES (0)")
     add("--seed", type=whole, default=0, metavar="S", help="of the RadiX-Net (0)")
     against = "against the serial reference (sample)"

@@ -10,19 +10,23 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
+from kkspdnn.memory import Budget
 from kkspdnn.tsv import Block
 
 
 def packed(
-    path: Path, blocks: Iterable[Block], neurons: int, rows: int | None
+    path: Path, blocks: Iterable[Block], neurons: int, rows: int | None, budget: Budget
 ) -> NDArray[np.uint8] | None:
     """
     Bits [rows, ceil(neurons/8)] of the images up to `rows` (None: the largest number there is).
 
     None where a value other than 1 turns up. Needs memory for the bits and one block only.
-    InputError with `file:line` where a pixel is given twice.
+    InputError with `file:line` where a pixel is given twice, or an image number makes more rows
+    than fit into the budget.
     """
     width = -(-neurons // 8)
+    if rows is not None:
+        budget.require(rows * width, f"{path}: {rows} input rows of {neurons} neurons")
     bits = np.zeros((rows or 0, width), np.uint8)
     largest = 0
     for block in blocks:
@@ -35,12 +39,17 @@ def packed(
                 image, neuron, line = image[inside], neuron[inside], line[inside]
         if image.size == 0:
             continue
-        largest = max(largest, int(image.max()))
-        if largest > bits.shape[0]:
-            more = max(largest, 2 * bits.shape[0]) - bits.shape[0]
-            bits = np.concatenate((bits, np.zeros((more, width), np.uint8)))
+        last = int(image.argmax())
+        if image[last] > bits.shape[0]:
+            what = f"{path}:{line[last]}: image {image[last]}: that many rows of {neurons} neurons"
+            budget.require(int(image[last]) * width, what)
+            # rows without a pixel are not touched, so they take no memory yet
+            more = np.zeros((max(int(image[last]), 2 * bits.shape[0]), width), np.uint8)
+            more[:largest] = bits[:largest]
+            bits = more
+        largest = max(largest, int(image[last]))
         _set(path, bits.reshape(-1), image, neuron, line, 8 * width)
-    return bits if rows is not None else bits[:largest].copy()
+    return bits if rows is not None else bits[:largest]
 
 
 def _set(
@@ -66,7 +75,9 @@ def _set(
     flat[byte[begin]] |= np.bitwise_or.reduceat(bit, begin)
 
 
-def sparse(path: Path, blocks: Iterable[Block], neurons: int, rows: int | None) -> sp.csr_array:
+def sparse(
+    path: Path, blocks: Iterable[Block], neurons: int, rows: int | None, budget: Budget
+) -> sp.csr_array:
     """The images up to `rows` as CSR of float64; InputError as in `packed`."""
     every = list(blocks)
     image = np.concatenate([block.first for block in every])
@@ -77,6 +88,8 @@ def sparse(path: Path, blocks: Iterable[Block], neurons: int, rows: int | None) 
         inside = image <= rows
         image, neuron, value, line = image[inside], neuron[inside], value[inside], line[inside]
     height = rows if rows is not None else int(image.max(initial=0))
+    # an offset for every row, twice while it is sorted
+    budget.require(16 * height, f"{path}: {height} input rows of {neurons} neurons")
     coo = sp.coo_array((value, (image - 1, neuron - 1)), shape=(height, neurons))
     csr = coo.tocsr()
     if csr.nnz != value.size:

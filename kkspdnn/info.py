@@ -90,7 +90,7 @@ def _tools() -> Iterator[Finding]:
         load_parser()
         yield Finding("compilers", "text files", "read by the compiled parser", True)
     except KkspdnnError as error:
-        yield Finding("compilers", "text files", f"read by Polars, slower: {error}")
+        yield Finding("compilers", "text files", f"read by NumPy, much slower: {error}")
 
 
 def _kokkos(section: str, places: list[Candidate]) -> Iterator[Finding]:

@@ -1,15 +1,13 @@
 """
-Layers from the challenge's text files, parsed once: a binary form is kept beside each.
+Layers from the challenge's text files, each parsed once and then read from the cache of layers.
 
-The challenge's full set is about 100 GB of text. `n1024-l1.tsv.gz.kkspdnn.npz` holds the same layer
-in a few megabytes, with the size and time of the text it was made from; it is only ever a shortcut:
-where it is missing, stale, damaged or cannot be written, the text is what counts.
+The challenge's full set is about 100 GB of text. The text is what counts: a cached layer is used
+only for a file with the same bytes (`kkspdnn.layer_cache`). Earlier versions kept a binary form
+beside each text, named like `n1024-l1.tsv.gz.kkspdnn.npz`; these files are not used any more.
 """
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,14 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
+from kkspdnn.content_hash import ContentHash, hash_file
 from kkspdnn.errors import InputError
-from kkspdnn.files import replacing
+from kkspdnn.layer_cache import LayerCache, LayerKey
+from kkspdnn.lines import Form
 from kkspdnn.matrices import Floats, bias_vector, float_dtype
 from kkspdnn.networks import Layer, LazyLayers, index_dtype
-from kkspdnn.tsv import Form, read_blocks
+from kkspdnn.tsv import read_blocks
 
-_FORMAT = 1
 HELD_BYTES = 2 << 30
 """Layers up to this total stay in memory, later ones are read again when asked for."""
 
@@ -33,8 +32,8 @@ class FileLayers(LazyLayers):
     """
     The layers in these files, each neurons x neurons, all read and checked on construction.
 
-    Layers beyond `held_bytes` are not held but read again when asked for, with `binary` from their
-    binary form.
+    Layers beyond `held_bytes` are not held but read again when asked for, from `cache` where that
+    has them.
     """
 
     def __init__(
@@ -44,18 +43,20 @@ class FileLayers(LazyLayers):
         bias: float,
         dtype: np.dtype[Any],
         *,
-        binary: bool = True,
+        cache: LayerCache | None = None,
         held_bytes: int = HELD_BYTES,
     ) -> None:
         self.inputs = self.outputs = neurons
         self.dtype = dtype
         self.edges = 0
-        self._paths, self._bias, self._binary = tuple(paths), bias, binary
+        self._paths, self._bias, self._cache = tuple(paths), bias, cache
         self._held_bytes = held_bytes
         self._held: list[Layer] = []
+        self._keys: list[LayerKey | None] = []
         size = 0
         for path in self._paths:
-            layer = load_layer(path, neurons, bias, dtype, binary=binary)
+            layer, key = load_layer(path, neurons, bias, dtype, cache)
+            self._keys.append(key)
             self.edges += layer.edges
             size += layer.index.nbytes + layer.value.nbytes
             if size <= held_bytes:
@@ -65,11 +66,19 @@ class FileLayers(LazyLayers):
         return len(self._paths)
 
     def make(self, position: int) -> Layer:
-        """Layer `position`, from 0: the one held, else read again."""
+        """Layer `position`, from 0: the one held, else read again; InputError if it changed."""
         if position < len(self._held):
             return self._held[position]
-        path = self._paths[position]
-        return load_layer(path, self.inputs, self._bias, self.dtype, binary=self._binary)
+        path, key = self._paths[position], self._keys[position]
+        if self._cache is None or key is None:
+            return read_layer(path, self.inputs, self._bias, self.dtype)
+        # the text was checked before: what is cached of it needs no look at it
+        layer = _cached(self._cache, key, self._bias)
+        if layer is None:
+            layer, found = load_layer(path, self.inputs, self._bias, self.dtype, self._cache)
+            if found is None or found.name != key.name:
+                raise InputError(f"{path}: the file has changed since it was read; run again")
+        return layer
 
     def astype(self, dtype: DTypeLike) -> FileLayers:
         """The layers in float32 or float64, read from the files again."""
@@ -82,34 +91,51 @@ class FileLayers(LazyLayers):
             self.inputs,
             self._bias,
             wanted,
-            binary=self._binary,
+            cache=self._cache,
             held_bytes=self._held_bytes,
         )
 
 
 def load_layer(
-    path: Path, neurons: int, bias: float, dtype: np.dtype[Any], *, binary: bool
-) -> Layer:
-    """The layer in a text file, from its binary form where `binary` and that is up to date."""
-    if not binary:
-        return read_layer(path, neurons, bias, dtype)
-    kept = path.with_name(f"{path.name}.kkspdnn.npz")
-    stamp = _stamp(path, dtype)
-    layer = _from_binary(kept, stamp, neurons, bias, dtype)
+    path: Path, neurons: int, bias: float, dtype: np.dtype[Any], cache: LayerCache | None
+) -> tuple[Layer, LayerKey | None]:
+    """
+    The layer in a text file, from the cache where that has it, and its key in the cache.
+
+    InputError as in `read_layer`.
+    """
+    if cache is None:
+        return read_layer(path, neurons, bias, dtype), None
+    try:
+        key = LayerKey(hash_file(path), neurons, dtype)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    layer = _cached(cache, key, bias)
     if layer is None:
-        layer = read_layer(path, neurons, bias, dtype)
-        _to_binary(kept, stamp, layer)
-    return layer
+        # hashed again while it is parsed: the file may have changed in between
+        key = LayerKey(key.text.fresh(), neurons, dtype)
+        layer = read_layer(path, neurons, bias, dtype, key.text)
+        # one weight instead of millions where all are equal, as in the challenge
+        same = layer.edges > 0 and bool((layer.value == layer.value[0]).all())
+        cache.store(key, (layer.start, layer.index, layer.value[:1] if same else layer.value))
+    return layer, key
 
 
-def read_layer(path: Path, neurons: int, bias: float, dtype: DTypeLike) -> Layer:
+def read_layer(
+    path: Path,
+    neurons: int,
+    bias: float,
+    dtype: DTypeLike,
+    content: ContentHash | None = None,
+) -> Layer:
     """
     The layer in a text file, neurons x neurons; lines in any order, weights of 0 are dropped.
 
+    `content` is fed with the bytes of the file.
     InputError with `file:line` for what is wrong, an edge given twice too.
     """
     form = Form(("input", "output", "weight"), (neurons, neurons), dtype)
-    blocks = list(read_blocks(path, form))
+    blocks = list(read_blocks(path, form, content))
     source = np.concatenate([block.first for block in blocks])
     target = np.concatenate([block.second for block in blocks])
     value = np.concatenate([block.value for block in blocks])
@@ -143,44 +169,22 @@ def _duplicate(
     )
 
 
-def _stamp(path: Path, dtype: np.dtype[Any]) -> NDArray[np.int64]:
+def _cached(cache: LayerCache, key: LayerKey, bias: float) -> Layer | None:
+    """The layer in the cache, or None where that has none that can be used."""
+    arrays = cache.load(key)
+    if arrays is None:
+        return None
+    start, index, value = arrays
     try:
-        stat = path.stat()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return np.array([_FORMAT, stat.st_size, stat.st_mtime_ns, dtype.itemsize], dtype=np.int64)
-
-
-def _to_binary(kept: Path, stamp: NDArray[np.int64], layer: Layer) -> None:
-    # one weight instead of millions where all are equal, as in the challenge
-    same = layer.edges > 0 and bool((layer.value == layer.value[0]).all())
-    value = layer.value[:1] if same else layer.value
-    try:
-        with replacing(kept) as file:
-            np.savez(file, stamp=stamp, start=layer.start, index=layer.index, value=value)
-    except InputError:
-        return  # a read-only folder: then the text is parsed every time
-
-
-def _from_binary(
-    kept: Path, stamp: NDArray[np.int64], neurons: int, bias: float, dtype: np.dtype[Any]
-) -> Layer | None:
-    """The layer in a binary file, or None where that is not there, stale or damaged in any way."""
-    try:
-        # NumPy leaves a file that it opened itself open where the content is bad
-        with kept.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            if not np.array_equal(archive["stamp"], stamp):
-                return None
-            start, index, value = archive["start"], archive["index"], archive["value"]
         layer = Layer(
-            inputs=neurons,
-            outputs=neurons,
+            inputs=key.neurons,
+            outputs=key.neurons,
             start=start,
             index=index,
             value=np.full(index.shape, value[0]) if value.shape == (1,) else value,
-            bias=bias_vector(bias, neurons, dtype, str(kept)),
+            bias=bias_vector(bias, key.neurons, key.dtype, "bias"),
         )
-    except (OSError, EOFError, ValueError, KeyError, IndexError, zipfile.BadZipFile, zlib.error):
+    except InputError:
         return None
     return layer if _sound(layer) else None
 

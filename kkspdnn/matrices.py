@@ -80,19 +80,33 @@ def canonical_csr(given: object, what: str) -> sp.csr_array:
     other numbers float64. `what` begins the message of every InputError; coordinates in it are
     0-based.
     """
+    return _canonical(given, what, sp.csr_array)
+
+
+def canonical_csc(given: object, what: str) -> sp.csc_array:
+    """
+    As `canonical_csr`, but a CSC array: it needs no memory for rows that have no value.
+    """
+    return _canonical(given, what, sp.csc_array)
+
+
+def _canonical(given: object, what: str, form: Any) -> Any:
+    """form: sp.csr_array or sp.csc_array"""
     matrix: Any = given
     if not (sp.issparse(given) or isinstance(given, np.ndarray)):
         raise InputError(
             f"{what}: {type(matrix).__name__}; give a NumPy array or a SciPy sparse matrix"
         )
     dtype = _checked_dtype(matrix, what)
-    csr = _to_csr(matrix, what)
-    bad = np.flatnonzero(~np.isfinite(csr.data))
+    made = _compressed(matrix, what, form)
+    bad = np.flatnonzero(~np.isfinite(made.data))
     if bad.size:
-        row = int(np.searchsorted(csr.indptr, bad[0], side="right")) - 1
-        _refuse_infinite(what, row, csr.indices[bad[0]], csr.data[bad[0]])
-    values = to_float(csr.data, dtype, what)
-    clean = sp.csr_array((values, csr.indices, csr.indptr), shape=csr.shape)
+        line = int(np.searchsorted(made.indptr, bad[0], side="right")) - 1
+        across = int(made.indices[bad[0]])
+        row, column = (line, across) if form is sp.csr_array else (across, line)
+        _refuse_infinite(what, row, column, made.data[bad[0]])
+    values = to_float(made.data, dtype, what)
+    clean = form((values, made.indices, made.indptr), shape=made.shape)
     clean.eliminate_zeros()
     return clean
 
@@ -125,32 +139,33 @@ def _checked_dtype(matrix: Any, what: str) -> np.dtype[Any]:
     return working_dtype(matrix.dtype, what)
 
 
-def _to_csr(matrix: Any, what: str) -> sp.csr_array:
-    """A sorted copy in CSR; a cell that is stored twice is an error, never silently a sum."""
+def _compressed(matrix: Any, what: str, form: Any) -> Any:
+    """A sorted copy as CSR or CSC; a cell stored twice is an error, never silently a sum."""
     # SciPy's compiled routines have no float16
     if matrix.dtype == np.float16:
         matrix = matrix.astype(np.float32)
     if isinstance(matrix, np.ndarray):
-        return sp.csr_array(np.asarray(matrix))
+        return form(np.asarray(matrix))
     try:
         if matrix.format in ("csr", "csc", "bsr"):
             matrix.check_format(full_check=True)
         stored = matrix if matrix.format in ("csr", "csc") else matrix.tocoo()
         if stored.format == "coo" and stored.nnz:
-            reach = tuple(int(axis.max()) + 1 for axis in (stored.row, stored.col))
-            if min(stored.row.min(), stored.col.min()) < 0 or reach > stored.shape:
+            reach = (int(stored.row.max()), int(stored.col.max()))
+            inside = all(last < length for last, length in zip(reach, stored.shape, strict=True))
+            if min(stored.row.min(), stored.col.min()) < 0 or not inside:
                 raise ValueError("an index is outside its shape")
         count = stored.nnz
-        csr = sp.csr_array(stored, copy=True)
-        csr.sum_duplicates()
+        made = form(stored, copy=True)
+        made.sum_duplicates()
     except (ValueError, IndexError, TypeError) as error:
         raise InputError(f"{what}: not a valid sparse matrix: {error}") from error
-    if csr.nnz != count:
+    if made.nnz != count:
         row, column = _first_duplicate(stored)
         raise InputError(
             f"{what}: row {row}, column {column} is stored twice; add the two up or remove one"
         )
-    return csr
+    return made
 
 
 def _first_duplicate(stored: Any) -> tuple[int, int]:

@@ -73,19 +73,22 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     with open_text(path) as file:
         try:
             head = file.read(16)
-            count = _count(path, head)
+            count = _idx_count(path, head)
+            # One byte more than the header claims tells whether there is more.
             body = file.read(min(count * _RAW_SIDE**2 + 1, _LIMIT))
         except (gzip.BadGzipFile, EOFError, zlib.error, OSError) as error:
             raise unreadable(path, error) from error
     if len(body) != count * _RAW_SIDE**2:
+        least = "at least " if len(body) > count * _RAW_SIDE**2 else ""
         raise InputError(
-            f"{path}: {len(body)} bytes of pixels; {count} images need {count * _RAW_SIDE**2}"
+            f"{path}: {least}{len(body)} bytes of pixels; {count} images need "
+            f"{count * _RAW_SIDE**2}"
         )
     return np.frombuffer(body, np.uint8).reshape(count, _RAW_SIDE, _RAW_SIDE)
 
 
-def _count(path: Path, head: bytes) -> int:
-    """The number of images that the header of an IDX3 file claims."""
+def _idx_count(path: Path, head: bytes) -> int:
+    """How many images the header of an IDX3 file claims; InputError unless they are 28 x 28."""
     if len(head) < 16 or struct.unpack(">I", head[:4])[0] != _MAGIC:
         raise InputError(f"{path}: not an IDX file of images (magic number {_MAGIC:#010x})")
     count, height, width = struct.unpack(">III", head[4:])

@@ -15,7 +15,7 @@ from kkspdnn.errors import InputError, check_choice
 from kkspdnn.matrices import (
     Floats,
     bias_vector,
-    canonical_csr,
+    canonical_csc,
     float_dtype,
     to_float,
     working_dtype,
@@ -30,6 +30,10 @@ ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 BiasTo = Literal["nonzero", "all"]
 BIAS_TO: tuple[BiasTo, ...] = get_args(BiasTo)
 """Which sums get the bias: nonzero ones, the challenge's rule, or all, everybody else's."""
+
+
+_MOST_INPUTS = 1 << 32
+"""Input neurons that the indices of a layer, uint32, can tell apart."""
 
 
 def index_dtype(inputs: int) -> np.dtype[Any]:
@@ -66,6 +70,8 @@ class Layer:
             raise InputError(
                 f"layer of {self.inputs} x {self.outputs} neurons: 1 x 1 is the smallest"
             )
+        if self.inputs > _MOST_INPUTS:
+            raise InputError(f"layer of {self.inputs} inputs: {_MOST_INPUTS} are the most")
         float_dtype(self.value.dtype)
         agree = (
             self.start.dtype == np.int64
@@ -148,11 +154,10 @@ class Layer:
         zeros are dropped. InputError (beginning with `name`) for a cell that is stored twice and
         all else.
         """
-        csr = canonical_csr(weights, f"{name}: weights")
-        inputs, outputs = csr.shape
+        csc = canonical_csc(weights, f"{name}: weights")
+        inputs, outputs = csc.shape
         if inputs < 1:
-            raise InputError(f"{name}: weights: shape {csr.shape}; at least one row is needed")
-        csc = csr.tocsc()
+            raise InputError(f"{name}: weights: shape {csc.shape}; at least one row is needed")
         return cls(
             inputs=inputs,
             outputs=outputs,

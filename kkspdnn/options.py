@@ -57,3 +57,10 @@ def gigabytes(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or float(text) * GB < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of gigabytes above 0")
     return float(text)
+
+
+def cache_gigabytes(text: str) -> float:
+    """A number of gigabytes from 0 on, for argparse."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of gigabytes from 0")
+    return float(text)

@@ -14,7 +14,7 @@ import numpy as np
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import Result, infer
 from kkspdnn.memory import Budget
-from kkspdnn.outputs import check_outputs_name, write_outputs
+from kkspdnn.outputs import check_distinct, check_outputs_name, write_outputs
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
 from kkspdnn.published import other_machines
@@ -92,16 +92,17 @@ def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
     check_space(arguments.space)
     if arguments.outputs is not None:
         check_outputs_name(arguments.outputs)
-    files = dict[Path, str]()
-    for option in ("json", "categories", "outputs"):
-        file: Path | None = getattr(arguments, option)
-        if file is None:
-            continue
-        if file in files:
-            raise InputError(f"--{files[file]} and --{option} are both {file}; give two files")
-        files[file] = option
-        if ranks.rank == 0:
+    files = _paths(arguments, "json", "categories", "outputs")
+    check_distinct(files, _paths(arguments, "data", "mnist", "checkpoint"))
+    if ranks.rank == 0:
+        for file in files.values():
             check_writable(file)
+
+
+def _paths(arguments: argparse.Namespace, *names: str) -> dict[str, Path]:
+    """Those of these options that are given, with their paths."""
+    given = ((f"--{name}", getattr(arguments, name)) for name in names)
+    return {option: path for option, path in given if path is not None}
 
 
 def _problem(arguments: argparse.Namespace) -> Problem:
@@ -114,6 +115,8 @@ def _problem(arguments: argparse.Namespace) -> Problem:
         seed=arguments.seed,
         dtype=arguments.dtype,
         budget=Budget.of(arguments.memory),
+        shipped_images=arguments.shipped_images,
+        layer_cache=arguments.layer_cache,
     )
 
 

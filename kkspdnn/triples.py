@@ -1,13 +1,14 @@
 """
-Lines of three plain numbers, parsed by a page of C++ several times as fast as by Polars.
+Lines of three numbers, parsed and written by a compiled library where there is one, else by NumPy.
 
-Compiled once, in a quarter of a second, and kept in the cache. Only a shortcut: where there is no
-compiler, or a line is anything but plain, the caller parses the text in another way.
+The library is compiled once, in less than a second, and kept in the cache. It accepts the lines
+that `kkspdnn.lines` defines, gives the same numbers and names the same first bad line.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import shlex
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.errors import CacheError, ToolchainError
+from kkspdnn.lines import Triples, parse_lines, spell_lines
 from kkspdnn.matrices import Floats
 from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.lookup import find_or_build
@@ -25,51 +27,79 @@ from kkspdnn.pk.processor import Processor
 from kkspdnn.pk.toolchain import OPTIONS, Compiler, host_compiler, run
 
 WORTH_COMPILING = 1 << 16
-"""Bytes; a shorter text is parsed in any way before a library is loaded."""
+"""Bytes of text; NumPy reads or writes a shorter one before a library is compiled."""
 
-_SOURCE = Path(__file__).parent / "cpp" / "triples.cpp"
+_SOURCES = tuple(
+    Path(__file__).parent / "cpp" / name for name in ("triples.cpp", "content_hash.cpp")
+)
+_SHORT_LINE, _LONGEST_LINE = 16, 72  # bytes of a line that is written
 
-Triples = tuple[NDArray[np.int32], NDArray[np.int32], Floats]
 
-
-def plain_triples(
+def parse_triples(
     text: bytes, lines: int, most: tuple[int, int], dtype: np.dtype[Any]
-) -> Triples | None:
+) -> tuple[Triples, int]:
     """
-    The three columns, each [lines], of `lines` whole lines; the third is float32 or float64.
+    The three columns of the lines before the first bad one, and the number of these lines.
 
-    None, which says nothing about the text, unless every line is two whole numbers from 1 to `most`
-    (below 2^31) without a sign and a finite number that `dtype` holds, a TAB after each of the
-    first two and LF at the end. The third is rounded once, to the nearest number of `dtype`.
+    `text` is `lines` whole lines, each with its LF. The first two columns are int32, from 1 to
+    `most` (below 2^31), the third is float32 or float64, as `dtype` says.
     """
-    if len(text) < WORTH_COMPILING or (library := _loaded()) is None:
-        return None
+    library = compiled_library(len(text))
+    if library is None:
+        return parse_lines(text, most, dtype)
     first, second = np.empty(lines, np.int32), np.empty(lines, np.int32)
     value = np.empty(lines, dtype)
-    parse = library[f"kkspdnn_triples_{dtype.name}"]
+    parse = library[f"kkspdnn_parse_{dtype.name}"]
     parse.restype = ctypes.c_int64
-    sizes = (ctypes.c_int64(len(text)), ctypes.c_int64(lines), *map(ctypes.c_int32, most))
-    columns = [ctypes.c_void_p(column.ctypes.data) for column in (first, second, value)]
-    return (first, second, value) if parse(text, *sizes, *columns) == lines else None
+    sizes = (ctypes.c_int64(len(text)), *map(ctypes.c_int32, most))
+    good = parse(text, *sizes, *map(_pointer, (first, second, value)))
+    return (first[:good], second[:good], value[:good]), good
+
+
+def spell_triples(
+    first: NDArray[np.int64], second: NDArray[np.int64], value: Floats | None
+) -> bytes:
+    """
+    Lines `first TAB second TAB value`, with 1 where `value` is None.
+
+    A finite value is written with the fewest digits that read back as the same number of its type.
+    """
+    library = compiled_library(first.size * _SHORT_LINE)
+    if library is None:
+        return spell_lines(first, second, value)
+    out = np.empty(first.size * _LONGEST_LINE, np.uint8)
+    write = library[f"kkspdnn_write_{'float32' if value is None else value.dtype.name}"]
+    write.restype = ctypes.c_int64
+    columns = [np.ascontiguousarray(first, np.int64), np.ascontiguousarray(second, np.int64)]
+    reals = None if value is None else np.ascontiguousarray(value)
+    pointer = ctypes.c_void_p(None) if reals is None else _pointer(reals)
+    size = write(*map(_pointer, columns), pointer, ctypes.c_int64(first.size), _pointer(out))
+    return out[:size].tobytes()
+
+
+def compiled_library(size: int) -> ctypes.CDLL | None:
+    """The library for `size` bytes of text; None where NumPy is to do the work."""
+    return _loaded() if size >= WORTH_COMPILING else None
 
 
 def parser_library(processor: Processor | None = None) -> Path:
     """
-    The compiled parser in the cache, compiled where it is not there.
+    The compiled library in the cache, compiled where it is not there.
 
     processor: to compile for; None: any that this machine runs. ToolchainError or CacheError where
     it cannot be compiled or kept.
     """
-    source = _SOURCE.read_text(encoding="ascii")
+    sources = {path.name: path.read_text(encoding="ascii") for path in _SOURCES}
     flags = ("-std=c++17", *OPTIONS, "-shared")
 
     def build(folder: Path, compiler: Compiler, made_for: Processor) -> None:
-        (folder / _SOURCE.name).write_text(source, encoding="ascii")
+        for name, source in sources.items():
+            (folder / name).write_text(source, encoding="ascii")
         doing = "compiling the parser of text files"
         command = [compiler.path, *made_for.options(flags), *compiler.extra]
-        run([*command, _SOURCE.name, "-o", "triples.so"], doing, cwd=folder)
+        run([*command, *sources, "-o", "triples.so"], doing, cwd=folder)
 
-    content = {"source": source, "flags": shlex.join([*flags, *extra_options()])}
+    content = {**sources, "flags": shlex.join([*flags, *extra_options()])}
     store, kind, name = default_cache(), "parsers", "triples"
     place = find_or_build(store, kind, name, content, host_compiler, build, processor)
     return place / "triples.so"
@@ -77,7 +107,7 @@ def parser_library(processor: Processor | None = None) -> Path:
 
 def load_parser() -> ctypes.CDLL:
     """
-    The compiled parser, from the cache where it is there.
+    The compiled library, from the cache where it is there.
 
     ToolchainError or CacheError where it cannot be compiled, kept or loaded.
     """
@@ -92,5 +122,12 @@ def load_parser() -> ctypes.CDLL:
 def _loaded() -> ctypes.CDLL | None:
     try:
         return load_parser()
-    except (ToolchainError, CacheError):
+    except (ToolchainError, CacheError) as error:
+        logging.getLogger("kkspdnn").warning(
+            "text files are read by NumPy, much slower than by the compiled parser: %s", error
+        )
         return None
+
+
+def _pointer(array: NDArray[Any]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)

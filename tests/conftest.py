@@ -33,9 +33,15 @@ def space(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=[sys.maxsize, 0], ids=["polars", "compiled"])
+@pytest.fixture(autouse=True)
+def no_layer_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts are parsed in every test, also where an earlier run has parsed the same text."""
+    monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", "0")
+
+
+@pytest.fixture(params=[sys.maxsize, 0], ids=["numpy", "compiled"])
 def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts of every length are given to Polars, and again to the compiled parser first."""
+    """Texts of every length are parsed by NumPy, and again by the compiled parser."""
     monkeypatch.setattr("kkspdnn.triples.WORTH_COMPILING", request.param)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from kkspdnn.challenge import (
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
 from kkspdnn.layer_files import read_layer
+from kkspdnn.memory import Budget, resident_memory
 from kkspdnn.networks import Layer, network
 from kkspdnn.radix_net import challenge_bias, radixnet
 from kkspdnn.serial_reference import categories, reference
@@ -96,7 +98,10 @@ def test_spellings_of_the_text(tmp_path: Path) -> None:
     assert expected.weights()[2, 1] == 0.5
     windows = plain.replace(b"\n", b"\r\n")
     no_end = plain.removesuffix(b"\n")
-    for number, text in enumerate((windows, no_end, b"+1\t2\t0.0625\n3\t2\t5E-1\n")):
+    marked = b"\xef\xbb\xbf" + plain
+    signed = b"+1\t2\t0.0625\n3\t2\t5E-1\n"
+    zeros = b"0001\t000000000000000000000002\t+00.0625\n+03\t2\t0.5e0\r\n"
+    for number, text in enumerate((windows, no_end, marked, signed, zeros)):
         assert same(read_layers(folder_with(tmp_path / f"{number}", text), 32, 1)[0], expected)
     zero = folder_with(tmp_path / "zero", plain + b"7\t7\t0\n")
     assert same(read_layers(zero, 32, 1)[0], expected)
@@ -137,6 +142,17 @@ def test_the_official_folder(challenge_folder: Path, challenge_categories: np.nd
 BAD_LINES = [
     (b"1\t2\n", "2 columns; 3 are needed: input TAB output TAB weight"),
     (b"1\t2\t0.5\t4\n", "4 columns; 3 are needed"),
+    (b" 1\t2\t0.5\n", "input ' 1' is not a whole number"),
+    (b"1\t 2\t0.5\n", "output ' 2' is not a whole number"),
+    (b"1\t2\t 0.5\n", "weight ' 0.5' is not a number"),
+    (b"1\t2\t0.5 \n", "weight '0.5 ' is not a number"),
+    (b'1\t2\t"0.5"\n', "weight '\"0.5\"' is not a number"),
+    (b"1\t2\t+-1\n", "weight '+-1' is not a number"),
+    (b"1\t2\t0.5\r\r\n", "weight '0.5\\r' is not a number"),
+    (b"1\r\t2\t0.5\n", "input '1\\r' is not a whole number"),
+    (b"\xef\xbb\xbf1\t2\t0.5\n", "is not a whole number"),
+    (b"1\t2\t0.5\0\n", "weight '0.5\\x00' is not a number"),
+    (b"\r\n", "0 columns; 3 are needed"),
     (b"1 2 0.5\n", "1 columns; 3 are needed"),
     (b"\n", "0 columns; 3 are needed"),
     (b"one\t2\t0.5\n", "input 'one' is not a whole number"),
@@ -154,7 +170,9 @@ BAD_LINES = [
     (b"1\t" + b"9" * 5000 + b"\t0.5\n", "is outside 1..32"),
     (b"1\t2\tnan\n", "weight 'nan' is not finite"),
     (b"1\t2\t-inf\n", "weight '-inf' is not finite"),
-    (b"1\t2\t1e400\n", "weight '1e400' is not finite"),
+    (b"1\t2\tNaN\n", "weight 'NaN' is not finite"),
+    (b"1\t2\t+infinity\n", "weight '+infinity' is not finite"),
+    (b"1\t2\t1e400\n", "weight '1e400' is too large for float32"),
     (b"1\t2\t1e300\n", "weight '1e300' is too large for float32"),
     (b"5\t5\t0.25\n", "the edge from input 5 to output 5 was given in line 1 already"),
 ]
@@ -202,10 +220,15 @@ def test_an_empty_file_is_refused(tmp_path: Path, compress: bool) -> None:
 def test_a_file_without_line_ends_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kkspdnn.tsv, "BLOCK_BYTES", 64)
-    folder = folder_with(tmp_path, b"1\t1\t1\n" + bytes(range(65, 91)) * 20)
-    with pytest.raises(InputError, match=r"n32-l1\.tsv:2: 64 bytes without a line end"):
-        read_layers(folder, 32, 1)
+    monkeypatch.setattr(kkspdnn.tsv, "LONGEST_LINE", 64)
+    long = b"1\t1\t" + b"0" * 61
+    for block in (1, 16, 64):
+        monkeypatch.setattr(kkspdnn.tsv, "BLOCK_BYTES", block)
+        assert len(read_layers(folder_with(tmp_path, long[:64] + b"\n1\t2\t1\n"), 32, 1)) == 1
+        for end in (b"", b"\n", b"\n1\t2\t1\n"):
+            folder = folder_with(tmp_path, b"1\t1\t1\n" + long + end)
+            with pytest.raises(InputError, match=r"l1\.tsv:2: more than 64 bytes without a line"):
+                read_layers(folder, 32, 1)
 
 
 def test_broken_gzip_files_are_refused_with_the_line(tmp_path: Path) -> None:
@@ -385,6 +408,28 @@ def test_bad_images_are_refused(
     assert str(caught.value) == f"{path}:{line}: {message}"
 
 
+def test_an_image_number_is_no_reason_to_take_memory(tmp_path: Path) -> None:
+    """Two lines, of which one makes 10,000,000 rows, 1.28 GB of bits."""
+    path = images_path(tmp_path, 1024)
+    path.write_text("1\t5\t1\n10000000\t6\t1\n")
+    before = resident_memory()
+    inputs = read_images(tmp_path, 1024)
+    assert resident_memory() - before < 200_000_000
+    assert (inputs.rows, inputs.nonzeros) == (10_000_000, 2)
+    with pytest.raises(InputError) as caught:
+        read_images(tmp_path, 1024, budget=Budget(total=before + 1_000_000_000))
+    assert str(caught.value).startswith(
+        f"{path}:2: image 10000000: that many rows of 1024 neurons need 1.28 GB of memory"
+    )
+    with pytest.raises(InputError, match="2147483647 input rows of 1024 neurons need 274.88 GB"):
+        read_images(tmp_path, 1024, 2**31 - 1, budget=Budget(total=before + 1_000_000_000))
+    assert read_images(tmp_path, 1024, 1).nonzeros == 1
+    images_path(tmp_path, 1).write_text("10000000\t1\t0.5\n")
+    assert read_images(tmp_path, 1).rows == 10_000_000
+    with pytest.raises(InputError, match="10000000 input rows of 1 neurons need 0.16 GB"):
+        read_images(tmp_path, 1, budget=Budget(total=resident_memory() + 100_000_000))
+
+
 def test_images_that_are_not_there_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"sparse-images-8\.tsv: no such file, nor sparse-"):
         read_images(tmp_path, 8)
@@ -436,6 +481,38 @@ def test_bad_categories_are_refused(tmp_path: Path, text: str, message: str) -> 
     with pytest.raises(InputError, match=re.escape(message)) as caught:
         read_categories(tmp_path, 32, 4)
     assert str(caught.value).startswith(f"{path}:")
+
+
+def test_files_without_line_ends_take_no_memory(tmp_path: Path) -> None:
+    """Some kilobytes of gzip data may be gigabytes of text."""
+    bomb = gzip.compress(b"1\n" + bytes(100_000_000), 1)
+    path = tmp_path / "neuron32-l4-categories.tsv.gz"
+    path.write_bytes(bomb)
+    layer = layer_path(tmp_path, 32, 1).with_suffix(".tsv.gz")
+    layer.parent.mkdir()
+    layer.write_bytes(gzip.compress(b"1\t1\t1\n" + bytes(100_000_000), 1))
+    cut = layer_path(tmp_path, 64, 1).with_suffix(".tsv.gz")
+    cut.parent.mkdir()
+    cut.write_bytes(gzip.compress(b"1\t1\t1\n" + bytes(3_000_000), 1)[:-9])
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"tsv\.gz:2: '.*' is not a row number, from 1"):
+            read_categories(tmp_path, 32, 4)
+        with pytest.raises(InputError, match=r"l1\.tsv\.gz:2: more than 4194304 bytes without a"):
+            read_layers(tmp_path, 32, 1)
+        with pytest.raises(InputError, match=r"l1\.tsv\.gz:2: the gzip data is cut off here"):
+            read_layers(tmp_path, 64, 1)
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_categories_with_any_line_end(tmp_path: Path) -> None:
+    for text in (b"3\n7\n", b"3\r\n7", b"3\r7\r", b" 3 \n\t7\n"):
+        categories_path(tmp_path, 32, 4).write_bytes(text)
+        found = read_categories(tmp_path, 32, 4)
+        assert found is not None
+        assert found.tolist() == [3, 7]
 
 
 def test_gzipped_categories(tmp_path: Path) -> None:

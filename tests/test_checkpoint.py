@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from dataclasses import replace
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 import kkspdnn as kk
 from kkspdnn import checkpoint
 from kkspdnn.engines import Outcome
+from kkspdnn.seal import write_sealed
 
 OPTIONS: dict[str, Any] = {"values": True, "verification": "full"}
 
@@ -129,8 +131,18 @@ def test_another_part_under_this_name_is_refused(
     [
         (b"", "not JSON"),
         (b"{}", "format: None is not"),
-        (b'{"format": "kkspdnn-checkpoint-1", "parts": 4}', "facts: this field is missing"),
-        (b'{"format": "kkspdnn-checkpoint-1", "parts": 0, "facts": {}}', "another"),
+        (
+            b'{"format": "kkspdnn-checkpoint-1", "parts": 4, "facts": {}}',
+            "'kkspdnn-checkpoint-1' is not 'kkspdnn-checkpoint-2', that of this version; give",
+        ),
+        (b'{"format": "kkspdnn-checkpoint-2", "parts": 4}', "facts: this field is missing"),
+        (
+            b'{"format": "kkspdnn-checkpoint-2", "parts": 4, "facts": {}, "sha256": "0"}',
+            "checkpoint.json: is damaged; delete the folder",
+        ),
+        (json.dumps(vars(checkpoint.Manifest.of(0, {}))).encode(), "0 is no number of parts"),
+        (json.dumps(vars(checkpoint.Manifest.of(10**9, {}))).encode(), "is no number of parts"),
+        (json.dumps(vars(checkpoint.Manifest.of(4, {}))).encode(), "of a run with another network"),
     ],
 )
 def test_a_manifest_that_cannot_be(
@@ -151,20 +163,23 @@ def test_a_folder_that_cannot_be(tmp_path: Path, net: kk.Network, rows: kk.Input
             kk.infer(net, rows, checkpoint=folder)
 
 
+def small_outcome() -> Outcome:
+    numbers = np.array([1, 4, 8], np.int64)
+    values = sp.csr_array(np.array([[1, 0, 2], [0, 3, 0.5]], np.float32))
+    return Outcome(numbers, values, 17, numbers[:2], numbers[2:], np.float32(32))
+
+
 @given(place=st.integers(0, 10**6), change=st.integers(1, 255), cut=st.booleans())
 @settings(
     max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 def test_a_damaged_part_is_never_taken(tmp_path: Path, place: int, change: int, cut: bool) -> None:
-    """Each byte is changed or missing: refused in one line, or the same outcome."""
+    """Each byte is changed or missing: refused in one line."""
     at = tmp_path / "damaged"
     shutil.rmtree(at, ignore_errors=True)
     facts = {"network": "1"}
     store = checkpoint.open_checkpoint(at, facts, 9, 3, 1)
-    numbers = np.array([1, 4, 8], np.int64)
-    values = sp.csr_array(np.array([[1, 0, 2], [0, 3, 0.5]], np.float32))
-    outcome = Outcome(numbers, values, 17, numbers[:2], numbers[2:], np.float32(32))
-    store.save(0, outcome)
+    store.save(0, small_outcome())
     path = at / "part-1-of-1.npz"
     content = bytearray(path.read_bytes())
     if cut:
@@ -172,20 +187,84 @@ def test_a_damaged_part_is_never_taken(tmp_path: Path, place: int, change: int, 
     else:
         content[place % len(content)] ^= change
     path.write_bytes(content)
-    found, said = None, ""
-    try:
-        found = store.load(0)
-    except kk.InputError as error:
-        said = str(error)
-    if found is None:
-        assert said.startswith(f"{path}: is ")
-        assert "\n" not in said
-        return
-    assert not cut
+    with pytest.raises(kk.InputError, match="is damaged") as caught:
+        store.load(0)
+    assert str(caught.value).startswith(f"{path}: is ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_part_comes_back(tmp_path: Path) -> None:
+    store = checkpoint.open_checkpoint(tmp_path, {"network": "1"}, 9, 3, 1)
+    store.save(0, small_outcome())
+    found = store.load(0)
     assert found.rows.tolist() == [1, 4, 8]
     assert (found.multiplied, found.ymax) == (17, 32)
     assert found.saturated.tolist() == [8]
-    assert found.take(numbers).toarray().tolist() == [[1, 0, 2], [0, 3, 0.5], [32, 32, 32]]
+    values = found.take(found.rows).toarray().tolist()
+    assert values == [[1, 0, 2], [0, 3, 0.5], [32, 32, 32]]
+
+
+def test_no_byte_of_a_part_may_change(tmp_path: Path) -> None:
+    store = checkpoint.open_checkpoint(tmp_path, {"network": "1"}, 9, 3, 1)
+    store.save(0, small_outcome())
+    path = tmp_path / "part-1-of-1.npz"
+    content = path.read_bytes()
+    for place in range(0, len(content), 5):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(kk.InputError, match=r"part-1-of-1\.npz: is damaged .*; delete it, and"):
+            store.load(0)
+    path.write_bytes(content)
+    assert store.load(0).multiplied == 17
+
+
+def test_every_change_of_the_manifest_is_seen(tmp_path: Path) -> None:
+    """Or it is a change of JSON that means the same."""
+    facts = {"network": "1", "input rows": "2"}
+    checkpoint.open_checkpoint(tmp_path, facts, 9, 3, 1)
+    path = tmp_path / "checkpoint.json"
+    content = path.read_bytes()
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        found = checkpoint.Manifest.of(1, facts)
+        with contextlib.suppress(kk.InputError):
+            found = checkpoint.open_checkpoint(tmp_path, facts, 9, 3, 1).manifest
+        assert found == checkpoint.Manifest.of(1, facts)
+
+
+def test_activations_are_never_dropped(kept: Path, net: kk.Network, rows: kk.Inputs) -> None:
+    """A zip directory that hides the arrays behind the first ones: a part is refused, whole."""
+    path = kept / "part-2-of-4.npz"
+    content = bytearray(path.read_bytes())
+    entries = [at for at in range(len(content)) if content[at : at + 4] == b"PK\x01\x02"]
+    names = [int.from_bytes(content[at + 28 : at + 30], "little") for at in entries]
+    rest = sum(46 + length for length in names[5:])
+    content[entries[4] + 32 : entries[4] + 34] = rest.to_bytes(2, "little")
+    path.write_bytes(content)
+    with np.load(path) as archive:
+        assert "valued" not in archive.files
+    with pytest.raises(kk.InputError, match=r"part-2-of-4\.npz: is damaged"):
+        kk.infer(net, rows, checkpoint=kept, **OPTIONS)
+
+
+def test_a_header_that_is_no_python_is_damage(kept: Path, net: kk.Network, rows: kk.Inputs) -> None:
+    path = kept / "part-1-of-4.npz"
+    content = bytearray(path.read_bytes())
+    content[content.index(b"}", content.index(b"'descr'", content.index(b"indices.npy")))] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(kk.InputError, match=r"part-1-of-4\.npz: is damaged"):
+        kk.infer(net, rows, checkpoint=kept, **OPTIONS)
+
+
+def test_a_sealed_part_of_another_version_is_refused(tmp_path: Path) -> None:
+    store = checkpoint.open_checkpoint(tmp_path, {"network": "1"}, 9, 3, 1)
+    with (tmp_path / "part-1-of-1.npz").open("wb") as file:
+        write_sealed(file, lambda sealed: np.savez(sealed, facts=np.array("")))
+    with pytest.raises(kk.InputError, match=r"part-1-of-1\.npz: is damaged \("):
+        store.load(0)
 
 
 def test_a_node_that_does_not_see_the_folder_says_so(kept: Path, tmp_path: Path) -> None:

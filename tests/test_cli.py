@@ -110,6 +110,7 @@ def test_every_option_is_there() -> None:
         *("--space", "--neurons", "--layers", "--inputs", "--data", "--mnist", "--kernel"),
         *("--dtype", "--threads", "--seed", "--verify", "--json", "--categories", "--quiet"),
         *("--fold", "--memory", "--device", "--parallel", "--checkpoint", "--outputs"),
+        "--layer-cache",
     }
     choices = {
         a.option_strings[0]: tuple(a.choices) for a in actions if a.option_strings and a.choices
@@ -268,6 +269,38 @@ def test_somebodys_own_network(own: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == ""
 
 
+def test_layers_from_0_and_dense_input_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance, net = np.random.default_rng(0), tmp_path / "net"
+    net.mkdir()
+    expected = chance.random((5, 8)).astype(np.float32)
+    np.save(net / "inputs.npy", expected)
+    for number in range(3):
+        weights = chance.standard_normal((8, 8)).astype(np.float32)
+        sp.save_npz(net / f"layer-{number}.npz", sp.csr_array(weights))
+        np.save(net / f"bias-{number}.npy", np.float32(-0.1 * number))
+        sums = expected @ weights
+        expected = np.where(sums != 0, np.maximum(sums - np.float32(0.1 * number), 0), 0)
+    outputs = tmp_path / "y.npy"
+    options = ["--data", str(net), "--outputs", str(outputs), "--verify", "full"]
+    assert cli.main(options) == 0
+    assert "5 rows of 8 neurons: file inputs.npy" in capsys.readouterr().out
+    assert np.allclose(np.load(outputs), expected, atol=1e-4)
+    (net / "layer-1.npz").rename(net / "layer_1.npz")
+    fails(capsys, options, "layer_1.npz: is not read by this name")
+
+
+def test_a_network_without_input_rows_takes_the_shipped_ones_when_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
+    options = ["--data", str(tmp_path), "--inputs", "9", "--verify", "none"]
+    fails(capsys, options, "no inputs.npz or inputs.npy there", "--shipped-images")
+    assert cli.main([*options, "--shipped-images"]) == 0
+    assert "9 rows of 64 neurons: made from the shipped" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("more", [[], ["--kernel", "spgemm"], ["--fold"], ["--inputs", "0"]])
 @pytest.mark.parametrize("kind", ["npy", "npz"])
 def test_outputs_are_those_of_the_reference(
@@ -335,6 +368,7 @@ def test_the_official_problem_passes(challenge_folder: Path, tmp_path: Path) -> 
         (["--threads", "0"], "0"),
         *((["--memory", bad], bad) for bad in ("0", "0.0000000001", "1e3", "nan", "inf", "8GB")),
         (["--memory", "0.001"], "at least --memory"),
+        *((["--layer-cache", bad], bad) for bad in ("-1", "1e3", "nan", "4GB")),
         (["--threads", "513"], "512"),
         (["--seed", "-3"], "-3"),
         (["--dtype", "float16"], "float16"),
@@ -405,7 +439,7 @@ def test_out_of_memory_is_one_line(
     def full(*_: Any, **__: Any) -> None:
         np.empty(2**60, np.uint8)
 
-    monkeypatch.setattr(cli, "infer", full)
+    monkeypatch.setattr(run_command, "infer", full)
     fails(capsys, SMALL, "out of memory", "EiB", "fewer --inputs")
 
 
@@ -465,6 +499,22 @@ def test_bad_files_leave_nothing_behind(
     for _, words in bad_files(bad):
         fails(capsys, ["--data", str(bad), *SMALL, *files], *words)
         assert list(out.iterdir()) == []
+
+
+def test_the_limit_of_parsed_layers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_network(radixnet(64, 3), tmp_path)
+    options = [*SMALL, "--data", str(tmp_path), "--quiet"]
+    seen: list[float | None] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("kkspdnn.challenge.open_layer_cache", seen.append)
+        assert cli.main(options) == 0
+        assert cli.main([*options, "--layer-cache", "0"]) == 0
+        assert cli.main([*options, "--layer-cache", "2.5"]) == 0
+    assert seen == [None, 0.0, 2.5]
+    monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", "lots")
+    fails(capsys, options, "KKSPDNN_LAYER_CACHE_GB=lots: give its size in gigabytes, or 0 for no")
 
 
 def test_bad_networks_of_somebodys_own(own: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import scipy.signal
 from hypothesis import given
 
 from kkspdnn.errors import InputError
-from kkspdnn.mnist import fourier_resampled, mnist_images
+from kkspdnn.mnist import fourier_resampled, mnist_images, read_idx
 
 
 def idx(raw: np.ndarray, *, magic: int = 0x803, count: int | None = None) -> bytes:
@@ -137,3 +138,24 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         mnist_images(tmp_path / "nowhere", 1024)
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
         mnist_images(tmp_path, 1024)
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (b"\0\0\x08\x01" + bytes(12), "not an IDX file"),
+        (GOOD[:16], "at least 1569 bytes of pixels; 2 images need"),
+    ],
+)
+def test_the_head_is_checked_before_the_rest_is_unpacked(
+    tmp_path: Path, head: bytes, message: str
+) -> None:
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(head + bytes(100_000_000), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=message):
+            read_idx(path)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()

@@ -139,6 +139,13 @@ def outside_coo() -> sp.coo_array:
     return coo
 
 
+def outside_column() -> Any:
+    """Only in its second dimension, which counts for CSC."""
+    coo = sp.coo_array((np.ones(2, np.float32), ([0, 1], [0, 1])), shape=(4, 2))
+    coo.coords[1][0] = 10**6
+    return coo
+
+
 BAD_WEIGHTS: list[tuple[str, Callable[[], Any], str]] = [
     ("nan", lambda: np.array([[1, np.nan]]), "row 0, column 1 is nan; every value must be finite"),
     ("inf", lambda: sp.csr_array([[0, 1], [-np.inf, 1]]), "row 1, column 0 is -inf"),
@@ -153,6 +160,7 @@ BAD_WEIGHTS: list[tuple[str, Callable[[], Any], str]] = [
     ("twice in COO", duplicate_coo, "row 1, column 1 is stored twice"),
     ("twice in CSR", duplicate_csr, "row 1, column 1 is stored twice"),
     ("outside in CSR", outside_csr, "not a valid sparse matrix"),
+    ("column outside", outside_column, "not a valid sparse matrix: an index is outside its shape"),
     ("outside in COO", outside_coo, "not a valid sparse matrix: an index is outside its shape"),
 ]
 
@@ -288,3 +296,11 @@ def test_lazy_layers_behave_like_a_sequence() -> None:
     assert [each.edges for each in layers[1:3]] == [1024, 1024]
     with pytest.raises(IndexError, match="layer 5 of 5"):
         layers[5]
+
+
+def test_more_inputs_than_indices_can_tell_apart_are_refused() -> None:
+    weights = sp.coo_array(([1.0], ([0], [0])), shape=(2**32 + 1, 1))
+    with pytest.raises(InputError, match="layer of 4294967297 inputs: 4294967296 are the most"):
+        Layer.from_sparse(weights, 0.0)
+    weights = sp.coo_array(([1.0], ([2**32 - 1], [0])), shape=(2**32, 1))
+    assert Layer.from_sparse(weights, 0.0).index.tolist() == [2**32 - 1]

@@ -166,23 +166,28 @@ def outside(folder: Path) -> None:
 
 DAMAGE: list[tuple[Callable[[Path], Any], str]] = [
     (lambda folder: (folder / "layer-1.npz").unlink(), "layer-1.npz: no such file; 2 layers are"),
-    (layer_file(2, np.ones((5, 2))), "layer 1 has 4 outputs but layer 2 has 5 inputs"),
-    (layer_file(2, [[np.nan]]), "layer-2.npz: weights: row 0, column 0 is nan"),
-    (layer_file(2, [[1e300]]), "layer-2.npz: weight: 1e+300 is too large for float32"),
-    (layer_file(2, [[1j]]), "layer-2.npz: weights: complex128 values are not real numbers"),
+    (layer_file(2, np.ones((5, 2))), "layer-2.npz: has 5 inputs, but layer-1.npz has 4 outputs"),
+    (layer_file(2, np.full((4, 2), np.nan)), "layer-2.npz: weights: row 0, column 0 is nan"),
+    (layer_file(2, np.full((4, 2), 1e300)), "layer-2.npz: weight: 1e+300 is too large for float32"),
+    (layer_file(2, np.full((4, 2), 1j)), "layer-2.npz: weights: complex128 values are not real"),
     (outside, "layer-1.npz"),
     (content("layer-2.npz", b""), "layer-2.npz: not a file of scipy.sparse.save_npz"),
     (content("layer-2.npz", b"PK\x03\x04junk"), "layer-2.npz: not a file of scipy.sparse.save_npz"),
     (lambda folder: np.savez(folder / "layer-2.npz", a=1), "layer-2.npz: not a file of scipy"),
     (content("bias-1.npy", b"nothing"), "bias-1.npy: not a file of numpy.save"),
     (pickled, "bias-1.npy: not a file of numpy.save"),
-    (bias_file(1, np.ones(3)), "layer-1.npz: the bias has shape (3,); give one number or a vector"),
+    (bias_file(1, np.ones(3)), "bias-1.npy: the bias has shape (3,); give one number or a vector"),
     (bias_file(2, np.inf), "layer-2.npz: bias inf of output 0"),
     (bias_file(2, 1e300), "layer-2.npz: bias: 1e+300 is too large for float32"),
-    (bias_file(3, 1.0), "bias-3.npy: there is no layer 3; remove the file"),
+    (bias_file(3, 1.0), "bias-3.npy: there is no layer 3; layers are 1 to 2; rename or"),
     (content("network.json", b"{"), "network.json: cannot be read as JSON"),
     (content("network.json", b"\xff"), "network.json: cannot be read as JSON"),
     (content("network.json", b"[" * 100000), "network.json: cannot be read as JSON"),
+    (content("network.json", b'{"bias": 1, "ymax": 2, "bias": 3}'), "'bias' is given twice"),
+    (
+        lambda folder: (folder / "network.json").symlink_to("not-there"),
+        "network.json: cannot be read as JSON",
+    ),
     (content("network.json", b"[]"), "network.json: an object with any of ymax, bias"),
     (content("network.json", b'{"yMax": 3}'), "network.json: unknown key 'yMax'; known are ymax"),
     (
@@ -206,7 +211,10 @@ DAMAGE: list[tuple[Callable[[Path], Any], str]] = [
     (content("network.json", b'{"bias": null}'), "bias is None; a number or a list of numbers"),
     (content("network.json", b'{"layers": 3}'), "layer-3.npz: no such file; 3 layers are needed"),
     (content("network.json", b'{"layers": 1}'), "layer-2.npz: network.json says 1 layers"),
-    (content("network.json", b'{"inputs": 4}'), "layer 1 has 3 inputs, the network 4"),
+    (
+        content("network.json", b'{"inputs": 4}'),
+        "layer-1.npz: has 3 inputs, but network.json says 4",
+    ),
     (content("network.json", b'{"inputs": 0}'), "inputs is 0; a whole number from 1 is needed"),
 ]
 
@@ -221,6 +229,100 @@ def test_damaged_folders_are_refused(
         read_npz_network(folder)
     assert str(caught.value).startswith(str(folder))
     assert "\n" not in str(caught.value)
+
+
+OTHER_CONTENTS = [
+    (b"", "it is empty"),
+    (b"<!DOCTYPE html><html>", "it is an HTML or XML page, perhaps of a failed download"),
+    (b"\x80\x04\x95abc", "it is a Python pickle, which could run code"),
+    (b"\x1f\x8b\x08\x00abc", "it is packed with gzip; unpack it first"),
+    (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
+    (b"%%MatrixMarket matrix", "it is a Matrix Market file"),
+    (b"1\t2\t0.5\n", "it does not begin as one does"),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), OTHER_CONTENTS, ids=[e[1] for e in OTHER_CONTENTS])
+def test_what_a_file_really_is_is_named(tmp_path: Path, data: bytes, message: str) -> None:
+    folder = put(tmp_path / "mine", 3, 4, 2)
+    for name in ("layer-2.npz", "bias-1.npy"):
+        kept = (folder / name).read_bytes() if (folder / name).exists() else None
+        (folder / name).write_bytes(data)
+        with pytest.raises(InputError, match=f"{re.escape(name)}: not a file of .*: {message}"):
+            read_npz_network(folder)
+        (folder / name).unlink() if kept is None else (folder / name).write_bytes(kept)
+
+
+def test_layers_and_biases_numbered_from_0(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal((4, 4)).astype(np.float32) for _ in range(3)]
+    for number, each in enumerate(weights):
+        sp.save_npz(tmp_path / f"layer-{number}.npz", sp.csr_array(each))
+        np.save(tmp_path / f"bias-{number}.npy", np.float32(number + 1))
+    made = read_npz_network(tmp_path)
+    for number, layer in enumerate(made.layers):
+        assert (layer.weights().toarray() == weights[number]).all()
+        assert (layer.bias == number + 1).all()
+    (tmp_path / "layer-1.npz").unlink()
+    with pytest.raises(InputError, match=r"layer-1\.npz: no such file; 3 layers are needed"):
+        read_npz_network(tmp_path)
+
+
+def test_leading_zeros(tmp_path: Path) -> None:
+    for number, name in enumerate(("1", "02", "003"), start=1):
+        sp.save_npz(tmp_path / f"layer-{name}.npz", sp.csr_array(np.full((2, 2), number)))
+    np.save(tmp_path / "bias-03.npy", 7.0)
+    made = read_npz_network(tmp_path)
+    assert [layer.value[0] for layer in made.layers] == [1, 2, 3]
+    assert [layer.bias[0] for layer in made.layers] == [0, 0, 7]
+    sp.save_npz(tmp_path / "layer-2.npz", sp.csr_array(np.eye(2)))
+    with pytest.raises(InputError, match=r"layer-2\.npz: has the number of layer-02\.npz"):
+        read_npz_network(tmp_path)
+
+
+def test_a_bias_needs_its_layer(tmp_path: Path) -> None:
+    folder = put(tmp_path, 3, 4, 2)
+    np.save(folder / "bias-0.npy", 1.0)
+    with pytest.raises(InputError, match=r"bias-0\.npy: there is no layer 0; layers are 1 to 2"):
+        read_npz_network(folder)
+
+
+LOOK_ALIKES = [
+    *("layer_3.npz", "Layer-3.npz", "layer-3.npy", "layer3.npz", "layers-3.npz", "layer-3.tsv"),
+    *("layer-3 (1).npz", "layer-3.npz.gz", "layer.npz", "layer-three.npz", "layer-3"),
+    *("bias_1.npy", "bias-1.npz", "bias-01.txt", "biases-1.npy", "bias.npy", "BIAS-1.NPY"),
+    *("Network.json", "network.yaml", "network.json.txt", "network.jsonc"),
+]
+
+
+@pytest.mark.parametrize("name", LOOK_ALIKES)
+def test_files_that_would_be_overlooked_are_refused(tmp_path: Path, name: str) -> None:
+    folder = put(tmp_path, 3, 4, 2)
+    (folder / name).write_bytes(b"")
+    with pytest.raises(InputError, match=re.escape(f"{name}: is not read by this name; layers")):
+        read_npz_network(folder)
+    with pytest.raises(InputError, match=re.escape(f"{name}: is not read by this name; layers")):
+        save_npz_network(radixnet(32, 1), folder)
+
+
+def test_other_files_do_no_harm(tmp_path: Path) -> None:
+    folder = put(tmp_path, 3, 4, 2)
+    for name in (
+        *("README.md", "y.npy", "outputs.npz", "layer-1.npz.bak", "layer-1.npz~", ".layer-9.npz"),
+        *("layering.npz", "train.py", "biased.npy", "record.json", "layer-1.png"),
+    ):
+        (folder / name).write_bytes(b"")
+    (folder / "layers-3.npz").mkdir()
+    assert len(read_npz_network(folder).layers) == 2
+
+
+def test_saving_leaves_no_layer_of_another_numbering(tmp_path: Path) -> None:
+    for name in ("layer-0.npz", "layer-01.npz", "bias-00.npy", "layer-7.npz"):
+        (tmp_path / name).write_bytes(b"before")
+    save_npz_network(radixnet(32, 2), tmp_path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        *("bias-1.npy", "bias-2.npy", "layer-1.npz", "layer-2.npz", "network.json"),
+    ]
 
 
 def test_a_bias_given_twice_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -82,3 +84,256 @@ def test_weights_that_are_not_finite_are_refused() -> None:
         linear.weight[1, 0] = float("nan")
     with pytest.raises(InputError, match="Linear: weights: row 0, column 1 is nan"):
         kk.from_torch(linear)
+
+
+def expected_outputs(model: Any, rows: Any) -> Any:
+    """What the model gives in eval mode; its own mode stays."""
+    modes = [(module, module.training) for module in model.modules()]
+    with torch.no_grad():
+        outputs = model.eval()(torch.from_numpy(rows)).numpy()
+    for module, training in modes:
+        module.training = training
+    return outputs
+
+
+def is_the_model(model: Any, inputs: int) -> None:
+    rows = np.random.default_rng(inputs).standard_normal((5, inputs)).astype(np.float32)
+    net = kk.from_torch(model)
+    expected = expected_outputs(model, rows)
+    found = kk.Predictor(net)(rows)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 1e-4 * max(1, np.abs(expected).max())
+
+
+def test_a_module_may_stand_at_several_places() -> None:
+    act, tied = nn.ReLU(), nn.Linear(16, 16)
+    shared = nn.Sequential(nn.Linear(16, 16), act, nn.Linear(16, 16), act, nn.Linear(16, 4))
+    assert [layer.activation for layer in kk.from_torch(shared).layers] == [
+        "relu",
+        "relu",
+        "linear",
+    ]
+    is_the_model(shared, 16)
+    twice = nn.Sequential(tied, nn.ReLU(), tied)
+    assert len(kk.from_torch(twice).layers) == 2
+    is_the_model(twice, 16)
+    block = nn.Sequential(tied, act)
+    nested = nn.Sequential(block, nn.Sequential(block, nn.Dropout(), block), act)
+    assert len(kk.from_torch(nested).layers) == 3
+    is_the_model(nested, 16)
+
+
+def pruned(seed: int) -> Any:
+    prune = pytest.importorskip("torch.nn.utils.prune")
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
+    for layer in (model[0], model[2]):
+        prune.l1_unstructured(layer, "weight", amount=0.5)
+        prune.random_unstructured(layer, "weight", amount=0.3)
+    prune.l1_unstructured(model[0], "bias", amount=2)
+    return model
+
+
+def weight_normed(seed: int) -> Any:
+    torch.manual_seed(seed)
+    made = [nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 4)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        parts = [
+            nn.utils.weight_norm(each, dim=dim)
+            for each, dim in zip(made, (0, 1, None), strict=True)
+        ]
+    return nn.Sequential(parts[0], nn.ReLU(), parts[1], nn.ReLU(), parts[2])
+
+
+def spectral_normed(seed: int) -> Any:
+    torch.manual_seed(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        first = nn.utils.spectral_norm(nn.Linear(8, 8))
+    return nn.Sequential(first, nn.ReLU(), nn.Linear(8, 4))
+
+
+def parametrized(seed: int) -> Any:
+    torch.manual_seed(seed)
+    parametrizations = nn.utils.parametrizations
+    first = parametrizations.weight_norm(nn.Linear(8, 8))
+    second = parametrizations.spectral_norm(nn.Linear(8, 4))
+    return nn.Sequential(first, nn.ReLU(), second)
+
+
+COMPUTED = [pruned, weight_normed, spectral_normed, parametrized]
+
+
+@pytest.mark.parametrize("make", COMPUTED)
+def test_computed_weights_after_load_state_dict(make: Callable[[int], Any]) -> None:
+    """The attribute `weight` of the second model is that of before, until a forward pass."""
+    model = make(1)
+    model.load_state_dict(make(0).state_dict())
+    is_the_model(model, 8)
+
+
+@pytest.mark.parametrize("make", COMPUTED)
+def test_computed_weights_after_a_step_of_training(make: Callable[[int], Any]) -> None:
+    model = make(0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    rows = torch.rand(16, 8)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (model(rows) ** 2).mean().backward()
+        optimizer.step()
+    assert model.training
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    is_the_model(model, 8)
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_random_models_give_their_outputs(data: Any) -> None:
+    """Modules may be shared, nested, pruned or normed, and weights loaded anew."""
+    prune = pytest.importorskip("torch.nn.utils.prune")
+    seed = data.draw(st.integers(0, 2**31))
+
+    def make(seed: int, plan: list[tuple[str, int]]) -> Any:
+        torch.manual_seed(seed)
+        square, relu, modules = nn.Linear(6, 6), nn.ReLU(), list[Any]()
+        for what, variant in plan:
+            if what == "linear":
+                linear = square if variant == 0 else nn.Linear(6, 6, bias=variant > 1)
+                if variant == 3:
+                    prune.l1_unstructured(linear, "weight", amount=0.4)
+                if variant == 4:
+                    linear = nn.utils.parametrizations.weight_norm(linear)
+                modules.append(linear)
+            elif what == "relu":
+                modules.append(relu if variant % 2 else nn.ReLU())
+            elif what == "nest" and modules:
+                modules = [nn.Sequential(*modules)]
+            elif what == "again" and modules:
+                modules.append(modules[variant % len(modules)])
+            else:
+                modules.append(nn.Dropout() if variant % 2 else nn.Identity())
+        return nn.Sequential(nn.Linear(6, 6), *modules)
+
+    kinds = st.sampled_from(["linear", "linear", "relu", "nest", "again", "other"])
+    plan = data.draw(st.lists(st.tuples(kinds, st.integers(0, 4)), max_size=8))
+    model = make(seed, plan)
+    model.load_state_dict(make(seed + 1, plan).state_dict())
+    is_the_model(model, 6)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_half_precision_is_exact_in_float32(kind: str) -> None:
+    model = nn.Sequential(nn.Linear(5, 4), nn.ReLU()).to(getattr(torch, kind))
+    net = kk.from_torch(model)
+    assert net.dtype == np.float32
+    assert (net.layers[0].weights().toarray() == model[0].weight.detach().float().numpy().T).all()
+
+
+def with_hook(register: Callable[[Any], Any]) -> Any:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    register(model)
+    return model
+
+
+def scaled(module: Any, *_: Any) -> None:
+    """A hook that from_torch does not know."""
+
+
+class Halved(nn.Module):
+    def forward(self, weight: Any) -> Any:
+        raise ValueError("only sometimes")
+
+
+def replaced_forward(model: Any) -> None:
+    model[0].forward = lambda rows: rows
+
+
+def pruned_component() -> Any:
+    prune = pytest.importorskip("torch.nn.utils.prune")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        linear = nn.utils.weight_norm(nn.Linear(2, 2))
+    prune.l1_unstructured(linear, "weight_v", amount=1)
+    return linear
+
+
+class Counting(nn.Sequential):
+    def forward(self, rows: Any) -> Any:
+        return 2 * super().forward(rows)
+
+
+class Wider(nn.Linear):
+    pass
+
+
+def of_dtype(kind: str) -> Any:
+    linear = nn.Linear(2, 2)
+    linear.weight = nn.Parameter(linear.weight.detach().to(getattr(torch, kind)), False)
+    return linear
+
+
+HINDRANCES: list[tuple[Callable[[], Any], str]] = [
+    (
+        lambda: with_hook(lambda model: model[0].register_forward_hook(scaled)),
+        "Sequential.0: has the forward hook scaled",
+    ),
+    (
+        lambda: with_hook(lambda model: model[0].register_forward_pre_hook(scaled)),
+        "Sequential.0: has the forward hook scaled",
+    ),
+    (
+        lambda: with_hook(lambda model: model[1].register_forward_hook(scaled)),
+        "Sequential.1: has the forward hook",
+    ),
+    (
+        lambda: with_hook(lambda model: model.register_forward_hook(scaled)),
+        "Sequential: has the forward hook",
+    ),
+    (lambda: with_hook(replaced_forward), "Sequential.0: its forward was replaced"),
+    (lambda: Counting(nn.Linear(2, 2)), r"Counting \(Counting\) is not supported"),
+    (lambda: Wider(2, 2), r"Wider \(Wider\) is not supported"),
+    (lambda: nn.LazyLinear(2), r"LazyLinear \(LazyLinear\) is not supported"),
+    (pruned_component, "Linear: a hook computes weight_v"),
+    (lambda: nn.Linear(2, 2, device="meta"), "Linear.weight: on the meta device"),
+    (lambda: of_dtype("float8_e4m3fn"), "Linear.weight: float8_e4m3fn values"),
+    (lambda: of_dtype("complex64"), "Linear.weight: complex64 values"),
+    (lambda: nn.Sequential(nn.Flatten(0), nn.Linear(2, 2)), r"Sequential.0: Flatten\(0, -1\)"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), HINDRANCES, ids=[each[1] for each in HINDRANCES])
+def test_models_that_compute_something_else_are_refused(
+    make: Callable[[], Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        kk.from_torch(make())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_parametrization_that_fails_is_refused() -> None:
+    linear = nn.Linear(2, 2)
+    passing = nn.Identity()
+    nn.utils.parametrize.register_parametrization(linear, "weight", passing)
+    assert kk.from_torch(linear).edges == 4
+    linear.parametrizations.weight[0] = Halved()
+    with pytest.raises(InputError, match="ParametrizedLinear.weight: cannot be .*only sometimes"):
+        kk.from_torch(linear)
+
+
+def test_global_hooks_are_refused() -> None:
+    handle = nn.modules.module.register_module_forward_hook(scaled)
+    try:
+        with pytest.raises(InputError, match="Linear: has the forward hook scaled"):
+            kk.from_torch(nn.Linear(2, 2))
+    finally:
+        handle.remove()
+    assert kk.from_torch(nn.Linear(2, 2)).edges == 4
+
+
+def test_backward_hooks_change_no_answer() -> None:
+    linear = nn.Linear(2, 2)
+    linear.register_full_backward_hook(scaled)
+    assert kk.from_torch(linear).edges == 4

@@ -180,8 +180,8 @@ def _end(process: subprocess.Popen[str], group: bool) -> None:
 
 
 def _output(process: subprocess.Popen[str], doing: str) -> str:
-    """All that it prints. Libraries such as Polars let system calls go on after an interrupt, so
-    Python has to wake up by itself to see one."""
+    """All that it prints. Some libraries let system calls go on after an interrupt, so Python has
+    to wake up by itself to see one."""
     while True:
         try:
             return process.communicate(timeout=0.2)[0]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kkspdnn.errors import InputError
-from kkspdnn.files import replacing
 from kkspdnn.options import Parser, path
-from kkspdnn.plots import implementations
-from kkspdnn.plots.points import Records, read_records
-from kkspdnn.plots.table import Table
+
+if TYPE_CHECKING:
+    from kkspdnn.plots.points import Records
+    from kkspdnn.plots.table import Table
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
 def plot(argv: Sequence[str]) -> Iterator[str]:
     """Write the files; gives text that says which. InputError for records that cannot be used."""
     arguments = parser().parse_args(argv)
+    from kkspdnn.files import replacing
+    from kkspdnn.plots.points import read_records
+
     records = read_records(arguments.records)
     files = drawn(records)
     if arguments.out.exists() and not arguments.out.is_dir():
@@ -53,6 +57,8 @@ def drawn(records: Records) -> dict[str, bytes]:
         if error.name is None or error.name.partition(".")[0] != "matplotlib":
             raise
         raise InputError("figures need Matplotlib: pip install 'kkspdnn[plot]'") from error
+    from kkspdnn.plots import implementations
+
     files: dict[str, bytes] = {}
     with charts.settings():
         for chart in charts.charts(records):

@@ -8,11 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kkspdnn.choices import METHODS
-from kkspdnn.files import new_folder
-from kkspdnn.npz import read_npz_network, save_npz_network
 from kkspdnn.options import Parser, count, path
-from kkspdnn.pruning.dense_files import read_dense_network
-from kkspdnn.pruning.prune import prune
 
 
 def parser() -> Parser:
@@ -49,6 +45,11 @@ def prune_files(given: Sequence[str]) -> Iterator[str]:
     options = parser()
     options.refuse_unknown(given)
     arguments = options.parse_args(given)
+    from kkspdnn.files import new_folder
+    from kkspdnn.npz import read_npz_network, save_npz_network
+    from kkspdnn.pruning.dense_files import read_dense_network
+    from kkspdnn.pruning.prune import prune
+
     source: Path = arguments.network
     dense = read_npz_network(source) if source.is_dir() else read_dense_network(source)
     parts = arguments.sparsity
@@ -69,7 +70,10 @@ def prune_files(given: Sequence[str]) -> Iterator[str]:
             f"layer {number}: {layer.inputs:,} x {layer.outputs:,}, {layer.edges:,} weights, "
             f"sparsity {1 - layer.edges / most:.4f}{fan_in}\n"
         )
-    yield f"written to {arguments.out}: python -m kkspdnn --data {arguments.out}\n"
+    yield (
+        f"written to {arguments.out}; with input rows in its inputs.npz or inputs.npy: "
+        f"python -m kkspdnn --data {arguments.out}\n"
+    )
 
 
 def _parts(text: str) -> tuple[float, ...]:

@@ -7,33 +7,38 @@ Dense networks from the files that NumPy, PyTorch and safetensors write.
     NAME.safetensors   the same
     NAME.pt, .pth      a state_dict of torch.save; no code in it is run
 
-`X` is any name; layers are in natural order of their names (`2.weight` before `10.weight`), but
-those of a state_dict, which has an order, in that one. All layers have biases on every sum and a
-ReLU after them, the last one no activation.
+`X` is any name, and `X.` may be absent for a single layer; layers are in natural order of their
+names (`2.weight` before `10.weight`), but those of a state_dict, which has an order, in that one.
+All layers have biases on every sum and a ReLU after them, the last one no activation.
+
+The arrays of a model that torch.nn.utils.prune or weight_norm changed are read too:
+`X.weight_orig` times `X.weight_mask`, and `X.weight_v` scaled to the norms `X.weight_g`. bfloat16
+is converted to float32, which is exact; float8 is refused.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+import zipfile
 from os import PathLike
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
+from kkspdnn.memory import Budget
 from kkspdnn.networks import Layer, Network, network
+from kkspdnn.numpy_files import describe_content, read_npy, read_npz
+from kkspdnn.pruning.layer_arrays import Arrays, layer_arrays
+from kkspdnn.pruning.safetensors_files import read_safetensors
+from kkspdnn.torch_tensors import tensor_array
 
-_WEIGHTS = ("weight", "kernel")
 
-Arrays = Mapping[str, NDArray[Any]]
-
-
-def read_dense_network(path: str | PathLike[str]) -> Network:
+def read_dense_network(path: str | PathLike[str], *, budget: Budget | None = None) -> Network:
     """
     The network in a file, float32, or float64 where its weights are; see the module for which.
+
+    budget: of memory, what is free on the machine where it is None; what a file claims to hold is
+    checked before it is read.
 
     InputError naming the file, and the array, for one that is not of its kind, arrays that are
     neither weights of two dimensions nor their bias, layers that do not chain, numbers that are not
@@ -42,8 +47,8 @@ def read_dense_network(path: str | PathLike[str]) -> Network:
     file = Path(path)
     readers = {
         ".npy": _npy,
-        ".npz": _npz,
-        ".safetensors": _safetensors,
+        ".npz": read_npz,
+        ".safetensors": read_safetensors,
         ".pt": _state_dict,
         ".pth": _state_dict,
     }
@@ -52,8 +57,10 @@ def read_dense_network(path: str | PathLike[str]) -> Network:
     if not file.is_file():
         raise InputError(f"{file}: no such file")
     try:
-        arrays = readers[file.suffix](file)
-    except InputError:
+        arrays = readers[file.suffix](file, Budget() if budget is None else budget)
+    except InputError as error:
+        raise _named(file, error) from error
+    except MemoryError:
         raise
     except Exception as error:
         # The libraries' readers raise nearly anything where a file is damaged.
@@ -62,7 +69,12 @@ def read_dense_network(path: str | PathLike[str]) -> Network:
     try:
         return dense_network(arrays, ordered=file.suffix in (".npy", ".pt", ".pth"), name=file.stem)
     except InputError as error:
-        raise InputError(f"{file}: {error}") from error
+        raise _named(file, error) from error
+
+
+def _named(file: Path, error: InputError) -> InputError:
+    """The error with the name of its file before it, where that does not begin it already."""
+    return InputError(str(error) if str(error).startswith(f"{file}: ") else f"{file}: {error}")
 
 
 def dense_network(arrays: Arrays, *, ordered: bool, name: str = "network") -> Network:
@@ -70,32 +82,19 @@ def dense_network(arrays: Arrays, *, ordered: bool, name: str = "network") -> Ne
 
     InputError as `read_dense_network`.
     """
-    stems = [key.rpartition(".")[0] for key in arrays if key.rpartition(".")[2] in _WEIGHTS]
-    if not stems:
+    parts = layer_arrays(arrays)
+    if not parts:
         raise InputError("no array is called X.weight or X.kernel")
-    if len(set(stems)) < len(stems):
-        raise InputError(f"{_first_twice(stems)} has a weight and a kernel; keep one of the two")
-    biases = {key.rpartition(".")[0] for key in arrays if key.rpartition(".")[2] == "bias"}
-    for key in arrays:
-        stem, _, kind = key.rpartition(".")
-        if kind not in (*_WEIGHTS, "bias") or stem not in stems:
-            raise InputError(
-                f"{key} is neither a layer's weight nor its bias; only Linear layers are known"
-            )
-    if not ordered:
-        stems = _natural(stems)
+    stems = list(parts) if ordered else _natural(list(parts))
     layers = []
     for number, stem in enumerate(stems, start=1):
-        kind = "weight" if f"{stem}.weight" in arrays else "kernel"
-        weights = arrays[f"{stem}.{kind}"]
-        if weights.ndim != 2:
-            raise InputError(f"{stem}.{kind} has {weights.ndim} dimensions, a Linear layer's two")
+        bias = parts[stem].bias
         layer = Layer.from_sparse(
-            weights.T if kind == "weight" else weights,
-            arrays[f"{stem}.bias"] if stem in biases else 0.0,
+            parts[stem].weights,
+            0.0 if bias is None else bias,
             activation="linear" if number == len(stems) else "relu",
             bias_to="all",
-            name=stem,
+            name=stem or "weight",
         )
         layers.append(layer)
     widest = max((layer.dtype for layer in layers), key=lambda dtype: dtype.itemsize)
@@ -110,47 +109,24 @@ def _natural(stems: list[str]) -> list[str]:
             f"layers {', '.join(stems)} are not numbered, so that their order is not known; "
             "rename them to 1.weight, 1.bias, 2.weight and so on"
         )
-    return sorted(stems, key=lambda stem: [int(number) for number in parts[stem][1::2]])
+    numbers = {stem: [int(number) for number in part[1::2]] for stem, part in parts.items()}
+    ordered = sorted(stems, key=lambda stem: numbers[stem])
+    for before, stem in itertools.pairwise(ordered):
+        if numbers[before] == numbers[stem]:
+            raise InputError(f"layers {before} and {stem} have the same number; rename one of them")
+    return ordered
 
 
-def _first_twice(stems: list[str]) -> str:
-    return next(stem for place, stem in enumerate(stems) if stem in stems[:place])
+def _npy(file: Path, budget: Budget) -> Arrays:
+    return {"0.kernel": read_npy(file, budget)}
 
 
-def _npy(file: Path) -> Arrays:
-    with file.open("rb") as opened:
-        loaded = np.load(opened, allow_pickle=False)
-    if not isinstance(loaded, np.ndarray):
-        loaded.close()
-        raise InputError(f"{file}: an .npz archive; call it so")
-    return {"0.kernel": loaded}
-
-
-def _npz(file: Path) -> Arrays:
-    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
-        if isinstance(archive, np.ndarray):
-            raise InputError(f"{file}: one array; call it .npy")
-        return {name: archive[name] for name in archive.files}
-
-
-def _safetensors(file: Path) -> Arrays:
-    try:
-        import safetensors
-        from safetensors.numpy import load
-    except ModuleNotFoundError as error:
-        raise InputError(f"{file}: needs safetensors: pip install 'kkspdnn[torch]'") from error
-    try:
-        arrays: Arrays = load(file.read_bytes())
-    except safetensors.SafetensorError as error:
-        raise InputError(f"{file}: no safetensors file: {error}") from error
-    return arrays
-
-
-def _state_dict(file: Path) -> Arrays:
+def _state_dict(file: Path, budget: Budget) -> Arrays:
     try:
         import torch
     except ModuleNotFoundError as error:
         raise InputError(f"{file}: needs PyTorch: pip install 'kkspdnn[torch]'") from error
+    _check_archive(file, budget)
     try:
         # Only tensors and plain containers: a file cannot name code to run.
         loaded = torch.load(file, map_location="cpu", weights_only=True)
@@ -167,15 +143,21 @@ def _state_dict(file: Path) -> Arrays:
         raise InputError(
             f"{file}: not tensors by name; write it with torch.save(model.state_dict(), FILE)"
         )
-    return {key: tensor_array(value) for key, value in loaded.items()}
+    # A tensor may repeat a few numbers that are stored.
+    total = sum(value.numel() * max(4, value.element_size()) for value in loaded.values())
+    budget.require(total, f"{file}: its tensors")
+    return {key: tensor_array(value, key) for key, value in loaded.items()}
 
 
-def tensor_array(tensor: Any) -> NDArray[Any]:
-    """A tensor of PyTorch as a NumPy array, float64 as it is, all else in float32."""
-    import torch
-
-    held = tensor.detach().to("cpu")
-    if held.layout != torch.strided or held.is_complex():
-        raise InputError(f"a tensor of {held.dtype}, {held.layout}; dense real numbers are needed")
-    kept = torch.float64 if held.dtype == torch.float64 else torch.float32
-    return np.array(held.to(kept).numpy())
+def _check_archive(file: Path, budget: Budget) -> None:
+    """Raise InputError for what is no file of torch.save, or needs more memory than is free."""
+    with file.open("rb") as opened:
+        head = opened.read(64)
+        content = describe_content(head)
+        # PyTorch before 1.6 wrote bare pickles, of which it reads tensors without running code.
+        if content is not None and not head.startswith((b"PK", b"\x80")):
+            raise InputError(f"{file}: not a file of torch.save: it is {content}")
+        if head.startswith(b"PK"):
+            with zipfile.ZipFile(opened) as archive:
+                total = sum(member.file_size for member in archive.infolist())
+            budget.require(total, f"{file}: its tensors")

@@ -23,7 +23,7 @@ def test_reading_is_measured(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     record = json.loads(path.read_text())
     assert (record["neurons"], record["edges"], record["cores_used"]) == (32, 1024, 1)
-    for form in ("text", "gz", "binary"):
+    for form in ("text", "gz", "cached_text", "cached_gz", "binary"):
         assert f"\n{form}" in done.stdout
         rate = record["edges"] / record[f"{form}_seconds"]
         assert record[f"{form}_edges_per_second"] == pytest.approx(rate)

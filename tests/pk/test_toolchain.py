@@ -153,7 +153,10 @@ def test_an_interrupt_ends_the_tool_and_what_it_started(tmp_path: Path) -> None:
     """As `kill -INT` does, which unlike Ctrl-C reaches one process only."""
     mark = tmp_path / "mark"
     program = (
-        "import polars  # Which lets system calls go on after a signal.\n"
+        "import signal\n"
+        # As some libraries do: system calls go on after a signal.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.siginterrupt(signal.SIGINT, False)\n"
         "from kkspdnn.pk.toolchain import run\n"
         f"run(['/bin/sh', '-c', 'sleep 60 & echo $! > {mark}; wait'], 'waiting')\n"
     )
