@@ -33,7 +33,8 @@ from kkspdnn.content_hash import ContentHash
 from kkspdnn.errors import CacheError, InputError
 from kkspdnn.matrices import Floats
 from kkspdnn.networks import Indices, index_dtype
-from kkspdnn.pk.cache import default_cache, refuse_shared
+from kkspdnn.pk.cache import default_cache
+from kkspdnn.pk.trust import refuse_shared
 from kkspdnn.units import GB
 
 VARIABLE = "KKSPDNN_LAYER_CACHE_GB"

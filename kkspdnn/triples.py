@@ -21,7 +21,10 @@ from kkspdnn.errors import CacheError, ToolchainError
 from kkspdnn.lines import Triples, parse_lines, spell_lines
 from kkspdnn.matrices import Floats
 from kkspdnn.pk.cache import default_cache
-from kkspdnn.pk.toolchain import OPTIONS, host_compiler, run
+from kkspdnn.pk.lookup import find_or_build
+from kkspdnn.pk.options import extra_options
+from kkspdnn.pk.processor import Processor
+from kkspdnn.pk.toolchain import OPTIONS, Compiler, host_compiler, run
 
 WORTH_COMPILING = 1 << 16
 """Bytes of text; NumPy reads or writes a shorter one before a library is compiled."""
@@ -79,29 +82,36 @@ def compiled_library(size: int) -> ctypes.CDLL | None:
     return _loaded() if size >= WORTH_COMPILING else None
 
 
+def parser_library(processor: Processor | None = None) -> Path:
+    """
+    The compiled library in the cache, compiled where it is not there.
+
+    processor: to compile for; None: any that this machine runs. ToolchainError or CacheError where
+    it cannot be compiled or kept.
+    """
+    sources = {path.name: path.read_text(encoding="ascii") for path in _SOURCES}
+    flags = ("-std=c++17", *OPTIONS, "-shared")
+
+    def build(folder: Path, compiler: Compiler, made_for: Processor) -> None:
+        for name, source in sources.items():
+            (folder / name).write_text(source, encoding="ascii")
+        doing = "compiling the parser of text files"
+        command = [compiler.path, *made_for.options(flags), *compiler.extra]
+        run([*command, *sources, "-o", "triples.so"], doing, cwd=folder)
+
+    content = {**sources, "flags": shlex.join([*flags, *extra_options()])}
+    store, kind, name = default_cache(), "parsers", "triples"
+    place = find_or_build(store, kind, name, content, host_compiler, build, processor)
+    return place / "triples.so"
+
+
 def load_parser() -> ctypes.CDLL:
     """
     The compiled library, from the cache where it is there.
 
     ToolchainError or CacheError where it cannot be compiled, kept or loaded.
     """
-    compiler = host_compiler()
-    command = (compiler.path, "-std=c++17", *OPTIONS, "-shared")
-    sources = {path.name: path.read_text(encoding="ascii") for path in _SOURCES}
-    key = {
-        **sources,
-        "compile": shlex.join(command),
-        "compiler": compiler.version,
-        "native": compiler.native,
-    }
-
-    def build(folder: Path) -> None:
-        for name, source in sources.items():
-            (folder / name).write_text(source, encoding="ascii")
-        doing = "compiling the parser of text files"
-        run([*command, *sources, "-o", "triples.so"], doing, cwd=folder)
-
-    library = default_cache().entry("parsers", "triples", key, build) / "triples.so"
+    library = parser_library()
     try:
         return ctypes.CDLL(str(library))
     except OSError as error:

@@ -126,7 +126,7 @@ def test_layers_in_files(
 
 
 def modules() -> Iterator[ModuleType]:
-    for package in (kk, importlib.import_module("workunits")):
+    for package in (kk, importlib.import_module("kkspdnn.workunits")):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not found.name.endswith("__main__"):
                 yield importlib.import_module(found.name)

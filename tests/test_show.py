@@ -73,13 +73,15 @@ def test_types_take_the_place_of_the_engine_s(capsys: pytest.CaptureFixture[str]
 def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys).splitlines()
     assert [line.split()[0] for line in lines] == sorted(engine_launches("openmp", DOUBLE.numpy))
-    assert all(len(line) < 120 and line.split()[1].startswith("workunits.") for line in lines)
+    assert all(
+        len(line) < 120 and line.split()[1].startswith("kkspdnn.workunits.") for line in lines
+    )
 
 
 def test_a_workunit_of_one_s_own(capsys: pytest.CaptureFixture[str], own: Path) -> None:
     text = shown(capsys, f"{own}:scale", "--types", "x=float32[1]")
     assert "View1D<float> x;" in text
-    assert f'#line 4 "{own}"' in text
+    assert f'#line 4 "{own.name}"' in text
 
 
 def test_no_compiler_is_needed(tmp_path: Path, own: Path) -> None:
@@ -135,7 +137,7 @@ def test_what_cannot_be_shown(
     assert "see kkspdnn show --help" in refused(capsys, "add_bias", "twice")
     assert "--types: 'x': write NAME=TYPE" in refused(capsys, "add_bias", "--types", "x")
     monkeypatch.setattr("kkspdnn.pk.disassemble.shutil.which", lambda _: None)
-    monkeypatch.setattr("kkspdnn.pk.runtime.Toolkit.workunit", lambda *_: own)
+    monkeypatch.setattr("kkspdnn.pk.toolkit.Toolkit.workunit", lambda *_: own)
     assert "no objdump" in refused(capsys, "add_bias", "--assembly")
 
 

@@ -308,6 +308,7 @@ def test_without_a_compiler_numpy_reads(
     path = tmp_path / "a.tsv"
     path.write_bytes(text)
     monkeypatch.setattr(triples, "host_compiler", none)
+    monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "cache"))
     triples._loaded.cache_clear()
     try:
         (block,) = read_blocks(path, Form(("a", "b", "c"), MOST))
@@ -326,6 +327,6 @@ def test_without_a_compiler_numpy_reads(
 
 def test_a_library_that_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "triples.so").write_bytes(b"not a library")
-    monkeypatch.setattr("kkspdnn.pk.cache.Cache.entry", lambda *_: tmp_path)
+    monkeypatch.setattr(triples, "find_or_build", lambda *_: tmp_path)
     with pytest.raises(ToolchainError, match=r"cannot load .*triples\.so: "):
         load_parser()

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import kkspdnn as kk
 from kkspdnn.networks import Layer
 from kkspdnn.pk.workunit import Workunit
-from workunits import bias, compact, fused, relu, spgemm, tiles
+from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from kkspdnn.pk.analyse import analyse
 from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.emit import emit
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime import toolkit
+from kkspdnn.pk.runtime_library import toolkit
 from kkspdnn.pk.types import INT32
 from kkspdnn.pk.workunit import Workunit
 
@@ -45,9 +45,9 @@ def from_lines(text: str) -> list[tuple[str, int, str]]:
 
 @pytest.mark.parametrize("workunit", WORKUNITS, ids=lambda w: w.__name__)
 def test_every_line_of_a_body_names_its_own(workunit: Workunit) -> None:
-    text = generate(workunit, pk.OpenMP).text
-    path = kernels.__file__
-    python = Path(path).read_text(encoding="utf-8").splitlines()
+    generated = generate(workunit, pk.OpenMP)
+    text, path = generated.text, generated.file
+    python = Path(generated.path).read_text(encoding="utf-8").splitlines()
     physical = text.splitlines()
     own = [line for file, _, line in from_lines(text) if file == path]
     assert own
@@ -87,6 +87,25 @@ def test_a_mistake_in_cpp_names_the_workunit_s_line(load: Load) -> None:
     assert said.startswith(f"compiling workunit w failed: {module.__file__}:7:")
     assert "nowhere" in said
     assert "\n" not in said
+
+
+def test_the_text_does_not_depend_on_where_the_file_is(load: Load, tmp_path: Path) -> None:
+    """So that another installation finds what this one has compiled."""
+    source = "import pykokkos as pk\n\n\n@pk.workunit\ndef w(i: int, n: int):\n    k: int = n\n"
+    for folder in ("a", "b", "c/package"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "c" / "package" / "__init__.py").touch()
+    places = ("a/own.py", "b/own.py", "b/other.py", "c/package/own.py")
+    modules = [load(source, place) for place in places]
+    made = [generate(module.w, pk.OpenMP) for module in modules]
+    assert [each.file for each in made] == ["own.py", "own.py", "other.py", "package/own.py"]
+    assert [each.path for each in made] == [module.__file__ for module in modules]
+    assert made[0].text == made[1].text
+    assert len({each.text for each in made}) == 3
+    for each in made:
+        assert f'#line 5 "{each.file}"' in each.text
+        assert f"from line 5 of {each.file}\n" in each.text
+        assert str(tmp_path) not in each.text
 
 
 def test_views_that_are_only_read_are_const() -> None:

@@ -1,13 +1,9 @@
-"""Finding Kokkos, and building it: what is passed over, and the one line that says why not."""
+"""Finding Kokkos: what is passed over, and the one line that says why not."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import replace
+import tempfile
 from pathlib import Path
 
 import pykokkos as pk
@@ -15,9 +11,7 @@ import pytest
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk import kokkos
-from kkspdnn.pk.cache import Cache
-from kkspdnn.pk.runtime import toolkit
-from kkspdnn.pk.toolchain import Compiler, host_compiler
+from kkspdnn.pk.runtime_library import toolkit
 
 BOTH = frozenset({"OPENMP", "SERIAL"})
 
@@ -179,150 +173,104 @@ def test_the_stamp_follows_the_configuration(
     assert first.stamp != second.stamp
 
 
-# ---- building it ------------------------------------------------------------------------------
+# ---- broken packages --------------------------------------------------------------------------
+
+TARGETS = """
+get_filename_component(_IMPORT_PREFIX "${CMAKE_CURRENT_LIST_FILE}" PATH)
+get_filename_component(_IMPORT_PREFIX "${_IMPORT_PREFIX}" PATH)
+get_filename_component(_IMPORT_PREFIX "${_IMPORT_PREFIX}" PATH)
+get_filename_component(_IMPORT_PREFIX "${_IMPORT_PREFIX}" PATH)
+set_target_properties(Kokkos::kokkoscore PROPERTIES
+  INTERFACE_COMPILE_OPTIONS "\\$<\\$<COMPILE_LANGUAGE:CXX>:GIVEN>"
+)
+"""
+FILES = """
+list(APPEND _cmake_import_check_files_for_Kokkos::kokkossimd "PREFIX/lib/libkokkossimd.a" )
+"""
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
+def with_targets(prefix: Path, options: str = "-fopenmp", named: str = "${_IMPORT_PREFIX}") -> Path:
+    folder = fake(prefix)
+    (folder / "KokkosTargets.cmake").write_text(TARGETS.replace("GIVEN", options))
+    (folder / "KokkosTargets-none.cmake").write_text(FILES.replace("PREFIX", named))
+    return folder
 
 
-def one_line(call: Callable[[], object]) -> str:
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_package_that_names_a_file_which_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relative: bool
+) -> None:
+    """As of a distribution that packages the static libraries apart: passed over where it was only
+    found, an error where it was named."""
+    broken, good = tmp_path / "broken", fake(tmp_path / "good")
+    with_targets(broken, named="${_IMPORT_PREFIX}" if relative else str(broken))
+    reason = f"Kokkos 4.6.1 names {broken}/lib/libkokkossimd.a, which is not there"
+    monkeypatch.setenv("CMAKE_PREFIX_PATH", f"{broken}:{tmp_path / 'good'}")
+    looked = kokkos.candidates(BOTH)
+    assert looked[0].reason == reason
+    assert looked[0].passed_over == f"CMAKE_PREFIX_PATH={broken}: {reason}"
+    found = kokkos.find(BOTH)
+    assert found is not None
+    assert found.config == good
+    monkeypatch.setenv("Kokkos_ROOT", str(broken))
     with pytest.raises(ToolchainError) as caught:
-        call()
-    said = str(caught.value)
-    assert "\n" not in said
-    return said
+        kokkos.find(BOTH)
+    assert str(caught.value).startswith(f"Kokkos_ROOT={broken}: {reason}; point it at")
+    (broken / "lib" / "libkokkossimd.a").touch()
+    found = kokkos.find(BOTH)
+    assert found is not None
+    assert found.config.is_relative_to(broken)
 
 
-def test_a_source_distribution_that_is_another(
-    store: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_package_whose_options_change_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = tmp_path / "pykokkos-base-0.0.7.tar.gz"
-    monkeypatch.setenv("KKSPDNN_KOKKOS_SDIST", str(archive))
-    build = lambda: kokkos.build(store, compiler(), openmp=False)  # noqa: E731
-    assert one_line(build) == f"KKSPDNN_KOKKOS_SDIST={archive}: no such file"
-    archive.write_bytes(b"something else")
-    assert one_line(build) == (
-        f"KKSPDNN_KOKKOS_SDIST={archive} is not pykokkos-base 0.0.7: its SHA-256 is "
-        "f41f3fa625ff120ddca7ef456bf66371ecea23c129f4e4c32367101edb516cf8"
-    )
-    assert list((store.root / "kokkos").iterdir()) == list((store.root / "kokkos").glob("*.lock"))
+    with_targets(tmp_path, options="-fopenmp;-ffast-math")
+    (tmp_path / "lib" / "libkokkossimd.a").touch()
+    monkeypatch.setenv("CMAKE_PREFIX_PATH", str(tmp_path))
+    said = "Kokkos 4.6.1 has its users compile with -ffast-math, which changes answers"
+    assert kokkos.candidates(BOTH)[0].reason == said
 
 
-def compiler() -> Compiler:
-    return replace(host_compiler(), version="a compiler for tests")
+def test_openmp_needs_no_serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As distributions package Kokkos."""
+    folder = fake(tmp_path, devices="OPENMP")
+    monkeypatch.setenv("CMAKE_PREFIX_PATH", str(tmp_path))
+    found = kokkos.find(frozenset({"OPENMP"}))
+    assert found is not None
+    assert found.config == folder
+    assert kokkos.candidates(frozenset({"SERIAL"}))[0].reason == "Kokkos 4.6.1 has no SERIAL"
 
 
-def test_no_network(store: Cache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in ("KKSPDNN_KOKKOS_SDIST", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
-    said = one_line(lambda: kokkos.build(store, compiler(), openmp=False))
-    assert said.startswith("no Kokkos: pip cannot get pykokkos-base 0.0.7 (downloading ")
-    assert said.endswith(
-        "check the network, set Kokkos_ROOT to a Kokkos, or KKSPDNN_KOKKOS_SDIST to the .tar.gz"
-    )
+# ---- places that cannot be looked at ----------------------------------------------------------
 
 
-def test_no_pip(store: Cache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("KKSPDNN_KOKKOS_SDIST", raising=False)
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\necho "{python}: No module named pip" >&2\nexit 1\n')
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
-    said = one_line(lambda: kokkos.build(store, compiler(), openmp=False))
-    assert "No module named pip" in said
+def test_symbolic_links_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    fake(tmp_path / "good")
+    monkeypatch.setenv("PATH", f"{circle}/bin:{tmp_path}/good/bin")
+    found = kokkos.find(BOTH)
+    assert found is not None
+    assert found.origin == f"PATH: {tmp_path}/good"
 
 
-@pytest.fixture
-def no_openmp(tmp_path: Path) -> Path:
-    """g++, but it refuses -fopenmp."""
-    real = host_compiler().path
-    script = tmp_path / "g++-without-openmp"
-    script.write_text(
-        '#!/bin/sh\nfor word in "$@"; do\n  if [ "$word" = -fopenmp ]; then\n'
-        '    echo "g++: error: unrecognized command-line option -fopenmp" >&2; exit 1\n  fi\ndone\n'
-        f'exec {real} "$@"\n'
-    )
-    script.chmod(0o755)
-    return script
-
-
-def test_a_compiler_without_openmp(
-    store: Cache, no_openmp: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    lacking = replace(host_compiler(), path=str(no_openmp))
-    said = one_line(lambda: kokkos.build(store, lacking, openmp=True))
-    assert said == (
-        f"{no_openmp} has no OpenMP: install it (Debian: libgomp1 comes with g++), "
-        "set CXX to a compiler that has it, or use --space serial"
-    )
-
-
-def test_each_missing_thing_is_one_line_of_a_program(no_openmp: Path, tmp_path: Path) -> None:
-    """The same through a launch, in processes of their own."""
-    program = (
-        "from kkspdnn.pk import provide_pykokkos; provide_pykokkos()\n"
-        "import pykokkos as pk\nfrom kkspdnn.pk.runtime import toolkit\n"
-        "try:\n    toolkit(pk.OpenMP)\nexcept Exception as e:\n    print(type(e).__name__, e)\n"
-    )
-    source = Path(kokkos.__file__).parents[2]
-    for changed, expected in (
-        ({"CXX": "/no/g++"}, "ToolchainError CXX=/no/g++: there is no such program; set CXX to"),
-        ({"CXX": str(no_openmp)}, f"ToolchainError {no_openmp} has no OpenMP: install it"),
-        ({"PATH": "/nowhere"}, "ToolchainError no C++ compiler: g++ is not on the PATH; install"),
-        ({"Kokkos_ROOT": "/nowhere"}, "ToolchainError Kokkos_ROOT=/nowhere: no KokkosConfig.cmake"),
-        ({"CXX": "/bin/false"}, "ToolchainError asking /bin/false for its version failed: "),
-    ):
-        environment = {k: v for k, v in os.environ.items() if k not in ("CXX", "PATH")}
-        environment |= {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(source)}
-        environment |= {"KKSPDNN_CACHE": str(tmp_path / "empty")} | changed
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.stderr == ""
-        assert done.stdout.startswith(expected)
-        assert done.stdout.count("\n") == 1
-
-
-def test_the_toolkit_says_what_it_uses() -> None:
-    kit = toolkit(pk.OpenMP)
-    assert kit.kokkos.version.split(".")[0] in "345"
-    assert BOTH <= kit.kokkos.devices
-    assert kit.library.is_file()
-    assert not any(word.endswith((".cpp", ".o", ".d")) for word in kit.compile)
-    assert toolkit(pk.Serial) == kit
-
-
-def test_a_process_with_no_openmp_runs_serial(no_openmp: Path, tmp_path: Path) -> None:
-    """Kokkos is built without OpenMP, and a workunit runs."""
-    if shutil.which("g++", path="/usr/bin:/bin") is None:
-        pytest.skip("g++ is not in /usr/bin")
-    archive = os.environ.get("KKSPDNN_KOKKOS_SDIST")
-    if archive is None:
-        pytest.skip("set KKSPDNN_KOKKOS_SDIST to build Kokkos once more")
-    program = (
-        "from kkspdnn.pk import provide_pykokkos; provide_pykokkos()\n"
-        "import numpy as np, pykokkos as pk, kernels\n"
-        "x = np.arange(5.0)\n"
-        "print(pk.parallel_reduce('w', pk.RangePolicy(pk.Serial, 0, 5), kernels.dot, x=x, y=x))\n"
-    )
-    folders = [str(Path(__file__).parent), str(Path(kokkos.__file__).parents[2])]
-    environment = {**os.environ, "CXX": str(no_openmp), "PATH": "/usr/bin:/bin"}
-    environment |= {"PYTHONPATH": os.pathsep.join(folders), "KKSPDNN_CACHE": str(tmp_path / "c")}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.stdout, done.stderr) == ("30.0\n", "")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_folders_that_this_user_may_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PATH with a folder of root's, as in a container that runs as another user."""
+    with tempfile.TemporaryDirectory() as name:
+        closed = Path(name) / "closed"
+        fake(closed / "kokkos")
+        closed.chmod(0o700)
+        closed.parent.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{closed}/kokkos/bin")
+        monkeypatch.setenv("CMAKE_PREFIX_PATH", str(closed))
+        os.seteuid(12345)
+        try:
+            first, second, *_ = kokkos.candidates(BOTH)
+            assert first.reason == second.reason == "no KokkosConfig.cmake"
+            monkeypatch.setenv("Kokkos_ROOT", str(closed))
+            with pytest.raises(ToolchainError, match=f"ROOT={closed}: Permission denied; point"):
+                kokkos.find(BOTH)
+        finally:
+            os.seteuid(0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,31 @@ def test_none_or_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CUDA_HOME", str(tmp_path / "odd"))
     with pytest.raises(ToolchainError, match="is no nvcc that tells its version and toolkit"):
         find_nvcc()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_folders_that_this_user_may_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        closed = Path(name) / "closed"
+        path = fake(closed / "nvidia" / "cu13")
+        Path(name).chmod(0o755)
+        closed.chmod(0o700)
+        monkeypatch.setenv("PATH", str(path.parent))
+        monkeypatch.setenv("CUDA_HOME", str(path.parents[1]))
+        monkeypatch.setattr(sys, "path", [str(closed)])
+        os.seteuid(12345)
+        try:
+            assert nvcc_path() is None
+        finally:
+            os.seteuid(0)
+
+
+def test_variables_of_nvcc_s_own_do_not_reach_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fake(tmp_path)
+    text = path.read_text().replace('case "$1"', '[ -z "$NVCC_APPEND_FLAGS" ] || exit 1\ncase "$1"')
+    path.write_text(text)
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    monkeypatch.setenv("NVCC_APPEND_FLAGS", "--use_fast_math")
+    assert find_nvcc().path == str(path)

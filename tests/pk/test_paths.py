@@ -8,11 +8,12 @@ import pykokkos as pk
 import pytest
 
 from kkspdnn.errors import CacheError, ToolchainError
-from kkspdnn.pk import kokkos, runtime
+from kkspdnn.pk import kokkos_build, runtime_library
 from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.nvcc import Nvcc
-from kkspdnn.pk.paths import misread
-from kkspdnn.pk.runtime import toolkit
+from kkspdnn.pk.paths import misread, short_name
+from kkspdnn.pk.processor import native
+from kkspdnn.pk.runtime_library import toolkit
 from kkspdnn.pk.toolchain import host_compiler
 
 MISREAD = [*'"$*,:;?[\\]`|', "\n", "\x1b", "\udcff"]
@@ -36,13 +37,25 @@ def test_folders_that_every_tool_takes() -> None:
         assert misread(Path("/tmp") / name) is None, name
 
 
+def test_names_from_the_outermost_package_on(tmp_path: Path) -> None:
+    folder = tmp_path / "outer" / "inner"
+    folder.mkdir(parents=True)
+    assert short_name(str(folder / "own.py")) == "own.py"
+    (folder / "__init__.py").touch()
+    assert short_name(str(folder / "own.py")) == "inner/own.py"
+    (folder.parent / "__init__.py").touch()
+    assert short_name(str(folder / "own.py")) == "outer/inner/own.py"
+    assert short_name("own.py") == "own.py"
+
+
 def test_workunits_are_compiled_in_a_folder_with_a_space(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Quotes and a hash too: the runtime library through CMake, a workunit without."""
     kit = toolkit(pk.Serial)
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "it's #1 ünï"))
-    made = runtime._runtime_library(default_cache(), kit.compiler, kit.kokkos)
+    plan = next(runtime_library._openmp_plans())
+    made = runtime_library._built(default_cache(), plan, kit.tools, native())
     assert made.library.is_file()
     assert " ünï" in str(made.library)
 
@@ -51,7 +64,7 @@ def test_nvcc_wrapper_takes_no_space(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     host = host_compiler()
     # For which no other test asks, as a process finds its tools once.
     nvcc = Nvcc("nvcc", Path("/usr/local/cuda"), "release 13.0", ("sm_120",))
-    monkeypatch.setattr(runtime, "find_nvcc", lambda: nvcc)
+    monkeypatch.setattr(runtime_library, "find_nvcc", lambda: nvcc)
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "two words"))
     with pytest.raises(ToolchainError) as caught:
         toolkit(pk.Cuda, "sm_120")
@@ -63,7 +76,7 @@ def test_nvcc_wrapper_takes_no_space(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "words"))
     spaced = Nvcc("nvcc", Path("/my cuda"), "release 13.0", ("sm_90",))
     with pytest.raises(ToolchainError, match="toolkit '/my cuda' has ' ' .*; set CUDA_HOME to"):
-        runtime._refuse_spaces(host, spaced, default_cache())
+        runtime_library._refuse_spaces(host, spaced, default_cache())
 
 
 def test_a_temporary_folder_that_the_tools_would_misread(
@@ -72,18 +85,18 @@ def test_a_temporary_folder_that_the_tools_would_misread(
     for name, wrapper in (("a;b", False), ("a b", True)):
         place = tmp_path / name
         place.mkdir()
-        monkeypatch.setattr(kokkos.tempfile, "tempdir", str(place))
+        monkeypatch.setattr(kokkos_build.tempfile, "tempdir", str(place))
         with (
             pytest.raises(ToolchainError, match="temporary folder .*; set TMPDIR to another"),
-            kokkos.scratch_folder(wrapper),
+            kokkos_build.scratch_folder(wrapper),
         ):
             pass
         assert list(place.iterdir()) == []
-    with kokkos.scratch_folder() as fine:
+    with kokkos_build.scratch_folder() as fine:
         assert fine.parent == tmp_path / "a b"
 
 
 def test_no_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(kokkos.tempfile, "tempdir", str(tmp_path / "gone"))
+    monkeypatch.setattr(kokkos_build.tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(ToolchainError, match="no folder for .*; set TMPDIR to"):
-        kokkos.scratch_folder().__enter__()
+        kokkos_build.scratch_folder().__enter__()

@@ -13,7 +13,7 @@ import pytest
 
 from kkspdnn.memory import peak_memory
 from kkspdnn.spaces import Space
-from workunits import bias, compact, fused, relu, spgemm, tiles
+from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
 
 WIDE = 2**20 + 1
 """Neurons of a side of a tile."""

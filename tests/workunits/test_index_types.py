@@ -19,7 +19,7 @@ from kkspdnn.pk.lanes import parts, plan
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import FLOAT, INT32, SCALARS, UINT8, Scalar, View
 from kkspdnn.pk.workunit import Workunit
-from workunits import bias, compact, fused, relu, spgemm, tiles
+from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
 
 WORKUNITS = {
     name: value
