@@ -21,6 +21,7 @@ from kkspdnn.engines.outcome import joined
 from kkspdnn.errors import InputError, check_choice
 from kkspdnn.fold import Folded
 from kkspdnn.fold import fold as fold_network
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
 from kkspdnn.memory import Budget, peak_memory
@@ -77,6 +78,7 @@ class Result:
 
 
 @in_one_line
+@ieee_arithmetic()
 def infer(
     network: Network,
     inputs: Any,

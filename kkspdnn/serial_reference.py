@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.errors import InputError
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
 from kkspdnn.networks import Layer, Network
@@ -28,6 +29,7 @@ def reference(network: Network, inputs: Inputs, *, dtype: DTypeLike = np.float64
     return timed_reference(network, inputs, dtype=dtype)[0]
 
 
+@ieee_arithmetic()
 def timed_reference(
     network: Network, inputs: Inputs, *, dtype: DTypeLike = np.float64
 ) -> tuple[sp.csr_array, float]:
