@@ -18,9 +18,9 @@ from bench.report import changes, show, show_changes
 from bench.roofs import roofs
 from bench.runner import Plan, measure
 from bench.truth import truth
-from kkspdnn.cli import guarded
 from kkspdnn.comparison import Comparison, NetworkFacts, read_comparison
 from kkspdnn.errors import InputError
+from kkspdnn.guard import guarded
 from kkspdnn.options import Parser
 from kkspdnn.pk.toolchain import usable_cores
 from kkspdnn.problem import Problem, load_problem

@@ -12,9 +12,9 @@ from pathlib import Path
 from bench.peer import package_version
 from kkspdnn.comparison import Ceilings, Comparison, LayerCounts, NetworkFacts, Row
 from kkspdnn.errors import ToolchainError
-from kkspdnn.inference import own_version
 from kkspdnn.pk.driver import devices
 from kkspdnn.pk.toolchain import host_compiler, machine, run
+from kkspdnn.version import own_version
 
 _FEATURES = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve", "vsx")
 _ROOT = Path(__file__).parents[1]

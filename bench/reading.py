@@ -23,12 +23,12 @@ import numpy as np
 
 from bench.recorded import recorded
 from kkspdnn.challenge import layer_path, write_network
-from kkspdnn.inference import own_version
 from kkspdnn.layer_files import load_layer
 from kkspdnn.networks import Layer, network
 from kkspdnn.options import Parser, count
 from kkspdnn.pk.toolchain import host_compiler, machine
 from kkspdnn.radix_net import challenge_bias, radixnet
+from kkspdnn.version import own_version
 
 _REPEATS = 5
 

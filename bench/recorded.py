@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kkspdnn.cli import guarded
+from kkspdnn.guard import guarded
 from kkspdnn.record import check_writable, write_text
 
 

@@ -8,23 +8,30 @@ In three lines::
     result = kk.infer(net, kk.images(1024), space="openmp")
 
 `result.categories` are the rows with any nonzero value, `result.record` says how it went.
+
+Names are imported on first use (PEP 562), so that `import kkspdnn` alone loads neither NumPy nor
+SciPy.
 """
 
-from kkspdnn.challenge import read_categories, read_images, read_network
-from kkspdnn.errors import CacheError, InputError, KkspdnnError, SpaceError, ToolchainError
-from kkspdnn.inference import Result, infer
-from kkspdnn.inputs import Inputs
-from kkspdnn.mnist import mnist_images
-from kkspdnn.networks import Layer, Network, network
-from kkspdnn.npz import read_npz_inputs, read_npz_network, save_npz_network
-from kkspdnn.predictor import Predictor
-from kkspdnn.pruning import prune
-from kkspdnn.pruning.dense_files import read_dense_network
-from kkspdnn.radix_net import radixnet
-from kkspdnn.record import Record
-from kkspdnn.serial_reference import reference
-from kkspdnn.shipped_images import images
-from kkspdnn.torch_models import from_torch
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kkspdnn.challenge import read_categories, read_images, read_network
+    from kkspdnn.errors import CacheError, InputError, KkspdnnError, SpaceError, ToolchainError
+    from kkspdnn.inference import Result, infer
+    from kkspdnn.inputs import Inputs
+    from kkspdnn.mnist import mnist_images
+    from kkspdnn.networks import Layer, Network, network
+    from kkspdnn.npz import read_npz_inputs, read_npz_network, save_npz_network
+    from kkspdnn.predictor import Predictor
+    from kkspdnn.pruning.dense_files import read_dense_network
+    from kkspdnn.pruning.prune import prune
+    from kkspdnn.radix_net import radixnet
+    from kkspdnn.record import Record
+    from kkspdnn.serial_reference import reference
+    from kkspdnn.shipped_images import images
+    from kkspdnn.torch_models import from_torch
 
 __all__ = [
     "CacheError",
@@ -54,3 +61,34 @@ __all__ = [
     "reference",
     "save_npz_network",
 ]
+
+_MODULES = {
+    "challenge": ("read_categories", "read_images", "read_network"),
+    "errors": ("CacheError", "InputError", "KkspdnnError", "SpaceError", "ToolchainError"),
+    "inference": ("Result", "infer"),
+    "inputs": ("Inputs",),
+    "mnist": ("mnist_images",),
+    "networks": ("Layer", "Network", "network"),
+    "npz": ("read_npz_inputs", "read_npz_network", "save_npz_network"),
+    "predictor": ("Predictor",),
+    "pruning.dense_files": ("read_dense_network",),
+    "pruning.prune": ("prune",),
+    "radix_net": ("radixnet",),
+    "record": ("Record",),
+    "serial_reference": ("reference",),
+    "shipped_images": ("images",),
+    "torch_models": ("from_torch",),
+}
+"""The module of each public name."""
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _MODULES.items():
+        if name in names:
+            found = globals()[name] = getattr(import_module(f"kkspdnn.{module}"), name)
+            return found
+    raise AttributeError(f"module 'kkspdnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,13 +1,18 @@
 """`python -m kkspdnn`."""
 
 import sys
+from typing import NoReturn
 
-try:
+from kkspdnn.guard import end_at_interrupt
+
+
+def entry() -> NoReturn:
+    """Run the command line, from the first import to the end of the process."""
+    end_at_interrupt()
     from kkspdnn.cli import main
-except KeyboardInterrupt:
-    # Importing NumPy, SciPy and Polars takes long enough to be interrupted.
-    print("kkspdnn: interrupted", file=sys.stderr)
-    sys.exit(130)
+
+    sys.exit(main())
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

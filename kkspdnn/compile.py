@@ -12,6 +12,7 @@ from time import perf_counter
 
 import numpy as np
 
+from kkspdnn.choices import SPACES
 from kkspdnn.errors import InputError
 from kkspdnn.options import Parser
 from kkspdnn.pk.dispatch import generate
@@ -20,7 +21,7 @@ from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.runtime import toolkit
 from kkspdnn.pk.toolchain import usable_cores
 from kkspdnn.rehearsal import engine_launches
-from kkspdnn.spaces import EXECUTION_SPACES, SPACES
+from kkspdnn.spaces import EXECUTION_SPACES
 
 
 def parser() -> Parser:

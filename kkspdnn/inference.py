@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
+from kkspdnn.choices import EXITS, KERNELS, PARALLEL, VERIFY, Exits, Kernel, Parallel, Verify
 from kkspdnn.device_errors import in_one_line
-from kkspdnn.engines import EXITS, KERNELS, Engine, Exits, Kernel, Report, make_engine
+from kkspdnn.engines import Engine, Report, make_engine
 from kkspdnn.engines.outcome import joined
 from kkspdnn.errors import InputError, check_choice
 from kkspdnn.fold import Folded
@@ -34,10 +34,8 @@ from kkspdnn.ranks.shares import Shares
 from kkspdnn.ranks.world import Ranks
 from kkspdnn.record import RankLoad, Record, categories_sha256
 from kkspdnn.spaces import Space, open_space
-from kkspdnn.verify import VERIFY, Verify, verify, wanted
-
-Parallel = Literal["auto", "data", "pipeline"]
-PARALLEL: tuple[Parallel, ...] = get_args(Parallel)
+from kkspdnn.verify import verify, wanted
+from kkspdnn.version import own_version
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how much of it is done, 0 to 1."""
@@ -351,14 +349,6 @@ def imbalance(loads: Sequence[RankLoad]) -> float:
     seconds = [load.seconds for load in loads]
     mean = sum(seconds) / len(seconds)
     return max(seconds) / mean if mean > 0 else 1.0
-
-
-def own_version() -> str:
-    """The installed version of kkspdnn."""
-    try:
-        return version("kkspdnn")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _report(progress: Progress, total: int) -> Report:

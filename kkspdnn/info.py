@@ -12,7 +12,7 @@ from time import perf_counter
 
 from kkspdnn.cuda import cuda_parts
 from kkspdnn.errors import KkspdnnError
-from kkspdnn.inference import infer, own_version
+from kkspdnn.inference import infer
 from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
 from kkspdnn.pk import chosen, is_installed
 from kkspdnn.pk.cache import VARIABLE as CACHE_VARIABLE
@@ -24,6 +24,7 @@ from kkspdnn.pk.toolchain import build_tool, host_compiler, machine
 from kkspdnn.radix_net import radixnet
 from kkspdnn.shipped_images import images
 from kkspdnn.triples import load_parser
+from kkspdnn.version import own_version
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,17 @@ class Finding:
     what: str
     text: str
     good: bool | None = None
+
+
+def report() -> Iterator[str]:
+    """The lines that `kkspdnn info` prints, as they are found."""
+    section = ""
+    for finding in findings():
+        if finding.section != section:
+            section = finding.section
+            yield f"{section}\n"
+        mark = {True: "+", False: "-", None: " "}[finding.good]
+        yield f"  {mark} {finding.what}: {finding.text}\n"
 
 
 def findings() -> Iterator[Finding]:

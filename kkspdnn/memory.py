@@ -11,9 +11,7 @@ from pathlib import Path
 import psutil
 
 from kkspdnn.errors import InputError
-
-GB = 10**9
-"""Bytes of a gigabyte, as of the option --memory."""
+from kkspdnn.units import GB
 
 _GROUPS = (
     ("memory.max", "memory.current", "inactive_file"),

@@ -16,7 +16,6 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
@@ -74,29 +73,37 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     with open_text(path) as file:
         try:
             head = file.read(16)
-            body = file.read(_LIMIT)
+            count = _count(path, head)
+            body = file.read(min(count * _RAW_SIDE**2 + 1, _LIMIT))
         except (gzip.BadGzipFile, EOFError, zlib.error, OSError) as error:
             raise unreadable(path, error) from error
+    if len(body) != count * _RAW_SIDE**2:
+        raise InputError(
+            f"{path}: {len(body)} bytes of pixels; {count} images need {count * _RAW_SIDE**2}"
+        )
+    return np.frombuffer(body, np.uint8).reshape(count, _RAW_SIDE, _RAW_SIDE)
+
+
+def _count(path: Path, head: bytes) -> int:
+    """The number of images that the header of an IDX3 file claims."""
     if len(head) < 16 or struct.unpack(">I", head[:4])[0] != _MAGIC:
         raise InputError(f"{path}: not an IDX file of images (magic number {_MAGIC:#010x})")
     count, height, width = struct.unpack(">III", head[4:])
     if (height, width) != (_RAW_SIDE, _RAW_SIDE):
         raise InputError(f"{path}: images of {height} x {width}; MNIST's are 28 x 28")
-    if len(body) != count * _RAW_SIDE**2:
-        raise InputError(
-            f"{path}: {len(body)} bytes of pixels; {count} images need {count * _RAW_SIDE**2}"
-        )
-    return np.frombuffer(body, np.uint8).reshape(count, height, width)
+    return int(count)
 
 
 def fourier_resampled(signal: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
     """A real signal [..., n] as `samples` >= n samples: the same band-limited periodic function."""
+    from scipy.fft import irfft, rfft  # a tenth of a second that other runs need not wait
+
     before = signal.shape[-1]
-    spectrum = scipy.fft.rfft(signal, axis=-1)
+    spectrum = rfft(signal, axis=-1)
     if before % 2 == 0 and samples > before:
         # the highest frequency stands for a conjugate pair that is split in the longer signal
         spectrum[..., -1] *= 0.5
-    made: NDArray[np.float64] = scipy.fft.irfft(spectrum, samples, axis=-1)
+    made: NDArray[np.float64] = irfft(spectrum, samples, axis=-1)
     made *= samples / before
     return made
 

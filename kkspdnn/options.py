@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kkspdnn.memory import GB
+from kkspdnn.units import GB
 
 
 class Parser(argparse.ArgumentParser):

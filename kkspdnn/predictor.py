@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from kkspdnn.choices import EXITS, Exits
 from kkspdnn.device_errors import in_one_line
-from kkspdnn.engines import EXITS, Exits, silent
+from kkspdnn.engines import silent
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import check_choice
 from kkspdnn.ieee import ieee_arithmetic

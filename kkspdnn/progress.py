@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock, Timer
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _PATIENCE = 1.0
 
@@ -21,6 +23,8 @@ class DelayedBar:
     """
 
     def __init__(self, console: Console, patience: float = _PATIENCE) -> None:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -66,8 +70,14 @@ class DelayedBar:
 @contextmanager
 def delayed_bar(wanted: bool) -> Iterator[DelayedBar | None]:
     """A DelayedBar on stderr where that is a terminal and one is wanted, else None."""
+    # Rich is worth its import where there is a terminal to draw on.
+    if not wanted or sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
     console = Console(stderr=True)
-    if not wanted or not console.is_interactive:
+    if not console.is_interactive:
         yield None
         return
     bar = DelayedBar(console)

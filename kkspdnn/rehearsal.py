@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from kkspdnn.engines import KERNELS, make_engine
+from kkspdnn.choices import KERNELS, SpaceName
+from kkspdnn.engines import make_engine
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.inputs import Inputs
@@ -22,7 +23,7 @@ from kkspdnn.pk import VARIABLE, chosen, provide_pykokkos
 from kkspdnn.pk.dispatch import Launched, rehearse
 from kkspdnn.pk.toolchain import usable_cores
 from kkspdnn.radix_net import radixnet
-from kkspdnn.spaces import EXECUTION_SPACES, Space, SpaceName
+from kkspdnn.spaces import EXECUTION_SPACES, Space
 
 _NEURONS = 32
 

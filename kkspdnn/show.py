@@ -7,6 +7,7 @@ from textwrap import shorten
 
 import numpy as np
 
+from kkspdnn.choices import SPACES, SpaceName
 from kkspdnn.errors import InputError
 from kkspdnn.options import Parser
 from kkspdnn.pk.disassemble import hot_function
@@ -16,7 +17,7 @@ from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.runtime import toolkit
 from kkspdnn.pk.types import Scalar, View
 from kkspdnn.rehearsal import engine_launches
-from kkspdnn.spaces import EXECUTION_SPACES, SPACES, SpaceName
+from kkspdnn.spaces import EXECUTION_SPACES
 
 
 def parser() -> Parser:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from kkspdnn.choices import SPACES, SpaceName
 from kkspdnn.cuda import cuda_parts
 from kkspdnn.errors import SpaceError
 from kkspdnn.pk import Front, chosen, provide_pykokkos
@@ -23,8 +24,6 @@ from kkspdnn.pk.runtime import MOST_THREADS, runtime
 from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
 from kkspdnn.transfer import CupyTransfer
 
-SpaceName = Literal["serial", "openmp", "cuda"]
-SPACES: tuple[SpaceName, ...] = ("serial", "openmp", "cuda")
 _WARP = 32
 """Threads of a GPU that run in step, whose loads of neighbouring lanes are then full lines."""
 

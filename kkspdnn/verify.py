@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import numpy as np
 from numpy.typing import NDArray
 
+from kkspdnn.choices import Verify
 from kkspdnn.engines import Outcome, Wanted
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Network
 from kkspdnn.record import Verified
 from kkspdnn.serial_reference import compare, timed_reference
-
-Verify = Literal["none", "sample", "full"]
-VERIFY: tuple[Verify, ...] = get_args(Verify)
 
 _SAMPLE_EDGES = 4_000_000_000
 """Input rows times edges of the sample: about a second of the serial reference."""

@@ -14,9 +14,9 @@ from hypothesis import settings
 from on_gpu import skip_unless_here
 
 from kkspdnn.challenge import write_categories, write_images, write_network
+from kkspdnn.choices import SPACES
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Layer, Network, network
-from kkspdnn.spaces import SPACES
 
 CHALLENGE_ROWS = 60_000
 

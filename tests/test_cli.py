@@ -24,7 +24,7 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn
-from kkspdnn import cli, memory
+from kkspdnn import cli, memory, run_command
 from kkspdnn.challenge import write_categories, write_images, write_network
 from kkspdnn.pk.cache import default_cache
 from kkspdnn.radix_net import radixnet
@@ -130,7 +130,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.update(options, net=net, rows=rows)
         raise Seen
 
-    monkeypatch.setattr(cli, "infer", stop)
+    monkeypatch.setattr(run_command, "infer", stop)
     with pytest.raises(Seen):
         cli.main([])
     assert (seen["space"], seen["kernel"], seen["dtype"]) == ("openmp", "fused", "float32")
@@ -415,7 +415,7 @@ def test_an_interrupt_is_one_line(
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "infer", stop)
+    monkeypatch.setattr(run_command, "infer", stop)
     fails(capsys, SMALL, "interrupted", code=130)
 
 
@@ -501,7 +501,7 @@ def test_overflow_is_one_line(own: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_files_that_cannot_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "load_problem", lambda **_: pytest.fail("found out too late"))
+    monkeypatch.setattr(run_command, "load_problem", lambda **_: pytest.fail("found out too late"))
     there = tmp_path / "there.npy"
     there.mkdir()
     missing = str(tmp_path / "no" / "r.npy")
@@ -652,8 +652,36 @@ def test_output_that_nobody_takes() -> None:
     full = shell("> /dev/full")
     assert full.returncode == 2
     one_line(full.stderr, "No space left")
+    full = shell("--json /dev/full")
+    assert full.returncode == 2
+    assert "categories  " in full.stdout
+    one_line(full.stderr, "/dev/full", "No space left")
     both = shell("--json /dev/stdout --quiet")
     assert json.loads(both.stdout)["layers"] == 3
+
+
+def test_every_output_is_written_though_one_cannot_be(tmp_path: Path) -> None:
+    files = ["--categories", str(tmp_path / "c.txt"), "--outputs", str(tmp_path / "y.npy")]
+    done = run(*SMALL, *files, "--json", "/dev/full")
+    assert done.returncode == 2
+    assert "verified    passed" in done.stdout
+    one_line(done.stderr, "/dev/full", "No space left")
+    assert np.load(tmp_path / "y.npy").shape == (50, 64)
+    assert len((tmp_path / "c.txt").read_text().split()) == np.count_nonzero(
+        np.load(tmp_path / "y.npy").any(axis=1)
+    )
+
+
+def test_ctrl_c_during_imports(tmp_path: Path) -> None:
+    """The import of NumPy is interrupted, which takes KeyboardInterrupt for its own failure."""
+    (tmp_path / "numpy.py").write_text(
+        "import os, signal\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except BaseException as error:\n    raise ImportError('numpy is broken') from error\n"
+    )
+    for options in (SMALL, ["info"], ["compile"], ["prune", "x.npy", "--out", "y"]):
+        done = run(*options, PYTHONPATH=f"{tmp_path}{os.pathsep}{HOME}")
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "kkspdnn: interrupted\n")
 
 
 # info, help
@@ -687,6 +715,14 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
             cli.main([option])
         assert left.value.code == 0
         assert word in capsys.readouterr().out
+
+
+def test_help_needs_no_numpy(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise ImportError('not for help')\n")
+    for options in (["--help"], ["--version"], ["--layers", "x"]):
+        done = run(*options, PYTHONPATH=f"{tmp_path}{os.pathsep}{HOME}")
+        assert done.returncode == (2 if "x" in options else 0), done.stderr
+        assert "numpy" not in done.stderr
 
 
 def test_no_help_text_has_more_than_ascii() -> None:

@@ -17,7 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kkspdnn import cli, fold, memory
-from kkspdnn.engines import EXITS
+from kkspdnn.choices import EXITS
 from kkspdnn.errors import InputError
 from kkspdnn.inference import Result, infer
 from kkspdnn.inputs import Inputs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kkspdnn.pruning import METHODS
+from kkspdnn.choices import METHODS
 from kkspdnn.published import other_machines, published
 
 

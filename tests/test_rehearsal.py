@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 import workunits
+from kkspdnn.choices import SpaceName
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.inference import infer
 from kkspdnn.inputs import Inputs
@@ -17,7 +18,6 @@ from kkspdnn.networks import Layer, network
 from kkspdnn.pk.workunit import Workunit
 from kkspdnn.radix_net import radixnet
 from kkspdnn.rehearsal import engine_launches
-from kkspdnn.spaces import SpaceName
 
 
 def every_workunit() -> set[str]:

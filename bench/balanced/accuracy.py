@@ -8,7 +8,7 @@ from pathlib import Path
 import kkspdnn as kk
 from bench.balanced.digits import CLASSES, PIXELS, digits
 from bench.balanced.training import Trainer, accuracy, sparsity
-from kkspdnn.pruning import Method
+from kkspdnn.choices import Method
 from kkspdnn.pruning.study import Accuracy, Pattern
 
 LAYERS = (PIXELS, 1024, 1024, CLASSES)

@@ -20,9 +20,8 @@ import kkspdnn as kk
 from bench.balanced.accuracy import BLOCK_SHAPE
 from bench.peer import missing
 from bench.peers.mkl_peers import dot_product
-from kkspdnn.pruning import METHODS
+from kkspdnn.choices import METHODS, SpaceName
 from kkspdnn.pruning.study import Pattern
-from kkspdnn.spaces import SpaceName
 
 Run = Callable[[], tuple[float, Any]]
 """One run: its seconds, and the outputs (rows, classes)."""

@@ -15,7 +15,7 @@ from typing import Any
 import kkspdnn as kk
 from bench.balanced.contenders import Contender, Run, ours, through, weights_of
 from bench.peers.gpu import missing_on_gpu, missing_to_compile
-from kkspdnn.pruning import METHODS
+from kkspdnn.choices import METHODS
 
 _NO_TF32 = {"CUPY_TF32": "0", "NVIDIA_TF32_OVERRIDE": "0"}
 """Products are float32's, as everybody else's: TF32 keeps 10 bits of 23."""

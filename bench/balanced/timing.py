@@ -11,10 +11,9 @@ import kkspdnn as kk
 from bench.balanced.contenders import Contender, on_cpu
 from bench.balanced.on_gpu import on_gpu
 from bench.processes import Worker, WorkerError
+from kkspdnn.choices import METHODS, SpaceName
 from kkspdnn.errors import InputError
-from kkspdnn.pruning import METHODS
 from kkspdnn.pruning.study import Pattern, Timing
-from kkspdnn.spaces import SpaceName
 
 _SPARSITY = "0.9"
 _PATIENCE = 300.0

@@ -19,12 +19,12 @@ from bench.ceiling.native import load_native
 from bench.ceiling.ours import Ours
 from bench.ceiling.work import Work
 from kkspdnn.device_errors import in_one_line
-from kkspdnn.inference import own_version
 from kkspdnn.pk.toolchain import machine
 from kkspdnn.radix_net import radixnet
 from kkspdnn.shipped_images import images
 from kkspdnn.spaces import Space, check_space, open_space
 from kkspdnn.verify import error_bound
+from kkspdnn.version import own_version
 
 RUNS = 9
 DEPTH = 8

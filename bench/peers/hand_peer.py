@@ -12,10 +12,10 @@ from bench.ceiling.hand_cuda import LANES, HandCuda
 from bench.ceiling.work import Work as Tiled
 from bench.peer import Answer, Work
 from bench.peers.gpu import missing_to_compile
-from kkspdnn.inference import own_version
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Network
 from kkspdnn.spaces import open_space
+from kkspdnn.version import own_version
 
 _DEPTH = 16
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from bench.peer import Answer, Work
 from bench.peers.gpu import missing_to_compile
-from kkspdnn.engines import Exits, Kernel
-from kkspdnn.inference import Result, infer, own_version
+from kkspdnn.choices import Exits, Kernel, SpaceName
+from kkspdnn.inference import Result, infer
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Network
 from kkspdnn.pk import is_installed
-from kkspdnn.spaces import SpaceName
+from kkspdnn.version import own_version
 
 
 class Ours:

@@ -17,9 +17,9 @@ from bench.recorded import recorded
 from bench.scaling.measure import points, runs, step_seconds
 from bench.scaling.model import fitted
 from bench.scaling.table import table
-from kkspdnn.cli import guarded
 from kkspdnn.decode import read_json
 from kkspdnn.errors import InputError
+from kkspdnn.guard import guarded
 from kkspdnn.options import Parser, count
 from kkspdnn.pk.toolchain import usable_cores
 from kkspdnn.problem import load_problem

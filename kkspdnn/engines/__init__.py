@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from kkspdnn.engines.base import EXITS, Engine, Exits, Report, silent
+from kkspdnn.choices import Exits, Kernel
+from kkspdnn.engines.base import Engine, Report, silent
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.spaces import Space
 
 __all__ = [
-    "EXITS",
-    "KERNELS",
     "Engine",
-    "Exits",
-    "Kernel",
     "Order",
     "Outcome",
     "Report",
@@ -23,9 +20,6 @@ __all__ = [
     "make_engine",
     "silent",
 ]
-
-Kernel = Literal["fused", "spgemm"]
-KERNELS: tuple[Kernel, ...] = ("fused", "spgemm")
 
 
 def make_engine(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kkspdnn.choices import Exits
 from kkspdnn.engines.ends import Ends
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.engines.streamed import Put
@@ -20,8 +21,6 @@ from kkspdnn.spaces import Space
 if TYPE_CHECKING:
     from kkspdnn.engines.prepared import PreparedLayers
 
-Exits = Literal["none", "dead", "all"]
-EXITS: tuple[Exits, ...] = ("none", "dead", "all")
 """Which rows leave early: none, those of zeros, or all whose end is proved, zeros or saturated."""
 
 Report = Callable[[int], None]

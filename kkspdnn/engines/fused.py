@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kkspdnn.engines.base import Exits, Range, Report, upper_limit
+from kkspdnn.choices import Exits
+from kkspdnn.engines.base import Range, Report, upper_limit
 from kkspdnn.engines.ends import MOST_TRIED, Ends, Response, ends_before
 from kkspdnn.engines.fused_run import FEW_LEFT, MOST_COUNTED, FusedRun, Level
 from kkspdnn.engines.outcome import Order, Outcome, Wanted

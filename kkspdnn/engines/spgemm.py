@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from kkspdnn.engines.base import Exits, Growth, Range, Report, activation, upper_limit
+from kkspdnn.choices import Exits
+from kkspdnn.engines.base import Growth, Range, Report, activation, upper_limit
 from kkspdnn.engines.ends import Ends
 from kkspdnn.engines.outcome import Order, Outcome, Wanted
 from kkspdnn.engines.streamed import Put

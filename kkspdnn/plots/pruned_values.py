@@ -8,7 +8,7 @@ from statistics import mean, median
 
 import numpy as np
 
-from kkspdnn.pruning import METHODS
+from kkspdnn.choices import METHODS
 from kkspdnn.pruning.study import Accuracy, Study, Timing
 
 Values = tuple[float, float, float]

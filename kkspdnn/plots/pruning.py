@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, NullLocator
 
+from kkspdnn.choices import METHODS
 from kkspdnn.plots.points import Records
 from kkspdnn.plots.pruned_values import (
     Curve,
@@ -34,7 +35,6 @@ from kkspdnn.plots.style import (
     turned,
 )
 from kkspdnn.plots.table import Cell, Table
-from kkspdnn.pruning import METHODS
 from kkspdnn.published import Pruning, Published
 
 _PERPLEXITIES = ("blocks of 8 x 8", "blocks of 50")

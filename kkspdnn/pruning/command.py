@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kkspdnn.choices import METHODS
 from kkspdnn.files import new_folder
 from kkspdnn.npz import read_npz_network, save_npz_network
 from kkspdnn.options import Parser, count, path
 from kkspdnn.pruning.dense_files import read_dense_network
-from kkspdnn.pruning.masks import METHODS
 from kkspdnn.pruning.prune import prune
 
 

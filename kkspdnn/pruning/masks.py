@@ -6,16 +6,11 @@ write W the other way round, is a column here: the edges of one output neuron.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
 from kkspdnn.matrices import Floats
-
-Method = Literal["balanced", "unstructured", "block"]
-METHODS: tuple[Method, ...] = get_args(Method)
 
 Mask = NDArray[np.bool_]
 Order = NDArray[np.int64]

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from kkspdnn.choices import METHODS, Method
 from kkspdnn.errors import InputError, check_choice
 from kkspdnn.matrices import Floats
 from kkspdnn.networks import Layer, Network
 from kkspdnn.pruning.masks import (
-    METHODS,
     Mask,
-    Method,
     Order,
     balanced_mask,
     block_mask,

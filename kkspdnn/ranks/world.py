@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from time import perf_counter, sleep
@@ -176,20 +177,30 @@ def launched_ranks(launch: Launch | None) -> Ranks:
     except ImportError as error:
         raise InputError(
             f"{launch.by} started {launch.size} processes, but mpi4py cannot be used ({error}): "
-            "pip install 'kkspdnn[mpi]'"
+            f"pip install 'kkspdnn[mpi]', or unset {launch.variable} for a process of its own"
         ) from error
     except RuntimeError as error:
         raise InputError(
             f"{launch.by} started {launch.size} processes, but mpi4py finds no MPI library: "
-            "pip install 'kkspdnn[mpi]', or load your cluster's MPI"
+            "pip install 'kkspdnn[mpi]', or load your cluster's MPI, or unset "
+            f"{launch.variable} for a process of its own"
         ) from error
     if world.size != launch.size:
         library = " ".join(_mpi().Get_library_version().split(",")[0].split()[:3])
         raise InputError(
             f"{launch.by} started {launch.size} processes, but mpi4py's MPI ({library}) sees "
-            f"{world.size}: start them with the mpiexec of that MPI, or srun --mpi=pmi2 or pmix"
+            f"{world.size}: start them with the mpiexec of that MPI, or srun --mpi=pmi2 or pmix, "
+            f"or unset {launch.variable} for a process of its own"
         )
     return Ranks(world)
+
+
+def abort(code: int) -> NoReturn:
+    """End every process of the launch with this exit code, before its ranks are known too."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
+        mpi.COMM_WORLD.Abort(code)
+    os._exit(code)
 
 
 def _mpi() -> ModuleType:

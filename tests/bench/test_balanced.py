@@ -18,10 +18,10 @@ from bench.balanced.cli import main
 from bench.balanced.digits import Digits, digits
 from bench.balanced.on_gpu import on_gpu
 from bench.ceiling.report import SPACES
+from kkspdnn.choices import METHODS
 from kkspdnn.cuda import Part
 from kkspdnn.decode import read_json
 from kkspdnn.pk.toolchain import usable_cores
-from kkspdnn.pruning import METHODS
 from kkspdnn.pruning.study import study_from
 
 

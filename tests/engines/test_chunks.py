@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kkspdnn import memory
-from kkspdnn.engines import EXITS, fused, make_engine
+from kkspdnn.choices import EXITS
+from kkspdnn.engines import fused, make_engine
 from kkspdnn.engines.prepared import GRANULE, PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kkspdnn.engines import EXITS, make_engine
+from kkspdnn.choices import EXITS
+from kkspdnn.engines import make_engine
 from kkspdnn.engines.ends import MOST_TRIED, Ends, Response, ends_before
 from kkspdnn.engines.fused import FusedEngine
 from kkspdnn.engines.prepared import PreparedLayers

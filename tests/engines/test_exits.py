@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kkspdnn.engines import EXITS, Order, fused
+from kkspdnn.choices import EXITS
+from kkspdnn.engines import Order, fused
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.inference import Result, infer

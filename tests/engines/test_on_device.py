@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from kkspdnn.engines import EXITS, Exits, make_engine
+from kkspdnn.choices import EXITS, Exits
+from kkspdnn.engines import make_engine
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.engines.streamed import TwoBuffers
 from kkspdnn.errors import InputError

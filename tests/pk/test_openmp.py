@@ -195,5 +195,3 @@ print(openmp_is_loaded())
 """
     assert script(text)[0] == "False\nTrue\n"
     assert not openmp_is_loaded(Path("/none"))
-
-

@@ -13,12 +13,12 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
 
+from kkspdnn.choices import METHODS
 from kkspdnn.errors import InputError
 from kkspdnn.plots.charts import charts
 from kkspdnn.plots.command import drawn, plot
 from kkspdnn.plots.points import Records, read_records
 from kkspdnn.plots.style import COLOURS, GREY, HATCHES, LINES, MARKERS, WIDTHS, Chart, settings
-from kkspdnn.pruning import METHODS
 from kkspdnn.published import published
 
 ROOT = Path(__file__).parents[2]

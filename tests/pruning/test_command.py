@@ -9,8 +9,8 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn as kk
+from kkspdnn.choices import METHODS
 from kkspdnn.cli import main
-from kkspdnn.pruning import METHODS
 
 
 def model(path: Path, widths: tuple[int, ...] = (64, 32, 8)) -> Path:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import kkspdnn as kk
+from kkspdnn.choices import METHODS
 from kkspdnn.errors import InputError
-from kkspdnn.pruning import METHODS
 from kkspdnn.pruning.masks import dealt_order
 
 

@@ -43,6 +43,15 @@ def test_one_rank_that_fails_ends_all(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupt_while_mpi_starts_ends_all(run: Run, said: Said) -> None:
+    begun = time.monotonic()
+    code, out, err = run(3, Path(__file__).with_name("interrupted_early.py"))
+    assert time.monotonic() - begun < 60
+    assert code == 130
+    assert said(out, err) == ["kkspdnn: rank 1: interrupted"]
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [

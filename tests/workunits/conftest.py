@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from on_gpu import PATTERNS, copying, skip_unless_here
 
-from kkspdnn.spaces import SPACES, Space, open_space
+from kkspdnn.choices import SPACES
+from kkspdnn.spaces import Space, open_space
 
 
 @pytest.fixture(scope="session", params=SPACES)

@@ -1,0 +1,17 @@
+"""The values that options and parameters of the same name take; imports nothing of weight."""
+
+from typing import Literal, get_args
+
+SpaceName = Literal["serial", "openmp", "cuda"]
+SPACES: tuple[SpaceName, ...] = get_args(SpaceName)
+Kernel = Literal["fused", "spgemm"]
+KERNELS: tuple[Kernel, ...] = get_args(Kernel)
+Exits = Literal["none", "dead", "all"]
+EXITS: tuple[Exits, ...] = get_args(Exits)
+Verify = Literal["none", "sample", "full"]
+VERIFY: tuple[Verify, ...] = get_args(Verify)
+Parallel = Literal["auto", "data", "pipeline"]
+PARALLEL: tuple[Parallel, ...] = get_args(Parallel)
+Method = Literal["balanced", "unstructured", "block"]
+METHODS: tuple[Method, ...] = get_args(Method)
+DTYPES = ("float32", "float64")
