@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import sleep
 
 from kkspdnn.pk.toolchain import usable_cores
 
-_PROC = Path("/proc")
+_PROC, _NODES = Path("/proc"), Path("/sys/devices/system/node")
 _FORKED = 0x40
 """PF_FORKNOEXEC of the kernel: forked, and no exec since."""
 
-_SAMPLES, _PAUSE = 4, 0.001
-"""How often, and how many seconds apart, other processes are looked for."""
+_SPINS, _SPINS_WITHOUT_PAUSE = "3000", "60000"
+"""Iterations of libgomp's waiting loop, some 0.1 ms: with the pause instruction of x86-64, of 40 to
+140 cycles, and on other processors.
 
-_SPINS = "10000"
-"""Iterations of libgomp's waiting loop: 0.03 to 0.6 ms, as a processor takes 10 to 140 cycles for
-its pause instruction. Launches follow each other faster. By default it is 300,000, which is longer
-than the scheduler's time slices: a spinning thread then uses up the time of the one that it waits
-for."""
+Launches follow each other faster, so on an idle machine threads seldom sleep. The default is
+300,000 iterations, longer than the scheduler's time slices: on a busy machine, a thread that spins
+then uses up the time of the thread that it waits for."""
 
 _BLOCKTIME = "1"
-"""Milliseconds, the same for libomp, whose default is 200."""
+"""Milliseconds that libomp spins, the least that all of its versions take. The default is 200."""
 
-_BINDING = {"OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"}
-_SPINNING = {"GOMP_SPINCOUNT": _SPINS, "KMP_BLOCKTIME": _BLOCKTIME}
-_CHOICES = {
-    "binding": ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"),
-    "spinning": ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY"),
-}
-"""The user's own variables, any of which wins over ours."""
+_BINDING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
+_SPINNING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 
 
 @contextmanager
@@ -41,20 +35,26 @@ def starting_openmp(threads: int | None) -> Iterator[None]:
 
     threads: how many there will be, if that is known.
 
-    Threads that wait for others spin for less than a millisecond, then sleep. They are bound to
-    cores of their own, unless there are more threads than cores, or other processes run now: then
-    the system places them. A user's choice wins over either.
+    Threads that wait for others spin for about 0.1 ms, then sleep. On a machine with several NUMA
+    nodes, threads are bound to a node each, unless there are more threads than cores. Within a
+    node the system places them: a thread that was bound to a core would wait for that core when
+    another process runs there. Variables that the user has set for either win.
 
-    OpenMP reads its variables when its library is loaded, so they are set for that time only. If
+    OpenMP reads its variables when its library is loaded, so ours are set for that time only. If
     another package, such as PyTorch or scikit-learn, has loaded the same library before, they have
     no effect.
     """
     added: dict[str, str] = {}
-    if not _chosen("binding") and (threads or 0) <= usable_cores() and not others_run():
-        added |= _BINDING
-    if not _chosen("spinning"):
-        added |= _SPINNING
     before = os.sched_getaffinity(0)
+    if not _chosen(_BINDING) and (threads or 0) <= usable_cores():
+        nodes = numa_nodes(before)
+        if len(nodes) > 1:
+            places = ",".join(f"{{{','.join(map(str, cores))}}}" for cores in nodes)
+            added |= {"OMP_PROC_BIND": "spread", "OMP_PLACES": places}
+    if not _chosen(_SPINNING):
+        pauses = platform.machine() in ("x86_64", "AMD64")
+        spins = _SPINS if pauses else _SPINS_WITHOUT_PAUSE
+        added |= {"GOMP_SPINCOUNT": spins, "KMP_BLOCKTIME": _BLOCKTIME}
     os.environ.update(added)
     try:
         yield
@@ -63,33 +63,34 @@ def starting_openmp(threads: int | None) -> Iterator[None]:
             del os.environ[name]
         if "OMP_PROC_BIND" in added:
             # OpenMP has bound this thread as well. All that Python does later, and every tool that
-            # it starts, would share one core.
+            # it starts, would stay on one node.
             os.sched_setaffinity(0, before)
 
 
-def _chosen(what: str) -> bool:
-    """Variables may have a suffix, as OMP_PROC_BIND_DEV."""
-    return any(name.startswith(_CHOICES[what]) for name in os.environ)
+def _chosen(names: tuple[str, ...]) -> bool:
+    """Has the user set one of these variables, or one with a suffix, as OMP_PROC_BIND_DEV?"""
+    return any(name.startswith(names) for name in os.environ)
 
 
-def others_run(proc: Path = _PROC) -> bool:
-    """Do other threads than this one run, or wait for a core, all the time?"""
-    for sample in range(_SAMPLES):
-        if sample:
-            sleep(_PAUSE)
-        running = running_threads(proc)
-        if running is None or running <= 1:
-            return False
-    return True
+def numa_nodes(usable: set[int], folder: Path = _NODES) -> list[list[int]]:
+    """The cores of each NUMA node that are in `usable`, without nodes that have none of them."""
+    found = []
+    for file in sorted(folder.glob("node[0-9]*/cpulist")):
+        try:
+            cores = sorted(usable & set(_numbers(file.read_text())))
+        except (OSError, ValueError):
+            return []
+        if cores:
+            found.append(cores)
+    return found
 
 
-def running_threads(proc: Path = _PROC) -> int | None:
-    """The threads of the machine that run or wait for a core, this one included; None if the
-    system does not tell."""
-    try:
-        return int((proc / "loadavg").read_text().split()[3].partition("/")[0])
-    except (OSError, ValueError, IndexError):
-        return None
+def _numbers(text: str) -> Iterator[int]:
+    """`0-3,8` as numbers."""
+    for part in text.split(","):
+        if part.strip():
+            first, _, last = part.partition("-")
+            yield from range(int(first), int(last or first) + 1)
 
 
 def was_forked(proc: Path = _PROC) -> bool:

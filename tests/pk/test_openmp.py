@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from processes import script
 
-from kkspdnn.pk.openmp import (
-    openmp_is_loaded,
-    others_run,
-    running_threads,
-    starting_openmp,
-)
+from kkspdnn.pk import openmp
+from kkspdnn.pk.openmp import numa_nodes, openmp_is_loaded, starting_openmp
 from kkspdnn.pk.toolchain import usable_cores
 
 RUN = """
@@ -107,38 +99,38 @@ print([(record.threads, record.verified.passed) for record in found])
 
 @pytest.fixture
 def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No variables of OpenMP's, on an x86-64 with one NUMA node."""
     for name in list(os.environ):
         if name.startswith(("OMP_", "GOMP_", "KMP_")):
             monkeypatch.delenv(name)
-    monkeypatch.setattr("kkspdnn.pk.openmp.others_run", lambda: False)
+    monkeypatch.setattr(openmp, "numa_nodes", lambda _: [[0, 1]])
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     return monkeypatch
 
 
 def chosen(threads: int | None = None) -> dict[str, str]:
-    before = dict(os.environ)
-    affinity = os.sched_getaffinity(0)
+    before, cores = dict(os.environ), os.sched_getaffinity(0)
     with starting_openmp(threads):
         added = {k: v for k, v in os.environ.items() if before.get(k) != v}
     assert dict(os.environ) == before
-    assert os.sched_getaffinity(0) == affinity
+    assert os.sched_getaffinity(0) == cores
     return added
 
 
-BINDING = {"OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"}
-SPINNING = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
+SPINNING = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "1"}
+BINDING = {"OMP_PROC_BIND": "spread", "OMP_PLACES": "{0,1,4},{2,3}"}
 
 
-def test_threads_are_bound_and_spin_briefly(unset: pytest.MonkeyPatch) -> None:
-    assert chosen() == chosen(1) == {**BINDING, **SPINNING}
+def test_threads_spin_briefly(unset: pytest.MonkeyPatch) -> None:
+    assert chosen() == chosen(1) == SPINNING
+    unset.setattr("platform.machine", lambda: "aarch64")
+    assert chosen() == {**SPINNING, "GOMP_SPINCOUNT": "60000"}
 
 
-def test_more_threads_than_cores_are_not_bound(unset: pytest.MonkeyPatch) -> None:
+def test_threads_are_bound_to_nodes(unset: pytest.MonkeyPatch) -> None:
+    unset.setattr(openmp, "numa_nodes", lambda _: [[0, 1, 4], [2, 3]])
+    assert chosen() == chosen(usable_cores()) == {**BINDING, **SPINNING}
     assert chosen(usable_cores() + 1) == SPINNING
-
-
-def test_a_busy_machine_places_the_threads(unset: pytest.MonkeyPatch) -> None:
-    unset.setattr("kkspdnn.pk.openmp.others_run", lambda: True)
-    assert chosen() == SPINNING
 
 
 @pytest.mark.parametrize(
@@ -155,34 +147,36 @@ def test_a_busy_machine_places_the_threads(unset: pytest.MonkeyPatch) -> None:
 def test_a_user_s_choice_wins(
     unset: pytest.MonkeyPatch, name: str, value: str, left: dict[str, str]
 ) -> None:
+    unset.setattr(openmp, "numa_nodes", lambda _: [[0, 1, 4], [2, 3]])
     unset.setenv(name, value)
     assert chosen() == left
 
 
-def test_who_else_runs(tmp_path: Path) -> None:
-    assert running_threads(tmp_path) is None
-    assert not others_run(tmp_path)
-    for text, running in (
-        ("0.20 0.18 0.12 1/80 11206", 1),
-        ("0.20 0.18 0.12 3/80 1", 3),
-        ("odd", None),
-    ):
-        (tmp_path / "loadavg").write_text(text)
-        assert running_threads(tmp_path) == running
-        assert others_run(tmp_path) == (running == 3)
+def test_openmp_takes_these_variables() -> None:
+    """It would say on stderr what it does not take, and shows how long its threads spin."""
+    text = """
+from kkspdnn.pk import openmp
+openmp.numa_nodes = lambda cores: [sorted(cores)[:1], sorted(cores)[-1:]]
+import kkspdnn as kk
+print(kk.infer(kk.radixnet(64, 6), kk.images(64, 3000), verification="full").record.verified.passed)
+"""
+    out, said = script(text, OMP_DISPLAY_ENV="verbose")
+    assert out == "True\n"
+    if "GOMP_SPINCOUNT" not in said:
+        pytest.skip("OpenMP is not libgomp, or does not say how long its threads spin")
+    assert "GOMP_SPINCOUNT = '3000'" in said or "GOMP_SPINCOUNT = '60000'" in said
+    assert "OMP_PROC_BIND = 'SPREAD'" in said
+    assert "nvalid" not in said
 
 
-@pytest.fixture
-def busy_loop() -> Iterator[None]:
-    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    time.sleep(0.2)
-    yield
-    process.kill()
-    process.wait()
-
-
-def test_a_busy_loop_runs(busy_loop: None) -> None:
-    assert others_run()
+def test_numa_nodes(tmp_path: Path) -> None:
+    assert numa_nodes({0, 1}, tmp_path) == []
+    for node, cores in ((0, "0-2,6\n"), (1, "3-5\n"), (2, "\n"), (3, "7\n")):
+        (tmp_path / f"node{node}").mkdir()
+        (tmp_path / f"node{node}" / "cpulist").write_text(cores)
+    assert numa_nodes({0, 2, 3, 5, 6, 9}, tmp_path) == [[0, 2, 6], [3, 5]]
+    (tmp_path / "node1" / "cpulist").write_text("odd")
+    assert numa_nodes({0, 2, 3}, tmp_path) == []
 
 
 def test_openmp_is_found_in_this_process() -> None:
