@@ -19,6 +19,6 @@ def roofs(threads: int) -> Ceilings:
         command = [compiler.path, "-std=c++17", *OPTIONS, "-fopenmp"]
         run([*command, _SOURCE, "-o", program], "compiling the measurement of ceilings")
         placed = {"OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"}
-        printed = run([program], "measuring ceilings", environment=placed)
+        printed = run([program], "measuring ceilings", environment=placed, inherit=True)
     rates = [float(line.split()[-1]) for line in printed.splitlines()]
     return Ceilings(int(rates[0]), *rates[1:])

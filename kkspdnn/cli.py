@@ -21,6 +21,7 @@ from kkspdnn.ranks.launch import Launch, launch
 _COMMANDS = {
     "show": ("kkspdnn.show", "show"),
     "compile": ("kkspdnn.compile", "compile_all"),
+    "cache": ("kkspdnn.cache_command", "show_cache"),
     "plot": ("kkspdnn.plots.command", "plot"),
     "prune": ("kkspdnn.pruning.command", "prune_files"),
 }
@@ -43,8 +44,9 @@ def parser(quiet: bool = False) -> Parser:
         "after layer.",
         epilog="`kkspdnn info` shows compilers, Kokkos, spaces and the cache; "
         "`kkspdnn show WORKUNIT` the C++ of a workunit; `kkspdnn compile` compiles all of them "
-        "for a space; `kkspdnn plot RECORDS --out DIR` draws figures; `kkspdnn prune IN --out OUT` "
-        "prunes a dense network. All have a --help.",
+        "for a space; `kkspdnn cache` shows and clears the compiled files; `kkspdnn plot RECORDS "
+        "--out DIR` draws figures; `kkspdnn prune IN --out OUT` prunes a dense network. All have "
+        "a --help.",
         allow_abbrev=False,
     )
     made.quiet = quiet

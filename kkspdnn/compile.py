@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
 import numpy as np
@@ -15,12 +14,12 @@ import numpy as np
 from kkspdnn.choices import SPACES
 from kkspdnn.errors import InputError
 from kkspdnn.options import Parser
-from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.dispatch import compile_workunits, generate
 from kkspdnn.pk.driver import devices
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime import toolkit
-from kkspdnn.pk.toolchain import usable_cores
-from kkspdnn.rehearsal import engine_launches
+from kkspdnn.pk.processor import LEVELS, named
+from kkspdnn.pk.runtime_library import toolkit
+from kkspdnn.rehearsal import all_launches
 from kkspdnn.spaces import EXECUTION_SPACES
 
 
@@ -35,13 +34,19 @@ def parser() -> Parser:
     add("--space", choices=SPACES, default="openmp", help="execution space (openmp)")
     arch = "what to compile for with --space cuda (the device's own)"
     add("--arch", metavar="sm_XX", help=arch)
+    cpu = (
+        "processor to compile for with --space openmp or serial: native, or a level of x86-64, "
+        f"{', '.join(LEVELS)}, for machines with another processor (native)"
+    )
+    add("--cpu", metavar="NAME", help=cpu)
     dtype = "what the engines compute in (both)"
     add("--dtype", choices=("float32", "float64"), action="append", help=dtype)
     return made
 
 
 def compile_all(given: Sequence[str]) -> Iterator[str]:
-    """Compile, and give the text that the command prints for these arguments, line by line.
+    """Compile all that a run in a space may launch, and give the text that the command prints for
+    these arguments, line by line.
 
     Raises InputError, ToolchainError, CacheError, and SpaceError where --space cuda has neither an
     --arch nor a device.
@@ -53,21 +58,25 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
         raise InputError(f"--arch {arguments.arch} is for --space cuda; leave it out")
     if arguments.arch is None and arguments.space == "cuda" and not devices():
         raise InputError("--space cuda: there is no device to ask; give --arch, such as sm_90")
+    if arguments.cpu is not None and arguments.space == "cuda":
+        raise InputError(f"--cpu {arguments.cpu} is for a CPU; leave it out for --space cuda")
+    # Before Kokkos is built: a name that is none should take no time to see.
+    cpu = named(arguments.cpu or "native").march
     begun = perf_counter()
-    kit = toolkit(ExecutionSpace[EXECUTION_SPACES[arguments.space]], arguments.arch)
-    target = "" if kit.gpu is None else f" for {kit.gpu.arch}"
+    kit = toolkit(ExecutionSpace[EXECUTION_SPACES[arguments.space]], arguments.arch, cpu)
+    target = kit.arch if kit.processor is None else kit.processor.march
     took = f"{perf_counter() - begun:.1f} s"
-    yield f"Kokkos {kit.kokkos.version}{target}, {kit.compiled_by}: {took}\n"
+    yield f"Kokkos {kit.kokkos_version} for {target}, {kit.compiled_by}: {took}\n"
     begun = perf_counter()
     launches = [
         each
         for dtype in arguments.dtype or ("float32", "float64")
-        for each in engine_launches(arguments.space, np.dtype(dtype)).values()
+        for each in all_launches(arguments.space, np.dtype(dtype))
     ]
     # Workunits without floats are the same for both.
     texts = list({text.text: text for text in (generate(*each) for each in launches)}.values())
-    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
-        for text, library in zip(texts, pool.map(kit.workunit, texts), strict=True):
-            size = os.path.getsize(library) / 1024
-            yield f"  {text.name}: {size:,.0f} KiB\n"
+    libraries = compile_workunits([(kit, text) for text in texts])
+    for text, library in zip(texts, libraries, strict=True):
+        size = os.path.getsize(library) / 1024
+        yield f"  {text.name}: {size:,.0f} KiB\n"
     yield f"{len(texts)} workunits: {perf_counter() - begun:.1f} s\n"

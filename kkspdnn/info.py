@@ -15,12 +15,14 @@ from kkspdnn.errors import KkspdnnError
 from kkspdnn.inference import infer
 from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
 from kkspdnn.pk import chosen, is_installed
-from kkspdnn.pk.cache import VARIABLE as CACHE_VARIABLE
-from kkspdnn.pk.cache import default_cache, refuse_shared
+from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.driver import devices
-from kkspdnn.pk.kokkos import SDIST, SDIST_VERSION, Candidate, candidates
-from kkspdnn.pk.kokkos_cuda import DEVICES
+from kkspdnn.pk.kokkos import Candidate, candidates
+from kkspdnn.pk.kokkos_cuda import NEEDED
+from kkspdnn.pk.sdist import SDIST, SDIST_VERSION
 from kkspdnn.pk.toolchain import build_tool, host_compiler, machine
+from kkspdnn.pk.trust import VARIABLE as CACHE_VARIABLE
+from kkspdnn.pk.trust import refuse_shared
 from kkspdnn.radix_net import radixnet
 from kkspdnn.shipped_images import images
 from kkspdnn.triples import load_parser
@@ -57,7 +59,7 @@ def findings() -> Iterator[Finding]:
     yield Finding("machine", "python", f"{sys.version.split()[0]} at {sys.executable}")
     yield Finding("machine", "kkspdnn", own_version())
     yield from _tools()
-    yield from _kokkos("kokkos", candidates(frozenset({"OPENMP", "SERIAL"})))
+    yield from _kokkos("kokkos", candidates(frozenset({"OPENMP"})))
     yield from _cache()
     yield from _front()
     for space in ("serial", "openmp", "cuda"):
@@ -70,7 +72,7 @@ def _cuda() -> Iterator[Finding]:
         text = part.found or f"not found: {part.remedy}"
         yield Finding("cuda", part.name, text, part.found is not None)
     if devices():
-        yield from _kokkos("cuda", candidates(DEVICES, devices()[0].arch))
+        yield from _kokkos("cuda", candidates(NEEDED, devices()[0].arch))
 
 
 def _tools() -> Iterator[Finding]:

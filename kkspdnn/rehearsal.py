@@ -1,7 +1,7 @@
 """The workunits that the engines launch, and the types that they are launched with.
 
-Found by rehearsing the engines' own warm-up on tiny networks: nothing is compiled or started, and
-no table can go stale.
+Found by rehearsing the engines' own warm-up on networks of every kind: nothing is compiled or
+started, and no table can go stale.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Layer, Network, network
 from kkspdnn.pk import VARIABLE, chosen, provide_pykokkos
 from kkspdnn.pk.dispatch import Launched, rehearse
-from kkspdnn.pk.toolchain import usable_cores
-from kkspdnn.radix_net import radixnet
 from kkspdnn.spaces import EXECUTION_SPACES, Space
 
 _NEURONS = 32
+_WIDE = np.iinfo(np.uint16).max + 33
+"""Neurons whose numbers need uint32, a multiple of 32 as bits need it."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,27 @@ class _Stage(Space):
 
 def engine_launches(space: SpaceName, dtype: np.dtype[Any]) -> dict[str, Launched]:
     """Every workunit of the engines by its name, as a run in this space and dtype launches it;
-    one that is launched with several types, with the last of them.
+    one that is launched with several types, with the last of them that a layer of at most 65,536
+    neurons has.
+
+    Raises KkspdnnError as `all_launches`.
+    """
+    return {each[0].__name__: each for each in _launches(space, dtype, (_NEURONS,))}
+
+
+def all_launches(space: SpaceName, dtype: np.dtype[Any]) -> tuple[Launched, ...]:
+    """All that runs in this space and dtype may launch, each workunit with all its types.
 
     Raises KkspdnnError where the real PyKokkos is in use, which the built-in compiler knows nothing
     of.
     """
+    return _launches(space, dtype, (_NEURONS, _WIDE))
+
+
+def _launches(
+    space: SpaceName, dtype: np.dtype[Any], sizes: tuple[int, ...]
+) -> tuple[Launched, ...]:
+    """With inputs and outputs of these numbers of neurons, in every combination."""
     if chosen() != "builtin":
         raise KkspdnnError(
             "the real PyKokkos is in use, and keeps its C++ in ./pk_cpp; "
@@ -54,34 +70,45 @@ def engine_launches(space: SpaceName, dtype: np.dtype[Any]) -> dict[str, Launche
         front="builtin",
         pk=pk,
         execution_space=getattr(pk, EXECUTION_SPACES[space]),
-        threads=usable_cores(),
+        threads=1,
         kokkos_version="",
         compiler="",
     )
 
     def warm_up_all() -> None:
-        for kernel in KERNELS:
-            for net in _networks(dtype):
+        for net in (net for i in sizes for o in sizes for net in _networks(i, o, dtype)):
+            for kernel in KERNELS:
                 engine = make_engine(kernel, stage, dtype, net.ymax)
                 layers = PreparedLayers(net, engine, dtype)
-                for inputs in _inputs():
+                for inputs in _inputs(net.inputs):
                     engine.warm_up(layers, inputs)
 
-    return {launched[0].__name__: launched for launched in rehearse(warm_up_all)}
+    return rehearse(warm_up_all)
 
 
-def _networks(dtype: np.dtype[Any]) -> Iterator[Network]:
-    """Equal weights and a single fan-in; other weights; other fan-ins as well."""
-    yield radixnet(_NEURONS, 2, dtype=dtype)
-    for weights in (np.diag(np.arange(1, _NEURONS + 1)), np.tri(_NEURONS)):
-        layer = Layer.from_sparse(weights.astype(dtype), np.zeros(_NEURONS, dtype))
-        yield network([layer] * 2)
+def _networks(inputs: int, outputs: int, dtype: np.dtype[Any]) -> Iterator[Network]:
+    """Networks whose layers have equal weights and a single fan-in; other weights; other fan-ins as
+    well. A layer to `outputs`, and one that keeps their number: its inputs lie where the layer
+    before it put them."""
+    numbers = np.arange(max(inputs, outputs))
+    for weights, ragged in (
+        (np.ones(numbers.size), False),
+        (numbers + 1, False),
+        (numbers + 1, True),
+    ):
+        layers = []
+        for rows, columns in ((inputs, outputs), (outputs, outputs)):
+            edges = numbers[: columns - 1] if ragged else numbers[:columns]
+            shape, entries = (rows, columns), (weights[: edges.size], (edges % rows, edges))
+            matrix = sp.coo_array(entries, shape=shape).tocsr().astype(dtype)
+            layers.append(Layer.from_sparse(matrix, np.full(columns, -0.25, dtype)))
+        yield network(layers)
 
 
-def _inputs() -> Iterator[Inputs]:
-    """Bits, CSR and dense rows."""
-    bits = np.full((1, _NEURONS // 8), 255, np.uint8)
-    yield Inputs(rows=1, neurons=_NEURONS, source="memory", bits=bits)
-    ones = np.ones((1, _NEURONS), np.float32)
+def _inputs(neurons: int) -> Iterator[Inputs]:
+    """Bits, CSR and dense rows, two of each, so that one may leave."""
+    bits = np.full((2, neurons // 8), 255, np.uint8)
+    yield Inputs(rows=2, neurons=neurons, source="memory", bits=bits)
+    ones = np.ones((2, neurons), np.float32)
     yield Inputs.from_any(sp.csr_array(ones))
     yield Inputs.from_any(ones)

@@ -14,7 +14,7 @@ from kkspdnn.pk.disassemble import hot_function
 from kkspdnn.pk.dispatch import Launched, generate
 from kkspdnn.pk.locate import complete, locate, read_types
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime import toolkit
+from kkspdnn.pk.runtime_library import toolkit
 from kkspdnn.pk.types import Scalar, View
 from kkspdnn.rehearsal import engine_launches
 from kkspdnn.spaces import EXECUTION_SPACES

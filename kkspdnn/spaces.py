@@ -173,7 +173,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         started.reset_modes()
         begin = started.reset_modes
         running = started.threads
-        version = started.toolkit.kokkos.version
+        version = started.toolkit.kokkos_version
         compiler = started.toolkit.compiled_by
     else:
         kokkos_process().claim()
@@ -220,7 +220,9 @@ def check_space(name: str) -> SpaceName:
         raise SpaceError(f"space {name!r} is unknown: choose one of {', '.join(SPACES)}")
     if name != "cuda":
         return name
-    missing = [f"{part.name} ({part.remedy})" for part in cuda_parts() if part.found is None]
+    # The compiler is not needed where the cache has all.
+    parts = [part for part in cuda_parts() if part.name != "compiler"]
+    missing = [f"{part.name} ({part.remedy})" for part in parts if part.found is None]
     if missing:
         raise SpaceError(
             f"--space cuda: this machine has no {', no '.join(missing)}; or use --space openmp"

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from kkspdnn.errors import CacheError, ToolchainError
 from kkspdnn.matrices import Floats
 from kkspdnn.pk.cache import default_cache
-from kkspdnn.pk.toolchain import OPTIONS, host_compiler, run
+from kkspdnn.pk.lookup import find_or_build
+from kkspdnn.pk.options import extra_options
+from kkspdnn.pk.toolchain import OPTIONS, Compiler, host_compiler, run
 
 WORTH_COMPILING = 1 << 16
 """Bytes; a shorter text is parsed in any way before a library is loaded."""
@@ -56,22 +58,21 @@ def load_parser() -> ctypes.CDLL:
 
     ToolchainError or CacheError where it cannot be compiled, kept or loaded.
     """
-    compiler = host_compiler()
-    command = (compiler.path, "-std=c++17", *OPTIONS, "-shared")
     source = _SOURCE.read_text(encoding="ascii")
-    key = {
-        "source": source,
-        "compile": shlex.join(command),
-        "compiler": compiler.version,
-        "native": compiler.native,
-    }
+    flags = ("-std=c++17", *OPTIONS, "-shared")
 
-    def build(folder: Path) -> None:
+    def build(folder: Path, compiler: Compiler) -> None:
         (folder / _SOURCE.name).write_text(source, encoding="ascii")
         doing = "compiling the parser of text files"
-        run([*command, _SOURCE.name, "-o", "triples.so"], doing, cwd=folder)
+        run(
+            [compiler.path, *flags, *compiler.extra, _SOURCE.name, "-o", "triples.so"],
+            doing,
+            cwd=folder,
+        )
 
-    library = default_cache().entry("parsers", "triples", key, build) / "triples.so"
+    content = {"source": source, "flags": shlex.join([*flags, *extra_options()])}
+    place = find_or_build(default_cache(), "parsers", "triples", content, host_compiler, build)
+    library = place / "triples.so"
     try:
         return ctypes.CDLL(str(library))
     except OSError as error:

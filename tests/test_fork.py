@@ -149,12 +149,12 @@ def test_locks_that_another_thread_holds() -> None:
     out, _ = script(
         CHILDREN
         + """
-from kkspdnn.pk import dispatch, runtime, source
+from kkspdnn.pk import runtime, runtime_library, source
 predict = kk.Predictor(net)
 held, done = threading.Event(), threading.Event()
 
 def hold():
-    with runtime._ONE_AT_A_TIME, source._ONE_AT_A_TIME, predict._lock:
+    with runtime_library.ONE_AT_A_TIME, source._ONE_AT_A_TIME, predict._lock:
         with runtime.runtime(predict._space.execution_space).lock:
             held.set()
             done.wait()
@@ -175,11 +175,11 @@ def test_a_lock_held_before_the_parent_has_started_kokkos() -> None:
     out, _ = script(
         CHILDREN
         + """
-from kkspdnn.pk import runtime, source
+from kkspdnn.pk import runtime_library, source
 held, done = threading.Event(), threading.Event()
 
 def hold():
-    with runtime._ONE_AT_A_TIME, source._ONE_AT_A_TIME:
+    with runtime_library.ONE_AT_A_TIME, source._ONE_AT_A_TIME:
         held.set()
         done.wait()
 

@@ -9,7 +9,8 @@ league is tiles times blocks of neurons.
 `depth` layers, from number `layer` of those in index, value and bias, follow one another in a
 launch; more than one needs blocks = 1, because teams do not wait for each other, and as many
 outputs as inputs. Output neurons that have the same inputs should be neighbours: all but the first
-find them in the L1 cache.
+find them in the L1 cache. Two sides have at most 2^31 - 1 neurons; the neurons of a stack of layers
+may be more, so their numbers are 64-bit.
 
 Parameters without annotation take their types from the launch: a, value, weight, bias, zero,
 unbiased, low and ymax are float32 or float64 together, index is any whole number. A @pk.function
@@ -57,10 +58,12 @@ def fused_fan_in(
     for step in range(depth):
         source: int = ((side + step) % 2) * widest
         target: int = widest - source + first
-        row: int = (layer + step) * outputs + first
+        row: pk.int64 = layer + step
+        row *= outputs
+        row += first
 
         def neuron(j: int):
-            n: int = row + j
+            n: pk.int64 = row + j
             b: pk.cpp_auto = bias[n]
 
             def lane(v: int):
@@ -116,10 +119,12 @@ def fused_equal(
     for step in range(depth):
         source: int = ((side + step) % 2) * widest
         target: int = widest - source + first
-        row: int = (layer + step) * outputs + first
+        row: pk.int64 = layer + step
+        row *= outputs
+        row += first
 
         def neuron(j: int):
-            n: int = row + j
+            n: pk.int64 = row + j
             b: pk.cpp_auto = bias[n]
 
             def lane(v: int):
@@ -173,10 +178,12 @@ def fused_csr(
     for step in range(depth):
         source: int = ((side + step) % 2) * widest
         target: int = widest - source + first
-        row: int = (layer + step) * outputs + first
+        row: pk.int64 = layer + step
+        row *= outputs
+        row += first
 
         def neuron(j: int):
-            n: int = row + j
+            n: pk.int64 = row + j
             b: pk.cpp_auto = bias[n]
             begin: pk.int64 = start[n]
             end: pk.int64 = start[n + 1]
@@ -225,15 +232,18 @@ def count_edges(
         count = outputs - first
     source: int = side * widest
     target: int = widest - source + first
-    row: int = layer * outputs + first
+    row: pk.int64 = layer
+    row *= outputs
+    row += first
 
     def neuron(j: int):
-        n: int = row + j
+        n: pk.int64 = row + j
 
         def lane(v: int):
             ones: pk.uint8 = 0
             for k in range(fan_in):
-                ones += x[tile][source + index[n][k]][v]
+                i: pk.int64 = index[n][k]
+                ones += x[tile][source + i][v]
             x[tile][target + j][v] = ones
 
         pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
@@ -280,9 +290,12 @@ def fused_counts(
     if first + count > outputs:
         count = outputs - first
     begin: int = (1 - side) * widest + first
+    start: pk.int64 = layer
+    start *= outputs
+    start += first
 
     def activate(j: int):
-        b: pk.cpp_auto = bias[layer * outputs + first + j]
+        b: pk.cpp_auto = bias[start + j]
 
         def each(v: int):
             z: pk.cpp_auto = weight * x[tile][counted + first + j][v]
@@ -301,10 +314,12 @@ def fused_counts(
     for step in range(depth):
         source: int = ((side + 1 + step) % 2) * widest
         target: int = widest - source + first
-        row: int = (next_layer + step) * outputs + first
+        row: pk.int64 = next_layer + step
+        row *= outputs
+        row += first
 
         def neuron(j: int):
-            n: int = row + j
+            n: pk.int64 = row + j
             b: pk.cpp_auto = next_bias[n]
 
             def lane(v: int):

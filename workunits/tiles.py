@@ -135,7 +135,7 @@ def pack_dense(
 ):
     """Tiles into rows: row r of the tiles becomes y[ids[r]]; a team takes a tile.
 
-    place: where a neuron's values are, counted from `first`
+    place: where a neuron's values are, counted from `first`, of any whole type
     """
     tile: int = m.league_rank()
     before: int = tile * lanes
@@ -152,7 +152,8 @@ def pack_dense(
         def row(v: int):
             to: pk.int64 = ids[before + v]
             for n in range(begin, end):
-                y[to][n] = a[tile][first + place[n]][v]
+                source: pk.int64 = place[n]
+                y[to][n] = a[tile][first + source][v]
 
         pk.parallel_for(pk.ThreadVectorRange(m, held), row)
 

@@ -16,5 +16,5 @@ def forms() -> dict[str, float]:
         program = Path(folder) / "balanced"
         command = [host_compiler().path, "-std=c++17", *OPTIONS]
         run([*command, _SOURCE, "-o", program], "compiling the forms of balanced matrices")
-        printed = run([program], "measuring forms of balanced matrices")
+        printed = run([program], "measuring forms of balanced matrices", inherit=True)
     return {name: float(rate) for name, rate in map(str.split, printed.splitlines())}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.driver import device
+from kkspdnn.pk.lookup import maker
 from kkspdnn.pk.nvcc import find_nvcc
 from kkspdnn.pk.toolchain import host_compiler, run
 from kkspdnn.spaces import Space
@@ -44,8 +45,7 @@ def compile_kernels(arch: str) -> Path:
         "source": _SOURCE.read_text(encoding="utf-8"),
         "flags": shlex.join(FLAGS),
         "arch": arch,
-        "nvcc": f"{nvcc.home}\n{nvcc.version}",
-        "compiler": f"{host.path}\n{host.version}",
+        **maker(host, nvcc.version),
     }
 
     def build(folder: Path) -> None:

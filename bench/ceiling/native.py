@@ -10,6 +10,8 @@ from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.cache import default_cache
+from kkspdnn.pk.lookup import maker
+from kkspdnn.pk.processor import native
 from kkspdnn.pk.toolchain import OPTIONS, host_compiler, run
 
 FLAGS = (*OPTIONS, "-std=c++17", "-fopenmp", "-shared")
@@ -39,7 +41,8 @@ def load_native() -> Native:
     key = {
         "source": _SOURCE.read_text(encoding="utf-8"),
         "flags": shlex.join(FLAGS),
-        "compiler": f"{compiler.path}\n{compiler.version}\n{compiler.native}",
+        **native().key,
+        **maker(compiler),
     }
 
     def build(folder: Path) -> None:

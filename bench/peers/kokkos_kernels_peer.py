@@ -18,8 +18,9 @@ from kkspdnn.errors import ToolchainError
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Network
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime import Toolkit, runtime
+from kkspdnn.pk.runtime import runtime
 from kkspdnn.pk.toolchain import run
+from kkspdnn.pk.toolkit import Toolkit
 
 _SOURCE = Path(__file__).parents[1] / "cpp" / "spgemm.cpp"
 _HEADER = "KokkosSparse_spgemm.hpp"
@@ -97,9 +98,8 @@ def _library() -> ctypes.CDLL:
     key = {
         "source": source,
         "compile": " ".join(_command(kit, headers)),
-        "compiler": f"{kit.compiler.version}\n{kit.compiler.native}",
-        "kokkos": kit.kokkos.stamp,
-        "runtime": str(kit.library),
+        "runtime": str(kit.place),
+        **kit.tools.maker,
         "headers": str(headers),
     }
 

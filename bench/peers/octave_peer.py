@@ -37,7 +37,7 @@ class Octave:
         return None if shutil.which("octave") else "octave is not on the PATH"
 
     def version(self) -> str:
-        words = run(["octave", "--version"], "asking octave for its version").split()
+        words = run(["octave", "--version"], "asking octave for its version", inherit=True).split()
         return words[words.index("version") + 1]
 
     def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
@@ -56,7 +56,9 @@ class Octave:
 
     def run(self) -> Answer:
         folder = Path(self._folder.name)
-        run(["octave", "--no-gui", "--quiet", "--norc", _SCRIPT], "Octave", cwd=folder)
+        run(
+            ["octave", "--no-gui", "--quiet", "--norc", _SCRIPT], "Octave", cwd=folder, inherit=True
+        )
         answer = loadmat(folder / "answer.mat")
         categories = answer["categories"].ravel().astype(np.int64)
         return Answer(categories, float(answer["seconds"].item()))

@@ -21,7 +21,7 @@ from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import Floats
 from kkspdnn.networks import Layer
 from kkspdnn.spaces import Space
-from workunits import fused
+from kkspdnn.workunits import fused
 
 if TYPE_CHECKING:
     from kkspdnn.engines.prepared import PreparedLayers

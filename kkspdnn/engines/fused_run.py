@@ -15,7 +15,7 @@ from kkspdnn.engines.stack import MOST_DEPTH, FusedLayer
 from kkspdnn.engines.tiles import Tiles, in_order
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Indices
-from workunits import fused
+from kkspdnn.workunits import fused
 
 if TYPE_CHECKING:
     from kkspdnn.engines.fused import FusedEngine

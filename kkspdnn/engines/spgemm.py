@@ -22,7 +22,7 @@ from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Layer
 from kkspdnn.spaces import Space
-from workunits import bias, relu, spgemm
+from kkspdnn.workunits import bias, relu, spgemm
 
 if TYPE_CHECKING:
     from kkspdnn.engines.prepared import PreparedLayers

@@ -15,7 +15,7 @@ from kkspdnn.engines.base import Growth, activation
 from kkspdnn.engines.streamed import Put
 from kkspdnn.matrices import Floats
 from kkspdnn.networks import Activation, BiasTo, Indices, Layer, index_dtype
-from workunits import fused
+from kkspdnn.workunits import fused
 
 MOST_DEPTH = 16
 """Layers in one launch, and layers whose weights lie together; also the most between two looks.

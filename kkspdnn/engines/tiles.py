@@ -13,7 +13,7 @@ from kkspdnn.engines.ends import Ends
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Indices, index_dtype
 from kkspdnn.spaces import Space
-from workunits import compact, tiles
+from kkspdnn.workunits import compact, tiles
 
 _ALIGNMENT = 4096
 """Tiles begin at a page, so that no SIMD load straddles two cache lines. NumPy's own arrays begin

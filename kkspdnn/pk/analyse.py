@@ -478,9 +478,7 @@ class _Analyser(Expressions):
         if not isinstance(node.body[-1], ast.Return):
             refuse(node.body[-1], "a pk.function must end with return", "return a value at the end")
         self.functions.update(analyser.functions)
-        return ir.DeviceFunction(
-            source.name, source.file.path, node.lineno, tuple(parameters), result, body
-        )
+        return ir.DeviceFunction(source.name, node.lineno, tuple(parameters), result, body)
 
 
 def _plain(arguments: ast.arguments) -> bool:

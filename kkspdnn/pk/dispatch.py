@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from itertools import count
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from kkspdnn.pk.analyse import analyse
@@ -12,8 +13,12 @@ from kkspdnn.pk.emit import Generated, emit
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.process import kokkos_process
 from kkspdnn.pk.program import Program
-from kkspdnn.pk.runtime import runtime, toolkit
+from kkspdnn.pk.progress_log import tell
+from kkspdnn.pk.runtime import runtime
+from kkspdnn.pk.runtime_library import toolkit
+from kkspdnn.pk.termination import in_parallel
 from kkspdnn.pk.toolchain import usable_cores
+from kkspdnn.pk.toolkit import Toolkit
 from kkspdnn.pk.types import Scalar, View, type_of_argument
 from kkspdnn.pk.workunit import Workunit
 
@@ -70,20 +75,31 @@ def compile_ahead(rehearsal: Callable[[], object]) -> None:
 
     See `rehearse`. Raises what the first failing compile raises.
     """
-    wanted = rehearse(rehearsal)
-    todo = [w for w in wanted if (w[1], w[2]) not in w[0].programs]
+    todo = [w for w in rehearse(rehearsal) if (w[1], w[2]) not in w[0].programs]
     texts = [generate(*each) for each in todo]
     kits = {space: toolkit(space) for _, space, _ in todo}
-    pool = ThreadPoolExecutor(max_workers=usable_cores())
-    try:
-        libraries = [
-            pool.submit(kits[space].workunit, text)
-            for (_, space, _), text in zip(todo, texts, strict=True)
-        ]
-        for (workunit, space, types), text, library in zip(todo, texts, libraries, strict=True):
-            workunit.programs[space, types] = Program(text, library.result(), runtime(space))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    jobs = [(kits[space], text) for (_, space, _), text in zip(todo, texts, strict=True)]
+    for (workunit, space, types), text, library in zip(
+        todo, texts, compile_workunits(jobs), strict=True
+    ):
+        workunit.programs[space, types] = Program(text, library, runtime(space))
+
+
+def compile_workunits(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
+    """The libraries of these workunits, in order; those that the cache lacks are compiled, as many
+    at once as there are cores. Raises what the first failing compile raises."""
+    found = [kit.find_workunit(text) for kit, text in jobs]
+    total, made = found.count(None), count(1)
+
+    def compiled(job: tuple[Toolkit, Generated]) -> Path:
+        library = job[0].workunit(job[1])
+        done = next(made)
+        tell(f"compiling workunits: {done} of {total}", done, total)
+        return library
+
+    missing = [job for job, library in zip(jobs, found, strict=True) if library is None]
+    libraries = in_parallel(compiled, missing, usable_cores())
+    return [next(libraries) if each is None else each for each in found]
 
 
 def _compiled(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.lanes import Plan, changed_by, changes, plan, scattered
+from kkspdnn.pk.paths import short_name
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.source import Signature
 from kkspdnn.pk.types import View
@@ -22,12 +23,18 @@ POLICY_FIELDS = ("begin", "end", "team_size", "vector_length")
 
 @dataclass(frozen=True)
 class Generated:
-    """C++ of one workunit for one execution space and one choice of types."""
+    """C++ of one workunit for one execution space and one choice of types.
+
+    text: with no path of this machine, so that it is the same wherever the workunit is installed
+    path: of the workunit's Python file; file: what the text calls it, see `paths.short_name`
+    """
 
     name: str
     text: str
     signature: Signature
     written: frozenset[str]
+    path: str
+    file: str
 
 
 def lanes_header(gpu: bool) -> str:
@@ -37,9 +44,11 @@ def lanes_header(gpu: bool) -> str:
 
 def emit(kernel: ir.Kernel, space: ExecutionSpace) -> Generated:
     """Write the C++ of `kernel` for `space`."""
-    writer = _Writer()
-    _Emitter(writer, kernel, space).file()
-    return Generated(kernel.name, writer.text(), kernel.signature, kernel.written)
+    writer, file = _Writer(), short_name(kernel.path)
+    _Emitter(writer, kernel, space, file).file()
+    return Generated(
+        kernel.name, writer.text(), kernel.signature, kernel.written, kernel.path, file
+    )
 
 
 class _Writer:
@@ -157,18 +166,21 @@ def _bare(e: ir.Expr) -> str:
 
 
 class _Emitter:
-    def __init__(self, writer: _Writer, kernel: ir.Kernel, space: ExecutionSpace) -> None:
+    def __init__(
+        self, writer: _Writer, kernel: ir.Kernel, space: ExecutionSpace, name: str
+    ) -> None:
+        """name: what to call the workunit's file, in which its functions are too"""
         self.out = writer
         self.kernel = kernel
         self.space = space
-        self.path = kernel.path
+        self.path = name
         self.scalars = Scalars(space)
 
     # ---- the file -----------------------------------------------------------------------------
 
     def file(self) -> None:
         out, kernel = self.out, self.kernel
-        out.put(f"// {kernel.name}, from line {kernel.line} of {kernel.path}")
+        out.put(f"// {kernel.name}, from line {kernel.line} of {self.path}")
         out.put(f"// for Kokkos::{self.space.value}")
         for header in ("Kokkos_Core.hpp", "cmath", "cstdint", "exception"):
             out.put(f"#include <{header}>")
@@ -203,11 +215,9 @@ class _Emitter:
 
     def device_function(self, function: ir.DeviceFunction) -> None:
         parameters = ", ".join(f"const {p.type.cpp} {p.name}" for p in function.parameters)
-        self.out.at(function.path, function.line)
+        self.out.at(self.path, function.line)
         self.out.open(f"KOKKOS_INLINE_FUNCTION {function.result.cpp} {function.name}({parameters})")
-        self.path = function.path
         self.block(function.body)
-        self.path = self.kernel.path
         self.out.close()
         self.out.own()
         self.out.put()

@@ -214,7 +214,6 @@ class DeviceFunction:
     """A `@pk.function` that the workunit calls."""
 
     name: str
-    path: str
     line: int
     parameters: tuple[Name, ...]
     result: Scalar

@@ -1,32 +1,19 @@
-"""Kokkos: the one that the user has, else one built from a source distribution on PyPI.
-
-`pykokkos-base` 0.0.7 carries the sources of Kokkos 3.4.01; nothing else of that package is used.
-"""
+"""Finding a Kokkos that the user has; `kokkos_build.py` builds one where there is none."""
 
 from __future__ import annotations
 
+import glob
 import hashlib
-import json
 import os
 import re
-import sys
-import tarfile
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.cache import Cache
+from kkspdnn.pk.options import changes_values
 from kkspdnn.pk.paths import misread
-from kkspdnn.pk.toolchain import Compiler, build_tool, run
 
-SDIST = "pykokkos-base"
-SDIST_VERSION = "0.0.7"
-SDIST_SHA256 = "6339daced1e81a2748f381847d8717cd77d824407da3c263b9491b5630c642b0"
-SDIST_VARIABLE = "KKSPDNN_KOKKOS_SDIST"
-_PIP_TIMEOUT = "PIP_DEFAULT_TIMEOUT"
 _OLDEST = (3, 4)
 _DEVICE_COMPILERS = frozenset({"CUDA", "HIP", "SYCL"})
 _ARCHITECTURE = r"\b(?:PASCAL|VOLTA|TURING|AMPERE|ADA|HOPPER|BLACKWELL)(\d+)\b"
@@ -62,20 +49,31 @@ class Kokkos:
 class Candidate:
     """A place that was looked at: the Kokkos there, or why there is none to use.
 
-    demanded: the user named the place, and it holds no Kokkos of a version that we know
+    named: the user named the place, by Kokkos_DIR or Kokkos_ROOT
+    demanded: and it holds no Kokkos, a broken one, or none of a version that we know
     """
 
     place: str
     kokkos: Kokkos | None
     reason: str
-    demanded: bool
+    named: bool
+    demanded: bool = False
+
+    @property
+    def passed_over(self) -> str | None:
+        """The place and the reason, where a Kokkos is there that is not used."""
+        there = self.kokkos is None and self.reason != _NOTHING
+        return f"{self.place}: {self.reason}" if there else None
+
+
+_NOTHING = "no KokkosConfig.cmake"
 
 
 def candidates(needed: frozenset[str], arch: str | None = None) -> list[Candidate]:
     """Every place where the user may have a Kokkos, in the order of preference.
 
-    needed: the devices it must have, in Kokkos's names, such as {"OPENMP", "SERIAL"}; arch: the
-    GPU architecture that it must be built for, where CUDA is needed.
+    needed: the devices it must have, in Kokkos's names, such as {"OPENMP"}; arch: the GPU
+    architecture that it must be built for, where CUDA is needed.
     The places are those of CMake's find_package: Kokkos_DIR, Kokkos_ROOT, CMAKE_PREFIX_PATH,
     the prefixes of the PATH, and the system's.
     """
@@ -83,44 +81,57 @@ def candidates(needed: frozenset[str], arch: str | None = None) -> list[Candidat
     for variable in ("Kokkos_DIR", "Kokkos_ROOT", "KOKKOS_ROOT", "CMAKE_PREFIX_PATH"):
         for part in re.split(r"[:;]", os.environ.get(variable, "")):
             if part:
-                demanded = variable != "CMAKE_PREFIX_PATH"
-                places.append((f"{variable}={part}", Path(part), demanded))
+                named = variable != "CMAKE_PREFIX_PATH"
+                places.append((f"{variable}={part}", Path(part), named))
     for part in os.environ.get("PATH", "").split(":"):
         if Path(part).name in ("bin", "sbin"):
             places.append((f"PATH: {Path(part).parent}", Path(part).parent, False))
     places += [(str(p), p, False) for p in (Path("/usr/local"), Path("/usr"))]
     found: list[Candidate] = []
-    seen: set[Path] = set()
-    for label, place, demanded in places:
-        if place.resolve() in seen:
+    seen: set[str] = set()
+    for label, place, named in places:
+        # Unlike Path.resolve, this never raises, whatever may not be read.
+        real = os.path.realpath(place)
+        if real in seen:
             continue
-        seen.add(place.resolve())
-        found.append(_look(label, place, demanded, needed, arch))
+        seen.add(real)
+        found.append(look(label, place, named, needed, arch))
     return found
 
 
-def _look(
-    label: str, place: Path, demanded: bool, needed: frozenset[str], arch: str | None = None
+def look(
+    label: str, place: Path, named: bool, needed: frozenset[str], arch: str | None = None
 ) -> Candidate:
+    """What there is in one place; arguments as for `candidates`, and of `Candidate`."""
+
+    def refused(reason: str) -> Candidate:
+        return Candidate(label, None, reason, named, demanded=named)
+
     files = [place / "KokkosConfig.cmake"]
     for pattern in ("lib/cmake/Kokkos", "lib64/cmake/Kokkos", "lib/*/cmake/Kokkos", "cmake/Kokkos"):
-        files += sorted(place.glob(f"{pattern}/KokkosConfig.cmake"))
+        # glob and isfile pass over folders that this user may not read.
+        found = glob.glob(f"{glob.escape(str(place))}/{pattern}/KokkosConfig.cmake")
+        files += [Path(each) for each in sorted(found)]
     for file in files:
-        if not file.is_file():
+        if not os.path.isfile(file):
             continue
         try:
             kokkos, options = read_config(file, label)
+            broken = _broken(file.parent)
         except OSError as error:
-            return Candidate(label, None, f"{error.filename}: {error.strerror}", demanded)
+            return refused(f"{error.filename}: {error.strerror}")
         number = tuple(int(n) for n in kokkos.version.split(".")[:2]) if kokkos.version else ()
         if number < _OLDEST:
-            reason = f"Kokkos {kokkos.version or 'unknown'} is older than 3.4"
-            return Candidate(label, None, reason, demanded)
+            return refused(f"Kokkos {kokkos.version or 'unknown'} is older than 3.4")
+        if broken is not None:
+            return refused(f"Kokkos {kokkos.version} {broken}")
         unfit = _unfit(kokkos, options, needed, arch)
         if unfit is not None:
-            return Candidate(label, None, f"Kokkos {kokkos.version} {unfit}", False)
-        return Candidate(label, kokkos, f"Kokkos {kokkos.version}", demanded)
-    return Candidate(label, None, "no KokkosConfig.cmake", demanded)
+            return Candidate(label, None, f"Kokkos {kokkos.version} {unfit}", named)
+        return Candidate(label, kokkos, f"Kokkos {kokkos.version}", named)
+    if os.path.isdir(place) and not os.access(place, os.R_OK | os.X_OK):
+        return refused(f"{place}: Permission denied" if named else _NOTHING)
+    return refused(_NOTHING)
 
 
 def read_config(file: Path, origin: str) -> tuple[Kokkos, frozenset[str]]:
@@ -140,9 +151,43 @@ def read_config(file: Path, origin: str) -> tuple[Kokkos, frozenset[str]]:
         origin,
         hashlib.sha256(f"{file}\n{common}\n{stamped}".encode()).hexdigest(),
         f"sm_{capability}" if capability else None,
-        next((wrapper for wrapper in wrappers if wrapper.is_file()), None),
+        next((wrapper for wrapper in wrappers if os.path.isfile(wrapper)), None),
     )
     return kokkos, _words(_match(r"Kokkos_OPTIONS (.*)\)", common))
+
+
+def _broken(folder: Path) -> str | None:
+    """Why CMake or a workunit cannot use the targets of this package; None where they can.
+
+    CMake refuses a package that names a file which is not there, as that of a distribution whose
+    static libraries are packaged apart, or nowhere.
+    """
+    for file in sorted(folder.glob("KokkosTargets*.cmake")):
+        text = file.read_text(errors="replace")
+        options = " ".join(re.findall(r'INTERFACE_COMPILE_OPTIONS "(.*)"', text))
+        changing = changes_values(re.split(r"[;\s:<>$\\]+", options))
+        if changing is not None:
+            return f"has its users compile with {changing}, which changes answers"
+        for line in text.splitlines():
+            if "_cmake_import_check_files_for_" not in line:
+                continue
+            for name in re.findall(r'"([^"]+)"', line):
+                library = name.replace("${_IMPORT_PREFIX}", _prefix(folder))
+                if "${" not in library and not os.path.exists(library):
+                    return f"names {library}, which is not there"
+    return None
+
+
+def _prefix(folder: Path) -> str:
+    """What its CMake files call _IMPORT_PREFIX."""
+    try:
+        text = (folder / "KokkosTargets.cmake").read_text(errors="replace")
+    except FileNotFoundError:
+        text = ""
+    upwards = text.count("get_filename_component(_IMPORT_PREFIX")
+    if upwards:
+        return str((folder / "KokkosTargets.cmake").parents[upwards - 1])
+    return _match(r'set\(_IMPORT_PREFIX "(.*)"\)', text)
 
 
 def _unfit(
@@ -163,7 +208,7 @@ def _unfit(
         return f"is for {kokkos.arch or 'an unknown architecture'}, not for {arch}"
     if kokkos.wrapper is None:
         return "has no bin/nvcc_wrapper"
-    if not (kokkos.config.parents[1] / "libkokkoscore.so").exists():
+    if not os.path.exists(kokkos.config.parents[1] / "libkokkoscore.so"):
         return "is no shared library: build it with -DBUILD_SHARED_LIBS=ON"
     return next((_ODD_BUILDS[option] for option in sorted(_ODD_BUILDS.keys() & options)), None)
 
@@ -177,160 +222,23 @@ def _match(pattern: str, text: str) -> str:
     return found.group(1) if found else ""
 
 
-def find(needed: frozenset[str], arch: str | None = None) -> Kokkos | None:
-    """The first usable Kokkos of the user's; arguments as for `candidates`.
+def usable(looked: Iterable[Candidate]) -> Iterator[Candidate]:
+    """Those of `candidates` with a usable Kokkos, best first.
 
-    One that lacks a device, or needs another GPU's compiler, is passed over. Raises ToolchainError
-    where Kokkos_DIR or Kokkos_ROOT names a place without a Kokkos 3.4 or newer.
+    One that lacks a device, or needs another GPU's compiler, is passed over, as is a broken one
+    that nobody named. Raises ToolchainError on the way where Kokkos_DIR or Kokkos_ROOT names a
+    place without a Kokkos 3.4 or newer, or with a broken one.
     """
-    for candidate in candidates(needed, arch):
+    for candidate in looked:
         if candidate.kokkos is not None:
-            return candidate.kokkos
-        if candidate.demanded:
+            yield candidate
+        elif candidate.demanded:
             raise ToolchainError(
                 f"{candidate.place}: {candidate.reason}; "
                 "point it at an installed Kokkos 3.4 to 5.x, or unset it"
             )
-    return None
 
 
-def build(cache: Cache, compiler: Compiler, openmp: bool) -> Kokkos:
-    """Kokkos 3.4.01 from PyPI, built once into the cache (a few seconds to half a minute).
-
-    Raises ToolchainError where there is no network, no OpenMP, or the build fails.
-    """
-    key = {
-        "sdist": SDIST_SHA256,
-        "compiler": compiler.path + "\n" + compiler.version,
-        "openmp": str(openmp),
-        "options": _CONFIGURE_TEXT,
-    }
-    place = cache.entry("kokkos", "openmp" if openmp else "serial", key, _Builder(compiler, openmp))
-    needed = frozenset({"OPENMP", "SERIAL"} if openmp else {"SERIAL"})
-    found = _look(f"built from {SDIST} {SDIST_VERSION}", place, False, needed)
-    if found.kokkos is None:
-        raise ToolchainError(f"the built Kokkos in {place} is unusable: {found.reason}")
-    return found.kokkos
-
-
-_CONFIGURE = (
-    "-DCMAKE_BUILD_TYPE=Release",
-    "-DCMAKE_INSTALL_LIBDIR=lib",
-    "-DCMAKE_POLICY_VERSION_MINIMUM=3.5",
-    "-DKokkos_ENABLE_SERIAL=ON",
-    "-DKokkos_CXX_STANDARD=17",
-    "-DBUILD_SHARED_LIBS=ON",
-    "-Wno-dev",
-)
-_CONFIGURE_TEXT = json.dumps(_CONFIGURE)
-
-
-@dataclass(frozen=True)
-class _Builder:
-    compiler: Compiler
-    openmp: bool
-
-    def __call__(self, folder: Path) -> None:
-        if self.openmp:
-            require_openmp(self.compiler)
-        with scratch_folder() as scratch:
-            source = unpack(sdist(scratch), scratch)
-            cmake, ninja = build_tool("cmake"), build_tool("ninja")
-            run(
-                [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
-                + [f"-DCMAKE_CXX_COMPILER={self.compiler.path}", *_CONFIGURE]
-                + [f"-DKokkos_ENABLE_OPENMP={'ON' if self.openmp else 'OFF'}"]
-                + ["-S", str(source), "-B", str(scratch / "build")],
-                "configuring Kokkos",
-            )
-            run([ninja, "-C", scratch / "build"], "building Kokkos")
-            run(
-                [cmake, "--install", str(scratch / "build"), "--prefix", str(folder)],
-                "installing Kokkos into the cache",
-            )
-
-
-@contextmanager
-def scratch_folder(wrapper: bool = False) -> Iterator[Path]:
-    """A folder to build Kokkos in, gone after the block; wrapper: with its nvcc_wrapper.
-
-    Raises ToolchainError where there is none, or the tools cannot take its name.
-    """
-    try:
-        temporary = tempfile.TemporaryDirectory(prefix="kkspdnn-kokkos-")
-    except OSError as error:
-        raise ToolchainError(
-            f"no folder for temporary files: {error.strerror or error}; set TMPDIR to one"
-        ) from error
-    with temporary as name:
-        odd = misread(Path(name), wrapper)
-        if odd is not None:
-            raise ToolchainError(f"the temporary folder {odd}; set TMPDIR to another one")
-        yield Path(name)
-
-
-def require_openmp(compiler: Compiler) -> None:
-    """Raise ToolchainError where the compiler cannot compile and link OpenMP."""
-    with tempfile.TemporaryDirectory(prefix="kkspdnn-openmp-") as folder:
-        source = Path(folder) / "probe.cpp"
-        source.write_text("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")
-        try:
-            run(
-                [compiler.path, "-fopenmp", source, "-o", Path(folder) / "probe"],
-                "compiling OpenMP",
-            )
-        except ToolchainError as error:
-            raise ToolchainError(
-                f"{compiler.path} has no OpenMP: install it (Debian: libgomp1 comes with g++), "
-                "set CXX to a compiler that has it, or use --space serial"
-            ) from error
-
-
-def sdist(folder: Path) -> Path:
-    """The source distribution, from KKSPDNN_KOKKOS_SDIST or through pip, with its hash checked."""
-    given = os.environ.get(SDIST_VARIABLE)
-    if given:
-        archive = Path(given)
-        if not archive.is_file():
-            raise ToolchainError(f"{SDIST_VARIABLE}={given}: no such file")
-        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-        if digest != SDIST_SHA256:
-            raise ToolchainError(
-                f"{SDIST_VARIABLE}={given} is not {SDIST} {SDIST_VERSION}: its SHA-256 is {digest}"
-            )
-        return archive
-    wanted = folder / "wanted.txt"
-    wanted.write_text(f"{SDIST}=={SDIST_VERSION} --hash=sha256:{SDIST_SHA256}\n")
-    # Only this package comes as source: what its metadata needs comes as wheels.
-    try:
-        run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-            + ["--no-binary", SDIST, "--dest", str(folder), "--requirement", str(wanted)]
-            + ["--disable-pip-version-check", "--no-input", "--retries", "2"],
-            f"downloading {SDIST}",
-            environment={_PIP_TIMEOUT: os.environ.get(_PIP_TIMEOUT, "10")},
-        )
-    except ToolchainError as error:
-        raise ToolchainError(
-            f"no Kokkos: pip cannot get {SDIST} {SDIST_VERSION} ({error}); check the network, "
-            f"set Kokkos_ROOT to a Kokkos, or {SDIST_VARIABLE} to the .tar.gz"
-        ) from error
-    archives = sorted(folder.glob("*.tar.gz"))
-    if not archives:
-        raise ToolchainError(f"pip downloaded no {SDIST} source; set Kokkos_ROOT to a Kokkos")
-    return archives[0]
-
-
-def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack the Kokkos part of the source distribution and give its folder."""
-    prefix = f"{SDIST}-{SDIST_VERSION}/external/kokkos/"
-    with tarfile.open(archive) as tar:
-        # Pythons since 2023 check members themselves, and warn where they are not told to.
-        tar.extraction_filter = getattr(tarfile, "data_filter", None)
-        members = [m for m in tar.getmembers() if m.name.startswith(prefix) and _is_plain(m)]
-        tar.extractall(folder, members=members)
-    return folder / prefix
-
-
-def _is_plain(member: tarfile.TarInfo) -> bool:
-    return (member.isfile() or member.isdir()) and ".." not in Path(member.name).parts
+def find(needed: frozenset[str], arch: str | None = None) -> Kokkos | None:
+    """The first usable Kokkos of the user's, or None; arguments and errors as above."""
+    return next((each.kokkos for each in usable(candidates(needed, arch))), None)

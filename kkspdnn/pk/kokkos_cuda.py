@@ -6,26 +6,27 @@ Kokkos 3.4.01 is of 2021. CUDA 13 and newer GPUs take it with the few changes be
 from __future__ import annotations
 
 import json
+import logging
+import platform
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.cache import Cache
-from kkspdnn.pk.kokkos import (
-    SDIST,
-    SDIST_SHA256,
-    SDIST_VERSION,
-    Kokkos,
-    read_config,
-    scratch_folder,
-    sdist,
-    unpack,
-)
+from kkspdnn.pk.kokkos import Kokkos, read_config
+from kkspdnn.pk.kokkos_build import ISOLATED, install, scratch_folder, tell_building
+from kkspdnn.pk.lookup import maker
 from kkspdnn.pk.nvcc import Nvcc
+from kkspdnn.pk.options import extra_options
+from kkspdnn.pk.sdist import CHANGES, SDIST, SDIST_SHA256, SDIST_VERSION, sources
 from kkspdnn.pk.toolchain import Compiler, build_tool, run
 
-DEVICES = frozenset({"CUDA", "SERIAL"})
-"""What is built, and what a Kokkos of the user's must have: CUDA needs one space of the host."""
+_LOG = logging.getLogger("kkspdnn")
+
+NEEDED = frozenset({"CUDA"})
+"""What a Kokkos of the user's must have; it has a space of the host whatever that is."""
 
 _CHANGES = (
     # Half precision is not used, and its header does not compile with CUDA 13.
@@ -55,7 +56,7 @@ _CHANGES = (
     # sm_86 is the newest that it knows by name; it treats all from sm_80 on alike.
     ("cmake/kokkos_arch.cmake", "(AMPERE80  sm_80)", "(AMPERE80  {arch})"),
 )
-"""File, text that is there once, and text in its place."""
+"""In addition to what every build needs."""
 
 _FIND_CUDA = "KOKKOS_CREATE_IMPORTED_TPL(CUDA INTERFACE)\nset(TPLCUDA_FOUND TRUE)\n"
 """Nothing to link with: nvcc adds CUDA's runtime by itself, and no function of the driver's library
@@ -85,25 +86,38 @@ def architecture_flag(arch: str) -> str:
     return f"-arch={arch}"
 
 
-def build(cache: Cache, host: Compiler, nvcc: Nvcc, arch: str) -> Kokkos:
+def content(arch: str) -> dict[str, str]:
+    """What the Kokkos that `build` builds depends on, but for the compilers."""
+    options = (_CONFIGURE, CHANGES, _CHANGES, _FIND_CUDA, _FLAGS, extra_options())
+    return {
+        "sdist": SDIST_SHA256,
+        "machine": platform.machine(),
+        "arch": arch,
+        "options": json.dumps(options),
+    }
+
+
+def build(
+    cache: Cache, host: Compiler, nvcc: Nvcc, arch: str, passed_over: Sequence[str] = ()
+) -> Kokkos:
     """Kokkos 3.4.01 from PyPI for one architecture, built once into the cache in about a minute.
 
-    Raises ToolchainError where there is no network or the build fails.
+    passed_over: why others are not used, to be logged where this one is built. Raises
+    ToolchainError where there is no network or the build fails.
     """
-    key = {
-        "sdist": SDIST_SHA256,
-        "compiler": host.path + "\n" + host.version,
-        "nvcc": f"{nvcc.home}\n{nvcc.version}",
-        "arch": arch,
-        "options": json.dumps((_CONFIGURE, _CHANGES, _FIND_CUDA, _FLAGS)),
-    }
-    place = cache.entry("kokkos", f"cuda-{arch}", key, _Builder(host, nvcc, arch))
+    key = {**content(arch), **maker(host, nvcc.version)}
+    builder = _Builder(host, nvcc, arch, tuple(passed_over))
+    return built(cache.entry("kokkos", f"cuda-{arch}", key, builder), arch)
+
+
+def built(place: Path, arch: str) -> Kokkos:
+    """The Kokkos that was built into `place`. Raises ToolchainError where there is none."""
     file = place / "lib" / "cmake" / "Kokkos" / "KokkosConfig.cmake"
     try:
         found, _ = read_config(file, f"built from {SDIST} {SDIST_VERSION}")
     except OSError as error:
         raise ToolchainError(f"the built Kokkos in {place} is unusable: {error}") from error
-    return replace(found, arch=arch)
+    return replace(found, arch=arch, stamp=place.name)
 
 
 @dataclass(frozen=True)
@@ -111,17 +125,23 @@ class _Builder:
     host: Compiler
     nvcc: Nvcc
     arch: str
+    passed_over: tuple[str, ...]
 
     def __call__(self, folder: Path) -> None:
         environment = self.nvcc.environment(self.host)
+        for reason in self.passed_over:
+            _LOG.info("passing over %s", reason)
         with scratch_folder(wrapper=True) as scratch:
-            source = unpack(sdist(scratch), scratch)
-            self._change(source)
+            tell_building()
+            changes = [(name, old, new.replace("{arch}", self.arch)) for name, old, new in _CHANGES]
+            source = sources(scratch, changes)
+            (source / "cmake" / "Modules" / "FindTPLCUDA.cmake").write_text(_FIND_CUDA)
             cmake, ninja = build_tool("cmake"), build_tool("ninja")
+            flags = shlex.join([*self.host.extra, _FLAGS, architecture_flag(self.arch)])
             run(
-                [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *_CONFIGURE]
+                [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *_CONFIGURE, *ISOLATED]
                 + [f"-DCMAKE_CXX_COMPILER={source / 'bin' / 'nvcc_wrapper'}"]
-                + [f"-DCMAKE_CXX_FLAGS={_FLAGS} {architecture_flag(self.arch)}"]
+                + [f"-DCMAKE_CXX_FLAGS={flags}"]
                 + ["-S", str(source), "-B", str(scratch / "build")],
                 "configuring Kokkos for CUDA",
                 environment=environment,
@@ -131,17 +151,5 @@ class _Builder:
                 "building Kokkos for CUDA",
                 environment=environment,
             )
-            run(
-                [cmake, "--install", str(scratch / "build"), "--prefix", str(folder)],
-                "installing Kokkos for CUDA into the cache",
-            )
-
-    def _change(self, source: Path) -> None:
-        (source / "cmake" / "Modules" / "FindTPLCUDA.cmake").write_text(_FIND_CUDA)
-        for name, old, new in _CHANGES:
-            file = source / name
-            text = file.read_text(encoding="utf-8")
-            if text.count(old) != 1:
-                raise ToolchainError(f"{file}: not the expected Kokkos, as {old!r} is not in it")
-            changed = text.replace(old, new.replace("{arch}", self.arch))
-            file.write_text(changed, encoding="utf-8")
+            install(scratch / "build", folder)
+        built(folder, self.arch)

@@ -59,13 +59,16 @@ class Plan:
         )
 
     def adds_bytes(self, loop: ir.For) -> bool:
-        """Does the loop do nothing but add up bytes?"""
-        return all(
+        """Does the loop do nothing but add up bytes, from elements that may be where locals say?"""
+        sums = [
+            s for s in loop.body if not (isinstance(s, ir.Declare) and s.name not in self.varying)
+        ]
+        return bool(sums) and all(
             isinstance(s, ir.Assign)
             and s.target.type == UINT8
             and isinstance(s.target, ir.Name)
             and s.target.name in self.varying
-            for s in loop.body
+            for s in sums
         )
 
     def expression(self, e: ir.Expr, scalar: Scalars) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shutil
@@ -52,14 +53,16 @@ def nvcc_path() -> str | None:
     """Where nvcc is: CUDA_HOME, CUDA_PATH, the PATH, NVIDIA's packages on PyPI; or None."""
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         home = os.environ.get(variable)
-        if home and (Path(home) / "bin" / "nvcc").is_file():
+        if home and os.path.isfile(Path(home) / "bin" / "nvcc"):
             return str(Path(home) / "bin" / "nvcc")
     on_path = shutil.which("nvcc")
     if on_path is not None:
         return on_path
     for folder in sys.path:
-        for packaged in sorted(Path(folder or ".").glob("nvidia/cu*/bin/nvcc"), reverse=True):
-            return str(packaged.absolute())
+        # Passes over folders that this user may not read.
+        found = glob.glob(f"{glob.escape(folder or '.')}/nvidia/cu*/bin/nvcc")
+        if found:
+            return os.path.abspath(max(found))
     return None
 
 

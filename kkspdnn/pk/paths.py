@@ -1,7 +1,8 @@
-"""Folders whose names the tools would read as something else."""
+"""Names of files and folders, as the tools read them."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _READ = frozenset('"$*,:;?[\\]`|')
@@ -22,3 +23,12 @@ def misread(path: Path, wrapper: bool = False) -> str | None:
 def _ordinary(character: str) -> bool:
     """Neither a control character nor part of a name that is not UTF-8."""
     return character >= " " and not "\ud800" <= character <= "\udfff"
+
+
+def short_name(path: str) -> str:
+    """A Python file's name from its outermost package on, such as `workunits/fused.py`."""
+    folder, name = os.path.split(path)
+    while os.path.isfile(os.path.join(folder, "__init__.py")) and os.path.basename(folder):
+        folder, package = os.path.split(folder)
+        name = f"{package}/{name}"
+    return name

@@ -1,240 +1,23 @@
-"""Kokkos in this process: the runtime library, its threads, and the workunits compiled for it."""
+"""Kokkos in this process: the runtime library, started, and its threads."""
 
 from __future__ import annotations
 
 import atexit
 import ctypes
-import json
 import logging
 import os
-import shlex
-import shutil
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 
 from kkspdnn.errors import SpaceError, ToolchainError
-from kkspdnn.pk import kokkos as kokkos_module
-from kkspdnn.pk import kokkos_cuda
-from kkspdnn.pk.cache import Cache, default_cache
 from kkspdnn.pk.cpu_quota import cpu_quota
 from kkspdnn.pk.driver import Device, device
-from kkspdnn.pk.emit import Generated, lanes_header
-from kkspdnn.pk.kokkos import Kokkos
-from kkspdnn.pk.nvcc import Nvcc, find_nvcc
 from kkspdnn.pk.openmp import openmp_is_loaded, starting_openmp, was_forked
-from kkspdnn.pk.paths import misread
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.process import ProcessLock, kokkos_process
-from kkspdnn.pk.toolchain import (
-    OPTIONS,
-    Compiler,
-    build_tool,
-    host_compiler,
-    omp_num_threads,
-    run,
-)
-
-_CPP = Path(__file__).parent / "cpp"
-
-GPU_OPTIONS = ("--fmad=false", "-fPIC", "-fno-gnu-unique")
-"""For nvcc_wrapper, which gives the host compiler what it does not know itself.
-
---fmad=false: products and sums are rounded apart on the GPU as well, see OPTIONS. Without
--fno-gnu-unique a Kokkos for GPUs and one for CPUs in the same process would share static objects.
-"""
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """What compiling for a GPU needs besides: nvcc, and the architecture, `sm_90`."""
-
-    nvcc: Nvcc
-    arch: str
-
-    @property
-    def key(self) -> dict[str, str]:
-        """What of it a cache entry depends on."""
-        return {"nvcc": f"{self.nvcc.home}\n{self.nvcc.version}", "arch": self.arch}
-
-
-@dataclass(frozen=True)
-class Toolkit:
-    """All that compiling a workunit needs, found or built, nothing loaded yet.
-
-    compiler: of the host; compile: the command that compiled the runtime library, without its
-    file names; gpu: None on a CPU; environment: what the compiler needs to be run with
-    """
-
-    cache: Cache
-    compiler: Compiler
-    kokkos: Kokkos
-    library: Path
-    compile: tuple[str, ...]
-    gpu: Gpu | None = None
-    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
-
-    @property
-    def compiled_by(self) -> str:
-        """The compiler of the workunits and its version."""
-        return self.compiler.version if self.gpu is None else f"nvcc {self.gpu.nvcc.version}"
-
-    def workunit(self, generated: Generated) -> Path:
-        """The shared library of one workunit, compiled where the cache has none."""
-        lanes = _CPP / lanes_header(self.gpu is not None)
-        key = {
-            "source": generated.text,
-            "lanes": lanes.read_text(),
-            "compile": shlex.join(self.compile),
-            "compiler": self.compiler.version,
-            "native": self.compiler.native,
-            "kokkos": self.kokkos.stamp,
-            "runtime": str(self.library),
-            **(self.gpu.key if self.gpu is not None else {}),
-        }
-
-        def build(folder: Path) -> None:
-            source = folder / "workunit.cpp"
-            source.write_text(generated.text, encoding="utf-8", errors="surrogateescape")
-            # Beside it: Kokkos' nvcc_wrapper could not take a space in the path of a folder.
-            shutil.copy(lanes, folder)
-            run(
-                [*self.compile, "-shared", "workunit.cpp", "-o", "workunit.so"]
-                + [str(self.library), f"-Wl,-rpath,{self.library.parent}"],
-                f"compiling workunit {generated.name}",
-                cwd=folder,
-                environment=self.environment,
-            )
-
-        return self.cache.entry("workunits", generated.name, key, build) / "workunit.so"
-
-
-_ONE_AT_A_TIME = ProcessLock()
-"""Two threads must not both start Kokkos."""
-
-
-def toolkit(space: ExecutionSpace, arch: str | None = None) -> Toolkit:
-    """Find or build Kokkos and the runtime library for `space`.
-
-    Serial runs on the OpenMP build where the compiler has OpenMP, so that both share one cache
-    entry. arch: what to compile for on a GPU, `sm_90`; None: what the device is. Raises
-    ToolchainError, CacheError, or SpaceError for a space that cannot be had.
-    """
-    with _ONE_AT_A_TIME:
-        if space is ExecutionSpace.Cuda:
-            return _gpu_toolkit(arch or device().arch)
-        return _toolkit(space)
-
-
-@cache
-def _gpu_toolkit(arch: str) -> Toolkit:
-    host, nvcc = host_compiler(), find_nvcc()
-    nvcc.check(arch)
-    store = default_cache()
-    _refuse_spaces(host, nvcc, store)
-    found = kokkos_module.find(kokkos_cuda.DEVICES, arch) or kokkos_cuda.build(
-        store, host, nvcc, arch
-    )
-    return _runtime_library(store, host, found, Gpu(nvcc, arch))
-
-
-def _refuse_spaces(host: Compiler, nvcc: Nvcc, store: Cache) -> None:
-    """Raise ToolchainError where Kokkos' nvcc_wrapper would part a path in two."""
-    for what, path, remedy in (
-        ("the cache", store.root, "set KKSPDNN_CACHE to another folder"),
-        ("the CUDA toolkit", nvcc.home, "set CUDA_HOME to a toolkit elsewhere"),
-        ("the C++ compiler", Path(host.path), "set CXX to one elsewhere"),
-    ):
-        odd = misread(path, wrapper=True)
-        if odd is not None:
-            raise ToolchainError(f"{what} {odd} for a GPU; {remedy}")
-
-
-@cache
-def _toolkit(space: ExecutionSpace) -> Toolkit:
-    store = default_cache()
-    compiler = host_compiler()
-    openmp = space is ExecutionSpace.OpenMP or _has_openmp(compiler)
-    needed = frozenset({"OPENMP", "SERIAL"} if openmp else {"SERIAL"})
-    found = kokkos_module.find(needed) or kokkos_module.build(store, compiler, openmp)
-    return _runtime_library(store, compiler, found)
-
-
-def _has_openmp(compiler: Compiler) -> bool:
-    try:
-        kokkos_module.require_openmp(compiler)
-    except ToolchainError:
-        return False
-    return True
-
-
-def _runtime_library(
-    store: Cache, compiler: Compiler, found: Kokkos, gpu: Gpu | None = None
-) -> Toolkit:
-    sources = ("CMakeLists.txt", "runtime.cpp")
-    options = OPTIONS if gpu is None else GPU_OPTIONS
-    # Two libraries of one name cannot be in one process.
-    name = "kkspdnn_runtime" if gpu is None else "kkspdnn_runtime_cuda"
-    library = f"lib{name}.so"
-    key = {
-        "sources": "\n".join((_CPP / source).read_text() for source in sources),
-        "options": " ".join(options),
-        "compiler": f"{compiler.path}\n{compiler.version}\n{compiler.native}",
-        "kokkos": f"{found.config}\n{found.stamp}",
-        **(gpu.key if gpu is not None else {}),
-    }
-    environment: dict[str, str] = {}
-    path, flags = compiler.path, []
-    if gpu is not None:
-        environment = gpu.nvcc.environment(compiler)
-        path = str(found.wrapper)
-        flags = [f"-DCMAKE_CXX_FLAGS={kokkos_cuda.architecture_flag(gpu.arch)}"]
-
-    def build(folder: Path) -> None:
-        for source in sources:
-            shutil.copy(_CPP / source, folder)
-        cmake = build_tool("cmake")
-        build_folder = folder / "build"
-        run(
-            [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={build_tool('ninja')}"]
-            + [f"-DCMAKE_CXX_COMPILER={path}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
-            + ["-DCMAKE_BUILD_TYPE=Release", f"-DKokkos_DIR={found.config}", *flags]
-            + [f"-DKKSPDNN_NAME={name}", f"-DKKSPDNN_OPTIONS={';'.join(options)}"]
-            + ["-S", folder, "-B", build_folder],
-            f"configuring with the Kokkos in {found.config}",
-            environment=environment,
-        )
-        run(
-            [build_tool("ninja"), "-C", build_folder],
-            f"linking with the Kokkos in {found.config}",
-            environment=environment,
-        )
-        shutil.move(build_folder / library, folder / library)
-        shutil.move(build_folder / "compile_commands.json", folder / "compile_commands.json")
-        shutil.rmtree(build_folder)
-
-    kind = "" if gpu is None else f"-{gpu.arch}"
-    place = store.entry("runtime", f"kokkos-{found.version}{kind}", key, build)
-    commands = json.loads((place / "compile_commands.json").read_text())
-    command = _flags(shlex.split(commands[0]["command"]))
-    return Toolkit(store, compiler, found, place / library, command, gpu, environment)
-
-
-def _flags(command: Sequence[str]) -> tuple[str, ...]:
-    """The compiler and its flags, without input, output and dependency files."""
-    kept: list[str] = []
-    skip = False
-    for word in command:
-        if skip:
-            skip = False
-        elif word in ("-o", "-c", "-MF", "-MT", "-MQ"):
-            skip = True
-        elif word != "-MD" and not word.startswith("-Dkkspdnn_runtime"):
-            kept.append(word)
-    return tuple(kept)
-
+from kkspdnn.pk.process import kokkos_process
+from kkspdnn.pk.runtime_library import ONE_AT_A_TIME, toolkit
+from kkspdnn.pk.toolchain import omp_num_threads
+from kkspdnn.pk.toolkit import Toolkit
 
 MOST_THREADS = 512
 """OpenMP threads that Kokkos 3.4 has room for; it dies of more without a word."""
@@ -255,10 +38,7 @@ class Runtime:
         self._thread = threading.get_ident()
         self._entered = threading.local()
         inherited = was_forked() and openmp_is_loaded()
-        try:
-            self._library = ctypes.CDLL(str(kit.library))
-        except OSError as error:
-            raise ToolchainError(f"cannot load {kit.library}: {error}") from error
+        self._library = kit.load()
         self._library.kkspdnn_last_error.restype = ctypes.c_char_p
         wanted = self._allowed(threads)
         if inherited:
@@ -385,7 +165,7 @@ def runtime(space: ExecutionSpace, threads: int | None = None) -> Runtime:
     this process already, and in a process that was forked after Kokkos was started.
     """
     kokkos_process().check()
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         if space is not ExecutionSpace.Cuda:
             return _runtimes().get(toolkit(space), None, threads)
         return _on_device(device())

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,9 @@ from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.cpu_quota import cpu_quota
+from kkspdnn.pk.options import VARIABLE as OPTIONS_VARIABLE
+from kkspdnn.pk.options import extra_options
+from kkspdnn.pk.termination import cleaning_up, is_stoppable, must_stop
 
 OPTIONS = ("-O3", "-march=native", "-ffp-contract=off", "-fPIC")
 """How workunits and the runtime library are compiled, beside what Kokkos asks for.
@@ -25,45 +29,75 @@ A product and a sum stay two roundings: w y - w y is then exactly 0, as it is ev
 sum that is 0 gets no bias. It costs nothing where loads are the limit.
 """
 
+_PASSED = frozenset({"HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TEMP", "TMP", "TMPDIR", "USER"})
+_PASSED_PREFIXES = ("CRAY", "PE_")
+"""The variables that tools get: where programs and their libraries are, where temporary files go,
+and what the compiler wrappers of Cray systems cannot do without."""
+
+_PASSED_SUFFIX = "LICENSE_FILE"
+"""Where commercial compilers ask for their licence."""
+
+
+def tool_environment(added: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of every compiler and build tool: a few of this process's variables, an
+    English locale, and `added`.
+
+    Compilers, CMake, Ninja and Make read dozens of variables, such as CXXFLAGS, CPATH, DESTDIR and
+    NVCC_APPEND_FLAGS. What is built is kept and must not depend on them; PATH and TMPDIR alone do
+    not change it.
+    """
+    passed = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PASSED or name.startswith(_PASSED_PREFIXES) or name.endswith(_PASSED_SUFFIX)
+    }
+    return {**passed, "LC_ALL": "C.UTF-8", **(added or {})}
+
 
 @dataclass(frozen=True)
 class Compiler:
-    """A C++ compiler: its path, the first line of `--version`, and what `native` means here."""
+    """A C++ compiler: its path, the first line of `--version`, and the user's own options for it,
+    from KKSPDNN_CXXFLAGS."""
 
     path: str
     version: str
-    native: str
+    extra: tuple[str, ...] = ()
+
+    @property
+    def own_statics(self) -> tuple[str, ...]:
+        """The option that keeps a library's static objects its own, where it has any other way."""
+        try:
+            doing = f"asking {self.path} for -fno-gnu-unique"
+            run([self.path, "-fno-gnu-unique", "-E", "-x", "c++", os.devnull], doing)
+        except ToolchainError:
+            return ()  # Clang never shares them.
+        return ("-fno-gnu-unique",)
 
 
 @cache
 def host_compiler() -> Compiler:
     """The compiler named by CXX, else g++, else c++ on the PATH.
 
-    Raises ToolchainError where there is none, or where it cannot say its version.
+    Raises ToolchainError where there is none, where it cannot say its version, or where
+    KKSPDNN_CXXFLAGS has an option that changes answers.
     """
+    extra = extra_options()
     chosen = os.environ.get("CXX")
     names = [chosen] if chosen else ["g++", "c++"]
     for name in names:
         path = shutil.which(name)
         if path is not None:
             lines = run([path, "--version"], f"asking {path} for its version").splitlines()
-            return Compiler(path, lines[0] if lines else "unknown", _native(path))
+            return Compiler(path, lines[0] if lines else "unknown", extra)
     if chosen:
         raise ToolchainError(
             f"CXX={chosen}: there is no such program; set CXX to a C++17 compiler, or unset it"
+            + (f"; options go into {OPTIONS_VARIABLE}" if " " in chosen.strip() else "")
         )
     raise ToolchainError(
         "no C++ compiler: g++ is not on the PATH; install it (Debian: apt-get install g++) "
         "or set CXX"
     )
-
-
-def _native(path: str) -> str:
-    """What the compiler makes of -march=native: GCC and Clang both list the processor's features
-    in the commands that -### prints."""
-    doing = f"asking {path} what -march=native means"
-    printed = run([path, "-march=native", "-###", "-E", "-x", "c++", os.devnull], doing)
-    return "\n".join(line for line in printed.splitlines() if line.startswith(" "))
 
 
 def build_tool(name: str) -> str:
@@ -87,57 +121,78 @@ def run(
     doing: str,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    inherit: bool = False,
 ) -> str:
     """Run a tool to its end and give what it printed.
 
-    environment: what to add to this process's. Raises ToolchainError with the first error line of
-    its output where it fails. An interrupt ends the tool and all that it has started.
+    environment: what to add to `tool_environment()`, or, with inherit, to the whole environment of
+    this process, for programs that are not build tools. Raises ToolchainError with the first error
+    line of its output where it fails. An interrupt, SIGTERM or SIGHUP ends the tool and all that it
+    has started.
     """
-    # Python gives Ctrl-C to the main thread alone. There the tool gets a session of its own, so
-    # that it can be ended whole; elsewhere it stays with the terminal, which ends it.
-    alone = threading.current_thread() is threading.main_thread()
-    try:
-        process = subprocess.Popen(
-            [str(c) for c in command],
-            cwd=cwd,
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=alone,
-        )
-    except OSError as error:
-        raise ToolchainError(f"{doing}: cannot run {command[0]}: {error.strerror}") from error
-    with process:
+    # The tool gets a session of its own, so that it can be ended whole, where a signal reaches us:
+    # Python gives them to the main thread alone. Elsewhere it stays with the terminal.
+    alone = threading.current_thread() is threading.main_thread() or is_stoppable()
+    whole = {**os.environ, **(environment or {})} if inherit else tool_environment(environment)
+    with cleaning_up():
         try:
-            printed = _output(process)
-        except BaseException:
-            if alone:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.kill()
-            raise
+            process = subprocess.Popen(
+                [str(c) for c in command],
+                cwd=cwd,
+                env=whole,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=alone,
+            )
+        except OSError as error:
+            raise ToolchainError(f"{doing}: cannot run {command[0]}: {error.strerror}") from error
+        with process:
+            try:
+                printed = _output(process, doing)
+            except BaseException:
+                if alone:
+                    _end_group(process)
+                process.kill()
+                raise
     if process.returncode != 0:
-        raise ToolchainError(f"{doing} failed: {_cause(printed)}")
+        raise ToolchainError(f"{doing} failed: {_cause(printed, process.returncode)}")
     return printed
 
 
-def _output(process: subprocess.Popen[str]) -> str:
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """End a tool and all that it has started; SIGTERM first, for compilers then remove their
+    temporary files."""
+    for number, seconds in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 0.0)):
+        end = time.monotonic() + seconds
+        try:
+            os.killpg(process.pid, number)
+            while time.monotonic() < end:
+                process.poll()
+                os.killpg(process.pid, 0)
+                time.sleep(0.02)
+        except ProcessLookupError:
+            return
+
+
+def _output(process: subprocess.Popen[str], doing: str) -> str:
     """All that it prints. Libraries such as Polars let system calls go on after an interrupt, so
     Python has to wake up by itself to see one."""
     while True:
         try:
             return process.communicate(timeout=0.2)[0]
         except subprocess.TimeoutExpired:
-            continue
+            if must_stop():
+                raise ToolchainError(f"{doing}: stopped") from None
 
 
 _AFTER = ("Call Stack", "-- ", "CMake Error")
 """What follows a message of CMake's."""
 
 
-def _cause(output: str) -> str:
+def _cause(output: str, status: int) -> str:
     """The line of a failed tool's output that says most."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for number, line in enumerate(lines):
@@ -149,6 +204,8 @@ def _cause(output: str) -> str:
         says_it = "error:" in line.lower() and not line.endswith(":")
         if "/ld: " in line or (says_it and "collect2: error" not in line):
             return line
+    if status < 0:
+        return f"ended by signal {-status}"
     return lines[-1] if lines else "no output"
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kkspdnn.engines.stack import FusedLayer, prepared, stacked
 from kkspdnn.networks import Layer
 from kkspdnn.radix_net import radixnet
-from workunits import fused
+from kkspdnn.workunits import fused
 
 
 def dense(layer: FusedLayer) -> Any:

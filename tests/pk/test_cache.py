@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -17,13 +18,14 @@ import pykokkos as pk
 import pytest
 
 from kkspdnn.errors import CacheError, ToolchainError
-from kkspdnn.pk import runtime as runtime_module
-from kkspdnn.pk.cache import Cache, default_cache, is_whole
+from kkspdnn.pk import locks
+from kkspdnn.pk import toolkit as toolkit_module
+from kkspdnn.pk.cache import Cache, default_cache, is_whole, remove, touch
 from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.emit import Generated
-from kkspdnn.pk.nvcc import Nvcc
-from kkspdnn.pk.runtime import Gpu, Toolkit, toolkit
-from kkspdnn.pk.toolchain import build_tool
+from kkspdnn.pk.runtime_library import toolkit
+from kkspdnn.pk.toolchain import build_tool, host_compiler
+from kkspdnn.pk.toolkit import Toolkit
 
 from . import kernels
 
@@ -47,6 +49,13 @@ class Builder:
 @pytest.fixture
 def store(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
+
+
+def change_files(place: Path, change: Callable[[dict[str, str]], object]) -> None:
+    """Change the list of files in an entry's manifest."""
+    manifest = json.loads((place / "manifest.json").read_text())
+    change(manifest["files"])
+    (place / "manifest.json").write_text(json.dumps(manifest))
 
 
 def leftovers(store: Cache) -> list[Path]:
@@ -90,6 +99,13 @@ def test_every_part_of_the_key_counts(store: Cache) -> None:
         lambda p: (p / "manifest.json").write_text('{"key": {}, "files": {}}'),
         lambda p: (p / "manifest.json").write_text('{"files": ["w.cpp"], "key": 3}'),
         lambda p: os.truncate(p / "manifest.json", 40),
+        lambda p: change_files(p, dict.clear),
+        lambda p: change_files(p, lambda files: files.pop("lib/w.so.1")),
+        lambda p: change_files(p, lambda files: files.update(more="0")),
+        lambda p: (p / "lib" / "unlisted.so").write_bytes(b"machine code"),
+        lambda p: (p / "lib" / "unlisted.so").symlink_to("w.so.1"),
+        lambda p: ((p / "lib" / "w.so").unlink(), (p / "lib" / "w.so").symlink_to("/bin/sh")),
+        lambda p: (p.rename(p.with_name("elsewhere")), p.symlink_to("elsewhere")),
         lambda p: shutil.rmtree(p),
         lambda p: (shutil.rmtree(p), p.write_text("a file")),
         lambda p: (shutil.rmtree(p), p.mkdir()),
@@ -139,59 +155,6 @@ def test_only_the_owner_may_write_whatever_the_umask(store: Cache) -> None:
     store.entry("workunits", "v", KEY, Builder())
 
 
-@pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
-def test_a_folder_that_others_may_write_to(store: Cache, mode: int) -> None:
-    build = Builder()
-    store.entry("workunits", "w", KEY, build)
-    store.root.chmod(mode)
-    with pytest.raises(CacheError) as caught:
-        store.entry("workunits", "w", KEY, build)
-    assert str(caught.value) == (
-        f"others may write to {store.root} (mode {mode:04o}): run chmod go-w on it, "
-        "or set KKSPDNN_CACHE to a folder of your own"
-    )
-    assert build.runs == 1
-
-
-def test_a_parent_that_others_may_write_to(tmp_path: Path) -> None:
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    shared.chmod(0o777)
-    store = Cache(shared / "cache")
-    with pytest.raises(CacheError, match=f"others may write to {shared} "):
-        store.entry("workunits", "w", KEY, Builder())
-    assert not store.root.exists()
-    shared.chmod(0o1777)
-    store.entry("workunits", "w", KEY, Builder())
-
-
-def test_a_folder_of_another_user(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.entry("workunits", "w", KEY, Builder())
-    monkeypatch.setattr(os, "getuid", lambda: store.root.stat().st_uid + 1)
-    with pytest.raises(CacheError, match="belongs to another user; set KKSPDNN_CACHE to"):
-        store.entry("workunits", "w", KEY, Builder())
-
-
-def test_places_that_cannot_be_a_cache(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("")
-    for root, why in (
-        (file, f"{file} is not a folder; set KKSPDNN_CACHE to a folder of your own"),
-        (
-            file / "below",
-            f"cannot look at the cache {file}/below: Not a directory; set KKSPDNN_CACHE",
-        ),
-        (
-            Path("/proc/nope"),
-            "cannot write to the cache /proc/nope: No such file or directory; set",
-        ),
-    ):
-        with pytest.raises(CacheError) as caught:
-            Cache(root).entry("workunits", "w", KEY, Builder())
-        assert str(caught.value).startswith(why)
-        assert "\n" not in str(caught.value)
-
-
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "here"))
     assert default_cache().root == tmp_path / "here"
@@ -200,6 +163,123 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("KKSPDNN_CACHE", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_cache().root == tmp_path / "kkspdnn"
+
+
+def test_entries_are_as_readable_as_the_cache_folder(store: Cache) -> None:
+    store.root.mkdir(mode=0o755)
+    store.root.chmod(0o755)
+    place = store.entry("workunits", "w", KEY, Builder())
+    modes = {path.name: path.lstat().st_mode & 0o777 for path in [place, *place.rglob("*")]}
+    assert modes.pop("w.so") == 0o777  # a symbolic link
+    assert modes == {
+        place.name: 0o755,
+        "lib": 0o755,
+        "w.so.1": 0o644,
+        "w.cpp": 0o644,
+        "manifest.json": 0o644,
+    }
+
+
+def test_the_umask_of_a_build_does_not_matter(store: Cache) -> None:
+    before = os.umask(0)
+    try:
+        place = store.entry("workunits", "w", KEY, Builder())
+    finally:
+        os.umask(before)
+    assert not any(path.stat().st_mode & 0o022 for path in place.rglob("*"))
+    assert store.find("workunits", "w", KEY) == place
+
+
+def test_an_entry_may_be_moved(store: Cache, tmp_path: Path) -> None:
+    place = store.entry("workunits", "w", KEY, Builder())
+    shutil.copytree(store.root, tmp_path / "copy", symlinks=True)
+    found = Cache(tmp_path / "copy").find("workunits", "w", KEY)
+    assert found == tmp_path / "copy" / place.relative_to(store.root)
+
+
+def test_the_time_of_last_use(store: Cache) -> None:
+    place = store.entry("workunits", "w", KEY, Builder())
+    manifest = place / "manifest.json"
+    for age, marked in ((10, False), (1_000_000, True), (-1_000_000, True)):
+        then = time.time() - age
+        os.utime(manifest, (then, then))
+        store.find("workunits", "w", KEY)
+        assert (abs(manifest.stat().st_mtime - time.time()) < 5) == marked or age == 10
+        assert (manifest.stat().st_mtime != pytest.approx(then, abs=1)) == marked
+    manifest.unlink()
+    touch(place)
+    assert not manifest.exists()
+
+
+def test_an_entry_is_removed_unless_it_is_being_built(store: Cache) -> None:
+    place = store.entry("workunits", "w", KEY, Builder())
+    with locks.exclusive(place.with_name(f"{place.name}.lock"), "build it"):
+        assert not remove(place)
+        assert is_whole(place, KEY)
+    assert remove(place)
+    assert not place.exists()
+    assert remove(place)
+
+
+@pytest.fixture
+def read_only(store: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    """A cache with one entry that cannot be written to, and the user's own beside it.
+
+    Nothing stops root from writing, so the system is asked in its place.
+    """
+    store.entry("workunits", "w", KEY, Builder())
+    real = os.access
+
+    def access(path: Path, mode: int) -> bool:
+        return not Path(path).is_relative_to(store.root) and real(path, mode)
+
+    monkeypatch.setattr(os, "access", access)
+    monkeypatch.setenv("KKSPDNN_CACHE", str(store.root))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    return default_cache()
+
+
+def test_what_a_read_only_cache_lacks_is_built_in_the_user_s(
+    read_only: Cache, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = sorted(read_only.root.rglob("*"))
+    own = tmp_path / "home" / "kkspdnn"
+    assert read_only.roots == (read_only.root, own)
+    build = Builder()
+    assert read_only.entry("workunits", "w", KEY, build).is_relative_to(read_only.root)
+    assert build.runs == 0
+    assert not own.exists()
+    with caplog.at_level(logging.INFO, "kkspdnn.progress"):
+        made = read_only.entry("workunits", "v", KEY, build)
+        assert read_only.entry("workunits", "v", KEY, build) == made
+        read_only.entry("workunits", "u", KEY, build)
+    assert made.parent == own / "workunits"
+    assert build.runs == 2
+    assert caplog.messages == [
+        f"the cache {read_only.root} cannot be written to; building in {own}"
+    ]
+    assert sorted(read_only.root.rglob("*")) == before
+    assert {key["source"] for key in read_only.keys("workunits", "v")} == {"int x;"}
+
+
+def test_a_spare_folder_of_others_matters_once_it_is_needed(
+    read_only: Cache, tmp_path: Path
+) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home").chmod(0o777)
+    build = Builder()
+    assert read_only.entry("workunits", "w", KEY, build).is_relative_to(read_only.root)
+    with pytest.raises(CacheError, match=f"others may write to {tmp_path / 'home'}"):
+        read_only.entry("workunits", "v", KEY, build)
+    assert build.runs == 0
+
+
+def test_a_cache_that_can_be_written_to_has_no_spare(
+    store: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.root.mkdir()
+    monkeypatch.setenv("KKSPDNN_CACHE", str(store.root))
+    assert default_cache() == store
 
 
 # ---- workunits in the cache -------------------------------------------------------------------
@@ -215,11 +295,13 @@ def kit(store: Cache, monkeypatch: pytest.MonkeyPatch) -> Toolkit:
         (cwd / "workunit.so").write_text(" ".join(map(str, command)))
         return ""
 
-    monkeypatch.setattr(runtime_module, "run", run)
-    return replace(real, cache=store)
+    monkeypatch.setattr(toolkit_module, "run", run)
+    made = replace(real, cache=store)
+    made.__dict__["tools"] = real.tools
+    return made
 
 
-def test_the_whole_key_of_a_workunit(kit: Toolkit) -> None:
+def test_the_whole_key_of_a_workunit(kit: Toolkit, monkeypatch: pytest.MonkeyPatch) -> None:
     generated = generate(kernels.dot, pk.Serial)
     places = [kit.workunit(generated)]
     assert kit.workunit(generated) == places[0]
@@ -228,19 +310,51 @@ def test_the_whole_key_of_a_workunit(kit: Toolkit) -> None:
         generate(kernels.dot, pk.OpenMP),
     ]
     places += [kit.workunit(text) for text in texts]
-    compiler, kokkos = kit.compiler, kit.kokkos
-    nvcc = Nvcc("nvcc", Path("/cuda"), "release 13.0", ("sm_80", "sm_90"))
-    gpus = [(nvcc, "sm_80"), (nvcc, "sm_90"), (replace(nvcc, version="release 13.5"), "sm_90")]
-    changed = [
-        replace(kit, compiler=replace(compiler, version=compiler.version + " (patched)")),
-        replace(kit, compiler=replace(compiler, native=compiler.native + " -mavx10")),
-        replace(kit, kokkos=replace(kokkos, stamp="another configuration")),
-        replace(kit, compile=(*kit.compile, "-DNDEBUG")),
-        replace(kit, library=kit.library.with_name("other.so")),
-        *(replace(kit, gpu=Gpu(nvcc, arch)) for nvcc, arch in gpus),
-    ]
-    places += [other.workunit(generated) for other in changed]
+    tools, key = kit.tools, dict(kit.key)
+    newer = replace(tools.compiler, version=tools.compiler.version + " (patched)")
+    # Another runtime library, and another compiler than the runtime library's.
+    other = replace(kit, place=kit.place.with_name("another"))
+    other.__dict__["_description"] = kit._description
+    other.__dict__["tools"] = tools
+    patched = replace(kit, key=tuple(sorted({**key, "compiler": newer.version}.items())))
+    patched.__dict__["tools"] = replace(tools, compiler=newer)
+    places += [each.workunit(generated) for each in (other, patched)]
     assert len(set(places)) == len(places)
+
+
+def test_no_path_of_this_machine_is_in_a_key(kit: Toolkit, tmp_path: Path) -> None:
+    """Neither of the package, nor of the cache, nor of the compiler."""
+    place = kit.workunit(generate(kernels.dot, pk.Serial)).parent
+    runtime = toolkit(pk.Serial)
+    if runtime.installed is not None:
+        pytest.skip("the user's Kokkos is part of the key by its path")
+    for entry in (place, runtime.place):
+        key = json.loads((entry / "manifest.json").read_text())["key"]
+        said = json.dumps(key)
+        for folder in (
+            Path(toolkit_module.__file__).parents[2],
+            runtime.cache.root,
+            tmp_path,
+            Path(host_compiler().path).parent,
+        ):
+            assert f"{folder}/" not in said, (entry.name, folder)
+
+
+def test_an_entry_serves_without_a_compiler(kit: Toolkit, monkeypatch: pytest.MonkeyPatch) -> None:
+    generated = generate(kernels.dot, pk.Serial)
+    made = kit.workunit(generated)
+
+    def nowhere() -> None:
+        raise ToolchainError("no C++ compiler")
+
+    monkeypatch.setattr(toolkit_module, "host_compiler", nowhere)
+    without = replace(kit)
+    assert without.find_workunit(generated) == made
+    assert without.workunit(generated) == made
+    missing = replace(generated, text=generated.text + "// changed\n")
+    assert without.find_workunit(missing) is None
+    with pytest.raises(ToolchainError, match="^workunit dot is not in the cache: no C"):
+        without.workunit(missing)
 
 
 def test_the_types_of_a_launch_are_in_the_key() -> None:
@@ -287,13 +401,13 @@ def with_kokkos(tmp_path: Path) -> dict[str, str]:
     root = tmp_path / "cache"
     root.mkdir(mode=0o700)
     kit = toolkit(pk.OpenMP)
-    for part in (kit.kokkos.config, kit.library):
+    for part in (kit.kokkos.config, kit.place):
         if part.is_relative_to(kit.cache.root):
             kind, entry = part.relative_to(kit.cache.root).parts[:2]
             copied = root / kind / entry
             shutil.copytree(kit.cache.root / kind / entry, copied, symlinks=True)
             copied.parent.chmod(0o700)
-    folders = [str(Path(__file__).parent), str(Path(runtime_module.__file__).parents[2])]
+    folders = [str(Path(__file__).parent), str(Path(toolkit_module.__file__).parents[2])]
     return {**os.environ, "KKSPDNN_CACHE": str(root), "PYTHONPATH": os.pathsep.join(folders)}
 
 

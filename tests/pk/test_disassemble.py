@@ -11,7 +11,7 @@ from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.disassemble import hot_function
 from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime import toolkit
+from kkspdnn.pk.runtime_library import toolkit
 
 from . import kernels
 

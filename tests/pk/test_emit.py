@@ -20,7 +20,7 @@ from kkspdnn.pk.analyse import analyse
 from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.emit import emit
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime import toolkit
+from kkspdnn.pk.runtime_library import toolkit
 from kkspdnn.pk.types import INT32
 from kkspdnn.pk.workunit import Workunit
 
@@ -45,9 +45,9 @@ def from_lines(text: str) -> list[tuple[str, int, str]]:
 
 @pytest.mark.parametrize("workunit", WORKUNITS, ids=lambda w: w.__name__)
 def test_every_line_of_a_body_names_its_own(workunit: Workunit) -> None:
-    text = generate(workunit, pk.OpenMP).text
-    path = kernels.__file__
-    python = Path(path).read_text(encoding="utf-8").splitlines()
+    generated = generate(workunit, pk.OpenMP)
+    text, path = generated.text, generated.file
+    python = Path(generated.path).read_text(encoding="utf-8").splitlines()
     physical = text.splitlines()
     own = [line for file, _, line in from_lines(text) if file == path]
     assert own

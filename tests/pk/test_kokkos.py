@@ -16,7 +16,7 @@ import pytest
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk import kokkos
 from kkspdnn.pk.cache import Cache
-from kkspdnn.pk.runtime import toolkit
+from kkspdnn.pk.runtime_library import toolkit
 from kkspdnn.pk.toolchain import Compiler, host_compiler
 
 BOTH = frozenset({"OPENMP", "SERIAL"})
@@ -267,7 +267,7 @@ def test_each_missing_thing_is_one_line_of_a_program(no_openmp: Path, tmp_path: 
     """The same through a launch, in processes of their own."""
     program = (
         "from kkspdnn.pk import provide_pykokkos; provide_pykokkos()\n"
-        "import pykokkos as pk\nfrom kkspdnn.pk.runtime import toolkit\n"
+        "import pykokkos as pk\nfrom kkspdnn.pk.runtime_library import toolkit\n"
         "try:\n    toolkit(pk.OpenMP)\nexcept Exception as e:\n    print(type(e).__name__, e)\n"
     )
     source = Path(kokkos.__file__).parents[2]

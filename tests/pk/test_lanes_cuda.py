@@ -10,9 +10,9 @@ import numpy as np
 import pykokkos as pk
 import pytest
 
-from kkspdnn.pk import runtime
 from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.emit import lanes_header
+from kkspdnn.pk.toolkit import CPP
 from kkspdnn.rehearsal import engine_launches
 from tests.on_host import compiled
 
@@ -21,7 +21,7 @@ from tests.on_host import compiled
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     source = Path(__file__).with_name("lanes_on_host.cpp")
     target = tmp_path_factory.mktemp("lanes") / "on_host.so"
-    header = runtime._CPP / lanes_header(gpu=True)
+    header = CPP / lanes_header(gpu=True)
     loaded = compiled(source, target, "-std=c++17", f'-DHEADER="{header}"')
     loaded.run.argtypes = [
         *(c_int, c_int, c_int, c_void_p, c_void_p, c_float, c_float, c_void_p),

@@ -8,11 +8,12 @@ import pykokkos as pk
 import pytest
 
 from kkspdnn.errors import CacheError, ToolchainError
-from kkspdnn.pk import kokkos, runtime
+from kkspdnn.pk import kokkos, runtime_library
 from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.nvcc import Nvcc
 from kkspdnn.pk.paths import misread
-from kkspdnn.pk.runtime import toolkit
+from kkspdnn.pk.processor import native
+from kkspdnn.pk.runtime_library import toolkit
 from kkspdnn.pk.toolchain import host_compiler
 
 MISREAD = [*'"$*,:;?[\\]`|', "\n", "\x1b", "\udcff"]
@@ -42,7 +43,8 @@ def test_workunits_are_compiled_in_a_folder_with_a_space(
     """Quotes and a hash too: the runtime library through CMake, a workunit without."""
     kit = toolkit(pk.Serial)
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "it's #1 ünï"))
-    made = runtime._runtime_library(default_cache(), kit.compiler, kit.kokkos)
+    plan = runtime_library._cpu_plan(openmp=True)
+    made = runtime_library._built(default_cache(), plan, kit.tools, native())
     assert made.library.is_file()
     assert " ünï" in str(made.library)
 
@@ -51,7 +53,7 @@ def test_nvcc_wrapper_takes_no_space(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     host = host_compiler()
     # For which no other test asks, as a process finds its tools once.
     nvcc = Nvcc("nvcc", Path("/usr/local/cuda"), "release 13.0", ("sm_120",))
-    monkeypatch.setattr(runtime, "find_nvcc", lambda: nvcc)
+    monkeypatch.setattr(runtime_library, "find_nvcc", lambda: nvcc)
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "two words"))
     with pytest.raises(ToolchainError) as caught:
         toolkit(pk.Cuda, "sm_120")
@@ -63,7 +65,7 @@ def test_nvcc_wrapper_takes_no_space(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "words"))
     spaced = Nvcc("nvcc", Path("/my cuda"), "release 13.0", ("sm_90",))
     with pytest.raises(ToolchainError, match="toolkit '/my cuda' has ' ' .*; set CUDA_HOME to"):
-        runtime._refuse_spaces(host, spaced, default_cache())
+        runtime_library._refuse_spaces(host, spaced, default_cache())
 
 
 def test_a_temporary_folder_that_the_tools_would_misread(

@@ -18,7 +18,8 @@ import kkspdnn
 from kkspdnn.errors import SpaceError, ToolchainError
 from kkspdnn.pk.dispatch import compile_ahead
 from kkspdnn.pk.program import Program
-from kkspdnn.pk.runtime import runtime, toolkit
+from kkspdnn.pk.runtime import runtime
+from kkspdnn.pk.runtime_library import toolkit
 from kkspdnn.pk.toolchain import usable_cores
 
 from . import kernels

@@ -89,12 +89,10 @@ def test_an_interrupt_ends_the_tool_and_what_it_started(tmp_path: Path) -> None:
         time.sleep(0.01)
 
 
-def test_the_compiler_and_what_native_means() -> None:
+def test_the_compiler() -> None:
     compiler = host_compiler()
     assert Path(compiler.path).is_file()
     assert compiler.version
-    assert "-march" in compiler.native or "-target-cpu" in compiler.native
-    assert "/tmp/" not in compiler.native
 
 
 def test_a_compiler_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:

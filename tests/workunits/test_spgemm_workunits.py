@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kkspdnn.spaces import Space
-from workunits import bias, relu, spgemm
+from kkspdnn.workunits import bias, relu, spgemm
 
 SEEDS = st.integers(0, 2**32 - 1)
 DENSITIES = st.sampled_from([0.0, 0.1, 0.4, 1.0])

@@ -14,7 +14,7 @@ import pytest
 import scipy.sparse as sp
 
 from kkspdnn.spaces import Space
-from workunits import compact, fused, tiles
+from kkspdnn.workunits import compact, fused, tiles
 
 LANES = [1, 3, 16, 161]
 

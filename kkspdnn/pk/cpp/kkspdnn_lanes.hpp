@@ -159,7 +159,8 @@ struct pack<T, 0> {
   void store(T* p) const { *p = r; }
   template <class F>
   static pack map(const pack& a, const pack& b, F f) {
-    return {f(a.r, b.r)};
+    // Whole numbers of one or two bytes are added as int.
+    return {static_cast<T>(f(a.r, b.r))};
   }
   template <class C>
   static pack choose(const pack& a, const pack& b, C c, const pack& yes, const pack& no) {
