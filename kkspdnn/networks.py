@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from kkspdnn.errors import InputError, check_choice
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.matrices import (
     Floats,
     bias_vector,
@@ -208,6 +209,7 @@ class Layer:
         return cls.from_sparse(coo, bias, activation=activation, bias_to=bias_to, name=name)
 
 
+@ieee_arithmetic()
 def _without_zeros(layer: Layer) -> Layer:
     kept = layer.value != 0
     if bool(kept.all()):
