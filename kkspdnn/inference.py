@@ -21,6 +21,8 @@ from kkspdnn.engines.outcome import joined
 from kkspdnn.errors import InputError, check_choice
 from kkspdnn.fold import Folded
 from kkspdnn.fold import fold as fold_network
+from kkspdnn.host_load import HostLoad, LoadMeter
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
 from kkspdnn.memory import Budget, peak_memory
@@ -75,6 +77,7 @@ class Result:
 
 
 @in_one_line
+@ieee_arithmetic()
 def infer(
     network: Network,
     inputs: Any,
@@ -133,6 +136,7 @@ def infer(
     given = Inputs.from_any(inputs)
     given.check_neurons(network.inputs)
     kind = network.dtype if dtype is None else float_dtype(dtype)
+    meter = LoadMeter()
     here = machine()  # before OpenMP may bind this thread to a core, as the user may ask it to
     with placed(ranks, space, threads, device) as gpu:
         shared = os.environ.get("CUDA_VISIBLE_DEVICES"), gpu
@@ -154,6 +158,7 @@ def infer(
             parallel=parallel,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             tell=progress if progress is not None else _silent,
+            meter=meter,
         )
         run.check_alike(space)
         result = run.result(space, threads, gpu, here)
@@ -179,6 +184,7 @@ class _Run:
     parallel: Parallel
     checkpoint: Path | None
     tell: Progress
+    meter: LoadMeter
 
     def check_alike(self, space: str) -> None:
         """Raise InputError, on all ranks, where they do not all run the same."""
@@ -253,6 +259,7 @@ class _Run:
                 peak_memory_bytes=peak_memory(),
             )
         )
+        host = self._host_load(where)
         if ranks.rank != 0:
             return ranks.from_first(None)
         if folded is not None and outcome.values is not None:
@@ -304,9 +311,16 @@ class _Run:
             loads=tuple(loads) if ranks.size > 1 else (),
             imbalance=imbalance(loads) if ranks.size > 1 else None,
             saved_rows=deal.saved_rows,
+            host=host,
         )
         ranks.from_first(Result(categories, None, record))
         return Result(categories, outcome.take(outcome.rows) if self.values else None, record)
+
+    def _host_load(self, where: Space) -> HostLoad:
+        """How busy this node was, beside all of its ranks."""
+        own = sum(self.ranks.all_gather_node(self.meter.own_seconds()))
+        threads = self.ranks.local_size * (1 if where.gpu else where.threads)
+        return self.meter.measured(own, threads)
 
     def _way(self, engine: Engine, computed: Network, every: bool) -> Shares | Stage:
         ranks, budget = self.ranks, self.budget

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.errors import InputError, shown
+from kkspdnn.ieee import ieee_arithmetic
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
 
@@ -37,6 +38,7 @@ def working_dtype(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
     return np.dtype(np.float64) if kept.itemsize > 8 else kept
 
 
+@ieee_arithmetic()
 def to_float(values: NDArray[Any], dtype: DTypeLike, what: str) -> Floats:
     """`values` (finite) as float32 or float64; InputError where a number overflows to infinity."""
     with np.errstate(over="ignore", under="ignore"):
@@ -61,6 +63,7 @@ def array_of(given: Any, what: str) -> NDArray[Any]:
         raise InputError(f"{what}: no NumPy array can be made of it: {said}") from error
 
 
+@ieee_arithmetic()
 def bias_vector(bias: Any, outputs: int, dtype: DTypeLike, what: str) -> Floats:
     """One finite bias for each of `outputs` neurons from a number or a vector of that length."""
     given = array_of(bias, f"{what}: bias")
@@ -81,6 +84,7 @@ def bias_vector(bias: Any, outputs: int, dtype: DTypeLike, what: str) -> Floats:
     return vector
 
 
+@ieee_arithmetic()
 def canonical_csr(given: object, what: str) -> sp.csr_array:
     """
     A new CSR array: indices sorted, no duplicates, no stored zeros, every value finite.
@@ -121,6 +125,7 @@ def _canonical(given: object, what: str, form: Any) -> Any:
     return clean
 
 
+@ieee_arithmetic()
 def finite_dense(given: NDArray[Any], what: str) -> Floats:
     """
     A 2-D array, row after row in memory, every value finite; `given` itself where it is all that.

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from kkspdnn.checks import check_kind, check_size, is_positive, tuple_of
 from kkspdnn.errors import InputError, check_choice, shown
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.matrices import (
     Floats,
     array_of,
@@ -211,6 +212,7 @@ class Layer:
         return cls.from_sparse(coo, bias, activation=activation, bias_to=bias_to, name=name)
 
 
+@ieee_arithmetic()
 def _without_zeros(layer: Layer) -> Layer:
     kept = layer.value != 0
     if bool(kept.all()):

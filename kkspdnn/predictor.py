@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -14,10 +13,12 @@ from kkspdnn.device_errors import in_one_line
 from kkspdnn.engines import silent
 from kkspdnn.engines.prepared import PreparedLayers
 from kkspdnn.errors import check_choice
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import Floats, float_dtype
 from kkspdnn.memory import Budget
 from kkspdnn.networks import Network, check_network
+from kkspdnn.pk.process import ProcessLock
 from kkspdnn.spaces import open_space
 
 Form = Literal["bits", "csr", "dense"]
@@ -40,6 +41,7 @@ class Predictor:
     """
 
     @in_one_line
+    @ieee_arithmetic()
     def __init__(
         self,
         network: Network,
@@ -71,18 +73,21 @@ class Predictor:
         self._engine = FusedEngine(self._space, kind, given.ymax, exits)
         self._layers = PreparedLayers(given, self._engine, kind, budget, values=True)
         self._known: set[Form] = set()
-        self._lock = Lock()
+        self._lock = ProcessLock()
         self._make_ready(_zeros("dense", network.inputs))
 
     @in_one_line
+    @ieee_arithmetic()
     def __call__(self, rows: Any) -> NDArray[np.floating]:
         """
         The activations after the last layer, a new array (rows, outputs) of `dtype`.
 
         rows: as `infer` takes them; a NumPy array of that dtype is neither copied nor made sparse.
         Threads of Python may call it, and take turns. InputError for rows that the network does
-        not take, for values that are not finite, and where activations overflow.
+        not take, for values that are not finite, and where activations overflow; SpaceError in a
+        process that was forked after Kokkos was started.
         """
+        self._space.begin()
         given = Inputs.from_any(rows)
         given.check_neurons(self._network.inputs)
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ _PATIENCE = 1.0
 class DelayedBar:
     """Shows itself once `patience` seconds have gone by; told of progress through a call.
 
-    A timer starts it, because a long compile tells nothing while it lasts.
+    A timer starts it, because a long compile tells nothing while it lasts. In a process that is
+    forked meanwhile it does nothing: the bar is the parent's, and other threads may hold its locks.
     """
 
     def __init__(self, console: Console, patience: float = _PATIENCE) -> None:
@@ -35,11 +37,14 @@ class DelayedBar:
         self._doing = ""
         self._lock = Lock()
         self._over = False
+        self._process = os.getpid()
         self._timer = Timer(patience, self._start)
         self._timer.daemon = True
         self._timer.start()
 
     def __call__(self, doing: str, done: float) -> None:
+        if os.getpid() != self._process:
+            return
         if doing != self._doing:
             self._doing = doing
             self._bar.reset(self._task, description=doing, total=None)
@@ -53,6 +58,8 @@ class DelayedBar:
 
     def stop(self) -> None:
         """Take the bar off the screen."""
+        if os.getpid() != self._process:
+            return
         self._timer.cancel()
         with self._lock:
             self._over = True

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from kkspdnn.engines.outcome import Order
 from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
+from kkspdnn.host_load import HostLoad
 
 Truth = Literal["passed", "failed", "absent"]
 
@@ -91,6 +92,7 @@ class Record:
     imbalance: the longest of their seconds over the mean, 1 where all have the same
     saved_rows: how many input rows a checkpoint had the answer for; times, edges_per_second and
     edges_multiplied are of the others
+    host: how busy the machine of rank 0 was
     """
 
     space: str
@@ -135,6 +137,7 @@ class Record:
     loads: tuple[RankLoad, ...] = ()
     imbalance: float | None = None
     saved_rows: int = 0
+    host: HostLoad | None = None
 
     def to_json(self) -> str:
         """The record as JSON text, one field a line; a number that is infinite is null there."""

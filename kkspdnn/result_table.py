@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kkspdnn.engines import Order
+from kkspdnn.host_load import HostLoad
 from kkspdnn.record import Record
 from kkspdnn.units import GB
 
@@ -28,6 +29,7 @@ def result_table(record: Record) -> str:
         + (f", without {record.saved_rows:,} rows of the checkpoint" if record.saved_rows else ""),
         "rate": f"{record.edges_per_second:.3g} edges/s (inputs x edges / inference)",
         "multiplied": f"{multiplied:.3g} edges/s really multiplied",
+        **({"machine": _machine(record.host)} if record.host is not None else {}),
         "categories": f"{record.categories:,}, sha256 {record.categories_sha256[:16]}",
         "memory": _memory(record),
         "verified": _verified(record),
@@ -66,6 +68,11 @@ def _ranks(record: Record) -> str:
         + f"; each computed {min(seconds):.3f} to {max(seconds):.3f} s, longest "
         f"{record.imbalance:.2f} times the mean"
     )
+
+
+def _machine(host: HostLoad) -> str:
+    average = f", load average {host.load_average:.1f}" if host.load_average is not None else ""
+    return host.text + average + ("; the machine is busy" if host.busy else "")
 
 
 def _memory(record: Record) -> str:

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.errors import InputError
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
 from kkspdnn.networks import Layer, Network, check_network
@@ -32,6 +33,7 @@ def reference(network: Network, inputs: Any, *, dtype: DTypeLike = np.float64) -
     return timed_reference(network, Inputs.from_any(inputs), dtype=dtype)[0]
 
 
+@ieee_arithmetic()
 def timed_reference(
     network: Network, inputs: Inputs, *, dtype: DTypeLike = np.float64
 ) -> tuple[sp.csr_array, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -19,12 +19,10 @@ from kkspdnn.pk import Front, chosen, provide_pykokkos
 from kkspdnn.pk.dispatch import compile_ahead
 from kkspdnn.pk.driver import DEVICE_VARIABLE
 from kkspdnn.pk.driver import device as chosen_device
-from kkspdnn.pk.runtime import runtime
+from kkspdnn.pk.process import kokkos_process
+from kkspdnn.pk.runtime import MOST_THREADS, runtime
 from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
 from kkspdnn.transfer import CupyTransfer
-
-_MOST_THREADS = 512
-"""OpenMP threads that Kokkos 3.4 has room for; it dies of more without a word."""
 
 _WARP = 32
 """Threads of a GPU that run in step, whose loads of neighbouring lanes are then full lines."""
@@ -52,6 +50,8 @@ class Space:
     tile_bytes: how many bytes of one neuron a tile holds side by side on a CPU: four SIMD registers
     lanes_a_thread: how many lanes of a tile each thread of a GPU's warp has
     xp: NumPy, or CuPy on a GPU: whose arrays the workunits take; device_name: the GPU's
+    begin: to be called before each computation. It raises SpaceError in a process that was forked
+    after Kokkos was started, and lets all threads compute as IEEE 754 says
     """
 
     name: SpaceName
@@ -65,6 +65,7 @@ class Space:
     lanes_a_thread: int = _MOST_LANES_A_THREAD
     xp: ModuleType = np
     device_name: str = ""
+    begin: Callable[[], None] = field(default=lambda: kokkos_process().check(), compare=False)
 
     @property
     def gpu(self) -> bool:
@@ -149,10 +150,12 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
 
     threads: for openmp; None means OMP_NUM_THREADS, else all cores of this process. device: for
     cuda, its number within CUDA_VISIBLE_DEVICES; None means KOKKOS_DEVICE_ID, else 0. Raises
-    SpaceError for an unknown space or device, for one that this machine lacks something for, and
-    for another number of threads or another device than Kokkos already runs with in this process;
-    ToolchainError and CacheError where something cannot be built.
+    SpaceError for an unknown space or device, for one that this machine lacks something for, for
+    more threads than OMP_THREAD_LIMIT allows, for another number of threads or another device than
+    Kokkos already runs with in this process, and in a process that was forked after Kokkos was
+    started; ToolchainError and CacheError where something cannot be built.
     """
+    kokkos_process().check()
     choose_device(device)
     name = check_space(name)
     if threads is not None and not isinstance(threads, int | np.integer):
@@ -160,20 +163,24 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
     if threads is not None and threads < 1:
         raise SpaceError(f"{threads} threads: at least 1 is needed")
     wanted = threads if name == "openmp" and threads is not None else omp_num_threads()
-    if wanted is not None and wanted > _MOST_THREADS:
-        raise SpaceError(f"{wanted} threads: Kokkos takes at most {_MOST_THREADS}")
-    if threads is not None and name == "openmp":
-        os.environ["OMP_NUM_THREADS"] = str(threads)
+    if wanted is not None and wanted > MOST_THREADS:
+        raise SpaceError(f"{wanted} threads: Kokkos takes at most {MOST_THREADS}")
     front = chosen()
     pk = provide_pykokkos()
     execution_space = getattr(pk, EXECUTION_SPACES[name])
     xp = _cupy() if name == "cuda" else np
+    begin = kokkos_process().check
     if front == "builtin":
-        started = runtime(execution_space)
+        started = runtime(execution_space, threads if name == "openmp" else None)
+        started.reset_modes()
+        begin = started.reset_modes
         running = started.threads
         version = started.toolkit.kokkos_version
         compiler = started.toolkit.compiled_by
     else:
+        kokkos_process().claim()
+        if threads is not None and name == "openmp":
+            os.environ["OMP_NUM_THREADS"] = str(threads)
         running = wanted or usable_cores()
         version = _pykokkos_version(pk)
         compiler = os.environ.get("CXX", "g++")
@@ -196,6 +203,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         compiler=compiler,
         xp=xp,
         device_name=chosen_device().name if name == "cuda" else "",
+        begin=begin,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, cast
 from kkspdnn.pk.analyse import analyse
 from kkspdnn.pk.emit import Generated, emit
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
+from kkspdnn.pk.process import kokkos_process
 from kkspdnn.pk.program import Program
 from kkspdnn.pk.progress_log import tell
 from kkspdnn.pk.runtime import runtime
@@ -103,6 +104,7 @@ def compile_workunits(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
 
 
 def _compiled(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program:
+    kokkos_process().check()
     generated = generate(workunit, space, types)
     return Program(generated, toolkit(space).workunit(generated), runtime(space))
 

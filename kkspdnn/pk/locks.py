@@ -79,6 +79,8 @@ def _opened(path: Path) -> Iterator[int]:
     try:
         yield descriptor
     finally:
+        # Closing alone would leave it locked by a process that was forked meanwhile.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 

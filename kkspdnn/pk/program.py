@@ -39,8 +39,8 @@ class Program:
             loaded = ctypes.CDLL(str(library))
         except OSError as error:
             raise ToolchainError(f"cannot load {library}: {error}") from error
-        self._launch = loaded.kkspdnn_launch
-        self._launch.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+        self._library = loaded  # which has to stay
+        self._launch = ctypes.cast(loaded.kkspdnn_launch, ctypes.c_void_p).value or 0
         self._team = generated.signature.team
         number = runtime.device.number if runtime.device is not None else None
         self._packers = [
@@ -64,12 +64,8 @@ class Program:
             except KeyError:
                 self._refuse_names(arguments)
             values += packer(value)
-        packed = self._pack(*values)
-        name_of_launch = label.encode()
-        with self.runtime.lock:
-            self.runtime.enter()
-            if self._launch(name_of_launch, packed):
-                self._fail()
+        if not self.runtime.launch(self._launch, label.encode(), self._pack(*values)):
+            self._fail()
         return result.value if result is not None else None
 
     def _fail(self) -> NoReturn:

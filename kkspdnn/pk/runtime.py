@@ -4,47 +4,124 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import logging
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 
 from kkspdnn.errors import SpaceError, ToolchainError
+from kkspdnn.pk.cpu_quota import cpu_quota
 from kkspdnn.pk.driver import Device, device
+from kkspdnn.pk.openmp import openmp_is_loaded, starting_openmp, was_forked
 from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.process import kokkos_process
 from kkspdnn.pk.runtime_library import ONE_AT_A_TIME, toolkit
-from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
+from kkspdnn.pk.toolchain import omp_num_threads
 from kkspdnn.pk.toolkit import Toolkit
+
+MOST_THREADS = 512
+"""OpenMP threads that Kokkos 3.4 has room for; it dies of more without a word."""
+
+_PATIENCE = 5
+"""Seconds after which OpenMP is taken to be dead, see `_check_openmp`."""
 
 
 class Runtime:
     """Kokkos, started. One for a process: Kokkos cannot be started twice."""
 
-    def __init__(self, kit: Toolkit, threads: int, device: Device | None = None) -> None:
+    def __init__(self, kit: Toolkit, threads: int | None, device: Device | None = None) -> None:
+        """threads: as for `runtime`."""
         self.toolkit = kit
         self.device = device
         self.lock = threading.Lock()
+        self._process = os.getpid()
         self._thread = threading.get_ident()
         self._entered = threading.local()
+        inherited = was_forked() and openmp_is_loaded()
         self._library = kit.load()
         self._library.kkspdnn_last_error.restype = ctypes.c_char_p
+        wanted = self._allowed(threads)
+        if inherited:
+            self._check_openmp(wanted)
         number = device.number if device is not None else -1
-        if self._library.kkspdnn_initialize(threads, number) != 0:
+        kokkos_process().claim()
+        if self._library.kkspdnn_initialize(wanted, number) != 0:
             raise ToolchainError(f"Kokkos did not start: {self.last_error()}")
         self._entered.done = True
         self.threads: int = self._library.kkspdnn_concurrency()
-        atexit.register(self._library.kkspdnn_finalize)
+        self._run = self._library.kkspdnn_run
+        self._run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p]
+        atexit.register(self._finalize)
 
-    def enter(self) -> None:
-        """To be called before every launch, by the thread that launches and has the lock."""
+    def _allowed(self, threads: int | None) -> int:
+        """The threads to start Kokkos with, no more than OpenMP gives."""
+        limit: int = self._library.kkspdnn_thread_limit()
+        if threads is not None:
+            if threads > limit:
+                raise SpaceError(
+                    f"{threads} threads: OMP_THREAD_LIMIT allows {limit}; ask for at most {limit}, "
+                    "or raise OMP_THREAD_LIMIT"
+                )
+            return threads
+        said = omp_num_threads()
+        if said is None:
+            # OpenMP counts the cores that it may run on, but knows no quota.
+            most = min(limit, MOST_THREADS, cpu_quota() or MOST_THREADS)
+            default: int = self._library.kkspdnn_default_threads()
+            return min(most, default)
+        if said > limit:
+            logging.getLogger("kkspdnn").warning(
+                "OMP_NUM_THREADS=%d, but OMP_THREAD_LIMIT allows %d: running with %d threads",
+                said,
+                limit,
+                limit,
+            )
+        return min(said, limit)
+
+    def _check_openmp(self, threads: int) -> None:
+        """Raise SpaceError if OpenMP waits for threads that a fork has left behind."""
+        if not self._library.kkspdnn_openmp_answers(threads, _PATIENCE):
+            raise SpaceError(
+                "this process was forked after a library in it had used OpenMP, whose threads "
+                "were not: start processes with the `spawn` method "
+                "(multiprocessing.get_context('spawn'))"
+            )
+
+    def _finalize(self) -> None:
+        """Stop Kokkos when the process ends. A process that was forked from it leaves it alone."""
+        if os.getpid() == self._process:
+            self._library.kkspdnn_finalize()
+
+    def launch(self, function: int, label: bytes, arguments: bytes) -> bool:
+        """Run the compiled workunit at the address `function`; False if it failed.
+
+        Raises SpaceError in a process that was forked after Kokkos was started.
+        """
+        if os.getpid() != self._process:
+            kokkos_process().check()
+        with self.lock:
+            self._enter()
+            return not self._run(function, label, arguments)
+
+    def reset_modes(self) -> None:
+        """Let all threads of OpenMP compute as IEEE 754 says, whatever other libraries set.
+
+        Cheap: to be called before each computation.
+        """
+        kokkos_process().check()
+        with self.lock:
+            self._enter()
+            self._library.kkspdnn_reset_modes()
+
+    def _enter(self) -> None:
+        """Make OpenMP know the thread that launches, and has the lock."""
         if hasattr(self._entered, "done"):
             return
         before = os.sched_getaffinity(0)
         try:
             self._library.kkspdnn_enter()
         finally:
-            # See _placed_threads: what else this thread of Python does is not OpenMP's business.
+            # See starting_openmp: what else this thread of Python does is not OpenMP's business.
             os.sched_setaffinity(0, before)
         self._entered.done = True
 
@@ -57,23 +134,40 @@ class Runtime:
         return first
 
 
+class _Runtimes:
+    """Those of this process: a Runtime for each library and device."""
+
+    def __init__(self) -> None:
+        self._started: dict[tuple[Toolkit, Device | None], Runtime] = {}
+
+    def get(self, kit: Toolkit, device: Device | None, threads: int | None) -> Runtime:
+        """threads: only for the first call"""
+        found = self._started.get((kit, device))
+        if found is None:
+            with starting_openmp(threads or omp_num_threads()):
+                found = self._started[kit, device] = Runtime(kit, threads, device)
+        return found
+
+
 @cache
-def _started(kit: Toolkit, device: Device | None) -> Runtime:
-    if device is not None:
-        return Runtime(kit, 0, device)
-    with _placed_threads():
-        return Runtime(kit, omp_num_threads() or 0)
+def _runtimes() -> _Runtimes:
+    return _Runtimes()
 
 
-def runtime(space: ExecutionSpace) -> Runtime:
-    """Kokkos for `space`, started on the first call: with OMP_NUM_THREADS threads, or on the
-    device that KOKKOS_DEVICE_ID names.
+def runtime(space: ExecutionSpace, threads: int | None = None) -> Runtime:
+    """Kokkos for `space`, started on the first call; later calls give the same Runtime.
 
-    Raises SpaceError where it runs on another device of this process already.
+    threads: how many OpenMP threads it is started with; None: OMP_NUM_THREADS, else as many as
+    there are cores for this process. OMP_THREAD_LIMIT is obeyed. On a GPU it runs on the device
+    that KOKKOS_DEVICE_ID names.
+
+    Raises SpaceError if OpenMP does not allow so many threads, if Kokkos runs on another device of
+    this process already, and in a process that was forked after Kokkos was started.
     """
+    kokkos_process().check()
     with ONE_AT_A_TIME:
         if space is not ExecutionSpace.Cuda:
-            return _started(toolkit(space), None)
+            return _runtimes().get(toolkit(space), None, threads)
         return _on_device(device())
 
 
@@ -90,26 +184,4 @@ def _on_device(wanted: Device) -> Runtime:
             f"Kokkos runs on device {first.number} in this process already; "
             f"start a new process for device {wanted.number}"
         )
-    return _started(toolkit(ExecutionSpace.Cuda, wanted.arch), wanted)
-
-
-@contextmanager
-def _placed_threads() -> Iterator[None]:
-    """Keep OpenMP's threads on their cores, unless the user or a busy machine has other plans.
-
-    OpenMP reads its variables when its library is loaded, so they need not stay. It also binds the
-    thread that starts it; that one goes free again, for else all that Python does later, and every
-    tool that it starts, would share one core.
-    """
-    fits = (omp_num_threads() or 0) <= usable_cores()
-    chosen = any(name.startswith(("OMP_PROC_BIND", "OMP_PLACES")) for name in os.environ)
-    added = {"OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"} if fits and not chosen else {}
-    before = os.sched_getaffinity(0)
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]
-        if added:
-            os.sched_setaffinity(0, before)
+    return _runtimes().get(toolkit(ExecutionSpace.Cuda, wanted.arch), wanted, None)

@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import shutil
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +23,7 @@ from kkspdnn.pk.nvcc import Nvcc, find_nvcc
 from kkspdnn.pk.options import extra_options
 from kkspdnn.pk.paths import misread
 from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.process import ProcessLock
 from kkspdnn.pk.processor import Processor, named, native
 from kkspdnn.pk.progress_log import tell
 from kkspdnn.pk.toolchain import OPTIONS, Compiler, build_tool, host_compiler, run
@@ -39,7 +39,7 @@ GPU_OPTIONS = ("--fmad=false", "-fPIC", "-fno-gnu-unique")
 -fno-gnu-unique a Kokkos for GPUs and one for CPUs in the same process would share static objects.
 """
 
-ONE_AT_A_TIME = threading.RLock()
+ONE_AT_A_TIME = ProcessLock()
 """Two threads must not both start Kokkos."""
 
 

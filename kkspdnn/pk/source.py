@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.pk.diagnostics import SourceFile
+from kkspdnn.pk.process import ProcessLock
 from kkspdnn.pk.refusals import CPP_WORDS
 from kkspdnn.pk.types import BUILTINS, SCALARS, Scalar, View
 
@@ -52,7 +52,7 @@ class Signature:
     parameters: tuple[Parameter, ...]
 
 
-_ONE_AT_A_TIME = threading.RLock()
+_ONE_AT_A_TIME = ProcessLock()
 """Python 3.11 counts the depth of all trees in one place: where garbage is collected inside
 `ast.parse` and another thread parses meanwhile, both raise SystemError (gh-106905)."""
 

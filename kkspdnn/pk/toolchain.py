@@ -17,6 +17,7 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
+from kkspdnn.pk.cpu_quota import cpu_quota
 from kkspdnn.pk.options import VARIABLE as OPTIONS_VARIABLE
 from kkspdnn.pk.options import extra_options
 from kkspdnn.pk.termination import cleaning_up, deferred, is_stoppable, must_stop
@@ -225,10 +226,11 @@ def machine() -> str:
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on."""
+    """The cores that this process may run on, and has the quota of processor time for."""
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    return min(cores, cpu_quota() or cores)
 
 
 def omp_num_threads() -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from kkspdnn.pk.cpu_quota import cpu_quota
 from kkspdnn.pk.driver import DEVICE_VARIABLE, devices
 from kkspdnn.pk.toolchain import omp_num_threads
 from kkspdnn.ranks.world import Ranks
@@ -40,7 +41,7 @@ def placed(
         if restrict:
             os.sched_setaffinity(0, cores)
         if restrict and wanted is None:
-            os.environ[_THREADS] = str(len(cores))
+            os.environ[_THREADS] = str(_threads(len(cores), ranks.local_size))
         yield device
     finally:
         os.sched_setaffinity(0, before)
@@ -48,6 +49,12 @@ def placed(
             os.environ.pop(_THREADS, None)
         else:
             os.environ[_THREADS] = earlier
+
+
+def _threads(cores: int, ranks: int) -> int:
+    """A thread for each of a rank's cores, as far as the quota of the node's ranks allows."""
+    quota = cpu_quota()
+    return cores if quota is None else min(cores, max(1, quota // ranks))
 
 
 def own_cores(allowed: Sequence[Sequence[int]], rank: int) -> list[int]:

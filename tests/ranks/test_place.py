@@ -55,6 +55,15 @@ def test_a_rank_keeps_to_its_cores_with_a_thread_each(four_cores: list[set[int]]
     assert four_cores[1] == {0, 1, 2, 3}
 
 
+@pytest.mark.parametrize(("quota", "threads"), [(1, 1), (2, 1), (3, 1), (7, 2)])
+def test_ranks_share_a_quota(
+    four_cores: list[set[int]], monkeypatch: pytest.MonkeyPatch, quota: int, threads: int
+) -> None:
+    monkeypatch.setattr("kkspdnn.ranks.place.cpu_quota", lambda: quota)
+    with placed(rank_of(1, 2), "openmp", None, None):
+        assert os.environ["OMP_NUM_THREADS"] == str(threads)
+
+
 @pytest.mark.parametrize(
     ("threads", "variables", "restricted"),
     [
