@@ -31,5 +31,10 @@ class CacheError(KkspdnnError, OSError):
 
 def check_choice(option: str, value: object, choices: Sequence[str]) -> None:
     """Raise InputError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise InputError(f"{option} {value!r:.40} is unknown: choose one of {', '.join(choices)}")
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{option} {shown(value)} is unknown: choose one of {', '.join(choices)}")
+
+
+def shown(value: object) -> str:
+    """A value of the user's as a message shows it: the beginning of its repr, in one line."""
+    return " ".join(repr(value).split())[:40]

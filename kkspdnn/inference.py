@@ -24,7 +24,7 @@ from kkspdnn.fold import fold as fold_network
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
 from kkspdnn.memory import Budget, peak_memory
-from kkspdnn.networks import Network
+from kkspdnn.networks import Network, check_network
 from kkspdnn.pk.toolchain import machine
 from kkspdnn.ranks.deal import Deal, dealt, dealt_from
 from kkspdnn.ranks.pipeline import Stage, pipeline_is_better
@@ -128,6 +128,7 @@ def infer(
     check_choice("exits", exits, EXITS)
     check_choice("verification", verification, VERIFY)
     check_choice("parallel", parallel, PARALLEL)
+    check_network(network)
     ranks = Ranks.of(comm)
     given = Inputs.from_any(inputs)
     given.check_neurons(network.inputs)

@@ -62,6 +62,10 @@ class FileLayers(LazyLayers):
             if size <= held_bytes:
                 self._held.append(layer)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A process that loads it may be in another folder.
+        return {**self.__dict__, "_paths": tuple(path.absolute() for path in self._paths)}
+
     def __len__(self) -> int:
         return len(self._paths)
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, shown
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
 
@@ -19,10 +19,10 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """float32 or float64 as a dtype object; InputError for any other."""
     try:
         wanted = np.dtype(dtype)
-    except TypeError:
+    except Exception:  # NumPy reads many things as a dtype, and fails in many ways
         wanted = np.dtype(object)
     if dtype is None or wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise InputError(f"dtype {dtype!r}: use float32 or float64")
+        raise InputError(f"dtype {shown(dtype)}: use float32 or float64")
     return wanted.newbyteorder("=")
 
 
@@ -51,9 +51,19 @@ def to_float(values: NDArray[Any], dtype: DTypeLike, what: str) -> Floats:
     return cast
 
 
+def array_of(given: Any, what: str) -> NDArray[Any]:
+    """A number, a list or any other library's array as NumPy's; InputError where it is none."""
+    _refuse_masked(given, what)
+    try:
+        return np.asarray(given)
+    except Exception as error:  # of the other library, such as PyTorch
+        said = str(error).partition("\n")[0]
+        raise InputError(f"{what}: no NumPy array can be made of it: {said}") from error
+
+
 def bias_vector(bias: Any, outputs: int, dtype: DTypeLike, what: str) -> Floats:
     """One finite bias for each of `outputs` neurons from a number or a vector of that length."""
-    given = np.asarray(bias)
+    given = array_of(bias, f"{what}: bias")
     if given.shape not in ((), (outputs,)):
         raise InputError(
             f"{what}: the bias has shape {given.shape}; give one number or a vector of {outputs}"
@@ -132,6 +142,7 @@ def _refuse_infinite(what: str, row: int, column: int, value: Any) -> NoReturn:
 
 def _checked_dtype(matrix: Any, what: str) -> np.dtype[Any]:
     """The type to keep the values of a matrix in; InputError where it is none, or has no column."""
+    _refuse_masked(matrix, what)
     if matrix.ndim != 2:
         raise InputError(f"{what}: {matrix.ndim} dimensions; it must have 2 (rows, columns)")
     if matrix.shape[1] < 1:
@@ -139,11 +150,19 @@ def _checked_dtype(matrix: Any, what: str) -> np.dtype[Any]:
     return working_dtype(matrix.dtype, what)
 
 
+def _refuse_masked(given: object, what: str) -> None:
+    """NumPy's own conversions would silently take the values below the mask."""
+    if isinstance(given, np.ma.MaskedArray):
+        raise InputError(f"{what}: a masked array; give the values that count, as of its filled(0)")
+
+
 def _compressed(matrix: Any, what: str, form: Any) -> Any:
     """A sorted copy as CSR or CSC; a cell stored twice is an error, never silently a sum."""
-    # SciPy's compiled routines have no float16
+    # SciPy's compiled routines have no float16, and none for another byte order
     if matrix.dtype == np.float16:
         matrix = matrix.astype(np.float32)
+    elif not matrix.dtype.isnative:
+        matrix = matrix.astype(matrix.dtype.newbyteorder("="))
     if isinstance(matrix, np.ndarray):
         return form(np.asarray(matrix))
     try:

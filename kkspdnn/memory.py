@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, shown
 from kkspdnn.units import GB
 
 _GROUPS = (
@@ -44,8 +44,12 @@ class Budget:
         """From gigabytes of 10^9 bytes; InputError unless above 0 and finite."""
         if gigabytes is None:
             return cls()
-        if not (math.isfinite(gigabytes) and gigabytes > 0):
-            raise InputError(f"memory {gigabytes!r}: give gigabytes, a number above 0")
+        try:
+            usable = math.isfinite(gigabytes) and gigabytes > 0
+        except (TypeError, ValueError):
+            usable = False
+        if not usable:
+            raise InputError(f"memory {shown(gigabytes)}: give gigabytes, a number above 0")
         return cls(int(gigabytes * GB))
 
     def free(self) -> int:

@@ -11,9 +11,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from kkspdnn.errors import InputError, check_choice
+from kkspdnn.checks import check_kind, check_size, is_positive, tuple_of
+from kkspdnn.errors import InputError, check_choice, shown
 from kkspdnn.matrices import (
     Floats,
+    array_of,
     bias_vector,
     canonical_csc,
     float_dtype,
@@ -30,10 +32,6 @@ ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 BiasTo = Literal["nonzero", "all"]
 BIAS_TO: tuple[BiasTo, ...] = get_args(BiasTo)
 """Which sums get the bias: nonzero ones, the challenge's rule, or all, everybody else's."""
-
-
-_MOST_INPUTS = 1 << 32
-"""Input neurons that the indices of a layer, uint32, can tell apart."""
 
 
 def index_dtype(inputs: int) -> np.dtype[Any]:
@@ -70,8 +68,7 @@ class Layer:
             raise InputError(
                 f"layer of {self.inputs} x {self.outputs} neurons: 1 x 1 is the smallest"
             )
-        if self.inputs > _MOST_INPUTS:
-            raise InputError(f"layer of {self.inputs} inputs: {_MOST_INPUTS} are the most")
+        check_size((self.inputs, self.outputs), "layer")
         float_dtype(self.value.dtype)
         agree = (
             self.start.dtype == np.int64
@@ -154,6 +151,7 @@ class Layer:
         zeros are dropped. InputError (beginning with `name`) for a cell that is stored twice and
         all else.
         """
+        check_size(getattr(weights, "shape", ()), f"{name}: weights")
         csc = canonical_csc(weights, f"{name}: weights")
         inputs, outputs = csc.shape
         if inputs < 1:
@@ -188,7 +186,7 @@ class Layer:
         [outputs, fan_in] of them, `bias` one number or a vector of `outputs`. Weights of 0 are
         dropped.
         """
-        index2d, values = np.asarray(index), np.asarray(value)
+        index2d, values = array_of(index, f"{name}: index"), array_of(value, f"{name}: value")
         if index2d.ndim != 2 or index2d.shape[0] < 1 or index2d.dtype.kind not in "iu":
             raise InputError(
                 f"{name}: index of shape {index2d.shape}, {index2d.dtype}; "
@@ -275,19 +273,20 @@ class Network:
     source: str = "memory"
 
     def __post_init__(self) -> None:
-        if self.ymax is not None and not (np.isfinite(self.ymax) and self.ymax > 0):
+        if self.ymax is not None and not is_positive(self.ymax):
             raise InputError(
-                f"ymax {self.ymax}: it must be finite and above 0, or None for no limit"
+                f"ymax {shown(self.ymax)}: it must be finite and above 0, or None for no limit"
             )
         if self.inputs < 1:
             raise InputError(f"{self.inputs} input neurons: at least 1 is needed")
+        check_size((self.inputs,), "network")
         if isinstance(self.layers, LazyLayers):
             if self.layers.inputs != self.inputs:
                 raise InputError(
                     f"layer 1 has {self.layers.inputs} inputs, the network {self.inputs}"
                 )
             return
-        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "layers", tuple_of(self.layers, Layer, "layer"))
         self._check_chain()
 
     def _check_chain(self) -> None:
@@ -375,7 +374,7 @@ def network(
 
     InputError as for `Network`.
     """
-    given = layers if isinstance(layers, LazyLayers) else tuple(layers)
+    given = layers if isinstance(layers, LazyLayers) else tuple_of(layers, Layer, "layer")
     if inputs is None:
         if not given:
             raise InputError(
@@ -383,3 +382,8 @@ def network(
             )
         inputs = given.inputs if isinstance(given, LazyLayers) else given[0].inputs
     return Network(layers=given, inputs=inputs, ymax=ymax, name=name, source=source)
+
+
+def check_network(given: object) -> None:
+    """Raise InputError unless `given` is a Network."""
+    check_kind(given, Network, "network")

@@ -39,7 +39,7 @@ from kkspdnn.files import replacing
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
 from kkspdnn.memory import Budget
-from kkspdnn.networks import ACTIVATIONS, BIAS_TO, Layer, Network, network
+from kkspdnn.networks import ACTIVATIONS, BIAS_TO, Layer, Network, check_network, network
 from kkspdnn.npz_folder import (
     SETTINGS,
     NetworkFiles,
@@ -123,6 +123,7 @@ def save_npz_network(network: Network, folder: str | PathLike[str]) -> None:
     Other layer and bias files there, as of a larger network, are removed. InputError for files that
     `read_npz_network` would refuse.
     """
+    check_network(network)
     path = Path(folder)
     if path.is_dir():
         check_network_names(path)

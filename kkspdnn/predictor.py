@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.choices import EXITS, Exits
@@ -16,8 +17,11 @@ from kkspdnn.errors import check_choice
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import Floats, float_dtype
 from kkspdnn.memory import Budget
-from kkspdnn.networks import Network
+from kkspdnn.networks import Network, check_network
 from kkspdnn.spaces import open_space
+
+Form = Literal["bits", "csr", "dense"]
+"""How input rows come."""
 
 
 class Predictor:
@@ -30,6 +34,9 @@ class Predictor:
 
     space, exits, dtype, threads, device, memory: as of `infer`, and so is what is raised; memory
     that is full later, by more rows than before, raises at the call.
+
+    It can be copied and pickled, as for the processes of a pool: a copy is made ready anew, where
+    it is loaded, from the network and the same options.
     """
 
     @in_one_line
@@ -44,6 +51,7 @@ class Predictor:
         device: int | None = None,
         memory: float | None = None,
     ) -> None:
+        check_network(network)
         check_choice("exits", exits, EXITS)
         kind = network.dtype if dtype is None else float_dtype(dtype)
         budget = Budget.of(memory)
@@ -51,13 +59,20 @@ class Predictor:
         # Its workunits, and with them PyKokkos, are loaded now.
         from kkspdnn.engines.fused import FusedEngine
 
-        given = network.astype(kind)
+        self._network = given = network.astype(kind)
+        self._options: dict[str, Any] = {
+            "space": space,
+            "exits": exits,
+            "dtype": kind,
+            "threads": threads,
+            "device": device,
+            "memory": memory,
+        }
         self._engine = FusedEngine(self._space, kind, given.ymax, exits)
         self._layers = PreparedLayers(given, self._engine, kind, budget, values=True)
-        self._inputs = network.inputs
-        self._known: set[str] = set()
+        self._known: set[Form] = set()
         self._lock = Lock()
-        self._make_ready(Inputs.from_any(np.zeros((1, network.inputs), kind)))
+        self._make_ready(_zeros("dense", network.inputs))
 
     @in_one_line
     def __call__(self, rows: Any) -> NDArray[np.floating]:
@@ -69,7 +84,7 @@ class Predictor:
         not take, for values that are not finite, and where activations overflow.
         """
         given = Inputs.from_any(rows)
-        given.check_neurons(self._inputs)
+        given.check_neurons(self._network.inputs)
         with self._lock:
             self._make_ready(given)
             into = self._space.zeros((given.rows, self._layers.outputs), self._engine.dtype)
@@ -80,8 +95,38 @@ class Predictor:
 
     def _make_ready(self, inputs: Inputs) -> None:
         """Compile, and prove which rows leave, for rows that come as these do."""
-        form = "bits" if inputs.bits is not None else "csr" if inputs.csr is not None else "dense"
+        form: Form = "dense"
+        if inputs.dense is None:
+            form = "csr" if inputs.bits is None else "bits"
         if form not in self._known and inputs.rows:
             self._engine.warm_up(self._layers, inputs)
             self._engine.prove(self._layers, inputs)
             self._known.add(form)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is ready belongs to this process: threads, a GPU's memory, compiled code.
+        with self._lock:
+            forms = tuple(sorted(self._known))
+        return _made_again, (type(self), self._network, self._options, forms)
+
+
+P = TypeVar("P", bound=Predictor)
+
+
+def _made_again(
+    kind: type[P], network: Network, options: dict[str, Any], forms: tuple[Form, ...]
+) -> P:
+    """A Predictor of these options, ready for rows that come in these forms."""
+    made = kind(network, **options)
+    for form in forms:
+        made._make_ready(_zeros(form, network.inputs))
+    return made
+
+
+def _zeros(form: Form, neurons: int) -> Inputs:
+    """An input row of zeros."""
+    if form == "bits":
+        bits = np.zeros((1, -(-neurons // 8)), np.uint8)
+        return Inputs(rows=1, neurons=neurons, source="memory", bits=bits)
+    zeros = np.zeros((1, neurons), np.float32)
+    return Inputs.from_any(zeros if form == "dense" else sp.csr_array(zeros))

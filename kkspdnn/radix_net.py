@@ -69,6 +69,11 @@ class _RadixLayers(LazyLayers):
         for shared in (self._start, self._value, self._bias):
             shared.flags.writeable = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What it is made of, which is little; the arrays of a copy are read-only then as well.
+        made_of = self.inputs, self._count, self._seed, self.dtype, self._bias_value
+        return type(self), made_of
+
     def __len__(self) -> int:
         return self._count
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,12 +13,14 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.errors import InputError
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
-from kkspdnn.networks import Layer, Network
+from kkspdnn.networks import Layer, Network, check_network
 
 
-def reference(network: Network, inputs: Inputs, *, dtype: DTypeLike = np.float64) -> sp.csr_array:
+def reference(network: Network, inputs: Any, *, dtype: DTypeLike = np.float64) -> sp.csr_array:
     """
     The activations after the last layer, CSR of shape (rows, network.outputs), no stored zeros.
+
+    inputs: Inputs, or a SciPy sparse matrix or 2-D NumPy array of shape (rows, neurons)
 
     For each layer, as the Sparse DNN Graph Challenge defines it (Kepner et al., HPEC 2019): Z = Y
     W; the bias added to the nonzero entries of Z only; negative values to 0; values over ymax to
@@ -25,7 +28,8 @@ def reference(network: Network, inputs: Inputs, *, dtype: DTypeLike = np.float64
     All arithmetic is in `dtype`, float32 or float64. InputError where the inputs do not fit
     the network, a number overflows `dtype`, or an activation is no finite number.
     """
-    return timed_reference(network, inputs, dtype=dtype)[0]
+    check_network(network)
+    return timed_reference(network, Inputs.from_any(inputs), dtype=dtype)[0]
 
 
 def timed_reference(

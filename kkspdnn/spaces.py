@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.choices import SPACES, SpaceName
 from kkspdnn.cuda import cuda_parts
-from kkspdnn.errors import SpaceError
+from kkspdnn.errors import SpaceError, shown
 from kkspdnn.pk import Front, chosen, provide_pykokkos
 from kkspdnn.pk.dispatch import compile_ahead
 from kkspdnn.pk.driver import DEVICE_VARIABLE
@@ -155,6 +155,8 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
     """
     choose_device(device)
     name = check_space(name)
+    if threads is not None and not isinstance(threads, int | np.integer):
+        raise SpaceError(f"threads {shown(threads)}: it must be a whole number")
     if threads is not None and threads < 1:
         raise SpaceError(f"{threads} threads: at least 1 is needed")
     wanted = threads if name == "openmp" and threads is not None else omp_num_threads()
@@ -199,6 +201,8 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
 
 def choose_device(number: int | None) -> None:
     """Make this GPU the one of this process; None leaves the choice as it is."""
+    if number is not None and not isinstance(number, int | np.integer):
+        raise SpaceError(f"device {shown(number)}: it must be a whole number")
     if number is not None:
         os.environ[DEVICE_VARIABLE] = str(number)
 
@@ -208,8 +212,8 @@ def check_space(name: str) -> SpaceName:
 
     Takes no time: nothing is built or started.
     """
-    if name not in SPACES:
-        raise SpaceError(f"space {name!r} is unknown: choose one of {', '.join(SPACES)}")
+    if not isinstance(name, str) or name not in SPACES:
+        raise SpaceError(f"space {shown(name)} is unknown: choose one of {', '.join(SPACES)}")
     if name != "cuda":
         return name
     # The compiler is not needed where the cache has all.

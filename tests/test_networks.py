@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given
 
+from kkspdnn.checks import MOST_NEURONS
 from kkspdnn.errors import InputError
 from kkspdnn.networks import Layer, Network, network
 from kkspdnn.radix_net import radixnet
@@ -298,9 +299,9 @@ def test_lazy_layers_behave_like_a_sequence() -> None:
         layers[5]
 
 
-def test_more_inputs_than_indices_can_tell_apart_are_refused() -> None:
-    weights = sp.coo_array(([1.0], ([0], [0])), shape=(2**32 + 1, 1))
-    with pytest.raises(InputError, match="layer of 4294967297 inputs: 4294967296 are the most"):
-        Layer.from_sparse(weights, 0.0)
-    weights = sp.coo_array(([1.0], ([2**32 - 1], [0])), shape=(2**32, 1))
-    assert Layer.from_sparse(weights, 0.0).index.tolist() == [2**32 - 1]
+def test_a_layer_needs_memory_for_its_weights_not_for_its_inputs() -> None:
+    last = MOST_NEURONS - 1
+    weights = sp.coo_array(([1.0], ([last], [0])), shape=(MOST_NEURONS, 1))
+    layer = Layer.from_sparse(weights, 0.0)
+    assert layer.index.tolist() == [last]
+    assert layer.start.tolist() == [0, 1]

@@ -98,11 +98,16 @@ class FusedEngine:
                 counted.keep_live(1)
                 part.take(counted)
                 self.activate(part, counted, layers[0])
+                part.take(counted)
+                if layers.held > 1 and self.follows_counts(layers[0], layers[1:2]):
+                    self.activate(part, counted, layers[0], layers[1:2])
             part.load(few, 0, in_order(few.neurons))
             if inputs.dense is not None and part.rows:
                 # Rows that come dense may be asked to leave so.
+                part.neurons = layers.outputs
                 target = self.space.empty((part.rows, part.neurons), self.dtype)
                 part.write(target, self.space.put(in_order(part.neurons)))
+                part.neurons = few.neurons
             ends = Ends(self.zero, self.ymax)
             part.find_live(ends, self.ymax)
             merged.append_live(part, few.rows)
@@ -264,6 +269,16 @@ class FusedEngine:
         if not len(layers) or inputs.bits is None or inputs.rows == 0:
             return False
         return bool(layers[0].counts_exactly)
+
+    def follows_counts(self, first: FusedLayer, after: Sequence[FusedLayer]) -> bool:
+        """Whether the layer after a first one that counts, if there is one, may be computed in the
+        same launch."""
+        return any(
+            layer.workunit is fused.fused_equal
+            and layer.outputs == first.outputs
+            and layer.rule == first.rule
+            for layer in after
+        )
 
     def count(self, counted: Tiles, layer: FusedLayer) -> None:
         """Count the inputs of a first layer that are 1, from bytes to bytes."""

@@ -15,7 +15,6 @@ from kkspdnn.engines.stack import MOST_DEPTH, FusedLayer
 from kkspdnn.engines.tiles import Tiles, in_order
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Indices
-from kkspdnn.workunits import fused
 
 if TYPE_CHECKING:
     from kkspdnn.engines.fused import FusedEngine
@@ -98,8 +97,7 @@ class FusedRun:
         together = end > 1 and self.engine.most_depth(rows.count) > 1
         if together and self.layers.held and not self._may_overflow(0, step[0]):
             after = self.layers[1]
-            alike = after.outputs == step[0].outputs and after.rule == step[0].rule
-            if after.workunit is fused.fused_equal and alike:
+            if self.engine.follows_counts(step[0], [after]):
                 following = self._step(rows, 1, end - 1, after)
         step += following
         if rows.rows:

@@ -16,6 +16,10 @@ from kkspdnn.memory import Budget
 from kkspdnn.networks import Layer, Network
 from kkspdnn.ranks.world import Ranks
 
+MOST_ROWS = 2**30
+"""Rows that go through a network together, at most: workunits number them in 32 bits, and count a
+tile more."""
+
 GRANULE = 128
 """Rows that go through a network together come in multiples of this: two tiles, one for rows that
 go in and one for those that are left of them."""
@@ -29,7 +33,7 @@ class PreparedLayers(Sequence[Any]):
     their share of the host's memory, and all go through two buffers: a layer may be launched until
     one with another number is asked for.
 
-    rows: how many input rows fit into the share of what is then left
+    rows: how many input rows fit into the share of what is then left, at most `MOST_ROWS`
     zeros_stay_from: the first layer from which on a row of zeros stays one
     ranks: those that run this network; on a CPU the ranks of a node hold its layers together, once
     Raises InputError where memory is too small for a layer and `GRANULE` rows.
@@ -79,7 +83,7 @@ class PreparedLayers(Sequence[Any]):
         if not on_host and self.held < len(self):
             self._kept = list(self._fitting(self.held, host.share()))
             self._buffers = TwoBuffers(engine.space.transfer(), engine.placed)
-        self.rows = max(1, memory.share() // row // GRANULE) * GRANULE
+        self.rows = max(1, min(memory.share() // row, MOST_ROWS) // GRANULE) * GRANULE
 
     @property
     def widest(self) -> int:

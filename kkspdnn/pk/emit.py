@@ -291,9 +291,14 @@ class _Emitter:
                 " : Policy(league, static_cast<int>(p._policy_team_size), vector);"
             )
         else:
+            # Kokkos computes the blocks of a scan, and of a reduction on a GPU, in the index type,
+            # and the last ones end past the range: near 2^31 an int32_t would wrap.
+            gpu = self.space is ExecutionSpace.Cuda
+            wide = signature.pattern == "scan" or (gpu and signature.pattern == "reduce")
+            index = "int64_t" if wide else "int32_t"
             out.put(
-                "const Kokkos::RangePolicy<execution_space, Kokkos::IndexType<int32_t>> policy("
-                "static_cast<int32_t>(p._policy_begin), static_cast<int32_t>(p._policy_end));"
+                f"const Kokkos::RangePolicy<execution_space, Kokkos::IndexType<{index}>> policy("
+                f"static_cast<{index}>(p._policy_begin), static_cast<{index}>(p._policy_end));"
             )
         if signature.result is None:
             out.put("Kokkos::parallel_for(label, policy, functor);")

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from kkspdnn.choices import METHODS, Method
-from kkspdnn.errors import InputError, check_choice
+from kkspdnn.errors import InputError, check_choice, shown
 from kkspdnn.matrices import Floats
-from kkspdnn.networks import Layer, Network
+from kkspdnn.networks import Layer, Network, check_network
 from kkspdnn.pruning.masks import (
     Mask,
     Order,
@@ -52,6 +52,7 @@ def prune(
     InputError, naming the layer, for options out of range, for a block that has too few weights to
     keep, and for a retrained network with other layers or edges.
     """
+    check_network(network)
     check_choice("method", method, METHODS)
     wanted = _sparsities(sparsity, len(network.layers))
     if min([blocks, steps, *block_shape]) < 1:
@@ -91,13 +92,21 @@ def prune(
     return network
 
 
-def _sparsities(given: float | Sequence[float], layers: int) -> list[float]:
-    wanted = [given] * layers if isinstance(given, int | float) else list(given)
+def _sparsities(given: object, layers: int) -> list[float]:
+    numbers = int | float | np.integer | np.floating
+    if isinstance(given, numbers):
+        wanted = [float(given)] * layers
+    elif isinstance(given, Sequence | np.ndarray):
+        wanted = list(given)
+    else:
+        raise InputError(f"sparsity {shown(given)}: give one number, or one for each layer")
     if len(wanted) != layers:
         raise InputError(f"{len(wanted)} sparsities for {layers} layers; give one, or one for each")
     for each in wanted:
-        if not 0 <= each < 1:
-            raise InputError(f"sparsity {each}: the part of the weights that goes, 0 to below 1")
+        if not isinstance(each, numbers) or not 0 <= each < 1:
+            raise InputError(
+                f"sparsity {shown(each)}: the part of the weights that goes, 0 to below 1"
+            )
     return wanted
 
 
@@ -108,6 +117,7 @@ def _pruned(layer: Layer, dense: Floats, kept: Mask) -> Layer:
 
 def _same_edges(pruned: Network, trained: Network, wanted: Sequence[float]) -> Network:
     """The retrained network, once it is sure that it has the pruned one's layers and edges."""
+    check_network(trained)
     if len(trained.layers) != len(pruned.layers):
         raise InputError(
             f"retrain gave {len(trained.layers)} layers back for {len(pruned.layers)}; "

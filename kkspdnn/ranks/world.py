@@ -29,6 +29,10 @@ class AgreedError(Exception):
         self.error = error
         self.rank = rank
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are made again from their text alone.
+        return type(self), (self.error, self.rank)
+
 
 class Ranks:
     """The ranks of a communicator, or this process alone.

@@ -10,7 +10,7 @@ import pytest
 from kkspdnn import memory
 from kkspdnn.choices import EXITS
 from kkspdnn.engines import fused, make_engine
-from kkspdnn.engines.prepared import GRANULE, PreparedLayers
+from kkspdnn.engines.prepared import GRANULE, MOST_ROWS, PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
 from kkspdnn.inputs import Inputs
@@ -186,3 +186,11 @@ def test_prepared_layers_are_a_sequence(
         assert layers[-1].outputs == WIDTH
         with pytest.raises(IndexError):
             layers[DEPTH]
+
+
+def test_rows_that_go_together_have_numbers_of_32_bits(
+    net: Network, kernel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kkspdnn.memory.free_memory", lambda: 2**50)
+    engine = make_engine(kernel, open_space("serial"), np.dtype(np.float32), 4.0)
+    assert PreparedLayers(net, engine, np.dtype(np.float32)).rows == MOST_ROWS == 2**30

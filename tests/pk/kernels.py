@@ -496,3 +496,34 @@ def atomics(
     pk.atomic_fetch_add(real, [k], 0.5)
     place: int = pk.atomic_fetch_add(taken, [0], 1)
     slot[place] = i
+
+
+# ---- long ranges and large views --------------------------------------------------------------
+
+
+@pk.workunit
+def running_count(i: int, total: pk.Acc[pk.int64], last: bool, at: int, out: pk.View1D[pk.int64]):
+    total += 1
+    if last:
+        if i == at:
+            out[0] = total
+
+
+@pk.workunit
+def mark(i: int, flags: pk.View1D[pk.uint8]):
+    flags[i] += 1
+
+
+@pk.workunit
+def touch_1(w: int, view: pk.View1D[pk.uint8], i: pk.int64):
+    view[i] = 7
+
+
+@pk.workunit
+def touch_2(w: int, view: pk.View2D[pk.uint8], i: int, j: int):
+    view[i][j] = 7
+
+
+@pk.workunit
+def touch_3(w: int, view: pk.View3D[pk.uint8], i: int, j: int, k: int):
+    view[i][j][k] = 7

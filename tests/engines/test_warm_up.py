@@ -1,0 +1,68 @@
+"""All that a run launches was compiled at its warm-up, side by side, and not one after the other
+while it is timed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import kkspdnn as kk
+from kkspdnn.networks import Layer
+from kkspdnn.pk.workunit import Workunit
+from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
+
+
+@pytest.fixture
+def _compiled_at_warm_up_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (bias, compact, fused, relu, spgemm, tiles):
+        for each in vars(module).values():
+            if isinstance(each, Workunit):
+                monkeypatch.setattr(each, "programs", {})
+
+    def refuse(workunit: Workunit, *_: Any) -> Any:
+        raise AssertionError(f"{workunit.__name__} is compiled at its first launch")
+
+    monkeypatch.setattr("kkspdnn.pk.dispatch._compiled", refuse)
+
+
+def ragged(inputs: int, outputs: int) -> kk.Network:
+    weights = sp.random_array((inputs, outputs), density=0.001, rng=np.random.default_rng(1))
+    return kk.network([Layer.from_sparse(weights, -0.01)], None)
+
+
+def counted() -> kk.Network:
+    """A first layer of 32-bit indices, and behind it stacks of 16-bit ones."""
+    rng = np.random.default_rng(2)
+    wide = rng.permuted(np.arange(70_000).reshape(500, 140), axis=1)[:, :32]
+    narrow = rng.permuted(np.tile(np.arange(500), (500, 1)), axis=1)[:, :32]
+    layers = [Layer.from_fan_in(wide, np.float32(1 / 16), -0.25, 70_000)]
+    layers += [Layer.from_fan_in(narrow, np.float32(1 / 16), -0.25, 500)] * 4
+    return kk.network(layers)
+
+
+def bits(rows: int, neurons: int) -> kk.Inputs:
+    pixels = np.random.default_rng(3).random((rows, neurons)) < 0.4
+    packed = np.packbits(pixels, axis=1)
+    return kk.Inputs(rows=rows, neurons=neurons, source="memory", bits=packed)
+
+
+@pytest.mark.usefixtures("_compiled_at_warm_up_only")
+@pytest.mark.parametrize(
+    ("net", "rows"),
+    [
+        (ragged(70_000, 5), np.ones((3, 70_000), np.float32)),
+        (ragged(5, 70_000), np.ones((3, 5), np.float32)),
+        (ragged(5, 70_000), sp.csr_array(np.ones((3, 5), np.float32))),
+        (counted(), bits(300, 70_000)),
+        (kk.radixnet(1024, 20), kk.images(1024, 3000)),
+    ],
+    ids=["narrowing", "widening", "csr", "counted", "radixnet"],
+)
+def test_nothing_is_compiled_later(net: kk.Network, rows: Any) -> None:
+    for kernel in ("fused", "spgemm"):
+        for exits in ("all", "none"):
+            kk.infer(net, rows, kernel=kernel, exits=exits, values=True, verification="full")
+    kk.Predictor(net)(rows)

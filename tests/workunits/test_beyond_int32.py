@@ -1,0 +1,330 @@
+"""Every workunit where flat indices pass 2^31 and 2^32, and numbers of neurons and rows are large.
+
+The arrays have gigabytes of addresses, but memory only where something is written.
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kkspdnn.memory import peak_memory
+from kkspdnn.spaces import Space
+from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
+
+WIDE = 2**20 + 1
+"""Neurons of a side of a tile."""
+
+LANES = 1024
+
+SIDES = 2, 2 * WIDE, LANES
+"""Two tiles of two sides, more than 2^32 numbers in all."""
+
+FAR = 2**32 + 17
+"""Where edges and entries begin."""
+
+
+@pytest.fixture(autouse=True)
+def _on_the_host(space: Space) -> Any:
+    if space.gpu:
+        pytest.skip("the arrays would be copied to the GPU whole")
+    before = peak_memory()
+    yield
+    assert peak_memory() - before < 3 * 10**9
+
+
+def mapped(shape: int | tuple[int, ...], dtype: Any) -> Any:
+    """Zeros that take no memory until they are written to."""
+    kind, count = np.dtype(dtype), int(np.prod(shape, dtype=np.int64))
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
+    try:
+        pages = mmap.mmap(-1, max(1, count * kind.itemsize), flags=flags)
+    except OSError as error:
+        pytest.skip(f"no {count * kind.itemsize >> 30} GiB of addresses here: {error}")
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(pages, kind, count).reshape(shape)
+
+
+def numbers(dtype: Any) -> dict[str, Any]:
+    """No bias for sums of 0, and no activation."""
+    one = dtype.type
+    return {"zero": one(0), "unbiased": one(0), "low": one(-np.inf), "ymax": one(np.inf)}
+
+
+LAST = [WIDE - 1, 7, WIDE // 2 + 1]
+"""Inputs of three neurons, some in the last places of a side."""
+
+
+def inputs_of(a: Any, side: int) -> Any:
+    """Other values for each tile, input and lane."""
+    values = (np.arange(2 * len(LAST) * LANES) % 97).reshape(2, len(LAST), LANES).astype(a.dtype)
+    a[:, np.array(LAST) + side * WIDE] = values
+    return values
+
+
+def placed(side: int, layer: int, lanes: int = LANES) -> dict[str, int]:
+    return {
+        "layer": layer, "side": side, "widest": WIDE, "blocks": 1, "width": 3, "outputs": 3,
+        "lanes": lanes,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("layer", [0, 2**30])
+@pytest.mark.parametrize("name", ["fused_fan_in", "fused_equal", "fused_csr"])
+def test_layers_of_wide_tiles_and_of_long_stacks(
+    space: Space, dtype: np.dtype[Any], name: str, layer: int, side: int
+) -> None:
+    """Layer 2^30 of three neurons each begins at neuron 3 * 2^30."""
+    begin = 3 * layer
+    a = mapped(SIDES, dtype)
+    given = inputs_of(a, side)
+    index = np.array([[LAST[0], LAST[1]], [LAST[1], LAST[2]], [LAST[2], LAST[0]]], np.uint32)
+    order = [[0, 1], [1, 2], [2, 0]]
+    shifts = mapped(begin + 3, dtype)
+    shifts[begin:] = [1, 2, 3]
+    weights: dict[str, Any] = {"bias": shifts}
+    if name == "fused_csr":
+        starts = mapped(begin + 4, np.int64)
+        starts[begin:] = FAR + np.array([0, 2, 4, 6])
+        weights |= {"start": starts, "index": mapped(FAR + 6, np.uint32)}
+        weights["value"] = mapped(FAR + 6, dtype)
+        weights["index"][FAR:], weights["value"][FAR:] = index.ravel(), 2
+    else:
+        weights |= {"index": mapped((begin + 3, 2), np.uint32), "fan_in": 2}
+        weights["index"][begin:] = index
+        if name == "fused_equal":
+            weights["weight"] = dtype.type(2)
+        else:
+            weights["value"] = mapped((begin + 3, 2), dtype)
+            weights["value"][begin:] = 2
+    space.pk.parallel_for(
+        name, space.teams(2), getattr(fused, name),
+        a=a, depth=1, **weights, **numbers(dtype), **placed(side, layer),
+    )  # fmt: skip
+    sums = 2 * given[:, order].sum(axis=2)
+    expected = np.where(sums != 0, sums + np.array([1, 2, 3])[:, None], 0)
+    target = (1 - side) * WIDE
+    assert (a[:, target : target + 3] == expected).all()
+
+
+@pytest.mark.parametrize("layer", [0, 2**30])
+def test_counts_of_wide_tiles(space: Space, dtype: np.dtype[Any], layer: int) -> None:
+    """Bytes, then activations from them, and one more layer behind them."""
+    begin = 3 * layer
+    x = mapped(SIDES, np.uint8)
+    given = inputs_of(x, 1) % 2
+    x[:, np.array(LAST) + WIDE] = given
+    index = mapped((begin + 3, 2), np.uint32)
+    index[begin:] = [[LAST[0], LAST[1]], [LAST[1], LAST[2]], [LAST[2], LAST[0]]]
+    where = placed(1, layer)
+    space.pk.parallel_for(
+        "count_edges", space.teams(2), fused.count_edges, x=x, index=index, fan_in=2, **where
+    )
+    counts = given[:, [[0, 1], [1, 2], [2, 0]]].sum(axis=2)
+    assert (x[:, :3] == counts).all()
+
+    # From the last places of the second side into both sides of the activations.
+    last = 2 * WIDE - 3
+    x[:, last:] = counts
+    a = mapped(SIDES, dtype)
+    shifts = mapped(begin + 3, dtype)
+    shifts[begin:] = [1, 2, 3]
+    index[begin:] = [[0, 1], [1, 2], [2, 0]]
+    space.pk.parallel_for(
+        "fused_counts", space.teams(2), fused.fused_counts, x=x, a=a, weight=dtype.type(2),
+        bias=shifts, next_index=index, next_weight=dtype.type(1), next_bias=shifts,
+        next_layer=layer, depth=1, counted=last, next_fan_in=2,
+        **numbers(dtype), **{**where, "side": 0},
+    )  # fmt: skip
+    first = np.where(counts != 0, 2 * counts + np.array([1, 2, 3])[:, None], 0)
+    assert (a[:, WIDE : WIDE + 3] == first).all()
+    sums = first[:, [[0, 1], [1, 2], [2, 0]]].sum(axis=2)
+    assert (a[:, :3] == np.where(sums != 0, sums + np.array([1, 2, 3])[:, None], 0)).all()
+
+
+def test_ranges_of_wide_tiles(space: Space, dtype: np.dtype[Any]) -> None:
+    a = mapped(SIDES, dtype)
+    first = 2 * WIDE - 5
+    values = (np.arange(2 * 5 * LANES) % 89).reshape(2, 5, LANES)
+    a[:, first:] = values
+    lowest, highest = np.empty((2, 2, LANES), dtype), np.empty((2, 2, LANES), dtype)
+    space.pk.parallel_for(
+        "find_range", space.teams(2), compact.find_range, a=a, lowest=lowest, highest=highest,
+        first=first, neurons=5, parts=2, lanes=LANES,
+    )  # fmt: skip
+    assert (lowest.min(axis=1) == values.min(axis=1)).all()
+    assert (highest.max(axis=1) == values.max(axis=1)).all()
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float"])
+def test_living_rows_of_many(space: Space, dtype: np.dtype[Any], kind: str) -> None:
+    """The last of 2^30 rows, of 16 parts each."""
+    values, limit = (dtype, dtype.type) if kind == "float" else (np.dtype(np.uint8), np.int32)
+    rows, parts, lanes, stride, first = 2**30, 16, 16, 2**20, 2**19
+    flat = rows * parts
+    lowest, highest = mapped(flat, values), mapped(flat, values)
+    ids, kept, place = (mapped(rows, np.int64) for _ in range(3))
+    living = np.array([rows - 65, rows - 33, rows - 1])
+    ids[living] = living + 2**40
+    for row in living:
+        highest[(row // lanes * parts + parts - 1) * lanes + row % lanes] = 1
+    total = space.pk.parallel_scan(
+        "list_live", space.pk.RangePolicy(space.execution_space, rows - 70, rows),
+        compact.list_live, lowest=lowest, highest=highest, dead=limit(0), saturated=limit(100),
+        ymax=limit(200), ids=ids, kept=kept, place=place, first=first, stride=stride, parts=parts,
+        lanes=lanes,
+    )  # fmt: skip
+    assert total == 3
+    assert (kept[:3] == living + 2**40).all()
+    assert (place[:3] == (living // lanes * stride + first) * lanes + living % lanes).all()
+
+
+def test_rows_moved_together(space: Space, dtype: np.dtype[Any]) -> None:
+    """Behind nearly 2^30 others, from places past 2^32."""
+    lanes, neurons, before = 16, 3, 2**30 - 10
+    x = mapped(FAR + 2**20, dtype)
+    place = FAR + np.arange(6, dtype=np.int64) * 1000
+    values = np.arange(18).reshape(6, 3) + 1
+    for j in range(neurons):
+        x[place + j * lanes] = values[:, j]
+    a = mapped((2**26, 5, lanes), dtype)
+    space.pk.parallel_for(
+        "gather_rows", space.teams(1), compact.gather_rows, x=x, a=a, place=place,
+        zero=dtype.type(0), before=before, count=6, first=2, neurons=neurons, lanes=lanes,
+    )  # fmt: skip
+    assert (a[-1, 2:, 6:12] == values.T).all()
+    assert (a[-1, 2:, :6] == 0).all()
+    assert (a[-1, 2:, 12:] == 0).all()
+
+
+PLACES = np.array([2 * WIDE - 1, 5, WIDE, 2 * WIDE - 2, 0, 77, WIDE + 1, 3, WIDE - 1, 9, 11])
+"""Of eleven neurons in a tile."""
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float"])
+def test_bits_into_wide_tiles(space: Space, dtype: np.dtype[Any], kind: str) -> None:
+    rows = 2 * LANES
+    bits = mapped((rows, WIDE), np.uint8)
+    pixels = np.random.default_rng(1).integers(0, 2, (rows, PLACES.size), np.uint8)
+    bits[:, :2] = np.packbits(pixels, axis=1)
+    y = mapped(SIDES, np.uint8 if kind == "uint8" else dtype)
+    space.pk.parallel_for(
+        "unpack_bits", space.teams(2), tiles.unpack_bits, bits=bits,
+        place=PLACES.astype(np.uint32), turned=mapped((2, 2 * WIDE, LANES), np.uint8), y=y,
+        rows=rows, neurons=PLACES.size, columns=2, lanes=LANES,
+    )  # fmt: skip
+    expected = pixels.reshape(2, LANES, -1).transpose(0, 2, 1)
+    assert (y[:, PLACES] == expected).all()
+
+
+def test_dense_rows_into_wide_tiles_and_back(space: Space, dtype: np.dtype[Any]) -> None:
+    rows = LANES + 5
+    x = mapped((rows, 4 * WIDE), dtype)
+    values = (np.arange(rows * PLACES.size) % 101).reshape(rows, -1)
+    x[:, : PLACES.size] = values
+    y = mapped(SIDES, dtype)
+    place = PLACES.astype(np.uint32)
+    shared = {"rows": rows, "neurons": PLACES.size, "lanes": LANES, "place": place}
+    space.pk.parallel_for(
+        "unpack_dense", space.teams(2), tiles.unpack_dense, x=x, y=y, zero=dtype.type(0), **shared
+    )
+    assert (y[0][PLACES] == values[:LANES].T).all()
+    assert (y[1][PLACES][:, :5] == values[LANES:].T).all()
+    # From the second side, into the last of many rows.
+    y[:, WIDE : 2 * WIDE - 1][:, [3, WIDE - 2]] = y[:, [5, 2 * WIDE - 1]]
+    back = mapped((2**12, 2**20 + 3), dtype)
+    ids = 2**12 - 1 - np.arange(rows, dtype=np.int64)
+    shared |= {"neurons": 2, "place": np.array([3, WIDE - 2], np.uint32)}
+    space.pk.parallel_for(
+        "pack_dense", space.teams(2), tiles.pack_dense, a=y, ids=ids, y=back, first=WIDE, **shared
+    )
+    assert (back[ids, :2] == values[:, [1, 0]]).all()
+
+
+def test_sparse_rows_into_wide_tiles(space: Space, dtype: np.dtype[Any]) -> None:
+    rows = 2 * LANES
+    y = mapped(SIDES, dtype)
+    start = FAR + np.arange(rows + 1, dtype=np.int64)
+    index, value = mapped(FAR + rows, np.uint32), mapped(FAR + rows, dtype)
+    index[FAR:] = np.where(np.arange(rows) % 3, 2 * WIDE - 1, 6)
+    value[FAR:] = np.arange(rows) + 1
+    space.pk.parallel_for(
+        "unpack_csr", space.range(rows), tiles.unpack_csr,
+        start=start, index=index, value=value, y=y, lanes=LANES,
+    )  # fmt: skip
+    row = np.arange(rows)
+    assert (y[row // LANES, index[FAR:], row % LANES] == row + 1).all()
+
+
+def csr(space: Space, dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:
+    """Three rows whose entries begin past 2^32, in columns near 2^30."""
+    start = FAR + np.array([0, 2, 2, 5], np.int64)
+    index, value = mapped(FAR + 5, np.uint32), mapped(FAR + 5, dtype)
+    index[FAR:] = [4, 2**30 - 1, 0, 4, 2**30 - 2]
+    value[FAR:] = [1, -2, 0, 3, 4]
+    return start, index, value
+
+
+def test_bias_and_relu_of_many_entries(space: Space, dtype: np.dtype[Any]) -> None:
+    start, index, value = csr(space, dtype)
+    shifts = mapped(2**30, dtype)
+    shifts[[0, 4, 2**30 - 2, 2**30 - 1]] = [9, 1, 2, 3]
+    space.pk.parallel_for(
+        "add_bias", space.range(3), bias.add_bias,
+        start=start, index=index, value=value, bias=shifts,
+    )  # fmt: skip
+    assert value[FAR:].tolist() == [2, 1, 0, 4, 6]
+    size = np.empty(3, np.int64)
+    space.pk.parallel_for(
+        "relu_symbolic", space.range(3), relu.relu_symbolic,
+        start=start, value=value, low=dtype.type(0), size=size,
+    )  # fmt: skip
+    assert size.tolist() == [2, 0, 2]
+    ystart = FAR + np.array([0, 2, 2, 4], np.int64)
+    yindex, yvalue = mapped(FAR + 4, np.uint32), mapped(FAR + 4, dtype)
+    space.pk.parallel_for(
+        "relu_numeric", space.range(3), relu.relu_numeric,
+        zstart=start, zindex=index, zvalue=value, ystart=ystart, yindex=yindex, yvalue=yvalue,
+        low=dtype.type(0), ymax=dtype.type(5),
+    )  # fmt: skip
+    assert yindex[FAR:].tolist() == [4, 2**30 - 1, 4, 2**30 - 2]
+    assert yvalue[FAR:].tolist() == [2, 1, 4, 5]
+
+
+@pytest.mark.slow
+def test_products_of_many_entries(space: Space, dtype: np.dtype[Any]) -> None:
+    """The last of five workers has a row of 2^30 columns behind 2^32 others."""
+    columns, workers = 2**30, 5
+    ystart = FAR + np.array([0, 0, 0, 0, 0, 2], np.int64)
+    yindex, yvalue = mapped(FAR + 2, np.uint32), mapped(FAR + 2, dtype)
+    yindex[FAR:], yvalue[FAR:] = [columns - 1, 2], [3, 5]
+    wstart = mapped(columns + 1, np.int64)
+    wstart[2], wstart[3], wstart[columns - 1], wstart[columns] = FAR, FAR + 2, FAR + 2, FAR + 4
+    windex, wvalue = mapped(FAR + 4, np.uint32), mapped(FAR + 4, dtype)
+    windex[FAR:] = [0, columns - 1, 7, columns - 1]
+    wvalue[FAR:] = [1, 2, 3, 4]
+    shared = {
+        "ystart": ystart, "yindex": yindex, "wstart": wstart, "windex": windex,
+        "rows": 5, "workers": workers,
+    }  # fmt: skip
+    size = np.empty(5, np.int64)
+    multiplied = space.pk.parallel_reduce(
+        "spgemm_symbolic", space.range(workers), spgemm.spgemm_symbolic,
+        size=size, stamp=mapped((workers, columns), np.int32), **shared,
+    )  # fmt: skip
+    assert multiplied == 4
+    assert size.tolist() == [0, 0, 0, 0, 3]
+    zindex, zvalue = mapped(FAR + 3, np.uint32), mapped(FAR + 3, dtype)
+    space.pk.parallel_for(
+        "spgemm_numeric", space.range(workers), spgemm.spgemm_numeric,
+        yvalue=yvalue, wvalue=wvalue, zstart=FAR + np.array([0, 0, 0, 0, 0, 3], np.int64),
+        zindex=zindex, zvalue=zvalue, stamp=mapped((workers, columns), np.int32),
+        accumulator=mapped((workers, columns), dtype), columns=columns, **shared,
+    )  # fmt: skip
+    assert zindex[FAR:].tolist() == [0, 7, columns - 1]
+    assert zvalue[FAR:].tolist() == [5, 9, 5 * 2 + 3 * 4]

@@ -1,0 +1,219 @@
+"""Every workunit with every type of index that it can be launched with.
+
+The types are those of `index_dtype`, and all others that the docstrings call "any whole type".
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kkspdnn.pk import ir
+from kkspdnn.pk.analyse import analyse
+from kkspdnn.pk.dispatch import Types, generate
+from kkspdnn.pk.lanes import parts, plan
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.types import FLOAT, INT32, SCALARS, UINT8, Scalar, View
+from kkspdnn.pk.workunit import Workunit
+from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
+
+WORKUNITS = {
+    name: value
+    for module in (bias, compact, fused, relu, spgemm, tiles)
+    for name, value in inspect.getmembers(module, lambda each: isinstance(each, Workunit))
+}
+
+INDICES = ("index", "next_index", "place")
+
+INTEGERS = [kind for kind in SCALARS.values() if kind.is_int]
+
+_RANKS = {"a": 3, "lowest": 3, "highest": 3, "index": 2, "value": 2, "next_index": 2, "bias": 1}
+_NUMBERS = ("zero", "unbiased", "low", "ymax", "weight", "next_weight", "dead", "saturated")
+
+
+def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types:
+    """The types of a workunit's parameters without annotation."""
+    one = {
+        "fused_csr": ("index", "value"),
+        "list_live": ("lowest", "highest"),
+        "gather_rows": ("x",),
+        "unpack_csr": ("value",),
+        "add_bias": ("value",),
+        "relu_symbolic": ("value",),
+        "relu_numeric": ("zvalue", "yvalue"),
+        "spgemm_numeric": ("yvalue", "wvalue", "zvalue"),
+    }.get(workunit.__name__, ())
+    ranks = {**_RANKS, "place": 1, "next_bias": 1, "x": 2, "y": 3, "accumulator": 2}
+    if workunit.__name__ == "pack_dense":
+        ranks["y"] = 2
+    found = []
+    for name in workunit.generic:
+        kind = index if name in INDICES else number
+        rank = 1 if name in one else ranks.get(name, 1)
+        found.append(kind if name in _NUMBERS else View(kind, rank))
+    return tuple(found)
+
+
+def test_every_workunit_is_known() -> None:
+    assert len(WORKUNITS) == 18
+    assert {name for w in WORKUNITS.values() for name in w.generic} & set(INDICES) == set(INDICES)
+
+
+@pytest.mark.parametrize("space", ExecutionSpace)
+@pytest.mark.parametrize("index", INTEGERS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("name", sorted(WORKUNITS))
+def test_the_compiler_takes_every_type_of_index(
+    name: str, index: Scalar, space: ExecutionSpace
+) -> None:
+    workunit = WORKUNITS[name]
+    assert generate(workunit, space, types_of(workunit, index)).text
+
+
+def kernels() -> Iterator[ir.Kernel]:
+    for workunit in WORKUNITS.values():
+        kinds = types_of(workunit, SCALARS["uint32"])
+        yield analyse(workunit, dict(zip(workunit.generic, kinds, strict=True)))
+
+
+PRODUCTS = {
+    # The neurons of two sides are at most 2^31 - 1, and rows at most 2^30.
+    "((league % blocks) * width)": "less than the outputs and the blocks together",
+    "(side * widest)": "0 or the widest layer's neurons",
+    "((1 - side) * widest)": "likewise",
+    "(((side + step) % 2) * widest)": "likewise",
+    "((((side + 1) + step) % 2) * widest)": "likewise",
+    "(p * width)": "less than the neurons and the parts together",
+    "(parts * lanes)": "of one tile of parts",
+    "(tile * lanes)": "a row",
+    "(j * 64)": "less than the columns and 64",
+    "(j * 16)": "less than the neurons and 16",
+    "(c * 8)": "less than the neurons and 8",
+}
+"""All products that workunits make of numbers of 32 bits, and why none of them passes 2^31."""
+
+
+def test_products_of_32_bits_stay_small() -> None:
+    """C++ widens a product after it was made; each must be known to fit."""
+    found = set()
+    for kernel in kernels():
+        for e in expressions(kernel.body):
+            if isinstance(e, ir.Binary) and e.op == "*" and e.type == INT32:
+                found.add(text(e))
+    assert found == set(PRODUCTS)
+
+
+def test_sums_of_bytes_are_unrolled() -> None:
+    """With an index in a local too."""
+    loops = [
+        (made, loop)
+        for kernel in kernels()
+        for nested in statements(kernel.body)
+        if isinstance(nested, ir.Nested) and (made := plan(nested)) is not None
+        for loop in nested.inner.body
+        if isinstance(loop, ir.For) and made.type == UINT8
+    ]
+    assert [made.adds_bytes(loop) for made, loop in loops] == [True]
+
+
+def statements(body: Any) -> Iterator[ir.Stmt]:
+    """Every statement, those of nested functions too."""
+    for s in body:
+        yield s
+        if isinstance(s, ir.Nested):
+            yield from statements(s.inner.body)
+        for inner in ("body", "orelse"):
+            yield from statements(getattr(s, inner, ()))
+
+
+def expressions(body: Any) -> Iterator[ir.Expr]:
+    """Every expression of every statement, and its parts."""
+    for s in statements(body):
+        for value in vars(s).values():
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, ir.Expr):
+                    yield from parts(each)
+
+
+def text(e: ir.Expr) -> str:
+    match e:
+        case ir.Constant():
+            return e.text
+        case ir.Name():
+            return e.name
+        case ir.Binary():
+            return f"({text(e.left)} {e.op} {text(e.right)})"
+        case ir.TeamCall():
+            return "league"
+    return type(e).__name__
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", INTEGERS, ids=lambda kind: kind.name)
+def test_indices_of_every_type_give_the_same(space: Any, index: Scalar) -> None:
+    """Compiled and run: one tile of three rows."""
+    kind, real = index.numpy, np.dtype(np.float32)
+    rng = np.random.default_rng(1)
+    neurons, lanes = 9, 4
+    place = rng.permutation(neurons)
+    rows = rng.integers(-9, 9, (3, neurons)).astype(real)
+    y = np.full((1, neurons, lanes), np.nan, real)
+    common = {"place": place.astype(kind), "rows": 3, "neurons": neurons, "lanes": lanes}
+    space.pk.parallel_for(
+        "in", space.teams(1), tiles.unpack_dense, x=rows, y=y, zero=real.type(0), **common
+    )
+    assert (y[0, place, :3] == rows.T).all()
+    back = np.zeros_like(rows)
+    ids = np.arange(3, dtype=np.int64)
+    space.pk.parallel_for(
+        "out", space.teams(1), tiles.pack_dense, a=y, ids=ids, y=back, first=0, **common
+    )
+    assert (back == rows).all()
+    bits = np.packbits(rows > 0, axis=1)
+    turned = np.empty((1, 2, lanes), np.uint8)
+    space.pk.parallel_for(
+        "bits", space.teams(1), tiles.unpack_bits,
+        bits=bits, turned=turned, y=y, columns=2, **common,
+    )  # fmt: skip
+    assert (y[0, place, :3] == (rows.T > 0)).all()
+
+    fan_in = rng.integers(0, neurons, (neurons, 3))
+    a = np.zeros((1, 2 * neurons, lanes), real)
+    a[0, :neurons, :3] = rows.T
+    expected = a[0][fan_in].sum(axis=1)
+    value = np.ones(fan_in.shape, real)
+    shared = {
+        "bias": np.zeros(neurons, real), "zero": real.type(0), "unbiased": real.type(0),
+        "low": real.type(-np.inf), "ymax": real.type(np.inf), "layer": 0, "depth": 1, "side": 0,
+        "widest": neurons, "blocks": 1, "width": neurons, "outputs": neurons, "lanes": lanes,
+    }  # fmt: skip
+    start = np.arange(0, 3 * neurons + 1, 3, dtype=np.int64)
+    given = fan_in.astype(kind)
+    for workunit, weights in (
+        (fused.fused_fan_in, {"index": given, "value": value, "fan_in": 3}),
+        (fused.fused_equal, {"index": given, "weight": real.type(1), "fan_in": 3}),
+        (fused.fused_csr, {"index": given.ravel(), "value": value.ravel(), "start": start}),
+    ):
+        a[0, neurons:] = np.nan
+        space.pk.parallel_for("fused", space.teams(1), workunit, a=a, **weights, **shared)
+        assert (a[0, neurons:] == expected).all()
+
+    x = np.zeros((1, 2 * neurons, lanes), np.uint8)
+    x[0, :neurons, :3] = rows.T > 0
+    counts = x[0][fan_in].sum(axis=1)
+    where = {name: shared[name] for name in ("layer", "side", "widest", "blocks", "width")}
+    space.pk.parallel_for(
+        "count", space.teams(1), fused.count_edges,
+        x=x, index=given, outputs=neurons, fan_in=3, lanes=lanes, **where,
+    )  # fmt: skip
+    assert (x[0, neurons:] == counts).all()
+    space.pk.parallel_for(
+        "counts", space.teams(1), fused.fused_counts, x=x, a=a, weight=real.type(1),
+        next_index=given, next_weight=real.type(1), next_bias=shared["bias"], next_layer=0,
+        counted=neurons, next_fan_in=3, **{**shared, "depth": 1, "side": 0},
+    )  # fmt: skip
+    assert (a[0, neurons:] == counts).all()
+    assert (a[0, :neurons] == counts[fan_in].sum(axis=1)).all()
