@@ -110,7 +110,8 @@ def look(
     files = [place / "KokkosConfig.cmake"]
     for pattern in ("lib/cmake/Kokkos", "lib64/cmake/Kokkos", "lib/*/cmake/Kokkos", "cmake/Kokkos"):
         # glob and isfile pass over folders that this user may not read.
-        found = glob.glob(f"{glob.escape(str(place))}/{pattern}/KokkosConfig.cmake")
+        below = os.path.join(glob.escape(str(place)), pattern, "KokkosConfig.cmake")
+        found = glob.glob(below)
         files += [Path(each) for each in sorted(found)]
     for file in files:
         if not os.path.isfile(file):
@@ -189,7 +190,7 @@ def _prefix(folder: Path) -> str:
         text = ""
     upwards = text.count("get_filename_component(_IMPORT_PREFIX")
     if upwards:
-        return str((folder / "KokkosTargets.cmake").parents[upwards - 1])
+        return str((folder / "KokkosTargets.cmake").parents[upwards - 1]).rstrip("/")
     return _match(r'set\(_IMPORT_PREFIX "(.*)"\)', text)
 
 

@@ -2,7 +2,8 @@
 
 By default these signals end Python at once, while the compilers that it started run on. Inside the
 blocks below they raise SystemExit in the main thread instead, so that `finally` and `with` clean
-up, and the process ends with the conventional status, 128 plus the signal's number.
+up, and the process ends with the conventional status, 128 plus the signal's number. A program that
+catches SystemExit goes on.
 """
 
 from __future__ import annotations
