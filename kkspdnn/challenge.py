@@ -26,6 +26,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.image_tsv import packed, sparse
 from kkspdnn.inputs import Inputs
 from kkspdnn.layer_cache import open_layer_cache
@@ -116,6 +117,7 @@ def categories_path(folder: str | PathLike[str], neurons: int, layers: int) -> P
     return Path(folder) / f"neuron{neurons}-l{layers}-categories.tsv"
 
 
+@ieee_arithmetic()
 def read_images(
     folder: str | PathLike[str],
     neurons: int,

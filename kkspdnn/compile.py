@@ -9,19 +9,11 @@ import os
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 
-import numpy as np
-
-from kkspdnn.choices import SPACES
+from kkspdnn.choices import DTYPES, SPACES
 from kkspdnn.errors import InputError
 from kkspdnn.options import Parser
-from kkspdnn.pk.dispatch import compile_workunits, generate
 from kkspdnn.pk.driver import devices
-from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.processor import LEVELS, named
-from kkspdnn.pk.runtime_library import toolkit
-from kkspdnn.rehearsal import all_launches
-from kkspdnn.spaces import EXECUTION_SPACES
-from kkspdnn.triples import parser_library
 
 
 def parser() -> Parser:
@@ -41,7 +33,7 @@ def parser() -> Parser:
     )
     add("--cpu", metavar="NAME", help=cpu)
     dtype = "what the engines compute in (both)"
-    add("--dtype", choices=("float32", "float64"), action="append", help=dtype)
+    add("--dtype", choices=DTYPES, action="append", help=dtype)
     return made
 
 
@@ -55,6 +47,15 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
     options = parser()
     options.refuse_unknown(given)
     arguments = options.parse_args(given)
+    import numpy as np
+
+    from kkspdnn.pk.dispatch import compile_workunits, generate
+    from kkspdnn.pk.policy import ExecutionSpace
+    from kkspdnn.pk.runtime_library import toolkit
+    from kkspdnn.rehearsal import all_launches
+    from kkspdnn.spaces import EXECUTION_SPACES
+    from kkspdnn.triples import parser_library
+
     if arguments.arch is not None and arguments.space != "cuda":
         raise InputError(f"--arch {arguments.arch} is for --space cuda; leave it out")
     if arguments.arch is None and arguments.space == "cuda" and not devices():
@@ -73,7 +74,7 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
     begun = perf_counter()
     launches = [
         each
-        for dtype in arguments.dtype or ("float32", "float64")
+        for dtype in arguments.dtype or DTYPES
         for each in all_launches(arguments.space, np.dtype(dtype))
     ]
     # Workunits without floats are the same for both.

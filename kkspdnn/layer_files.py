@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.content_hash import ContentHash, hash_file
 from kkspdnn.errors import InputError
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.layer_cache import LayerCache, LayerKey
 from kkspdnn.lines import Form
 from kkspdnn.matrices import Floats, bias_vector, float_dtype
@@ -100,6 +101,7 @@ class FileLayers(LazyLayers):
         )
 
 
+@ieee_arithmetic()
 def load_layer(
     path: Path, neurons: int, bias: float, dtype: np.dtype[Any], cache: LayerCache | None
 ) -> tuple[Layer, LayerKey | None]:

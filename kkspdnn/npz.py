@@ -36,6 +36,7 @@ from numpy.typing import DTypeLike
 
 from kkspdnn.errors import InputError
 from kkspdnn.files import replacing
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
 from kkspdnn.memory import Budget
@@ -62,6 +63,7 @@ _FORMS = {
 }
 
 
+@ieee_arithmetic()
 def read_npz_network(
     folder: str | PathLike[str], dtype: DTypeLike = np.float32, *, budget: Budget | None = None
 ) -> Network:
@@ -150,6 +152,7 @@ def save_npz_network(network: Network, folder: str | PathLike[str]) -> None:
             each.unlink(missing_ok=True)
 
 
+@ieee_arithmetic()
 def read_npz_inputs(path: str | PathLike[str], *, budget: Budget | None = None) -> Inputs:
     """
     Input rows from a .npz of scipy.sparse.save_npz or a .npy of numpy.save, (rows, neurons).

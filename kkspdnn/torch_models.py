@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from kkspdnn.errors import InputError
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.networks import Layer, Network, network
 from kkspdnn.torch_tensors import check_hooks, current_parameter, is_parametrized
 
 
+@ieee_arithmetic()
 def from_torch(model: Any, *, name: str = "torch") -> Network:
     """
     The network that computes what `model.eval()` does, within rounding.

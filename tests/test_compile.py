@@ -47,10 +47,10 @@ def test_every_workunit_is_named(
         assert all(each is kit for each, _ in jobs)
         return [kit.library for _ in jobs]
 
-    monkeypatch.setattr("kkspdnn.compile.toolkit", chosen)
-    monkeypatch.setattr("kkspdnn.compile.compile_workunits", compiled)
+    monkeypatch.setattr("kkspdnn.pk.runtime_library.toolkit", chosen)
+    monkeypatch.setattr("kkspdnn.pk.dispatch.compile_workunits", compiled)
     parsers = list[Processor]()
-    monkeypatch.setattr("kkspdnn.compile.parser_library", parsers.append)
+    monkeypatch.setattr("kkspdnn.triples.parser_library", parsers.append)
     assert cli.main(["compile", "--space", "serial", *options]) == 0
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert first.startswith(f"Kokkos {kit.kokkos_version} for native, ")

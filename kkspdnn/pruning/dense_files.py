@@ -25,6 +25,7 @@ from os import PathLike
 from pathlib import Path
 
 from kkspdnn.errors import InputError
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.memory import Budget
 from kkspdnn.networks import Layer, Network, network
 from kkspdnn.numpy_files import describe_content, read_npy, read_npz
@@ -33,6 +34,7 @@ from kkspdnn.pruning.safetensors_files import read_safetensors
 from kkspdnn.torch_tensors import tensor_array
 
 
+@ieee_arithmetic()
 def read_dense_network(path: str | PathLike[str], *, budget: Budget | None = None) -> Network:
     """
     The network in a file, float32, or float64 where its weights are; see the module for which.

@@ -9,6 +9,7 @@ import numpy as np
 
 from kkspdnn.choices import METHODS, Method
 from kkspdnn.errors import InputError, check_choice, shown
+from kkspdnn.ieee import ieee_arithmetic
 from kkspdnn.matrices import Floats
 from kkspdnn.networks import Layer, Network, check_network
 from kkspdnn.pruning.masks import (
@@ -24,6 +25,7 @@ Retrain = Callable[[Network], Network]
 """Takes a pruned network and gives it back with other values on the same edges."""
 
 
+@ieee_arithmetic()
 def prune(
     network: Network,
     *,
