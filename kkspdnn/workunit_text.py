@@ -21,7 +21,7 @@ from kkspdnn.spaces import EXECUTION_SPACES
 
 
 def workunit_text(arguments: argparse.Namespace) -> Iterator[str]:
-    """The text for the parsed options of `kkspdnn show`, in parts; see `show` for what is raised."""
+    """The text for the options of `kkspdnn show`, in parts; see `show` for what is raised."""
     space: SpaceName = arguments.space
     if arguments.assembly and space == "cuda":
         raise InputError(
