@@ -1,7 +1,7 @@
 """From what an action raises to an exit code and one line on standard error.
 
 0: done, and right where that was checked. 1: done, and wrong. 2: something the user can mend.
-130: interrupted. 141: the reader of the output has gone.
+130, 129, 143: ended by SIGINT, SIGHUP, SIGTERM. 141: the reader of the output has gone.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ def guarded_on_rank(started: Launch, action: Callable[[Ranks], int]) -> int:
     except KeyboardInterrupt:
         _in_turn(started.rank, "interrupted", _INTERRUPTED)
         abort(_INTERRUPTED)
+    except SystemExit as ending:
+        abort(_status(ending))
     except BaseException:
         traceback.print_exc()
         abort(1)
@@ -88,6 +90,8 @@ def guarded_on_rank(started: Launch, action: Callable[[Ranks], int]) -> int:
         if ranks.rank == 0:
             _failed(f"{_where(agreed.rank)}{message}", code)
         return code
+    except SystemExit as ending:
+        ranks.fail(_status(ending))
     except BaseException:
         traceback.print_exc()
         ranks.fail(1)
@@ -95,6 +99,11 @@ def guarded_on_rank(started: Launch, action: Callable[[Ranks], int]) -> int:
         _in_turn(ranks.rank, message, code)
         ranks.fail(code)
     return code
+
+
+def _status(ending: SystemExit) -> int:
+    """The exit status, which SIGTERM and SIGHUP leave while tools run."""
+    return ending.code if isinstance(ending.code, int) else 1
 
 
 def _in_turn(rank: int, message: str, code: int) -> None:

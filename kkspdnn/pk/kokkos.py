@@ -241,8 +241,3 @@ def usable(looked: Iterable[Candidate]) -> Iterator[Candidate]:
                 f"{candidate.place}: {candidate.reason}; "
                 "point it at an installed Kokkos 3.4 to 5.x, or unset it"
             )
-
-
-def find(needed: frozenset[str], arch: str | None = None) -> Kokkos | None:
-    """The first usable Kokkos of the user's, or None; arguments and errors as above."""
-    return next((each.kokkos for each in usable(candidates(needed, arch))), None)

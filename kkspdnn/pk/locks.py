@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
+from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.progress_log import tell
+from kkspdnn.pk.termination import must_stop
 
 _POLL = 0.05
 _PATIENCE = 1.0
@@ -36,6 +38,8 @@ def exclusive(path: Path, doing: str) -> Iterator[None]:
             if not told and monotonic() - begun > _PATIENCE and holder != _self():
                 tell(f"waiting for {holder or 'another process'} to {doing}")
                 told = True
+            if must_stop():
+                raise ToolchainError(f"waiting for {holder} to {doing}: stopped")
             sleep(_POLL)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, _self().encode(), 0)

@@ -11,9 +11,15 @@ import pytest
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk import kokkos
+from kkspdnn.pk.kokkos import Kokkos
 from kkspdnn.pk.runtime_library import toolkit
 
 BOTH = frozenset({"OPENMP", "SERIAL"})
+
+
+def first_usable(needed: frozenset[str], arch: str | None = None) -> Kokkos | None:
+    looked = kokkos.candidates(needed, arch)
+    return next((each.kokkos for each in kokkos.usable(looked)), None)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +52,7 @@ def test_the_places_of_find_package(
 ) -> None:
     folder = fake(tmp_path, lib=lib)
     monkeypatch.setenv(variable, str(folder if variable == "Kokkos_DIR" else tmp_path))
-    found = kokkos.find(BOTH)
+    found = first_usable(BOTH)
     assert found is not None
     assert (found.config, found.version, found.devices) == (folder, "4.6.1", BOTH)
     assert found.origin.startswith(f"{variable}={tmp_path}")
@@ -55,7 +61,7 @@ def test_the_places_of_find_package(
 def test_a_kokkos_beside_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = fake(tmp_path)
     monkeypatch.setenv("PATH", f"/nowhere:{tmp_path}/bin")
-    found = kokkos.find(BOTH)
+    found = first_usable(BOTH)
     assert found is not None
     assert found.config == folder
 
@@ -63,7 +69,7 @@ def test_a_kokkos_beside_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_place_without_kokkos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
     with pytest.raises(ToolchainError) as caught:
-        kokkos.find(BOTH)
+        first_usable(BOTH)
     assert str(caught.value) == (
         f"Kokkos_ROOT={tmp_path}: no KokkosConfig.cmake; "
         "point it at an installed Kokkos 3.4 to 5.x, or unset it"
@@ -77,7 +83,7 @@ def test_a_kokkos_that_is_too_old(
     fake(tmp_path, version)
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
     with pytest.raises(ToolchainError, match=rf"Kokkos {version or 'unknown'} is older than 3\.4"):
-        kokkos.find(BOTH)
+        first_usable(BOTH)
 
 
 @pytest.mark.parametrize("version", ["3.4.01", "3.7.2", "4.6.2", "5.0.0"])
@@ -86,7 +92,7 @@ def test_versions_that_are_known(
 ) -> None:
     fake(tmp_path, version)
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
-    found = kokkos.find(BOTH)
+    found = first_usable(BOTH)
     assert found is not None
     assert found.version == version
 
@@ -96,7 +102,7 @@ def test_a_kokkos_without_its_other_files(tmp_path: Path, monkeypatch: pytest.Mo
     (folder / "KokkosConfigCommon.cmake").unlink()
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
     with pytest.raises(ToolchainError, match=r"KokkosConfigCommon\.cmake: No such file"):
-        kokkos.find(BOTH)
+        first_usable(BOTH)
 
 
 def test_what_is_passed_over_is_listed_with_its_reason(
@@ -115,7 +121,7 @@ def test_what_is_passed_over_is_listed_with_its_reason(
         "no KokkosConfig.cmake",
         "Kokkos 4.6.1",
     ]
-    found = kokkos.find(BOTH)
+    found = first_usable(BOTH)
     assert found is not None
     assert found.config == good
 
@@ -153,7 +159,7 @@ def test_a_kokkos_for_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "has no bin/nvcc_wrapper",
         "Kokkos 4.6.1",
     ]
-    chosen = kokkos.find(frozenset({"CUDA", "SERIAL"}), "sm_90")
+    chosen = first_usable(frozenset({"CUDA", "SERIAL"}), "sm_90")
     assert chosen is not None
     assert chosen.wrapper == tmp_path / "good" / "bin" / "nvcc_wrapper"
     assert chosen.arch == "sm_90"
@@ -164,10 +170,10 @@ def test_the_stamp_follows_the_configuration(
 ) -> None:
     folder = fake(tmp_path)
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
-    first = kokkos.find(BOTH)
+    first = first_usable(BOTH)
     with (folder / "KokkosConfigCommon.cmake").open("a") as file:
         file.write("set(Kokkos_ARCH AVX2)\n")
-    second = kokkos.find(BOTH)
+    second = first_usable(BOTH)
     assert first is not None
     assert second is not None
     assert first.stamp != second.stamp
@@ -209,15 +215,15 @@ def test_a_package_that_names_a_file_which_is_not_there(
     looked = kokkos.candidates(BOTH)
     assert looked[0].reason == reason
     assert looked[0].passed_over == f"CMAKE_PREFIX_PATH={broken}: {reason}"
-    found = kokkos.find(BOTH)
+    found = first_usable(BOTH)
     assert found is not None
     assert found.config == good
     monkeypatch.setenv("Kokkos_ROOT", str(broken))
     with pytest.raises(ToolchainError) as caught:
-        kokkos.find(BOTH)
+        first_usable(BOTH)
     assert str(caught.value).startswith(f"Kokkos_ROOT={broken}: {reason}; point it at")
     (broken / "lib" / "libkokkossimd.a").touch()
-    found = kokkos.find(BOTH)
+    found = first_usable(BOTH)
     assert found is not None
     assert found.config.is_relative_to(broken)
 
@@ -236,7 +242,7 @@ def test_openmp_needs_no_serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """As distributions package Kokkos."""
     folder = fake(tmp_path, devices="OPENMP")
     monkeypatch.setenv("CMAKE_PREFIX_PATH", str(tmp_path))
-    found = kokkos.find(frozenset({"OPENMP"}))
+    found = first_usable(frozenset({"OPENMP"}))
     assert found is not None
     assert found.config == folder
     assert kokkos.candidates(frozenset({"SERIAL"}))[0].reason == "Kokkos 4.6.1 has no SERIAL"
@@ -250,7 +256,7 @@ def test_symbolic_links_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     circle.symlink_to(circle)
     fake(tmp_path / "good")
     monkeypatch.setenv("PATH", f"{circle}/bin:{tmp_path}/good/bin")
-    found = kokkos.find(BOTH)
+    found = first_usable(BOTH)
     assert found is not None
     assert found.origin == f"PATH: {tmp_path}/good"
 
@@ -271,6 +277,6 @@ def test_folders_that_this_user_may_not_read(monkeypatch: pytest.MonkeyPatch) ->
             assert first.reason == second.reason == "no KokkosConfig.cmake"
             monkeypatch.setenv("Kokkos_ROOT", str(closed))
             with pytest.raises(ToolchainError, match=f"ROOT={closed}: Permission denied; point"):
-                kokkos.find(BOTH)
+                first_usable(BOTH)
         finally:
             os.seteuid(0)

@@ -10,16 +10,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from kkspdnn.pk import locks
+from kkspdnn.pk.termination import in_parallel
 
 HOLD = """
 import sys, time
+from contextlib import closing
 from pathlib import Path
 from kkspdnn.pk import locks
+from kkspdnn.pk.termination import in_parallel
 
 with locks.exclusive(Path(sys.argv[1]), "hold it"):
     print("held", flush=True)
@@ -107,3 +111,18 @@ def test_a_link_in_place_of_a_lock(tmp_path: Path, path: Path) -> None:
         pass
     assert not (tmp_path / "victim").exists()
     assert locks.holder_of(path) is None
+
+
+def test_a_worker_stops_waiting_when_its_block_ends(
+    path: Path, holder: subprocess.Popen[str]
+) -> None:
+    def wait(_: int) -> None:
+        with locks.exclusive(path, "use it"):
+            pytest.fail("somebody else holds it")
+
+    results = in_parallel(wait, [0], workers=1)
+    threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT)).start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), closing(results):
+        next(results)
+    assert time.monotonic() - begun < 20
