@@ -11,6 +11,7 @@ from time import perf_counter
 
 from kkspdnn.choices import DTYPES, SPACES
 from kkspdnn.errors import InputError
+from kkspdnn.guard import importing
 from kkspdnn.options import Parser
 from kkspdnn.pk.driver import devices
 from kkspdnn.pk.processor import LEVELS, named
@@ -47,14 +48,15 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
     options = parser()
     options.refuse_unknown(given)
     arguments = options.parse_args(given)
-    import numpy as np
+    with importing():
+        import numpy as np
 
-    from kkspdnn.pk.dispatch import compile_workunits, generate
-    from kkspdnn.pk.policy import ExecutionSpace
-    from kkspdnn.pk.runtime_library import toolkit
-    from kkspdnn.rehearsal import all_launches
-    from kkspdnn.spaces import EXECUTION_SPACES
-    from kkspdnn.triples import parser_library
+        from kkspdnn.pk.dispatch import compile_workunits, generate
+        from kkspdnn.pk.policy import ExecutionSpace
+        from kkspdnn.pk.runtime_library import toolkit
+        from kkspdnn.rehearsal import all_launches
+        from kkspdnn.spaces import EXECUTION_SPACES
+        from kkspdnn.triples import parser_library
 
     if arguments.arch is not None and arguments.space != "cuda":
         raise InputError(f"--arch {arguments.arch} is for --space cuda; leave it out")

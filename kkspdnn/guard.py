@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from time import sleep
 from types import FrameType
@@ -37,21 +37,34 @@ def end_at_interrupt(*, quiet: bool = False) -> None:
     modules do not always pass KeyboardInterrupt on.
     """
 
-    def end(_number: int, _frame: FrameType | None) -> NoReturn:
-        if not quiet:
-            os.write(2, b"kkspdnn: interrupted\n")
-        os._exit(_INTERRUPTED)
+    signal.signal(signal.SIGINT, _end_quietly if quiet else _end)
 
-    signal.signal(signal.SIGINT, end)
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    os.write(2, b"kkspdnn: interrupted\n")
+    os._exit(_INTERRUPTED)
+
+
+def _end_quietly(_number: int, _frame: FrameType | None) -> NoReturn:
+    os._exit(_INTERRUPTED)
+
+
+def raising_at_interrupt() -> AbstractContextManager[None]:
+    """Raise KeyboardInterrupt at Ctrl-C inside the block, whatever it does outside."""
+    return _handling(signal.default_int_handler)
+
+
+def importing() -> AbstractContextManager[None]:
+    """End this process with one line at Ctrl-C inside the block, which imports modules."""
+    return _handling(_end)
 
 
 @contextmanager
-def raising_at_interrupt() -> Iterator[None]:
-    """Raise KeyboardInterrupt at Ctrl-C inside the block, whatever it does outside."""
+def _handling(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # Python hands signals to the main thread only
         return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:

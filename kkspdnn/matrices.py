@@ -84,7 +84,6 @@ def bias_vector(bias: Any, outputs: int, dtype: DTypeLike, what: str) -> Floats:
     return vector
 
 
-@ieee_arithmetic()
 def canonical_csr(given: object, what: str) -> sp.csr_array:
     """
     A new CSR array: indices sorted, no duplicates, no stored zeros, every value finite.
@@ -104,6 +103,7 @@ def canonical_csc(given: object, what: str) -> sp.csc_array:
     return _canonical(given, what, sp.csc_array)
 
 
+@ieee_arithmetic()
 def _canonical(given: object, what: str, form: Any) -> Any:
     """form: sp.csr_array or sp.csc_array"""
     matrix: Any = given

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kkspdnn.choices import DTYPES, SPACES
+from kkspdnn.guard import importing
 from kkspdnn.options import Parser
 
 
@@ -38,6 +39,7 @@ def show(given: Sequence[str]) -> Iterator[str]:
     options = parser()
     options.refuse_unknown(given)
     arguments = options.parse_args(given)
-    from kkspdnn.workunit_text import workunit_text
+    with importing():
+        from kkspdnn.workunit_text import workunit_text
 
     yield from workunit_text(arguments)

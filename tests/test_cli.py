@@ -573,7 +573,9 @@ def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_no_compiler_is_one_line(tmp_path: Path) -> None:
-    done = run(*SMALL, PATH=str(tmp_path), CXX="")
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o700)
+    done = run(*SMALL, PATH=str(tmp_path), CXX="", KKSPDNN_CACHE=str(cache))
     assert (done.returncode, done.stdout) == (2, "")
     one_line(done.stderr, "g++")
 
@@ -581,18 +583,17 @@ def test_no_compiler_is_one_line(tmp_path: Path) -> None:
 # Terminals, pipes and interrupts
 
 
-@pytest.fixture
-def slow_compiler(tmp_path: Path) -> dict[str, str]:
+def slow_compiler(tmp_path: Path, seconds: int) -> dict[str, str]:
     """A compiler that says its version and takes its time to fail at all else; an empty cache."""
     script = tmp_path / "slow-g++"
     script.write_text(
         '#!/bin/sh\ncase "$*" in\n*--version*) echo "slow-g++ 1.0";;\n*"-###"*) echo " -march";;\n'
-        f'*) sleep "$SLOW_SECONDS" & echo $! >> {tmp_path}/started; wait; exit 1;;\nesac\n'
+        f"*) sleep {seconds} & echo $! >> {tmp_path}/started; wait; exit 1;;\nesac\n"
     )
     script.chmod(0o755)
     cache = tmp_path / "cache"
     cache.mkdir(mode=0o700)
-    return {"CXX": str(script), "KKSPDNN_CACHE": str(cache), "SLOW_SECONDS": "100"}
+    return {"CXX": str(script), "KKSPDNN_CACHE": str(cache)}
 
 
 def wait_for(test: Any, seconds: float = 30) -> bool:
@@ -608,10 +609,10 @@ def is_alive(pid: int) -> bool:
     return False
 
 
-def test_ctrl_c_during_a_compile(tmp_path: Path, slow_compiler: dict[str, str]) -> None:
+def test_ctrl_c_during_a_compile(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "kkspdnn", *SMALL, "--json", str(tmp_path / "r.json")],
-        env=environment(**slow_compiler),
+        env=environment(**slow_compiler(tmp_path, 100)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -661,22 +662,21 @@ def on_a_terminal(options: list[str], **more: str) -> tuple[int, str]:
     return process.returncode, seen.decode()
 
 
-def test_a_bar_on_a_terminal_during_a_long_compile(slow_compiler: dict[str, str]) -> None:
-    slow_compiler["SLOW_SECONDS"] = "2"
-    code, seen = on_a_terminal(SMALL, **slow_compiler)
+def test_a_bar_on_a_terminal_during_a_long_compile(tmp_path: Path) -> None:
+    slow = slow_compiler(tmp_path, 2)
+    code, seen = on_a_terminal(SMALL, **slow)
     assert code == 2
     assert "starting Kokkos" in seen
     assert "kkspdnn: " in seen
-    code, seen = on_a_terminal([*SMALL, "--quiet"], **slow_compiler)
+    code, seen = on_a_terminal([*SMALL, "--quiet"], **slow)
     assert code == 2
     assert "starting Kokkos" not in seen
 
 
-def test_no_bar_for_a_short_run_and_none_in_a_pipe(slow_compiler: dict[str, str]) -> None:
+def test_no_bar_for_a_short_run_and_none_in_a_pipe(tmp_path: Path) -> None:
     code, seen = on_a_terminal(SMALL)
     assert (code, seen) == (0, "")
-    slow_compiler["SLOW_SECONDS"] = "2"
-    done = run(*SMALL, **slow_compiler)
+    done = run(*SMALL, **slow_compiler(tmp_path, 2))
     assert done.returncode == 2
     one_line(done.stderr)
     assert "\x1b" not in done.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kkspdnn.errors import InputError
+from kkspdnn.guard import importing
 from kkspdnn.options import Parser, path
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ def parser() -> argparse.ArgumentParser:
 def plot(argv: Sequence[str]) -> Iterator[str]:
     """Write the files; gives text that says which. InputError for records that cannot be used."""
     arguments = parser().parse_args(argv)
-    from kkspdnn.files import replacing
-    from kkspdnn.plots.points import read_records
+    with importing():
+        from kkspdnn.files import replacing
+        from kkspdnn.plots.points import read_records
 
     records = read_records(arguments.records)
     files = drawn(records)

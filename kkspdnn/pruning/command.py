@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kkspdnn.choices import METHODS
+from kkspdnn.guard import importing
 from kkspdnn.options import Parser, count, path
 
 
@@ -45,10 +46,11 @@ def prune_files(given: Sequence[str]) -> Iterator[str]:
     options = parser()
     options.refuse_unknown(given)
     arguments = options.parse_args(given)
-    from kkspdnn.files import new_folder
-    from kkspdnn.npz import read_npz_network, save_npz_network
-    from kkspdnn.pruning.dense_files import read_dense_network
-    from kkspdnn.pruning.prune import prune
+    with importing():
+        from kkspdnn.files import new_folder
+        from kkspdnn.npz import read_npz_network, save_npz_network
+        from kkspdnn.pruning.dense_files import read_dense_network
+        from kkspdnn.pruning.prune import prune
 
     source: Path = arguments.network
     dense = read_npz_network(source) if source.is_dir() else read_dense_network(source)
