@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import resource
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-_PROC = Path("/proc")
+from kkspdnn.pk.cpu_time import PROC, busy_seconds, own_seconds
+
 _SHORTEST = 0.2
 """Seconds. The kernel counts in ticks of 0.01 s, too coarse for less."""
 
@@ -42,17 +42,17 @@ class HostLoad:
 class LoadMeter:
     """Measures from its creation on."""
 
-    def __init__(self, proc: Path = _PROC) -> None:
+    def __init__(self, proc: Path = PROC) -> None:
         self._proc = proc
         self._cores = frozenset(os.sched_getaffinity(0))
         self._load_average = _load_average()
         self._begun = perf_counter()
-        self._used = self._busy_seconds()
-        self._own = _own_seconds()
+        self._used = busy_seconds(self._cores, steal=True, proc=proc)
+        self._own = own_seconds()
 
     def own_seconds(self) -> float:
         """Processor time of this process since then, and of the tools that it has run."""
-        return _own_seconds() - self._own
+        return own_seconds() - self._own
 
     def measured(self, own_seconds: float, threads: int) -> HostLoad:
         """The load until now.
@@ -61,31 +61,12 @@ class LoadMeter:
         """
         cores, passed = len(self._cores), perf_counter() - self._begun
         others = None
-        used = self._busy_seconds()
+        used = busy_seconds(self._cores, steal=True, proc=self._proc)
         if passed >= _SHORTEST and self._used is not None and used is not None:
             others = min(cores, max(0.0, (used - self._used - own_seconds) / passed))
         free = max(0, cores - threads)
         busy = others is not None and others > free + _TOLERANCE
         return HostLoad(self._load_average, cores, others, busy)
-
-    def _busy_seconds(self) -> float | None:
-        """Time that the cores spent in any process, or were given to other virtual machines."""
-        try:
-            lines = (self._proc / "stat").read_text().splitlines()
-            ticks = 0
-            for line in lines:
-                name, *counts = line.split()
-                if name.startswith("cpu") and name[3:].isdecimal() and int(name[3:]) in self._cores:
-                    user, nice, system, _idle, _wait, irq, softirq, steal = map(int, counts[:8])
-                    ticks += user + nice + system + irq + softirq + steal
-        except (OSError, ValueError):
-            return None
-        return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _own_seconds() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def _load_average() -> float | None:

@@ -51,7 +51,7 @@ def starting_openmp(threads: int | None) -> Iterator[None]:
         if len(nodes) > 1:
             places = ",".join(f"{{{','.join(map(str, cores))}}}" for cores in nodes)
             added |= {"OMP_PROC_BIND": "spread", "OMP_PLACES": places}
-    if not _chosen(_SPINNING):
+    if not waiting_is_chosen():
         pauses = platform.machine() in ("x86_64", "AMD64")
         spins = _SPINS if pauses else _SPINS_WITHOUT_PAUSE
         added |= {"GOMP_SPINCOUNT": spins, "KMP_BLOCKTIME": _BLOCKTIME}
@@ -65,6 +65,11 @@ def starting_openmp(threads: int | None) -> Iterator[None]:
             # OpenMP has bound this thread as well. All that Python does later, and every tool that
             # it starts, would stay on one node.
             os.sched_setaffinity(0, before)
+
+
+def waiting_is_chosen() -> bool:
+    """Has the user set how OpenMP's threads wait?"""
+    return _chosen(_SPINNING)
 
 
 def _chosen(names: tuple[str, ...]) -> bool:

@@ -10,9 +10,10 @@ import threading
 from functools import cache
 
 from kkspdnn.errors import SpaceError, ToolchainError
+from kkspdnn.pk.core_watch import CoreWatch
 from kkspdnn.pk.cpu_quota import cpu_quota
 from kkspdnn.pk.driver import Device, device
-from kkspdnn.pk.openmp import openmp_is_loaded, starting_openmp, was_forked
+from kkspdnn.pk.openmp import openmp_is_loaded, starting_openmp, waiting_is_chosen, was_forked
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.process import kokkos_process
 from kkspdnn.pk.runtime_library import ONE_AT_A_TIME, toolkit
@@ -50,7 +51,11 @@ class Runtime:
         self._entered.done = True
         self.threads: int = self._library.kkspdnn_concurrency()
         self._run = self._library.kkspdnn_run
-        self._run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p]
+        self._run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int]
+        # Who says how threads wait has said what happens on a busy machine.
+        watches = self._library.kkspdnn_can_run_alone() and not waiting_is_chosen()
+        self._watch = CoreWatch() if watches else None
+        self._single = False
         atexit.register(self._finalize)
 
     def _allowed(self, threads: int | None) -> int:
@@ -101,7 +106,10 @@ class Runtime:
             kokkos_process().check()
         with self.lock:
             self._enter()
-            return not self._run(function, label, arguments)
+            if self._watch is not None and self._watch.single() != self._single:
+                self._single = not self._single
+                self._reset_modes()
+            return not self._run(function, label, arguments, self._single)
 
     def reset_modes(self) -> None:
         """Let all threads of OpenMP compute as IEEE 754 says, whatever other libraries set.
@@ -111,6 +119,10 @@ class Runtime:
         kokkos_process().check()
         with self.lock:
             self._enter()
+            self._reset_modes()
+
+    def _reset_modes(self) -> None:
+        if not self._single:  # else the other threads sleep
             self._library.kkspdnn_reset_modes()
 
     def _enter(self) -> None:

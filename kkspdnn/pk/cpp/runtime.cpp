@@ -85,6 +85,8 @@ class UsualMode {
 int pool_size = 0;
 
 #if KOKKOS_VERSION < 30500
+#define KKSPDNN_PARTITIONS  // Kokkos::OpenMP::partition_master is there
+
 // Kokkos 3.4 lets only the thread that started it launch: its pool of OpenMP threads is known to
 // that thread alone. Any other may have it as well, as those of Kokkos::OpenMP::partition_master
 // have theirs, as long as they launch one at a time.
@@ -218,9 +220,32 @@ void kkspdnn_enter() {
 #endif
 }
 
-// Call a workunit's `launch` in the default floating-point mode.
-int kkspdnn_run(int (*launch)(const char*, const void*), const char* label, const void* arguments) {
+// Whether kkspdnn_run can leave the other threads of the pool asleep.
+int kkspdnn_can_run_alone() {
+#if defined(KKSPDNN_PARTITIONS)
+  return pool_size > 1;
+#else
+  return 0;
+#endif
+}
+
+// Call a workunit's `launch` in the default floating-point mode; alone: in the calling thread only,
+// which must be possible.
+int kkspdnn_run(int (*launch)(const char*, const void*), const char* label, const void* arguments,
+                int alone) {
   const UsualMode mode;
+#if defined(KKSPDNN_PARTITIONS)
+  if (alone) {
+    // Kokkos makes partitions where parallel regions may be nested.
+    const int levels = omp_get_max_active_levels();
+    omp_set_max_active_levels(levels < 2 ? 2 : levels);
+    int failed = 1;
+    Kokkos::OpenMP::partition_master([&](int, int) { failed = launch(label, arguments); }, 1, 1);
+    omp_set_max_active_levels(levels);
+    return failed;
+  }
+#endif
+  (void)alone;
   return launch(label, arguments);
 }
 
