@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock, Timer
 from typing import TYPE_CHECKING
+
+from kkspdnn.pk.progress_log import PROGRESS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,6 +85,32 @@ def delayed_bar(wanted: bool) -> Iterator[DelayedBar | None]:
         return
     bar = DelayedBar(console)
     try:
-        yield bar
+        with _logged_to(bar):
+            yield bar
     finally:
         bar.stop()
+
+
+class _BarHandler(logging.Handler):
+    """Shows records of progress, see kkspdnn.pk.progress_log, as the text of a bar."""
+
+    def __init__(self, bar: DelayedBar) -> None:
+        super().__init__()
+        self._bar = bar
+
+    def emit(self, record: logging.LogRecord) -> None:
+        done, total = getattr(record, "done", None), getattr(record, "total", None)
+        self._bar(record.getMessage(), done / total if done is not None and total else 0.0)
+
+
+@contextmanager
+def _logged_to(bar: DelayedBar) -> Iterator[None]:
+    """Send progress of the modules below to the bar rather than to lines of their own."""
+    handler, passes_on = _BarHandler(bar), PROGRESS.propagate
+    PROGRESS.addHandler(handler)
+    PROGRESS.propagate = False
+    try:
+        yield
+    finally:
+        PROGRESS.removeHandler(handler)
+        PROGRESS.propagate = passes_on

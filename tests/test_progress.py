@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import time
 
 import pytest
 from rich.console import Console
 
+from kkspdnn.logs import logs_on_stderr
+from kkspdnn.pk.progress_log import tell
 from kkspdnn.progress import DelayedBar, delayed_bar
 
 
@@ -62,3 +65,23 @@ def test_a_bar_on_a_terminal_unless_it_is_not_wanted(monkeypatch: pytest.MonkeyP
     with delayed_bar(True) as bar:
         assert bar is None
     assert stderr.getvalue() == ""
+
+
+def test_progress_of_modules_below_is_the_text_of_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stderr = io.StringIO()
+    monkeypatch.setattr(stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr", stderr)
+    monkeypatch.setattr("kkspdnn.progress._PATIENCE", 0.05)
+    with logs_on_stderr(logging.INFO), delayed_bar(True) as bar:
+        assert bar is not None
+        bar._start()
+        tell("waiting for process 12 to build kokkos/openmp")
+        assert wait_for(stderr, "waiting for process 12")
+        tell("compiling workunits: 3 of 12", 3, 12)
+        assert wait_for(stderr, "compiling workunits: 3 of 12")
+    assert "kkspdnn: " not in stderr.getvalue()
+    stderr.truncate(0)
+    with logs_on_stderr(logging.INFO):
+        tell("compiling workunits: 4 of 12", 4, 12)
+    assert "kkspdnn: compiling workunits: 4 of 12\n" in stderr.getvalue()
