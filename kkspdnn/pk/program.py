@@ -64,7 +64,10 @@ class Program:
             except KeyError:
                 self._refuse_names(arguments)
             values += packer(value)
-        if not self.runtime.launch(self._launch, label.encode(), self._pack(*values)):
+        # A team of several needs that many threads.
+        divisible = not isinstance(policy, TeamPolicy) or policy.team_size == 1
+        packed = self._pack(*values)
+        if not self.runtime.launch(self._launch, label.encode(), packed, divisible):
             self._fail()
         return result.value if result is not None else None
 

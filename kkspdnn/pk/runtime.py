@@ -97,8 +97,10 @@ class Runtime:
         if os.getpid() == self._process:
             self._library.kkspdnn_finalize()
 
-    def launch(self, function: int, label: bytes, arguments: bytes) -> bool:
+    def launch(self, function: int, label: bytes, arguments: bytes, divisible: bool) -> bool:
         """Run the compiled workunit at the address `function`; False if it failed.
+
+        divisible: whether any number of threads may share the work items, so also a single one.
 
         Raises SpaceError in a process that was forked after Kokkos was started.
         """
@@ -106,10 +108,11 @@ class Runtime:
             kokkos_process().check()
         with self.lock:
             self._enter()
-            if self._watch is not None and self._watch.single() != self._single:
-                self._single = not self._single
+            single = divisible and self._watch is not None and self._watch.single()
+            if single != self._single:
+                self._single = single
                 self._reset_modes()
-            return not self._run(function, label, arguments, self._single)
+            return not self._run(function, label, arguments, single)
 
     def reset_modes(self) -> None:
         """Let all threads of OpenMP compute as IEEE 754 says, whatever other libraries set.

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pykokkos as pk
 import pytest
 
 from kkspdnn.inference import infer
@@ -15,6 +16,8 @@ from kkspdnn.pk.runtime import runtime
 from kkspdnn.predictor import Predictor
 from kkspdnn.radix_net import radixnet
 from kkspdnn.shipped_images import images
+
+from . import kernels
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -101,6 +104,22 @@ class Alternating:
     def single(self) -> bool:
         self.asked += 1
         return self.asked % 2 == 1
+
+
+class Always:
+    def single(self) -> bool:
+        return True
+
+
+def test_a_team_of_several_keeps_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = runtime(ExecutionSpace.OpenMP)
+    if started.threads < 2:
+        pytest.skip("a team of two needs two threads")
+    monkeypatch.setattr(started, "_watch", Always())
+    x = np.arange(60.0).reshape(6, 10)
+    for team_size in (2, pk.AUTO, 1, 2):
+        policy = pk.TeamPolicy(ExecutionSpace.OpenMP, 6, team_size)
+        assert pk.parallel_reduce("sum", policy, kernels.team_reduction, x=x) == x.sum()
 
 
 @pytest.mark.parametrize("kernel", ["fused", "spgemm"])
