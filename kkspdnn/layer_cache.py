@@ -17,7 +17,6 @@ import json
 import logging
 import math
 import os
-import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -33,8 +32,8 @@ from kkspdnn.content_hash import ContentHash
 from kkspdnn.errors import CacheError, InputError
 from kkspdnn.matrices import Floats
 from kkspdnn.networks import Indices, index_dtype
-from kkspdnn.pk.cache import default_cache
-from kkspdnn.pk.trust import refuse_shared
+from kkspdnn.pk.cache import default_cache, make_private
+from kkspdnn.pk.trust import check_private, refuse_shared
 from kkspdnn.units import GB
 
 VARIABLE = "KKSPDNN_LAYER_CACHE_GB"
@@ -86,11 +85,10 @@ class LayerCache:
         try:
             with path.open("rb", buffering=0) as file:
                 status = os.fstat(file.fileno())
-                if not _is_private(status):
-                    return None
+                check_private(path, status)
                 data = np.empty(status.st_size, np.uint8)
                 whole = file.readinto(data.data) == data.size
-        except OSError:
+        except OSError:  # of the system, or because others may write to the entry
             return None
         found = _unpacked(data, key) if whole else None
         if found is not None:
@@ -106,7 +104,7 @@ class LayerCache:
         data = _packed(key, arrays)
         path = self._path(key)
         try:
-            _make_private(self._folder)
+            make_private(self._folder, self._folder.parent)
             if not self._make_room(data.size):
                 self._full = True
                 return
@@ -188,19 +186,6 @@ def open_layer_cache(gigabytes: float | None = None) -> LayerCache | None:
 
 def _log(reason: str) -> None:
     logging.getLogger("kkspdnn").info("parsed layers are not kept: %s", reason)
-
-
-def _is_private(status: os.stat_result) -> bool:
-    """Whether nobody but its owner, this user or root, may write to a file."""
-    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return not others and status.st_uid in (os.getuid(), 0)
-
-
-def _make_private(folder: Path) -> None:
-    """Make a folder, and those above it, that only its owner may use, whatever the umask."""
-    if not folder.is_dir():
-        _make_private(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _packed(key: LayerKey, arrays: Arrays) -> NDArray[np.uint8]:

@@ -69,7 +69,7 @@ class Cache:
         root = self._writable(kind)
         place = root / kind / _folder_name(name, key)
         try:
-            _make_private(place.parent, root)
+            make_private(place.parent, root)
             with (
                 cleaning_up(),
                 locks.shared(root / BUILDS_LOCK),
@@ -260,13 +260,13 @@ def _files(place: Path) -> Iterator[str]:
                     yield str(path.relative_to(place))
 
 
-def _make_private(folder: Path, root: Path) -> None:
+def make_private(folder: Path, root: Path) -> None:
     """Make a folder that only its owner may write to, whatever the umask, and those above it.
 
     Only the owner may read it, but below `root` whoever may read that.
     """
     if not folder.is_dir():
-        _make_private(folder.parent, root)
+        make_private(folder.parent, root)
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder != root and folder.is_relative_to(root):
             folder.chmod(0o700 | _readers(root))
