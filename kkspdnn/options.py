@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 from kkspdnn.units import GB
 
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, as for all other mistakes; where quiet, nothing at all."""
@@ -54,13 +56,13 @@ def path(text: str) -> Path:
 
 def gigabytes(text: str) -> float:
     """A number of gigabytes, for argparse."""
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or float(text) * GB < 1:
+    if not _DECIMAL.fullmatch(text) or float(text) * GB < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of gigabytes above 0")
     return float(text)
 
 
 def cache_gigabytes(text: str) -> float:
     """A number of gigabytes from 0 on, for argparse."""
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+    if not _DECIMAL.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of gigabytes from 0")
     return float(text)
