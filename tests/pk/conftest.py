@@ -18,6 +18,7 @@ os.environ["KKSPDNN_PK"] = "builtin"
 
 from kkspdnn.pk import provide_pykokkos
 from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.runtime_library import toolkit
 
 provide_pykokkos()
 
@@ -34,6 +35,15 @@ def space(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ex
         for name in PATTERNS:
             monkeypatch.setattr(pk, name, copying(getattr(pk, name)))
     return chosen
+
+
+@pytest.fixture
+def no_kokkos_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable leads to a Kokkos that the user has."""
+    for each in (ExecutionSpace.OpenMP, ExecutionSpace.Serial):
+        toolkit(each)  # With what the user has, once for the process.
+    for variable in ("Kokkos_DIR", "Kokkos_ROOT", "KOKKOS_ROOT", "CMAKE_PREFIX_PATH"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture

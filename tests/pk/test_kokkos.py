@@ -6,13 +6,11 @@ import os
 import tempfile
 from pathlib import Path
 
-import pykokkos as pk
 import pytest
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk import kokkos
 from kkspdnn.pk.kokkos import Kokkos
-from kkspdnn.pk.runtime_library import toolkit
 
 BOTH = frozenset({"OPENMP", "SERIAL"})
 
@@ -23,11 +21,7 @@ def first_usable(needed: frozenset[str], arch: str | None = None) -> Kokkos | No
 
 
 @pytest.fixture(autouse=True)
-def nothing_of_the_user_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    for space in (pk.OpenMP, pk.Serial):
-        toolkit(space)  # With what the user has, once for the process.
-    for variable in ("Kokkos_DIR", "Kokkos_ROOT", "KOKKOS_ROOT", "CMAKE_PREFIX_PATH"):
-        monkeypatch.delenv(variable, raising=False)
+def nothing_of_the_user_s(no_kokkos_of_the_user: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere/bin")
 
 

@@ -25,12 +25,7 @@ from kkspdnn.pk.toolkit import Toolkit
 BOTH = frozenset({"OPENMP", "SERIAL"})
 
 
-@pytest.fixture(autouse=True)
-def nothing_of_the_user_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    for space in (pk.OpenMP, pk.Serial):
-        toolkit(space)  # With what the user has, once for the process.
-    for variable in ("Kokkos_DIR", "Kokkos_ROOT", "KOKKOS_ROOT", "CMAKE_PREFIX_PATH"):
-        monkeypatch.delenv(variable, raising=False)
+pytestmark = pytest.mark.usefixtures("no_kokkos_of_the_user")
 
 
 @pytest.fixture
