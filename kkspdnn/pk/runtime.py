@@ -30,8 +30,10 @@ _PATIENCE = 5
 class Runtime:
     """Kokkos, started. One for a process: Kokkos cannot be started twice."""
 
-    def __init__(self, kit: Toolkit, threads: int | None, device: Device | None = None) -> None:
-        """threads: as for `runtime`."""
+    def __init__(
+        self, kit: Toolkit, threads: int | None, device: Device | None = None, alone: bool = False
+    ) -> None:
+        """threads: as for `runtime`. alone: may launch with one thread on a busy machine"""
         self.toolkit = kit
         self.device = device
         self.lock = threading.Lock()
@@ -52,9 +54,7 @@ class Runtime:
         self.threads: int = self._library.kkspdnn_concurrency()
         self._run = self._library.kkspdnn_run
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int]
-        # Who says how threads wait has said what happens on a busy machine.
-        watches = self._library.kkspdnn_can_run_alone() and not waiting_is_chosen()
-        self._watch = CoreWatch() if watches else None
+        self._watch = CoreWatch() if alone and self._library.kkspdnn_can_run_alone() else None
         self._single = False
         atexit.register(self._finalize)
 
@@ -159,8 +159,11 @@ class _Runtimes:
         """threads: only for the first call"""
         found = self._started.get((kit, device))
         if found is None:
+            # Who says how threads wait has said what happens on a busy machine. `starting_openmp`
+            # sets the same variables.
+            alone = not waiting_is_chosen()
             with starting_openmp(threads or omp_num_threads()):
-                found = self._started[kit, device] = Runtime(kit, threads, device)
+                found = self._started[kit, device] = Runtime(kit, threads, device, alone)
         return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pykokkos as pk
 import pytest
+from processes import script
 
 from kkspdnn.inference import infer
 from kkspdnn.pk.core_watch import CoreWatch
@@ -93,6 +94,27 @@ def test_without_counts_nothing_changes(machine: Machine) -> None:
     assert not watch.single()
     machine.run(1.0, 0, 2)  # the first count after none
     assert not watch.single()
+
+
+_STARTED = """
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.runtime import runtime
+
+started = runtime(ExecutionSpace.OpenMP, 2)
+print(bool(started._library.kkspdnn_can_run_alone()), started._watch is not None)
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [({}, True), ({"OMP_WAIT_POLICY": "passive"}, False), ({"GOMP_SPINCOUNT": "10"}, False)],
+)
+def test_cores_are_watched_unless_the_user_says_how_threads_wait(
+    variables: dict[str, str], wanted: bool
+) -> None:
+    """In a new process: Kokkos is started with variables of our own, which are not the user's."""
+    possible, watched = script(_STARTED, **variables)[0].split()
+    assert watched == str(possible == "True" and wanted)
 
 
 class Alternating:
