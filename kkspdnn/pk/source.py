@@ -7,6 +7,7 @@ import inspect
 import linecache
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from kkspdnn.errors import KkspdnnError
@@ -71,7 +72,7 @@ def read_function(function: Callable[..., Any]) -> FunctionSource:
     changed = f"workunit {name}: {path} has changed since it was imported; restart Python"
     try:
         with _ONE_AT_A_TIME:
-            tree = ast.parse("".join(lines), path)
+            tree = _parsed("".join(lines), path)
     except SyntaxError as error:
         raise KkspdnnError(changed) from error
     first = function.__code__.co_firstlineno
@@ -83,6 +84,12 @@ def read_function(function: Callable[..., Any]) -> FunctionSource:
                     file.refuse(node, "the file does not import PyKokkos", _IMPORT_HINT)
                 return FunctionSource(name, file, node)
     raise KkspdnnError(changed)
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str, path: str) -> ast.Module:
+    """The tree of a file, which is parsed once for all its workunits; nobody changes it."""
+    return ast.parse(text, path)
 
 
 _IMPORT_HINT = "write `import pykokkos as pk` at the top of the file"
