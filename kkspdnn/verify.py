@@ -15,8 +15,11 @@ from kkspdnn.serial_reference import compare, timed_reference
 _SAMPLE_EDGES = 4_000_000_000
 """Input rows times edges of the sample: about a second of the serial reference."""
 
-_LIVING = 16
-"""At most so many living rows are compared beside the sample."""
+_SAMPLE_ROWS = 500
+"""At most so many rows are in the sample, so that a small network is verified in less."""
+
+_LIVING = 8
+"""Rows outside the sample are added until so many living rows are compared."""
 
 
 def wanted(network: Network, inputs: Inputs, mode: Verify) -> Wanted:
@@ -39,8 +42,9 @@ def verify(
 ) -> Verified:
     """Compare `outcome`, with the values `wanted`, with the serial reference in their dtype.
 
-    The sample is evenly spaced input rows, which also time the reference, and a few of the living
-    ones. Categories must be the same and values within `error_bound`.
+    The sample is evenly spaced input rows, which also time the reference. Where few of them are
+    living, living rows of others are added. Categories must be the same and values within
+    `error_bound`.
     """
     if mode == "none":
         return Verified("none")
@@ -50,9 +54,10 @@ def verify(
     chosen = full if mode == "full" else _sample(network, inputs)
     error, same, seconds = _compared(network, inputs, outcome, chosen)
     rows = int(chosen.size)
-    known = np.setdiff1d(outcome.known, chosen)
-    if mode == "sample" and known.size:
-        living = known[_spaced(known.size, min(_LIVING, max(1, rows // 16)))]
+    others = np.setdiff1d(outcome.known, chosen)
+    lacking = min(_LIVING, max(1, rows // 16)) - (outcome.known.size - others.size)
+    if mode == "sample" and others.size and lacking > 0:
+        living = others[_spaced(others.size, lacking)]
         living_error, living_same, _ = _compared(network, inputs, outcome, living)
         error, same = max(error, living_error), same and living_same
         rows += int(living.size)
@@ -71,8 +76,8 @@ def verify(
 
 
 def _sample(network: Network, inputs: Inputs) -> NDArray[np.int64]:
-    """Rows so many that the serial reference takes about a second, evenly spaced."""
-    most = max(4, min(1000, _SAMPLE_EDGES // max(1, network.edges)))
+    """Rows so many that the serial reference takes at most about a second, evenly spaced."""
+    most = max(4, min(_SAMPLE_ROWS, _SAMPLE_EDGES // max(1, network.edges)))
     return _spaced(inputs.rows, most)
 
 
