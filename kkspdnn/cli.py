@@ -6,6 +6,7 @@ Parsing imports nothing of weight; what a command needs is imported once its opt
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import shlex
 import sys
@@ -98,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given and given[0] in _COMMANDS:
         module, name = _COMMANDS[given[0]]
         command: Callable[[Sequence[str]], Iterable[str]] = getattr(import_module(module), name)
+        _collect_garbage()
         with logs_on_stderr(logging.INFO):
             return guarded(lambda: _print(command(given[1:])))
     started = launch()
@@ -109,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "info":
         from kkspdnn.info import report
 
+        _collect_garbage()
         return guarded(lambda: _print(report()))
     return _run(arguments, shlex.join(["python", "-m", "kkspdnn", *given]), started)
 
@@ -119,11 +122,20 @@ def _run(arguments: argparse.Namespace, command: str, started: Launch | None) ->
     from kkspdnn.ranks.world import Ranks
     from kkspdnn.run_command import run
 
+    _collect_garbage()
     told = arguments.quiet or (started is not None and started.rank > 0)
     with logs_on_stderr(logging.WARNING if told else logging.INFO):
         if started is None:
             return guarded(lambda: run(arguments, command, Ranks()))
         return guarded_on_rank(started, lambda ranks: run(arguments, command, ranks))
+
+
+def _collect_garbage() -> None:
+    """Enable the garbage collector where `python -m kkspdnn` has disabled it, for what is made from
+    now on."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def _print(parts: Iterable[str]) -> int:

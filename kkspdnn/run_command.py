@@ -17,7 +17,6 @@ from kkspdnn.memory import Budget
 from kkspdnn.outputs import check_distinct, check_outputs_name, write_outputs
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
-from kkspdnn.published import other_machines
 from kkspdnn.ranks.world import Ranks
 from kkspdnn.record import Record, check_writable, write_text
 from kkspdnn.result_table import result_table
@@ -139,6 +138,8 @@ def _print_result(arguments: argparse.Namespace, record: Record) -> None:
     if not arguments.quiet:
         print(result_table(record))
         if arguments.published:
+            from kkspdnn.published import other_machines
+
             print("\n".join(other_machines(record.neurons, record.layers)))
     if record.verified.passed is False:
         categories = "same" if record.verified.same_categories else "different"
