@@ -34,7 +34,7 @@ from kkspdnn.ranks.place import placed
 from kkspdnn.ranks.shares import Shares
 from kkspdnn.ranks.world import Ranks
 from kkspdnn.record import RankLoad, Record, categories_sha256
-from kkspdnn.spaces import Space, open_space
+from kkspdnn.spaces import Space, check_space_name, open_space
 from kkspdnn.verify import verify, wanted
 from kkspdnn.version import own_version
 
@@ -127,6 +127,7 @@ def infer(
     Raises InputError for a network or inputs that cannot be used, SpaceError, ToolchainError and
     CacheError for what this machine lacks.
     """
+    check_space_name(space)
     check_choice("kernel", kernel, KERNELS)
     check_choice("exits", exits, EXITS)
     check_choice("verification", verification, VERIFY)

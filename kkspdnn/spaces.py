@@ -215,15 +215,21 @@ def choose_device(number: int | None) -> None:
         os.environ[DEVICE_VARIABLE] = str(number)
 
 
+def check_space_name(name: str) -> SpaceName:
+    """The name itself; SpaceError where it is no space."""
+    if not isinstance(name, str) or name not in SPACES:
+        raise SpaceError(f"space {shown(name)} is unknown: choose one of {', '.join(SPACES)}")
+    return name
+
+
 def check_space(name: str) -> SpaceName:
     """The name itself; SpaceError where it is no space, or one that this machine has not all for.
 
     Takes no time: nothing is built or started.
     """
-    if not isinstance(name, str) or name not in SPACES:
-        raise SpaceError(f"space {shown(name)} is unknown: choose one of {', '.join(SPACES)}")
-    if name != "cuda":
-        return name
+    space = check_space_name(name)
+    if space != "cuda":
+        return space
     # The compiler is not needed where the cache has all.
     parts = [part for part in cuda_parts() if part.name != "compiler"]
     missing = [f"{part.name} ({part.remedy})" for part in parts if part.found is None]
@@ -232,7 +238,7 @@ def check_space(name: str) -> SpaceName:
             f"--space cuda: this machine has no {', no '.join(missing)}; or use --space openmp"
         )
     chosen_device()
-    return name
+    return space
 
 
 def _cupy() -> ModuleType:

@@ -91,6 +91,7 @@ def test_progress_goes_from_0_to_1(net: kk.Network, rows: kk.Inputs) -> None:
     ("options", "error", "words"),
     [
         ({"space": "gpu"}, kk.SpaceError, "space 'gpu' is unknown: choose one of serial"),
+        ({"space": np.zeros(2)}, kk.SpaceError, r"space array\(\[0., 0.\]\) is unknown"),
         ({"kernel": "dense"}, kk.InputError, "kernel 'dense' is unknown: choose one of fused"),
         ({"verification": "all"}, kk.InputError, "verification 'all' is unknown"),
         ({"exits": "some"}, kk.InputError, "exits 'some' is unknown"),
