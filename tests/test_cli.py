@@ -62,6 +62,11 @@ def one_line(error: str, *words: str) -> None:
         assert word in error, error
 
 
+def complaints(error: str) -> list[str]:
+    """The lines on standard error without those that tell of compiles."""
+    return [each for each in error.splitlines() if "compiling workunits: " not in each]
+
+
 def fails(
     capsys: pytest.CaptureFixture[str], options: list[str], *words: str, code: int = 2
 ) -> None:
@@ -149,7 +154,7 @@ def test_a_run_from_another_folder(tmp_path: Path, kernel: str) -> None:
         cwd=tmp_path,
     )
     assert done.returncode == 0
-    assert done.stderr == ""
+    assert not complaints(done.stderr)
     assert "challenge" not in done.stdout
     assert "edges/s" in done.stdout
     assert "passed: 50 rows" in done.stdout
@@ -266,7 +271,7 @@ def test_somebodys_own_network(own: Path, capsys: pytest.CaptureFixture[str]) ->
     assert cli.main(["--data", str(own), "--inputs", "2", "--quiet"]) == 0
     (own / "network.json").write_text('{"ymax": 1e300, "bias": 1e-3}')
     assert cli.main(["--data", str(own), "--quiet"]) == 0
-    assert capsys.readouterr().err == ""
+    assert not complaints(capsys.readouterr().err)
 
 
 def test_layers_from_0_and_dense_input_rows(
@@ -316,7 +321,7 @@ def test_outputs_are_those_of_the_reference(
     allowed = 1e-5 if "--fold" in more else 0
     assert np.abs(found - expected.toarray()).max(initial=0) <= allowed
     assert [each.name for each in tmp_path.iterdir()] == [file.name]
-    assert capsys.readouterr().err == ""
+    assert not complaints(capsys.readouterr().err)
 
 
 def test_a_name_for_outputs_says_how(capsys: pytest.CaptureFixture[str]) -> None:
@@ -332,7 +337,7 @@ def test_nothing_to_do_is_done(
 ) -> None:
     assert cli.main([*SMALL, *options, "--kernel", kernel, "--verify", "full"]) == 0
     said = capsys.readouterr()
-    assert said.err == ""
+    assert not complaints(said.err)
     alive = 0 if "--inputs" in options else 50
     assert f"categories  {alive}," in said.out
 
