@@ -112,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from kkspdnn.info import report
 
         _collect_garbage()
-        return guarded(lambda: _print(report()))
+        with logs_on_stderr(logging.INFO):
+            return guarded(lambda: _print(report()))
     return _run(arguments, shlex.join(["python", "-m", "kkspdnn", *given]), started)
 
 
