@@ -33,19 +33,13 @@ CHANGES: tuple[Change, ...] = (
         "#include <KokkosCore_config.h>\n",
         "#include <KokkosCore_config.h>\n#include <cstdint>\n",
     ),
-    # Where files are compiled together, other files have a namespace Kokkos::Experimental::Impl.
-    (
-        "core/src/impl/Kokkos_Error.cpp",
-        "<< Impl::human_memory_size(m_attempted_size)",
-        "<< Kokkos::Impl::human_memory_size(m_attempted_size)",
-    ),
 )
-"""What newer compilers and compiling files together need, on a CPU and on a GPU."""
+"""What newer compilers need, on a CPU and on a GPU."""
 
 
 def sources(folder: Path, changes: Iterable[Change] = ()) -> Path:
-    """The folder of Kokkos' sources, fetched and unpacked into `folder`, with CHANGES and
-    `changes`.
+    """The folder of Kokkos' sources, fetched and unpacked into `folder`, changed where newer
+    compilers need it, and by `changes`.
 
     Raises ToolchainError where they cannot be had.
     """

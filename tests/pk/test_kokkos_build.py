@@ -137,7 +137,7 @@ def test_an_install_that_leaves_nothing_is_not_kept(
 ) -> None:
     """As DESTDIR made of it: the tools succeed, and the folder is empty."""
     monkeypatch.setattr(kokkos_build, "run", lambda *_, **__: "")
-    monkeypatch.setattr(kokkos_build, "sources", lambda folder: folder)
+    monkeypatch.setattr(kokkos_build, "sources", lambda folder, _: folder)
     with pytest.raises(ToolchainError, match="unusable: no KokkosConfig.cmake"):
         kokkos_build.build(store, host_compiler(), openmp=False)
     assert [p.suffix for p in (store.root / "kokkos").iterdir()] == [".lock"]
@@ -194,7 +194,7 @@ def test_a_kokkos_with_openmp_alone(tmp_path: Path) -> None:
     host = host_compiler()
     with kokkos_build.scratch_folder() as scratch:
         try:
-            source = kokkos_build.sources(scratch)
+            source = kokkos_build.sources(scratch, kokkos_build._CHANGES)
         except ToolchainError as error:
             pytest.skip(str(error))
         options = [o.replace("SERIAL=ON", "SERIAL=OFF") for o in kokkos_build._CONFIGURE]
