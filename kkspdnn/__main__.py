@@ -10,11 +10,11 @@ from kkspdnn.guard import end_at_interrupt
 def entry() -> NoReturn:
     """Run the command line, from the first import to the end of the process.
 
-    What is imported lives until the end. The garbage collector is spared looking through it during
-    the imports, afterwards and when Python ends: a tenth of a short run.
+    Imported modules live until the process ends. The garbage collector does not search them, which
+    would take a tenth of a short run.
     """
     end_at_interrupt()
-    gc.disable()  # `main` enables it after the imports
+    gc.disable()  # `main` enables it after the imports.
     from kkspdnn.cli import main
 
     code = main()

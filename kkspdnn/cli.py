@@ -99,9 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given and given[0] in _COMMANDS:
         module, name = _COMMANDS[given[0]]
         command: Callable[[Sequence[str]], Iterable[str]] = getattr(import_module(module), name)
-        _collect_garbage()
-        with logs_on_stderr(logging.INFO):
-            return guarded(lambda: _print(command(given[1:])))
+        return _printed(lambda: command(given[1:]))
     started = launch()
     options = parser(quiet=started is not None and started.quiet)
     options.refuse_unknown(given)
@@ -111,9 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "info":
         from kkspdnn.info import report
 
-        _collect_garbage()
-        with logs_on_stderr(logging.INFO):
-            return guarded(lambda: _print(report()))
+        return _printed(report)
     return _run(arguments, shlex.join(["python", "-m", "kkspdnn", *given]), started)
 
 
@@ -123,7 +119,7 @@ def _run(arguments: argparse.Namespace, command: str, started: Launch | None) ->
     from kkspdnn.ranks.world import Ranks
     from kkspdnn.run_command import run
 
-    _collect_garbage()
+    _enable_garbage_collection()
     told = arguments.quiet or (started is not None and started.rank > 0)
     with logs_on_stderr(logging.WARNING if told else logging.INFO):
         if started is None:
@@ -131,12 +127,21 @@ def _run(arguments: argparse.Namespace, command: str, started: Launch | None) ->
         return guarded_on_rank(started, lambda ranks: run(arguments, command, ranks))
 
 
-def _collect_garbage() -> None:
-    """Enable the garbage collector where `python -m kkspdnn` has disabled it, for what is made from
-    now on."""
+def _enable_garbage_collection() -> None:
+    """Enable the garbage collector if `python -m kkspdnn` has disabled it for the imports.
+
+    It does not search the objects that exist by now.
+    """
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
+
+
+def _printed(text: Callable[[], Iterable[str]]) -> int:
+    """Print the parts of a text as they are made, and give the exit code."""
+    _enable_garbage_collection()
+    with logs_on_stderr(logging.INFO):
+        return guarded(lambda: _print(text()))
 
 
 def _print(parts: Iterable[str]) -> int:
