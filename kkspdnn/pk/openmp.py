@@ -30,10 +30,11 @@ _SPINNING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY"
 
 
 @contextmanager
-def starting_openmp(threads: int | None) -> Iterator[None]:
+def starting_openmp(threads: int | None) -> Iterator[bool]:
     """Choose how OpenMP behaves while its library is loaded and its threads are created.
 
-    threads: how many there will be, if that is known.
+    threads: how many there will be, if that is known. Gives whether the user has left it to kkspdnn
+    how threads wait.
 
     Threads that wait for others spin for about 0.1 ms, then sleep. On a machine with several NUMA
     nodes, threads are bound to a node each, unless there are more threads than cores. Within a
@@ -51,13 +52,14 @@ def starting_openmp(threads: int | None) -> Iterator[None]:
         if len(nodes) > 1:
             places = ",".join(f"{{{','.join(map(str, cores))}}}" for cores in nodes)
             added |= {"OMP_PROC_BIND": "spread", "OMP_PLACES": places}
-    if not waiting_is_chosen():
+    default_waiting = not _chosen(_SPINNING)
+    if default_waiting:
         pauses = platform.machine() in ("x86_64", "AMD64")
         spins = _SPINS if pauses else _SPINS_WITHOUT_PAUSE
         added |= {"GOMP_SPINCOUNT": spins, "KMP_BLOCKTIME": _BLOCKTIME}
     os.environ.update(added)
     try:
-        yield
+        yield default_waiting
     finally:
         for name in added:
             del os.environ[name]
@@ -65,11 +67,6 @@ def starting_openmp(threads: int | None) -> Iterator[None]:
             # OpenMP has bound this thread as well. All that Python does later, and every tool that
             # it starts, would stay on one node.
             os.sched_setaffinity(0, before)
-
-
-def waiting_is_chosen() -> bool:
-    """Has the user set how OpenMP's threads wait?"""
-    return _chosen(_SPINNING)
 
 
 def _chosen(names: tuple[str, ...]) -> bool:

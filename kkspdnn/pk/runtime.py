@@ -13,7 +13,7 @@ from kkspdnn.errors import SpaceError, ToolchainError
 from kkspdnn.pk.core_watch import CoreWatch
 from kkspdnn.pk.cpu_quota import cpu_quota
 from kkspdnn.pk.driver import Device, device
-from kkspdnn.pk.openmp import openmp_is_loaded, starting_openmp, waiting_is_chosen, was_forked
+from kkspdnn.pk.openmp import openmp_is_loaded, starting_openmp, was_forked
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.process import kokkos_process
 from kkspdnn.pk.runtime_library import ONE_AT_A_TIME, toolkit
@@ -31,9 +31,9 @@ class Runtime:
     """Kokkos, started. One for a process: Kokkos cannot be started twice."""
 
     def __init__(
-        self, kit: Toolkit, threads: int | None, device: Device | None = None, alone: bool = False
+        self, kit: Toolkit, threads: int | None, device: Device | None = None, watch: bool = False
     ) -> None:
-        """threads: as for `runtime`. alone: may launch with one thread on a busy machine"""
+        """threads: as for `runtime`. watch: launch with one thread while the machine is busy"""
         self.toolkit = kit
         self.device = device
         self.lock = threading.Lock()
@@ -54,7 +54,7 @@ class Runtime:
         self.threads: int = self._library.kkspdnn_concurrency()
         self._run = self._library.kkspdnn_run
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int]
-        self._watch = CoreWatch() if alone and self._library.kkspdnn_can_run_alone() else None
+        self._watch = CoreWatch() if watch and self._library.kkspdnn_can_run_alone() else None
         self._single = False
         atexit.register(self._finalize)
 
@@ -159,11 +159,9 @@ class _Runtimes:
         """threads: only for the first call"""
         found = self._started.get((kit, device))
         if found is None:
-            # Who says how threads wait has said what happens on a busy machine. `starting_openmp`
-            # sets the same variables.
-            alone = not waiting_is_chosen()
-            with starting_openmp(threads or omp_num_threads()):
-                found = self._started[kit, device] = Runtime(kit, threads, device, alone)
+            # A user who sets how threads wait also decides what they do on a busy machine.
+            with starting_openmp(threads or omp_num_threads()) as watch:
+                found = self._started[kit, device] = Runtime(kit, threads, device, watch)
         return found
 
 
