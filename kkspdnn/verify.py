@@ -16,14 +16,14 @@ _SAMPLE_EDGES = 4_000_000_000
 """Input rows times edges of the sample: about a second of the serial reference."""
 
 _SAMPLE_ROWS = 500
-"""At most so many rows are in the sample, so that a small network is verified in less."""
+"""The largest sample. It keeps the verification of a small network below a second."""
 
-_LIVING = 8
-"""Rows outside the sample are added until so many living rows are compared."""
+_ACTIVE_ROWS = 8
+"""If the sample has fewer active rows, active rows outside it are compared as well."""
 
 
 def wanted(network: Network, inputs: Inputs, mode: Verify) -> Wanted:
-    """The living rows whose values `verify` needs: all, or the sample's and a few others."""
+    """The active rows whose values `verify` needs: all, or the sample's and a few others."""
     if mode == "full":
         return lambda rows: np.ones(rows.size, np.bool_)
     chosen = _sample(network, inputs)
@@ -31,7 +31,7 @@ def wanted(network: Network, inputs: Inputs, mode: Verify) -> Wanted:
     def some(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         kept: NDArray[np.bool_] = np.isin(rows, chosen)
         if rows.size:
-            kept[_spaced(rows.size, _LIVING)] = True
+            kept[_spaced(rows.size, _ACTIVE_ROWS)] = True
         return kept
 
     return some
@@ -42,9 +42,9 @@ def verify(
 ) -> Verified:
     """Compare `outcome`, with the values `wanted`, with the serial reference in their dtype.
 
-    The sample is evenly spaced input rows, which also time the reference. Where few of them are
-    living, living rows of others are added. Categories must be the same and values within
-    `error_bound`.
+    The sample is evenly spaced input rows; these also time the reference. If few of them are
+    active, active rows outside the sample are compared as well. Categories must be the same and
+    values within `error_bound`.
     """
     if mode == "none":
         return Verified("none")
@@ -54,13 +54,11 @@ def verify(
     chosen = full if mode == "full" else _sample(network, inputs)
     error, same, seconds = _compared(network, inputs, outcome, chosen)
     rows = int(chosen.size)
-    others = np.setdiff1d(outcome.known, chosen)
-    lacking = min(_LIVING, max(1, rows // 16)) - (outcome.known.size - others.size)
-    if mode == "sample" and others.size and lacking > 0:
-        living = others[_spaced(others.size, lacking)]
-        living_error, living_same, _ = _compared(network, inputs, outcome, living)
-        error, same = max(error, living_error), same and living_same
-        rows += int(living.size)
+    more = _more_active_rows(outcome.known, chosen)
+    if more.size:
+        more_error, more_same, _ = _compared(network, inputs, outcome, more)
+        error, same = max(error, more_error), same and more_same
+        rows += int(more.size)
     bound = error_bound(network, inputs.largest)
     whole = seconds / chosen.size * inputs.rows
     return Verified(
@@ -76,9 +74,17 @@ def verify(
 
 
 def _sample(network: Network, inputs: Inputs) -> NDArray[np.int64]:
-    """Rows so many that the serial reference takes at most about a second, evenly spaced."""
+    """Evenly spaced rows, for which the serial reference takes about a second or less."""
     most = max(4, min(_SAMPLE_ROWS, _SAMPLE_EDGES // max(1, network.edges)))
     return _spaced(inputs.rows, most)
+
+
+def _more_active_rows(known: NDArray[np.int64], sample: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Evenly spaced active rows outside the sample, as many as it lacks."""
+    outside = np.setdiff1d(known, sample)
+    inside = known.size - outside.size
+    wanted = min(_ACTIVE_ROWS, max(1, sample.size // 16))
+    return outside[_spaced(outside.size, max(0, wanted - inside))]
 
 
 def _spaced(count: int, most: int) -> NDArray[np.int64]:
