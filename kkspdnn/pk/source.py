@@ -88,7 +88,7 @@ def read_function(function: Callable[..., Any]) -> FunctionSource:
 
 @lru_cache(maxsize=8)
 def _parsed(text: str, path: str) -> ast.Module:
-    """The tree of a file, which is parsed once for all its workunits; nobody changes it."""
+    """The syntax tree of a file. All its workunits share it, so it must not be changed."""
     return ast.parse(text, path)
 
 
