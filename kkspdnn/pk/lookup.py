@@ -7,6 +7,7 @@ in all three. Besides, any entry of the same content serves whose processor's in
 machine has and whose C library is no newer,
 
 - if it was made for a named processor, by `kkspdnn compile --cpu NAME`;
+- if it was made for a GPU, whose architecture is always named, and is part of the content;
 - if it was made for another machine, copied with its cache, and there is no compiler here.
 """
 
@@ -76,7 +77,7 @@ class Wanted:
             return False
         if made_for is not None and not made_for.runs_here:
             return False
-        return self.made_by is None or (made_for is not None and made_for.march != "native")
+        return self.made_by is None or made_for is None or made_for.march != "native"
 
 
 def find(store: Cache, wanted: Wanted) -> tuple[Path, dict[str, str]] | None:

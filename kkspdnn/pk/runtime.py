@@ -200,4 +200,4 @@ def _on_device(wanted: Device) -> Runtime:
             f"Kokkos runs on device {first.number} in this process already; "
             f"start a new process for device {wanted.number}"
         )
-    return _runtimes().get(toolkit(ExecutionSpace.Cuda, wanted.arch), wanted, None)
+    return _runtimes().get(toolkit(ExecutionSpace.Cuda), wanted, None)

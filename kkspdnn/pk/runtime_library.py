@@ -48,14 +48,15 @@ def toolkit(space: ExecutionSpace, arch: str | None = None, cpu: str | None = No
 
     Serial runs on the Kokkos for OpenMP where the compiler has OpenMP and that Kokkos has Serial,
     so that both share one cache entry. A Kokkos of the user's that cannot be linked with is passed
-    over, unless the user named it. arch: what to compile for on a GPU, `sm_90`; None: what the
-    device is. cpu: the processor to compile for, see `processor.named`; None: any that this machine
+    over, unless the user named it. arch: what to compile for on a GPU, `sm_90`, with this machine's
+    compilers; None: what the device is, with whichever compilers an entry in the cache was made.
+    cpu: the processor to compile for, see `processor.named`; None: any that this machine
     runs. Raises ToolchainError, CacheError, InputError for an unknown processor, or SpaceError for
     a space that cannot be had.
     """
     with ONE_AT_A_TIME:
         if space is ExecutionSpace.Cuda:
-            return _gpu_toolkit(arch or device().arch)
+            return _gpu_toolkit(arch or device().arch, exactly=arch is not None)
         return _toolkit(space, cpu)
 
 
@@ -119,7 +120,8 @@ class _Machine:
     """What a runtime library is looked for, and built, with.
 
     compiler, nvcc: those of this machine, or None; missing: why one is None
-    processor: to compile for; None for a GPU; exactly: no other will do
+    processor: to compile for; None for a GPU
+    exactly: no entry that was made for another processor, or with other compilers, will do
     """
 
     store: Cache
@@ -185,10 +187,10 @@ class _Machine:
 
 
 @cache
-def _gpu_toolkit(arch: str) -> Toolkit:
+def _gpu_toolkit(arch: str, exactly: bool) -> Toolkit:
     host, no_host = attempt(host_compiler)
     nvcc, no_nvcc = attempt(find_nvcc)
-    machine = _Machine(default_cache(), host, no_host or no_nvcc, None, nvcc)
+    machine = _Machine(default_cache(), host, no_host or no_nvcc, None, nvcc, exactly)
     looked = candidates(kokkos_cuda.NEEDED, arch)
     return machine.first(_plans(f"cuda-{arch}", kokkos_cuda.content(arch), looked))
 

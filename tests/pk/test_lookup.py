@@ -100,11 +100,18 @@ def test_code_for_a_gpu_needs_no_processor(store: Cache) -> None:
     put(store, CONTENT, HERE, nvcc, NATIVE.key)
     assert find(store, gpu) == (own, gpu.key())
     (own / "f").unlink()
-    other = put(store, CONTENT, THERE, {"nvcc": "release 12.9"})
+    put(store, {"source": "int y;"}, THERE, {"nvcc": "release 12.9"})
+    put(store, CONTENT, {**THERE, "libc": "glibc 2.40"}, {"nvcc": "release 12.9"})
     assert find(store, gpu) is None
-    found = find(store, Wanted("k", "n", CONTENT, None, None))
-    assert found is not None
-    assert found[0] == other
+
+
+def test_code_for_a_gpu_serves_whoever_compiled_it(store: Cache) -> None:
+    """Its architecture is part of the content; a cache may come from a machine with another CUDA."""
+    other = put(store, CONTENT, THERE, {"nvcc": "release 12.9"})
+    for made_by in ({**HERE, "nvcc": "release 13.0"}, None):
+        found = find(store, Wanted("k", "n", CONTENT, made_by, None))
+        assert found is not None
+        assert found[0] == other
 
 
 def test_what_is_missing_is_raised_only_where_it_is_needed(
