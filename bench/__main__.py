@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.ceiling.report import SPACES
+from bench.expected import expected
 from bench.facts import facts
 from bench.peers import all_peers
 from bench.recorded import recorded
@@ -55,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     text = "a run that takes longer is done over fewer input rows (5)"
     run.add_argument("--seconds", type=float, default=5.0, metavar="T", help=text)
     run.add_argument("--quick", action="store_true", help="3000 rows, 0.2 s a run: two minutes")
+    text = "read the expected categories from this file; it is written if it does not exist"
+    run.add_argument("--expected", type=Path, metavar="FILE", help=text)
     compare = commands.add_parser("compare", help="ratios of two records", allow_abbrev=False)
     compare.add_argument("before", type=Path)
     compare.add_argument("after", type=Path)
@@ -116,7 +119,12 @@ def _run(arguments: argparse.Namespace, command: str, console: Console) -> Compa
             if bar is not None:
                 bar(doing, done)
 
-        right = truth(problem.network, problem.inputs, lambda done: tell("reference", done))
+        right = expected(
+            problem.network,
+            problem.inputs,
+            lambda done: tell("reference", done),
+            arguments.expected,
+        )
         peers = [p for n, p in known.items() if not arguments.only or n in arguments.only]
         rows = measure(peers, plan, right, tell)
     record = here.record(plan.threads, command, _network(problem), rows, right.layers)

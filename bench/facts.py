@@ -18,6 +18,8 @@ from kkspdnn.version import own_version
 
 _FEATURES = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve", "vsx")
 _ROOT = Path(__file__).parents[1]
+_EXPORTED = Path(__file__).with_name("commit.txt")
+"""git archive writes the commit into it."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def facts() -> Facts:
             "system": platform.platform(),
             **versions,
         },
-        commit=_commit(),
+        commit=commit(),
     )
 
 
@@ -103,8 +105,11 @@ def _gpu() -> str | None:
     return "; ".join(f"{each.name}, {each.arch}" for each in devices()) or None
 
 
-def _commit() -> str | None:
-    """The commit of this clone, with "+" where files differ from it."""
+def commit() -> str | None:
+    """The commit of this clone, with "+" where files differ from it, or of this git archive."""
+    exported = _EXPORTED.read_text(encoding="utf-8").strip()
+    if not exported.startswith("$"):
+        return exported
     git = ["git", "-C", str(_ROOT)]
     asked = [*git, "rev-parse", "HEAD"], [*git, "status", "--porcelain", "--untracked-files=no"]
     try:

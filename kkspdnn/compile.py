@@ -49,12 +49,10 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
     options.refuse_unknown(given)
     arguments = options.parse_args(given)
     with importing():
-        import numpy as np
-
-        from kkspdnn.pk.dispatch import compile_workunits, generate
+        from kkspdnn.pk.dispatch import compile_workunits
         from kkspdnn.pk.policy import ExecutionSpace
         from kkspdnn.pk.runtime_library import toolkit
-        from kkspdnn.rehearsal import all_launches
+        from kkspdnn.rehearsal import all_generated
         from kkspdnn.spaces import EXECUTION_SPACES
         from kkspdnn.triples import parser_library
 
@@ -74,13 +72,7 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
     took = f"{perf_counter() - begun:.1f} s"
     yield f"Kokkos {kit.kokkos_version} for {target}, {kit.compiled_by}: {took}\n"
     begun = perf_counter()
-    launches = [
-        each
-        for dtype in arguments.dtype or DTYPES
-        for each in all_launches(arguments.space, np.dtype(dtype))
-    ]
-    # Workunits without floats are the same for both.
-    texts = list({text.text: text for text in (generate(*each) for each in launches)}.values())
+    texts = all_generated(arguments.space, arguments.dtype or DTYPES)
     libraries = compile_workunits([(kit, text) for text in texts])
     for text, library in zip(texts, libraries, strict=True):
         size = os.path.getsize(library) / 1024

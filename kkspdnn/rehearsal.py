@@ -6,7 +6,7 @@ started, and no table can go stale.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ from kkspdnn.errors import KkspdnnError
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Layer, Network, network
 from kkspdnn.pk import VARIABLE, chosen, provide_pykokkos
-from kkspdnn.pk.dispatch import Launched, rehearse
+from kkspdnn.pk.dispatch import Launched, generate, rehearse
+from kkspdnn.pk.emit import Generated
 from kkspdnn.spaces import EXECUTION_SPACES, Space
 
 _NEURONS = 32
@@ -53,6 +54,16 @@ def all_launches(space: SpaceName, dtype: np.dtype[Any]) -> tuple[Launched, ...]
     of.
     """
     return _launches(space, dtype, (_NEURONS, _WIDE))
+
+
+def all_generated(space: SpaceName, dtypes: Iterable[str]) -> list[Generated]:
+    """The C++ of all that runs in this space and in these dtypes may launch, each text once.
+
+    Raises KkspdnnError as `all_launches`.
+    """
+    launches = (each for dtype in dtypes for each in all_launches(space, np.dtype(dtype)))
+    # Workunits without floats are the same for all dtypes.
+    return list({text.text: text for text in (generate(*each) for each in launches)}.values())
 
 
 def _launches(

@@ -34,7 +34,7 @@ _FEW_ROWS = 512
 """Up to so many input rows, a lane for each thread makes more tiles, and so work for more of a
 GPU."""
 
-_WARPS = 16
+_WARPS_A_TEAM = 16
 """Warps that share a tile: a team of 512 threads, which all GPUs have the registers for."""
 
 EXECUTION_SPACES = {"serial": "Serial", "openmp": "OpenMP", "cuda": "Cuda"}
@@ -49,6 +49,7 @@ class Space:
     threads: how many run at once
     tile_bytes: how many bytes of one neuron a tile holds side by side on a CPU: four SIMD registers
     lanes_a_thread: how many lanes of a tile each thread of a GPU's warp has
+    warps_a_team: how many warps of a GPU share a tile
     xp: NumPy, or CuPy on a GPU: whose arrays the workunits take; device_name: the GPU's
     begin: to be called before each computation. It raises SpaceError in a process that was forked
     after Kokkos was started, and lets all threads compute as IEEE 754 says
@@ -63,6 +64,7 @@ class Space:
     compiler: str
     tile_bytes: int = 256
     lanes_a_thread: int = _MOST_LANES_A_THREAD
+    warps_a_team: int = _WARPS_A_TEAM
     xp: ModuleType = np
     device_name: str = ""
     begin: Callable[[], None] = field(default=lambda: kokkos_process().check(), compare=False)
@@ -75,12 +77,12 @@ class Space:
     @property
     def teams_at_once(self) -> int:
         """How many teams of a launch over tiles run at the same time."""
-        return max(1, self.threads // (_WARP * _WARPS)) if self.gpu else self.threads
+        return max(1, self.threads // (_WARP * self.warps_a_team)) if self.gpu else self.threads
 
     @property
     def team_size(self) -> int:
         """Threads of a team, each with lanes of its own, that share a tile."""
-        return _WARPS if self.gpu else 1
+        return self.warps_a_team if self.gpu else 1
 
     def lanes(self, dtype: np.dtype[Any]) -> int:
         """Input rows in a tile."""
@@ -102,7 +104,7 @@ class Space:
         """A TeamPolicy over tiles, whose lanes are SIMD on a CPU and a warp's on a GPU."""
         if not self.gpu:
             return self.pk.TeamPolicy(self.execution_space, league_size, 1)
-        return self.pk.TeamPolicy(self.execution_space, league_size, _WARPS, _WARP)
+        return self.pk.TeamPolicy(self.execution_space, league_size, self.warps_a_team, _WARP)
 
     def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
         """An array for workunits, not initialised."""

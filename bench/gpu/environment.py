@@ -1,0 +1,90 @@
+"""`python -m bench.gpu environment`: the GPU, its driver, tools and packages."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from shutil import which
+from typing import Any
+
+from kkspdnn.cuda import cuda_parts
+from kkspdnn.errors import ToolchainError
+from kkspdnn.pk.driver import devices
+from kkspdnn.pk.toolchain import machine, run
+
+_ASKED = (
+    "name,driver_version,clocks.max.sm,clocks.max.mem,clocks.sm,memory.total,memory.used,"
+    "power.limit,pcie.link.gen.max,pcie.link.width.max,temperature.gpu"
+)
+
+_TOOLS = {
+    "g++": ("--version",),
+    "nvcc": ("--version",),
+    "cmake": ("--version",),
+    "ninja": ("--version",),
+    "ncu": ("--version",),
+    "compute-sanitizer": ("--version",),
+    "cuobjdump": ("--version",),
+}
+
+_PACKAGES = (
+    "numpy scipy cupy-cuda13x cupy-cuda12x torch platformdirs psutil rich pytest pytest-xdist "
+    "pytest-timeout hypothesis safetensors mpi4py matplotlib cmake ninja"
+).split()
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Print what there is, and write it as environment.json."""
+    found: dict[str, Any] = {
+        "machine": machine(),
+        "system": platform.platform(),
+        "python": f"{sys.version.split()[0]} at {sys.executable}",
+        "devices": [asdict(each) for each in devices()],
+        "nvidia_smi": _printed("nvidia-smi", f"--query-gpu={_ASKED}", "--format=csv").splitlines(),
+        "cuda": {part.name: part.found or f"not found: {part.remedy}" for part in cuda_parts()},
+        "variables": {n: v for n, v in os.environ.items() if n.startswith(("CUDA", "KKSPDNN"))},
+        "tools": {name: _version_line(name, *asked) for name, asked in _TOOLS.items()},
+        "packages": {name: _package(name) for name in _PACKAGES},
+    }
+    for name, value in found.items():
+        if name == "packages":
+            print("packages:", *(f"{package}={number}" for package, number in value.items()))
+        elif isinstance(value, dict):
+            for key, text in value.items():
+                print(f"{name} {key}: {text}")
+        else:
+            for each in value if isinstance(value, list) else [value]:
+                print(f"{name}: {each}")
+    if arguments.records is not None:
+        text = json.dumps(found, indent=1) + "\n"
+        (arguments.records / "environment.json").write_text(text, encoding="utf-8")
+    return 0
+
+
+def _printed(program: str, *arguments: str) -> str:
+    path = which(program)
+    if path is None:
+        return "not on the PATH"
+    try:
+        return run([path, *arguments], f"asking {program}", inherit=True).strip()
+    except ToolchainError as error:
+        return str(error)
+
+
+def _version_line(program: str, *arguments: str) -> str:
+    """The line of what a tool says of itself that has its version in it."""
+    lines = _printed(program, *arguments).splitlines()
+    telling = [line for line in lines if "elease" in line or "ersion" in line]
+    return (telling or lines or ["says nothing"])[0]
+
+
+def _package(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"

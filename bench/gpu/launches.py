@@ -1,0 +1,89 @@
+"""`python -m bench.gpu launches`: one fused launch, its host side, and copies to the device."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+import kkspdnn as kk
+from bench.ceiling.ours import Ours
+from bench.ceiling.work import Work
+from kkspdnn.spaces import Space, open_space
+
+_LAYERS = 16
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Print medians of several runs."""
+    space = open_space(arguments.space)
+    net = kk.radixnet(1024, _LAYERS)
+    _copies(space, arguments.small)
+    edges = net.edges / _LAYERS
+    for rows in (600,) if arguments.small else (60_000, 30_000, 8000, 2000, 600):
+        work = Work.of(space, net, kk.images(1024, rows))
+        rates = []
+        for depth in (1, 2, 4, 8, 16):
+            ours = Ours(work, depth)
+            ours.start()
+            seconds = _median_seconds(space, lambda ours=ours: ours.run(_LAYERS))  # type: ignore[misc]
+            rates.append(f"{depth}: {rows * edges * _LAYERS / seconds:.3g}")
+        tiles = work.shape.tiles(rows)
+        print(f"{rows} rows, {tiles} tiles, edges/s by layers a launch: {', '.join(rates)}")
+    work = Work.of(space, net, kk.images(1024, 600))
+    ours = Ours(work, 1)
+    ours.start()
+
+    def launch() -> None:
+        work.engine.compute(ours.tiles, work.layers[0], 1)
+
+    host, both = _many(space, launch)
+    print(f"a fused launch of 600 rows: host {host * 1e6:.1f} us, until done {both * 1e6:.1f} us")
+    return 0
+
+
+def _copies(space: Space, small: bool) -> None:
+    """Bandwidth on the device, and from the host to it."""
+    if not space.gpu:
+        return
+    size = 1 << (24 if small else 30)
+    source, target = space.zeros(size, np.uint8), space.empty(size, np.uint8)
+    seconds = _median_seconds(space, lambda: target.__setitem__(slice(None), source))
+    print(f"copy on the device: {2 * size / seconds / 1e12:.2f} TB/s, read and written")
+    bits = np.random.default_rng(0).integers(0, 255, 60_000 * 128, dtype=np.uint8)
+    seconds = _median_seconds(space, lambda: space.put(bits))
+    print(f"pageable copy of {bits.nbytes / 1e6:.1f} MB to the device: {seconds * 1e3:.2f} ms")
+
+
+def _median_seconds(space: Space, action: Callable[[], object], runs: int = 7) -> float:
+    """Of several runs after one that warms up, the device idle before and after each."""
+    action()
+    return median(_seconds(space, action) for _ in range(runs))
+
+
+def _seconds(space: Space, action: Callable[[], object]) -> float:
+    _wait(space)
+    begun = perf_counter()
+    action()
+    _wait(space)
+    return perf_counter() - begun
+
+
+def _many(space: Space, action: Callable[[], object], times: int = 400) -> tuple[float, float]:
+    """Seconds of one of many calls in a row: of the host, and until the device has done all."""
+    action()
+    _wait(space)
+    begun = perf_counter()
+    for _ in range(times):
+        action()
+    host = perf_counter() - begun
+    _wait(space)
+    return host / times, (perf_counter() - begun) / times
+
+
+def _wait(space: Space) -> None:
+    if space.gpu:
+        space.xp.cuda.runtime.deviceSynchronize()

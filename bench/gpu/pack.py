@@ -1,0 +1,151 @@
+"""`python -m bench.gpu pack`: what a GPU machine without a package index needs, in one folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import lzma
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.expected import expected
+from bench.facts import commit
+from bench.gpu.unpack import CACHE, DATA, DESCRIPTION, EXPECTED, WHEELS
+from kkspdnn.choices import SpaceName
+from kkspdnn.errors import InputError
+from kkspdnn.files import new_folder
+from kkspdnn.pk.dispatch import compile_workunits
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.runtime_library import toolkit
+from kkspdnn.pk.sdist import SDIST, SDIST_VERSION, sdist
+from kkspdnn.pk.toolchain import run
+from kkspdnn.pk.toolkit import Toolkit
+from kkspdnn.problem import load_problem
+from kkspdnn.rehearsal import all_generated
+from kkspdnn.spaces import EXECUTION_SPACES
+
+MOST_BYTES = 50 * 10**6
+"""A pack must be quick to copy."""
+
+PACKAGES = (
+    "hypothesis",
+    "platformdirs",
+    "psutil",
+    "pytest",
+    "pytest-timeout",
+    "pytest-xdist",
+    "rich",
+    "safetensors",
+)
+"""What the package and its tests need, apart from what is large and what a GPU machine has: NumPy,
+SciPy, CuPy, CMake and Ninja."""
+
+_SOURCE = "source.tar.xz"
+_ROOT = Path(__file__).parents[2]
+_GLIBC = range(17, 40)
+"""Wheels for these versions of glibc 2 run on a machine with the last one."""
+
+_RUN = """#!/bin/sh
+# Unpack the source of this pack and measure: sh run.sh OUT [options of bench.gpu run]
+set -e
+pack=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1" && out=$(cd "$1" && pwd)
+shift
+source=$(mktemp -d)
+python=${PYTHON:-python3}
+"$python" -W ignore -m tarfile -e "$pack/source.tar.xz" "$source"
+cd "$source"
+exec "$python" -m bench.gpu run --pack "$pack" --out "$out" "$@"
+"""
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Make the pack and print its contents. Raises InputError, ToolchainError and CacheError."""
+    with new_folder(arguments.folder) as folder:
+        described = _fill(folder, arguments)
+        size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+        if size > MOST_BYTES:
+            raise InputError(
+                f"the pack has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}; "
+                "leave out --data"
+            )
+    for file in sorted(arguments.folder.iterdir()):
+        print(f"{_bytes(file) / 1e6:8.1f} MB  {file.name}")
+    print(f"{size / 1e6:8.1f} MB  in all, with {described['entries']} entries of the cache")
+    return 0
+
+
+def _fill(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
+    """Write everything into the folder, and give the description of it."""
+    source = commit()
+    if source is None or source.endswith("+"):
+        raise InputError("a pack has the source of a commit: commit or stash your changes first")
+    (folder / "run.sh").write_text(_RUN, encoding="utf-8")
+    with lzma.open(folder / _SOURCE, "wb") as target:
+        archive = ["git", "-C", str(_ROOT), "archive", "--format=tar", "HEAD"]
+        archive += [".", ":(exclude)plots"]
+        target.write(subprocess.run(archive, check=True, capture_output=True).stdout)
+    with tempfile.TemporaryDirectory() as temporary:
+        archive_name = f"{SDIST}-{SDIST_VERSION}.tar.gz"
+        shutil.copy(sdist(Path(temporary)), folder / archive_name)
+    _wheels(folder / WHEELS, arguments.python)
+    if arguments.data is not None:
+        (folder / DATA).mkdir()
+        for file in (*arguments.data.glob("*.npz"), *arguments.data.glob("*.tsv")):
+            shutil.copy(file, folder / DATA)
+    gpu = arguments.space == "cuda"
+    kit = toolkit(
+        ExecutionSpace[EXECUTION_SPACES[arguments.space]], arguments.arch if gpu else None
+    )
+    entries = list(_entries(kit, arguments.space))
+    with tarfile.open(folder / CACHE, "w:xz") as cache:
+        for entry in entries:
+            cache.add(entry, arcname=f"cache/{entry.parent.name}/{entry.name}")
+    if not arguments.small:
+        problem = load_problem()
+        expected(problem.network, problem.inputs, lambda _: None, folder / EXPECTED)
+    described = {
+        "commit": source,
+        "space": arguments.space,
+        "arch": kit.arch,
+        "compiled_by": kit.compiled_by,
+        "kokkos_sources": archive_name,
+        "entries": len(entries),
+        "python": arguments.python,
+    }
+    text = json.dumps(described, indent=1) + "\n"
+    (folder / DESCRIPTION).write_text(text, encoding="utf-8")
+    return described
+
+
+def _entries(kit: Toolkit, space: SpaceName) -> Iterator[Path]:
+    """The entries of the cache that a float32 run may need, compiled where they are missing."""
+    yield kit.place
+    # Headers for what is compiled there: workunits of the tests, or of another dtype.
+    if kit.tools.prefix is not None:
+        yield kit.tools.prefix
+    texts = all_generated(space, ["float32"])
+    for library in compile_workunits([(kit, text) for text in texts]):
+        yield library.parent
+
+
+def _wheels(folder: Path, python: str) -> None:
+    """Download wheels for that Python, and all that they need."""
+    platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in reversed(_GLIBC)]
+    run(
+        [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
+        + [f"--python-version={python}", "--implementation=cp", *platforms]
+        + ["--platform=manylinux2014_x86_64", "--dest", folder, *PACKAGES],
+        "downloading wheels",
+        inherit=True,
+    )
+
+
+def _bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files if file.is_file())

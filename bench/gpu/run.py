@@ -1,0 +1,222 @@
+"""`python -m bench.gpu run`: unpack, then every step in turn, going on after failures.
+
+Results are written after each step, so that nothing is lost if the machine is taken away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from shutil import which
+from time import monotonic
+
+from bench.gpu.steps import Session, Step, first, second
+from bench.gpu.unpack import unpack
+from kkspdnn.cuda import cuda_parts
+from kkspdnn.errors import InputError
+from kkspdnn.pk.nvcc import nvcc_path
+
+SCHEMA = "kkspdnn-gpu-session/1"
+
+_LEAST_SECONDS = 5
+"""A step is not begun with less time left."""
+
+_GRACE_SECONDS = 3
+"""From SIGTERM to SIGKILL for a step that has reached its limit."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a step ended. status: passed, failed, timed out or skipped; reason: of the last three."""
+
+    step: str
+    status: str
+    seconds: float = 0.0
+    reason: str = ""
+    command: str = ""
+
+
+@dataclass
+class _Output:
+    """The files that `run` writes: a summary, the whole output, and the records in one archive."""
+
+    folder: Path
+    records: Path
+
+    def tell(self, text: str) -> None:
+        """Print a line, and put it into the summary."""
+        print(text, flush=True)
+        with (self.folder / "summary.txt").open("a", encoding="utf-8") as summary:
+            summary.write(text + "\n")
+
+    def log(self, text: str) -> None:
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(text)
+
+    def save(self, outcomes: Iterable[Outcome], session: Session) -> None:
+        """Write the record of the session, and the archive of all records so far."""
+        record = {
+            "schema": SCHEMA,
+            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "space": session.space,
+            "small": session.small,
+            "steps": [asdict(each) for each in outcomes],
+        }
+        path = self.records / f"session-{session.label}.json"
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        # A fixed set of few files is easy to copy back.
+        with tarfile.open(self.folder / "records.tar.gz", "w:gz") as archive:
+            archive.add(self.records, arcname="records")
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """0: all that could run has passed; 1: something failed; 2: what the space needs is missing.
+
+    Raises InputError for a pack that cannot be used and for an unknown step.
+    """
+    begun = monotonic()
+    work = Path(tempfile.mkdtemp(prefix="kkspdnn-gpu-"))
+    try:
+        records = work / "records"
+        records.mkdir()
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "summary.txt").unlink(missing_ok=True)
+        (arguments.out / "log.txt").unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {arguments.out}: {error.strerror}; name another") from error
+    output = _Output(arguments.out, records)
+    outcomes: list[Outcome] = []
+    environment = {
+        "PYTHONUNBUFFERED": "1",
+        "CUPY_CACHE_DIR": str(work / "cupy"),
+        "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), *_toolkit_programs()]),
+    }
+    arch, expected = None, None
+    if arguments.pack is not None:
+        unpacked = unpack(arguments.pack, work)
+        environment |= unpacked.environment
+        arch, expected = unpacked.arch, unpacked.expected
+        seconds = monotonic() - begun
+        outcomes.append(Outcome("unpack", "passed", seconds))
+        output.tell(f"=== unpack: passed, {seconds:.1f} s")
+        for line in unpacked.lines:
+            output.tell(line)
+    session = Session(arguments.space, arguments.small, records, arguments.out, arch, expected)
+    missing = _missing(arguments.space)
+    steps = list((second if arguments.second else first)(session, not missing))
+    for name in set(arguments.only or ()) - {step.name for step in steps}:
+        known = ", ".join(step.name for step in steps)
+        raise InputError(f"--only {name!r}: there is no such step; choose of {known}")
+    left_out = [step.name for step in steps if step.device and missing]
+    if left_out:
+        output.tell(f"{missing}; skipped without it: {', '.join(left_out)}")
+    for step in steps:
+        if arguments.only and step.name not in arguments.only:
+            continue
+        left = arguments.seconds - (monotonic() - begun)
+        outcome = _skipped(step, left, missing, environment["PATH"])
+        if outcome is None:
+            outcome = _run(step, min(step.seconds, left), environment, output)
+        elif not (step.device and missing):
+            output.tell(f"=== {step.name}: skipped, {outcome.reason}")
+        outcomes.append(outcome)
+        output.save(outcomes, session)
+    output.tell(f"=== all: {monotonic() - begun:.0f} s, results in {arguments.out}")
+    if any(each.status in ("failed", "timed out") for each in outcomes):
+        return 1
+    return 2 if left_out else 0
+
+
+def _missing(space: str) -> str:
+    """One line about what the space lacks on this machine, or nothing."""
+    parts = cuda_parts() if space == "cuda" else []
+    # Without the driver there is no device either; the compiler is in question only to compile.
+    for part in parts:
+        if part.found is None and part.name != "compiler":
+            return f"no {part.name}: {part.remedy}"
+    return ""
+
+
+def _toolkit_programs() -> list[str]:
+    """The folder of nvcc, where ncu and compute-sanitizer usually are as well."""
+    nvcc = nvcc_path()
+    return [] if nvcc is None else [str(Path(nvcc).resolve().parent)]
+
+
+def _skipped(step: Step, left: float, missing: str, programs: str) -> Outcome | None:
+    """The outcome of a step that cannot run; None if it can."""
+    reason = ""
+    if step.device and missing:
+        reason = missing
+    elif step.program is not None and which(step.program, path=programs) is None:
+        reason = f"no {step.program} on the PATH"
+    elif left < _LEAST_SECONDS:
+        reason = "no time left"
+    return Outcome(step.name, "skipped", reason=reason) if reason else None
+
+
+def _run(step: Step, limit: float, added: Mapping[str, str], output: _Output) -> Outcome:
+    """Run a step, and show the lines of its output that say most."""
+    begun = monotonic()
+    text = " ".join(step.command)
+    output.log(f"=== {step.name}: at most {limit:.0f} s: {text}\n")
+    lines, code = _captured(step.command, limit, {**os.environ, **added})
+    seconds = monotonic() - begun
+    output.log(lines)
+    status, reason = "passed", ""
+    if code is None:
+        status, reason = "timed out", f"stopped after {limit:.0f} s"
+    elif code != 0:
+        status, reason = "failed", f"exit code {code}"
+    output.tell(f"=== {step.name}: {status}, {seconds:.1f} s{reason and ': ' + reason}")
+    # What failed is explained by any of its last lines.
+    pattern = re.compile(step.shows if status == "passed" else ".")
+    shown = [line.rstrip() for line in lines.splitlines() if pattern.search(line)]
+    for line in shown[-step.lines :]:
+        output.tell("  " + line[:240])
+    return Outcome(step.name, status, round(seconds, 1), reason, text)
+
+
+def _captured(
+    command: Iterable[str], limit: float, environment: Mapping[str, str]
+) -> tuple[str, int | None]:
+    """What a command prints, and its exit code; None where it was stopped at the limit."""
+    with tempfile.TemporaryFile() as file:
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            start_new_session=True,
+        )
+        code: int | None = None
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            _stop(process)
+        file.seek(0)
+        return file.read().decode("utf-8", "replace"), code
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a step and all that it has started, also what outlived it."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(_GRACE_SECONDS)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+    process.wait()

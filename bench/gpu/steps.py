@@ -1,0 +1,159 @@
+"""The measurements on a GPU machine, most informative first, each with a time limit."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from kkspdnn.pk.driver import devices
+
+SPACES = ("cuda", "openmp")
+
+_DETAILS = r"ok |FAIL|failures|=====|rror"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One measurement, a command in a process of its own.
+
+    seconds: its time limit
+    device: it needs a GPU; program: it needs this program on the PATH
+    shows: a regular expression; the last `lines` lines that match go into the summary
+    """
+
+    name: str
+    seconds: int
+    command: tuple[str, ...]
+    device: bool = True
+    program: str | None = None
+    shows: str = "."
+    lines: int = 14
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the steps of one `run` have in common.
+
+    arch: what to compile for where there is no device to ask; None: no pack says so
+    records: the folder for records; out: the folder for other results
+    """
+
+    space: str
+    small: bool
+    records: Path
+    out: Path
+    arch: str | None = None
+    expected: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """The end of the names of records: the space, and the name of the GPU."""
+        return record_label(self.space)
+
+    def own(self, name: str, *arguments: str) -> tuple[str, ...]:
+        """The command of a step of this package."""
+        common = ("--space", self.space, *(("--small",) if self.small else ()))
+        return (*_module("bench.gpu", name), *arguments, *common, "--records", str(self.records))
+
+    def record(self, name: str) -> str:
+        """The path of a record, for an option --json."""
+        return str(self.records / f"{name}-{self.label}.json")
+
+
+def record_label(space: str) -> str:
+    """The end of the names of records of a space on this machine, such as `cuda-h100-80gb-hbm3`."""
+    found = devices() if space == "cuda" else ()
+    words = re.findall(r"[a-z0-9]+", found[0].name.lower()) if found else []
+    return "-".join([space, *(word for word in words if word != "nvidia")])
+
+
+def _module(name: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", name, *arguments)
+
+
+def first(session: Session, has_device: bool) -> Iterator[Step]:
+    """What to learn first: is it correct, how fast is it, and why."""
+    gpu = session.space == "cuda"
+    yield Step("environment", 30, session.own("environment"), device=False, lines=40)
+    compile_all = ["compile", "--space", session.space, "--dtype", "float32"]
+    if gpu and not has_device and session.arch is not None:
+        compile_all += ["--arch", session.arch]
+    yield Step("compile", 200, _module("kkspdnn", *compile_all), device=False, lines=4)
+    yield Step("values", 100, session.own("values"), gpu, shows=_DETAILS, lines=24)
+    cases = (
+        ("1024-120:x7 1024-120:dead:x7 1024-120:none:x5 1024-120:fold:x5 1024-120:spgemm:x3 ")
+        + "1024-480:x5 1024-1920:x5 4096-120:x5"
+        if not session.small
+        else "64-24:x3 64-24:none:x3 64-24:spgemm:x2"
+    )
+    yield Step("times", 70, session.own("times", *cases.split()), gpu)
+    ceiling = ["--space", session.space, "--json", session.record("ceiling-1024")]
+    if session.small:
+        ceiling += ["--neurons", "1024", "--layers", "8", "--rows", "256"]
+    yield Step("hand-written", 70, _module("bench.ceiling", *ceiling), gpu)
+    sanitizer = "compute-sanitizer"
+    sanitized = session.own("sanitized")
+    if gpu:
+        sanitized = (sanitizer, "--tool", "memcheck", "--leak-check", "no", *sanitized)
+    needed = sanitizer if gpu else None
+    yield Step("memcheck", 75, sanitized, gpu, needed, shows=_DETAILS)
+    profile = "profile" if gpu else "profiled"
+    needed = "ncu" if gpu else None
+    yield Step("profile", 90, session.own(profile), gpu, needed, lines=60)
+    yield Step("tests", 110, _tests(session, _FIRST_TESTS), gpu, lines=12)
+    if not session.small:
+        large = "16384-120:x2", "65536-120:x2", "65536-120:dead:x1"
+        yield Step("large networks", 80, session.own("times", *large), gpu)
+    yield Step("peers", 100, _peers(session), gpu, lines=20)
+    yield Step("launches", 45, session.own("launches"), gpu, lines=20)
+
+
+def second(session: Session, _has_device: bool) -> Iterator[Step]:
+    """What to learn next: which shape of a launch is best, and all that is slower to check."""
+    gpu = session.space == "cuda"
+    yield Step("environment", 30, session.own("environment"), device=False, lines=40)
+    yield Step("sweep", 120, session.own("sweep"), gpu, lines=40)
+    if gpu:
+        for tool in ("racecheck", "initcheck", "synccheck"):
+            command = ("compute-sanitizer", "--tool", tool, *session.own("sanitized"))
+            yield Step(tool, 75, command, True, "compute-sanitizer", shows=_DETAILS)
+    yield Step("language tests", 120, _tests(session, _MORE_TESTS), gpu, lines=12)
+    if not session.small:
+        more = "4096-480:x3", "4096-1920:x3", "16384-480:x2", "65536-480:x1"
+        yield Step("more networks", 90, session.own("times", *more), gpu)
+    native = _module("kkspdnn", "compile", "--space", session.space, "--dtype", "float32")
+    # An empty cache beside the one that was copied.
+    cache = f"KKSPDNN_CACHE={session.records.parent / 'native'}"
+    yield Step("native build", 240, ("env", cache, *native), gpu, lines=6)
+
+
+_FIRST_TESTS = "tests/engines", "tests/test_inference.py", "tests/workunits"
+_MORE_TESTS = "tests/pk", "tests/test_predictor.py", "tests/bench"
+_SMALL_TESTS = ("tests/engines/test_limits.py",)
+
+
+def _tests(session: Session, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """The tests of this space, several at once if pytest-xdist is there."""
+    options = ["-q", "--maxfail=10", "-p", "no:cacheprovider", "--timeout", "100"]
+    # Other versions of NumPy, SciPy and CuPy may have warnings of their own.
+    options += ["-o", "filterwarnings=default", "-k", session.space]
+    if find_spec("xdist") is not None and not session.small:
+        workers = max(1, min(6, (os.cpu_count() or 1) // 2))
+        options += ["-n", str(workers), "--dist", "worksteal"]
+    return _module("pytest", *options, *(_SMALL_TESTS if session.small else paths))
+
+
+def _peers(session: Session) -> tuple[str, ...]:
+    names = "cusparse cusparse-dense torch hand none all" if session.space == "cuda" else "none all"
+    options = ["--space", session.space, "--json", session.record("peers-1024-120")]
+    if session.expected is not None and not session.small:
+        options += ["--expected", str(session.expected)]
+    if session.small:
+        options += ["--neurons", "64", "--layers", "24", "--inputs", "600"]
+    options += ["--seconds", "0.5", "--runs", "3", "--only", *names.split()]
+    return _module("bench", "run", *options)

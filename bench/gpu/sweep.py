@@ -1,0 +1,98 @@
+"""`python -m bench.gpu sweep`: the fused launch over lanes, team sizes and layers a launch."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+import kkspdnn as kk
+from bench.ceiling.measure import timed
+from bench.ceiling.ours import Ours
+from bench.ceiling.work import Work
+from bench.facts import facts
+from bench.gpu.steps import record_label
+from kkspdnn.device_errors import in_one_line
+from kkspdnn.spaces import Space, open_space
+
+SCHEMA = "kkspdnn-sweep/1"
+_LAYERS = 16
+_DEPTHS = 1, 4, 16
+_RUNS = 5
+
+
+@dataclass(frozen=True)
+class Point:
+    """One shape of a launch: rows of a tile, threads of a team, layers a launch, and its median
+    rate, every edge computed. same: it gave the values of the first point."""
+
+    rows: int
+    rows_a_tile: int
+    team_threads: int
+    layers_a_launch: int
+    edges_per_second: float
+    same: bool
+
+
+@in_one_line
+def command(arguments: argparse.Namespace) -> int:
+    """1 where a shape changes a value."""
+    points = list(_points(arguments.space, arguments.small))
+    if arguments.records is not None:
+        here = facts()
+        record = {
+            "schema": SCHEMA,
+            "machine": here.machine,
+            "gpu": here.gpu,
+            "commit": here.commit,
+            "versions": here.versions,
+            "network": f"radixnet-1024x{_LAYERS}",
+            "points": [asdict(point) for point in points],
+        }
+        path = arguments.records / f"sweep-{record_label(arguments.space)}.json"
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return 0 if all(point.same for point in points) else 1
+
+
+def _points(name: str, small: bool) -> Iterator[Point]:
+    space, net = open_space(name), kk.radixnet(1024, _LAYERS)
+    expected: dict[int, NDArray[np.floating]] = {}
+    for rows in (600,) if small else (60_000, 8000):
+        inputs = kk.images(1024, rows)
+        for shaped in _shapes(space):
+            work = Work.of(shaped, net, inputs)
+            ways = {f"{depth}": Ours(work, depth) for depth in _DEPTHS}
+            seconds = timed(ways, _LAYERS, _RUNS)
+            for depth, ours in ways.items():
+                values = ours.values()
+                point = Point(
+                    rows,
+                    work.shape.lanes,
+                    shaped.team_size * (32 if shaped.gpu else 1),
+                    int(depth),
+                    rows * net.edges / median(seconds[depth]),
+                    bool(np.array_equal(values, expected.setdefault(rows, values))),
+                )
+                print(
+                    f"{rows} rows, {point.rows_a_tile} a tile, teams of {point.team_threads}, "
+                    f"{depth} layers a launch: {point.edges_per_second:.3g} edges/s"
+                    f"{'' if point.same else ', FAIL: OTHER VALUES'}",
+                    flush=True,
+                )
+                yield point
+
+
+def _shapes(space: Space) -> Iterator[Space]:
+    """The space with other tiles and teams."""
+    if not space.gpu:
+        for tile_bytes in (64, 128, 256):
+            yield replace(space, tile_bytes=tile_bytes)
+        return
+    for lanes in (1, 2, 4, 8):
+        for warps in (4, 8, 16, 32):
+            yield replace(space, lanes_a_thread=lanes, warps_a_team=warps)

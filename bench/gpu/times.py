@@ -1,0 +1,142 @@
+"""`python -m bench.gpu times`: whole networks, several runs of each, one record for each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median_low
+from time import perf_counter
+from typing import Any
+
+import kkspdnn as kk
+from bench.gpu.steps import record_label
+from kkspdnn.errors import InputError
+
+_ROWS = 60_000
+_SMALL_ROWS = 600
+_RESULTS = Path(__file__).parents[1] / "results"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and how it is run."""
+
+    neurons: int
+    layers: int
+    exits: str = "all"
+    kernel: str = "fused"
+    fold: bool = False
+    runs: int = 5
+
+    @classmethod
+    def parse(cls, text: str) -> Case:
+        """From 1024-120:dead:fold:spgemm:x5. Raises InputError."""
+        size, *words = text.split(":")
+        numbers = re.fullmatch(r"([1-9][0-9]{0,6})-([1-9][0-9]{0,6})", size)
+        if numbers is None:
+            raise InputError(f"case {text!r}: it begins with NEURONS-LAYERS, such as 1024-120")
+        case = cls(int(numbers[1]), int(numbers[2]))
+        for word in words:
+            if word in ("all", "dead", "none"):
+                case = replace(case, exits=word)
+            elif word == "spgemm":
+                case = replace(case, kernel=word)
+            elif word == "fold":
+                case = replace(case, fold=True)
+            elif re.fullmatch(r"x[1-9][0-9]{0,2}", word):
+                case = replace(case, runs=int(word[1:]))
+            else:
+                raise InputError(
+                    f"case {text!r}: {word!r} is not all, dead, none, fold, spgemm, xN"
+                )
+        return case
+
+    def name(self, label: str) -> str:
+        """Of its record, without .json."""
+        parts = [f"{self.neurons}-{self.layers}-{label}"]
+        parts += [self.exits] if self.exits != "all" else []
+        parts += [self.kernel] if self.kernel != "fused" else []
+        return "-".join([*parts, *(["fold"] if self.fold else [])])
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """1 where a run fails or gives other categories than the record of a CPU."""
+    cases = [Case.parse(text) for text in arguments.cases]
+    rows = _SMALL_ROWS if arguments.small else _ROWS
+    label, failed = record_label(arguments.space), False
+    loaded: tuple[Any, ...] = ()
+    for case in cases:
+        try:
+            size = case.neurons, case.layers
+            if loaded[:2] != size:
+                begun = perf_counter()
+                loaded = (*size, kk.radixnet(*size), kk.images(case.neurons, rows))
+                print(f"{size[0]} x {size[1]}: made in {perf_counter() - begun:.1f} s", flush=True)
+            records = _runs(case, loaded[2], loaded[3], arguments.space)
+        except Exception as error:
+            failed = True
+            said = str(error).partition("\n")[0]
+            print(f"FAIL {case.name(label)}: {type(error).__name__}: {said}", flush=True)
+            continue
+        chosen = _median(records)
+        same = _as_recorded(case, chosen)
+        failed = failed or same is False
+        print(_line(case, records, chosen, same, label), flush=True)
+        if arguments.records is not None:
+            words = ["python", "-m", "bench.gpu", "times", "--space", arguments.space]
+            record = replace(chosen, command=shlex.join([*words, *arguments.cases]))
+            path = arguments.records / f"{case.name(label)}.json"
+            path.write_text(record.to_json(), encoding="utf-8")
+    return 1 if failed else 0
+
+
+def _runs(case: Case, net: kk.Network, inputs: kk.Inputs, space: str) -> list[kk.Record]:
+    """The records of its runs. The first has what is allocated and compiled once in it."""
+    return [
+        kk.infer(
+            net,
+            inputs,
+            space=space,
+            exits=case.exits,  # type: ignore[arg-type]
+            kernel=case.kernel,  # type: ignore[arg-type]
+            fold=case.fold,
+            verification="sample" if number == 0 else "none",
+        ).record
+        for number in range(case.runs)
+    ]
+
+
+def _median(records: Sequence[kk.Record]) -> kk.Record:
+    """The record of the run with the median time; what was verified is of the first run."""
+    middle = median_low(record.inference_seconds for record in records)
+    chosen = next(record for record in records if record.inference_seconds == middle)
+    return replace(chosen, verified=records[0].verified)
+
+
+def _as_recorded(case: Case, record: kk.Record) -> bool | None:
+    """Are the categories those of the record of a CPU; None where there is none."""
+    for path in sorted(_RESULTS.glob(f"{case.neurons}-{case.layers}-openmp*.json")):
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if (known["inputs"], known["network"]) == (record.inputs, record.network):
+            return bool(known["categories_sha256"] == record.categories_sha256)
+    return None
+
+
+def _line(
+    case: Case, records: Sequence[kk.Record], chosen: kk.Record, same: bool | None, label: str
+) -> str:
+    seconds = [record.inference_seconds for record in records]
+    rate = chosen.edges_multiplied / chosen.inference_seconds
+    verdict = {True: "as on a CPU", False: "FAIL: NOT those of a CPU", None: "no record of a CPU"}
+    return (
+        f"{case.name(label):<32} {chosen.inference_seconds * 1e3:9.2f} ms "
+        f"(first {seconds[0] * 1e3:.2f}, least {min(seconds) * 1e3:.2f}), "
+        f"{chosen.edges_per_second:.3g} edges/s, {rate:.3g} computed, "
+        f"setup {chosen.prepare_seconds:.2f} s; {chosen.categories} categories, {verdict[same]}; "
+        f"verified: {records[0].verified.passed}"
+    )
