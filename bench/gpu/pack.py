@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.expected import expected
 from bench.facts import commit
 from bench.gpu.unpack import CACHE, DATA, DESCRIPTION, EXPECTED, WHEELS
-from kkspdnn.choices import SpaceName
+from kkspdnn.choices import DTYPES, SpaceName
 from kkspdnn.errors import InputError
 from kkspdnn.files import new_folder
 from kkspdnn.pk.dispatch import compile_workunits
@@ -124,12 +124,12 @@ def _fill(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _entries(kit: Toolkit, space: SpaceName) -> Iterator[Path]:
-    """The entries of the cache that a float32 run may need, compiled where they are missing."""
+    """The entries of the cache that a run may need, compiled where they are missing."""
     yield kit.place
-    # Headers for what is compiled there: workunits of the tests, or of another dtype.
+    # Headers for what is compiled there: workunits of the tests.
     if kit.tools.prefix is not None:
         yield kit.tools.prefix
-    texts = all_generated(space, ["float32"])
+    texts = all_generated(space, DTYPES)
     for library in compile_workunits([(kit, text) for text in texts]):
         yield library.parent
 

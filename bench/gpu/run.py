@@ -116,7 +116,7 @@ def command(arguments: argparse.Namespace) -> int:
     steps = list((second if arguments.second else first)(session, not missing))
     for name in set(arguments.only or ()) - {step.name for step in steps}:
         known = ", ".join(step.name for step in steps)
-        raise InputError(f"--only {name!r}: there is no such step; choose of {known}")
+        raise InputError(f"--only {name}: there is no such step; choose of {known}")
     left_out = [step.name for step in steps if step.device and missing]
     if left_out:
         output.tell(f"{missing}; skipped without it: {', '.join(left_out)}")

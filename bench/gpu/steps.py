@@ -80,7 +80,7 @@ def first(session: Session, has_device: bool) -> Iterator[Step]:
     """What to learn first: is it correct, how fast is it, and why."""
     gpu = session.space == "cuda"
     yield Step("environment", 30, session.own("environment"), device=False, lines=40)
-    compile_all = ["compile", "--space", session.space, "--dtype", "float32"]
+    compile_all = ["compile", "--space", session.space]
     if gpu and not has_device and session.arch is not None:
         compile_all += ["--arch", session.arch]
     yield Step("compile", 200, _module("kkspdnn", *compile_all), device=False, lines=4)
@@ -108,7 +108,7 @@ def first(session: Session, has_device: bool) -> Iterator[Step]:
     yield Step("tests", 110, _tests(session, _FIRST_TESTS), gpu, lines=12)
     if not session.small:
         large = "16384-120:x2", "65536-120:x2", "65536-120:dead:x1"
-        yield Step("large networks", 80, session.own("times", *large), gpu)
+        yield Step("large-networks", 80, session.own("times", *large), gpu)
     yield Step("peers", 100, _peers(session), gpu, lines=20)
     yield Step("launches", 45, session.own("launches"), gpu, lines=20)
 
@@ -122,14 +122,14 @@ def second(session: Session, _has_device: bool) -> Iterator[Step]:
         for tool in ("racecheck", "initcheck", "synccheck"):
             command = ("compute-sanitizer", "--tool", tool, *session.own("sanitized"))
             yield Step(tool, 75, command, True, "compute-sanitizer", shows=_DETAILS)
-    yield Step("language tests", 120, _tests(session, _MORE_TESTS), gpu, lines=12)
+    yield Step("language-tests", 120, _tests(session, _MORE_TESTS), gpu, lines=12)
     if not session.small:
         more = "4096-480:x3", "4096-1920:x3", "16384-480:x2", "65536-480:x1"
-        yield Step("more networks", 90, session.own("times", *more), gpu)
+        yield Step("more-networks", 90, session.own("times", *more), gpu)
     native = _module("kkspdnn", "compile", "--space", session.space, "--dtype", "float32")
     # An empty cache beside the one that was copied.
     cache = f"KKSPDNN_CACHE={session.records.parent / 'native'}"
-    yield Step("native build", 240, ("env", cache, *native), gpu, lines=6)
+    yield Step("native-build", 240, ("env", cache, *native), gpu, lines=6)
 
 
 _FIRST_TESTS = "tests/engines", "tests/test_inference.py", "tests/workunits"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import sys
 import tarfile
@@ -42,11 +43,11 @@ def unpack(pack: Path, work: Path) -> Unpacked:
     """
     try:
         described = json.loads((pack / DESCRIPTION).read_text(encoding="utf-8"))
-        with tarfile.open(pack / CACHE) as archive:
+        with tarfile.open(pack / CACHE, "r:xz") as archive:
             # Owner and modes of another machine must not come along: the cache checks them.
             archive.extractall(work, filter="data")
         site, installed = _install(pack / WHEELS, work / "site")
-    except (OSError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError) as error:
         raise InputError(
             f"--pack {pack}: no usable pack: {error}; make it with python -m bench.gpu pack"
         ) from error

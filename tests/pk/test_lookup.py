@@ -106,7 +106,7 @@ def test_code_for_a_gpu_needs_no_processor(store: Cache) -> None:
 
 
 def test_code_for_a_gpu_serves_whoever_compiled_it(store: Cache) -> None:
-    """Its architecture is part of the content; a cache may come from a machine with another CUDA."""
+    """Its architecture is part of the content, so a cache may come from another CUDA."""
     other = put(store, CONTENT, THERE, {"nvcc": "release 12.9"})
     for made_by in ({**HERE, "nvcc": "release 13.0"}, None):
         found = find(store, Wanted("k", "n", CONTENT, made_by, None))

@@ -1,0 +1,75 @@
+"""Every step is a command that its parser takes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bench.__main__
+import bench.ceiling.cli
+import bench.gpu.cli
+import kkspdnn.compile
+from bench.gpu import steps
+from bench.gpu.steps import SPACES, Session, Step, first, second
+from bench.peers import all_peers
+from kkspdnn.pk.driver import Device
+
+ROOT = Path(__file__).parents[3]
+
+
+def sessions() -> Iterator[tuple[Session, bool]]:
+    for space, small, has_device in itertools.product(SPACES, (False, True), (False, True)):
+        arch = "sm_90" if space == "cuda" else None
+        yield Session(space, small, Path("r"), Path("o"), arch, Path("e")), has_device
+
+
+def all_steps() -> Iterator[Step]:
+    for session, has_device in sessions():
+        yield from first(session, has_device)
+        yield from second(session, has_device)
+
+
+@pytest.mark.parametrize("steps_of", [first, second])
+def test_names_are_unique_and_the_environment_comes_first(steps_of: object) -> None:
+    for session, has_device in sessions():
+        names = [step.name for step in steps_of(session, has_device)]  # type: ignore[operator]
+        assert names[0] == "environment"
+        assert len(names) == len(set(names))
+
+
+def test_every_command_is_taken_by_its_parser() -> None:
+    seen = set()
+    for step in all_steps():
+        module, *options = step.command[step.command.index("-m") + 1 :]
+        seen.add(module)
+        if module == "bench.gpu":
+            assert bench.gpu.cli.parser().parse_args(options).records == Path("r")
+        elif module == "bench.ceiling":
+            bench.ceiling.cli.parser().parse_args(options)
+        elif module == "bench":
+            given = bench.__main__.parser().parse_args(options)
+            assert set(given.only) <= set(all_peers(given.space))
+        elif module == "kkspdnn":
+            assert options[0] == "compile"
+            kkspdnn.compile.parser().parse_args(options[1:])
+        else:
+            assert module == "pytest"
+            assert all((ROOT / each).exists() for each in options if each.startswith("tests/"))
+    assert seen == {"bench.gpu", "bench.ceiling", "bench", "kkspdnn", "pytest"}
+
+
+def test_every_command_has_a_module() -> None:
+    for name in (*bench.gpu.cli.STEP_COMMANDS, "pack", "run"):
+        assert (ROOT / "bench" / "gpu" / f"{name}.py").is_file()
+
+
+def test_a_record_is_named_after_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert steps.record_label("openmp") == "openmp"
+    monkeypatch.setattr(steps, "devices", lambda: ())
+    assert steps.record_label("cuda") == "cuda"
+    found = (Device(0, "NVIDIA H100 80GB HBM3", "sm_90"),)
+    monkeypatch.setattr(steps, "devices", lambda: found)
+    assert steps.record_label("cuda") == "cuda-h100-80gb-hbm3"

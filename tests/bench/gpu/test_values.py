@@ -1,0 +1,67 @@
+"""What is wrong is found: the checks of a first run, on a CPU."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import kkspdnn as kk
+from bench.gpu import launches, profiled, sanitized, sweep, values
+
+SMALL = argparse.Namespace(space="openmp", small=True, records=None)
+
+
+def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert values.command(SMALL) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "failures: 0"
+    assert len(lines) > 10
+    assert all("] ok   " in line for line in lines[:-1])
+
+
+def test_a_wrong_engine_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = kk.infer
+
+    def wrong(net: kk.Network, inputs: Any, **options: Any) -> Any:
+        result = real(net, inputs, **options)
+        if options.get("kernel") != "spgemm":
+            return result
+        verified = replace(result.record.verified, passed=False, max_abs_error=7.0)
+        return replace(result, record=replace(result.record, verified=verified))
+
+    monkeypatch.setattr(kk, "infer", wrong, raising=False)
+    assert values.command(SMALL) == 1
+    printed = capsys.readouterr().out
+    assert "FAIL SpGEMM: AssertionError: largest error 7.0" in printed
+
+
+def test_values_that_change_from_run_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, runs = kk.infer, []
+
+    def moving(net: kk.Network, inputs: Any, **options: Any) -> Any:
+        runs.append(1)
+        result = real(net, inputs, **options)
+        if len(runs) == 5:
+            result.values.data[-1] += 1
+        return result
+
+    monkeypatch.setattr(kk, "infer", moving, raising=False)
+    with pytest.raises(AssertionError, match="2 different results"):
+        values._repeated("openmp", 50)
+
+
+@pytest.mark.parametrize("module", [launches, profiled, sanitized, sweep])
+def test_the_other_steps_run(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert module.command(SMALL) == 0
+    assert capsys.readouterr().out
+
+
+def test_every_shape_of_a_sweep_gives_the_same_values() -> None:
+    points = list(sweep._points("openmp", small=True))
+    assert all(point.same for point in points)
+    assert len({(p.rows_a_tile, p.layers_a_launch) for p in points}) == len(points)
