@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,13 +57,16 @@ def test_values_that_change_from_run_to_run(monkeypatch: pytest.MonkeyPatch) -> 
         values._repeated("openmp", 50)
 
 
-@pytest.mark.parametrize("module", [launches, profiled, sanitized, sweep])
+@pytest.mark.parametrize("module", [launches, profiled, sanitized])
 def test_the_other_steps_run(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert module.command(SMALL) == 0
     assert capsys.readouterr().out
 
 
-def test_every_shape_of_a_sweep_gives_the_same_values() -> None:
-    points = list(sweep._points("openmp", small=True))
-    assert all(point.same for point in points)
-    assert len({(p.rows_a_tile, p.layers_a_launch) for p in points}) == len(points)
+def test_every_shape_of_a_sweep_gives_the_same_values(tmp_path: Path) -> None:
+    assert sweep.command(argparse.Namespace(space="openmp", small=True, records=tmp_path)) == 0
+    record = json.loads((tmp_path / "sweep-openmp.json").read_text())
+    points = record["points"]
+    assert record["schema"] == sweep.SCHEMA
+    assert all(point["same"] for point in points)
+    assert len({(p["rows_a_tile"], p["layers_a_launch"]) for p in points}) == len(points) == 9
