@@ -48,11 +48,12 @@ def toolkit(space: ExecutionSpace, arch: str | None = None, cpu: str | None = No
 
     Serial runs on the Kokkos for OpenMP where the compiler has OpenMP and that Kokkos has Serial,
     so that both share one cache entry. A Kokkos of the user's that cannot be linked with is passed
-    over, unless the user named it. arch: what to compile for on a GPU, `sm_90`, with this machine's
-    compilers; None: what the device is, with whichever compilers an entry in the cache was made.
-    cpu: the processor to compile for, see `processor.named`; None: any that this machine
-    runs. Raises ToolchainError, CacheError, InputError for an unknown processor, or SpaceError for
-    a space that cannot be had.
+    over, unless the user named it.
+
+    arch: what to compile for on a GPU, `sm_90`, with this machine's compilers, if it has them;
+    None: what the device is, and an entry of any compilers will do. cpu: the processor to compile
+    for, see `processor.named`; None: any that this machine runs. Raises ToolchainError, CacheError,
+    InputError for an unknown processor, or SpaceError for a space that cannot be had.
     """
     with ONE_AT_A_TIME:
         if space is ExecutionSpace.Cuda:
@@ -190,7 +191,8 @@ class _Machine:
 def _gpu_toolkit(arch: str, exactly: bool) -> Toolkit:
     host, no_host = attempt(host_compiler)
     nvcc, no_nvcc = attempt(find_nvcc)
-    machine = _Machine(default_cache(), host, no_host or no_nvcc, None, nvcc, exactly)
+    missing = no_host or no_nvcc
+    machine = _Machine(default_cache(), host, missing, None, nvcc, exactly and missing is None)
     looked = candidates(kokkos_cuda.NEEDED, arch)
     return machine.first(_plans(f"cuda-{arch}", kokkos_cuda.content(arch), looked))
 
