@@ -18,6 +18,7 @@ from kkspdnn.guard import end_at_interrupt, guarded, guarded_on_rank
 from kkspdnn.logs import logs_on_stderr
 from kkspdnn.options import Parser, cache_gigabytes, count, gigabytes, path, whole
 from kkspdnn.ranks.launch import Launch, launch
+from kkspdnn.space_names import space_option
 
 _COMMANDS = {
     "show": ("kkspdnn.show", "show"),
@@ -54,7 +55,8 @@ def parser(quiet: bool = False) -> Parser:
     add = made.add_argument
     commands = ("run", "info", *_COMMANDS)
     add("command", nargs="?", choices=commands, default="run", help="default: run")
-    add("--space", choices=SPACES, default="openmp", help="execution space (openmp)")
+    where = "execution space (openmp)"
+    add("--space", type=space_option(), choices=SPACES, default="openmp", help=where)
     add("--neurons", type=count, metavar="N", help="neurons of a layer (1024)")
     add("--layers", type=whole, metavar="L", help="layers (120, or all of --data)")
     add("--inputs", type=whole, metavar="M", help="input rows (60000, or all of --data)")

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.choices import SPACES, SpaceName
 from kkspdnn.cuda import cuda_parts
 from kkspdnn.errors import SpaceError, shown
+from kkspdnn.other_gpus import other_gpus
 from kkspdnn.pk import Front, chosen, provide_pykokkos
 from kkspdnn.pk.dispatch import compile_ahead
 from kkspdnn.pk.driver import DEVICE_VARIABLE, Device, check_number
@@ -22,6 +23,7 @@ from kkspdnn.pk.driver import device as chosen_device
 from kkspdnn.pk.process import kokkos_process
 from kkspdnn.pk.runtime import MOST_THREADS, runtime
 from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
+from kkspdnn.space_names import refusal
 from kkspdnn.transfer import CupyTransfer
 
 _WARP = 32
@@ -238,7 +240,7 @@ def choose_device(number: int | None) -> None:
 def check_space_name(name: str) -> SpaceName:
     """The name itself; SpaceError where it is no space."""
     if not isinstance(name, str) or name not in SPACES:
-        raise SpaceError(f"space {shown(name)} is unknown: choose one of {', '.join(SPACES)}")
+        raise SpaceError(refusal(name))
     return name
 
 
@@ -252,11 +254,13 @@ def check_space(name: str) -> SpaceName:
         return space
     # The compiler is not needed where the cache has all.
     parts = [part for part in cuda_parts() if part.name != "compiler"]
-    missing = [f"{part.name} ({part.remedy})" for part in parts if part.found is None]
+    missing = [part for part in parts if part.found is None]
     if missing:
-        raise SpaceError(
-            f"--space cuda: this machine has no {', no '.join(missing)}; or use --space openmp"
-        )
+        text = ", no ".join(f"{part.name} ({part.remedy})" for part in missing)
+        others = other_gpus() if any(part.name == "driver" for part in missing) else ()
+        if others:
+            text += f"; it has a GPU of {' and '.join(others)}, but only NVIDIA GPUs are supported"
+        raise SpaceError(f"--space cuda: this machine has no {text}; or use --space openmp")
     chosen_device()
     return space
 
