@@ -77,7 +77,8 @@ def parser(quiet: bool = False) -> Parser:
     add("--memory", type=gigabytes, metavar="GB", help=budget)
     kept = "size limit of the parsed layers in the cache folder, 0: keep none (4)"
     add("--layer-cache", type=cache_gigabytes, metavar="GB", help=kept)
-    add("--device", type=whole, metavar="N", help="GPU, within CUDA_VISIBLE_DEVICES (0)")
+    gpu = "GPU, within CUDA_VISIBLE_DEVICES (0, or with mpiexec one for each rank)"
+    add("--device", type=whole, metavar="N", help=gpu)
     add("--seed", type=whole, default=0, metavar="S", help="of the RadiX-Net (0)")
     against = "against the serial reference (sample)"
     add("--verify", choices=VERIFY, default="sample", help=against)

@@ -106,7 +106,8 @@ def infer(
     of ymax that provably stay so)
     dtype: float32 or float64; None: the network's
     threads: OpenMP threads; None: OMP_NUM_THREADS, else all cores
-    device: which GPU, within CUDA_VISIBLE_DEVICES; None: KOKKOS_DEVICE_ID, else the first
+    device: which GPU, within CUDA_VISIBLE_DEVICES; None: KOKKOS_DEVICE_ID, else the first, or with
+    ranks a GPU for each, as far as the node has them
     fold: compute one of each class of equal neurons, see kkspdnn.fold; `values` has them all
     verification: none, sample or full, against the serial reference; the verdict is in the
     record; values: keep the activations of the living rows
@@ -140,7 +141,7 @@ def infer(
     kind = network.dtype if dtype is None else float_dtype(dtype)
     meter = LoadMeter()
     here = machine()  # before OpenMP may bind this thread to a core, as the user may ask it to
-    with placed(ranks, space, threads, device) as place:
+    with placed(ranks, space, threads, device) as placement:
         run = _Run(
             ranks=ranks,
             network=network.astype(kind),
@@ -154,7 +155,7 @@ def infer(
             budget=replace(
                 Budget.of(memory),
                 processes=ranks.local_size,
-                on_device=place.sharing,
+                on_device=placement.sharing,
             ),
             parallel=parallel,
             checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -162,7 +163,7 @@ def infer(
             meter=meter,
         )
         run.check_alike(space)
-        result = run.result(space, threads, place.device, here)
+        result = run.result(space, threads, placement.device, here)
     if ranks is not comm:
         ranks.close()
     return result

@@ -67,10 +67,11 @@ class RankLoad:
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU that a run used. host: its node; number: within CUDA_VISIBLE_DEVICES of the first of
-    its ranks; arch: sm_90 and the like; uuid: as `nvidia-smi -L` lists it, or empty
+    """A GPU that a run used.
 
-    ranks: which ones ran on it; more than one share its memory
+    host: its node; number: its number within CUDA_VISIBLE_DEVICES on the first of its ranks
+    arch: such as sm_90; uuid: as `nvidia-smi -L` lists it after `GPU-` or `MIG-`, or empty
+    ranks: which ranks ran on it; if there are several, they shared its memory
     """
 
     host: str

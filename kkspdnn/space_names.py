@@ -34,13 +34,13 @@ _REASONS = {
 
 def refusal(name: object, choices: Sequence[str] = SPACES) -> str:
     """Why a name that is none of `choices` is refused, and what there is; one line."""
-    there = ", ".join(f"{each} (NVIDIA GPUs)" if each == "cuda" else each for each in choices)
+    available = ", ".join(f"{each} (NVIDIA GPUs)" if each == "cuda" else each for each in choices)
     plain = _plain(name) if isinstance(name, str) else ""
     if plain in choices:
         return f"space {shown(name)} is unknown: write {plain}"
     if plain in _REASONS:
-        return f"space {shown(name)}: {_REASONS[plain]}; choose one of {there}"
-    return f"space {shown(name)} is unknown: choose one of {there}"
+        return f"space {shown(name)}: {_REASONS[plain]}; choose one of {available}"
+    return f"space {shown(name)} is unknown: choose one of {available}"
 
 
 def _plain(name: str) -> str:

@@ -24,7 +24,8 @@ _MAJOR, _MINOR = 75, 76
 class Device:
     """A GPU: its number within CUDA_VISIBLE_DEVICES, its name, and its architecture, `sm_90`.
 
-    uuid: as `nvidia-smi -L` lists it, the same for every process; empty if the driver has none
+    uuid: the same in every process, as `nvidia-smi -L` lists it after `GPU-` or `MIG-`; empty if
+    the driver has none
     """
 
     number: int

@@ -20,10 +20,10 @@ class OtherSpace:
 
     def refuse(self) -> NoReturn:
         """Raise SpaceError."""
-        there = ", ".join(f"pk.{each.name}" for each in ExecutionSpace)
+        available = ", ".join(f"pk.{each.name}" for each in ExecutionSpace)
         raise SpaceError(
-            f"pk.{self.name}: kkspdnn does not run on this execution space; choose one of {there} "
-            "(NVIDIA GPUs)"
+            f"pk.{self.name}: kkspdnn does not run on this execution space; choose one of "
+            f"{available} (NVIDIA GPUs)"
         )
 
 

@@ -1,4 +1,4 @@
-"""Which GPU each rank of a node takes."""
+"""Which GPU each rank of a node runs on."""
 
 from __future__ import annotations
 
@@ -13,83 +13,89 @@ from kkspdnn.ranks.world import Ranks
 
 
 @dataclass(frozen=True)
-class Visible:
-    """What one rank sees of its node's GPUs.
+class VisibleGpus:
+    """The GPUs of a node that one rank can use.
 
-    gpus: for each device number the GPU's identity, the same on all ranks of the node
-    wanted: the number that the user gave, or None
+    identities: for each device number what tells the GPU apart from the others of the node
+    requested: the device number that the user gave, or None
     """
 
-    gpus: tuple[str, ...]
-    wanted: int | None = None
+    identities: tuple[str, ...]
+    requested: int | None = None
 
     @property
     def fixed(self) -> str | None:
-        """The GPU that the user gave, where there is one of that number."""
-        if self.wanted is None or not 0 <= self.wanted < len(self.gpus):
+        """The GPU that the user gave; None if there is none of that number."""
+        if self.requested is None or not 0 <= self.requested < len(self.identities):
             return None
-        return self.gpus[self.wanted]
+        return self.identities[self.requested]
 
 
 @dataclass(frozen=True)
 class Placement:
-    """device: the number of the GPU that a rank takes, within CUDA_VISIBLE_DEVICES; None where the
-    environment or the space decides; sharing: how many ranks of its node take the same GPU."""
+    """The GPU that a rank runs on.
+
+    device: its number within CUDA_VISIBLE_DEVICES; None on a CPU, and if KOKKOS_DEVICE_ID is set
+    sharing: how many ranks of the node run on the same GPU, this one included
+    """
 
     device: int | None = None
     sharing: int = 1
 
 
-def take_gpu(ranks: Ranks, space: str, device: int | None) -> Placement:
-    """The GPU of this rank: `device` or KOKKOS_DEVICE_ID if given, else one that as few ranks of
-    the node as possible take. Rank 0 logs a warning where ranks share a GPU.
+def select_gpu(ranks: Ranks, space: str, device: int | None) -> Placement:
+    """The GPU of this rank: `device` or KOKKOS_DEVICE_ID if given, else see `assign_gpus`.
 
-    Collective, in every space.
+    Rank 0 logs a warning if ranks share a GPU. Collective, in every space.
     """
-    own, found = Visible(()), devices() if space == "cuda" else ()
-    if found:
-        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-        identities = tuple(each.uuid or f"{seen}/{each.number}" for each in found)
-        own = Visible(identities, device if device is not None else _from_environment())
-    everyone = ranks.all_gather_node(own)
-    numbers = deal_gpus(everyone)
-    number = numbers[ranks.local_rank]
-    taken = Counter(v.gpus[n] for v, n in zip(everyone, numbers, strict=True) if n is not None)
-    sharing, what = 1, ""
+    found = devices() if space == "cuda" else ()
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    own = VisibleGpus(
+        tuple(each.uuid or f"{variable}/{each.number}" for each in found),
+        device if device is not None or not found else _device_of_environment(len(found)),
+    )
+    all_ranks = ranks.all_gather_node(own)
+    numbers = assign_gpus(all_ranks)
+    used = Counter(
+        gpus.identities[number]
+        for gpus, number in zip(all_ranks, numbers, strict=True)
+        if number is not None
+    )
+    number, sharing, name = numbers[ranks.local_rank], 1, ""
     if number is not None:
-        sharing = taken[own.gpus[number]]
-        what = f"device {number} ({found[number].name}) of {ranks.host}"
-    most = max(ranks.all_gather((sharing, what)))
+        sharing = used[own.identities[number]]
+        name = f"device {number} ({found[number].name}) of {ranks.host}"
+    most = max(ranks.all_gather((sharing, name)))
     if ranks.rank == 0 and most[0] > 1:
         logging.getLogger("kkspdnn").warning(
             "%d ranks share %s and its memory; start at most one rank for each GPU of a node", *most
         )
-    # A number from the environment stays there.
-    return Placement(number if own.wanted is None else device, sharing)
+    return Placement(number if own.requested is None else device, sharing)
 
 
-def deal_gpus(visible: Sequence[Visible]) -> list[int | None]:
-    """For each rank of a node the number of the GPU that it takes; None where it takes none.
+def assign_gpus(ranks: Sequence[VisibleGpus]) -> list[int | None]:
+    """For each rank of a node the device number of its GPU; None for a rank without one.
 
-    A GPU that the user gave is taken. The other ranks, those with the smallest choice first, take
-    the GPU that the fewest have taken so far, the one with the lowest number first. So ranks that
-    see the same GPUs take them in turn.
+    A rank uses the GPU that the user gave. Each other rank, those that see the fewest GPUs first,
+    uses the one that the fewest ranks use so far, and of several the one with the lowest number. So
+    ranks that see the same GPUs use them in turn.
     """
-    taken = Counter(each.fixed for each in visible if each.fixed is not None)
-    numbers = [each.wanted if each.fixed is not None else None for each in visible]
-    for rank in sorted(range(len(visible)), key=lambda rank: len(visible[rank].gpus)):
-        gpus = visible[rank].gpus
-        if visible[rank].wanted is not None or not gpus:
+    used = Counter(gpus.fixed for gpus in ranks if gpus.fixed is not None)
+    numbers = [gpus.requested if gpus.fixed is not None else None for gpus in ranks]
+    for rank in sorted(range(len(ranks)), key=lambda rank: len(ranks[rank].identities)):
+        identities = ranks[rank].identities
+        if ranks[rank].requested is not None or not identities:
             continue
-        number = min(range(len(gpus)), key=lambda number: taken[gpus[number]])
-        taken[gpus[number]] += 1
+        number = min(range(len(identities)), key=lambda number: used[identities[number]])
+        used[identities[number]] += 1
         numbers[rank] = number
     return numbers
 
 
-def _from_environment() -> int | None:
-    """The number in KOKKOS_DEVICE_ID; what is none is refused where the device is opened."""
+def _device_of_environment(count: int) -> int | None:
+    """The number in KOKKOS_DEVICE_ID, or None. What is no number becomes one that no device has: it
+    is refused where the device is opened."""
     text = os.environ.get(DEVICE_VARIABLE, "").strip()
     if not text:
         return None
-    return int(text) if text.isascii() and text.isdecimal() else len(devices())
+    return int(text) if text.isascii() and text.isdecimal() else count

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kkspdnn.pk.cpu_quota import cpu_quota
 from kkspdnn.pk.toolchain import omp_num_threads
-from kkspdnn.ranks.gpus import Placement, take_gpu
+from kkspdnn.ranks.gpus import Placement, select_gpu
 from kkspdnn.ranks.world import Ranks
 
 _THREADS = "OMP_NUM_THREADS"
@@ -24,12 +24,12 @@ def placed(
 
     threads, device: what the user wants, which wins, as OMP_NUM_THREADS, OMP_PLACES and
     KOKKOS_DEVICE_ID do. Else a rank has a thread for each of its cores, and the ranks of a node
-    take its GPUs in turn, see `take_gpu`.
+    use its GPUs in turn, see `select_gpu`.
     """
     if ranks.size == 1:
         yield Placement(device)
         return
-    placement = take_gpu(ranks, space, device)
+    placement = select_gpu(ranks, space, device)
     if ranks.local_size == 1:
         yield placement
         return

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kkspdnn.ranks.gpus import Visible, deal_gpus
+from kkspdnn.ranks.gpus import VisibleGpus, assign_gpus
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @given(st.integers(1, 8), st.integers(1, 20))
 def test_ranks_that_see_the_same_gpus_take_them_in_turn(gpus: int, ranks: int) -> None:
-    visible = [Visible(tuple("ABCDEFGH"[:gpus]))] * ranks
-    assert deal_gpus(visible) == [rank % gpus for rank in range(ranks)]
+    visible = [VisibleGpus(tuple("ABCDEFGH"[:gpus]))] * ranks
+    assert assign_gpus(visible) == [rank % gpus for rank in range(ranks)]
 
 
 @given(st.lists(st.sampled_from(["AB", "CDE", "F", ""]), min_size=1, max_size=12))
 def test_ranks_bound_to_parts_of_a_node(seen: list[str]) -> None:
     """In any order: the GPUs of a part are shared as evenly as the number of its ranks allows."""
-    numbers = deal_gpus([Visible(tuple(gpus)) for gpus in seen])
+    numbers = assign_gpus([VisibleGpus(tuple(gpus)) for gpus in seen])
     taken = Counter(gpus[n] for gpus, n in zip(seen, numbers, strict=True) if n is not None)
     for gpus in set(seen) - {""}:
         counts = [taken[gpu] for gpu in gpus]
@@ -37,22 +37,22 @@ def test_ranks_bound_to_parts_of_a_node(seen: list[str]) -> None:
     ("visible", "numbers"),
     [
         # --gpus-per-task=1: each rank sees one of its own.
-        ([Visible(("A",)), Visible(("B",)), Visible(("C",))], [0, 0, 0]),
+        ([VisibleGpus(("A",)), VisibleGpus(("B",)), VisibleGpus(("C",))], [0, 0, 0]),
         # Two by two, dealt out to the ranks in a cycle: the rank's number says nothing.
-        ([Visible(("A", "B")), Visible(("C", "D"))] * 2, [0, 0, 1, 1]),
+        ([VisibleGpus(("A", "B")), VisibleGpus(("C", "D"))] * 2, [0, 0, 1, 1]),
         # Who sees one only cannot give way.
-        ([Visible(("A", "B")), Visible(("A",))], [1, 0]),
+        ([VisibleGpus(("A", "B")), VisibleGpus(("A",))], [1, 0]),
         # What the user gave is taken; the others keep away from it.
-        ([Visible(("A", "B"), 0), Visible(("A", "B"))], [0, 1]),
-        ([Visible(("A", "B"), 1)] * 3, [1, 1, 1]),
+        ([VisibleGpus(("A", "B"), 0), VisibleGpus(("A", "B"))], [0, 1]),
+        ([VisibleGpus(("A", "B"), 1)] * 3, [1, 1, 1]),
         # A number that is none is refused later.
-        ([Visible(("A", "B"), 2), Visible(("A", "B"))], [None, 0]),
-        ([Visible(("A", "B"), -1), Visible(("A", "B"))], [None, 0]),
-        ([Visible(()), Visible((), 0)], [None, None]),
+        ([VisibleGpus(("A", "B"), 2), VisibleGpus(("A", "B"))], [None, 0]),
+        ([VisibleGpus(("A", "B"), -1), VisibleGpus(("A", "B"))], [None, 0]),
+        ([VisibleGpus(()), VisibleGpus((), 0)], [None, None]),
     ],
 )
-def test_some_nodes(visible: list[Visible], numbers: list[int | None]) -> None:
-    assert deal_gpus(visible) == numbers
+def test_some_nodes(visible: list[VisibleGpus], numbers: list[int | None]) -> None:
+    assert assign_gpus(visible) == numbers
 
 
 @pytest.fixture

@@ -29,11 +29,12 @@ WORLD = MPI.COMM_WORLD
 
 
 def say_device(device: int | None) -> None:
-    with placed(Ranks(WORLD), "cuda", None, device) as place:
-        choose_device(place.device)
+    with placed(Ranks(WORLD), "cuda", None, device) as placement:
+        choose_device(placement.device)
         mine = driver.device()
     print(
-        f"rank {WORLD.rank}: device {mine.number}, {mine.name}, {place.sharing} on it", flush=True
+        f"rank {WORLD.rank}: device {mine.number}, {mine.name}, {placement.sharing} on it",
+        flush=True,
     )
 
 
