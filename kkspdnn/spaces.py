@@ -51,10 +51,11 @@ class Space:
     threads: how many run at once
     tile_bytes: how many bytes of one neuron a tile holds side by side on a CPU: four SIMD registers
     lanes_a_thread: how many lanes of a tile each thread of a GPU's warp has
-    xp: NumPy, or CuPy on a GPU: whose arrays the workunits take; device: the GPU, or None
+    xp: NumPy, or CuPy on a GPU: whose arrays the workunits take; device_name: the GPU's
     begin: to be called before each computation, in the thread that computes. It raises SpaceError
     in a process that was forked after Kokkos was started, and lets all threads compute as IEEE 754
     says; on a GPU it makes the device CuPy's current one
+    device: the GPU; None on a CPU
     """
 
     name: SpaceName
