@@ -255,13 +255,15 @@ def check_space(name: str) -> SpaceName:
         return space
     # The compiler is not needed where the cache has all.
     parts = [part for part in cuda_parts() if part.name != "compiler"]
-    missing = [part for part in parts if part.found is None]
+    missing = [f"{part.name} ({part.remedy})" for part in parts if part.found is None]
+    no_driver = any(part.name == "driver" and part.found is None for part in parts)
+    others = " and ".join(other_gpus()) if no_driver else ""
+    if others:
+        missing[-1] += f"; it has a GPU of {others}, but only NVIDIA GPUs are supported"
     if missing:
-        text = ", no ".join(f"{part.name} ({part.remedy})" for part in missing)
-        others = other_gpus() if any(part.name == "driver" for part in missing) else ()
-        if others:
-            text += f"; it has a GPU of {' and '.join(others)}, but only NVIDIA GPUs are supported"
-        raise SpaceError(f"--space cuda: this machine has no {text}; or use --space openmp")
+        raise SpaceError(
+            f"--space cuda: this machine has no {', no '.join(missing)}; or use --space openmp"
+        )
     chosen_device()
     return space
 
