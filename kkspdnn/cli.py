@@ -18,6 +18,7 @@ from kkspdnn.guard import end_at_interrupt, guarded, guarded_on_rank
 from kkspdnn.logs import logs_on_stderr
 from kkspdnn.options import Parser, cache_gigabytes, count, gigabytes, path, whole
 from kkspdnn.ranks.launch import Launch, launch
+from kkspdnn.space_names import space_option
 
 _COMMANDS = {
     "show": ("kkspdnn.show", "show"),
@@ -54,7 +55,8 @@ def parser(quiet: bool = False) -> Parser:
     add = made.add_argument
     commands = ("run", "info", *_COMMANDS)
     add("command", nargs="?", choices=commands, default="run", help="default: run")
-    add("--space", choices=SPACES, default="openmp", help="execution space (openmp)")
+    where = "execution space (openmp)"
+    add("--space", type=space_option(), choices=SPACES, default="openmp", help=where)
     add("--neurons", type=count, metavar="N", help="neurons of a layer (1024)")
     add("--layers", type=whole, metavar="L", help="layers (120, or all of --data)")
     add("--inputs", type=whole, metavar="M", help="input rows (60000, or all of --data)")
@@ -75,7 +77,8 @@ def parser(quiet: bool = False) -> Parser:
     add("--memory", type=gigabytes, metavar="GB", help=budget)
     kept = "size limit of the parsed layers in the cache folder, 0: keep none (4)"
     add("--layer-cache", type=cache_gigabytes, metavar="GB", help=kept)
-    add("--device", type=whole, metavar="N", help="GPU, within CUDA_VISIBLE_DEVICES (0)")
+    gpu = "GPU, within CUDA_VISIBLE_DEVICES (0, or with mpiexec one for each rank)"
+    add("--device", type=whole, metavar="N", help=gpu)
     add("--seed", type=whole, default=0, metavar="S", help="of the RadiX-Net (0)")
     against = "against the serial reference (sample)"
     add("--verify", choices=VERIFY, default="sample", help=against)

@@ -15,6 +15,7 @@ from kkspdnn.guard import importing
 from kkspdnn.options import Parser
 from kkspdnn.pk.driver import devices
 from kkspdnn.pk.processor import LEVELS, named
+from kkspdnn.space_names import space_option
 
 
 def parser() -> Parser:
@@ -25,7 +26,8 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     add = made.add_argument
-    add("--space", choices=SPACES, default="openmp", help="execution space (openmp)")
+    where = "execution space (openmp)"
+    add("--space", type=space_option(), choices=SPACES, default="openmp", help=where)
     arch = "what to compile for with --space cuda (the device's own)"
     add("--arch", metavar="sm_XX", help=arch)
     cpu = (

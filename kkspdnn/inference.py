@@ -27,14 +27,15 @@ from kkspdnn.inputs import Inputs
 from kkspdnn.matrices import float_dtype
 from kkspdnn.memory import Budget, peak_memory
 from kkspdnn.networks import Network, check_network
+from kkspdnn.pk.driver import Device
 from kkspdnn.pk.toolchain import machine
 from kkspdnn.ranks.deal import Deal, dealt, dealt_from
 from kkspdnn.ranks.pipeline import Stage, pipeline_is_better
 from kkspdnn.ranks.place import placed
 from kkspdnn.ranks.shares import Shares
 from kkspdnn.ranks.world import Ranks
-from kkspdnn.record import RankLoad, Record, categories_sha256
-from kkspdnn.spaces import Space, check_space_name, open_space
+from kkspdnn.record import Gpu, RankLoad, Record, categories_sha256
+from kkspdnn.spaces import Space, check_device, check_space_name, open_space
 from kkspdnn.verify import verify, wanted
 from kkspdnn.version import own_version
 
@@ -105,7 +106,8 @@ def infer(
     of ymax that provably stay so)
     dtype: float32 or float64; None: the network's
     threads: OpenMP threads; None: OMP_NUM_THREADS, else all cores
-    device: which GPU, within CUDA_VISIBLE_DEVICES; None: KOKKOS_DEVICE_ID, else the first
+    device: which GPU, within CUDA_VISIBLE_DEVICES; None: KOKKOS_DEVICE_ID, else the first, or with
+    ranks a GPU for each, as far as the node has them
     fold: compute one of each class of equal neurons, see kkspdnn.fold; `values` has them all
     verification: none, sample or full, against the serial reference; the verdict is in the
     record; values: keep the activations of the living rows
@@ -127,7 +129,7 @@ def infer(
     Raises InputError for a network or inputs that cannot be used, SpaceError, ToolchainError and
     CacheError for what this machine lacks.
     """
-    check_space_name(space)
+    check_device(device, check_space_name(space))
     check_choice("kernel", kernel, KERNELS)
     check_choice("exits", exits, EXITS)
     check_choice("verification", verification, VERIFY)
@@ -139,8 +141,7 @@ def infer(
     kind = network.dtype if dtype is None else float_dtype(dtype)
     meter = LoadMeter()
     here = machine()  # before OpenMP may bind this thread to a core, as the user may ask it to
-    with placed(ranks, space, threads, device) as gpu:
-        shared = os.environ.get("CUDA_VISIBLE_DEVICES"), gpu
+    with placed(ranks, space, threads, device) as placement:
         run = _Run(
             ranks=ranks,
             network=network.astype(kind),
@@ -154,7 +155,7 @@ def infer(
             budget=replace(
                 Budget.of(memory),
                 processes=ranks.local_size,
-                on_device=ranks.all_gather_node(shared).count(shared),
+                on_device=placement.sharing,
             ),
             parallel=parallel,
             checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -162,7 +163,7 @@ def infer(
             meter=meter,
         )
         run.check_alike(space)
-        result = run.result(space, threads, gpu, here)
+        result = run.result(space, threads, placement.device, here)
     if ranks is not comm:
         ranks.close()
     return result
@@ -261,6 +262,7 @@ class _Run:
             )
         )
         host = self._host_load(where)
+        gpus = used_gpus(ranks.all_gather((ranks.host, where.device)))
         if ranks.rank != 0:
             return ranks.from_first(None)
         if folded is not None and outcome.values is not None:
@@ -311,6 +313,7 @@ class _Run:
             parallel=way.parallel if ranks.size > 1 else None,
             loads=tuple(loads) if ranks.size > 1 else (),
             imbalance=imbalance(loads) if ranks.size > 1 else None,
+            gpus=gpus,
             saved_rows=deal.saved_rows,
             host=host,
         )
@@ -356,6 +359,19 @@ class _Run:
 def _machines(here: str, loads: Sequence[RankLoad]) -> str:
     nodes = len({load.host for load in loads})
     return here if nodes == 1 else f"{nodes} nodes like {here}"
+
+
+def used_gpus(devices: Sequence[tuple[str, Device | None]]) -> tuple[Gpu, ...]:
+    """The GPUs that ranks ran on, each once; devices: of each rank its node and its device."""
+    found = dict[tuple[str, str], Gpu]()
+    for rank, (host, device) in enumerate(devices):
+        if device is None:
+            continue
+        which = host, device.uuid or str(device.number)
+        first = Gpu(host, device.number, device.name, device.arch, device.uuid, ())
+        gpu = found.get(which, first)
+        found[which] = replace(gpu, ranks=(*gpu.ranks, rank))
+    return tuple(found.values())
 
 
 def imbalance(loads: Sequence[RankLoad]) -> float:

@@ -66,6 +66,23 @@ class RankLoad:
 
 
 @dataclass(frozen=True)
+class Gpu:
+    """A GPU that a run used.
+
+    host: its node; number: its number within CUDA_VISIBLE_DEVICES on the first of its ranks
+    arch: such as sm_90; uuid: as `nvidia-smi -L` lists it after `GPU-` or `MIG-`, or empty
+    ranks: which ranks ran on it; if there are several, they shared its memory
+    """
+
+    host: str
+    number: int
+    name: str
+    arch: str
+    uuid: str
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Record:
     """One run. Times are in seconds of wall clock.
 
@@ -90,6 +107,7 @@ class Record:
     layers, None where there was one process; layers_held is of one rank, or of all in a pipeline
     loads: what each rank did; threads is then those of all ranks and peak_memory_bytes the largest;
     imbalance: the longest of their seconds over the mean, 1 where all have the same
+    gpus: each GPU that was used, in the order of the ranks; none on a CPU
     saved_rows: how many input rows a checkpoint had the answer for; times, edges_per_second and
     edges_multiplied are of the others
     host: how busy the machine of rank 0 was
@@ -136,6 +154,7 @@ class Record:
     parallel: str | None = None
     loads: tuple[RankLoad, ...] = ()
     imbalance: float | None = None
+    gpus: tuple[Gpu, ...] = ()
     saved_rows: int = 0
     host: HostLoad | None = None
 

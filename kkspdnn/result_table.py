@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from kkspdnn.engines import Order
 from kkspdnn.host_load import HostLoad
-from kkspdnn.record import Record
+from kkspdnn.record import Gpu, Record
 from kkspdnn.units import GB
 
 
@@ -24,6 +27,7 @@ def result_table(record: Record) -> str:
         "once": f"load {record.load_seconds:.2f} s, compile {record.compile_seconds:.2f} s, "
         f"prepare {record.prepare_seconds:.2f} s",
         "order": _order(record),
+        **({"GPU": _gpu(record.gpus)} if record.gpus else {}),
         **({"ranks": _ranks(record)} if record.loads else {}),
         "inference": f"{record.inference_seconds:.3f} s"
         + (f", without {record.saved_rows:,} rows of the checkpoint" if record.saved_rows else ""),
@@ -56,14 +60,24 @@ def _order(record: Record) -> str:
     return f"{chunks}up to {depth} layer{'s' if depth != 1 else ''} a launch{first}"
 
 
+def _gpu(gpus: Sequence[Gpu]) -> str:
+    if len(gpus) == 1:
+        text = f"{gpus[0].name}, {gpus[0].arch}, device {gpus[0].number} of {gpus[0].host}"
+    else:
+        names = Counter(gpu.name for gpu in gpus)
+        nodes = len({gpu.host for gpu in gpus})
+        text = ", ".join(f"{count} {name}" for name, count in names.items())
+        text += f" on {nodes} node{'s' if nodes != 1 else ''}"
+    most = max(len(gpu.ranks) for gpu in gpus)
+    return text + (f", {'up to ' if len(gpus) > 1 else ''}{most} ranks on one" if most > 1 else "")
+
+
 def _ranks(record: Record) -> str:
     nodes = len({load.host for load in record.loads})
     seconds = [load.seconds for load in record.loads]
     layers = [str(load.layers) for load in record.loads]
-    gpus = len({(load.host, load.device) for load in record.loads if load.device})
     return (
         f"{record.parallel} parallel on {nodes} node{'s' if nodes != 1 else ''}"
-        + (f", GPUs {gpus}" if gpus else "")
         + (f", layers {' + '.join(layers)}" if record.parallel == "pipeline" else "")
         + f"; each computed {min(seconds):.3f} to {max(seconds):.3f} s, longest "
         f"{record.imbalance:.2f} times the mean"

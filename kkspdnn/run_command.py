@@ -20,7 +20,7 @@ from kkspdnn.progress import delayed_bar
 from kkspdnn.ranks.world import Ranks
 from kkspdnn.record import Record, check_writable, write_text
 from kkspdnn.result_table import result_table
-from kkspdnn.spaces import check_space, choose_device
+from kkspdnn.spaces import check_device, check_space, check_space_name, choose_device
 
 
 def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
@@ -87,6 +87,7 @@ def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
     """Raise what is wrong with the options as far as that takes no time to see."""
     if arguments.device is not None and arguments.space != "cuda":
         raise InputError(f"--device {arguments.device} is for --space cuda; leave it out")
+    check_device(arguments.device, check_space_name(arguments.space))
     choose_device(arguments.device)
     check_space(arguments.space)
     if arguments.outputs is not None:

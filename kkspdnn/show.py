@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from kkspdnn.choices import DTYPES, SPACES
 from kkspdnn.guard import importing
 from kkspdnn.options import Parser
+from kkspdnn.space_names import space_option
 
 
 def parser() -> Parser:
@@ -20,7 +21,8 @@ def parser() -> Parser:
     add = made.add_argument
     own = "one of the engines', or your own as FILE.py:NAME or MODULE:NAME"
     add("workunit", nargs="?", metavar="WORKUNIT", help=own)
-    add("--space", choices=SPACES, default="openmp", help="execution space (openmp)")
+    where = "execution space (openmp)"
+    add("--space", type=space_option(), choices=SPACES, default="openmp", help=where)
     dtype = "what the engines compute in (float32)"
     add("--dtype", choices=DTYPES, default="float32", help=dtype)
     types = "of parameters without annotation: x=float32[3],index=uint16[2],zero=float32"

@@ -15,13 +15,15 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.choices import SPACES, SpaceName
 from kkspdnn.cuda import cuda_parts
 from kkspdnn.errors import SpaceError, shown
+from kkspdnn.other_gpus import other_gpus
 from kkspdnn.pk import Front, chosen, provide_pykokkos
 from kkspdnn.pk.dispatch import compile_ahead
-from kkspdnn.pk.driver import DEVICE_VARIABLE
+from kkspdnn.pk.driver import DEVICE_VARIABLE, Device, check_number
 from kkspdnn.pk.driver import device as chosen_device
 from kkspdnn.pk.process import kokkos_process
 from kkspdnn.pk.runtime import MOST_THREADS, runtime
 from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
+from kkspdnn.space_names import refusal
 from kkspdnn.transfer import CupyTransfer
 
 _WARP = 32
@@ -51,8 +53,10 @@ class Space:
     lanes_a_thread: how many lanes of a tile each thread of a GPU's warp has
     warps_a_team: how many warps of a GPU share a tile
     xp: NumPy, or CuPy on a GPU: whose arrays the workunits take; device_name: the GPU's
-    begin: to be called before each computation. It raises SpaceError in a process that was forked
-    after Kokkos was started, and lets all threads compute as IEEE 754 says
+    begin: to be called before each computation, in the thread that computes. It raises SpaceError
+    in a process that was forked after Kokkos was started, and lets all threads compute as IEEE 754
+    says; on a GPU it makes the device CuPy's current one
+    device: the GPU; None on a CPU
     """
 
     name: SpaceName
@@ -66,13 +70,18 @@ class Space:
     lanes_a_thread: int = _MOST_LANES_A_THREAD
     warps_a_team: int = _WARPS_A_TEAM
     xp: ModuleType = np
-    device_name: str = ""
+    device: Device | None = None
     begin: Callable[[], None] = field(default=lambda: kokkos_process().check(), compare=False)
 
     @property
     def gpu(self) -> bool:
         """Do workunits run on a GPU?"""
         return self.name == "cuda"
+
+    @property
+    def device_name(self) -> str:
+        """The name of the GPU; empty on a CPU."""
+        return self.device.name if self.device is not None else ""
 
     @property
     def teams_at_once(self) -> int:
@@ -152,12 +161,13 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
 
     threads: for openmp; None means OMP_NUM_THREADS, else all cores of this process. device: for
     cuda, its number within CUDA_VISIBLE_DEVICES; None means KOKKOS_DEVICE_ID, else 0. Raises
-    SpaceError for an unknown space or device, for one that this machine lacks something for, for
+    SpaceError for an unknown space or device, a device for a CPU, for what this machine lacks, for
     more threads than OMP_THREAD_LIMIT allows, for another number of threads or another device than
     Kokkos already runs with in this process, and in a process that was forked after Kokkos was
     started; ToolchainError and CacheError where something cannot be built.
     """
     kokkos_process().check()
+    check_device(device, check_space_name(name))
     choose_device(device)
     name = check_space(name)
     if threads is not None and not isinstance(threads, int | np.integer):
@@ -189,6 +199,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
     if name == "serial":
         running = 1
     elif name == "cuda":
+        begin = _on_device(xp, chosen_device().number, begin)
         running = _resident_threads(xp)
     elif threads is not None and running != threads:
         raise SpaceError(
@@ -204,23 +215,35 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         kokkos_version=version,
         compiler=compiler,
         xp=xp,
-        device_name=chosen_device().name if name == "cuda" else "",
+        device=chosen_device() if name == "cuda" else None,
         begin=begin,
     )
 
 
+def check_device(number: int | None, space: SpaceName) -> None:
+    """Raise SpaceError where a device of this number cannot be used in this space.
+
+    On a machine without devices every number may be: what is missing there is told elsewhere.
+    """
+    if number is None:
+        return
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0:
+        raise SpaceError(f"device {shown(number)}: it must be a whole number from 0")
+    if space != "cuda":
+        raise SpaceError(f"device {number} is for space cuda; leave it out for {space}")
+    check_number(int(number))
+
+
 def choose_device(number: int | None) -> None:
     """Make this GPU the one of this process; None leaves the choice as it is."""
-    if number is not None and not isinstance(number, int | np.integer):
-        raise SpaceError(f"device {shown(number)}: it must be a whole number")
     if number is not None:
-        os.environ[DEVICE_VARIABLE] = str(number)
+        os.environ[DEVICE_VARIABLE] = str(int(number))
 
 
 def check_space_name(name: str) -> SpaceName:
     """The name itself; SpaceError where it is no space."""
     if not isinstance(name, str) or name not in SPACES:
-        raise SpaceError(f"space {shown(name)} is unknown: choose one of {', '.join(SPACES)}")
+        raise SpaceError(refusal(name))
     return name
 
 
@@ -235,6 +258,10 @@ def check_space(name: str) -> SpaceName:
     # The compiler is not needed where the cache has all.
     parts = [part for part in cuda_parts() if part.name != "compiler"]
     missing = [f"{part.name} ({part.remedy})" for part in parts if part.found is None]
+    no_driver = any(part.name == "driver" and part.found is None for part in parts)
+    others = " and ".join(other_gpus()) if no_driver else ""
+    if others:
+        missing[-1] += f"; it has a GPU of {others}, but only NVIDIA GPUs are supported"
     if missing:
         raise SpaceError(
             f"--space cuda: this machine has no {', no '.join(missing)}; or use --space openmp"
@@ -248,15 +275,31 @@ def _cupy() -> ModuleType:
     number = chosen_device().number
     try:
         cupy = import_module("cupy")
-        cupy.cuda.Device(number).use()
-        # Where Kokkos launches, see CupyTransfer: what CuPy does elsewhere is in no order with it.
-        cupy.cuda.Stream.null.use()
+        _use_device(cupy, number)
     except Exception as error:  # Its own errors come from libraries that it loads.
         said = str(error).strip().partition("\n")[0]
         raise SpaceError(
             f"CuPy cannot use device {number}: {said}; see pip install cupy-cuda13x"
         ) from error
     return cupy
+
+
+def _use_device(cupy: ModuleType, number: int) -> None:
+    """Let CuPy use this device, in the calling thread, and the stream in which Kokkos launches, see
+    CupyTransfer: what CuPy does in another stream is in no order with the launches."""
+    cupy.cuda.Device(number).use()
+    cupy.cuda.Stream.null.use()
+
+
+def _on_device(cupy: ModuleType, number: int, begin: Callable[[], None]) -> Callable[[], None]:
+    """As `begin`, and CuPy uses this device: its current device and stream are those of a thread,
+    and only the thread that opens the space has chosen them."""
+
+    def begin_here() -> None:
+        begin()
+        _use_device(cupy, number)
+
+    return begin_here
 
 
 def _resident_threads(cupy: ModuleType) -> int:

@@ -5,6 +5,7 @@ Fixtures for all tests: the official data where it is, and a folder with officia
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from kkspdnn.challenge import write_categories, write_images, write_network
 from kkspdnn.choices import SPACES
 from kkspdnn.inputs import Inputs
 from kkspdnn.networks import Layer, Network, network
+from kkspdnn.pk.toolchain import host_compiler
 
 CHALLENGE_ROWS = 60_000
 
@@ -43,6 +45,16 @@ def no_layer_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts of every length are parsed by NumPy, and again by the compiled parser."""
     monkeypatch.setattr("kkspdnn.triples.WORTH_COMPILING", request.param)
+
+
+@pytest.fixture(scope="session")
+def fake_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for LD_LIBRARY_PATH with a libcuda.so.1 whose GPUs the variable FAKE_GPUS lists."""
+    folder = tmp_path_factory.mktemp("driver")
+    source = Path(__file__).with_name("fake_driver.cpp")
+    command = [host_compiler().path, "-shared", "-fPIC", source, "-o", folder / "libcuda.so.1"]
+    subprocess.run(command, check=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -134,7 +134,7 @@ def test_what_cannot_be_compiled_for(
         capsys, "--space", "cuda", "--arch", "sm_90", "--cpu", "native"
     )
     assert "--cpu skylake: choose native or one of x86-64" in refused(capsys, "--cpu", "skylake")
-    assert "invalid choice: 'metal'" in refused(capsys, "--space", "metal")
+    assert "space 'metal': Apple GPUs are not supported" in refused(capsys, "--space", "metal")
     monkeypatch.setattr("kkspdnn.compile.devices", tuple)
     assert "there is no device to ask; give --arch" in refused(capsys, "--space", "cuda")
     if nvcc_path() is None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,10 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn as kk
+from kkspdnn import inference
 from kkspdnn.cuda import Part
+from kkspdnn.memory import Budget
+from kkspdnn.ranks.gpus import Placement
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +120,29 @@ def test_a_space_that_is_not_here(
     monkeypatch.setattr("kkspdnn.spaces.cuda_parts", lambda: [missing])
     with pytest.raises(kk.SpaceError, match=r"--space cuda: this machine has no driver \(install"):
         kk.infer(net, rows, space="cuda")
+
+
+def test_ranks_on_one_gpu_share_its_memory(
+    net: kk.Network, rows: kk.Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def placed(*_: object) -> Iterator[Placement]:
+        yield Placement(None, sharing=3)
+
+    budgets = list[Budget]()
+    shares = inference.Shares
+
+    def spied(*arguments: Any) -> Any:
+        budgets.extend(each for each in arguments if isinstance(each, Budget))
+        return shares(*arguments)
+
+    monkeypatch.setattr(inference, "placed", placed)
+    monkeypatch.setattr(inference, "Shares", spied)
+    kk.infer(net, rows)
+    (budget,) = budgets
+    on_gpu = replace(budget, device=lambda: (3000, 0))
+    assert on_gpu.free() == 1000
+    assert budget.free() > 1000
 
 
 def test_inputs_that_cannot_be(net: kk.Network) -> None:

@@ -131,7 +131,9 @@ def test_what_cannot_be_shown(
     assert "no workunit 'nope'; choose one of scale" in refused(capsys, f"{own}:nope")
     assert "types of x; give them" in refused(capsys, f"{own}:scale")
     assert "cuobjdump" in refused(capsys, "add_bias", "--space", "cuda", "--assembly")
-    assert "invalid choice: 'metal'" in refused(capsys, "add_bias", "--space", "metal")
+    assert "space 'metal': Apple GPUs are not supported" in refused(
+        capsys, "add_bias", "--space", "metal"
+    )
     assert "invalid choice: 'float16'" in refused(capsys, "add_bias", "--dtype", "float16")
     assert "unknown option --neurons" in refused(capsys, "add_bias", "--neurons", "32")
     assert "see kkspdnn show --help" in refused(capsys, "add_bias", "twice")

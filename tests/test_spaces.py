@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +14,11 @@ import pytest
 from kkspdnn import spaces
 from kkspdnn.cuda import Part
 from kkspdnn.errors import SpaceError
+from kkspdnn.inference import infer
 from kkspdnn.pk import driver, provide_pykokkos
 from kkspdnn.pk.driver import Device
 from kkspdnn.pk.policy import RangePolicy, TeamPolicy
+from kkspdnn.radix_net import radixnet
 from kkspdnn.spaces import Space, open_space
 
 
@@ -95,6 +100,48 @@ def test_cupy_goes_where_kokkos_launches(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     assert spaces._cupy() is cupy
     assert used == [1, "null"]
+
+
+def test_a_computation_in_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CuPy's current device and stream are the thread's."""
+    used: list[object] = []
+
+    def device(number: int) -> SimpleNamespace:
+        return SimpleNamespace(use=lambda: used.append((number, threading.get_ident())))
+
+    null = SimpleNamespace(use=lambda: used.append(("null", threading.get_ident())))
+    cuda = SimpleNamespace(Device=device, Stream=SimpleNamespace(null=null))
+    begin = spaces._on_device(SimpleNamespace(cuda=cuda), 1, lambda: used.append("begun"))
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(begin).result()
+        other = pool.submit(threading.get_ident).result()
+    assert used == ["begun", (1, other), ("null", other)]
+    assert other != threading.get_ident()
+
+
+@pytest.mark.parametrize(
+    ("space", "device", "words"),
+    [
+        ("openmp", 0, "device 0 is for space cuda; leave it out for openmp"),
+        ("serial", 1, "device 1 is for space cuda; leave it out for serial"),
+        ("cuda", -1, "device -1: it must be a whole number from 0"),
+        ("cuda", True, "device True: it must be a whole number from 0"),
+        ("cuda", 1.5, "device 1.5: it must be a whole number from 0"),
+        ("cuda", 2, "device 2: this process may use 2 device.* numbered from 0; see --device"),
+    ],
+)
+def test_a_refused_device_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, space: str, device: Any, words: str
+) -> None:
+    two = (Device(0, "A", "sm_80"), Device(1, "B", "sm_90"))
+    monkeypatch.setattr("kkspdnn.pk.driver.devices", lambda: two)
+    monkeypatch.setattr(spaces, "cuda_parts", list)
+    monkeypatch.setenv("KOKKOS_DEVICE_ID", "1")
+    with pytest.raises(SpaceError, match=words):
+        open_space(space, device=device)
+    with pytest.raises(SpaceError, match=words):
+        infer(radixnet(64, 2), np.ones((3, 64), np.float32), space=space, device=device)
+    assert driver.device() == two[1]
 
 
 def test_a_device_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import uuid
 from dataclasses import dataclass
 
 from kkspdnn.errors import SpaceError
@@ -21,11 +22,16 @@ _MAJOR, _MINOR = 75, 76
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU: its number within CUDA_VISIBLE_DEVICES, its name, and its architecture, `sm_90`."""
+    """A GPU: its number within CUDA_VISIBLE_DEVICES, its name, and its architecture, `sm_90`.
+
+    uuid: the same in every process, as `nvidia-smi -L` lists it after `GPU-` or `MIG-`; empty if
+    the driver has none
+    """
 
     number: int
     name: str
     arch: str
+    uuid: str = ""
 
 
 def has_driver() -> bool:
@@ -53,14 +59,20 @@ def device() -> Device:
     chosen = os.environ.get(DEVICE_VARIABLE, "").strip() or "0"
     if not (chosen.isascii() and chosen.isdecimal()):
         raise SpaceError(f"{DEVICE_VARIABLE}={chosen}: set it to a device's number, or unset it")
-    if int(chosen) < len(found):
-        return found[int(chosen)]
     if not found:
         raise SpaceError("no NVIDIA device: run on a machine with a GPU, or use --space openmp")
-    raise SpaceError(
-        f"device {int(chosen)}: this process may use {len(found)} device(s), numbered from 0; "
-        "see --device and CUDA_VISIBLE_DEVICES"
-    )
+    check_number(int(chosen))
+    return found[int(chosen)]
+
+
+def check_number(number: int) -> None:
+    """Raise SpaceError where this machine has devices, but none of this number."""
+    count = len(devices())
+    if 0 < count <= number:
+        raise SpaceError(
+            f"device {number}: this process may use {count} device(s), numbered from 0; "
+            "see --device and CUDA_VISIBLE_DEVICES"
+        )
 
 
 def _device(library: ctypes.CDLL, number: int) -> Device:
@@ -70,7 +82,18 @@ def _device(library: ctypes.CDLL, number: int) -> Device:
     library.cuDeviceGetName(name, len(name), handle)
     library.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, handle)
     library.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, handle)
-    return Device(number, name.value.decode(errors="replace"), f"sm_{major.value}{minor.value}")
+    arch = f"sm_{major.value}{minor.value}"
+    return Device(number, name.value.decode(errors="replace"), arch, _uuid(library, handle))
+
+
+def _uuid(library: ctypes.CDLL, handle: ctypes.c_int) -> str:
+    """The first version knows a GPU, the second also a part of one (MIG)."""
+    for version in ("cuDeviceGetUuid_v2", "cuDeviceGetUuid"):
+        get = getattr(library, version, None)
+        found = ctypes.create_string_buffer(16)
+        if get is not None and get(found, handle) == 0:
+            return str(uuid.UUID(bytes=found.raw))
+    return ""
 
 
 def _library() -> ctypes.CDLL | None:

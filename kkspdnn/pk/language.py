@@ -11,7 +11,14 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from kkspdnn.pk.dispatch import parallel_for, parallel_reduce, parallel_scan
-from kkspdnn.pk.policy import AUTO, ExecutionSpace, RangePolicy, TeamPolicy
+from kkspdnn.pk.policy import (
+    AUTO,
+    OTHER_SPACES,
+    ExecutionSpace,
+    OtherSpace,
+    RangePolicy,
+    TeamPolicy,
+)
 from kkspdnn.pk.workunit import Function, Workunit
 
 __all__ = [
@@ -58,6 +65,13 @@ __all__ = [
 Serial: Final = ExecutionSpace.Serial
 OpenMP: Final = ExecutionSpace.OpenMP
 Cuda: Final = ExecutionSpace.Cuda
+
+
+def __getattr__(name: str) -> OtherSpace:
+    """Those that only PyKokkos or Kokkos has, such as HIP."""
+    if name in OTHER_SPACES:
+        return OTHER_SPACES[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def workunit(function: Callable[..., Any]) -> Workunit:

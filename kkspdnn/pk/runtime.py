@@ -7,11 +7,13 @@ import ctypes
 import logging
 import os
 import threading
+from contextlib import suppress
 from functools import cache
 
 from kkspdnn.errors import SpaceError, ToolchainError
 from kkspdnn.pk.core_watch import CoreWatch
 from kkspdnn.pk.cpu_quota import cpu_quota
+from kkspdnn.pk.device_context import DeviceContext
 from kkspdnn.pk.driver import Device, device
 from kkspdnn.pk.openmp import openmp_is_loaded, starting_openmp, was_forked
 from kkspdnn.pk.policy import ExecutionSpace
@@ -51,6 +53,7 @@ class Runtime:
         if self._library.kkspdnn_initialize(wanted, number) != 0:
             raise ToolchainError(f"Kokkos did not start: {self.last_error()}")
         self._entered.done = True
+        self._context = DeviceContext(number) if device is not None else None
         self.threads: int = self._library.kkspdnn_concurrency()
         self._run = self._library.kkspdnn_run
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int]
@@ -94,7 +97,14 @@ class Runtime:
 
     def _finalize(self) -> None:
         """Stop Kokkos when the process ends. A process that was forked from it leaves it alone."""
-        if os.getpid() == self._process:
+        if os.getpid() != self._process:
+            return
+        if self._context is None:
+            self._library.kkspdnn_finalize()
+            return
+        # A device that failed was reported when it failed.
+        with suppress(SpaceError):
+            self._context.enter()
             self._library.kkspdnn_finalize()
 
     def launch(self, function: int, label: bytes, arguments: bytes, divisible: bool) -> bool:
@@ -108,6 +118,12 @@ class Runtime:
             kokkos_process().check()
         with self.lock:
             self._enter()
+            if self._context is not None:
+                before = self._context.enter()
+                try:
+                    return not self._run(function, label, arguments, False)
+                finally:
+                    self._context.leave(before)
             single = divisible and self._watch is not None and self._watch.single()
             if single != self._single:
                 self._single = single

@@ -1,4 +1,4 @@
-"""Which cores and which GPU a rank takes of its node, where the user does not say."""
+"""Which cores a rank takes of its node, where the user does not say, and which GPU."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kkspdnn.pk.cpu_quota import cpu_quota
-from kkspdnn.pk.driver import DEVICE_VARIABLE, devices
 from kkspdnn.pk.toolchain import omp_num_threads
+from kkspdnn.ranks.gpus import Placement, select_gpu
 from kkspdnn.ranks.world import Ranks
 
 _THREADS = "OMP_NUM_THREADS"
@@ -19,19 +19,20 @@ _TOPOLOGY = Path("/sys/devices/system/cpu")
 @contextmanager
 def placed(
     ranks: Ranks, space: str, threads: int | None, device: int | None
-) -> Iterator[int | None]:
-    """Keep this rank to its part of the node's cores while in the block; gives its GPU's number, or
-    None for what the environment says.
+) -> Iterator[Placement]:
+    """Keep this rank to its part of the node's cores while in the block; gives its GPU.
 
     threads, device: what the user wants, which wins, as OMP_NUM_THREADS, OMP_PLACES and
     KOKKOS_DEVICE_ID do. Else a rank has a thread for each of its cores, and the ranks of a node
-    take its GPUs in turn.
+    use its GPUs in turn, see `select_gpu`.
     """
-    if ranks.local_size == 1:
-        yield device
+    if ranks.size == 1:
+        yield Placement(device)
         return
-    if space == "cuda" and device is None and not os.environ.get(DEVICE_VARIABLE, "").strip():
-        device = ranks.local_rank % max(1, len(devices()))
+    placement = select_gpu(ranks, space, device)
+    if ranks.local_size == 1:
+        yield placement
+        return
     before = os.sched_getaffinity(0)
     cores = own_cores(ranks.all_gather_node(sorted(before, key=_core)), ranks.local_rank)
     wanted = threads if threads is not None else omp_num_threads()
@@ -42,7 +43,7 @@ def placed(
             os.sched_setaffinity(0, cores)
         if restrict and wanted is None:
             os.environ[_THREADS] = str(_threads(len(cores), ranks.local_size))
-        yield device
+        yield placement
     finally:
         os.sched_setaffinity(0, before)
         if earlier is None:

@@ -1,4 +1,4 @@
-"""Cores and GPUs for the ranks of a node."""
+"""Cores for the ranks of a node."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kkspdnn.ranks.gpus import Placement
 from kkspdnn.ranks.place import own_cores, placed
 
 
@@ -31,7 +32,12 @@ def test_ranks_that_a_launcher_bound_keep_their_cores() -> None:
 def rank_of(number: int, size: int) -> Any:
     """One of so many ranks on a node, which may all run on the same cores."""
     return SimpleNamespace(
-        local_rank=number, local_size=size, all_gather_node=lambda mine: [mine] * size
+        rank=number,
+        size=size,
+        local_rank=number,
+        local_size=size,
+        all_gather=lambda mine: [mine] * size,
+        all_gather_node=lambda mine: [mine] * size,
     )
 
 
@@ -47,9 +53,9 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
 
 
 def test_a_rank_keeps_to_its_cores_with_a_thread_each(four_cores: list[set[int]]) -> None:
-    with placed(rank_of(1, 2), "openmp", None, None) as device:
+    with placed(rank_of(1, 2), "openmp", None, None) as place:
         assert os.environ["OMP_NUM_THREADS"] == "2"
-        assert device is None
+        assert place == Placement()
         assert len(four_cores[0]) == 2
     assert "OMP_NUM_THREADS" not in os.environ
     assert four_cores[1] == {0, 1, 2, 3}
@@ -88,19 +94,3 @@ def test_the_user_s_threads_win(
         assert (len(four_cores) == 1) == restricted
         assert os.environ.get("OMP_NUM_THREADS") in (before, None)
     assert os.environ.get("OMP_NUM_THREADS") == before
-
-
-def test_ranks_take_gpus_in_turn(
-    four_cores: list[set[int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("kkspdnn.ranks.place.devices", lambda: ["first", "second"])
-    found = []
-    for number in range(4):
-        with placed(rank_of(number, 4), "cuda", None, None) as device:
-            found.append(device)
-    assert found == [0, 1, 0, 1]
-    with placed(rank_of(3, 4), "cuda", None, 0) as device:
-        assert device == 0
-    monkeypatch.setenv("KOKKOS_DEVICE_ID", "0")
-    with placed(rank_of(3, 4), "cuda", None, None) as device:
-        assert device is None

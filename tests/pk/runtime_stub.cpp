@@ -1,0 +1,27 @@
+// The functions of the runtime library, with no Kokkos behind them: kkspdnn_run notes which GPU's
+// context is current, as fake_driver.cpp tells.
+extern "C" {
+
+int fake_current_gpu();
+
+int launched_on = -2;
+int stopped_on = -2;
+
+const char* kkspdnn_last_error() { return ""; }
+int kkspdnn_thread_limit() { return 1; }
+int kkspdnn_default_threads() { return 1; }
+int kkspdnn_openmp_answers(int, int) { return 1; }
+int kkspdnn_initialize(int, int) { return 0; }
+int kkspdnn_concurrency() { return 1; }
+int kkspdnn_can_run_alone() { return 0; }
+void kkspdnn_reset_modes() {}
+void kkspdnn_enter() {}
+
+int kkspdnn_run(void*, const char*, const void*, int) {
+  launched_on = fake_current_gpu();
+  return 0;
+}
+
+void kkspdnn_finalize() { stopped_on = fake_current_gpu(); }
+
+}  // extern "C"
