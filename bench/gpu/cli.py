@@ -13,6 +13,7 @@ from importlib import import_module
 from bench.gpu.steps import SPACES
 from kkspdnn.guard import guarded
 from kkspdnn.options import Parser, count, path
+from kkspdnn.space_names import space_option
 
 STEP_COMMANDS = {
     "environment": "print the GPU, its driver, and the versions of tools and packages",
@@ -60,7 +61,10 @@ def parser() -> Parser:
             text = "NEURONS-LAYERS, then any of :EXITS :fold :xRUNS; such as 1024-120:dead:x5"
             each.add_argument("cases", nargs="+", metavar="CASE", help=text)
     for each in every:
-        each.add_argument("--space", choices=SPACES, default="cuda", help="(cuda)")
+        where = "execution space (cuda)"
+        each.add_argument(
+            "--space", type=space_option(SPACES), choices=SPACES, default="cuda", help=where
+        )
         each.add_argument("--small", action="store_true", help="small networks: a dry run")
     return made
 
