@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.resources.counts import LoopCounts
 from bench.resources.usage import Usage
-from kkspdnn.errors import InputError, shown
+from kkspdnn.decode import decode, read_json
+from kkspdnn.errors import InputError
 
 SCHEMA = "kkspdnn-resources/1"
 
@@ -96,33 +95,12 @@ class Report:
 
     def to_json(self) -> str:
         """As JSON text."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False) + "\n"
+        return json.dumps({"kind": SCHEMA, **asdict(self)}, indent=1, allow_nan=False) + "\n"
 
 
 def read_report(path: Path) -> Report:
-    """A record that `to_json` made. Raises InputError where it is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is no JSON: {error}") from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        raise InputError(f"{path}: is no record of the schema {SCHEMA}")
-    try:
-        kernels = tuple(_kernel(each) for each in found["kernels"])
-        texts = {f.name: str(found[f.name]) for f in fields(Report) if f.name != "kernels"}
-        return Report(**texts, kernels=kernels)
-    except (KeyError, TypeError) as error:
-        said = shown(error.args[0] if error.args else error)
-        raise InputError(
-            f"{path}: a field is missing or unknown ({said}); make the record again"
-        ) from error
-
-
-def _kernel(found: Mapping[str, Any]) -> Kernel:
-    loop: dict[str, Any] = {
-        name: tuple(v) if isinstance(v, list) else v for name, v in found["loop"].items()
-    }
-    parts = {"usage": Usage(**found["usage"]), "loop": LoopCounts(**loop)}
-    return Kernel(**{**found, **parts})
+    """A record that `to_json` made. Raises InputError, with file and field, where it is none."""
+    found = read_json(path)
+    if found.pop("kind", None) != SCHEMA:
+        raise InputError(f"{path}: kind: this is no record of python -m bench.resources ({SCHEMA})")
+    return decode(Report, found, str(path))
