@@ -101,13 +101,16 @@ def _counts(
     values = _elements(body, found.activations, value_bytes, "activations", where)
     indices = _elements(body, found.indices, index_bytes, "indices", where)
     sums = values if whole else len(found.sums)
+    if not sums:
+        raise ToolchainError(f"{where}: has no sum of its activations")
     if sums % values:
         raise ToolchainError(
-            f"{where}: {sums} sums of {values} activations, which is no whole number each"
+            f"{where}: {sums} sums of {values} activations, which is no whole number for each"
         )
     if values % indices:
         raise ToolchainError(
-            f"{where}: {values} activations of {indices} indices, which is no whole number each"
+            f"{where}: loads {values} activations for {indices} indices, which is no whole number "
+            "for each"
         )
     overlapping = overlap(body, frozenset(found.activations))
     uniform = frozenset(found.indices) | frozenset(found.others)
