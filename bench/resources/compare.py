@@ -36,10 +36,10 @@ def differences(recorded: Report, now: Report) -> Iterator[str]:
     for before, after in pairs:
         yield from _worse(before, after)
     yield from _stale(pairs)
-    families = {(arch, dtype) for arch, _, dtype, _ in new}
-    for key in old:
-        if key not in new and (key[0], key[2]) in families:
-            yield f"{_name(old[key])}: is in the record and no longer compiled"
+    families = {(each.arch, each.dtype) for each in now.kernels if each.is_workunit}
+    for key, each in old.items():
+        if key not in new and each.is_workunit and (each.arch, each.dtype) in families:
+            yield f"{_name(each)}: is in the record and no longer compiled"
     for key, each in new.items():
         if key not in old:
             yield f"{_name(each)}: is not in the record"

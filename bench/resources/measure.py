@@ -15,11 +15,8 @@ from bench.resources.usage import launch_of, usages
 from kkspdnn.pk.disassemble import CudaDisassembler, cuda_disassembler
 
 
-def measure(
-    architectures: Sequence[str], dtypes: Sequence[str], command: str = "", hand: bool = True
-) -> Report:
-    """Compile the fused workunits, and with `hand` the kernels written by hand, and read their
-    machine code.
+def measure(architectures: Sequence[str], dtypes: Sequence[str], command: str = "") -> Report:
+    """Compile the fused workunits and the kernels written by hand, and read their machine code.
 
     Raises ToolchainError where a tool is missing, a compile fails, or a loop is not understood, and
     CacheError.
@@ -28,8 +25,7 @@ def measure(
     compiled: list[Compiled] = []
     for arch in architectures:
         compiled += workunits(arch, dtypes)
-        if hand:
-            compiled += by_hand(arch)
+        compiled += by_hand(arch)
     return Report(
         command=command,
         nvcc="; ".join(dict.fromkeys(compiled_by(arch) for arch in architectures)),

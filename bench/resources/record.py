@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.resources.counts import LoopCounts
-from bench.resources.usage import Usage
+from bench.resources.usage import OWN, Usage
 from kkspdnn.decode import decode, read_json
 from kkspdnn.errors import InputError
 
@@ -63,6 +63,11 @@ class Kernel:
     def key(self) -> tuple[str, str, str, str]:
         """What it is called among others."""
         return self.arch, self.name, self.dtype, self.index
+
+    @property
+    def is_workunit(self) -> bool:
+        """Is it launched by Kokkos? Others are written by hand."""
+        return self.launch != OWN
 
     @property
     def warps(self) -> int:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from kkspdnn.errors import ToolchainError
 
+OWN = "own"
+"""The launch of a kernel that is not Kokkos'."""
+
 _KERNEL = re.compile(r"^\s*Function (\S+):\s*\n\s*(REG:\S.*)$", re.MULTILINE)
 _FIELD = re.compile(r"(\w+)(?:\[\d+\])?:(\d+)")
 _LAUNCH = re.compile(r"cuda_parallel_launch_(local|constant|global)_memory")
@@ -61,7 +64,7 @@ def launch_of(symbol: str) -> str:
     """How Kokkos launches a kernel: where the functor is, and LaunchBounds where it has them."""
     memory = _LAUNCH.search(symbol)
     bounds = _BOUNDS.search(symbol)
-    where = f"functor in {memory[1]} memory" if memory is not None else "own"
+    where = f"functor in {memory[1]} memory" if memory is not None else OWN
     if bounds is None or bounds.groups() == ("0", "0"):
         return where
     return f"{where}, LaunchBounds<{bounds[1]}, {bounds[2]}>"
