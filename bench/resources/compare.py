@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from typing import TypeVar
 
+from bench.resources.counts import LoopCounts
 from bench.resources.record import Kernel, Report
 
-_WORSE_IF_MORE: Mapping[str, Callable[[Kernel], float]] = {
+T = TypeVar("T")
+
+_KERNEL: Mapping[str, Callable[[Kernel], float]] = {
     "registers": lambda k: k.usage.registers,
     "bytes of stack": lambda k: k.usage.stack_bytes,
     "bytes of local memory": lambda k: k.usage.local_bytes,
     "bytes of static shared memory": lambda k: k.usage.shared_bytes,
     "spill instructions": lambda k: k.spills,
-    "latencies an edge": lambda k: k.loop.latencies / k.loop.row_edges,
-    "instructions an edge": lambda k: k.loop.instructions_per_edge,
-    "L1 wavefronts an edge": lambda k: k.loop.wavefronts_per_edge,
 }
+"""Of a kernel: more is worse."""
 
-_WORSE_IF_LESS: Mapping[str, Callable[[Kernel], float]] = {
-    "loads in flight": lambda k: k.loop.in_flight,
-    "bytes a load": lambda k: min(k.loop.activation_bytes),
+_LOOP: Mapping[str, Callable[[LoopCounts], float]] = {
+    "latencies an edge": lambda loop: loop.latencies / loop.row_edges,
+    "instructions an edge": lambda loop: loop.instructions_per_edge,
+    "L1 wavefronts an edge": lambda loop: loop.wavefronts_per_edge,
 }
+"""Of a loop: more is worse."""
+
+_LOADS: Mapping[str, Callable[[LoopCounts], float]] = {
+    "loads in flight": lambda loop: loop.in_flight,
+    "bytes a load": lambda loop: min(loop.activation_bytes),
+}
+"""Of a loop: less is worse."""
 
 
 def differences(recorded: Report, now: Report) -> Iterator[str]:
@@ -46,11 +56,26 @@ def differences(recorded: Report, now: Report) -> Iterator[str]:
 
 
 def _worse(before: Kernel, after: Kernel) -> Iterator[str]:
-    for sign, measures in ((1, _WORSE_IF_MORE), (-1, _WORSE_IF_LESS)):
-        for what, measure in measures.items():
-            was, is_now = measure(before), measure(after)
-            if sign * is_now > sign * was:
-                yield f"{_name(after)}: worse: {is_now:g} {what}, {was:g} in the record"
+    name = _name(after)
+    yield from _rises(_KERNEL, before, after, f"{name}: worse:")
+    now = {loop.rows: loop for loop in after.loops}
+    for was in before.loops:
+        if was.rows not in now:
+            yield f"{name}: worse: no loop over edges computes {was.rows} rows a thread any more"
+            continue
+        said = f"{name}, {was.rows} rows a thread: worse:"
+        yield from _rises(_LOOP, was, now[was.rows], said)
+        yield from _rises(_LOADS, was, now[was.rows], said, sign=-1)
+
+
+def _rises(
+    measures: Mapping[str, Callable[[T], float]], before: T, after: T, said: str, sign: int = 1
+) -> Iterator[str]:
+    """What has risen, or with sign -1 fallen."""
+    for what, measure in measures.items():
+        was, is_now = measure(before), measure(after)
+        if sign * is_now > sign * was:
+            yield f"{said} {is_now:g} {what}, {was:g} in the record"
 
 
 def _stale(pairs: list[tuple[Kernel, Kernel]]) -> Iterator[str]:

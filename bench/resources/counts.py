@@ -67,30 +67,33 @@ class LoopCounts:
         return self.wavefronts / self.row_edges
 
 
-def main_loop(
+def main_loops(
     function: Sequence[Instruction], value_bytes: int, index_bytes: int, whole: bool, name: str
-) -> LoopCounts:
+) -> tuple[LoopCounts, ...]:
     """
-    The counts of the loop over edges that does most of the work of a kernel.
+    The counts of the loops over edges that do most of the work of a kernel, one for each number of
+    rows that a thread computes at once, the most rows first.
 
-    A kernel has several: for the packs of lanes and the single ones that are left, for unrolled
-    edges and the rest. The main one has the most rows a thread, and of these the most edges an
-    iteration. value_bytes, index_bytes: the sizes of an activation and of an index; whole:
-    activations are whole numbers, which a compiler may add three at a time; name: for messages.
-    Raises ToolchainError where no loop loads activations by index, or one cannot be counted.
+    Of several with the same rows, the one with the most edges an iteration is taken; others are for
+    the edges that are left. value_bytes, index_bytes: the sizes of an activation and of an index;
+    whole: activations are whole numbers, which a compiler may add three at a time; name: for
+    messages. Raises ToolchainError where no loop loads activations by index, or one cannot be
+    counted.
     """
-    counted = []
+    main: dict[int, LoopCounts] = {}
     for loop in innermost_loops(function):
         found = roles(loop.body)
         if found.activations:
             where = f"{name}, loop at {loop.body[0].address:#06x}"
-            counted.append(_counts(loop, found, value_bytes, index_bytes, whole, where))
-    if not counted:
+            counts = _counts(loop, found, value_bytes, index_bytes, whole, where)
+            if counts.rows not in main or counts.edges > main[counts.rows].edges:
+                main[counts.rows] = counts
+    if not main:
         raise ToolchainError(
             f"{name}: no innermost loop loads from an address made of a loaded index; "
             "bench/resources must learn what the compiler makes of it"
         )
-    return max(counted, key=lambda each: (each.rows, each.edges))
+    return tuple(main[rows] for rows in sorted(main, reverse=True))
 
 
 def _counts(

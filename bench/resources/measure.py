@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from bench.resources.counts import main_loop
+from bench.resources.counts import main_loops
 from bench.resources.kernels import Compiled, by_hand, compiled_by, kokkos_version, workunits
 from bench.resources.record import Kernel, Report
 from bench.resources.sass import functions
@@ -51,7 +51,7 @@ def _kernels(tools: CudaDisassembler, compiled: Iterable[Compiled]) -> Iterable[
             usage=found[symbol],
             instructions=len(body),
             spills=sum(instruction.is_local for instruction in body),
-            loop=main_loop(
+            loops=main_loops(
                 body,
                 each.dtype.itemsize,
                 each.index.itemsize,

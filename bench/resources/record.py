@@ -47,6 +47,7 @@ class Kernel:
 
     dtype, index: the types of activations and indices; launch: see `usage.launch_of`
     instructions: of the whole kernel; spills: of these, loads and stores of local memory
+    loops: see `counts.main_loops`
     """
 
     name: str
@@ -57,7 +58,7 @@ class Kernel:
     usage: Usage
     instructions: int
     spills: int
-    loop: LoopCounts
+    loops: tuple[LoopCounts, ...]
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -78,11 +79,10 @@ class Kernel:
         each = -(-self.usage.registers * _WARP // 256) * 256
         return min(_MOST_WARPS, _REGISTERS // each // 4 * 4)
 
-    @property
-    def edges_in_flight(self) -> float:
+    def edges_in_flight(self, loop: LoopCounts) -> float:
         """Edges of single rows, a multiprocessor, for which loads are in flight on average while
         warps do nothing but wait: what latency, in cycles, is to be divided into."""
-        return self.warps * _WARP * self.loop.row_edges / self.loop.latencies
+        return self.warps * _WARP * loop.row_edges / loop.latencies
 
 
 @dataclass(frozen=True)

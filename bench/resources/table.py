@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from bench.resources.counts import LoopCounts
 from bench.resources.record import CHIPS, Kernel, Report
 from kkspdnn.errors import InputError
 
 BEGIN, END = "<!-- resources: begin -->", "<!-- resources: end -->"
 
-_Column = tuple[str, Callable[[Kernel], str]]
-
-_MEMORY: tuple[_Column, ...] = (
+_MEMORY: tuple[tuple[str, Callable[[Kernel], str]], ...] = (
     ("registers", lambda k: str(k.usage.registers)),
     ("warps an SM", lambda k: str(k.warps)),
     ("stack B", lambda k: str(k.usage.stack_bytes)),
@@ -23,18 +22,18 @@ _MEMORY: tuple[_Column, ...] = (
     ("launch", lambda k: k.launch),
 )
 
-_LOOP: tuple[_Column, ...] = (
-    ("edges x rows", lambda k: f"{k.loop.edges} x {k.loop.rows}"),
-    ("B a load", lambda k: _widths(k.loop.activation_bytes)),
-    ("B an index load", lambda k: _widths(k.loop.index_bytes)),
-    ("most in flight", lambda k: str(k.loop.in_flight)),
-    ("latencies", lambda k: f"{k.loop.latencies:.3g}"),
-    ("mean in flight", lambda k: f"{k.loop.mean_in_flight:.1f}"),
-    ("instructions an edge", lambda k: f"{k.loop.instructions_per_edge:.2f}"),
-    ("wavefronts an edge", lambda k: f"{k.loop.wavefronts_per_edge:.2f}"),
-    ("L1 bound", lambda k: _rate(k, "wavefronts", k.loop.wavefronts_per_edge)),
-    ("issue bound", lambda k: _rate(k, "instructions", k.loop.instructions_per_edge)),
-    ("edges in flight an SM", lambda k: f"{k.edges_in_flight:,.0f}"),
+_LOOP: tuple[tuple[str, Callable[[Kernel, LoopCounts], str]], ...] = (
+    ("edges x rows", lambda _, loop: f"{loop.edges} x {loop.rows}"),
+    ("B a load", lambda _, loop: _widths(loop.activation_bytes)),
+    ("B an index load", lambda _, loop: _widths(loop.index_bytes)),
+    ("most in flight", lambda _, loop: str(loop.in_flight)),
+    ("latencies", lambda _, loop: f"{loop.latencies:.3g}"),
+    ("mean in flight", lambda _, loop: f"{loop.mean_in_flight:.1f}"),
+    ("instructions an edge", lambda _, loop: f"{loop.instructions_per_edge:.2f}"),
+    ("wavefronts an edge", lambda _, loop: f"{loop.wavefronts_per_edge:.2f}"),
+    ("L1 bound", lambda k, loop: _rate(k, "wavefronts", loop.wavefronts_per_edge)),
+    ("issue bound", lambda k, loop: _rate(k, "instructions", loop.instructions_per_edge)),
+    ("edges in flight an SM", lambda k, loop: f"{k.edges_in_flight(loop):,.0f}"),
 )
 
 
@@ -45,14 +44,15 @@ def tables(report: Report) -> Iterator[str]:
         chip = CHIPS.get(arch)
         bounds = f", bounds for {chip.name}" if chip is not None else ""
         kernels = [each for each in report.kernels if each.arch == arch]
-        for title, columns in (
-            (f"{arch}: the kernel", _MEMORY),
-            (f"{arch}: an iteration of its loop over edges{bounds}", _LOOP),
-        ):
-            yield ""
-            yield f"### {title}"
-            yield ""
-            yield from _table(kernels, columns)
+        yield from ("", f"### {arch}: kernels", "")
+        yield from _heads([head for head, _ in _MEMORY])
+        for each in kernels:
+            yield _row([*_named(each), *(cell(each) for _, cell in _MEMORY)])
+        yield from ("", f"### {arch}: an iteration of the loop over edges{bounds}", "")
+        yield from _heads([head for head, _ in _LOOP])
+        for each in kernels:
+            for loop in each.loops:
+                yield _row([*_named(each), *(cell(each, loop) for _, cell in _LOOP)])
 
 
 def replaced(document: str, report: Report, name: str) -> str:
@@ -75,11 +75,13 @@ def update(path: Path, report: Report) -> str:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _table(kernels: Sequence[Kernel], columns: Sequence[_Column]) -> Iterator[str]:
-    yield _row(["kernel", "activations", *(head for head, _ in columns)])
-    yield _row(["---", "---", *("---" if head == "launch" else "--:" for head, _ in columns)])
-    for each in kernels:
-        yield _row([f"`{each.name}`", each.dtype, *(cell(each) for _, cell in columns)])
+def _heads(heads: Sequence[str]) -> Iterator[str]:
+    yield _row(["kernel", "activations", *heads])
+    yield _row(["---", "---", *("---" if head == "launch" else "--:" for head in heads)])
+
+
+def _named(kernel: Kernel) -> list[str]:
+    return [f"`{kernel.name}`", kernel.dtype]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sass_text import EXCERPTS, code
 
-from bench.resources.counts import LoopCounts, main_loop
+from bench.resources.counts import LoopCounts, main_loops
 from bench.resources.dataflow import roles
 from bench.resources.latency import overlap
 from bench.resources.sass import functions
@@ -24,13 +24,14 @@ LOOP = """LDG.E.U16 R4, [R2.64]
 
 
 def counted(text: str, *, value: int = 4, index: int = 2, whole: bool = False) -> LoopCounts:
-    return main_loop(code(text), value, index, whole, "f")
+    return main_loops(code(text), value, index, whole, "f")[0]
 
 
 def excerpt(name: str) -> LoopCounts:
     text = (EXCERPTS / f"{name}.sass").read_text(encoding="utf-8")
     (body,) = functions(text).values()
-    return main_loop(body, 4, 2, False, name)
+    (found,) = main_loops(body, 4, 2, False, name)
+    return found
 
 
 def test_what_loads_are_for() -> None:
@@ -143,18 +144,23 @@ def test_spills_are_counted_and_confuse_nothing() -> None:
     assert found.wavefronts == 3 + 2
 
 
-def test_the_loop_with_the_most_rows_is_the_main_one() -> None:
-    """And not the one with the most edges, for rows that are left."""
-    four = "LDG.E.U16 R4, [R2.64]\nIMAD.WIDE.U32 R10, R4, UR4, R12\n"
-    four += "".join(f"LDG.E R{16 + n}, [R10.64+{128 * n:#x}]\n" for n in range(4))
-    four += "".join(f"FADD R{20 + n}, R{20 + n}, R{16 + n}\n" for n in range(4))
-    single = "".join(
-        f"LDG.E.U16 R4, [R2.64+{2 * n:#x}]\nIMAD.WIDE.U32 R10, R4, UR4, R12\n"
-        "LDG.E R14, [R10.64]\nFADD R20, R20, R14\n"
-        for n in range(8)
-    )
-    text = f"{single}@P1 BRA 0x0\n{four}@P1 BRA {16 * (8 * 4 + 1):#x}"
-    assert (counted(text).edges, counted(text).rows) == (1, 4)
+def test_a_loop_for_each_number_of_rows() -> None:
+    """Tiles of 128 rows run one with four rows a thread, tiles of 32 rows one with a single row;
+    of these the one with the most edges, not that for edges that are left."""
+
+    def loop(start: int, edges: int, rows: int) -> str:
+        lines = []
+        for edge in range(edges):
+            lines += [f"LDG.E.U16 R4, [R2.64+{2 * edge:#x}]", "IMAD.WIDE.U32 R10, R4, UR4, R12"]
+            lines += [f"LDG.E R{16 + n}, [R10.64+{128 * n:#x}]" for n in range(rows)]
+            lines += [f"FADD R{20 + n}, R{20 + n}, R{16 + n}" for n in range(rows)]
+        return "\n".join([*lines, f"@P1 BRA {16 * start:#x}\n"])
+
+    text, shapes = "", [(1, 1), (8, 1), (1, 4), (2, 4), (4, 1)]
+    for edges, rows in shapes:
+        text += loop(text.count("\n"), edges, rows)
+    found = main_loops(code(text), 4, 2, False, "f")
+    assert [(each.edges, each.rows) for each in found] == [(2, 4), (8, 1)]
 
 
 @pytest.mark.parametrize(
