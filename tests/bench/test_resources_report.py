@@ -19,7 +19,10 @@ from kkspdnn.pk.nvcc import nvcc_path
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "bench" / "results" / "resources-cuda.json"
 DOCS = ROOT / "docs" / "cuda-resources.md"
-STALE = "the record is out of date: run `python -m bench.resources --json ... --docs ...`, see docs"
+STALE = (
+    "if that is wanted, the record is out of date: run python -m bench.resources "
+    "--json bench/results/resources-cuda.json --docs docs/cuda-resources.md"
+)
 
 
 @pytest.fixture(scope="module")
