@@ -10,13 +10,13 @@ from pathlib import Path
 from bench.recorded import recorded
 from bench.resources.compare import differences
 from bench.resources.measure import measure
-from bench.resources.record import Report, read_report
+from bench.resources.record import CHIPS, Report, read_report
 from bench.resources.table import tables, update
 from kkspdnn.choices import DTYPES
 from kkspdnn.options import Parser
 from kkspdnn.record import check_writable, write_text
 
-ARCHITECTURES = ("sm_80", "sm_90")
+ARCHITECTURES = tuple(CHIPS)
 
 
 def parser() -> Parser:
@@ -29,8 +29,7 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     add = made.add_argument
-    text = f"architectures ({' '.join(ARCHITECTURES)})"
-    add("--arch", nargs="+", default=ARCHITECTURES, metavar="sm_XX", help=text)
+    add("--arch", nargs="+", choices=ARCHITECTURES, default=ARCHITECTURES, help="(both)")
     add("--dtype", nargs="+", choices=DTYPES, default=DTYPES, help="of activations (both)")
     add("--record", type=Path, metavar="FILE", help="show this record; compile nothing")
     add("--against", type=Path, metavar="FILE", help="exit code 1 where this record differs")
