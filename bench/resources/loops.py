@@ -1,0 +1,48 @@
+"""The innermost loops of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.resources.sass import Instruction
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The instructions from the target of a backward branch to that branch.
+
+    skips: addresses of branches that pass over a part of the body; leaving the loop is not one
+    """
+
+    body: tuple[Instruction, ...]
+    skips: tuple[int, ...]
+
+
+def innermost_loops(function: Sequence[Instruction]) -> tuple[Loop, ...]:
+    """The loops that contain no other loop, in order; a branch to itself, after the end of a
+    kernel, is none."""
+    backward = [
+        (each.target, each.address)
+        for each in function
+        if each.target is not None and each.target < each.address
+    ]
+    return tuple(
+        _loop(function, first, last)
+        for first, last in backward
+        if not any(
+            first <= inner and branch <= last
+            for inner, branch in backward
+            if (inner, branch) != (first, last)
+        )
+    )
+
+
+def _loop(function: Sequence[Instruction], first: int, last: int) -> Loop:
+    body = tuple(each for each in function if first <= each.address <= last)
+    skips = tuple(
+        each.address
+        for each in body[:-1]
+        if each.target is not None and each.address < each.target <= last
+    )
+    return Loop(body, skips)

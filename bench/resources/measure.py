@@ -1,0 +1,61 @@
+"""The report: kernels compiled, disassembled and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import numpy as np
+
+from bench.resources.counts import main_loops
+from bench.resources.kernels import Compiled, by_hand, compiled_by, kokkos_version, workunits
+from bench.resources.record import Kernel, Report
+from bench.resources.sass import functions
+from bench.resources.usage import launch_of, usages
+from kkspdnn.pk.disassemble import CudaDisassembler, cuda_disassembler
+
+
+def measure(architectures: Sequence[str], dtypes: Sequence[str], command: str = "") -> Report:
+    """Compile the fused workunits and the kernels written by hand, and read their machine code.
+
+    Raises ToolchainError where a tool is missing, a compile fails, or a loop is not understood, and
+    CacheError.
+    """
+    tools = cuda_disassembler()
+    compiled: list[Compiled] = []
+    for arch in architectures:
+        compiled += workunits(arch, dtypes)
+        compiled += by_hand(arch)
+    return Report(
+        command=command,
+        nvcc="; ".join(dict.fromkeys(compiled_by(arch) for arch in architectures)),
+        kokkos_version="; ".join(dict.fromkeys(kokkos_version(arch) for arch in architectures)),
+        disassembler=tools.version,
+        kernels=tuple(_kernels(tools, compiled)),
+    )
+
+
+def _kernels(tools: CudaDisassembler, compiled: Iterable[Compiled]) -> Iterable[Kernel]:
+    code = cache(lambda file: functions(tools.machine_code(file)))
+    usage = cache(lambda file: usages(tools.resource_usage(file)))
+    for each in compiled:
+        found = usage(each.file)
+        symbol = each.symbol(list(found))
+        body = code(each.file)[symbol]
+        yield Kernel(
+            name=each.name,
+            arch=each.arch,
+            dtype=each.dtype.name,
+            index=each.index.name,
+            launch=launch_of(symbol),
+            usage=found[symbol],
+            instructions=len(body),
+            spills=sum(instruction.is_local for instruction in body),
+            loops=main_loops(
+                body,
+                each.dtype.itemsize,
+                each.index.itemsize,
+                not np.issubdtype(each.dtype, np.floating),
+                f"{each.name} for {each.arch}",
+            ),
+        )

@@ -1,0 +1,179 @@
+"""The report on the CUDA kernels: its record, its tables in the docs, and what changes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.resources import cli
+from bench.resources.compare import differences
+from bench.resources.measure import measure
+from bench.resources.record import Kernel, Report, read_report
+from bench.resources.table import BEGIN, END, replaced
+from kkspdnn.errors import InputError, ToolchainError
+from kkspdnn.pk.disassemble import cuda_disassembler
+from kkspdnn.pk.nvcc import nvcc_path
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORD = ROOT / "bench" / "results" / "resources-cuda.json"
+DOCS = ROOT / "docs" / "cuda-resources.md"
+STALE = (
+    "if that is wanted, the record is out of date: run python -m bench.resources "
+    "--json bench/results/resources-cuda.json --docs docs/cuda-resources.md"
+)
+
+
+@pytest.fixture(scope="module")
+def record() -> Report:
+    return read_report(RECORD)
+
+
+def changed(report: Report, name: str, **fields: object) -> Report:
+    """With other fields in the kernels of a name: usage_NAME, or loop_NAME of the first loop."""
+
+    def change(kernel: Kernel) -> Kernel:
+        if kernel.name != name:
+            return kernel
+        for field, value in fields.items():
+            owner, _, inner = field.partition("_")
+            if owner == "usage":
+                kernel = replace(kernel, usage=replace(kernel.usage, **{inner: value}))
+            else:
+                first = replace(kernel.loops[0], **{inner: value})
+                kernel = replace(kernel, loops=(first, *kernel.loops[1:]))
+        return kernel
+
+    return replace(report, kernels=tuple(change(each) for each in report.kernels))
+
+
+def test_the_tables_in_the_docs_are_those_of_the_record(record: Report) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    assert text == replaced(text, record, "docs"), STALE
+
+
+def test_the_record_has_every_fused_workunit_and_no_spills(record: Report) -> None:
+    names = {"count_edges", "fused_counts", "fused_csr", "fused_equal", "fused_fan_in"}
+    for arch in ("sm_80", "sm_90"):
+        found = {each.name for each in record.kernels if each.arch == arch}
+        assert found == {*names, "kkspdnn_hand_equal", "kkspdnn_hand_fan_in"}
+    assert len({each.key for each in record.kernels}) == len(record.kernels)
+    for each in record.kernels:
+        assert (each.spills, each.usage.stack_bytes, each.usage.local_bytes) == (0, 0, 0)
+        assert [loop.rows for loop in each.loops] == ([4, 1] if each.is_workunit else [4])
+        assert all(1 < loop.wavefronts_per_edge <= 4 for loop in each.loops)
+
+
+def test_a_record_is_read_as_it_was_written(record: Report, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(record.to_json())
+    assert read_report(path) == record
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("kkspdnn-resources/1", "kkspdnn-bench/1", ": kind: this is no record of python -m bench"),
+        ('"nvcc"', '"cc"', ": cc: no such field"),
+        ('"registers": 40', '"registers": "40"', "registers: '40' is not a whole number"),
+        ("{", "", ":2: not JSON"),
+    ],
+)
+def test_what_is_no_record(
+    record: Report, tmp_path: Path, before: str, after: str, said: str
+) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(record.to_json().replace(before, after, 1))
+    with pytest.raises(InputError) as raised:
+        read_report(path)
+    assert said in str(raised.value)
+    assert str(raised.value).startswith(str(path))
+
+
+def test_a_document_without_its_marks(record: Report) -> None:
+    for text in ("", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"):
+        with pytest.raises(InputError, match="docs: must have the lines"):
+            replaced(text, record, "docs")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("usage_registers", 128, "worse: 128 registers"),
+        ("usage_stack_bytes", 8, "worse: 8 bytes of stack, 0 in the record"),
+        ("loop_instructions", 1000, "instructions an edge"),
+        ("loop_wavefronts", 1000, "L1 wavefronts an edge"),
+        ("loop_latencies", 40.0, "worse: 2.5 latencies an edge"),
+        ("loop_in_flight", 1, "worse: 1 loads in flight"),
+        ("loop_activation_bytes", (1,), "worse: 1 bytes a load"),
+        ("usage_registers", 8, "differs from the record in usage"),
+        ("loop_instructions", 10, "differs from the record in loops"),
+        ("loop_rows", 8, "worse: no loop over edges computes 4 rows a thread any more"),
+        ("loop_in_flight", 16, "differs from the record in loops"),
+    ],
+)
+def test_what_got_worse_and_what_got_better(
+    record: Report, field: str, value: object, said: str
+) -> None:
+    assert not list(differences(record, record))
+    found = list(differences(record, changed(record, "fused_equal", **{field: value})))
+    assert len(found) == 4  # two dtypes, two architectures
+    assert all(line.startswith("fused_equal (float") and said in line for line in found)
+
+
+def test_kernels_that_came_and_went(record: Report) -> None:
+    less = replace(record, kernels=record.kernels[1:])
+    gone = record.kernels[0]
+    (line,) = differences(less, record)
+    assert line == f"{gone.name} ({gone.dtype}, {gone.arch}): is not in the record"
+    known = tuple(each for each in record.kernels if each.name != "fused_equal")
+    lines = list(differences(record, replace(record, kernels=known)))
+    assert len(lines) == 4
+    assert all("is in the record and no longer compiled" in line for line in lines)
+    # What is not compiled this time says nothing; kernels written by hand always are.
+    half = tuple(k for k in record.kernels if k.arch == "sm_90" and k.dtype != "float32")
+    half += tuple(k for k in record.kernels if k.arch == "sm_90" and k.launch == "own")
+    assert not list(differences(record, replace(record, kernels=half)))
+
+
+def test_a_kernel_s_room_for_warps(record: Report) -> None:
+    """65,536 registers an SM, for each warp by 256, and warps by fours."""
+    kernel = record.kernels[0]
+    for registers, warps in ((16, 64), (32, 64), (33, 48), (40, 48), (48, 40), (64, 32), (255, 8)):
+        assert replace(kernel, usage=replace(kernel.usage, registers=registers)).warps == warps
+
+
+def test_the_command_with_a_record(
+    record: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docs, other = tmp_path / "docs.md", tmp_path / "other.json"
+    docs.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n")
+    assert cli.main(["--record", str(RECORD), "--docs", str(docs)]) == 0
+    assert "### sm_90: kernels" in capsys.readouterr().out
+    assert docs.read_text().startswith(f"# Title\n\n{BEGIN}\n\nnvcc release")
+    assert "old" not in docs.read_text()
+    other.write_text(changed(record, "fused_csr", usage_registers=8).to_json())
+    assert cli.main(["--record", str(RECORD), "--against", str(other)]) == 1
+    assert "fused_csr (float32, sm_80): worse: " in capsys.readouterr().out
+    assert cli.main(["--record", str(tmp_path / "none.json")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_compiler_s_code_is_no_worse_than_the_record(record: Report) -> None:
+    """Of the fused workunits in float32 for sm_90."""
+    if nvcc_path() is None:
+        pytest.skip("no nvcc, see kkspdnn info")
+    try:
+        cuda_disassembler()
+    except ToolchainError as error:
+        pytest.skip(str(error))
+    now = measure(["sm_90"], ["float32"])
+    if (now.nvcc, now.kokkos_version) != (record.nvcc, record.kokkos_version):
+        pytest.skip(
+            f"compiled by {now.nvcc} with Kokkos {now.kokkos_version}; "
+            f"the record is of {record.nvcc} and Kokkos {record.kokkos_version}"
+        )
+    found = list(differences(record, now))
+    assert not found, "\n".join([*found, STALE])
