@@ -139,7 +139,7 @@ _SMALL_TESTS = ("tests/engines/test_limits.py",)
 
 def _tests(session: Session, paths: tuple[str, ...]) -> tuple[str, ...]:
     """The tests of this space, several at once if pytest-xdist is there."""
-    options = ["-q", "--maxfail=10", "-p", "no:cacheprovider", "--timeout", "100"]
+    options = ["-q", "--maxfail=10", "-p", "no:cacheprovider", "--timeout", "100", "-m", "not slow"]
     # Other versions of NumPy, SciPy and CuPy may have warnings of their own.
     options += ["-o", "filterwarnings=default", "-k", session.space]
     if find_spec("xdist") is not None and not session.small:
