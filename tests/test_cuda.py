@@ -39,6 +39,17 @@ def test_nvcc_is_taken_from_cuda_home(tmp_path: Path, monkeypatch: pytest.Monkey
     assert parts()["compiler"].found == str(tmp_path / "bin" / "nvcc")
 
 
+def test_cupy_is_named_with_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without importing it."""
+    monkeypatch.setattr(cuda, "installed_cupy", lambda: ("cupy-cuda12x",))
+    monkeypatch.setattr(cuda, "version", lambda name: f"14.0 of {name}")
+    monkeypatch.setattr(cuda, "find_spec", lambda _: "there")
+    assert parts()["CuPy"].found == "cupy-cuda12x 14.0 of cupy-cuda12x"
+    monkeypatch.setattr(cuda, "installed_cupy", tuple)
+    assert parts()["CuPy"].found == "installed"
+    assert "cupy" not in sys.modules
+
+
 @pytest.mark.parametrize(
     ("failing", "devices"), [(True, None), (False, "0: GPU 10, sm_80; 1: GPU 11, sm_90")]
 )
@@ -51,6 +62,10 @@ def test_devices_are_counted_by_the_driver(
 
         def cuInit(self, _: int) -> int:  # noqa: N802
             return 100 if failing else 0
+
+        def cuDriverGetVersion(self, pointer: Any) -> int:  # noqa: N802
+            pointer._obj.value = 12040
+            return 0
 
         def cuDeviceGetCount(self, pointer: Any) -> int:  # noqa: N802
             pointer._obj.value = 2
@@ -71,5 +86,9 @@ def test_devices_are_counted_by_the_driver(
 
     monkeypatch.setattr(ctypes, "CDLL", Driver)
     found = parts()
-    assert found["driver"].found == "libcuda.so.1"
+    assert found["driver"].found == "libcuda.so.1, runs up to CUDA 12.4"
+    assert cuda.found_versions().driver == (12, 4)
+    # What fits this driver.
+    assert 'pip install "kkspdnn[cuda12]"' in found["CuPy"].remedy
+    assert "nvcc of CUDA 12" in found["compiler"].remedy
     assert found["device"].found == devices

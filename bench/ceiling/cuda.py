@@ -15,6 +15,7 @@ from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.driver import device
 from kkspdnn.pk.lookup import maker
 from kkspdnn.pk.nvcc import find_nvcc
+from kkspdnn.pk.nvcc_host import nvcc_host
 from kkspdnn.pk.toolchain import host_compiler, run
 from kkspdnn.spaces import Space
 
@@ -39,8 +40,9 @@ def compile_kernels(arch: str) -> Path:
 
     Raises ToolchainError and CacheError.
     """
-    nvcc, host = find_nvcc(), host_compiler()
+    nvcc = find_nvcc()
     nvcc.check(arch)
+    host = nvcc_host(nvcc, host_compiler())
     key = {
         "source": _SOURCE.read_text(encoding="utf-8"),
         "flags": shlex.join(FLAGS),

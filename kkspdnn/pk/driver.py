@@ -39,6 +39,15 @@ def has_driver() -> bool:
     return _library() is not None
 
 
+def driver_version() -> tuple[int, int] | None:
+    """The newest CUDA that the driver runs, (12, 4); None where there is no driver."""
+    library = _library()
+    number = ctypes.c_int(0)
+    if library is None or library.cuDriverGetVersion(ctypes.byref(number)) != 0:
+        return None
+    return number.value // 1000, number.value % 1000 // 10
+
+
 def devices() -> tuple[Device, ...]:
     """All devices that this process may use; none where there is no driver."""
     library = _library()

@@ -18,9 +18,9 @@ from kkspdnn.pk.cache import Cache
 from kkspdnn.pk.kokkos import Kokkos, read_config
 from kkspdnn.pk.kokkos_build import ISOLATED, install, scratch_folder, tell_building
 from kkspdnn.pk.lookup import maker
-from kkspdnn.pk.nvcc import Nvcc
+from kkspdnn.pk.nvcc import Nvcc, number_of
 from kkspdnn.pk.options import extra_options
-from kkspdnn.pk.sdist import CHANGES, SDIST, SDIST_SHA256, SDIST_VERSION, sources
+from kkspdnn.pk.sdist import CHANGES, SDIST, SDIST_SHA256, SDIST_VERSION, Change, sources
 from kkspdnn.pk.toolchain import Compiler, build_tool, run
 
 _LOG = logging.getLogger("kkspdnn")
@@ -53,10 +53,30 @@ _CHANGES = (
         "(prefer_shmem ? cudaFuncCachePreferShared : cudaFuncCachePreferL1)",
         "cudaFuncCachePreferL1",
     ),
-    # sm_86 is the newest that it knows by name; it treats all from sm_80 on alike.
+    # AMPERE80 stands for every architecture here: Kokkos knows the names up to sm_86, and its code
+    # asks for those of Kepler and Maxwell only. nvcc_wrapper gets the -arch that is written here.
     ("cmake/kokkos_arch.cmake", "(AMPERE80  sm_80)", "(AMPERE80  {arch})"),
 )
 """In addition to what every build needs."""
+
+_NEWEST_OF_ALL = 90
+"""The newest architecture that every nvcc from 12.0 on compiles for."""
+
+_PTX_CHANGES = (
+    # Kokkos aborts on a device of another major version than it was compiled for, which code of
+    # sm_XX could not run on. PTX runs on every later device.
+    (
+        "core/src/Cuda/Kokkos_Cuda_Instance.cpp",
+        "if (compiled_major != cudaProp.major || compiled_minor > cudaProp.minor) {",
+        "if (compiled_major > cudaProp.major ||\n"
+        "        (compiled_major == cudaProp.major && compiled_minor > cudaProp.minor)) {",
+    ),
+)
+"""For architectures newer than that, which an nvcc may compile for as PTX."""
+
+_WRAPPER_CHANGE = ("bin/nvcc_wrapper", 'default_arch="sm_35"', 'default_arch="{arch}"')
+"""CUDA 12 refuses even `nvcc_wrapper --version` where this default is an architecture that it no
+longer has. Not in the key: whatever is compiled is given its own -arch."""
 
 _FIND_CUDA = "KOKKOS_CREATE_IMPORTED_TPL(CUDA INTERFACE)\nset(TPLCUDA_FOUND TRUE)\n"
 """Nothing to link with: nvcc adds CUDA's runtime by itself, and no function of the driver's library
@@ -81,14 +101,24 @@ _FLAGS = "-fno-gnu-unique"
 """Nor may two in one process share static objects."""
 
 
-def architecture_flag(arch: str) -> str:
-    """For nvcc_wrapper, as Kokkos itself writes it; its own default may be one that nvcc lacks."""
-    return f"-arch={arch}"
+def architecture_flag(target: str) -> str:
+    """For nvcc_wrapper, as Kokkos itself writes it; its own default may be one that nvcc lacks.
+
+    target: see `Nvcc.target`. With PTX for a target, nvcc writes nothing but PTX.
+    """
+    return f"-arch={target}"
+
+
+def _changes(arch: str) -> tuple[Change, ...]:
+    return _CHANGES + (_PTX_CHANGES if (number_of(arch) or 0) > _NEWEST_OF_ALL else ())
 
 
 def content(arch: str) -> dict[str, str]:
-    """What the Kokkos that `build` builds depends on, but for the compilers."""
-    options = (_CONFIGURE, CHANGES, _CHANGES, _FIND_CUDA, _FLAGS, extra_options())
+    """What the Kokkos that `build` builds depends on, but for the compilers.
+
+    Whether it is machine code or PTX follows from the version of nvcc, which is in the key too.
+    """
+    options = (_CONFIGURE, CHANGES, _changes(arch), _FIND_CUDA, _FLAGS, extra_options())
     return {
         "sdist": SDIST_SHA256,
         "machine": platform.machine(),
@@ -133,11 +163,15 @@ class _Builder:
             _LOG.info("passing over %s", reason)
         with scratch_folder(wrapper=True) as scratch:
             tell_building()
-            changes = [(name, old, new.replace("{arch}", self.arch)) for name, old, new in _CHANGES]
+            target = self.nvcc.target(self.arch)
+            changes = [
+                (name, old, new.replace("{arch}", target))
+                for name, old, new in (*_changes(self.arch), _WRAPPER_CHANGE)
+            ]
             source = sources(scratch, changes)
             (source / "cmake" / "Modules" / "FindTPLCUDA.cmake").write_text(_FIND_CUDA)
             cmake, ninja = build_tool("cmake"), build_tool("ninja")
-            flags = shlex.join([*self.host.extra, _FLAGS, architecture_flag(self.arch)])
+            flags = shlex.join([*self.host.extra, _FLAGS, architecture_flag(target)])
             run(
                 [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *_CONFIGURE, *ISOLATED]
                 + [f"-DCMAKE_CXX_COMPILER={source / 'bin' / 'nvcc_wrapper'}"]

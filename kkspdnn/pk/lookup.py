@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.cache import Cache, Key
+from kkspdnn.pk.nvcc import cuda_of
 from kkspdnn.pk.processor import Processor, libc, native
 from kkspdnn.pk.toolchain import Compiler
 
@@ -52,6 +53,7 @@ class Wanted:
 
     made_by: see `maker`; None where a compiler is missing
     processor: None for code for a GPU
+    driver: the newest CUDA that this machine's driver runs; None: any will do
     """
 
     kind: str
@@ -59,6 +61,7 @@ class Wanted:
     content: Mapping[str, str]
     made_by: Mapping[str, str] | None
     processor: Processor | None
+    driver: tuple[int, int] | None = None
 
     def key(self) -> dict[str, str]:
         """The key of this machine's own entry; there must be a compiler."""
@@ -72,6 +75,8 @@ class Wanted:
         content = {name: value for name, value in key.items() if name not in free}
         if content != dict(self.content) or not _loads_with(key.get("libc", "")):
             return False
+        if self.driver is not None and self.driver[0] < cuda_of(key.get("nvcc", ""))[0]:
+            return False
         made_for = processor_of(key)
         if (made_for is None) != (self.processor is None):
             return False
@@ -84,7 +89,7 @@ def find(store: Cache, wanted: Wanted) -> tuple[Path, dict[str, str]] | None:
     """The entry that serves best, and its key; None where none does.
 
     This machine's own comes first, then those with the most instruction sets, of these those of
-    this machine's compiler.
+    this machine's compiler, then those of the newest CUDA.
     """
     candidates = sorted(
         (key for key in store.keys(wanted.kind, wanted.name) if wanted.serves(key)),
@@ -136,10 +141,12 @@ def attempt(get: Callable[[], T]) -> tuple[T | None, ToolchainError | None]:
         return None, error
 
 
-def _rank(key: Key, made_by: Mapping[str, str] | None) -> tuple[int, bool]:
+def _rank(key: Key, made_by: Mapping[str, str] | None) -> tuple[int, bool, tuple[int, int]]:
     made_for = processor_of(key)
     sets = len(made_for.needs) if made_for is not None else 0
-    return sets, made_by is not None and maker_of(key) == dict(made_by)
+    own = made_by is not None and maker_of(key) == dict(made_by)
+    # An older CUDA may know the architecture through PTX only.
+    return sets, own, cuda_of(key.get("nvcc", ""))
 
 
 def _loads_with(built: str) -> bool:

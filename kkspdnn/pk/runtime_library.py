@@ -9,17 +9,18 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk import kokkos_build, kokkos_cuda
 from kkspdnn.pk.cache import Cache, default_cache
-from kkspdnn.pk.driver import device
+from kkspdnn.pk.driver import device, driver_version
 from kkspdnn.pk.kokkos import Candidate, Kokkos, candidates, usable
 from kkspdnn.pk.lookup import Wanted, attempt, find, maker
 from kkspdnn.pk.nvcc import Nvcc, find_nvcc
+from kkspdnn.pk.nvcc_host import nvcc_host
 from kkspdnn.pk.options import extra_options
 from kkspdnn.pk.paths import misread
 from kkspdnn.pk.policy import ExecutionSpace
@@ -123,6 +124,7 @@ class _Machine:
     compiler, nvcc: those of this machine, or None; missing: why one is None
     processor: to compile for; None for a GPU
     exactly: no entry that was made for another processor, or with other compilers, will do
+    driver: the newest CUDA that the driver runs; None on a CPU, and where any will do
     """
 
     store: Cache
@@ -131,6 +133,7 @@ class _Machine:
     processor: Processor | None
     nvcc: Nvcc | None = None
     exactly: bool = False
+    driver: tuple[int, int] | None = None
 
     @property
     def made_by(self) -> dict[str, str] | None:
@@ -146,7 +149,7 @@ class _Machine:
                 return None
             place = self.store.find(wanted.kind, wanted.name, wanted.key())
             return plan.toolkit(self.store, (place, wanted.key())) if place is not None else None
-        found = find(self.store, wanted)
+        found = find(self.store, replace(wanted, driver=self.driver))
         if found is None:
             return None
         if self.missing is not None and os.environ.get("CXX"):
@@ -178,7 +181,13 @@ class _Machine:
 
     def _build(self, plan: _Plan, compiler: Compiler) -> Toolkit:
         if self.nvcc is not None and plan.arch is not None:
-            self.nvcc.check(plan.arch)
+            target = self.nvcc.target(plan.arch)
+            if target != plan.arch:
+                _LOG.warning(
+                    "%s (%s) does not know %s: compiling to PTX (%s), which the driver compiles "
+                    "for the device when it loads it",
+                    *(self.nvcc.path, self.nvcc.version, plan.arch, target),
+                )
             _refuse_spaces(compiler, self.nvcc, self.store)
         if plan.installed is not None:
             tools = Tools(compiler, plan.installed, self.nvcc, None)
@@ -189,10 +198,19 @@ class _Machine:
 
 @cache
 def _gpu_toolkit(arch: str, exactly: bool) -> Toolkit:
-    host, no_host = attempt(host_compiler)
+    host, missing = attempt(host_compiler)
     nvcc, no_nvcc = attempt(find_nvcc)
-    missing = no_host or no_nvcc
-    machine = _Machine(default_cache(), host, missing, None, nvcc, exactly and missing is None)
+    missing = missing or no_nvcc
+    # Compiling for a named GPU is for any driver.
+    driver = None if exactly else driver_version()
+    if host is not None and nvcc is not None:
+        misfit = nvcc.misfit(driver)
+        if misfit is not None:
+            missing = ToolchainError(misfit)
+        else:
+            host, missing = attempt(partial(nvcc_host, nvcc, host))
+    exactly = exactly and missing is None
+    machine = _Machine(default_cache(), host, missing, None, nvcc, exactly, driver)
     looked = candidates(kokkos_cuda.NEEDED, arch)
     return machine.first(_plans(f"cuda-{arch}", kokkos_cuda.content(arch), looked))
 
@@ -255,8 +273,9 @@ def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None)
     config = tools.kokkos.config
     flags = [f"-DKKSPDNN_NAME={library[3:-3]}", f"-DKKSPDNN_OPTIONS={';'.join(options)}"]
     flags.append(f"-DCMAKE_SHARED_LINKER_FLAGS={shlex.join(tools.compiler.extra)}")
-    if plan.arch is not None:
-        flags.append(f"-DCMAKE_CXX_FLAGS={kokkos_cuda.architecture_flag(plan.arch)}")
+    if plan.arch is not None and tools.nvcc is not None:
+        target = tools.nvcc.target(plan.arch)
+        flags.append(f"-DCMAKE_CXX_FLAGS={kokkos_cuda.architecture_flag(target)}")
     if plan.installed is None:
         # Kokkos' library is copied beside, so that the entry may be moved. nvcc's shell would not
         # leave the $ alone; Toolkit.load needs none.

@@ -87,8 +87,7 @@ def host_compiler() -> Compiler:
     for name in names:
         path = shutil.which(name)
         if path is not None:
-            lines = run([path, "--version"], f"asking {path} for its version").splitlines()
-            return Compiler(path, lines[0] if lines else "unknown", extra)
+            return compiler_at(path, extra)
     if chosen:
         raise ToolchainError(
             f"CXX={chosen}: there is no such program; set CXX to a C++17 compiler, or unset it"
@@ -98,6 +97,12 @@ def host_compiler() -> Compiler:
         "no C++ compiler: g++ is not on the PATH; install it (Debian: apt-get install g++) "
         "or set CXX"
     )
+
+
+def compiler_at(path: str, extra: tuple[str, ...]) -> Compiler:
+    """The compiler at a path. Raises ToolchainError where it does not say its version."""
+    lines = run([path, "--version"], f"asking {path} for its version").splitlines()
+    return Compiler(path, lines[0] if lines else "unknown", extra)
 
 
 def build_tool(name: str) -> str:

@@ -23,6 +23,7 @@ from kkspdnn.pk.emit import Generated, lanes_header
 from kkspdnn.pk.kokkos import Kokkos
 from kkspdnn.pk.lookup import maker, maker_of, processor_of
 from kkspdnn.pk.nvcc import Nvcc, find_nvcc
+from kkspdnn.pk.nvcc_host import nvcc_host
 from kkspdnn.pk.processor import Processor
 from kkspdnn.pk.toolchain import Compiler, host_compiler, run
 
@@ -142,7 +143,8 @@ class Toolkit:
         compiler, nvcc = host_compiler(), None
         if self.arch is not None:
             nvcc = find_nvcc()
-            nvcc.check(self.arch)
+            nvcc.target(self.arch)
+            compiler = nvcc_host(nvcc, compiler)
         if self.installed is not None:
             return Tools(compiler, self.installed, nvcc, None)
         name, made_with = self._description["kokkos"], self._description["kokkos_entry"]

@@ -114,6 +114,19 @@ def test_code_for_a_gpu_serves_whoever_compiled_it(store: Cache) -> None:
         assert found[0] == other
 
 
+def test_the_driver_runs_what_serves(store: Cache) -> None:
+    """Of its own major version of CUDA and of all before; the newest of these first."""
+    made = {
+        version: put(store, CONTENT, THERE, {"nvcc": f"release {version}, V{version}.9"})
+        for version in ("11.8", "12.4", "12.10", "13.0")
+    }
+    for driver, best in (((13, 0), "13.0"), ((12, 4), "12.10"), ((11, 2), "11.8"), (None, "13.0")):
+        found = find(store, Wanted("k", "n", CONTENT, None, None, driver))
+        assert found is not None
+        assert found[0] == made[best]
+    assert find(store, Wanted("k", "n", CONTENT, None, None, (10, 2))) is None
+
+
 def test_what_is_missing_is_raised_only_where_it_is_needed(
     store: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

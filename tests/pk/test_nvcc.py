@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.nvcc import find_nvcc, nvcc_path
+from kkspdnn.pk import nvcc as nvcc_module
+from kkspdnn.pk.driver import Device
+from kkspdnn.pk.nvcc import Nvcc, find_nvcc, nvcc_path
 from kkspdnn.pk.toolchain import host_compiler
 
 
@@ -64,11 +66,126 @@ def test_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.path, found.home) == (str(link), tmp_path / "cuda")
     assert found.version == "release 13.0, V13.0.88"
     assert found.check("sm_90") == "sm_90"
-    with pytest.raises(ToolchainError, match="does not compile for sm_70, only for sm_80, sm_90;"):
-        found.check("sm_70")
+    assert found.cuda == (13, 0)
     environment = found.environment(host_compiler())
     assert environment["CUDA_ROOT"] == str(tmp_path / "cuda")
     assert environment["PATH"].startswith(f"{tmp_path}/cuda/bin:")
+
+
+def test_a_toolkit_whose_nvcc_names_only_its_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Debian's: a script in /usr/bin, a profile without TOP."""
+    path = fake(tmp_path / "cuda", "release 12.4, V12.4.131")
+    script = path.read_text()
+    path.write_text(
+        script.replace("TOP=", "_THERE_=/x'; echo '#$ _HERE_=").replace("bin/..", "bin")
+    )
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path / "cuda"))
+    assert (find_nvcc().home, find_nvcc().cuda) == (tmp_path / "cuda", (12, 4))
+
+
+TOOLKITS = {
+    "release 12.4, V12.4.131": ("sm_50", "sm_70", "sm_80", "sm_90"),
+    "release 12.8, V12.8.93": ("sm_70", "sm_90", "sm_90a", "sm_100", "sm_120a", "sm_120"),
+    "release 13.0, V13.0.88": ("sm_75", "sm_80", "sm_90", "sm_110", "sm_103", "sm_121"),
+}
+
+
+@pytest.mark.parametrize(
+    ("toolkit", "arch", "target"),
+    [
+        ("12.4", "sm_70", "sm_70"),
+        ("12.4", "sm_90", "sm_90"),
+        ("12.4", "sm_75", "compute_70"),
+        ("12.4", "sm_120", "compute_90"),
+        ("12.8", "sm_103", "compute_100"),
+        ("12.8", "sm_121", "compute_120"),
+        ("13.0", "sm_75", "sm_75"),
+        ("13.0", "sm_120", "compute_110"),
+    ],
+)
+def test_newer_architectures_through_ptx(toolkit: str, arch: str, target: str) -> None:
+    nvcc = known(toolkit)
+    assert nvcc.target(arch) == target
+    assert nvcc.compiles_for(arch)
+    if target != arch:
+        with pytest.raises(ToolchainError, match=f"does not compile for {arch}, only for sm_"):
+            nvcc.check(arch)
+
+
+@pytest.mark.parametrize(
+    ("toolkit", "arch", "words"),
+    [
+        ("13.0", "sm_70", "does not compile for sm_70, only for sm_75, .* CUDA_HOME to CUDA 12"),
+        ("13.0", "sm_35", "does not compile for sm_35, only for sm_75, .* to another CUDA"),
+        ("12.4", "sm_37", "does not compile for sm_37, only for sm_50, "),
+        ("12.4", "sm_90a", "does not compile for sm_90a, "),
+        ("12.4", "compute_90", "does not compile for compute_90, "),
+        ("12.4", "90", "does not compile for 90, "),
+        ("12.4", "sm_", "does not compile for sm_, "),
+        ("12.4", "sm_99999", "does not compile for sm_99999, "),
+        ("12.4", "sm_90 -Xcompiler", "does not compile for sm_90 -Xcompiler, "),
+    ],
+)
+def test_architectures_that_a_toolkit_has_dropped_or_that_are_none(
+    toolkit: str, arch: str, words: str
+) -> None:
+    with pytest.raises(ToolchainError, match=words) as caught:
+        known(toolkit).target(arch)
+    assert "\n" not in str(caught.value)
+    assert not known(toolkit).compiles_for(arch)
+
+
+def known(toolkit: str) -> Nvcc:
+    version = next(each for each in TOOLKITS if toolkit in each)
+    return Nvcc("/x/bin/nvcc", Path("/x"), version, TOOLKITS[version])
+
+
+@pytest.mark.parametrize(
+    ("toolkit", "driver", "fits"),
+    [
+        ("13.0", (12, 9), False),
+        ("12.4", (11, 8), False),
+        ("12.8", (12, 2), True),
+        ("12.4", (13, 1), True),
+        ("13.0", (13, 0), True),
+        ("13.0", None, True),
+    ],
+)
+def test_drivers_that_run_what_it_compiles(
+    toolkit: str, driver: tuple[int, int] | None, fits: bool
+) -> None:
+    said = known(toolkit).misfit(driver)
+    if fits:
+        assert said is None
+    else:
+        assert driver is not None
+        assert said == (
+            f"/x/bin/nvcc is of CUDA {toolkit}, and the driver runs up to CUDA {driver[0]}."
+            f"{driver[1]}: set CUDA_HOME to a toolkit of CUDA {driver[0]}, or update the driver"
+        )
+
+
+@pytest.mark.parametrize(
+    ("driver", "arch", "words"),
+    [
+        (None, None, 'run pip install "kkspdnn[cuda]"'),
+        ((13, 0), "sm_90", 'run pip install "kkspdnn[cuda]"'),
+        ((12, 2), "sm_90", "put the nvcc of CUDA 12 on the PATH"),
+        ((13, 0), "sm_70", "put the nvcc of CUDA 12 on the PATH"),
+    ],
+)
+def test_the_nvcc_to_get(
+    monkeypatch: pytest.MonkeyPatch,
+    driver: tuple[int, int] | None,
+    arch: str | None,
+    words: str,
+) -> None:
+    found = () if arch is None else (Device(0, "A", arch),)
+    monkeypatch.setattr(nvcc_module, "driver_version", lambda: driver)
+    monkeypatch.setattr(nvcc_module, "devices", lambda: found)
+    assert words in nvcc_module.remedy()
 
 
 def test_none_or_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
