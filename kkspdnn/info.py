@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from kkspdnn.cuda import cuda_parts
+from kkspdnn.cuda import cuda_parts, found_versions
+from kkspdnn.cuda_versions import misfits
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.inference import infer
 from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
@@ -19,6 +20,8 @@ from kkspdnn.pk.cache import default_cache
 from kkspdnn.pk.driver import devices
 from kkspdnn.pk.kokkos import Candidate, candidates
 from kkspdnn.pk.kokkos_cuda import NEEDED
+from kkspdnn.pk.nvcc import Nvcc, find_nvcc, nvcc_path
+from kkspdnn.pk.nvcc_host import nvcc_host
 from kkspdnn.pk.sdist import SDIST, SDIST_VERSION
 from kkspdnn.pk.toolchain import build_tool, host_compiler, machine
 from kkspdnn.pk.trust import VARIABLE as CACHE_VARIABLE
@@ -71,8 +74,24 @@ def _cuda() -> Iterator[Finding]:
     for part in cuda_parts():
         text = part.found or f"not found: {part.remedy}"
         yield Finding("cuda", part.name, text, part.found is not None)
+    nvcc: Nvcc | None = None
+    if nvcc_path() is not None:
+        try:
+            nvcc = find_nvcc()
+            yield _nvcc_host(nvcc)
+        except KkspdnnError as error:
+            yield Finding("cuda", "nvcc", str(error), False)
+    for line in misfits(found_versions(nvcc)):
+        yield Finding("cuda", "does not fit", line, False)
     if devices():
         yield from _kokkos("cuda", candidates(NEEDED, devices()[0].arch))
+
+
+def _nvcc_host(nvcc: Nvcc) -> Finding:
+    """With which host compiler; tried, as nvcc refuses those that are newer than itself."""
+    host = nvcc_host(nvcc, host_compiler())
+    text = f"{nvcc.version}, compiles the host's code with {host.path}: {host.version}"
+    return Finding("cuda", "nvcc", text, True)
 
 
 def _tools() -> Iterator[Finding]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.choices import SPACES, SpaceName
-from kkspdnn.cuda import cuda_parts
+from kkspdnn.cuda import cuda_parts, found_versions
+from kkspdnn.cuda_versions import cupy_misfits
 from kkspdnn.errors import SpaceError, shown
 from kkspdnn.other_gpus import other_gpus
 from kkspdnn.pk import Front, chosen, provide_pykokkos
@@ -266,6 +267,8 @@ def check_space(name: str) -> SpaceName:
         raise SpaceError(
             f"--space cuda: this machine has no {', no '.join(missing)}; or use --space openmp"
         )
+    for line in cupy_misfits(found_versions()):
+        raise SpaceError(f"--space cuda: {line}; or use --space openmp")
     chosen_device()
     return space
 
@@ -279,7 +282,8 @@ def _cupy() -> ModuleType:
     except Exception as error:  # Its own errors come from libraries that it loads.
         said = str(error).strip().partition("\n")[0]
         raise SpaceError(
-            f"CuPy cannot use device {number}: {said}; see pip install cupy-cuda13x"
+            f"CuPy cannot use device {number}: {said}; "
+            f'see kkspdnn info, or run pip install "kkspdnn[{found_versions().extra}]"'
         ) from error
     return cupy
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kkspdnn import info
+from kkspdnn.cuda_versions import Versions
 from kkspdnn.errors import ToolchainError
 from kkspdnn.info import findings
 from kkspdnn.pk.driver import Device
+from kkspdnn.pk.nvcc import Nvcc
+from kkspdnn.pk.toolchain import Compiler
 
 
 def test_every_section_is_reported() -> None:
@@ -36,8 +40,36 @@ def test_a_kokkos_for_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(info, "_probe", lambda space: info.Finding("spaces", space, "", True))
     monkeypatch.setattr(info, "devices", lambda: (Device(0, "A", "sm_90"),))
     found = [finding.what for finding in findings() if finding.section == "cuda"]
-    assert found[:5] == ["driver", "device", "compiler", "CuPy", f"Kokkos_ROOT={tmp_path}"]
+    assert found[:4] == ["driver", "device", "compiler", "CuPy"]
+    assert f"Kokkos_ROOT={tmp_path}" in found[4:6]
     assert found[-1] == "cache"
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_versions_of_cuda_that_do_not_fit(monkeypatch: pytest.MonkeyPatch, refused: bool) -> None:
+    nvcc = Nvcc("/x/nvcc", Path("/x"), "release 13.0, V13.0.88", ("sm_75",))
+    versions = Versions((12, 4), (), ("cupy-cuda13x",), nvcc)
+    host = Compiler("/usr/bin/g++-13", "g++ 13.3")
+
+    def nvcc_host(*_: object) -> Compiler:
+        if refused:
+            raise ToolchainError("it refuses g++ 14")
+        return host
+
+    monkeypatch.setattr(info, "_probe", lambda space: info.Finding("spaces", space, "", True))
+    monkeypatch.setattr(info, "nvcc_path", lambda: nvcc.path)
+    monkeypatch.setattr(info, "find_nvcc", lambda: nvcc)
+    monkeypatch.setattr(info, "nvcc_host", nvcc_host)
+    monkeypatch.setattr(info, "found_versions", lambda found: replace(versions, nvcc=found))
+    found = [finding for finding in findings() if finding.section == "cuda"][4:]
+    assert [(each.what, each.good) for each in found] == [
+        ("nvcc", not refused),
+        ("does not fit", False),
+        ("does not fit", False),
+    ]
+    assert ("g++ 14" if refused else "/usr/bin/g++-13: g++ 13.3") in found[0].text
+    assert found[1].text.startswith("cupy-cuda13x needs a driver for CUDA 13")
+    assert found[2].text.startswith("/x/nvcc is of CUDA 13.0, and the driver runs up to CUDA 12.4")
 
 
 def test_a_space_that_does_not_work_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from kkspdnn import spaces
 from kkspdnn.cuda import Part
+from kkspdnn.cuda_versions import Versions
 from kkspdnn.errors import SpaceError
 from kkspdnn.inference import infer
 from kkspdnn.pk import driver, provide_pykokkos
@@ -58,6 +59,19 @@ def test_cuda_names_each_missing_part(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SpaceError, match=r"this machine has no driver \(install it\);") as refused:
         open_space("cuda")
     assert "CUDA_HOME" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_driver_too_old_for_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before CuPy is imported, or anything is built."""
+    monkeypatch.setattr(spaces, "cuda_parts", list)
+    monkeypatch.setattr(
+        spaces, "found_versions", lambda: Versions(driver=(12, 4), cupy=("cupy-cuda13x",))
+    )
+    monkeypatch.setattr(spaces, "provide_pykokkos", lambda: pytest.fail("imported"))
+    with pytest.raises(SpaceError, match="cupy-cuda13x needs a driver for CUDA 13") as refused:
+        open_space("cuda")
+    assert 'pip install "kkspdnn[cuda12]"' in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -148,5 +162,7 @@ def test_a_device_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kkspdnn.pk.driver.devices", lambda: (Device(0, "A", "sm_80"),))
     monkeypatch.setattr(spaces, "cuda_parts", list)
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(SpaceError, match="CuPy cannot use device 0: .*; see pip install cupy"):
+    with pytest.raises(
+        SpaceError, match=r"CuPy cannot use device 0: .* pip install \"kkspdnn\[cuda"
+    ):
         open_space("cuda", device=0)
