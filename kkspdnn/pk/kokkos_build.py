@@ -40,7 +40,7 @@ _CONFIGURE = (
     "-Wno-dev",
 )
 
-_CHANGES = (
+UNITY_CHANGES = (
     # Files that are compiled as one share their declarations. Some declare the namespace
     # Kokkos::Experimental::Impl, which hides Kokkos::Impl here.
     (
@@ -60,7 +60,7 @@ def content(openmp: bool) -> dict[str, str]:
         "sdist": SDIST_SHA256,
         "machine": platform.machine(),
         "openmp": str(openmp),
-        "options": json.dumps((_CONFIGURE, CHANGES, _CHANGES, extra_options())),
+        "options": json.dumps((_CONFIGURE, CHANGES, UNITY_CHANGES, extra_options())),
     }
 
 
@@ -107,7 +107,7 @@ class _Builder:
         separate = () if openmp else self.compiler.own_statics
         with scratch_folder() as scratch:
             tell_building()
-            source = sources(scratch, _CHANGES)
+            source = sources(scratch, UNITY_CHANGES)
             cmake, ninja = build_tool("cmake"), build_tool("ninja")
             run(
                 [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *_CONFIGURE, *ISOLATED]

@@ -16,7 +16,7 @@ from pathlib import Path
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.cache import Cache
 from kkspdnn.pk.kokkos import Kokkos, read_config
-from kkspdnn.pk.kokkos_build import ISOLATED, install, scratch_folder, tell_building
+from kkspdnn.pk.kokkos_build import ISOLATED, UNITY_CHANGES, install, scratch_folder, tell_building
 from kkspdnn.pk.lookup import maker
 from kkspdnn.pk.nvcc import Nvcc, number_of
 from kkspdnn.pk.options import extra_options
@@ -56,6 +56,15 @@ _CHANGES = (
     # AMPERE80 stands for every architecture here: Kokkos knows the names up to sm_86, and its code
     # asks for those of Kepler and Maxwell only. nvcc_wrapper gets the -arch that is written here.
     ("cmake/kokkos_arch.cmake", "(AMPERE80  sm_80)", "(AMPERE80  {arch})"),
+    *UNITY_CHANGES,
+    # Likewise for Kokkos::Impl::Experimental, which hides Kokkos::Experimental.
+    (
+        "core/src/impl/Kokkos_HostSpace.cpp",
+        "catch (Experimental::RawMemoryAllocationFailure const &failure) {\n"
+        "    if (failure.failure_mode() == Experimental::RawMemoryAllocationFailure::\n",
+        "catch (Kokkos::Experimental::RawMemoryAllocationFailure const &failure) {\n"
+        "    if (failure.failure_mode() == Kokkos::Experimental::RawMemoryAllocationFailure::\n",
+    ),
 )
 """In addition to what every build needs."""
 
@@ -87,6 +96,8 @@ _CONFIGURE = (
     "-DCMAKE_INSTALL_LIBDIR=lib",
     "-DCMAKE_POLICY_VERSION_MINIMUM=3.5",
     "-DBUILD_SHARED_LIBS=ON",
+    # As for CPUs: Kokkos' headers are read once for eight files.
+    "-DCMAKE_UNITY_BUILD=ON",
     "-DCMAKE_RELEASE_POSTFIX=_cuda",  # Two libraries of one name cannot be in one process.
     "-DKokkos_ENABLE_CUDA=ON",
     "-DKokkos_ENABLE_CUDA_LAMBDA=ON",

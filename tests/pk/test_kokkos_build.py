@@ -194,7 +194,7 @@ def test_a_kokkos_with_openmp_alone(tmp_path: Path) -> None:
     host = host_compiler()
     with kokkos_build.scratch_folder() as scratch:
         try:
-            source = kokkos_build.sources(scratch, kokkos_build._CHANGES)
+            source = kokkos_build.sources(scratch, kokkos_build.UNITY_CHANGES)
         except ToolchainError as error:
             pytest.skip(str(error))
         options = [o.replace("SERIAL=ON", "SERIAL=OFF") for o in kokkos_build._CONFIGURE]

@@ -32,10 +32,9 @@ def say_device(device: int | None) -> None:
     with placed(Ranks(WORLD), "cuda", None, device) as placement:
         choose_device(placement.device)
         mine = driver.device()
-    print(
-        f"rank {WORLD.rank}: device {mine.number}, {mine.name}, {placement.sharing} on it",
-        flush=True,
-    )
+    said = f"rank {WORLD.rank}: device {mine.number}, {mine.name}, {placement.sharing} on it"
+    # From one rank: lines that several print at once may reach mpiexec in pieces.
+    print("".join(f"{line}\n" for line in WORLD.gather(said) or ()), end="", flush=True)
 
 
 def run_network(file: Path) -> None:
