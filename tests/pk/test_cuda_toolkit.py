@@ -5,6 +5,8 @@ The libraries are entries of the cache as any other: with a warm cache nothing i
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +16,7 @@ import numpy as np
 import pykokkos as pk
 import pytest
 
+import kkspdnn
 from kkspdnn.choices import DTYPES
 from kkspdnn.pk import kokkos_cuda
 from kkspdnn.pk.dispatch import compile_workunits, generate
@@ -23,6 +26,7 @@ from kkspdnn.pk.runtime_library import _Plan, toolkit
 from kkspdnn.rehearsal import engine_launches
 
 from . import kernels
+from .test_nvcc import fake
 
 needs_nvcc = pytest.mark.skipif(nvcc_path() is None, reason="no nvcc, see kkspdnn info")
 
@@ -75,6 +79,53 @@ def test_every_workunit_compiles_and_links(arch: str) -> None:
     for library, units in zip(libraries, parts.values(), strict=True):
         given = [*map(str, kit.libraries), str(library), str(len(units))]
         subprocess.run([sys.executable, "-c", LOADING, *given], check=True)
+
+
+FINDING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from kkspdnn.pk import provide_pykokkos
+provide_pykokkos()
+import pykokkos as pk
+import kernels
+from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.runtime_library import toolkit
+kit = toolkit(pk.Cuda)
+print(kit.compiled_by)
+print(kit.workunit(generate(kernels.running_sum, pk.Cuda)))
+kit.load()
+"""
+
+
+@needs_nvcc
+@pytest.mark.slow
+def test_a_copied_cache_serves_a_gpu_with_another_cuda(tmp_path: Path, fake_driver: Path) -> None:
+    """Its nvcc compiles nothing, and would find no Kokkos."""
+    kit = toolkit(pk.Cuda, "sm_90")
+    library = kit.workunit(generate(kernels.running_sum, pk.Cuda))
+    cache = tmp_path / "cache"
+    for entry in (kit.place, library.parent):
+        shutil.copytree(entry, cache / entry.parent.name / entry.name, symlinks=True)
+    cache.chmod(0o700)
+    fake(tmp_path / "cuda", "release 13.9, V13.9.1")
+    variables = {
+        "KKSPDNN_CACHE": str(cache),
+        "CUDA_HOME": str(tmp_path / "cuda"),
+        "LD_LIBRARY_PATH": str(fake_driver),
+        "FAKE_GPUS": "0",
+        "PYTHONPATH": str(Path(kkspdnn.__file__).parents[1]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", FINDING, str(Path(kernels.__file__).parent)],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    made_by, found = done.stdout.splitlines()
+    assert made_by == kit.compiled_by != "nvcc release 13.9, V13.9.1"
+    assert Path(found) == cache / "workunits" / library.parent.name / library.name
 
 
 def test_the_architecture_is_in_the_keys() -> None:
