@@ -14,7 +14,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from shutil import which
@@ -34,6 +34,9 @@ _LEAST_SECONDS = 5
 _GRACE_SECONDS = 3
 """From SIGTERM to SIGKILL for a step that has reached its limit."""
 
+_WIDEST = 240
+"""Characters of a line in the summary."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -46,15 +49,16 @@ class Outcome:
     command: str = ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Output:
     """The files that `run` writes: a summary, the whole output, and the records in one archive."""
 
     folder: Path
     records: Path
 
-    def tell(self, text: str) -> None:
-        """Print a line, and put it into the summary."""
+    def tell(self, *lines: str) -> None:
+        """Print lines, and put them into the summary."""
+        text = "\n".join(lines)
         print(text, flush=True)
         with (self.folder / "summary.txt").open("a", encoding="utf-8") as summary:
             summary.write(text + "\n")
@@ -82,52 +86,31 @@ class _Output:
 def command(arguments: argparse.Namespace) -> int:
     """0: all that could run has passed; 1: something failed; 2: what the space needs is missing.
 
-    Raises InputError for a pack that cannot be used and for an unknown step.
+    Raises InputError for a pack that cannot be used, a folder that cannot be written and an unknown
+    step.
     """
     begun = monotonic()
-    work = Path(tempfile.mkdtemp(prefix="kkspdnn-gpu-"))
-    try:
-        records = work / "records"
-        records.mkdir()
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "summary.txt").unlink(missing_ok=True)
-        (arguments.out / "log.txt").unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {arguments.out}: {error.strerror}; name another") from error
-    output = _Output(arguments.out, records)
-    outcomes: list[Outcome] = []
-    environment = {
-        "PYTHONUNBUFFERED": "1",
-        "CUPY_CACHE_DIR": str(work / "cupy"),
-        "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), *_toolkit_programs()]),
-    }
-    arch, expected = None, None
-    if arguments.pack is not None:
-        unpacked = unpack(arguments.pack, work)
-        environment |= unpacked.environment
-        arch, expected = unpacked.arch, unpacked.expected
-        seconds = monotonic() - begun
-        outcomes.append(Outcome("unpack", "passed", seconds))
-        output.tell(f"=== unpack: passed, {seconds:.1f} s")
-        for line in unpacked.lines:
-            output.tell(line)
-    session = Session(arguments.space, arguments.small, records, arguments.out, arch, expected)
+    output = _output(arguments.out)
     missing = _missing(arguments.space)
-    steps = list((second if arguments.second else first)(session, not missing))
-    for name in set(arguments.only or ()) - {step.name for step in steps}:
-        known = ", ".join(step.name for step in steps)
-        raise InputError(f"--only {name}: there is no such step; choose of {known}")
+    session = Session(arguments.space, arguments.small, output.records, not missing)
+    outcomes: list[Outcome] = []
+    environment = _environment(output.records.parent)
+    if arguments.pack is not None:
+        unpacked = unpack(arguments.pack, output.records.parent)
+        environment |= unpacked.environment
+        session = replace(session, arch=unpacked.arch, expected=unpacked.expected)
+        outcomes.append(Outcome("unpack", "passed", round(monotonic() - begun, 1)))
+        output.tell(f"=== unpack: passed, {outcomes[0].seconds} s", *unpacked.lines)
+    steps = _steps(session, arguments)
     left_out = [step.name for step in steps if step.device and missing]
     if left_out:
         output.tell(f"{missing}; skipped without it: {', '.join(left_out)}")
     for step in steps:
-        if arguments.only and step.name not in arguments.only:
-            continue
         left = arguments.seconds - (monotonic() - begun)
         outcome = _skipped(step, left, missing, environment["PATH"])
         if outcome is None:
             outcome = _run(step, min(step.seconds, left), environment, output)
-        elif not (step.device and missing):
+        elif step.name not in left_out:
             output.tell(f"=== {step.name}: skipped, {outcome.reason}")
         outcomes.append(outcome)
         output.save(outcomes, session)
@@ -135,6 +118,41 @@ def command(arguments: argparse.Namespace) -> int:
     if any(each.status in ("failed", "timed out") for each in outcomes):
         return 1
     return 2 if left_out else 0
+
+
+def _output(folder: Path) -> _Output:
+    """The folder for results, made and emptied of earlier ones, and a new one for records."""
+    records = Path(tempfile.mkdtemp(prefix="kkspdnn-gpu-")) / "records"
+    try:
+        records.mkdir()
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("summary.txt", "log.txt", "records.tar.gz"):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder}: {error.strerror}; name another folder") from error
+    return _Output(folder, records)
+
+
+def _environment(work: Path) -> dict[str, str]:
+    """Variables of every step, in addition to those of this process."""
+    nvcc = nvcc_path()
+    # Where nvcc is, ncu and compute-sanitizer usually are as well.
+    toolkit = [] if nvcc is None else [str(Path(nvcc).resolve().parent)]
+    return {
+        "PYTHONUNBUFFERED": "1",
+        "CUPY_CACHE_DIR": str(work / "cupy"),
+        "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), *toolkit]),
+    }
+
+
+def _steps(session: Session, arguments: argparse.Namespace) -> list[Step]:
+    """Those that the user wants, in their order."""
+    steps = list(second(session) if arguments.second else first(session))
+    names = [step.name for step in steps]
+    for name in arguments.only or ():
+        if name not in names:
+            raise InputError(f"--only {name}: there is no such step; choose of {', '.join(names)}")
+    return [step for step in steps if not arguments.only or step.name in arguments.only]
 
 
 def _missing(space: str) -> str:
@@ -145,12 +163,6 @@ def _missing(space: str) -> str:
         if part.found is None and part.name != "compiler":
             return f"no {part.name}: {part.remedy}"
     return ""
-
-
-def _toolkit_programs() -> list[str]:
-    """The folder of nvcc, where ncu and compute-sanitizer usually are as well."""
-    nvcc = nvcc_path()
-    return [] if nvcc is None else [str(Path(nvcc).resolve().parent)]
 
 
 def _skipped(step: Step, left: float, missing: str, programs: str) -> Outcome | None:
@@ -182,8 +194,8 @@ def _run(step: Step, limit: float, added: Mapping[str, str], output: _Output) ->
     # What failed is explained by any of its last lines.
     pattern = re.compile(step.shows if status == "passed" else ".")
     shown = [line.rstrip() for line in lines.splitlines() if pattern.search(line)]
-    for line in shown[-step.lines :]:
-        output.tell("  " + line[:240])
+    if shown:
+        output.tell(*(f"  {line[:_WIDEST]}" for line in shown[-step.lines :]))
     return Outcome(step.name, status, round(seconds, 1), reason, text)
 
 

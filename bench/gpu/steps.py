@@ -39,14 +39,17 @@ class Step:
 class Session:
     """What the steps of one `run` have in common.
 
+    small: small networks, for a dry run
+    records: the folder for records
+    has_device: the space has all that it needs to run
     arch: what to compile for where there is no device to ask; None: no pack says so
-    records: the folder for records; out: the folder for other results
+    expected: the file of expected categories of 1,024 neurons and 120 layers; None: there is none
     """
 
     space: str
     small: bool
     records: Path
-    out: Path
+    has_device: bool
     arch: str | None = None
     expected: Path | None = None
 
@@ -76,12 +79,12 @@ def _module(name: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", name, *arguments)
 
 
-def first(session: Session, has_device: bool) -> Iterator[Step]:
+def first(session: Session) -> Iterator[Step]:
     """What to learn first: is it correct, how fast is it, and why."""
     gpu = session.space == "cuda"
     yield Step("environment", 30, session.own("environment"), device=False, lines=40)
     compile_all = ["compile", "--space", session.space]
-    if gpu and not has_device and session.arch is not None:
+    if gpu and not session.has_device and session.arch is not None:
         compile_all += ["--arch", session.arch]
     yield Step("compile", 200, _module("kkspdnn", *compile_all), device=False, lines=4)
     yield Step("values", 100, session.own("values"), gpu, shows=_DETAILS, lines=24)
@@ -113,7 +116,7 @@ def first(session: Session, has_device: bool) -> Iterator[Step]:
     yield Step("launches", 45, session.own("launches"), gpu, lines=20)
 
 
-def second(session: Session, _has_device: bool) -> Iterator[Step]:
+def second(session: Session) -> Iterator[Step]:
     """What to learn next: which shape of a launch is best, and all that is slower to check."""
     gpu = session.space == "cuda"
     yield Step("environment", 30, session.own("environment"), device=False, lines=40)

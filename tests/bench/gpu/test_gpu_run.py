@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bench.gpu import cli, run
-from bench.gpu.steps import Session, Step
+from bench.gpu.steps import Step
 
 
 def python(text: str, **options: Any) -> Step:
@@ -30,7 +30,7 @@ def measure(
     """Run these steps; gives the exit code, what was printed, and the steps of the record."""
 
     def measured(*steps: Step, options: tuple[str, ...] = ()) -> Any:
-        monkeypatch.setattr(run, "first", lambda session, has_device: iter(steps))
+        monkeypatch.setattr(run, "first", lambda session: iter(steps))
         out = tmp_path / "out"
         code = cli.main(["run", "--space", "openmp", "--out", str(out), *options])
         printed = capsys.readouterr().out
@@ -146,4 +146,3 @@ def test_a_machine_without_a_gpu(
 def test_the_record_says_what_was_measured(measure: Callable[..., Any]) -> None:
     _, _, steps = measure(python("print(1)"))
     assert steps[0]["command"].endswith("-c print(1)")
-    assert Session("openmp", True, Path(), Path()).label == "openmp"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,22 +20,24 @@ from kkspdnn.pk.driver import Device
 ROOT = Path(__file__).parents[3]
 
 
-def sessions() -> Iterator[tuple[Session, bool]]:
+def sessions() -> Iterator[Session]:
     for space, small, has_device in itertools.product(SPACES, (False, True), (False, True)):
         arch = "sm_90" if space == "cuda" else None
-        yield Session(space, small, Path("r"), Path("o"), arch, Path("e")), has_device
+        yield Session(space, small, Path("r"), has_device, arch, Path("e"))
 
 
 def all_steps() -> Iterator[Step]:
-    for session, has_device in sessions():
-        yield from first(session, has_device)
-        yield from second(session, has_device)
+    for session in sessions():
+        yield from first(session)
+        yield from second(session)
 
 
 @pytest.mark.parametrize("steps_of", [first, second])
-def test_names_are_unique_and_the_environment_comes_first(steps_of: object) -> None:
-    for session, has_device in sessions():
-        names = [step.name for step in steps_of(session, has_device)]  # type: ignore[operator]
+def test_names_are_unique_and_the_environment_comes_first(
+    steps_of: Callable[[Session], Iterator[Step]],
+) -> None:
+    for session in sessions():
+        names = [step.name for step in steps_of(session)]
         assert names[0] == "environment"
         assert len(names) == len(set(names))
 
