@@ -34,6 +34,9 @@ _LEAST_SECONDS = 5
 _GRACE_SECONDS = 3
 """From SIGTERM to SIGKILL for a step that has reached its limit."""
 
+_LAST_LINES = 8
+"""Shown of a step that failed, whatever they say."""
+
 _WIDEST = 240
 """Characters of a line in the summary."""
 
@@ -191,12 +194,17 @@ def _run(step: Step, limit: float, added: Mapping[str, str], output: _Output) ->
     elif code != 0:
         status, reason = "failed", f"exit code {code}"
     output.tell(f"=== {step.name}: {status}, {seconds:.1f} s{reason and ': ' + reason}")
-    # What failed is explained by any of its last lines.
-    pattern = re.compile(step.shows if status == "passed" else ".")
-    shown = [line.rstrip() for line in lines.splitlines() if pattern.search(line)]
+    shown = _shown(step, lines.splitlines(), status == "passed")
     if shown:
-        output.tell(*(f"  {line[:_WIDEST]}" for line in shown[-step.lines :]))
+        output.tell(*(f"  {line[:_WIDEST]}" for line in shown))
     return Outcome(step.name, status, round(seconds, 1), reason, text)
+
+
+def _shown(step: Step, lines: list[str], passed: bool) -> list[str]:
+    """The lines of a step's output for the summary; of one that failed, its last ones as well."""
+    telling = [n for n, line in enumerate(lines) if re.search(step.shows, line)][-step.lines :]
+    last = [] if passed else range(max(0, len(lines) - _LAST_LINES), len(lines))
+    return [lines[number].rstrip() for number in sorted({*telling, *last})]
 
 
 def _captured(

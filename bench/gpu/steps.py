@@ -99,21 +99,21 @@ def first(session: Session) -> Iterator[Step]:
     if session.small:
         ceiling += ["--neurons", "1024", "--layers", "8", "--rows", "256"]
     yield Step("hand-written", 70, _module("bench.ceiling", *ceiling), gpu)
+    yield Step("launches", 30, session.own("launches"), gpu, lines=20)
     sanitizer = "compute-sanitizer"
     sanitized = session.own("sanitized")
     if gpu:
         sanitized = (sanitizer, "--tool", "memcheck", "--leak-check", "no", *sanitized)
     needed = sanitizer if gpu else None
-    yield Step("memcheck", 75, sanitized, gpu, needed, shows=_DETAILS)
+    yield Step("memcheck", 60, sanitized, gpu, needed, shows=_DETAILS)
     profile = "profile" if gpu else "profiled"
     needed = "ncu" if gpu else None
-    yield Step("profile", 90, session.own(profile), gpu, needed, lines=60)
-    yield Step("tests", 110, _tests(session, _FIRST_TESTS), gpu, lines=12)
+    yield Step("profile", 75, session.own(profile), gpu, needed, lines=60)
+    yield Step("tests", 80, _tests(session, _FIRST_TESTS), gpu, lines=12)
+    yield Step("peers", 80, _peers(session), gpu, lines=20)
     if not session.small:
         large = "16384-120:x2", "65536-120:x2", "65536-120:dead:x1"
         yield Step("large-networks", 80, session.own("times", *large), gpu)
-    yield Step("peers", 100, _peers(session), gpu, lines=20)
-    yield Step("launches", 45, session.own("launches"), gpu, lines=20)
 
 
 def second(session: Session) -> Iterator[Step]:
