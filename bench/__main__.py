@@ -26,7 +26,7 @@ from kkspdnn.options import Parser
 from kkspdnn.pk.toolchain import usable_cores
 from kkspdnn.problem import Problem, load_problem
 from kkspdnn.progress import delayed_bar
-from kkspdnn.space_names import space_option
+from kkspdnn.space_names import add_space_option
 from kkspdnn.spaces import check_space
 
 _QUICK_INPUTS, _QUICK_SECONDS = 3000, 0.2
@@ -50,10 +50,7 @@ def parser() -> argparse.ArgumentParser:
     for each in (run, roof):
         cores = usable_cores()
         each.add_argument("--threads", type=int, default=cores, metavar="T", help=f"({cores})")
-    where = "where to (openmp)"
-    run.add_argument(
-        "--space", type=space_option(SPACES), choices=SPACES, default="openmp", help=where
-    )
+    add_space_option(run, SPACES, what="where to")
     names = [*all_peers(), *all_peers("cuda")]
     run.add_argument("--only", nargs="+", choices=list(dict.fromkeys(names)), help="(all of them)")
     run.add_argument("--runs", type=int, default=5, metavar="R", help="timed runs of each (5)")

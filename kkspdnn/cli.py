@@ -13,12 +13,12 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 
-from kkspdnn.choices import DTYPES, EXITS, KERNELS, PARALLEL, SPACES, VERIFY
+from kkspdnn.choices import DTYPES, EXITS, KERNELS, PARALLEL, VERIFY
 from kkspdnn.guard import end_at_interrupt, guarded, guarded_on_rank
 from kkspdnn.logs import logs_on_stderr
 from kkspdnn.options import Parser, cache_gigabytes, count, gigabytes, path, whole
 from kkspdnn.ranks.launch import Launch, launch
-from kkspdnn.space_names import space_option
+from kkspdnn.space_names import add_space_option
 
 _COMMANDS = {
     "show": ("kkspdnn.show", "show"),
@@ -55,8 +55,7 @@ def parser(quiet: bool = False) -> Parser:
     add = made.add_argument
     commands = ("run", "info", *_COMMANDS)
     add("command", nargs="?", choices=commands, default="run", help="default: run")
-    where = "execution space (openmp)"
-    add("--space", type=space_option(), choices=SPACES, default="openmp", help=where)
+    add_space_option(made)
     add("--neurons", type=count, metavar="N", help="neurons of a layer (1024)")
     add("--layers", type=whole, metavar="L", help="layers (120, or all of --data)")
     add("--inputs", type=whole, metavar="M", help="input rows (60000, or all of --data)")

@@ -9,13 +9,13 @@ import os
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 
-from kkspdnn.choices import DTYPES, SPACES
+from kkspdnn.choices import DTYPES
 from kkspdnn.errors import InputError
 from kkspdnn.guard import importing
 from kkspdnn.options import Parser
 from kkspdnn.pk.driver import devices
 from kkspdnn.pk.processor import LEVELS, named
-from kkspdnn.space_names import space_option
+from kkspdnn.space_names import add_space_option
 
 
 def parser() -> Parser:
@@ -26,8 +26,7 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     add = made.add_argument
-    where = "execution space (openmp)"
-    add("--space", type=space_option(), choices=SPACES, default="openmp", help=where)
+    add_space_option(made)
     arch = "what to compile for with --space cuda (the device's own)"
     add("--arch", metavar="sm_XX", help=arch)
     cpu = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kkspdnn.choices import DTYPES, SPACES
+from kkspdnn.choices import DTYPES
 from kkspdnn.guard import importing
 from kkspdnn.options import Parser
-from kkspdnn.space_names import space_option
+from kkspdnn.space_names import add_space_option
 
 
 def parser() -> Parser:
@@ -21,8 +21,7 @@ def parser() -> Parser:
     add = made.add_argument
     own = "one of the engines', or your own as FILE.py:NAME or MODULE:NAME"
     add("workunit", nargs="?", metavar="WORKUNIT", help=own)
-    where = "execution space (openmp)"
-    add("--space", type=space_option(), choices=SPACES, default="openmp", help=where)
+    add_space_option(made)
     dtype = "what the engines compute in (float32)"
     add("--dtype", choices=DTYPES, default="float32", help=dtype)
     types = "of parameters without annotation: x=float32[3],index=uint16[2],zero=float32"

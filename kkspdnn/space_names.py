@@ -49,6 +49,22 @@ def _plain(name: str) -> str:
     return last.replace("_", "").replace("-", "")
 
 
+def add_space_option(
+    parser: argparse.ArgumentParser,
+    choices: Sequence[str] = SPACES,
+    default: str = "openmp",
+    what: str = "execution space",
+) -> None:
+    """Add the option --space, whose help is `what` and the default."""
+    parser.add_argument(
+        "--space",
+        type=space_option(choices),
+        choices=choices,
+        default=default,
+        help=f"{what} ({default})",
+    )
+
+
 def space_option(choices: Sequence[str] = SPACES) -> Callable[[str], str]:
     """For argparse: a name of `choices` as it is; every other one is refused in one line."""
 

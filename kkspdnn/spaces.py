@@ -152,8 +152,11 @@ class Space:
         if self.front == "builtin":
             compile_ahead(launch_each)
         launch_each()
+        self.synchronize()  # what follows is timed
+
+    def synchronize(self) -> None:
+        """Return once all that was launched is done: a launch on a GPU only begins."""
         if self.xp is not np:
-            # Launches on a GPU only begin; what follows is timed.
             self.xp.cuda.runtime.deviceSynchronize()
 
 

@@ -20,7 +20,7 @@ from kkspdnn.errors import InputError
 from kkspdnn.options import Parser, count
 from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
 from kkspdnn.pruning.study import Study
-from kkspdnn.space_names import space_option
+from kkspdnn.space_names import add_space_option
 from kkspdnn.spaces import check_space
 
 ROWS = (1, 64, 4096)
@@ -42,10 +42,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--networks", type=Path, metavar="DIR", help="folder for those of seed 0")
     time = commands.add_parser("time", help="time the networks of `train`", allow_abbrev=False)
     time.add_argument("--networks", type=Path, metavar="DIR", required=True, help="of `train`")
-    where = "where to (openmp)"
-    time.add_argument(
-        "--space", type=space_option(SPACES), choices=SPACES, default="openmp", help=where
-    )
+    add_space_option(time, SPACES, what="where to")
     time.add_argument("--rounds", type=count, default=9, metavar="N", help="in turns (9)")
     many = "input rows at a time (1 64 4096)"
     time.add_argument("--rows", type=count, nargs="+", default=ROWS, metavar="M", help=many)

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.ceiling.report import RUNS, SPACES, measure
 from bench.recorded import recorded
 from kkspdnn.options import Parser, count
-from kkspdnn.space_names import space_option
+from kkspdnn.space_names import add_space_option
 
 ROWS = {"openmp": 8192, "cuda": 60_000}
 """Input rows, where --rows does not say."""
@@ -24,10 +24,7 @@ def parser() -> Parser:
         f"float32: {RUNS} rounds in one process, no row leaving.",
         allow_abbrev=False,
     )
-    text = "execution space (openmp)"
-    made.add_argument(
-        "--space", type=space_option(SPACES), choices=SPACES, default="openmp", help=text
-    )
+    add_space_option(made, SPACES)
     made.add_argument("--neurons", type=count, default=1024, metavar="N", help="(1024)")
     made.add_argument("--layers", type=count, default=120, metavar="L", help="(120)")
     text = ", ".join(f"{rows} with {space}" for space, rows in ROWS.items())

@@ -53,10 +53,8 @@ class OnTiles:
         self.wait()
 
     def wait(self) -> None:
-        """Until all that was launched is done: launches on a GPU only begin."""
-        space = self.work.shape.space
-        if space.gpu:
-            space.xp.cuda.runtime.deviceSynchronize()
+        """Until all that was launched is done."""
+        self.work.shape.space.synchronize()
 
     def values(self) -> NDArray[np.floating]:
         """The activations (rows, neurons), neurons in the order of the prepared layers."""

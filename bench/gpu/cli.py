@@ -13,7 +13,7 @@ from importlib import import_module
 from bench.gpu.steps import SPACES
 from kkspdnn.guard import guarded
 from kkspdnn.options import Parser, count, path
-from kkspdnn.space_names import space_option
+from kkspdnn.space_names import add_space_option
 
 STEP_COMMANDS = {
     "environment": "print the GPU, its driver, and the versions of tools and packages",
@@ -61,10 +61,7 @@ def parser() -> Parser:
             text = "NEURONS-LAYERS, then any of :EXITS :fold :xRUNS; such as 1024-120:dead:x5"
             each.add_argument("cases", nargs="+", metavar="CASE", help=text)
     for each in every:
-        where = "execution space (cuda)"
-        each.add_argument(
-            "--space", type=space_option(SPACES), choices=SPACES, default="cuda", help=where
-        )
+        add_space_option(each, SPACES, default="cuda")
         each.add_argument("--small", action="store_true", help="small networks: a dry run")
     return made
 

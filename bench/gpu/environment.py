@@ -22,15 +22,7 @@ _ASKED = (
     "power.limit,pcie.link.gen.max,pcie.link.width.max,temperature.gpu"
 )
 
-_TOOLS = {
-    "g++": ("--version",),
-    "nvcc": ("--version",),
-    "cmake": ("--version",),
-    "ninja": ("--version",),
-    "ncu": ("--version",),
-    "compute-sanitizer": ("--version",),
-    "cuobjdump": ("--version",),
-}
+_TOOLS = ("g++", "nvcc", "cmake", "ninja", "ncu", "compute-sanitizer", "cuobjdump")
 
 _PACKAGES = (
     "numpy scipy cupy-cuda13x cupy-cuda12x torch platformdirs psutil rich pytest pytest-xdist "
@@ -48,7 +40,7 @@ def command(arguments: argparse.Namespace) -> int:
         "nvidia_smi": _printed("nvidia-smi", f"--query-gpu={_ASKED}", "--format=csv").splitlines(),
         "cuda": {part.name: part.found or f"not found: {part.remedy}" for part in cuda_parts()},
         "variables": {n: v for n, v in os.environ.items() if n.startswith(("CUDA", "KKSPDNN"))},
-        "tools": {name: _version_line(name, *asked) for name, asked in _TOOLS.items()},
+        "tools": {name: _version_line(name) for name in _TOOLS},
         "packages": {name: _package(name) for name in _PACKAGES},
     }
     for name, value in found.items():
@@ -76,9 +68,9 @@ def _printed(program: str, *arguments: str) -> str:
         return str(error)
 
 
-def _version_line(program: str, *arguments: str) -> str:
+def _version_line(program: str) -> str:
     """The line of what a tool says of itself that has its version in it."""
-    lines = _printed(program, *arguments).splitlines()
+    lines = _printed(program, "--version").splitlines()
     telling = [line for line in lines if "elease" in line or "ersion" in line]
     return (telling or lines or ["says nothing"])[0]
 

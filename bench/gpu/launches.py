@@ -22,7 +22,6 @@ def command(arguments: argparse.Namespace) -> int:
     space = open_space(arguments.space)
     net = kk.radixnet(1024, _LAYERS)
     _copies(space, arguments.small)
-    edges = net.edges / _LAYERS
     for rows in (600,) if arguments.small else (60_000, 30_000, 8000, 2000, 600):
         work = Work.of(space, net, kk.images(1024, rows))
         rates = []
@@ -30,7 +29,7 @@ def command(arguments: argparse.Namespace) -> int:
             ours = Ours(work, depth)
             ours.start()
             seconds = _median_seconds(space, lambda ours=ours: ours.run(_LAYERS))  # type: ignore[misc]
-            rates.append(f"{depth}: {rows * edges * _LAYERS / seconds:.3g}")
+            rates.append(f"{depth}: {rows * net.edges / seconds:.3g}")
         tiles = work.shape.tiles(rows)
         print(f"{rows} rows, {tiles} tiles, edges/s by layers a launch: {', '.join(rates)}")
     work = Work.of(space, net, kk.images(1024, 600))
@@ -65,25 +64,20 @@ def _median_seconds(space: Space, action: Callable[[], object], runs: int = 7) -
 
 
 def _seconds(space: Space, action: Callable[[], object]) -> float:
-    _wait(space)
+    space.synchronize()
     begun = perf_counter()
     action()
-    _wait(space)
+    space.synchronize()
     return perf_counter() - begun
 
 
 def _many(space: Space, action: Callable[[], object], times: int = 400) -> tuple[float, float]:
     """Seconds of one of many calls in a row: of the host, and until the device has done all."""
     action()
-    _wait(space)
+    space.synchronize()
     begun = perf_counter()
     for _ in range(times):
         action()
     host = perf_counter() - begun
-    _wait(space)
+    space.synchronize()
     return host / times, (perf_counter() - begun) / times
-
-
-def _wait(space: Space) -> None:
-    if space.gpu:
-        space.xp.cuda.runtime.deviceSynchronize()

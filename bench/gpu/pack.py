@@ -68,7 +68,7 @@ def command(arguments: argparse.Namespace) -> int:
     """Make the pack and print its contents. Raises InputError, ToolchainError and CacheError."""
     with new_folder(arguments.folder) as folder:
         described = _fill(folder, arguments)
-        size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+        size = _bytes(folder)
         if size > MOST_BYTES:
             raise InputError(
                 f"the pack has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}; "

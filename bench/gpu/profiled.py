@@ -11,8 +11,9 @@ from typing import Any
 import kkspdnn as kk
 from bench.ceiling.cuda import load_kernels
 from bench.ceiling.hand_cuda import HandCuda
+from bench.ceiling.measure import Contender
 from bench.ceiling.ours import Ours
-from bench.ceiling.work import OnTiles, Work
+from bench.ceiling.work import Work
 from kkspdnn.spaces import Space, open_space
 
 _DEPTHS = 1, 8
@@ -25,14 +26,14 @@ def command(arguments: argparse.Namespace) -> int:
     work = Work.of(space, kk.radixnet(1024, 8), kk.images(1024, 600 if arguments.small else 60_000))
     for name, depth, kernel in _kernels(space, work):
         kernel.start()
-        kernel.run(8)  # type: ignore[attr-defined]
+        kernel.run(8)
         with _profiler(space):
-            kernel.run(depth)  # type: ignore[attr-defined]
+            kernel.run(depth)
         print(f"done: {name}, {depth} layers a launch", flush=True)
     return 0
 
 
-def _kernels(space: Space, work: Work) -> Iterator[tuple[str, int, OnTiles]]:
+def _kernels(space: Space, work: Work) -> Iterator[tuple[str, int, Contender]]:
     for depth in _DEPTHS:
         yield "workunit", depth, Ours(work, depth)
     if space.gpu:

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import re
-import signal
 import subprocess
 import tarfile
 import tempfile
@@ -25,6 +24,7 @@ from bench.gpu.unpack import unpack
 from kkspdnn.cuda import cuda_parts
 from kkspdnn.errors import InputError
 from kkspdnn.pk.nvcc import nvcc_path
+from kkspdnn.pk.toolchain import end_process
 
 SCHEMA = "kkspdnn-gpu-session/1"
 
@@ -226,17 +226,7 @@ def _captured(
         except subprocess.TimeoutExpired:
             pass
         finally:
-            _stop(process)
+            # Also what a step has started and left running.
+            end_process(process, group=True, grace=_GRACE_SECONDS)
         file.seek(0)
         return file.read().decode("utf-8", "replace"), code
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a step and all that it has started, also what outlived it."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(_GRACE_SECONDS)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
-    process.wait()

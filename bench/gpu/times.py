@@ -8,14 +8,15 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from statistics import median_low
 from time import perf_counter
-from typing import Any
 
 import kkspdnn as kk
 from bench.gpu.steps import record_label
 from kkspdnn.errors import InputError
+from kkspdnn.problem import Problem, load_problem
 
 _ROWS = 60_000
 _SMALL_ROWS = 600
@@ -69,15 +70,10 @@ def command(arguments: argparse.Namespace) -> int:
     cases = [Case.parse(text) for text in arguments.cases]
     rows = _SMALL_ROWS if arguments.small else _ROWS
     label, failed = record_label(arguments.space), False
-    loaded: tuple[Any, ...] = ()
+    load = lru_cache(maxsize=1)(_load)  # large ones do not fit into memory together
     for case in cases:
         try:
-            size = case.neurons, case.layers
-            if loaded[:2] != size:
-                begun = perf_counter()
-                loaded = (*size, kk.radixnet(*size), kk.images(case.neurons, rows))
-                print(f"{size[0]} x {size[1]}: made in {perf_counter() - begun:.1f} s", flush=True)
-            records = _runs(case, loaded[2], loaded[3], arguments.space)
+            records = _runs(case, load(case.neurons, case.layers, rows), arguments.space)
         except Exception as error:
             failed = True
             said = str(error).partition("\n")[0]
@@ -95,12 +91,19 @@ def command(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _runs(case: Case, net: kk.Network, inputs: kk.Inputs, space: str) -> list[kk.Record]:
+def _load(neurons: int, layers: int, rows: int) -> Problem:
+    begun = perf_counter()
+    problem = load_problem(neurons=neurons, layers=layers, inputs=rows)
+    print(f"{neurons} x {layers}: made in {perf_counter() - begun:.1f} s", flush=True)
+    return problem
+
+
+def _runs(case: Case, problem: Problem, space: str) -> list[kk.Record]:
     """The records of its runs. The first has what is allocated and compiled once in it."""
     return [
         kk.infer(
-            net,
-            inputs,
+            problem.network,
+            problem.inputs,
             space=space,
             exits=case.exits,  # type: ignore[arg-type]
             kernel=case.kernel,  # type: ignore[arg-type]

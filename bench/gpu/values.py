@@ -63,7 +63,6 @@ def _checks(space: str, small: bool) -> Iterator[Check]:
             ),
         )
     yield "twelve repeats", lambda: _repeated(space, 500 if small else 5000)
-    # Compiled here where the pack has float32 only.
     yield "float64", lambda: challenge(exits="dead", dtype="float64")
 
 
@@ -109,7 +108,7 @@ def _compared(net: kk.Network, inputs: Any, space: str, **options: Any) -> str:
 
 
 def _repeated(space: str, rows: int) -> str:
-    """The same bits from every run, whatever rows leave early: else there is a race."""
+    """The same bits from every run, whichever rows exit early: else there is a race."""
     net, inputs = kk.radixnet(256, 40), kk.images(256, rows)
     seen = set()
     for exits in ("none", "dead", "all"):

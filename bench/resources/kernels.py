@@ -1,5 +1,5 @@
-"""The kernels that are reported on: all fused workunits as the engines launch them, and those
-written by hand."""
+"""The kernels that are reported on: all fused workunits as the engines launch them, and the
+hand-written ones."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def workunits(arch: str, dtypes: Sequence[str]) -> list[Compiled]:
     return [_compiled(unit, arch, file) for unit, file in zip(units, files, strict=True)]
 
 
-def by_hand(arch: str) -> Iterator[Compiled]:
-    """The kernels written by hand, compiled for an architecture; raises as `workunits`."""
+def hand_written(arch: str) -> Iterator[Compiled]:
+    """The hand-written kernels, compiled for an architecture; raises as `workunits`."""
     file = compile_kernels(arch)
     for name in HAND:
         yield Compiled(name, arch, np.dtype("float32"), np.dtype("uint16"), file, functor=False)

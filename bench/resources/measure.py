@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from bench.resources.counts import main_loops
-from bench.resources.kernels import Compiled, by_hand, compiled_by, kokkos_version, workunits
+from bench.resources.kernels import Compiled, compiled_by, hand_written, kokkos_version, workunits
 from bench.resources.record import Kernel, Report
 from bench.resources.sass import functions
 from bench.resources.usage import launch_of, usages
@@ -16,7 +16,7 @@ from kkspdnn.pk.disassemble import CudaDisassembler, cuda_disassembler
 
 
 def measure(architectures: Sequence[str], dtypes: Sequence[str], command: str = "") -> Report:
-    """Compile the fused workunits and the kernels written by hand, and read their machine code.
+    """Compile the fused workunits and the hand-written kernels, and read their machine code.
 
     Raises ToolchainError where a tool is missing, a compile fails, or a loop is not understood, and
     CacheError.
@@ -25,7 +25,7 @@ def measure(architectures: Sequence[str], dtypes: Sequence[str], command: str = 
     compiled: list[Compiled] = []
     for arch in architectures:
         compiled += workunits(arch, dtypes)
-        compiled += by_hand(arch)
+        compiled += hand_written(arch)
     return Report(
         command=command,
         nvcc="; ".join(dict.fromkeys(compiled_by(arch) for arch in architectures)),

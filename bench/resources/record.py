@@ -67,7 +67,7 @@ class Kernel:
 
     @property
     def is_workunit(self) -> bool:
-        """Is it launched by Kokkos? Others are written by hand."""
+        """Is it launched by Kokkos? Others are hand-written."""
         return self.launch != OWN
 
     @property

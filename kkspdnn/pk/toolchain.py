@@ -15,6 +15,7 @@ from functools import cache
 from importlib import import_module
 from itertools import islice, takewhile
 from pathlib import Path
+from typing import Any
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.cpu_quota import cpu_quota
@@ -157,7 +158,7 @@ def run(
             printed = _output(process, doing)
         except BaseException as error:
             if process is not None:
-                _end(process, alone)
+                end_process(process, alone)
             elif isinstance(error, OSError):
                 said = f"{doing}: cannot run {command[0]}: {error.strerror}"
                 raise ToolchainError(said) from error
@@ -167,10 +168,13 @@ def run(
     return printed
 
 
-def _end(process: subprocess.Popen[str], group: bool) -> None:
+def end_process(process: subprocess.Popen[Any], group: bool, grace: float = 1.0) -> None:
     """End a tool and, where it is the head of a group, all that it has started; SIGTERM first, for
-    compilers then remove their temporary files."""
-    for number, seconds in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 0.0)):
+    compilers then remove their temporary files.
+
+    grace: seconds from SIGTERM to SIGKILL
+    """
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 0.0)):
         end = time.monotonic() + seconds
         try:
             (os.killpg if group else os.kill)(process.pid, number)
