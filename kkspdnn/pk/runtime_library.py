@@ -203,16 +203,25 @@ def _gpu_toolkit(arch: str, exactly: bool) -> Toolkit:
     missing = missing or no_nvcc
     # Compiling for a named GPU is for any driver.
     driver = None if exactly else driver_version()
+    looked = candidates(kokkos_cuda.NEEDED, arch)
+
+    def plans() -> Iterator[_Plan]:
+        return _plans(f"cuda-{arch}", kokkos_cuda.content(arch), looked)
+
     if host is not None and nvcc is not None:
         misfit = nvcc.misfit(driver)
         if misfit is not None:
             missing = ToolchainError(misfit)
         else:
+            # What both have compiled needs no trial of whether nvcc takes the host compiler.
+            own = _Machine(default_cache(), host, None, None, nvcc, exactly=True)
+            found = own.find(next(plans()))
+            if found is not None:
+                return found
             host, missing = attempt(partial(nvcc_host, nvcc, host))
     exactly = exactly and missing is None
     machine = _Machine(default_cache(), host, missing, None, nvcc, exactly, driver)
-    looked = candidates(kokkos_cuda.NEEDED, arch)
-    return machine.first(_plans(f"cuda-{arch}", kokkos_cuda.content(arch), looked))
+    return machine.first(plans())
 
 
 def _refuse_spaces(host: Compiler, nvcc: Nvcc, store: Cache) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 import kkspdnn
 from kkspdnn.choices import DTYPES
-from kkspdnn.pk import kokkos_cuda
+from kkspdnn.pk import kokkos_cuda, runtime_library
 from kkspdnn.pk.dispatch import compile_workunits, generate
 from kkspdnn.pk.emit import Generated
 from kkspdnn.pk.nvcc import nvcc_path
@@ -79,6 +79,19 @@ def test_every_workunit_compiles_and_links(arch: str) -> None:
     for library, units in zip(libraries, parts.values(), strict=True):
         given = [*map(str, kit.libraries), str(library), str(len(units))]
         subprocess.run([sys.executable, "-c", LOADING, *given], check=True)
+
+
+@needs_nvcc
+def test_what_is_in_the_cache_is_found_without_a_trial_of_nvcc(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Compiling tells that nvcc takes the host compiler; a start need not."""
+    kit = toolkit(pk.Cuda, "sm_90")
+    tried: list[str] = []
+    monkeypatch.setattr(runtime_library, "nvcc_host", lambda nvcc, host: tried.append(host.path))
+    for exactly in (False, True):
+        assert runtime_library._gpu_toolkit.__wrapped__("sm_90", exactly) == kit
+    assert tried == []
 
 
 FINDING = """
