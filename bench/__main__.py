@@ -19,15 +19,15 @@ from bench.report import changes, show, show_changes
 from bench.roofs import roofs
 from bench.runner import Plan, measure
 from bench.truth import truth
-from kkspdnn.comparison import Comparison, NetworkFacts, read_comparison
+from kkspdnn.cli.guard import guarded
+from kkspdnn.cli.options import Parser
+from kkspdnn.cli.problem import Problem, load_problem
+from kkspdnn.cli.progress import delayed_bar
+from kkspdnn.device.space import check_space
+from kkspdnn.device.space_names import add_space_option
 from kkspdnn.errors import InputError
-from kkspdnn.guard import guarded
-from kkspdnn.options import Parser
-from kkspdnn.pk.toolchain import usable_cores
-from kkspdnn.problem import Problem, load_problem
-from kkspdnn.progress import delayed_bar
-from kkspdnn.space_names import add_space_option
-from kkspdnn.spaces import check_space
+from kkspdnn.pk.build.toolchain import usable_cores
+from kkspdnn.records.comparison import Comparison, NetworkFacts, read_comparison
 
 _QUICK_INPUTS, _QUICK_SECONDS = 3000, 0.2
 

@@ -28,17 +28,17 @@ import numpy as np
 
 from bench.facts import facts
 from bench.recorded import recorded
+from kkspdnn.cli.options import Parser, count
+from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
-from kkspdnn.host_load import LoadMeter
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
-from kkspdnn.options import Parser, count
-from kkspdnn.pk.toolchain import usable_cores
+from kkspdnn.io.images import images
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
+from kkspdnn.model.radixnet import radixnet
+from kkspdnn.pk.build.toolchain import usable_cores
 from kkspdnn.predictor import Predictor
-from kkspdnn.progress import delayed_bar
-from kkspdnn.radix_net import radixnet
+from kkspdnn.records.host_load import LoadMeter
 from kkspdnn.serial_reference import categories, reference
-from kkspdnn.shipped_images import images
 
 SCHEMA = "kkspdnn-contention/1"
 _LIBGOMP = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}

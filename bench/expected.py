@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from bench.truth import Truth, truth
-from kkspdnn.checkpoint import inputs_fact, layer_digest, network_fact
-from kkspdnn.comparison import LayerCounts
+from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
-from kkspdnn.files import replacing
-from kkspdnn.inputs import Inputs
-from kkspdnn.memory import Budget
-from kkspdnn.networks import Network
-from kkspdnn.numpy_files import read_npz
+from kkspdnn.io.atomic_write import replacing
+from kkspdnn.io.numpy_files import read_npz
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
+from kkspdnn.parallel.checkpoint import inputs_fact, layer_digest, network_fact
+from kkspdnn.records.comparison import LayerCounts
 
 _ARRAYS = ("categories", "products", "living", "layers", "problem")
 

@@ -10,10 +10,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from bench.peer import package_version
-from kkspdnn.comparison import Ceilings, Comparison, LayerCounts, NetworkFacts, Row
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.driver import devices
-from kkspdnn.pk.toolchain import host_compiler, machine, run
+from kkspdnn.pk.build.toolchain import host_compiler, machine, run
+from kkspdnn.pk.system.cuda_driver import devices
+from kkspdnn.records.comparison import Ceilings, Comparison, LayerCounts, NetworkFacts, Row
 from kkspdnn.version import own_version
 
 _FEATURES = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve", "vsx")
@@ -24,7 +24,7 @@ _EXPORTED = Path(__file__).with_name("commit.txt")
 
 @dataclass(frozen=True)
 class Facts:
-    """See `kkspdnn.comparison.Comparison`; collected before anything is measured."""
+    """See `kkspdnn.records.comparison.Comparison`; collected before anything is measured."""
 
     machine: str
     cpu_features: tuple[str, ...]

@@ -13,8 +13,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
 
 Work = Literal["products", "living", "all", "own"]
 """Which multiplications an implementation does: those of nonzero weights with nonzero activations,

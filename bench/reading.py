@@ -26,13 +26,13 @@ from time import perf_counter
 import numpy as np
 
 from bench.recorded import recorded
-from kkspdnn.challenge import layer_path, write_network
-from kkspdnn.layer_cache import LayerCache
-from kkspdnn.layer_files import FileLayers, load_layer
-from kkspdnn.networks import Layer, network
-from kkspdnn.options import Parser, count
-from kkspdnn.pk.toolchain import host_compiler, machine
-from kkspdnn.radix_net import challenge_bias, radixnet
+from kkspdnn.cli.options import Parser, count
+from kkspdnn.io.challenge import layer_path, write_network
+from kkspdnn.io.challenge_layers import FileLayers, load_layer
+from kkspdnn.io.layer_cache import LayerCache
+from kkspdnn.model.network import Layer, network
+from kkspdnn.model.radixnet import challenge_bias, radixnet
+from kkspdnn.pk.build.toolchain import host_compiler, machine
 from kkspdnn.version import own_version
 
 FORMS = ("text", "gz", "cached_text", "cached_gz", "binary")

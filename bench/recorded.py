@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kkspdnn.guard import guarded
-from kkspdnn.record import check_writable, write_text
+from kkspdnn.cli.guard import guarded
+from kkspdnn.records.run import check_writable, write_text
 
 
 def recorded(path: Path | None, measured: Callable[[], tuple[str, int]]) -> int:

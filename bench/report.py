@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from kkspdnn.comparison import Comparison, Row
 from kkspdnn.errors import InputError
-from kkspdnn.published import other_machines
+from kkspdnn.records.comparison import Comparison, Row
+from kkspdnn.records.published import other_machines
 
 
 def show(record: Comparison, console: Console) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kkspdnn.comparison import Ceilings
-from kkspdnn.pk.toolchain import OPTIONS, host_compiler, run
+from kkspdnn.pk.build.toolchain import OPTIONS, host_compiler, run
+from kkspdnn.records.comparison import Ceilings
 
 _SOURCE = Path(__file__).parent / "cpp" / "roofs.cpp"
 

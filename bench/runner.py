@@ -12,8 +12,8 @@ import numpy as np
 from bench.peer import Peer
 from bench.processes import Worker, WorkerError
 from bench.truth import Truth
-from kkspdnn.comparison import Row
-from kkspdnn.record import categories_sha256
+from kkspdnn.records.comparison import Row
+from kkspdnn.records.run import categories_sha256
 
 _FIRST_ROWS = 1000
 """A run over so many rows tells how long one over all would take."""
@@ -43,7 +43,7 @@ class Plan:
     seconds: float
 
     def problem(self) -> dict[str, Any]:
-        """As `kkspdnn.problem.load_problem` takes it, but for the type of the folder."""
+        """As `kkspdnn.cli.problem.load_problem` takes it, but for the type of the folder."""
         return {
             "neurons": self.neurons,
             "layers": self.layers,

@@ -10,14 +10,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bench.peer import Work
-from kkspdnn.comparison import LayerCounts
+from kkspdnn.device.space import open_space
 from kkspdnn.engines import make_engine
-from kkspdnn.engines.ends import Ends
-from kkspdnn.engines.prepared import PreparedLayers
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
+from kkspdnn.engines.fused.early_exit import Ends
+from kkspdnn.engines.layer_store import PreparedLayers
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
+from kkspdnn.records.comparison import LayerCounts
 from kkspdnn.serial_reference import categories, reference
-from kkspdnn.spaces import open_space
 
 
 @dataclass(frozen=True, eq=False)

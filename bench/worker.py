@@ -15,7 +15,7 @@ from typing import Any
 from bench.peer import Peer
 from bench.peers import all_peers
 from bench.processes import answer_all
-from kkspdnn.problem import Problem, load_problem
+from kkspdnn.cli.problem import Problem, load_problem
 
 
 def main() -> int:

@@ -17,21 +17,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kkspdnn.challenge import read_categories, read_images, read_network
     from kkspdnn.errors import CacheError, InputError, KkspdnnError, SpaceError, ToolchainError
     from kkspdnn.inference import Result, infer
-    from kkspdnn.inputs import Inputs
-    from kkspdnn.mnist import mnist_images
-    from kkspdnn.networks import Layer, Network, network
-    from kkspdnn.npz import read_npz_inputs, read_npz_network, save_npz_network
+    from kkspdnn.io.challenge import read_categories, read_images, read_network
+    from kkspdnn.io.dense import read_dense_network
+    from kkspdnn.io.images import images
+    from kkspdnn.io.mnist import mnist_images
+    from kkspdnn.io.npz import read_npz_inputs, read_npz_network, save_npz_network
+    from kkspdnn.io.pytorch import from_torch
+    from kkspdnn.model.inputs import Inputs
+    from kkspdnn.model.network import Layer, Network, network
+    from kkspdnn.model.radixnet import radixnet
     from kkspdnn.predictor import Predictor
-    from kkspdnn.pruning.dense_files import read_dense_network
     from kkspdnn.pruning.prune import prune
-    from kkspdnn.radix_net import radixnet
-    from kkspdnn.record import Record
+    from kkspdnn.records.run import Record
     from kkspdnn.serial_reference import reference
-    from kkspdnn.shipped_images import images
-    from kkspdnn.torch_models import from_torch
 
 __all__ = [
     "CacheError",
@@ -63,21 +63,21 @@ __all__ = [
 ]
 
 _MODULES = {
-    "challenge": ("read_categories", "read_images", "read_network"),
+    "io.challenge": ("read_categories", "read_images", "read_network"),
     "errors": ("CacheError", "InputError", "KkspdnnError", "SpaceError", "ToolchainError"),
     "inference": ("Result", "infer"),
-    "inputs": ("Inputs",),
-    "mnist": ("mnist_images",),
-    "networks": ("Layer", "Network", "network"),
-    "npz": ("read_npz_inputs", "read_npz_network", "save_npz_network"),
+    "model.inputs": ("Inputs",),
+    "io.mnist": ("mnist_images",),
+    "model.network": ("Layer", "Network", "network"),
+    "io.npz": ("read_npz_inputs", "read_npz_network", "save_npz_network"),
     "predictor": ("Predictor",),
-    "pruning.dense_files": ("read_dense_network",),
+    "io.dense": ("read_dense_network",),
     "pruning.prune": ("prune",),
-    "radix_net": ("radixnet",),
-    "record": ("Record",),
+    "model.radixnet": ("radixnet",),
+    "records.run": ("Record",),
     "serial_reference": ("reference",),
-    "shipped_images": ("images",),
-    "torch_models": ("from_torch",),
+    "io.images": ("images",),
+    "io.pytorch": ("from_torch",),
 }
 """The module of each public name."""
 

@@ -4,7 +4,7 @@ import gc
 import sys
 from typing import NoReturn
 
-from kkspdnn.guard import end_at_interrupt
+from kkspdnn.cli.guard import end_at_interrupt
 
 
 def entry() -> NoReturn:
@@ -15,7 +15,7 @@ def entry() -> NoReturn:
     """
     end_at_interrupt()
     gc.disable()  # `main` enables it after the imports.
-    from kkspdnn.cli import main
+    from kkspdnn.cli.main import main
 
     code = main()
     gc.freeze()

@@ -15,27 +15,27 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.choices import EXITS, KERNELS, PARALLEL, VERIFY, Exits, Kernel, Parallel, Verify
-from kkspdnn.device_errors import in_one_line
+from kkspdnn.device.errors import in_one_line
+from kkspdnn.device.memory import Budget, peak_memory
+from kkspdnn.device.space import Space, check_device, check_space_name, open_space
 from kkspdnn.engines import Engine, Report, make_engine
-from kkspdnn.engines.outcome import joined
+from kkspdnn.engines.partial_result import joined
 from kkspdnn.errors import InputError, check_choice
-from kkspdnn.fold import Folded
-from kkspdnn.fold import fold as fold_network
-from kkspdnn.host_load import HostLoad, LoadMeter
-from kkspdnn.ieee import ieee_arithmetic
-from kkspdnn.inputs import Inputs
-from kkspdnn.matrices import float_dtype
-from kkspdnn.memory import Budget, peak_memory
-from kkspdnn.networks import Network, check_network
-from kkspdnn.pk.driver import Device
-from kkspdnn.pk.toolchain import machine
-from kkspdnn.ranks.deal import Deal, dealt, dealt_from
-from kkspdnn.ranks.pipeline import Stage, pipeline_is_better
-from kkspdnn.ranks.place import placed
-from kkspdnn.ranks.shares import Shares
-from kkspdnn.ranks.world import Ranks
-from kkspdnn.record import Gpu, RankLoad, Record, categories_sha256
-from kkspdnn.spaces import Space, check_device, check_space_name, open_space
+from kkspdnn.model.ieee import ieee_arithmetic
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.matrices import float_dtype
+from kkspdnn.model.merge import Folded
+from kkspdnn.model.merge import fold as fold_network
+from kkspdnn.model.network import Network, check_network
+from kkspdnn.parallel.affinity import placed
+from kkspdnn.parallel.data import Shares
+from kkspdnn.parallel.partition import Deal, dealt, dealt_from
+from kkspdnn.parallel.pipeline import Stage, pipeline_is_better
+from kkspdnn.parallel.ranks import Ranks
+from kkspdnn.pk.build.toolchain import machine
+from kkspdnn.pk.system.cuda_driver import Device
+from kkspdnn.records.host_load import HostLoad, LoadMeter
+from kkspdnn.records.run import Gpu, RankLoad, Record, categories_sha256
 from kkspdnn.verify import verify, wanted
 from kkspdnn.version import own_version
 
@@ -108,7 +108,7 @@ def infer(
     threads: OpenMP threads; None: OMP_NUM_THREADS, else all cores
     device: which GPU, within CUDA_VISIBLE_DEVICES; None: KOKKOS_DEVICE_ID, else the first, or with
     ranks a GPU for each, as far as the node has them
-    fold: compute one of each class of equal neurons, see kkspdnn.fold; `values` has them all
+    fold: compute one of each class of equal neurons, see kkspdnn.model.merge; `values` has them all
     verification: none, sample or full, against the serial reference; the verdict is in the
     record; values: keep the activations of the living rows
     memory: gigabytes (10^9 bytes) that this process may take in all, now and while it runs: Python

@@ -9,17 +9,17 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.choices import EXITS, Exits
-from kkspdnn.device_errors import in_one_line
+from kkspdnn.device.errors import in_one_line
+from kkspdnn.device.memory import Budget
+from kkspdnn.device.space import open_space
 from kkspdnn.engines import silent
-from kkspdnn.engines.prepared import PreparedLayers
+from kkspdnn.engines.layer_store import PreparedLayers
 from kkspdnn.errors import check_choice
-from kkspdnn.ieee import ieee_arithmetic
-from kkspdnn.inputs import Inputs
-from kkspdnn.matrices import Floats, float_dtype
-from kkspdnn.memory import Budget
-from kkspdnn.networks import Network, check_network
-from kkspdnn.pk.process import ProcessLock
-from kkspdnn.spaces import open_space
+from kkspdnn.model.ieee import ieee_arithmetic
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.matrices import Floats, float_dtype
+from kkspdnn.model.network import Network, check_network
+from kkspdnn.pk.system.fork import ProcessLock
 
 Form = Literal["bits", "csr", "dense"]
 """How input rows come."""
@@ -59,7 +59,7 @@ class Predictor:
         budget = Budget.of(memory)
         self._space = open_space(space, threads, device)
         # Its workunits, and with them PyKokkos, are loaded now.
-        from kkspdnn.engines.fused import FusedEngine
+        from kkspdnn.engines.fused.engine import FusedEngine
 
         self._network = given = network.astype(kind)
         self._options: dict[str, Any] = {

@@ -11,10 +11,10 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.errors import InputError
-from kkspdnn.ieee import ieee_arithmetic
-from kkspdnn.inputs import Inputs
-from kkspdnn.matrices import float_dtype
-from kkspdnn.networks import Layer, Network, check_network
+from kkspdnn.model.ieee import ieee_arithmetic
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.matrices import float_dtype
+from kkspdnn.model.network import Layer, Network, check_network
 
 
 def reference(network: Network, inputs: Any, *, dtype: DTypeLike = np.float64) -> sp.csr_array:

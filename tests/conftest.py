@@ -14,11 +14,11 @@ import pytest
 from hypothesis import settings
 from on_gpu import skip_unless_here
 
-from kkspdnn.challenge import write_categories, write_images, write_network
 from kkspdnn.choices import SPACES
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Layer, Network, network
-from kkspdnn.pk.toolchain import host_compiler
+from kkspdnn.io.challenge import write_categories, write_images, write_network
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.pk.build.toolchain import host_compiler
 
 CHALLENGE_ROWS = 60_000
 
@@ -44,7 +44,7 @@ def no_layer_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=[sys.maxsize, 0], ids=["numpy", "compiled"])
 def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts of every length are parsed by NumPy, and again by the compiled parser."""
-    monkeypatch.setattr("kkspdnn.triples.WORTH_COMPILING", request.param)
+    monkeypatch.setattr("kkspdnn.io.tsv_parser.WORTH_COMPILING", request.param)
 
 
 @pytest.fixture(scope="session")

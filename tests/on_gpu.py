@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kkspdnn.cuda import cuda_parts
+from kkspdnn.device.cuda_check import cuda_parts
 
 PATTERNS = ("parallel_for", "parallel_reduce", "parallel_scan")
 

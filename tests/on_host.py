@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.toolchain import host_compiler, run
+from kkspdnn.pk.build.toolchain import host_compiler, run
 
 
 def compiled(source: Path, target: Path, *options: str) -> ctypes.CDLL:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from kkspdnn import cli
+from kkspdnn.cli import main
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     """The one line on standard error with which `kkspdnn WORDS` ends, with exit code 2."""
     try:
-        code: object = cli.main(words)
+        code: object = main.main(words)
     except SystemExit as left:
         code = left.code
     said = capsys.readouterr()

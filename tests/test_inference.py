@@ -16,9 +16,9 @@ import scipy.sparse as sp
 
 import kkspdnn as kk
 from kkspdnn import inference
-from kkspdnn.cuda import Part
-from kkspdnn.memory import Budget
-from kkspdnn.ranks.gpus import Placement
+from kkspdnn.device.cuda_check import Part
+from kkspdnn.device.memory import Budget
+from kkspdnn.parallel.gpus import Placement
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_a_space_that_is_not_here(
     net: kk.Network, rows: kk.Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = Part("driver", None, "install it")
-    monkeypatch.setattr("kkspdnn.spaces.cuda_parts", lambda: [missing])
+    monkeypatch.setattr("kkspdnn.device.space.cuda_parts", lambda: [missing])
     with pytest.raises(kk.SpaceError, match=r"--space cuda: this machine has no driver \(install"):
         kk.infer(net, rows, space="cuda")
 
@@ -167,7 +167,7 @@ def test_another_number_of_threads_needs_another_process(
 
 def test_nothing_is_started_by_the_import() -> None:
     """No Kokkos, no compiler, no folder of its own."""
-    code = "import sys, kkspdnn; print('kkspdnn.engines.fused' in sys.modules)"
+    code = "import sys, kkspdnn; print('kkspdnn.engines.fused.engine' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         env={"PATH": "", "PYTHONPATH": kk.__path__[0] + "/..", "KKSPDNN_CACHE": "/proc/nope"},

@@ -19,11 +19,11 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn as kk
-from kkspdnn.challenge import read_network, write_network
-from kkspdnn.networks import Layer
-from kkspdnn.pk.diagnostics import WorkunitError
-from kkspdnn.ranks.span import span_of
-from kkspdnn.ranks.world import AgreedError
+from kkspdnn.io.challenge import read_network, write_network
+from kkspdnn.model.layer_slice import span_of
+from kkspdnn.model.network import Layer
+from kkspdnn.parallel.ranks import AgreedError
+from kkspdnn.pk.frontend.diagnostics import WorkunitError
 
 
 def through(protocol: int) -> Callable[[Any], Any]:

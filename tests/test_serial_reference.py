@@ -12,11 +12,11 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 
 from kkspdnn.errors import InputError
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import ACTIVATIONS, BIAS_TO, Layer, Network, network
-from kkspdnn.radix_net import radixnet
+from kkspdnn.io.images import images
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import ACTIVATIONS, BIAS_TO, Layer, Network, network
+from kkspdnn.model.radixnet import radixnet
 from kkspdnn.serial_reference import categories, compare, reference
-from kkspdnn.shipped_images import images
 
 
 def by_loops(

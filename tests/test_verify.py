@@ -10,9 +10,9 @@ import pytest
 import scipy.sparse as sp
 
 from kkspdnn.engines import Outcome
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Layer, Network, network
-from kkspdnn.radix_net import radixnet
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.model.radixnet import radixnet
 from kkspdnn.serial_reference import reference
 from kkspdnn.verify import error_bound, verify
 

@@ -9,9 +9,9 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn as kk
-from kkspdnn.checks import MOST_NEURONS
 from kkspdnn.errors import InputError
-from kkspdnn.networks import Layer
+from kkspdnn.model.checks import MOST_NEURONS
+from kkspdnn.model.network import Layer
 
 SHAPES = [(70_000, 5), (5, 70_000), (65_537, 65_537), (65_536, 3), (1, 1), (3, 1)]
 

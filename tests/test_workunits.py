@@ -11,7 +11,7 @@ import pytest
 
 import kkspdnn
 from kkspdnn import workunits
-from kkspdnn.pk.cache import default_cache
+from kkspdnn.pk.build.cache import default_cache
 
 HOME = Path(kkspdnn.__path__[0]).parent
 SMALL = ["--neurons", "64", "--layers", "4", "--inputs", "300"]

@@ -9,7 +9,7 @@ import kkspdnn as kk
 from bench.balanced.digits import CLASSES, PIXELS, digits
 from bench.balanced.training import Trainer, accuracy, sparsity
 from kkspdnn.choices import Method
-from kkspdnn.pruning.study import Accuracy, Pattern
+from kkspdnn.records.pruning_study import Accuracy, Pattern
 
 LAYERS = (PIXELS, 1024, 1024, CLASSES)
 SPARSITIES = (0.6, 0.8, 0.9, 0.95)

@@ -16,12 +16,12 @@ from bench.ceiling.report import SPACES
 from bench.facts import facts
 from bench.peer import package_version
 from bench.recorded import recorded
+from kkspdnn.cli.options import Parser, count
+from kkspdnn.device.space import check_space
+from kkspdnn.device.space_names import add_space_option
 from kkspdnn.errors import InputError
-from kkspdnn.options import Parser, count
-from kkspdnn.pk.toolchain import omp_num_threads, usable_cores
-from kkspdnn.pruning.study import Study
-from kkspdnn.space_names import add_space_option
-from kkspdnn.spaces import check_space
+from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
+from kkspdnn.records.pruning_study import Study
 
 ROWS = (1, 64, 4096)
 _PACKAGES = ("torch", "mkl", "sparse-dot-mkl", "cupy-cuda12x", "cupy-cuda13x")

@@ -21,7 +21,7 @@ from bench.balanced.accuracy import BLOCK_SHAPE
 from bench.peer import missing
 from bench.peers.mkl_peers import dot_product
 from kkspdnn.choices import METHODS, SpaceName
-from kkspdnn.pruning.study import Pattern
+from kkspdnn.records.pruning_study import Pattern
 
 Run = Callable[[], tuple[float, Any]]
 """One run: its seconds, and the outputs (rows, classes)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kkspdnn.pk.toolchain import OPTIONS, host_compiler, run
+from kkspdnn.pk.build.toolchain import OPTIONS, host_compiler, run
 
 _SOURCE = Path(__file__).parents[1] / "cpp" / "balanced.cpp"
 

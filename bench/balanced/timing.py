@@ -13,7 +13,7 @@ from bench.balanced.on_gpu import on_gpu
 from bench.processes import Worker, WorkerError
 from kkspdnn.choices import METHODS, SpaceName
 from kkspdnn.errors import InputError
-from kkspdnn.pruning.study import Pattern, Timing
+from kkspdnn.records.pruning_study import Pattern, Timing
 
 _SPARSITY = "0.9"
 _PATIENCE = 300.0

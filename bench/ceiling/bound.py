@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.ceiling.hand import LANES
 from bench.ceiling.native import Native
-from kkspdnn.engines.tiles import aligned
+from kkspdnn.engines.fused.tiles import aligned
 
 BYTES_PER_EDGE = 4 + 2 / LANES
 """Loaded for one edge of one row where all weights are equal: the activation, and its share of a

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench.ceiling.report import RUNS, SPACES, measure
 from bench.recorded import recorded
-from kkspdnn.options import Parser, count
-from kkspdnn.space_names import add_space_option
+from kkspdnn.cli.options import Parser, count
+from kkspdnn.device.space_names import add_space_option
 
 ROWS = {"openmp": 8192, "cuda": 60_000}
 """Input rows, where --rows does not say."""

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kkspdnn.pk.cache import default_cache
-from kkspdnn.pk.driver import device
-from kkspdnn.pk.lookup import maker
-from kkspdnn.pk.nvcc import find_nvcc
-from kkspdnn.pk.nvcc_host import nvcc_host
-from kkspdnn.pk.toolchain import host_compiler, run
-from kkspdnn.spaces import Space
+from kkspdnn.device.space import Space
+from kkspdnn.pk.build.cache import default_cache
+from kkspdnn.pk.build.cache_lookup import maker
+from kkspdnn.pk.build.nvcc import find_nvcc
+from kkspdnn.pk.build.nvcc_host import nvcc_host
+from kkspdnn.pk.build.toolchain import host_compiler, run
+from kkspdnn.pk.system.cuda_driver import device
 
 FLAGS = ("-cubin", "-O3", "-std=c++17", "--fmad=false")
 _SOURCE = Path(__file__).with_name("ceiling.cu")

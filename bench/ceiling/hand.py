@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.ceiling.native import Native
 from bench.ceiling.work import OnTiles, Work
-from kkspdnn.engines.stack import FusedLayer
+from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.errors import InputError
 
 LANES = 64

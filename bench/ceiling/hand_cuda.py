@@ -9,7 +9,7 @@ import numpy as np
 from bench.ceiling.cuda import Kernels
 from bench.ceiling.hand import check_layers
 from bench.ceiling.work import OnTiles, Work
-from kkspdnn.engines.stack import FusedLayer
+from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.errors import InputError
 
 LANES = 128

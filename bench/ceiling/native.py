@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.cache import default_cache
-from kkspdnn.pk.lookup import maker
-from kkspdnn.pk.processor import native
-from kkspdnn.pk.toolchain import OPTIONS, host_compiler, run
+from kkspdnn.pk.build.cache import default_cache
+from kkspdnn.pk.build.cache_lookup import maker
+from kkspdnn.pk.build.toolchain import OPTIONS, host_compiler, run
+from kkspdnn.pk.system.instruction_sets import native
 
 FLAGS = (*OPTIONS, "-std=c++17", "-fopenmp", "-shared")
 _SOURCE = Path(__file__).with_name("ceiling.cpp")

@@ -18,11 +18,11 @@ from bench.ceiling.measure import Contender, Samples, largest_difference, timed
 from bench.ceiling.native import load_native
 from bench.ceiling.ours import Ours
 from bench.ceiling.work import Work
-from kkspdnn.device_errors import in_one_line
-from kkspdnn.pk.toolchain import machine
-from kkspdnn.radix_net import radixnet
-from kkspdnn.shipped_images import images
-from kkspdnn.spaces import Space, check_space, open_space
+from kkspdnn.device.errors import in_one_line
+from kkspdnn.device.space import Space, check_space, open_space
+from kkspdnn.io.images import images
+from kkspdnn.model.radixnet import radixnet
+from kkspdnn.pk.build.toolchain import machine
 from kkspdnn.verify import error_bound
 from kkspdnn.version import own_version
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.engines.fused import FusedEngine
-from kkspdnn.engines.prepared import PreparedLayers
-from kkspdnn.engines.stack import FusedLayer
-from kkspdnn.engines.tiles import Shape, Tiles
+from kkspdnn.device.space import Space
+from kkspdnn.engines.fused.engine import FusedEngine
+from kkspdnn.engines.fused.layer import FusedLayer
+from kkspdnn.engines.fused.tiles import Shape, Tiles
+from kkspdnn.engines.layer_store import PreparedLayers
 from kkspdnn.errors import InputError
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
-from kkspdnn.spaces import Space
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from bench.gpu.steps import SPACES
-from kkspdnn.guard import guarded
-from kkspdnn.options import Parser, count, path
-from kkspdnn.space_names import add_space_option
+from kkspdnn.cli.guard import guarded
+from kkspdnn.cli.options import Parser, count, path
+from kkspdnn.device.space_names import add_space_option
 
 STEP_COMMANDS = {
     "environment": "print the GPU, its driver, and the versions of tools and packages",

@@ -12,10 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from shutil import which
 from typing import Any
 
-from kkspdnn.cuda import cuda_parts
+from kkspdnn.device.cuda_check import cuda_parts
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.driver import devices
-from kkspdnn.pk.toolchain import machine, run
+from kkspdnn.pk.build.toolchain import machine, run
+from kkspdnn.pk.system.cuda_driver import devices
 
 _ASKED = (
     "name,driver_version,clocks.max.sm,clocks.max.mem,clocks.sm,memory.total,memory.used,"

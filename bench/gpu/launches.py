@@ -12,7 +12,7 @@ import numpy as np
 import kkspdnn as kk
 from bench.ceiling.ours import Ours
 from bench.ceiling.work import Work
-from kkspdnn.spaces import Space, open_space
+from kkspdnn.device.space import Space, open_space
 
 _LAYERS = 16
 

@@ -17,17 +17,17 @@ from bench.expected import expected
 from bench.facts import commit
 from bench.gpu.unpack import CACHE, DATA, DESCRIPTION, EXPECTED, WHEELS
 from kkspdnn.choices import DTYPES, SpaceName
+from kkspdnn.cli.problem import load_problem
+from kkspdnn.device.space import EXECUTION_SPACES
+from kkspdnn.engines.launch_trace import all_generated
 from kkspdnn.errors import InputError
-from kkspdnn.files import new_folder
+from kkspdnn.io.atomic_write import new_folder
+from kkspdnn.pk.build.kokkos_source import SDIST, SDIST_VERSION, sdist
+from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.toolchain import run
+from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.dispatch import compile_workunits
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime_library import toolkit
-from kkspdnn.pk.sdist import SDIST, SDIST_VERSION, sdist
-from kkspdnn.pk.toolchain import run
-from kkspdnn.pk.toolkit import Toolkit
-from kkspdnn.problem import load_problem
-from kkspdnn.rehearsal import all_generated
-from kkspdnn.spaces import EXECUTION_SPACES
 
 MOST_BYTES = 50 * 10**6
 """A pack must be quick to copy."""

@@ -14,7 +14,7 @@ from bench.ceiling.hand_cuda import HandCuda
 from bench.ceiling.measure import Contender
 from bench.ceiling.ours import Ours
 from bench.ceiling.work import Work
-from kkspdnn.spaces import Space, open_space
+from kkspdnn.device.space import Space, open_space
 
 _DEPTHS = 1, 8
 """Layers a launch."""

@@ -21,10 +21,10 @@ from time import monotonic
 
 from bench.gpu.steps import Session, Step, first, second
 from bench.gpu.unpack import unpack
-from kkspdnn.cuda import cuda_parts
+from kkspdnn.device.cuda_check import cuda_parts
 from kkspdnn.errors import InputError
-from kkspdnn.pk.nvcc import nvcc_path
-from kkspdnn.pk.toolchain import end_process
+from kkspdnn.pk.build.nvcc import nvcc_path
+from kkspdnn.pk.build.toolchain import end_process
 
 SCHEMA = "kkspdnn-gpu-session/1"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from kkspdnn.pk.driver import devices
+from kkspdnn.pk.system.cuda_driver import devices
 
 SPACES = ("cuda", "openmp")
 

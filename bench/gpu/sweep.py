@@ -17,8 +17,8 @@ from bench.ceiling.ours import Ours
 from bench.ceiling.work import Work
 from bench.facts import facts
 from bench.gpu.steps import record_label
-from kkspdnn.device_errors import in_one_line
-from kkspdnn.spaces import Space, open_space
+from kkspdnn.device.errors import in_one_line
+from kkspdnn.device.space import Space, open_space
 
 SCHEMA = "kkspdnn-sweep/1"
 _LAYERS = 16

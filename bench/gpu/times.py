@@ -15,8 +15,8 @@ from time import perf_counter
 
 import kkspdnn as kk
 from bench.gpu.steps import record_label
+from kkspdnn.cli.problem import Problem, load_problem
 from kkspdnn.errors import InputError
-from kkspdnn.problem import Problem, load_problem
 
 _ROWS = 60_000
 _SMALL_ROWS = 600

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 import kkspdnn as kk
-from kkspdnn.spaces import open_space
+from kkspdnn.device.space import open_space
 
 Check = tuple[str, Callable[[], str]]
 """A name, and a function that raises or gives a few words on what it found."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bench.peer import YMAX, Answer, Work, matrix_layers
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
 
 
 class CsrPeer(ABC):

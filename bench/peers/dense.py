@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bench.peer import YMAX, Answer, matrix_layers
 from bench.peers.dropping import DroppingPeer
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
 
 
 class DensePeer(DroppingPeer, ABC):

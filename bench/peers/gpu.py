@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.peer import missing
-from kkspdnn.cuda import cuda_parts
-from kkspdnn.pk.driver import devices
+from kkspdnn.device.cuda_check import cuda_parts
+from kkspdnn.pk.system.cuda_driver import devices
 
 CHUNK = 1 << 14
 """Input rows that go through all layers together: enough to keep a GPU busy."""

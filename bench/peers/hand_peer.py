@@ -12,9 +12,9 @@ from bench.ceiling.hand_cuda import LANES, HandCuda
 from bench.ceiling.work import Work as Tiled
 from bench.peer import Answer, Work
 from bench.peers.gpu import missing_to_compile
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
-from kkspdnn.spaces import open_space
+from kkspdnn.device.space import open_space
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
 from kkspdnn.version import own_version
 
 _DEPTH = 16

@@ -15,12 +15,12 @@ import numpy as np
 
 from bench.peer import Answer, Work, matrix_layers
 from kkspdnn.errors import ToolchainError
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
+from kkspdnn.pk.build.toolchain import run
+from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime import runtime
-from kkspdnn.pk.toolchain import run
-from kkspdnn.pk.toolkit import Toolkit
+from kkspdnn.pk.runtime.kokkos_runtime import runtime
 
 _SOURCE = Path(__file__).parents[1] / "cpp" / "spgemm.cpp"
 _HEADER = "KokkosSparse_spgemm.hpp"

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.io import loadmat, savemat
 
 from bench.peer import Answer, Work, matrix_layers
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
-from kkspdnn.pk.toolchain import run
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
+from kkspdnn.pk.build.toolchain import run
 
 _SCRIPT = Path(__file__).with_name("inference.m")
 

@@ -10,8 +10,8 @@ from bench.peer import Answer, Work
 from bench.peers.gpu import missing_to_compile
 from kkspdnn.choices import Exits, Kernel, SpaceName
 from kkspdnn.inference import Result, infer
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
 from kkspdnn.pk import is_installed
 from kkspdnn.version import own_version
 

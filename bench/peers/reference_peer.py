@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from bench.peer import Answer, Work, package_version
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
 from kkspdnn.serial_reference import categories, timed_reference
 
 

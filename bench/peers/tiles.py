@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bench.peer import Answer, matrix_layers
 from bench.peers.dropping import DroppingPeer
-from kkspdnn.engines.tiles import aligned
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
+from kkspdnn.engines.fused.tiles import aligned
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
 
 LANES = 64
 _CHUNK = 32 * LANES

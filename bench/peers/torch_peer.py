@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from bench.peer import missing, package_version
 from bench.peers.dense import DensePeer
 from bench.peers.gpu import CHUNK, missing_on_gpu
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
 
 
 class Torch(DensePeer):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.peer import missing, package_version
 from bench.peers.tiles import LANES, TilePeer
-from kkspdnn.engines.tiles import aligned
+from kkspdnn.engines.fused.tiles import aligned
 
 
 class Tvm(TilePeer):

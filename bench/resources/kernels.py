@@ -11,13 +11,13 @@ import numpy as np
 
 from bench.ceiling.cuda import compile_kernels
 from bench.resources.usage import functor_kernel
+from kkspdnn.engines.launch_trace import engine_launches
 from kkspdnn.errors import ToolchainError
+from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.dispatch import compile_workunits, generate
-from kkspdnn.pk.emit import Generated
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime_library import toolkit
 from kkspdnn.pk.types import Scalar, View
-from kkspdnn.rehearsal import engine_launches
 
 HAND = ("kkspdnn_hand_equal", "kkspdnn_hand_fan_in")
 """The kernels of bench/ceiling/ceiling.cu."""

@@ -12,7 +12,7 @@ from bench.resources.kernels import Compiled, compiled_by, hand_written, kokkos_
 from bench.resources.record import Kernel, Report
 from bench.resources.sass import functions
 from bench.resources.usage import launch_of, usages
-from kkspdnn.pk.disassemble import CudaDisassembler, cuda_disassembler
+from kkspdnn.pk.build.disassemble import CudaDisassembler, cuda_disassembler
 
 
 def measure(architectures: Sequence[str], dtypes: Sequence[str], command: str = "") -> Report:

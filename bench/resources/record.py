@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.resources.counts import LoopCounts
 from bench.resources.usage import OWN, Usage
-from kkspdnn.decode import decode, read_json
 from kkspdnn.errors import InputError
+from kkspdnn.io.json_schema import decode, read_json
 
 SCHEMA = "kkspdnn-resources/1"
 

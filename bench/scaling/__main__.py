@@ -17,14 +17,14 @@ from bench.recorded import recorded
 from bench.scaling.measure import points, runs, step_seconds
 from bench.scaling.model import fitted
 from bench.scaling.table import table
-from kkspdnn.decode import read_json
+from kkspdnn.cli.guard import guarded
+from kkspdnn.cli.options import Parser, count
+from kkspdnn.cli.problem import load_problem
+from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
-from kkspdnn.guard import guarded
-from kkspdnn.options import Parser, count
-from kkspdnn.pk.toolchain import usable_cores
-from kkspdnn.problem import load_problem
-from kkspdnn.progress import delayed_bar
-from kkspdnn.published import published
+from kkspdnn.io.json_schema import read_json
+from kkspdnn.pk.build.toolchain import usable_cores
+from kkspdnn.records.published import published
 
 _RANKS = (1, 2, 4, 8, 16, 20, 32, 64, 128, 256, 512, 768)
 _PREDICTED = (20, 768)

@@ -8,8 +8,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from kkspdnn.files import replacing
-from kkspdnn.plots.style import COLOURS, GREY, WIDTHS, grid, legend, log_ticks, pictures, settings
+from kkspdnn.figures.style import COLOURS, GREY, WIDTHS, grid, legend, log_ticks, pictures, settings
+from kkspdnn.io.atomic_write import replacing
 
 
 def draw(record: Mapping[str, Any], folder: Path) -> list[Path]:

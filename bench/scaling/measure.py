@@ -16,13 +16,13 @@ from time import perf_counter
 import numpy as np
 
 from bench.scaling.model import Point, Run, Split
+from kkspdnn.device.space import open_space
 from kkspdnn.engines import Engine, make_engine
-from kkspdnn.engines.prepared import PreparedLayers
+from kkspdnn.engines.layer_store import PreparedLayers
 from kkspdnn.errors import InputError
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Network
-from kkspdnn.ranks.parts import Part
-from kkspdnn.spaces import open_space
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
+from kkspdnn.parallel.row_blocks import Part
 
 Tell = Callable[[str, float], None]
 

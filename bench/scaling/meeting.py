@@ -8,8 +8,8 @@ from time import perf_counter
 import numpy as np
 
 from kkspdnn.engines import Outcome
-from kkspdnn.ranks.launch import launch
-from kkspdnn.ranks.world import launched_ranks
+from kkspdnn.parallel.launcher import launch
+from kkspdnn.parallel.ranks import launched_ranks
 
 _REPEATS = 300
 _ROWS = 100

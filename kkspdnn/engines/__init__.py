@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from kkspdnn.choices import Exits, Kernel
+from kkspdnn.device.space import Space
 from kkspdnn.engines.base import Engine, Report, silent
-from kkspdnn.engines.outcome import Order, Outcome, Wanted
-from kkspdnn.spaces import Space
+from kkspdnn.engines.partial_result import Order, Outcome, Wanted
 
 __all__ = [
     "Engine",
@@ -34,7 +34,7 @@ def make_engine(
     exits: which rows leave early in the fused engine; zeros cost nothing in the other one.
     """
     if kernel == "fused":
-        from kkspdnn.engines.fused import FusedEngine
+        from kkspdnn.engines.fused.engine import FusedEngine
 
         return FusedEngine(space, dtype, ymax, exits)
     from kkspdnn.engines.spgemm import SpgemmEngine

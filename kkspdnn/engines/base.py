@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.choices import Exits
-from kkspdnn.engines.ends import Ends
-from kkspdnn.engines.outcome import Order, Outcome, Wanted
-from kkspdnn.engines.streamed import Put
+from kkspdnn.device.double_buffer import Put
+from kkspdnn.device.space import Space
+from kkspdnn.engines.fused.early_exit import Ends
+from kkspdnn.engines.partial_result import Order, Outcome, Wanted
 from kkspdnn.errors import InputError
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Layer
-from kkspdnn.spaces import Space
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Layer
 
 if TYPE_CHECKING:
-    from kkspdnn.engines.prepared import PreparedLayers
+    from kkspdnn.engines.layer_store import PreparedLayers
 
 """Which rows leave early: none, those of zeros, or all whose end is proved, zeros or saturated."""
 

@@ -14,18 +14,18 @@ import numpy as np
 import scipy.sparse as sp
 
 from kkspdnn.choices import Exits
+from kkspdnn.device.double_buffer import Put
+from kkspdnn.device.space import Space
 from kkspdnn.engines.base import Growth, Range, Report, activation, upper_limit
-from kkspdnn.engines.ends import Ends
-from kkspdnn.engines.outcome import Order, Outcome, Wanted
-from kkspdnn.engines.streamed import Put
+from kkspdnn.engines.fused.early_exit import Ends
+from kkspdnn.engines.partial_result import Order, Outcome, Wanted
 from kkspdnn.errors import InputError
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Layer
-from kkspdnn.spaces import Space
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Layer
 from kkspdnn.workunits import bias, relu, spgemm
 
 if TYPE_CHECKING:
-    from kkspdnn.engines.prepared import PreparedLayers
+    from kkspdnn.engines.layer_store import PreparedLayers
 
 _DENSE_ROWS_BYTES = 1 << 30
 """The dense rows of all workers on a GPU, which has too many threads to give each one."""

@@ -9,17 +9,17 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from kkspdnn.pk.analyse import analyse
-from kkspdnn.pk.emit import Generated, emit
+from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.toolchain import usable_cores
+from kkspdnn.pk.build.toolkit import Toolkit
+from kkspdnn.pk.codegen.emit import Generated, emit
+from kkspdnn.pk.frontend.analyse import analyse
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
-from kkspdnn.pk.process import kokkos_process
-from kkspdnn.pk.program import Program
-from kkspdnn.pk.progress_log import tell
-from kkspdnn.pk.runtime import runtime
-from kkspdnn.pk.runtime_library import toolkit
-from kkspdnn.pk.termination import in_parallel
-from kkspdnn.pk.toolchain import usable_cores
-from kkspdnn.pk.toolkit import Toolkit
+from kkspdnn.pk.runtime.kokkos_runtime import runtime
+from kkspdnn.pk.runtime.program import Program
+from kkspdnn.pk.system.fork import kokkos_process
+from kkspdnn.pk.system.progress_log import tell
+from kkspdnn.pk.system.termination import in_parallel
 from kkspdnn.pk.types import Scalar, View, type_of_argument
 from kkspdnn.pk.workunit import Workunit
 

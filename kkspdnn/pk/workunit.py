@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NoReturn
 
-from kkspdnn.pk.source import read_function
+from kkspdnn.pk.frontend.parse import read_function
 
 
 class _Decorated:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
-from kkspdnn.matrices import Floats
+from kkspdnn.model.matrices import Floats
 
 Mask = NDArray[np.bool_]
 Order = NDArray[np.int64]

@@ -9,9 +9,9 @@ import numpy as np
 
 from kkspdnn.choices import METHODS, Method
 from kkspdnn.errors import InputError, check_choice, shown
-from kkspdnn.ieee import ieee_arithmetic
-from kkspdnn.matrices import Floats
-from kkspdnn.networks import Layer, Network, check_network
+from kkspdnn.model.ieee import ieee_arithmetic
+from kkspdnn.model.matrices import Floats
+from kkspdnn.model.network import Layer, Network, check_network
 from kkspdnn.pruning.masks import (
     Mask,
     Order,

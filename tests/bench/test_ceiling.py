@@ -20,14 +20,14 @@ from bench.ceiling.native import Native, load_native
 from bench.ceiling.ours import Ours
 from bench.ceiling.report import COMPARED, RUNS
 from bench.ceiling.work import Work
+from kkspdnn.device.space import Space, open_space
 from kkspdnn.errors import InputError, ToolchainError
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Layer, network
-from kkspdnn.pk.toolchain import host_compiler
-from kkspdnn.radix_net import radixnet
+from kkspdnn.io.images import images
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Layer, network
+from kkspdnn.model.radixnet import radixnet
+from kkspdnn.pk.build.toolchain import host_compiler
 from kkspdnn.serial_reference import reference
-from kkspdnn.shipped_images import images
-from kkspdnn.spaces import Space, open_space
 
 
 @pytest.fixture(scope="module")

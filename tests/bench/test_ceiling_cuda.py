@@ -18,13 +18,13 @@ from bench.ceiling.hand_cuda import HandCuda
 from bench.ceiling.measure import largest_difference
 from bench.ceiling.ours import Ours
 from bench.ceiling.work import Work
-from kkspdnn.cuda import cuda_parts
+from kkspdnn.device.cuda_check import cuda_parts
+from kkspdnn.device.space import Space, open_space
 from kkspdnn.errors import InputError, ToolchainError
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Layer, Network, network
-from kkspdnn.pk.nvcc import nvcc_path
-from kkspdnn.radix_net import radixnet
-from kkspdnn.spaces import Space, open_space
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.model.radixnet import radixnet
+from kkspdnn.pk.build.nvcc import nvcc_path
 from tests.on_host import compiled
 
 NAMES = ("kkspdnn_hand_equal", "kkspdnn_hand_fan_in")

@@ -14,9 +14,9 @@ import pytest
 
 from bench import contention
 from bench.contention import DEFAULT, ONE, SETTINGS, Plan, Row, busy_loops, ratios, seconds_of
-from kkspdnn.decode import decode
 from kkspdnn.errors import InputError
-from kkspdnn.host_load import HostLoad
+from kkspdnn.io.json_schema import decode
+from kkspdnn.records.host_load import HostLoad
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--neurons", "64", "--layers", "2", "--inputs", "40", "--runs", "1", "--seconds", "0.05"]

@@ -17,10 +17,10 @@ from bench.ceiling.report import SPACES
 from bench.peer import matrix_layers
 from bench.peers import all_peers
 from kkspdnn.errors import InputError
-from kkspdnn.networks import Layer, network
-from kkspdnn.radix_net import radixnet
+from kkspdnn.io.images import images
+from kkspdnn.model.network import Layer, network
+from kkspdnn.model.radixnet import radixnet
 from kkspdnn.serial_reference import categories, reference
-from kkspdnn.shipped_images import images
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,8 +30,8 @@ SCRIPT = """
 import sys
 import numpy as np
 from bench.peers import all_peers
-from kkspdnn.shipped_images import images
-from kkspdnn.radix_net import radixnet
+from kkspdnn.io.images import images
+from kkspdnn.model.radixnet import radixnet
 
 peer = all_peers(sys.argv[2])[sys.argv[1]]
 for rows in (300, 2100):

@@ -13,8 +13,8 @@ from bench.resources.measure import measure
 from bench.resources.record import Kernel, Report, read_report
 from bench.resources.table import BEGIN, END, replaced
 from kkspdnn.errors import InputError, ToolchainError
-from kkspdnn.pk.disassemble import cuda_disassembler
-from kkspdnn.pk.nvcc import nvcc_path
+from kkspdnn.pk.build.disassemble import cuda_disassembler
+from kkspdnn.pk.build.nvcc import nvcc_path
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "bench" / "results" / "resources-cuda.json"

@@ -17,16 +17,16 @@ from bench.processes import Worker, WorkerError
 from bench.report import changes
 from bench.runner import Plan, measure
 from bench.truth import truth
-from kkspdnn.comparison import Comparison, Row, read_comparison
-from kkspdnn.cuda import cuda_parts
+from kkspdnn.cli.problem import load_problem
+from kkspdnn.device.cuda_check import cuda_parts
 from kkspdnn.errors import InputError
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Layer, network
-from kkspdnn.problem import load_problem
-from kkspdnn.radix_net import challenge_bias, radixnet
-from kkspdnn.record import categories_sha256
+from kkspdnn.io.images import images
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Layer, network
+from kkspdnn.model.radixnet import challenge_bias, radixnet
+from kkspdnn.records.comparison import Comparison, Row, read_comparison
+from kkspdnn.records.run import categories_sha256
 from kkspdnn.serial_reference import categories, reference
-from kkspdnn.shipped_images import images
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--neurons", "64", "--layers", "4", "--inputs", "3000"]

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kkspdnn import memory
 from kkspdnn.choices import EXITS
-from kkspdnn.engines import fused, make_engine
-from kkspdnn.engines.prepared import GRANULE, MOST_ROWS, PreparedLayers
+from kkspdnn.device import memory
+from kkspdnn.device.space import Space, open_space
+from kkspdnn.engines import make_engine
+from kkspdnn.engines.fused import engine as fused
+from kkspdnn.engines.layer_store import GRANULE, MOST_ROWS, PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Layer, Network, network
-from kkspdnn.spaces import Space, open_space
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Layer, Network, network
 
 WIDTH, DEPTH, ROWS = 64, 40, 500
 
@@ -191,6 +192,6 @@ def test_prepared_layers_are_a_sequence(
 def test_rows_that_go_together_have_numbers_of_32_bits(
     net: Network, kernel: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kkspdnn.memory.free_memory", lambda: 2**50)
+    monkeypatch.setattr("kkspdnn.device.memory.free_memory", lambda: 2**50)
     engine = make_engine(kernel, open_space("serial"), np.dtype(np.float32), 4.0)
     assert PreparedLayers(net, engine, np.dtype(np.float32)).rows == MOST_ROWS == 2**30

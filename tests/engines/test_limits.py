@@ -9,8 +9,8 @@ import pytest
 
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
-from kkspdnn.inputs import Inputs
-from kkspdnn.networks import Layer, network
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Layer, network
 
 BIG = 3e38
 

@@ -17,18 +17,18 @@ import pytest
 import scipy.sparse as sp
 
 from kkspdnn.choices import EXITS, Exits
+from kkspdnn.device.double_buffer import TwoBuffers
+from kkspdnn.device.memory import Budget
+from kkspdnn.device.space import Space, open_space
 from kkspdnn.engines import make_engine
-from kkspdnn.engines.prepared import PreparedLayers
-from kkspdnn.engines.streamed import TwoBuffers
+from kkspdnn.engines.layer_store import PreparedLayers
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
-from kkspdnn.inputs import Inputs
-from kkspdnn.memory import Budget
-from kkspdnn.networks import Layer, Network, network
+from kkspdnn.io.images import images
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk import provide_pykokkos
-from kkspdnn.radix_net import radixnet
-from kkspdnn.shipped_images import images
-from kkspdnn.spaces import Space, open_space
 
 pk = provide_pykokkos()
 
@@ -232,7 +232,7 @@ def test_what_does_not_fit_on_the_device(
     these layers as fit there, the others are made again."""
     monkeypatch.setattr(device.xp.cuda.runtime, "memGetInfo", lambda: (0, 0))
     monkeypatch.setattr(device.xp, "get_default_memory_pool", pool_of(free))
-    monkeypatch.setattr("kkspdnn.memory.free_memory", lambda: kept)
+    monkeypatch.setattr("kkspdnn.device.memory.free_memory", lambda: kept)
     assert device.device_memory() == (free, 0)
     for net in (radixnet(64, 24), ragged("float32")):
         rows = np.arange(500 * net.inputs).reshape(500, net.inputs) % 7 < 2
@@ -277,7 +277,7 @@ def test_launches_read_the_layer_that_was_asked_for_last(
     for pattern in ("for", "reduce", "scan"):
         name = f"parallel_{pattern}"
         monkeypatch.setattr(device.pk, name, checked(getattr(device.pk, name)))
-    monkeypatch.setattr("kkspdnn.engines.prepared.TwoBuffers", Watched)
+    monkeypatch.setattr("kkspdnn.engines.layer_store.TwoBuffers", Watched)
     monkeypatch.setattr(Space, "device_memory", lambda _: (free, 0))
     result = infer(
         radixnet(64, 24), images(64, 500), space="cuda", kernel=kernel, exits=exits,

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn as kk
-from kkspdnn.networks import Layer
+from kkspdnn.model.network import Layer
 from kkspdnn.pk.workunit import Workunit
 from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
 

@@ -17,8 +17,8 @@ from on_gpu import PATTERNS, copying, skip_unless_here
 os.environ["KKSPDNN_PK"] = "builtin"
 
 from kkspdnn.pk import provide_pykokkos
+from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime_library import toolkit
 
 provide_pykokkos()
 

@@ -11,7 +11,7 @@ import pytest
 from on_gpu import PATTERNS, copying, skip_unless_here
 
 from kkspdnn.choices import SPACES
-from kkspdnn.spaces import Space, open_space
+from kkspdnn.device.space import Space, open_space
 
 
 @pytest.fixture(scope="session", params=SPACES)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kkspdnn.memory import peak_memory
-from kkspdnn.spaces import Space
+from kkspdnn.device.memory import peak_memory
+from kkspdnn.device.space import Space
 from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
 
 WIDE = 2**20 + 1

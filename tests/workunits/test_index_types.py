@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kkspdnn.device.space import Space
 from kkspdnn.pk import ir
-from kkspdnn.pk.analyse import analyse
+from kkspdnn.pk.codegen.lanes import parts, plan
 from kkspdnn.pk.dispatch import Types, generate
-from kkspdnn.pk.lanes import parts, plan
+from kkspdnn.pk.frontend.analyse import analyse
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import FLOAT, INT32, SCALARS, UINT8, Scalar, View
 from kkspdnn.pk.workunit import Workunit
-from kkspdnn.spaces import Space
 from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
 
 WORKUNITS = {

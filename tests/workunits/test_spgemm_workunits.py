@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kkspdnn.spaces import Space
+from kkspdnn.device.space import Space
 from kkspdnn.workunits import bias, relu, spgemm
 
 SEEDS = st.integers(0, 2**32 - 1)

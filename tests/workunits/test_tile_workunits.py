@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from kkspdnn.spaces import Space
+from kkspdnn.device.space import Space
 from kkspdnn.workunits import compact, fused, tiles
 
 LANES = [1, 3, 16, 161]

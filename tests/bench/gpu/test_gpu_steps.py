@@ -11,11 +11,11 @@ import pytest
 import bench.__main__
 import bench.ceiling.cli
 import bench.gpu.cli
-import kkspdnn.compile
+import kkspdnn.cli.compile
 from bench.gpu import steps
 from bench.gpu.steps import SPACES, Session, Step, first, second
 from bench.peers import all_peers
-from kkspdnn.pk.driver import Device
+from kkspdnn.pk.system.cuda_driver import Device
 
 ROOT = Path(__file__).parents[3]
 
@@ -56,7 +56,7 @@ def test_every_command_is_taken_by_its_parser() -> None:
             assert set(given.only) <= set(all_peers(given.space))
         elif module == "kkspdnn":
             assert options[0] == "compile"
-            kkspdnn.compile.parser().parse_args(options[1:])
+            kkspdnn.cli.compile.parser().parse_args(options[1:])
         else:
             assert module == "pytest"
             assert all((ROOT / each).exists() for each in options if each.startswith("tests/"))

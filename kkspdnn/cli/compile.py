@@ -1,0 +1,83 @@
+"""`python -m kkspdnn compile`: everything that a run needs, compiled before there is one.
+
+For login nodes and CI, where there is a compiler but no GPU; on a CPU it warms the cache.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from time import perf_counter
+
+from kkspdnn.choices import DTYPES
+from kkspdnn.cli.guard import importing
+from kkspdnn.cli.options import Parser
+from kkspdnn.device.space_names import add_space_option
+from kkspdnn.errors import InputError
+from kkspdnn.pk.system.cuda_driver import devices
+from kkspdnn.pk.system.instruction_sets import LEVELS, named
+
+
+def parser() -> Parser:
+    """The options of `python -m kkspdnn compile`."""
+    made = Parser(
+        prog="kkspdnn compile",
+        description="Build Kokkos and compile the workunits into the cache, without running any.",
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add_space_option(made)
+    arch = "what to compile for with --space cuda (the device's own)"
+    add("--arch", metavar="sm_XX", help=arch)
+    cpu = (
+        "processor to compile for with --space openmp or serial: native, or a level of x86-64, "
+        f"{', '.join(LEVELS)}, for machines with another processor (native)"
+    )
+    add("--cpu", metavar="NAME", help=cpu)
+    dtype = "what the engines compute in (both)"
+    add("--dtype", choices=DTYPES, action="append", help=dtype)
+    return made
+
+
+def compile_all(given: Sequence[str]) -> Iterator[str]:
+    """Compile all that a run in a space may launch, and give the text that the command prints for
+    these arguments, line by line.
+
+    Raises InputError, ToolchainError, CacheError, and SpaceError where --space cuda has neither an
+    --arch nor a device.
+    """
+    options = parser()
+    options.refuse_unknown(given)
+    arguments = options.parse_args(given)
+    with importing():
+        from kkspdnn.device.space import EXECUTION_SPACES
+        from kkspdnn.engines.launch_trace import all_generated
+        from kkspdnn.io.tsv_parser import parser_library
+        from kkspdnn.pk.build.runtime_library import toolkit
+        from kkspdnn.pk.dispatch import compile_workunits
+        from kkspdnn.pk.policy import ExecutionSpace
+
+    if arguments.arch is not None and arguments.space != "cuda":
+        raise InputError(f"--arch {arguments.arch} is for --space cuda; leave it out")
+    if arguments.arch is None and arguments.space == "cuda" and not devices():
+        raise InputError("--space cuda: there is no device to ask; give --arch, such as sm_90")
+    if arguments.cpu is not None and arguments.space == "cuda":
+        raise InputError(f"--cpu {arguments.cpu} is for a CPU; leave it out for --space cuda")
+    # Before Kokkos is built: a name that is none should take no time to see.
+    processor = named(arguments.cpu or "native")
+    begun = perf_counter()
+    kit = toolkit(
+        ExecutionSpace[EXECUTION_SPACES[arguments.space]], arguments.arch, processor.march
+    )
+    target = kit.arch if kit.processor is None else kit.processor.march
+    took = f"{perf_counter() - begun:.1f} s"
+    yield f"Kokkos {kit.kokkos_version} for {target}, {kit.compiled_by}: {took}\n"
+    begun = perf_counter()
+    texts = all_generated(arguments.space, arguments.dtype or DTYPES)
+    libraries = compile_workunits([(kit, text) for text in texts])
+    for text, library in zip(texts, libraries, strict=True):
+        size = os.path.getsize(library) / 1024
+        yield f"  {text.name}: {size:,.0f} KiB\n"
+    if kit.processor is not None:
+        parser_library(processor)
+    yield f"{len(texts)} workunits: {perf_counter() - begun:.1f} s\n"

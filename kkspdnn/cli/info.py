@@ -1,0 +1,168 @@
+"""`python -m kkspdnn info`: what this machine has, tried and not guessed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from kkspdnn.device.cuda_check import cuda_parts, found_versions
+from kkspdnn.device.cuda_versions import misfits
+from kkspdnn.errors import KkspdnnError
+from kkspdnn.inference import infer
+from kkspdnn.io.images import images
+from kkspdnn.io.tsv_parser import load_parser
+from kkspdnn.model.radixnet import radixnet
+from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
+from kkspdnn.pk import chosen, is_installed
+from kkspdnn.pk.build.cache import default_cache
+from kkspdnn.pk.build.file_trust import VARIABLE as CACHE_VARIABLE
+from kkspdnn.pk.build.file_trust import refuse_shared
+from kkspdnn.pk.build.find_kokkos import Candidate, candidates
+from kkspdnn.pk.build.kokkos_cuda import NEEDED
+from kkspdnn.pk.build.kokkos_source import SDIST, SDIST_VERSION
+from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc, nvcc_path
+from kkspdnn.pk.build.nvcc_host import nvcc_host
+from kkspdnn.pk.build.toolchain import build_tool, host_compiler, machine
+from kkspdnn.pk.system.cuda_driver import devices
+from kkspdnn.version import own_version
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: `good` is None where it is neither good nor bad."""
+
+    section: str
+    what: str
+    text: str
+    good: bool | None = None
+
+
+def report() -> Iterator[str]:
+    """The lines that `kkspdnn info` prints, as they are found."""
+    section = ""
+    for finding in findings():
+        if finding.section != section:
+            section = finding.section
+            yield f"{section}\n"
+        mark = {True: "+", False: "-", None: " "}[finding.good]
+        yield f"  {mark} {finding.what}: {finding.text}\n"
+
+
+def findings() -> Iterator[Finding]:
+    """Look at everything a run needs; each space is tried with a real small network.
+
+    Building Kokkos takes up to a minute the first time.
+    """
+    yield Finding("machine", "processor", machine())
+    yield Finding("machine", "python", f"{sys.version.split()[0]} at {sys.executable}")
+    yield Finding("machine", "kkspdnn", own_version())
+    yield from _tools()
+    yield from _kokkos("kokkos", candidates(frozenset({"OPENMP"})))
+    yield from _cache()
+    yield from _front()
+    for space in ("serial", "openmp", "cuda"):
+        yield _probe(space)
+    yield from _cuda()
+
+
+def _cuda() -> Iterator[Finding]:
+    for part in cuda_parts():
+        text = part.found or f"not found: {part.remedy}"
+        yield Finding("cuda", part.name, text, part.found is not None)
+    nvcc: Nvcc | None = None
+    if nvcc_path() is not None:
+        try:
+            nvcc = find_nvcc()
+            yield _nvcc_host(nvcc)
+        except KkspdnnError as error:
+            yield Finding("cuda", "nvcc", str(error), False)
+    for line in misfits(found_versions(nvcc)):
+        yield Finding("cuda", "does not fit", line, False)
+    if devices():
+        yield from _kokkos("cuda", candidates(NEEDED, devices()[0].arch))
+
+
+def _nvcc_host(nvcc: Nvcc) -> Finding:
+    """With which host compiler; tried, as nvcc refuses those that are newer than itself."""
+    host = nvcc_host(nvcc, host_compiler())
+    text = f"{nvcc.version}, compiles the host's code with {host.path}: {host.version}"
+    return Finding("cuda", "nvcc", text, True)
+
+
+def _tools() -> Iterator[Finding]:
+    try:
+        compiler = host_compiler()
+        yield Finding("compilers", "C++", f"{compiler.path}: {compiler.version}", True)
+    except KkspdnnError as error:
+        yield Finding("compilers", "C++", str(error), False)
+    for name in ("cmake", "ninja"):
+        try:
+            yield Finding("compilers", name, build_tool(name), True)
+        except KkspdnnError as error:
+            yield Finding("compilers", name, str(error), False)
+    try:
+        load_parser()
+        yield Finding("compilers", "text files", "read by the compiled parser", True)
+    except KkspdnnError as error:
+        yield Finding("compilers", "text files", f"read by NumPy, much slower: {error}")
+
+
+def _kokkos(section: str, places: list[Candidate]) -> Iterator[Finding]:
+    found = False
+    for candidate in places:
+        used = candidate.kokkos is not None and not found
+        found = found or used
+        text = f"{candidate.reason}, used" if used else candidate.reason
+        yield Finding(section, candidate.place, text, used or None)
+    built = f"built from {SDIST} {SDIST_VERSION} of PyPI"
+    yield Finding(section, "cache", "not needed" if found else built, None)
+
+
+def _cache() -> Iterator[Finding]:
+    given = f" ({CACHE_VARIABLE})" if os.environ.get(CACHE_VARIABLE) else ""
+    try:
+        root = default_cache().root
+        refuse_shared(root)
+    except KkspdnnError as error:
+        yield Finding("cache", "folder", str(error), False)
+        return
+    sizes = list(_sizes(root))
+    size = sum(sizes) / 2**20
+    yield Finding("cache", "folder", f"{root}{given}: {len(sizes)} files, {size:.0f} MiB", True)
+
+
+def _sizes(root: Path) -> Iterator[int]:
+    """Bytes of every file, but of those that another process takes away meanwhile."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with suppress(FileNotFoundError):
+                yield (Path(folder) / name).stat().st_size
+
+
+def _front() -> Iterator[Finding]:
+    yield Finding("pykokkos", "real package", "installed" if is_installed() else "not installed")
+    try:
+        given = f" ({FRONT_VARIABLE})" if os.environ.get(FRONT_VARIABLE) else ""
+        yield Finding("pykokkos", "in use", chosen() + given, True)
+    except KkspdnnError as error:
+        yield Finding("pykokkos", "in use", str(error), False)
+
+
+def _probe(space: str) -> Finding:
+    begun = perf_counter()
+    try:
+        result = infer(radixnet(64, 4), images(64, 100), space=space, verification="full")
+    except KkspdnnError as error:
+        return Finding("spaces", space, str(error), False)
+    verified = result.record.verified
+    text = (
+        f"{result.record.threads} thread(s), Kokkos {result.record.kokkos_version}: a network of "
+        f"{result.record.edges} edges {'agrees' if verified.passed else 'does NOT agree'} with the "
+        f"reference, {perf_counter() - begun:.1f} s in all"
+    )
+    return Finding("spaces", space, text, verified.passed)

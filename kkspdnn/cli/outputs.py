@@ -1,0 +1,115 @@
+"""
+The files that a run writes: which of them may not be one, and the activations after the last layer.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+from kkspdnn.errors import InputError
+from kkspdnn.inference import Result
+from kkspdnn.io.atomic_write import replacing
+from kkspdnn.io.npz_folder import is_network_name
+
+_SUFFIXES = (".npy", ".npz")
+_CHALLENGE = re.compile(
+    r"sparse-images-[0-9]+\.tsv(\.gz)?|neuron[0-9]+-l[0-9]+-categories\.tsv(\.gz)?"
+)
+_CHALLENGE_LAYERS = re.compile(r"neuron[0-9]+")
+_CHECKPOINT = re.compile(r"checkpoint\.json|part-[0-9]+-of-[0-9]+\.npz")
+
+
+def check_distinct(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> None:
+    """
+    Raise InputError where two outputs are one file, or an output is a file that the run reads.
+
+    outputs: the files to write by their options, as `--json`; inputs: the files and folders to read
+    by theirs. Links and other spellings of a path are followed. In a folder, files are known by
+    their names, so that a run writes none that the next one would read.
+    """
+    given = list(outputs.items())
+    for place, (option, file) in enumerate(given):
+        for other, before in given[:place]:
+            if _same(file, before):
+                both = f"both {file}" if file == before else f"one file, {before} and {file}"
+                raise InputError(f"{other} and {option} are {both}; give two files")
+        for other, source in inputs.items():
+            if not _is_device(file) and _is_read(file, source):
+                raise InputError(
+                    f"{option} {file}: is a file that {other} {source} reads; give another name"
+                )
+
+
+def _same(one: Path, other: Path) -> bool:
+    if _is_device(one) or _is_device(other):
+        # Standard output and standard error may well be one terminal.
+        return one == other
+    try:
+        return one.samefile(other)
+    except OSError:
+        return _resolved(one) == _resolved(other)
+
+
+def _is_device(file: Path) -> bool:
+    """A device or a pipe, to which several may write."""
+    return file.absolute().is_relative_to("/dev") or (file.exists() and not file.is_file())
+
+
+def _is_read(file: Path, source: Path) -> bool:
+    if not source.is_dir():
+        return _same(file, source)
+    try:
+        inside = _resolved(file).relative_to(_resolved(source))
+    except ValueError:
+        inside = None
+    if inside is not None and _is_input_name(inside):
+        # Categories that are not there yet may be meant to be what later runs are checked against.
+        return file.exists() or not inside.name.startswith("neuron")
+    return file.exists() and any(_same(file, each) for each in _read_files(source))
+
+
+def _is_input_name(inside: Path) -> bool:
+    """Whether a run reads a file of this path within its folder."""
+    name = inside.name
+    if len(inside.parts) == 1:
+        known = _CHALLENGE.fullmatch(name) or _CHECKPOINT.fullmatch(name)
+        return bool(known) or is_network_name(name)
+    return len(inside.parts) == 2 and bool(_CHALLENGE_LAYERS.fullmatch(inside.parts[0]))
+
+
+def _read_files(folder: Path) -> Iterator[Path]:
+    for each in folder.iterdir():
+        if each.is_dir() and _CHALLENGE_LAYERS.fullmatch(each.name):
+            yield from each.iterdir()
+        elif _is_input_name(Path(each.name)):
+            yield each
+
+
+def _resolved(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def check_outputs_name(path: Path) -> None:
+    """Raise InputError where the name does not say how to write the file."""
+    if path.suffix not in _SUFFIXES:
+        raise InputError(f"{path}: give a name that ends in .npy (dense) or .npz (SciPy's CSR)")
+
+
+def write_outputs(path: Path, result: Result) -> None:
+    """Write a row of activations for each input row, (inputs, outputs), whole or not at all.
+
+    .npy: dense, as numpy.load takes it; .npz: CSR, as scipy.sparse.load_npz does. InputError where
+    the values were not kept, or the file cannot be written.
+    """
+    check_outputs_name(path)
+    with replacing(path) as file:
+        if path.suffix == ".npy":
+            np.save(file, result.outputs)
+        else:
+            sp.save_npz(file, result.every_row)

@@ -1,0 +1,106 @@
+"""The table that a run prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from kkspdnn.engines import Order
+from kkspdnn.records.host_load import HostLoad
+from kkspdnn.records.run import Gpu, Record
+from kkspdnn.units import GB
+
+
+def result_table(record: Record) -> str:
+    """The record of a run as lines for people."""
+    threads = f"{record.threads} thread{'s' if record.threads != 1 else ''}"
+    if record.loads:
+        threads += f" on {len(record.loads)} ranks"
+    multiplied = record.edges_multiplied / record.inference_seconds
+    rows = {
+        "space": f"{record.space}, {threads}, {record.dtype}, kernel {record.kernel}, "
+        f"exits {record.exits}",
+        "PyKokkos": f"{record.pk}, Kokkos {record.kokkos_version}",
+        "network": f"{record.network}: {record.layers:,} layers, {record.edges:,} edges",
+        **({"fold": _folded(record)} if record.fold else {}),
+        "inputs": f"{record.inputs:,} rows of {record.neurons:,} neurons: {record.inputs_source}",
+        "once": f"load {record.load_seconds:.2f} s, compile {record.compile_seconds:.2f} s, "
+        f"prepare {record.prepare_seconds:.2f} s",
+        "order": _order(record),
+        **({"GPU": _gpu(record.gpus)} if record.gpus else {}),
+        **({"ranks": _ranks(record)} if record.loads else {}),
+        "inference": f"{record.inference_seconds:.3f} s"
+        + (f", without {record.saved_rows:,} rows of the checkpoint" if record.saved_rows else ""),
+        "rate": f"{record.edges_per_second:.3g} edges/s (inputs x edges / inference)",
+        "multiplied": f"{multiplied:.3g} edges/s really multiplied",
+        **({"machine": _machine(record.host)} if record.host is not None else {}),
+        "categories": f"{record.categories:,}, sha256 {record.categories_sha256[:16]}",
+        "memory": _memory(record),
+        "verified": _verified(record),
+    }
+    return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
+
+
+def _folded(record: Record) -> str:
+    return (
+        f"{record.neurons_before_fold:,} neurons to {record.neurons_after_fold:,}, "
+        f"{record.edges:,} edges to {record.edges_after_fold:,}: equal ones computed once"
+    )
+
+
+def _order(record: Record) -> str:
+    order = record.order or Order()
+    chunks = ""
+    if order.chunk_rows:
+        chunks = f"{order.chunk_rows:,} rows at a time through {order.chunk_layers:,} layers"
+        if order.again_layers:
+            chunks += f", of those left through {order.again_layers:,} more"
+        chunks += "; "
+    depth, first = order.layers_a_launch, ", first layer on bits" if order.bits_counted else ""
+    return f"{chunks}up to {depth} layer{'s' if depth != 1 else ''} a launch{first}"
+
+
+def _gpu(gpus: Sequence[Gpu]) -> str:
+    if len(gpus) == 1:
+        text = f"{gpus[0].name}, {gpus[0].arch}, device {gpus[0].number} of {gpus[0].host}"
+    else:
+        names = Counter(gpu.name for gpu in gpus)
+        nodes = len({gpu.host for gpu in gpus})
+        text = ", ".join(f"{count} {name}" for name, count in names.items())
+        text += f" on {nodes} node{'s' if nodes != 1 else ''}"
+    most = max(len(gpu.ranks) for gpu in gpus)
+    return text + (f", {'up to ' if len(gpus) > 1 else ''}{most} ranks on one" if most > 1 else "")
+
+
+def _ranks(record: Record) -> str:
+    nodes = len({load.host for load in record.loads})
+    seconds = [load.seconds for load in record.loads]
+    layers = [str(load.layers) for load in record.loads]
+    return (
+        f"{record.parallel} parallel on {nodes} node{'s' if nodes != 1 else ''}"
+        + (f", layers {' + '.join(layers)}" if record.parallel == "pipeline" else "")
+        + f"; each computed {min(seconds):.3f} to {max(seconds):.3f} s, longest "
+        f"{record.imbalance:.2f} times the mean"
+    )
+
+
+def _machine(host: HostLoad) -> str:
+    average = f", load average {host.load_average:.1f}" if host.load_average is not None else ""
+    return host.text + average + ("; the machine is busy" if host.busy else "")
+
+
+def _memory(record: Record) -> str:
+    peak, budget = record.peak_memory_bytes or 0, record.memory_budget_bytes
+    text = f"peak {peak / GB:.2f} GB" + (f" of {budget / GB:g} GB" if budget is not None else "")
+    return text + f", {record.layers_held:,} of {record.layers:,} layers held"
+
+
+def _verified(record: Record) -> str:
+    verified = record.verified
+    if verified.mode == "none":
+        return "no"
+    text = (
+        f"{'passed' if verified.passed else 'FAILED'}: {verified.rows:,} rows against the serial "
+        f"reference, largest error {verified.max_abs_error:.3g}"
+    )
+    return text + (f", {verified.speedup:.1f} times as fast" if verified.speedup else "")

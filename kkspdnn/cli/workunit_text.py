@@ -1,0 +1,68 @@
+"""The text that `python -m kkspdnn show` prints: a list of workunits, C++, or machine code."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from textwrap import shorten
+
+import numpy as np
+
+from kkspdnn.choices import SpaceName
+from kkspdnn.device.space import EXECUTION_SPACES
+from kkspdnn.engines.launch_trace import engine_launches
+from kkspdnn.errors import InputError
+from kkspdnn.pk.build.disassemble import hot_function
+from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.dispatch import Launched, generate
+from kkspdnn.pk.locate import complete, locate, read_types
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.types import Scalar, View
+
+
+def workunit_text(arguments: argparse.Namespace) -> Iterator[str]:
+    """The text for the options of `kkspdnn show`, in parts; see `show` for what is raised."""
+    space: SpaceName = arguments.space
+    if arguments.assembly and space == "cuda":
+        raise InputError(
+            "--assembly shows a CPU's machine code; for a GPU's run kkspdnn compile, and cuobjdump "
+            "-sass on the workunit.so in the cache"
+        )
+    types = read_types(arguments.types)
+    if arguments.workunit is None:
+        yield from _listed(engine_launches(space, np.dtype(arguments.dtype)))
+        return
+    workunit, where, complete_types = _launched(
+        arguments.workunit, space, np.dtype(arguments.dtype), types
+    )
+    generated = generate(workunit, where, complete_types)
+    if arguments.assembly:
+        yield hot_function(toolkit(where).workunit(generated), generated.name)
+    else:
+        yield generated.text
+
+
+def _launched(
+    name: str, space: SpaceName, dtype: np.dtype[np.floating], types: Mapping[str, Scalar | View]
+) -> Launched:
+    """The workunit, its space and the types of its parameters without annotation."""
+    if ":" in name:
+        workunit, known = locate(name), {}
+    else:
+        engines = engine_launches(space, dtype)
+        if name not in engines:
+            raise InputError(
+                f"no workunit {name!r}; choose one of {', '.join(sorted(engines))}, or give your "
+                "own as FILE.py:NAME or MODULE:NAME"
+            )
+        workunit, _, inferred = engines[name]
+        known = dict(zip(workunit.generic, inferred, strict=True))
+    where = ExecutionSpace[EXECUTION_SPACES[space]]
+    return workunit, where, complete(workunit, {**known, **types})
+
+
+def _listed(launches: Mapping[str, Launched]) -> Iterator[str]:
+    for name in sorted(launches):
+        workunit = launches[name][0]
+        said = shorten(workunit.__doc__ or "", 75, placeholder=" …")
+        yield f"{name:<18}{workunit.__module__:<22}{said}\n"

@@ -1,0 +1,1 @@
+"""Execution spaces, and the memory of host and GPU."""

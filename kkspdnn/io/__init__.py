@@ -1,0 +1,1 @@
+"""File formats: the challenge, NumPy and SciPy, MNIST, PyTorch and safetensors."""

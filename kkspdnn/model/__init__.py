@@ -1,0 +1,1 @@
+"""Networks, layers and input rows, and what changes them."""

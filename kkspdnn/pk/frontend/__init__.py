@@ -1,0 +1,1 @@
+"""Workunits from Python source to typed IR."""

@@ -1,0 +1,1 @@
+"""Kokkos in this process, and compiled workunits that it runs."""

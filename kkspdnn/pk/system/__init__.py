@@ -1,0 +1,1 @@
+"""The machine below the compiler: processor, CUDA driver, processes."""

@@ -1,0 +1,1 @@
+"""Records of runs and benchmarks: frozen dataclasses, written as JSON."""

@@ -1,0 +1,158 @@
+"""`python -m kkspdnn compile`: a run after it compiles nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kkspdnn.cli import main
+from kkspdnn.engines.launch_trace import all_launches, engine_launches
+from kkspdnn.pk import provide_pykokkos
+from kkspdnn.pk.build.cache import default_cache
+from kkspdnn.pk.build.nvcc import nvcc_path
+from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.toolkit import Toolkit
+from kkspdnn.pk.codegen.emit import Generated
+from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.system.cuda_driver import Device
+from kkspdnn.pk.system.instruction_sets import Processor, named
+from tests.refusals import refusal
+
+pk = provide_pykokkos()
+
+
+def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    return refusal(capsys, "compile", *options)
+
+
+@pytest.mark.parametrize("options", [[], ["--dtype", "float64"], ["--cpu", "x86-64-v3"]])
+def test_every_workunit_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    """With all its types, without compiling them here."""
+    asked = list[tuple[object, str | None, str | None]]()
+    kit = toolkit(pk.Serial)
+
+    def chosen(space: object, arch: str | None, cpu: str | None) -> Toolkit:
+        asked.append((space, arch, cpu))
+        return kit
+
+    def compiled(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
+        assert all(each is kit for each, _ in jobs)
+        return [kit.library for _ in jobs]
+
+    monkeypatch.setattr("kkspdnn.pk.build.runtime_library.toolkit", chosen)
+    monkeypatch.setattr("kkspdnn.pk.dispatch.compile_workunits", compiled)
+    parsers = list[Processor]()
+    monkeypatch.setattr("kkspdnn.io.tsv_parser.parser_library", parsers.append)
+    assert main.main(["compile", "--space", "serial", *options]) == 0
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"Kokkos {kit.kokkos_version} for native, ")
+    assert asked == [(pk.Serial, None, options[1] if "--cpu" in options else "native")]
+    assert parsers == [named(asked[0][2] or "")]
+    names = [line.split(":")[0].strip() for line in lines]
+    dtypes = options[1:] if "--dtype" in options else ["float32", "float64"]
+    assert set(names) == set(engine_launches("serial", np.dtype("float32")))
+    texts = {
+        generate(*each).text for dtype in dtypes for each in all_launches("serial", np.dtype(dtype))
+    }
+    assert len(names) == len(texts)
+    assert last.startswith(f"{len(texts)} workunits: ")
+
+
+RUN_ALL = """
+import numpy as np, scipy.sparse as sp
+import kkspdnn as kk
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Layer, network
+
+space = "SPACE"
+rng = np.random.default_rng(1)
+for neurons in (64, 65_600):
+    columns = np.arange(neurons)
+    for kind in ("equal", "different", "ragged"):
+        weights = np.full(neurons, 0.5) if kind == "equal" else 1 + columns / neurons
+        used = columns[: neurons - 1] if kind == "ragged" else columns
+        square = (weights[used], (columns[used], used))
+        layers = []
+        for outputs in (neurons, neurons, 64):
+            entries = (square[0], (square[1][0], square[1][1] % outputs))
+            matrix = sp.coo_array(entries, shape=(neurons, outputs)).tocsr()
+            layers.append(Layer.from_sparse(matrix, np.full(outputs, -0.25)))
+        net = network(layers)
+        dense = (rng.random((70, neurons)) < 0.3).astype(float)
+        bits = Inputs(70, neurons, "memory", bits=np.packbits(dense > 0, axis=1))
+        for dtype in ("float32", "float64"):
+            common = {"space": space, "dtype": dtype, "verification": "none"}
+            for rows in (dense, dense.astype(np.float32), sp.csr_array(dense), bits):
+                for exits in ("all", "dead", "none"):
+                    kk.infer(net, rows, exits=exits, **common)
+                kk.infer(net, rows, fold=True, **common)
+                kk.infer(net, rows[:3] if rows is dense else rows, values=True, **common)
+                kk.infer(net, rows, kernel="spgemm", **common)
+                kk.Predictor(net, space=space, dtype=dtype)(rows)
+print("done")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("space", ["serial", "openmp"])
+def test_a_run_after_it_needs_no_compiler(space: str, tmp_path: Path) -> None:
+    """Of any kind: narrow and wide networks, all kinds of layers and inputs, all options."""
+    options = [sys.executable, "-m", "kkspdnn", "compile", "--space", space]
+    subprocess.run(options, env=environment(), check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RUN_ALL.replace("SPACE", space)],
+        env={**environment(), "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+def environment() -> dict[str, str]:
+    """Of a process that imports this kkspdnn and uses the same cache."""
+    folder = str(Path(main.__file__).parents[2])
+    given = {name: value for name, value in os.environ.items() if name != "CXX"}
+    return {**given, "PYTHONPATH": folder, "KKSPDNN_CACHE": str(default_cache().root)}
+
+
+def test_what_cannot_be_compiled_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "--arch sm_90 is for --space cuda" in refused(capsys, "--arch", "sm_90")
+    assert "unknown option --neurons" in refused(capsys, "--neurons", "32")
+    assert "--cpu native is for a CPU; leave it out" in refused(
+        capsys, "--space", "cuda", "--arch", "sm_90", "--cpu", "native"
+    )
+    assert "--cpu skylake: choose native or one of x86-64" in refused(capsys, "--cpu", "skylake")
+    assert "space 'metal': Apple GPUs are not supported" in refused(capsys, "--space", "metal")
+    monkeypatch.setattr("kkspdnn.cli.compile.devices", tuple)
+    assert "there is no device to ask; give --arch" in refused(capsys, "--space", "cuda")
+    if nvcc_path() is None:
+        assert "no nvcc: put nvcc on the PATH" in refused(
+            capsys, "--space", "cuda", "--arch", "sm_90"
+        )
+    else:
+        assert "does not compile for sm_1, only" in refused(
+            capsys, "--space", "cuda", "--arch", "sm_1"
+        )
+
+
+def test_the_device_says_its_architecture(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sm_1 is none that nvcc knows, so that nothing is built."""
+    if nvcc_path() is None:
+        pytest.skip("no nvcc, see kkspdnn info")
+    monkeypatch.setattr("kkspdnn.pk.system.cuda_driver.devices", lambda: (Device(0, "A", "sm_1"),))
+    monkeypatch.setattr("kkspdnn.cli.compile.devices", lambda: (Device(0, "A", "sm_1"),))
+    assert "does not compile for sm_1" in refused(capsys, "--space", "cuda")

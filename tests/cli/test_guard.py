@@ -1,0 +1,68 @@
+"""What Ctrl-C does, and where."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from kkspdnn.cli.guard import guarded, raising_at_interrupt
+from kkspdnn.errors import InputError
+
+
+def interrupt() -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    return 0
+
+
+def test_an_interrupt_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    assert guarded(interrupt) == 130
+    assert capsys.readouterr().err == "kkspdnn: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_the_user_can_mend_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> int:
+        raise InputError("a name\nwith a line end")
+
+    assert guarded(fail) == 2
+    assert capsys.readouterr().err == "kkspdnn: a name with a line end\n"
+
+
+def test_the_handler_is_put_back() -> None:
+    def mine(*_: object) -> None: ...
+
+    before = signal.signal(signal.SIGINT, mine)
+    try:
+        with pytest.raises(KeyboardInterrupt), raising_at_interrupt():
+            interrupt()
+        assert signal.getsignal(signal.SIGINT) is mine
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_other_threads_leave_signals_alone() -> None:
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(guarded(lambda: 3)))
+    thread.start()
+    thread.join()
+    assert codes == [3]
+
+
+@pytest.mark.parametrize(("quiet", "said"), [(False, "kkspdnn: interrupted\n"), (True, "")])
+def test_ending_at_an_interrupt(quiet: bool, said: str) -> None:
+    script = (
+        "import os, signal\nfrom kkspdnn.cli.guard import end_at_interrupt\n"
+        f"end_at_interrupt(quiet={quiet})\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    pass\n"
+        "print('still here')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", said)

@@ -1,0 +1,812 @@
+"""The command line: exit codes, verdicts, files, and one line for whatever the user can mend."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import kkspdnn
+from kkspdnn.cli import main
+from kkspdnn.cli import run as run_command
+from kkspdnn.device import memory
+from kkspdnn.io.challenge import write_categories, write_images, write_network
+from kkspdnn.io.images import images
+from kkspdnn.model.radixnet import radixnet
+from kkspdnn.pk.build.cache import default_cache
+from kkspdnn.serial_reference import categories, reference
+
+HOME = Path(kkspdnn.__file__).parents[1]
+SMALL = ["--neurons", "64", "--layers", "3", "--inputs", "50"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """For a process that imports this kkspdnn and uses the same cache from any folder."""
+    given = {**os.environ, "PYTHONPATH": str(HOME), "KKSPDNN_CACHE": str(default_cache().root)}
+    given.pop("OMP_NUM_THREADS", None)
+    return {**given, **more}
+
+
+def run(*options: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "kkspdnn", *options],
+        env=environment(**more),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def one_line(error: str, *words: str) -> None:
+    assert error.startswith("kkspdnn: "), error
+    assert error.count("\n") == 1, error
+    assert error.endswith("\n"), error
+    for word in words:
+        assert word in error, error
+
+
+def fails(
+    capsys: pytest.CaptureFixture[str], options: list[str], *words: str, code: int = 2
+) -> None:
+    """In this process; argparse leaves through SystemExit."""
+    try:
+        found = main.main(options)
+    except SystemExit as left:
+        found = left.code  # type: ignore[assignment]
+    said = capsys.readouterr()
+    assert found == code, said
+    assert said.out == ""
+    one_line(said.err, *words)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small problem under the official names, with its true categories."""
+    made = tmp_path_factory.mktemp("small")
+    net, rows = radixnet(64, 3), images(64, 50)
+    write_network(net, made)
+    write_images(rows, made)
+    truth = categories(reference(net, rows, dtype=np.float32))
+    assert 0 < truth.size < 50
+    write_categories(truth, made, 64, 3)
+    return made
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A network of somebody's own: 3 -> 2 -> 2 neurons, five input rows."""
+    made = tmp_path / "own"
+    made.mkdir()
+    sp.save_npz(made / "layer-1.npz", sp.csr_array(np.array([[1, 0], [0, 1], [1, -1.0]])))
+    sp.save_npz(made / "layer-2.npz", sp.csr_array(np.eye(2)))
+    sp.save_npz(made / "inputs.npz", sp.csr_array(np.eye(5, 3)))
+    return made
+
+
+# What comes out
+
+
+def test_every_option_is_there() -> None:
+    actions = main.parser()._actions
+    options = {o for action in actions for o in action.option_strings}
+    assert options >= {
+        *("--space", "--neurons", "--layers", "--inputs", "--data", "--mnist", "--kernel"),
+        *("--dtype", "--threads", "--seed", "--verify", "--json", "--categories", "--quiet"),
+        *("--fold", "--memory", "--device", "--parallel", "--checkpoint", "--outputs"),
+        "--layer-cache",
+    }
+    choices = {
+        a.option_strings[0]: tuple(a.choices) for a in actions if a.option_strings and a.choices
+    }
+    assert choices["--space"] == ("serial", "openmp", "cuda")
+    assert choices["--kernel"] == ("fused", "spgemm")
+    assert choices["--dtype"] == ("float32", "float64")
+    assert choices["--verify"] == ("none", "sample", "full")
+
+
+def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    class Seen(Exception):
+        pass
+
+    def stop(net: Any, rows: Any, **options: Any) -> None:
+        seen.update(options, net=net, rows=rows)
+        raise Seen
+
+    monkeypatch.setattr(run_command, "infer", stop)
+    with pytest.raises(Seen):
+        main.main([])
+    assert (seen["space"], seen["kernel"], seen["dtype"]) == ("openmp", "fused", "float32")
+    assert (seen["verification"], seen["threads"], seen["memory"]) == ("sample", None, None)
+    assert seen["net"].name == "radixnet-1024x120-seed0"
+    assert (seen["rows"].rows, seen["rows"].neurons) == (60000, 1024)
+
+
+@pytest.mark.parametrize("kernel", ["fused", "spgemm"])
+def test_a_run_from_another_folder(tmp_path: Path, kernel: str) -> None:
+    options = [*SMALL, "--kernel", kernel, "--verify", "full", "--dtype", "float64"]
+    assert run(*options, "--quiet").returncode == 0  # compiles what the cache lacks
+    done = run(
+        *options,
+        *("--json", "r.json", "--categories", "c.txt"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "challenge" not in done.stdout
+    assert "edges/s" in done.stdout
+    assert "passed: 50 rows" in done.stdout
+    said = json.loads((tmp_path / "r.json").read_text())
+    types = {
+        **dict.fromkeys(("space", "kernel", "dtype", "categories_sha256", "truth"), str),
+        **dict.fromkeys(("machine", "compiler", "kokkos_version", "pk", "command"), str),
+        **dict.fromkeys(("neurons", "layers", "inputs", "edges", "threads"), int),
+        **dict.fromkeys(("edges_multiplied", "categories"), int),
+        **dict.fromkeys(("compile_seconds", "load_seconds", "inference_seconds"), float),
+        **dict.fromkeys(("edges_per_second",), float),
+        **dict.fromkeys(("verified", "order"), dict),
+    }
+    for name, kind in types.items():
+        assert type(said[name]) is kind, name
+    assert (said["space"], said["neurons"], said["layers"], said["inputs"]) == ("openmp", 64, 3, 50)
+    assert (said["edges"], said["kernel"], said["dtype"]) == (64 * 32 * 3, kernel, "float64")
+    assert said["edges_per_second"] == pytest.approx(50 * said["edges"] / said["inference_seconds"])
+    assert said["truth"] == "absent"
+    assert said["verified"]["mode"] == "full"
+    assert said["verified"]["rows"] == 50
+    assert 0 <= said["verified"]["max_abs_error"] <= said["verified"]["bound"]
+    assert said["command"].startswith("python -m kkspdnn --neurons 64")
+    assert all(said[name] for name in ("machine", "compiler", "kokkos_version", "pk"))
+    lines = (tmp_path / "c.txt").read_text().splitlines()
+    assert said["categories"] == len(lines)
+    assert said["categories_sha256"] == hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    expected = categories(reference(radixnet(64, 3), images(64, 50)))
+    assert [int(line) for line in lines] == expected.tolist()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.txt", "r.json"]
+
+
+def test_threads_change_nothing(tmp_path: Path) -> None:
+    said = []
+    for threads in (1, 2, 3):
+        file = tmp_path / f"{threads}.json"
+        options = ("--inputs", "3000", "--layers", "20", "--threads", str(threads))
+        done = run(*options, "--quiet", "--json", str(file))
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        said.append(json.loads(file.read_text()))
+    assert [s["threads"] for s in said] == [1, 2, 3]
+    assert len({s["categories_sha256"] for s in said}) == 1
+    assert said[0]["categories"] > 0
+
+
+@pytest.mark.parametrize("space", ["serial", "openmp"])
+@pytest.mark.parametrize("kernel", ["fused", "spgemm"])
+def test_the_truth_decides(
+    folder: Path, capsys: pytest.CaptureFixture[str], space: str, kernel: str
+) -> None:
+    options = ["--data", str(folder), *SMALL, "--space", space, "--kernel", kernel]
+    assert main.main([*options, "--quiet"]) == 0
+    assert capsys.readouterr().out == "challenge: PASSED\n"
+    assert main.main(options) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "challenge: PASSED"
+
+
+def test_a_wrong_truth_fails(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "wrong"
+    shutil.copytree(folder, wrong)
+    file = wrong / "neuron64-l3-categories.tsv"
+    truth = [int(line) for line in file.read_text().splitlines()]
+    dead = next(row for row in range(1, 51) if row not in truth)
+    record = tmp_path / "r.json"
+    options = ["--data", str(wrong), *SMALL, "--quiet", "--json", str(record)]
+
+    file.write_text("".join(f"{row}\n" for row in sorted([*truth, dead])))
+    assert main.main(options) == 1
+    assert capsys.readouterr().out == "challenge: FAILED, 1 rows missing, 0 extra\n"
+    assert json.loads(record.read_text())["truth"] == "failed"
+
+    file.write_text("".join(f"{row}\n" for row in truth[2:]))
+    assert main.main(options) == 1
+    assert capsys.readouterr().out == "challenge: FAILED, 0 rows missing, 2 extra\n"
+    said = json.loads(record.read_text())
+    assert (said["truth_missing"], said["truth_extra"]) == (0, 2)
+
+
+def test_fewer_inputs_have_fewer_true_categories(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", str(folder), "--neurons", "64", "--layers", "3", "--inputs", "20"]
+    assert main.main([*options, "--quiet"]) == 0
+    assert capsys.readouterr().out == "challenge: PASSED\n"
+
+
+def test_a_wrong_result_fails_the_verification(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kkspdnn import inference
+
+    right = inference.joined
+
+    def wrong(*arguments: Any) -> Any:
+        outcome = right(*arguments)
+        outcome.values.data[0] += 1
+        return outcome
+
+    monkeypatch.setattr(inference, "joined", wrong)
+    assert main.main([*SMALL, "--quiet", "--verify", "full"]) == 1
+    said = capsys.readouterr().out
+    assert re.fullmatch(
+        r"verify: FAILED, same categories, largest error 1(\.\d+)?, allowed \S+\n", said
+    )
+
+
+def test_somebodys_own_network(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = own / "c.txt"
+    assert main.main(["--data", str(own), "--quiet"]) == 0  # compiles what the cache lacks
+    assert main.main(["--data", str(own), "--categories", str(file), "--verify", "full"]) == 0
+    # Row 3 is neuron 2 alone: 1 and -1, of which the ReLU leaves 1. Rows 4 and 5 are zero.
+    assert file.read_text() == "1\n2\n3\n"
+    assert main.main(["--data", str(own), "--inputs", "2", "--quiet"]) == 0
+    (own / "network.json").write_text('{"ymax": 1e300, "bias": 1e-3}')
+    assert main.main(["--data", str(own), "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_layers_from_0_and_dense_input_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance, net = np.random.default_rng(0), tmp_path / "net"
+    net.mkdir()
+    expected = chance.random((5, 8)).astype(np.float32)
+    np.save(net / "inputs.npy", expected)
+    for number in range(3):
+        weights = chance.standard_normal((8, 8)).astype(np.float32)
+        sp.save_npz(net / f"layer-{number}.npz", sp.csr_array(weights))
+        np.save(net / f"bias-{number}.npy", np.float32(-0.1 * number))
+        sums = expected @ weights
+        expected = np.where(sums != 0, np.maximum(sums - np.float32(0.1 * number), 0), 0)
+    outputs = tmp_path / "y.npy"
+    options = ["--data", str(net), "--outputs", str(outputs), "--verify", "full"]
+    assert main.main(options) == 0
+    assert "5 rows of 8 neurons: file inputs.npy" in capsys.readouterr().out
+    assert np.allclose(np.load(outputs), expected, atol=1e-4)
+    (net / "layer-1.npz").rename(net / "layer_1.npz")
+    fails(capsys, options, "layer_1.npz: is not read by this name")
+
+
+def test_a_network_without_input_rows_takes_the_shipped_ones_when_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
+    options = ["--data", str(tmp_path), "--inputs", "9", "--verify", "none"]
+    fails(capsys, options, "no inputs.npz or inputs.npy there", "--shipped-images")
+    assert main.main([*options, "--shipped-images"]) == 0
+    assert "9 rows of 64 neurons: made from the shipped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("more", [[], ["--kernel", "spgemm"], ["--fold"], ["--inputs", "0"]])
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+def test_outputs_are_those_of_the_reference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, more: list[str]
+) -> None:
+    file = tmp_path / f"y.{kind}"
+    assert main.main([*SMALL, "--outputs", str(file), "--quiet", *more]) == 0
+    rows = images(64, 0 if "0" in more else 50)
+    expected = reference(radixnet(64, 3), rows, dtype=np.float32)
+    found = np.load(file) if kind == "npy" else sp.load_npz(file).toarray()
+    assert found.dtype == np.float32
+    assert found.shape == expected.shape
+    allowed = 1e-5 if "--fold" in more else 0
+    assert np.abs(found - expected.toarray()).max(initial=0) <= allowed
+    assert [each.name for each in tmp_path.iterdir()] == [file.name]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_name_for_outputs_says_how(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, [*SMALL, "--outputs", "y.txt"], "y.txt: give a name that ends in .npy (dense)")
+
+
+@pytest.mark.parametrize(
+    "options", [["--inputs", "0"], ["--layers", "0"], ["--inputs", "0", "--layers", "0"]]
+)
+@pytest.mark.parametrize("kernel", ["fused", "spgemm"])
+def test_nothing_to_do_is_done(
+    capsys: pytest.CaptureFixture[str], options: list[str], kernel: str
+) -> None:
+    given = [*SMALL, *options, "--kernel", kernel, "--verify", "full"]
+    assert main.main([*given, "--quiet"]) == 0  # compiles what the cache lacks
+    assert main.main(given) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    alive = 0 if "--inputs" in options else 50
+    assert f"categories  {alive}," in said.out
+
+
+def test_the_official_problem_passes(challenge_folder: Path, tmp_path: Path) -> None:
+    """1812 categories, with either kernel, of 60,000 rows."""
+    for kernel in ("fused", "spgemm"):
+        file = tmp_path / f"{kernel}.json"
+        options = ("--data", str(challenge_folder), "--kernel", kernel, "--json", str(file))
+        done = run(*options, "--quiet")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "challenge: PASSED\n", "")
+        said = json.loads(file.read_text())
+        assert (said["categories"], said["inputs"], said["edges"]) == (1812, 60000, 3932160)
+        assert said["truth"] == "passed"
+        assert said["verified"]["passed"]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--frob"], "--frob"),
+        (["frob"], "frob"),
+        (["--neur", "64"], "--neur"),
+        (["--layers"], "--layers"),
+        (["--layers", "x"], "'x' is not a whole number"),
+        (["--layers", "-1"], "'-1' is not a whole number"),
+        (["--layers", "1.5"], "1.5"),
+        (["--inputs", "1_0"], "1_0"),
+        (["--neurons", "0"], "0"),
+        (["--threads", "0"], "0"),
+        *((["--memory", bad], bad) for bad in ("0", "0.0000000001", "1e3", "nan", "inf", "8GB")),
+        (["--memory", "0.001"], "at least --memory"),
+        *((["--layer-cache", bad], bad) for bad in ("-1", "1e3", "nan", "4GB")),
+        (["--threads", "513"], "512"),
+        (["--seed", "-3"], "-3"),
+        (["--dtype", "float16"], "float16"),
+        (["--kernel", "dense"], "dense"),
+        (["--space", "hip"], "hip"),
+        (["--verify", "some"], "some"),
+        (["--neurons", "1000"], "use 512 or 1024"),
+        (["--neurons", "99999999999"], "use 16777216"),
+        (["--inputs", "60001"], "60000"),
+        (["--data", "/nope"], "/nope"),
+        (["--mnist", "/nope"], "/nope"),
+        (["--mnist", "/"], "/"),
+    ],
+)
+def test_options_that_cannot_be(
+    capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    fails(capsys, options, words)
+
+
+def test_cuda_says_at_once_what_is_missing() -> None:
+    begun = time.perf_counter()
+    done = run("--space", "cuda", "--neurons", "65536")
+    assert time.perf_counter() - begun < 5  # about 1 second; the images alone would take more
+    assert done.returncode == 2
+    assert done.stdout == ""
+    one_line(done.stderr, "--space cuda", "--space openmp")
+
+
+def test_more_neurons_than_memory(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**30)
+    fails(capsys, ["--neurons", "16777216"], "--neurons 16777216", "GB")
+    fails(capsys, ["--neurons", "1048576"], "--neurons 1048576: 60000 input rows", "1.07 GB")
+
+
+def test_a_budget_is_kept_and_told(tmp_path: Path) -> None:
+    """Whatever is said to be needed is enough."""
+    options = ("--neurons", "4096", "--layers", "40", "--inputs", "4000", "--verify", "none")
+    file = tmp_path / "r.json"
+    free = run(*options, "--json", str(file))
+    whole = json.loads(file.read_text())
+    assert free.returncode == 0
+    assert whole["memory_budget_bytes"] is None
+    assert whole["layers_held"] == 40
+    needed, tries = "0.01", 0
+    while (done := run(*options, "--memory", needed, "--json", str(file))).returncode == 2:
+        tries += 1
+        assert tries < 4
+        one_line(done.stderr, f"of a budget of {float(needed):g} GB; at least --memory ")
+        needed = done.stderr.split("--memory ")[1].split(" ")[0]
+    assert tries > 0
+    assert done.returncode == 0, done.stderr
+    said = json.loads(file.read_text())
+    assert said["memory_budget_bytes"] == round(float(needed) * 10**9)
+    assert said["peak_memory_bytes"] <= said["memory_budget_bytes"]
+    assert said["peak_memory_bytes"] < whole["peak_memory_bytes"]
+    assert said["categories_sha256"] == whole["categories_sha256"]
+    held = said["layers_held"]
+    assert held < 40
+    assert f"of {float(needed):g} GB, {held} of 40 layers held" in done.stdout
+
+
+def test_out_of_memory_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        np.empty(2**60, np.uint8)
+
+    monkeypatch.setattr(run_command, "infer", full)
+    fails(capsys, SMALL, "out of memory", "EiB", "fewer --inputs")
+
+
+def test_an_interrupt_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_command, "infer", stop)
+    fails(capsys, SMALL, "interrupted", code=130)
+
+
+def bad_files(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """One mistake after the other in a good folder: what is wrong, and words about it."""
+    layer = folder / "neuron64" / "n64-l2.tsv"
+    good = gzip.decompress((folder / "neuron64" / "n64-l2.tsv.gz").read_bytes()).decode()
+    (folder / "neuron64" / "n64-l2.tsv.gz").unlink()
+    for text, words in (
+        ("1\t2\n", ["columns", ":2049"]),
+        ("1\t2\t0.5\t7\n", ["columns"]),
+        ("1\tx\t0.5\n", ["x"]),
+        ("1\t65\t0.5\n", ["65"]),
+        ("0\t1\t0.5\n", ["0"]),
+        ("1\t1\tnan\n", ["nan"]),
+        ("1\t1\tinf\n", ["inf"]),
+        ("1\t1\t1e60\n", ["1e60"]),
+        (good.splitlines()[0] + "\n", [""]),
+    ):
+        layer.write_text(good + text)
+        yield text, ["n64-l2.tsv", *(words if text != good.splitlines()[0] + "\n" else [])]
+    layer.write_text("")
+    yield "empty", ["n64-l2.tsv"]
+    layer.unlink()
+    yield "missing", ["n64-l2.tsv: no such file"]
+    zipped = gzip.compress(good.encode())
+    layer.with_name(layer.name + ".gz").write_bytes(zipped[: len(zipped) // 2])
+    yield "truncated", ["n64-l2.tsv.gz"]
+    layer.with_name(layer.name + ".gz").write_bytes(b"no gzip at all")
+    yield "no gzip", ["n64-l2.tsv.gz"]
+    layer.with_name(layer.name + ".gz").write_bytes(zipped)
+    (folder / "sparse-images-64.tsv").write_text("1\t65\t1\n")
+    (folder / "sparse-images-64.tsv.gz").unlink()
+    yield "image", ["sparse-images-64.tsv:1"]
+    (folder / "sparse-images-64.tsv").write_text("1\t64\t1\n")
+    (folder / "neuron64-l3-categories.tsv").write_text("2\n1\n")
+    yield "categories", ["categories.tsv:2"]
+
+
+def test_bad_files_leave_nothing_behind(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad, out = tmp_path / "bad", tmp_path / "out"
+    shutil.copytree(folder, bad)
+    out.mkdir()
+    files = ["--json", str(out / "r.json"), "--categories", str(out / "c.txt")]
+    for _, words in bad_files(bad):
+        fails(capsys, ["--data", str(bad), *SMALL, *files], *words)
+        assert list(out.iterdir()) == []
+
+
+def test_the_limit_of_parsed_layers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_network(radixnet(64, 3), tmp_path)
+    options = [*SMALL, "--data", str(tmp_path), "--quiet"]
+    seen: list[float | None] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("kkspdnn.io.challenge.open_layer_cache", seen.append)
+        assert main.main(options) == 0
+        assert main.main([*options, "--layer-cache", "0"]) == 0
+        assert main.main([*options, "--layer-cache", "2.5"]) == 0
+    assert seen == [None, 0.0, 2.5]
+    monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", "lots")
+    fails(capsys, options, "KKSPDNN_LAYER_CACHE_GB=lots: give its size in gigabytes, or 0 for no")
+
+
+def test_bad_networks_of_somebodys_own(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--data", str(own)]
+    fails(capsys, [*options, "--neurons", "4"], "--neurons 4", "3 inputs")
+    fails(capsys, [*options, "--layers", "3"], "--layers 3", "2 layers")
+    fails(capsys, [*options, "--inputs", "6"], "--inputs 6", "5 rows")
+    second = own / "layer-2.npz"
+    for matrix, word in (
+        (np.eye(3), "must be equal"),
+        (np.array([[np.nan, 1], [1, 1]]), "finite"),
+        (np.array([[np.inf, 1], [1, 1]]), "finite"),
+        (np.array([[1e60, 1], [1, 1]]), "1e+60"),
+    ):
+        sp.save_npz(second, sp.csr_array(matrix))
+        fails(capsys, options, word)
+    second.write_bytes(b"PK nothing")
+    fails(capsys, options, "layer-2.npz")
+    second.unlink()
+    (own / "layer-1.npz").rename(second)
+    fails(capsys, options, "layer-1.npz: no such file")
+
+
+def test_overflow_is_one_line(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2):
+        sp.save_npz(own / f"layer-{number}.npz", sp.csr_array(1e38 * np.eye(3)))
+    for kernel in ("fused", "spgemm"):
+        options = ["--data", str(own), "--kernel", kernel, "--verify", "none"]
+        fails(capsys, options, "layer 2", "overflow float32")
+        assert main.main([*options, "--dtype", "float64", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("option", ["--json", "--categories", "--outputs"])
+def test_files_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_command, "load_problem", lambda **_: pytest.fail("found out too late"))
+    there = tmp_path / "there.npy"
+    there.mkdir()
+    missing = str(tmp_path / "no" / "r.npy")
+    fails(capsys, [*SMALL, option, missing], "is not a folder; make it first")
+    fails(capsys, [*SMALL, option, str(there)], "is a folder")
+    fails(capsys, [*SMALL, option, "/proc/kkspdnn.npy"], "cannot be written")
+    other = "--json" if option == "--outputs" else "--outputs"
+    same = str(tmp_path / "same.npy")
+    fails(capsys, [*SMALL, option, same, other, same], "give two files")
+
+
+def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (str(tmp_path / "file"), "/proc/nope/cache"):
+        done = run(*SMALL, "--json", str(tmp_path / "r.json"), KKSPDNN_CACHE=place)
+        assert (done.returncode, done.stdout) == (2, "")
+        one_line(done.stderr, "KKSPDNN_CACHE")
+        assert not (tmp_path / "r.json").exists()
+
+
+def test_no_compiler_is_one_line(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o700)
+    done = run(*SMALL, PATH=str(tmp_path), CXX="", KKSPDNN_CACHE=str(cache))
+    assert (done.returncode, done.stdout) == (2, "")
+    one_line(done.stderr, "g++")
+
+
+# Terminals, pipes and interrupts
+
+
+def slow_compiler(tmp_path: Path, seconds: int) -> dict[str, str]:
+    """A compiler that says its version and takes its time to fail at all else; an empty cache."""
+    script = tmp_path / "slow-g++"
+    script.write_text(
+        '#!/bin/sh\ncase "$*" in\n*--version*) echo "slow-g++ 1.0";;\n*"-###"*) echo " -march";;\n'
+        f"*) sleep {seconds} & echo $! >> {tmp_path}/started; wait; exit 1;;\nesac\n"
+    )
+    script.chmod(0o755)
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o700)
+    return {"CXX": str(script), "KKSPDNN_CACHE": str(cache)}
+
+
+def wait_for(test: Any, seconds: float = 30) -> bool:
+    end = time.monotonic() + seconds
+    while not test() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(test())
+
+
+def is_alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    return False
+
+
+def test_ctrl_c_during_a_compile(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kkspdnn", *SMALL, "--json", str(tmp_path / "r.json")],
+        env=environment(**slow_compiler(tmp_path, 100)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started = tmp_path / "started"
+    try:
+        assert wait_for(lambda: started.exists() and started.read_text().endswith("\n"))
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (130, "")
+    one_line(error, "interrupted")
+    for pid in started.read_text().split():
+        assert wait_for(lambda pid=int(pid): not is_alive(pid), 5), "the compiler runs on"
+    left = [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"]
+    assert left == []
+    assert not (tmp_path / "r.json").exists()
+
+
+def on_a_terminal(options: list[str], **more: str) -> tuple[int, str]:
+    """Exit code and what a terminal sees on stderr."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kkspdnn", *options],
+        env=environment(TERM="xterm", **more),
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+    )
+    os.close(slave)
+    seen = b""
+    end = time.monotonic() + 30
+    try:
+        while time.monotonic() < end:
+            if select.select([master], [], [], 0.2)[0]:
+                part = os.read(master, 65536)
+                if not part:
+                    break
+                seen += part
+    except OSError:  # Linux's way to say that the other end is closed
+        pass
+    finally:
+        if time.monotonic() >= end:
+            process.kill()
+        process.wait()
+        os.close(master)
+    return process.returncode, seen.decode()
+
+
+def test_a_bar_on_a_terminal_during_a_long_compile(tmp_path: Path) -> None:
+    slow = slow_compiler(tmp_path, 2)
+    code, seen = on_a_terminal(SMALL, **slow)
+    assert code == 2
+    assert "starting Kokkos" in seen
+    assert "kkspdnn: " in seen
+    code, seen = on_a_terminal([*SMALL, "--quiet"], **slow)
+    assert code == 2
+    assert "starting Kokkos" not in seen
+
+
+def test_no_bar_for_a_short_run_and_none_in_a_pipe(tmp_path: Path) -> None:
+    code, seen = on_a_terminal(SMALL)
+    assert (code, seen) == (0, "")
+    done = run(*SMALL, **slow_compiler(tmp_path, 2))
+    assert done.returncode == 2
+    one_line(done.stderr)
+    assert "\x1b" not in done.stderr
+
+
+def test_output_that_nobody_takes() -> None:
+    command = f"{sys.executable} -m kkspdnn {' '.join(SMALL)}"
+
+    def shell(rest: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {command} {rest}"],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    gone = shell("| true")
+    assert (gone.returncode, gone.stderr) == (141, "")
+    closed = shell(">&-")
+    assert (closed.returncode, closed.stderr) == (0, "")
+    full = shell("> /dev/full")
+    assert full.returncode == 2
+    one_line(full.stderr, "No space left")
+    full = shell("--json /dev/full")
+    assert full.returncode == 2
+    assert "categories  " in full.stdout
+    one_line(full.stderr, "/dev/full", "No space left")
+    both = shell("--json /dev/stdout --quiet")
+    assert json.loads(both.stdout)["layers"] == 3
+
+
+def test_every_output_is_written_though_one_cannot_be(tmp_path: Path) -> None:
+    files = ["--categories", str(tmp_path / "c.txt"), "--outputs", str(tmp_path / "y.npy")]
+    done = run(*SMALL, *files, "--json", "/dev/full")
+    assert done.returncode == 2
+    assert "verified    passed" in done.stdout
+    one_line(done.stderr, "/dev/full", "No space left")
+    assert np.load(tmp_path / "y.npy").shape == (50, 64)
+    assert len((tmp_path / "c.txt").read_text().split()) == np.count_nonzero(
+        np.load(tmp_path / "y.npy").any(axis=1)
+    )
+
+
+def test_ctrl_c_during_imports(tmp_path: Path) -> None:
+    """The import of NumPy is interrupted, which takes KeyboardInterrupt for its own failure."""
+    (tmp_path / "numpy.py").write_text(
+        "import os, signal\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except BaseException as error:\n    raise ImportError('numpy is broken') from error\n"
+    )
+    for options in (SMALL, ["info"], ["compile"], ["prune", "x.npy", "--out", "y"]):
+        done = run(*options, PYTHONPATH=f"{tmp_path}{os.pathsep}{HOME}")
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "kkspdnn: interrupted\n")
+
+
+# info, help
+
+
+def test_info_tells_all_and_ends_well() -> None:
+    run("info")  # builds what the cache lacks
+    done = run("info")
+    assert (done.returncode, done.stderr) == (0, "")
+    for word in ("g++", "cmake", "/usr", "serial", "openmp", "cuda", "real package"):
+        assert word in done.stdout
+    assert done.stdout.count("agrees with the reference") == 2
+    assert str(default_cache().root) in done.stdout
+
+
+def test_info_without_a_compiler(tmp_path: Path) -> None:
+    done = run("info", PATH=str(tmp_path), CXX="")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no C++ compiler" in done.stdout
+
+
+def test_info_with_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("info", KKSPDNN_CACHE=str(tmp_path / "file"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "is not a folder" in done.stdout
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    for option, word in (("--help", "--kernel"), ("--version", "kkspdnn")):
+        with pytest.raises(SystemExit) as left:
+            main.main([option])
+        assert left.value.code == 0
+        assert word in capsys.readouterr().out
+
+
+def test_help_needs_no_numpy(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise ImportError('not for help')\n")
+    for options in (["--help"], ["--version"], ["--layers", "x"]):
+        done = run(*options, PYTHONPATH=f"{tmp_path}{os.pathsep}{HOME}")
+        assert done.returncode == (2 if "x" in options else 0), done.stderr
+        assert "numpy" not in done.stderr
+
+
+def test_no_help_text_has_more_than_ascii() -> None:
+    """A terminal in the C locale prints it too."""
+    text = main.parser().format_help()
+    assert text.isascii()
+
+
+@pytest.mark.parametrize(
+    "option", ["--data", "--mnist", "--checkpoint", "--json", "--categories", "--outputs"]
+)
+def test_an_empty_name_is_not_this_folder(
+    capsys: pytest.CaptureFixture[str], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fails(capsys, [*SMALL, option, ""], option, "an empty name; give the path")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_name_after_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, ["plot", "x.json", "--out", ""], "--out", "an empty name")
+    fails(capsys, ["prune", "x.npz", "--out", ""], "--out", "an empty name")
+
+
+def test_a_device_without_cuda(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, [*SMALL, "--device", "1"], "--device 1 is for --space cuda; leave it out")
+
+
+def test_a_name_with_a_line_end_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, [*SMALL, "--data", "two\nlines"], "--data two lines: no such folder")

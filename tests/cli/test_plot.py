@@ -1,0 +1,86 @@
+"""`python -m kkspdnn plot`: files or one line, without a compiler; Matplotlib only when drawing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kkspdnn.cli import main
+
+ROOT = Path(__file__).parents[2]
+RECORD = ROOT / "bench" / "results" / "1024-120-openmp.json"
+
+
+def test_the_command_writes_figures_without_a_compiler(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    nothing = {"PATH": "", "CXX": "no-such-compiler", "KKSPDNN_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "kkspdnn", "plot", RECORD, "--out", out],
+        cwd=ROOT,
+        env={**os.environ, **nothing},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("12 files in ")
+    assert (out / "rates-1col.pdf").read_bytes().startswith(b"%PDF")
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "kkspdnn: the following arguments are required"),
+        ([str(RECORD)], "kkspdnn: the following arguments are required: --out"),
+        (["none.json", "--out", "x"], "kkspdnn: none.json: cannot be read: No such file"),
+        ([str(RECORD), "--out", str(RECORD)], "is no folder"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    try:
+        code = main.main(["plot", *arguments])
+    except SystemExit as left:
+        code = left.code  # type: ignore[assignment]
+    error = capsys.readouterr().err
+    assert code == 2
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_without_matplotlib_it_says_how_to_get_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(("matplotlib", "kkspdnn.figures."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("kkspdnn.figures.charts", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main.main(["plot", str(RECORD), "--out", str(tmp_path / "out")]) == 2
+    assert "pip install 'kkspdnn[plot]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_can_show_what_was_published(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--inputs", "64", "--verify", "none"]
+    assert main.main([*small, "--published"]) == 0
+    assert "OTHER MACHINES, not measured here" in capsys.readouterr().out
+    assert main.main(small) == 0
+    assert "OTHER MACHINES" not in capsys.readouterr().out
+
+
+def test_all_else_runs_without_matplotlib() -> None:
+    without = "import sys; sys.modules['matplotlib'] = None; from kkspdnn.cli.main import main; "
+    done = subprocess.run(
+        [sys.executable, "-c", without + "main(['show'])"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fused_equal" in done.stdout

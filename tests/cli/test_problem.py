@@ -1,0 +1,216 @@
+"""From options to a problem."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from kkspdnn.cli.problem import load_problem
+from kkspdnn.device import memory
+from kkspdnn.device.memory import Budget
+from kkspdnn.errors import InputError
+from kkspdnn.io.challenge import write_categories, write_images, write_network
+from kkspdnn.io.images import images
+from kkspdnn.model.radixnet import radixnet
+
+
+def test_defaults_without_a_folder() -> None:
+    made = load_problem()
+    assert (made.network.inputs, len(made.network.layers)) == (1024, 120)
+    assert made.inputs.rows == 60000
+    assert made.truth is None
+    assert load_problem(seed=3, layers=2, inputs=1).network.name == "radixnet-1024x2-seed3"
+    assert load_problem(dtype="float64", layers=2, inputs=1).network.dtype == np.float64
+
+
+def test_a_folder_without_images_takes_the_shipped_ones(tmp_path: Path) -> None:
+    write_network(radixnet(64, 2), tmp_path)
+    write_categories(np.array([2, 5, 9]), tmp_path, 64, 2)
+    made = load_problem(neurons=64, layers=2, inputs=6, data=tmp_path)
+    assert made.network.source == "challenge"
+    assert "shipped" in made.inputs.source
+    assert made.truth is not None
+    assert made.truth.tolist() == [2, 5]
+
+
+def test_old_binary_forms_beside_the_layers_are_known(tmp_path: Path) -> None:
+    write_network(radixnet(64, 2), tmp_path)
+    for layer in list((tmp_path / "neuron64").iterdir()):
+        layer.with_name(layer.name + ".kkspdnn.npz").write_bytes(b"of an earlier version")
+    made = load_problem(neurons=64, layers=2, inputs=6, data=tmp_path)
+    assert made.network.edges == radixnet(64, 2).edges
+
+
+def test_a_folder_of_somebodys_own(tmp_path: Path) -> None:
+    sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
+    made = load_problem(data=tmp_path, shipped_images=True)
+    assert made.network.source == "npz"
+    assert (made.inputs.rows, made.inputs.neurons) == (60000, 64)
+    made = load_problem(data=tmp_path, inputs=7, neurons=64, layers=1, shipped_images=True)
+    assert made.inputs.rows == 7
+
+
+def test_a_network_of_somebodys_own_without_input_rows_is_refused(tmp_path: Path) -> None:
+    for neurons in (64, 20):
+        sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(neurons)))
+        with pytest.raises(InputError, match=r"no inputs\.npz or inputs\.npy .*--shipped-images"):
+            load_problem(data=tmp_path)
+    with pytest.raises(InputError, match="20 neurons: the shipped images come in powers of two"):
+        load_problem(data=tmp_path, shipped_images=True)
+    with pytest.raises(InputError, match="--mnist and --shipped-images both say"):
+        load_problem(data=tmp_path, shipped_images=True, mnist=tmp_path / "mnist")
+
+
+def test_dense_input_rows(tmp_path: Path) -> None:
+    sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(20)))
+    rows = np.random.default_rng(0).random((5, 20)).astype(np.float32)
+    np.save(tmp_path / "inputs.npy", rows)
+    made = load_problem(data=tmp_path)
+    assert made.inputs.source == "file inputs.npy"
+    assert (made.inputs.to_dense() == rows).all()
+    assert (load_problem(data=tmp_path, inputs=2).inputs.to_dense() == rows[:2]).all()
+    with pytest.raises(InputError, match=r"--inputs 6: .*inputs.npy has 5 rows"):
+        load_problem(data=tmp_path, inputs=6)
+    sp.save_npz(tmp_path / "inputs.npz", sp.csr_array(rows))
+    with pytest.raises(InputError, match=r"inputs\.npy: there is inputs\.npz too; keep one"):
+        load_problem(data=tmp_path)
+    (tmp_path / "inputs.npy").unlink()
+    sp.save_npz(tmp_path / "inputs.npz", sp.csr_array(rows[:, :19]))
+    with pytest.raises(InputError, match=r"inputs\.npz: has rows of 19 neurons, but .*layer-1.npz"):
+        load_problem(data=tmp_path)
+
+
+def test_input_rows_that_are_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
+    (tmp_path / "inputs.npz").symlink_to(tmp_path / "not-mounted")
+    with pytest.raises(InputError, match=r"inputs\.npz: no such file"):
+        load_problem(data=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["inputs.tsv", "input.npz", "Inputs.npz", "inputs-1.npz", "inputs.csv.gz", "inputs"]
+)
+def test_input_rows_that_would_be_overlooked_are_refused(tmp_path: Path, name: str) -> None:
+    sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match=re.escape(f"{name}: is not read by this name; write")):
+        load_problem(data=tmp_path)
+    assert load_problem(data=tmp_path, inputs=1, shipped_images=True).inputs.rows == 1
+    write_network(radixnet(64, 2), tmp_path / "challenge")
+    (tmp_path / "challenge" / name).write_bytes(b"")
+    with pytest.raises(InputError, match=re.escape(f"{name}: is not read with the challenge's")):
+        load_problem(neurons=64, layers=2, data=tmp_path / "challenge")
+
+
+@pytest.mark.parametrize(
+    "name", ["neuron64/", "sparse-images-64.tsv", "neuron64-l2-categories.tsv.gz", "n64-l1.tsv"]
+)
+def test_two_forms_in_one_folder_are_refused(tmp_path: Path, name: str) -> None:
+    sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
+    made = tmp_path / name
+    made.mkdir() if name.endswith("/") else made.write_bytes(b"")
+    with pytest.raises(InputError, match="is of the challenge's files, but"):
+        load_problem(data=tmp_path, shipped_images=True)
+
+
+CHALLENGE_LOOK_ALIKES = [
+    ("neuron64/n64-l01.tsv", "layers are n64-l1.tsv to n64-l2.tsv: rename or remove it"),
+    ("neuron64/n64-l0.tsv", "layers are n64-l1.tsv to"),
+    ("neuron64/n64-l002.tsv.gz", "layers are n64-l1.tsv to"),
+    ("neuron64/n64_l2.tsv", "layers are n64-l1.tsv to"),
+    ("neuron64/N64-L2.tsv", "layers are n64-l1.tsv to"),
+    ("neuron64/layer-2.npz", "layers are n64-l1.tsv to"),
+    ("sparse_images_64.tsv", "give them the name sparse-images-64.tsv"),
+    ("images-64.tsv", "give them the name sparse-images-64.tsv"),
+    ("sparse-images-1024.tsv", "is of 1024 neurons, but the layers have 64"),
+    ("inputs.npz", "is not read with the challenge's files, whose input rows are in"),
+    ("inputs.npy", "is not read with the challenge's files, whose input rows are in"),
+    ("bias-1.npy", "is not read with the challenge's files, which have their own bias"),
+    ("neuron64-l2-categories.txt", "categories that must come out are in"),
+    ("neuron64-l02-categories.tsv", "categories that must come out are in"),
+]
+
+
+@pytest.mark.parametrize(("name", "message"), CHALLENGE_LOOK_ALIKES)
+def test_files_of_the_challenge_that_would_be_overlooked_are_refused(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    write_network(radixnet(64, 2), tmp_path)
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        load_problem(neurons=64, layers=2, data=tmp_path)
+    assert str(caught.value).startswith(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["sparse-images-64.tsv.gz", "neuron64-l2-categories.tsv"])
+def test_links_that_lead_nowhere_are_not_passed_over(tmp_path: Path, name: str) -> None:
+    write_network(radixnet(64, 2), tmp_path)
+    (tmp_path / name).symlink_to(tmp_path / "not-mounted")
+    with pytest.raises(InputError, match=f"{name}: is a link that leads nowhere"):
+        load_problem(neurons=64, layers=2, data=tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: is not a file"):
+        load_problem(neurons=64, layers=2, data=tmp_path)
+
+
+def test_files_of_other_sizes_and_depths_belong_to_the_challenge(tmp_path: Path) -> None:
+    write_network(radixnet(64, 4), tmp_path)
+    write_network(radixnet(32, 1), tmp_path)
+    write_images(images(32, 5), tmp_path)
+    write_categories(np.array([1]), tmp_path, 64, 4)
+    made = load_problem(neurons=64, layers=2, inputs=3, data=tmp_path)
+    assert "shipped" in made.inputs.source
+    assert made.truth is None
+    write_images(images(64, 5), tmp_path)
+    (tmp_path / "sparse-images-64.csv").write_bytes(b"")
+    assert load_problem(neurons=64, layers=2, data=tmp_path).inputs.rows == 5
+    shipped = load_problem(neurons=64, layers=2, data=tmp_path, shipped_images=True)
+    assert shipped.inputs.rows == 60000
+
+
+def test_a_network_without_layers_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "network.json").write_text('{"inputs": 64}')
+    made = load_problem(data=tmp_path, inputs=3, shipped_images=True)
+    assert len(made.network.layers) == 0
+    assert made.network.inputs == 64
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="n1024-l1.tsv: no such file"):
+        load_problem(data=tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        load_problem(data=tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="/file: not a folder"):
+        load_problem(data=tmp_path / "file")
+    sp.save_npz(tmp_path / "layer-2.npz", sp.csr_array(np.eye(64)))
+    with pytest.raises(InputError, match=r"layer-1.npz: no such file"):
+        load_problem(data=tmp_path)
+
+
+def test_categories_of_other_rows(tmp_path: Path) -> None:
+    """Where --inputs takes some of the rows, categories beyond them are none of these."""
+    write_network(radixnet(64, 2), tmp_path)
+    write_images(images(64, 10), tmp_path)
+    write_categories(np.array([2, 10, 11]), tmp_path, 64, 2)
+    with pytest.raises(InputError, match="categories.tsv: row 11, but there are 10 input rows; "):
+        load_problem(neurons=64, layers=2, data=tmp_path)
+    made = load_problem(neurons=64, layers=2, data=tmp_path, inputs=10)
+    assert made.truth is not None
+    assert made.truth.tolist() == [2, 10]
+
+
+def test_what_cannot_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**9)
+    with pytest.raises(InputError, match="--neurons 16777216: layers need"):
+        load_problem(neurons=2**24)
+    tight = Budget(memory.resident_memory() + 10**6)
+    with pytest.raises(InputError, match="--neurons 16384: layers need .* of a budget of"):
+        load_problem(neurons=2**14, budget=tight)
+    with pytest.raises(InputError, match="1024: 60000 input rows need .* at least --memory"):
+        load_problem(budget=tight)

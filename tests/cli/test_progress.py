@@ -1,0 +1,87 @@
+"""The bar shows itself after its patience, also while nothing is told, and never when piped."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+
+import pytest
+from rich.console import Console
+
+from kkspdnn.cli.logs import logs_on_stderr
+from kkspdnn.cli.progress import DelayedBar, delayed_bar
+from kkspdnn.pk.system.progress_log import tell
+
+
+def terminal() -> tuple[Console, io.StringIO]:
+    text = io.StringIO()
+    return Console(file=text, force_terminal=True, width=80, _environ={"TERM": "xterm"}), text
+
+
+def wait_for(text: io.StringIO, what: str) -> bool:
+    end = time.monotonic() + 10
+    while what not in text.getvalue() and time.monotonic() < end:
+        time.sleep(0.02)
+    return what in text.getvalue()
+
+
+def test_a_bar_shows_after_its_patience_though_nothing_is_told() -> None:
+    console, text = terminal()
+    bar = DelayedBar(console, patience=0.05)
+    bar("compiling", 0.0)
+    shown = wait_for(text, "compiling")
+    bar("inference", 0.5)
+    shown = shown and wait_for(text, "inference")
+    bar.stop()
+    assert shown
+
+
+def test_a_short_run_shows_nothing() -> None:
+    console, text = terminal()
+    bar = DelayedBar(console, patience=0.1)
+    bar("compiling", 0.5)
+    bar.stop()
+    time.sleep(0.25)
+    assert text.getvalue() == ""
+
+
+def test_no_bar_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    with delayed_bar(True) as bar:
+        assert bar is None
+
+
+def test_a_bar_on_a_terminal_unless_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stderr = io.StringIO()
+    monkeypatch.setattr(stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr", stderr)
+    with delayed_bar(True) as bar:
+        assert bar is not None
+    with delayed_bar(False) as bar:
+        assert bar is None
+    monkeypatch.setenv("TERM", "dumb")
+    with delayed_bar(True) as bar:
+        assert bar is None
+    assert stderr.getvalue() == ""
+
+
+def test_progress_of_modules_below_is_the_text_of_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stderr = io.StringIO()
+    monkeypatch.setattr(stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr", stderr)
+    monkeypatch.setattr("kkspdnn.cli.progress._PATIENCE", 0.05)
+    with logs_on_stderr(logging.INFO), delayed_bar(True) as bar:
+        assert bar is not None
+        bar._start()
+        tell("waiting for process 12 to build kokkos/openmp")
+        assert wait_for(stderr, "waiting for process 12")
+        tell("compiling workunits: 3 of 12", 3, 12)
+        assert wait_for(stderr, "compiling workunits: 3 of 12")
+    assert "kkspdnn: " not in stderr.getvalue()
+    stderr.truncate(0)
+    with logs_on_stderr(logging.INFO):
+        tell("compiling workunits: 4 of 12", 4, 12)
+    assert "kkspdnn: compiling workunits: 4 of 12\n" in stderr.getvalue()

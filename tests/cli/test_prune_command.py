@@ -1,0 +1,107 @@
+"""`python -m kkspdnn prune`: a file in, a folder out that the command line runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import kkspdnn as kk
+from kkspdnn.choices import METHODS
+from kkspdnn.cli.main import main
+
+
+def model(path: Path, widths: tuple[int, ...] = (64, 32, 8)) -> Path:
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+        arrays[f"{number}.weight"] = rng.standard_normal((outputs, inputs)).astype(np.float32)
+        arrays[f"{number}.bias"] = rng.standard_normal(outputs).astype(np.float32)
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pruned_network_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    source, out = model(tmp_path / "model.npz"), tmp_path / "out"
+    options = ["--method", method, "--sparsity", "0.75", "--blocks", "8", "--block-shape", "4x4"]
+    assert main(["prune", str(source), "--out", str(out), *options]) == 0
+    said = capsys.readouterr().out
+    assert "layer 1: 64 x 32, 512 weights, sparsity 0.7500" in said
+    assert ("fan-in 16" in said) == (method == "balanced")
+    sp.save_npz(out / "inputs.npz", sp.random_array((70, 64), density=0.4, rng=1))
+    assert main(["--data", str(out), "--verify", "full", "--quiet"]) == 0
+    back, made = (
+        kk.read_npz_network(out),
+        kk.prune(
+            kk.read_dense_network(source),
+            method=method,
+            sparsity=0.75,
+            blocks=8,
+            block_shape=(4, 4),
+        ),
+    )
+    for one, other in zip(back.layers, made.layers, strict=True):
+        assert (one.index == other.index).all()
+        assert (one.value == other.value).all()
+        assert (one.bias == other.bias).all()
+
+
+def test_a_network_s_folder_can_be_pruned_again(tmp_path: Path) -> None:
+    source = model(tmp_path / "model.npz")
+    assert main(["prune", str(source), "--out", str(tmp_path / "a"), "--sparsity", "0.5,0"]) == 0
+    again = ["prune", str(tmp_path / "a"), "--out", str(tmp_path / "b"), "--sparsity", "0.9,0"]
+    assert main(again) == 0
+    assert kk.read_npz_network(tmp_path / "b").layers[1].edges == 32 * 8
+
+
+def test_permuted_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = model(tmp_path / "model.npz"), tmp_path / "out"
+    options = ["--permute", "--blocks", "8", "--sparsity", "0.75"]
+    assert main(["prune", str(source), "--out", str(out), *options]) == 0
+    assert "fan-in 16" in capsys.readouterr().out
+    dense = kk.read_dense_network(source)
+    made = kk.prune(dense, sparsity=0.75, blocks=8, permute=True)
+    for one, other in zip(kk.read_npz_network(out).layers, made.layers, strict=True):
+        assert (one.index == other.index).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sparsity", "2"], "sparsity 2.0: the part of the weights that goes"),
+        (["--sparsity", "0.9,0.9,0.9"], "3 sparsities for 2 layers"),
+        (["--sparsity", "x"], "'x' is not a number"),
+        (["--block-shape", "8"], "'8' is not a shape such as 8x8"),
+        (["--method", "block", "--permute"], "permute is for balanced blocks"),
+        (["--method", "magic"], "invalid choice: 'magic'"),
+        (["--blocs", "3"], "unknown option --blocs"),
+    ],
+)
+def test_refused_options_leave_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    source = model(tmp_path / "model.npz")
+    command = ["prune", str(source), "--out", str(tmp_path / "out"), *options]
+    try:
+        code = main(command)
+    except SystemExit as left:
+        code = left.code  # type: ignore[assignment]
+    assert code == 2
+    assert message in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["model.npz"]
+
+
+def test_a_folder_that_is_there_is_not_touched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = model(tmp_path / "model.npz"), tmp_path / "out"
+    out.mkdir()
+    (out / "mine").write_text("x")
+    assert main(["prune", str(source), "--out", str(out)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert [each.name for each in out.iterdir()] == ["mine"]

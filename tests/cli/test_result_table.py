@@ -1,0 +1,55 @@
+"""The line of the table that names GPUs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kkspdnn.cli.result_table import result_table
+from kkspdnn.inference import infer, used_gpus
+from kkspdnn.model.radixnet import radixnet
+from kkspdnn.pk.system.cuda_driver import Device
+from kkspdnn.records.run import Record
+
+HOPPER = [Device(n, "H100", "sm_90", f"uuid-{n}") for n in range(4)]
+AMPERE = Device(0, "A100", "sm_80", "uuid-a")
+
+
+@pytest.fixture(scope="module")
+def record() -> Record:
+    return infer(radixnet(64, 2), np.ones((3, 64), np.float32), space="serial").record
+
+
+def test_none_on_a_cpu(record: Record) -> None:
+    assert record.gpus == ()
+    assert "GPU" not in result_table(record)
+
+
+@pytest.mark.parametrize(
+    ("devices", "text"),
+    [
+        ([("n1", HOPPER[2])], "H100, sm_90, device 2 of n1"),
+        ([("n1", HOPPER[0])] * 2, "H100, sm_90, device 0 of n1, 2 ranks on one"),
+        ([("n1", each) for each in HOPPER], "4 H100 on 1 node"),
+        # Ranks to which the launcher gave one GPU each: all have the number 0.
+        ([("n1", replace(each, number=0)) for each in HOPPER], "4 H100 on 1 node"),
+        ([(f"n{n // 4}", HOPPER[n % 4]) for n in range(8)], "8 H100 on 2 nodes"),
+        (
+            [("n1", AMPERE), ("n2", HOPPER[0]), ("n1", AMPERE)],
+            "1 A100, 1 H100 on 2 nodes, up to 2 ranks on one",
+        ),
+        # A driver that gives no UUIDs.
+        ([("n1", replace(each, uuid="")) for each in HOPPER[:2]], "2 H100 on 1 node"),
+    ],
+)
+def test_gpus_of_ranks(record: Record, devices: list[tuple[str, Device]], text: str) -> None:
+    gpus = used_gpus(devices)
+    assert sorted(rank for gpu in gpus for rank in gpu.ranks) == list(range(len(devices)))
+    for gpu in gpus:
+        for rank in gpu.ranks:
+            host, device = devices[rank]
+            assert (gpu.host, gpu.uuid, gpu.arch) == (host, device.uuid, device.arch)
+    lines = result_table(replace(record, gpus=gpus)).splitlines()
+    assert [line for line in lines if line.startswith("GPU")] == [f"{'GPU':<12}{text}"]

@@ -1,0 +1,91 @@
+"""Free memory, budgets of it, and the peak."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+
+from kkspdnn.device import memory
+from kkspdnn.device.memory import Budget, free_memory, peak_memory, resident_memory
+from kkspdnn.errors import InputError
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+
+
+def test_free_memory_is_the_machines_or_the_containers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(monkeypatch, 1000)
+    assert free_memory(tmp_path) == 1000
+    (tmp_path / "memory.max").write_text("700\n")
+    (tmp_path / "memory.current").write_text("300\n")
+    (tmp_path / "memory.stat").write_text("anon 100\ninactive_file 50\n")
+    assert free_memory(tmp_path) == 450
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory(tmp_path) == 1000
+    older = tmp_path / "memory"
+    older.mkdir()
+    (older / "memory.limit_in_bytes").write_text("500\n")
+    (older / "memory.usage_in_bytes").write_text("600\n")
+    (older / "memory.stat").write_text("total_inactive_file 0\n")
+    assert free_memory(tmp_path) == 0
+
+
+def test_a_budget_is_what_the_process_may_take_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 5 * 10**9)
+    monkeypatch.setattr(memory, "resident_memory", lambda: 10**9)
+    assert Budget.of(None).free() == 5 * 10**9
+    assert Budget.of(3).free() == 2 * 10**9
+    assert Budget.of(3).share() == 8 * 10**8
+    assert Budget.of(0.5).free() == 0
+    assert Budget.of(100).free() == 5 * 10**9
+
+
+def test_what_cannot_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 5 * 10**9)
+    monkeypatch.setattr(memory, "resident_memory", lambda: 10**9)
+    Budget().require(5 * 10**9, "rows")
+    with pytest.raises(InputError, match=r"rows need 5\.01 GB of memory, 5\.00 GB are free; use a"):
+        Budget().require(5 * 10**9 + 1, "rows")
+    Budget.of(3).require_share(8 * 10**8, "rows")
+    words = r"rows need 2\.50 GB .* 2\.00 GB are left of a budget of 3 GB; at least --memory 3\.50"
+    with pytest.raises(InputError, match=words):
+        Budget.of(3).require_share(10**9, "rows")
+    Budget.of(3.5).require_share(10**9, "rows")
+    # No budget makes more of the machine's memory.
+    with pytest.raises(InputError, match=r"6\.00 GB of memory, .* use a smaller network"):
+        Budget.of(3).require(6 * 10**9, "rows")
+
+
+@pytest.mark.parametrize("gigabytes", [0, -1, float("nan"), float("inf")])
+def test_a_budget_that_cannot_be(gigabytes: float) -> None:
+    with pytest.raises(InputError, match="give gigabytes, a number above 0"):
+        Budget.of(gigabytes)
+
+
+def test_the_peak_stays_when_memory_is_given_back() -> None:
+    block = np.ones(10**8, np.uint8)
+    during = resident_memory()
+    assert during > block.nbytes
+    del block
+    assert resident_memory() < during - 9 * 10**7
+    # The system counts each thread's share of them a little later.
+    assert peak_memory() > 0.98 * during
+
+
+def test_the_peak_where_the_system_does_not_tell(tmp_path: Path) -> None:
+    assert peak_memory(tmp_path / "none") >= peak_memory() // 2
+    (tmp_path / "status").write_text("VmHWM:\t  1234 kB\n")
+    assert peak_memory(tmp_path / "status") == 1234 * 1024
+
+
+def test_processes_part_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 1200)
+    assert memory.Budget(processes=3).free() == 400
+    assert memory.Budget(processes=3, on_device=2, device=lambda: (1000, 0)).free() == 500

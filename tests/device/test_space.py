@@ -1,0 +1,169 @@
+"""Spaces, their threads and the shapes that suit them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kkspdnn.device import space as spaces
+from kkspdnn.device.cuda_check import Part
+from kkspdnn.device.cuda_versions import Versions
+from kkspdnn.device.space import Space, open_space
+from kkspdnn.errors import SpaceError
+from kkspdnn.inference import infer
+from kkspdnn.model.radixnet import radixnet
+from kkspdnn.pk import provide_pykokkos
+from kkspdnn.pk.policy import RangePolicy, TeamPolicy
+from kkspdnn.pk.system import cuda_driver
+from kkspdnn.pk.system.cuda_driver import Device
+
+
+def test_lanes_fill_the_registers() -> None:
+    space = open_space("serial")
+    assert space.lanes(np.dtype(np.float32)) == 2 * space.lanes(np.dtype(np.float64))
+
+
+def test_policies_are_of_the_space() -> None:
+    for name in ("serial", "openmp"):
+        space = open_space(name)
+        assert isinstance(space.range(3), RangePolicy)
+        assert isinstance(space.teams(3), TeamPolicy)
+        assert space.teams(3).space is space.execution_space
+        assert (space.range(3).begin, space.range(3).end) == (0, 3)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "0", "2,3", " 2 "])
+def test_odd_numbers_of_threads_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    open_space("serial")
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert open_space("serial").threads == 1
+    assert open_space("openmp").threads >= 1
+
+
+def test_too_many_threads_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "100000")
+    with pytest.raises(SpaceError, match="100000 threads: Kokkos takes at most 512"):
+        open_space("openmp")
+
+
+def test_cuda_names_each_missing_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [Part("driver", None, "install it"), Part("compiler", "/usr/bin/nvcc", "set CUDA_HOME")]
+    monkeypatch.setattr(spaces, "cuda_parts", lambda: parts)
+    with pytest.raises(SpaceError, match=r"this machine has no driver \(install it\);") as refused:
+        open_space("cuda")
+    assert "CUDA_HOME" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_driver_too_old_for_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before CuPy is imported, or anything is built."""
+    monkeypatch.setattr(spaces, "cuda_parts", list)
+    monkeypatch.setattr(
+        spaces, "found_versions", lambda: Versions(driver=(12, 4), cupy=("cupy-cuda13x",))
+    )
+    monkeypatch.setattr(spaces, "provide_pykokkos", lambda: pytest.fail("imported"))
+    with pytest.raises(SpaceError, match="cupy-cuda13x needs a driver for CUDA 13") as refused:
+        open_space("cuda")
+    assert 'pip install "kkspdnn[cuda12]"' in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("rows", "lanes"), [(1, 32), (512, 32), (513, 128), (60_000, 128)])
+def test_cuda_takes_tiles_of_a_warp(rows: int, lanes: int) -> None:
+    pk = provide_pykokkos()
+    space = Space("cuda", "builtin", pk, pk.Cuda, 132 * 2048, "", "")
+    for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+        assert space.for_rows(rows, dtype).lanes(dtype) == lanes
+    assert (space.teams(3).team_size, space.teams(3).vector_length) == (16, 32)
+    assert (space.team_size, space.teams(3).league_size) == (16, 3)
+    assert space.teams_at_once == 528
+
+
+@pytest.mark.parametrize(("chosen", "words"), [("2", "device 2: .* 2 device"), ("x", "=x: set it")])
+def test_a_device_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, chosen: str, words: str
+) -> None:
+    two = (Device(0, "A", "sm_80"), Device(1, "B", "sm_90"))
+    monkeypatch.setattr("kkspdnn.pk.system.cuda_driver.devices", lambda: two)
+    monkeypatch.setattr(spaces, "cuda_parts", list)
+    monkeypatch.setenv("KOKKOS_DEVICE_ID", chosen)
+    with pytest.raises(SpaceError, match=words):
+        open_space("cuda")
+    monkeypatch.setenv("KOKKOS_DEVICE_ID", "1")
+    assert cuda_driver.device() == two[1]
+
+
+def test_cupy_goes_where_kokkos_launches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On its device, and on the stream that its launches are in order with."""
+    used: list[object] = []
+
+    def device(number: int) -> SimpleNamespace:
+        return SimpleNamespace(use=lambda: used.append(number))
+
+    null = SimpleNamespace(use=lambda: used.append("null"))
+    cuda = SimpleNamespace(Device=device, Stream=SimpleNamespace(null=null))
+    cupy = SimpleNamespace(cuda=cuda)
+    monkeypatch.setattr(spaces, "chosen_device", lambda: Device(1, "B", "sm_90"))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    assert spaces._cupy() is cupy
+    assert used == [1, "null"]
+
+
+def test_a_computation_in_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CuPy's current device and stream are the thread's."""
+    used: list[object] = []
+
+    def device(number: int) -> SimpleNamespace:
+        return SimpleNamespace(use=lambda: used.append((number, threading.get_ident())))
+
+    null = SimpleNamespace(use=lambda: used.append(("null", threading.get_ident())))
+    cuda = SimpleNamespace(Device=device, Stream=SimpleNamespace(null=null))
+    begin = spaces._on_device(SimpleNamespace(cuda=cuda), 1, lambda: used.append("begun"))
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(begin).result()
+        other = pool.submit(threading.get_ident).result()
+    assert used == ["begun", (1, other), ("null", other)]
+    assert other != threading.get_ident()
+
+
+@pytest.mark.parametrize(
+    ("space", "device", "words"),
+    [
+        ("openmp", 0, "device 0 is for space cuda; leave it out for openmp"),
+        ("serial", 1, "device 1 is for space cuda; leave it out for serial"),
+        ("cuda", -1, "device -1: it must be a whole number from 0"),
+        ("cuda", True, "device True: it must be a whole number from 0"),
+        ("cuda", 1.5, "device 1.5: it must be a whole number from 0"),
+        ("cuda", 2, "device 2: this process may use 2 device.* numbered from 0; see --device"),
+    ],
+)
+def test_a_refused_device_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, space: str, device: Any, words: str
+) -> None:
+    two = (Device(0, "A", "sm_80"), Device(1, "B", "sm_90"))
+    monkeypatch.setattr("kkspdnn.pk.system.cuda_driver.devices", lambda: two)
+    monkeypatch.setattr(spaces, "cuda_parts", list)
+    monkeypatch.setenv("KOKKOS_DEVICE_ID", "1")
+    with pytest.raises(SpaceError, match=words):
+        open_space(space, device=device)
+    with pytest.raises(SpaceError, match=words):
+        infer(radixnet(64, 2), np.ones((3, 64), np.float32), space=space, device=device)
+    assert cuda_driver.device() == two[1]
+
+
+def test_a_device_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kkspdnn.pk.system.cuda_driver.devices", lambda: (Device(0, "A", "sm_80"),))
+    monkeypatch.setattr(spaces, "cuda_parts", list)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(
+        SpaceError, match=r"CuPy cannot use device 0: .* pip install \"kkspdnn\[cuda"
+    ):
+        open_space("cuda", device=0)

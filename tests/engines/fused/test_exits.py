@@ -1,0 +1,253 @@
+"""Rows that leave early, and rows that go through the first layers in chunks, change nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kkspdnn.choices import EXITS
+from kkspdnn.engines import Order
+from kkspdnn.engines.fused import engine
+from kkspdnn.engines.layer_store import PreparedLayers
+from kkspdnn.errors import InputError
+from kkspdnn.inference import Result, infer
+from kkspdnn.io.images import images
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import ACTIVATIONS, BIAS_TO, Layer, Network, network
+from kkspdnn.model.radixnet import radixnet
+from kkspdnn.serial_reference import reference
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tile or two at a time."""
+    monkeypatch.setattr(engine, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(engine, "_FEWEST_CHUNK_ROWS", 64)
+
+
+def agrees(result: Result, net: Network, rows: Any) -> None:
+    expected = reference(net, Inputs.from_any(rows), dtype=net.dtype).toarray()
+    assert result.categories.tolist() == (np.flatnonzero(expected.any(axis=1)) + 1).tolist()
+    assert result.values is not None
+    assert result.values.shape == (result.categories.size, net.outputs)
+    assert (result.values.toarray() == expected[result.categories - 1]).all()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    widths=st.lists(st.sampled_from([1, 8, 20, 40]), min_size=1, max_size=7),
+    ymax=st.sampled_from([None, 1.0, 2.0]),
+    bias=st.sampled_from([-1.0, 0.0, 1.0, 3.0]),
+    count=st.sampled_from([64, 65, 150, 400]),
+    alive=st.sampled_from([0.0, 0.1, 1.0]),
+)
+@pytest.mark.parametrize("exits", EXITS)
+def test_early_exits_and_chunks_change_nothing(
+    small_chunks: None,
+    exits: Any,
+    seed: int,
+    widths: list[int],
+    ymax: float | None,
+    bias: float,
+    count: int,
+    alive: float,
+) -> None:
+    rng = np.random.default_rng(seed)
+    layers = []
+    for inputs, outputs in zip(widths, widths[1:], strict=False):
+        weights = rng.choice([-0.5, 0.5, 1.0, 1.0], (inputs, outputs))
+        weights[rng.random(weights.shape) < 0.4] = 0
+        # Mostly the challenge's rules, so that rows do leave in most layers.
+        layer = Layer.from_sparse(
+            weights.astype(np.float32),
+            bias,
+            activation=rng.choice(ACTIVATIONS, p=[0.8, 0.2]),
+            bias_to=rng.choice(BIAS_TO, p=[0.7, 0.3]),
+        )
+        layers.append(layer)
+    net = network(layers, ymax, inputs=widths[0])
+    rows = rng.integers(0, 3, (count, widths[0])) * (rng.random((count, 1)) < alive)
+    # Whole chunks of dead rows, at the beginning too.
+    if seed % 3 == 0:
+        rows[: count // 2] = 0
+    rows = rows.astype(np.float32)
+    agrees(infer(net, rows, exits=exits, values=True), net, rows)
+
+
+def test_rows_that_all_saturate_at_the_end(small_chunks: None) -> None:
+    """No row is left unsettled, and the last layer is not the widest."""
+    net = network(
+        [
+            Layer.from_sparse(np.ones((4, 30), np.float32), 0.0),
+            Layer.from_sparse(np.ones((30, 2), np.float32), 0.0),
+        ],
+        1.0,
+    )
+    rows = np.eye(4, dtype=np.float32)[np.arange(300) % 4]
+    for exits in EXITS:
+        result = infer(net, rows, exits=exits, values=True)
+        agrees(result, net, rows)
+        assert result.categories.size == 300
+
+
+def test_rows_that_all_saturate_in_the_last_layer(small_chunks: None) -> None:
+    """Until then nobody has left."""
+    net = network(
+        [
+            Layer.from_sparse(np.full((4, 30), 0.25, np.float32), 0.0),
+            Layer.from_sparse(np.ones((30, 2), np.float32), 0.0),
+        ],
+        2.0,
+    )
+    rows = np.eye(4, dtype=np.float32)[np.arange(300) % 4]
+    for exits in EXITS:
+        result = infer(net, rows, exits=exits, values=True)
+        agrees(result, net, rows)
+        assert result.categories.size == 300
+
+
+def test_rows_that_all_die_in_the_last_layer(small_chunks: None) -> None:
+    net = network(
+        [
+            Layer.from_sparse(np.ones((4, 30), np.float32), 0.0),
+            Layer.from_sparse(-np.ones((30, 2), np.float32), 0.0),
+        ],
+        1.0,
+    )
+    rows = np.eye(4, dtype=np.float32)[np.arange(300) % 4]
+    for exits in EXITS:
+        result = infer(net, rows, exits=exits, values=True)
+        agrees(result, net, rows)
+        assert result.categories.size == 0
+
+
+def test_a_row_of_ymax_that_a_later_layer_kills_does_not_leave(small_chunks: None) -> None:
+    """Saturated after layer 1, dead after layer 3: only what is proved may leave."""
+    one = Layer.from_sparse(np.ones((2, 2), np.float32), 0.0)
+    kills = Layer.from_sparse(-np.ones((2, 2), np.float32), 0.0)
+    net = network([one, one, kills, one], 1.0)
+    rows = np.ones((200, 2), np.float32)
+    result = infer(net, rows, exits="all", values=True)
+    assert result.categories.size == 0
+    agrees(result, net, rows)
+
+
+def test_a_row_of_zeros_that_a_later_bias_wakes_does_not_leave(small_chunks: None) -> None:
+    """Dead after layers 1 and 2, alive after layer 3, whose bias goes to every sum."""
+    one = Layer.from_sparse(np.eye(2, dtype=np.float32), 0.0)
+    wakes = Layer.from_sparse(np.eye(2, dtype=np.float32), [1.0, 0.0], bias_to="all")
+    net = network([one, one, wakes, one], None)
+    rows = np.zeros((200, 2), np.float32)
+    rows[:20] = 1
+    for exits in EXITS:
+        result = infer(net, rows, exits=exits, values=True)
+        agrees(result, net, rows)
+        assert result.categories.size == 200
+
+
+@pytest.mark.parametrize("bias_to", BIAS_TO)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("bias", [-1.0, 0.0, 1.0])
+def test_rows_of_zeros_leave_where_they_provably_stay(
+    activation: Any, bias_to: Any, bias: float
+) -> None:
+    weights = np.eye(8, dtype=np.float32)
+    layer = Layer.from_sparse(weights, bias, activation=activation, bias_to=bias_to)
+    net = network([layer] * 3, None)
+    rows = np.zeros((6400, 8), np.float32)
+    rows[0] = 9
+    stay = bias_to == "nonzero" or bias == 0 or (bias < 0 and activation == "relu")
+    result = infer(net, rows, exits="dead", values=True)
+    agrees(result, net, rows)
+    assert (result.record.edges_multiplied < 3 * 8 * 6400) == stay
+    assert net.zeros_stay_from == (0 if stay else 3)
+
+
+@pytest.mark.parametrize("varied", ["bias", "one bias", "weight", "fan-in", "activation"])
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_layers_are_alike_only_where_nothing_tells_them_apart(
+    small_chunks: None, varied: str, place: int
+) -> None:
+    """One layer kills rows of ones, or one neuron of theirs, so that the next layer does."""
+    weights = np.ones((8, 8), np.float32)
+    layers = [Layer.from_sparse(weights, -7.0)] * 4
+    bias = np.full(8, -7.0, np.float32)
+    if varied == "bias":
+        layers[place] = Layer.from_sparse(weights, -8.0)
+    elif varied == "one bias":
+        bias[5] = -8.0
+        layers[place] = Layer.from_sparse(weights, bias)
+    elif varied == "weight":
+        layers[place] = Layer.from_sparse(weights / 8, -7.0)
+    elif varied == "activation":
+        # The ReLU makes a 1 of 2, and without it the next layer a 0.
+        layers = [Layer.from_sparse(-weights, 10.0)] * 4
+        layers[place] = Layer.from_sparse(-weights, 10.0, activation="linear")
+    else:
+        layers[place] = Layer.from_sparse(np.eye(8, dtype=np.float32), -7.0)
+    net = network(layers, 1.0)
+    rows = np.ones((200, 8), np.float32)
+    agrees(infer(net, rows, exits="all", values=True), net, rows)
+
+
+def test_exits_save_multiplications() -> None:
+    """A third of the rows is dead, a third saturated, and a weight too small to matter keeps a
+    third alive. Rows that have left cost about what moving the others does, no more."""
+    weights = np.kron(np.eye(2), np.full((32, 32), 1 / 32)).astype(np.float32)
+    net = network([Layer.from_sparse(weights, 0.0)] * 60, 1.0)
+    kinds = np.repeat(np.array([[0, 0], [1, 1], [1, 0.5]], np.float32), 32, axis=1)
+    rows = np.repeat(kinds, 128, axis=0)
+    all_rows = 60 * weights.size // 2 * 384
+    counts = [infer(net, rows, exits=exits).record.edges_multiplied for exits in EXITS]
+    assert counts[0] == all_rows
+    assert 2 / 3 <= counts[1] / all_rows < 0.7
+    assert 1 / 3 <= counts[2] / all_rows < 0.37
+    assert infer(net, rows).record.categories == 256
+
+
+def test_overflow_is_found_in_any_chunk(small_chunks: None) -> None:
+    net = network([Layer.from_sparse(np.array([[3e38]], np.float32), 0.0)], None)
+    rows = np.full((400, 1), 0.5, np.float32)
+    rows[333] = 10
+    with pytest.raises(InputError, match="layer 1: the activations overflow"):
+        infer(net, rows)
+
+
+def test_what_is_left_fills_tiles_again(small_chunks: None) -> None:
+    """Of 24 chunks, an eighth or less of each; so these tiles are full several times."""
+    net, rows = radixnet(64, 12), images(64, 6000)
+    result = infer(net, rows, space="serial", values=True)
+    agrees(result, net, rows)
+    order = result.record.order
+    assert order is not None
+    assert (order.chunk_rows, order.again_layers > 0) == (256, True)
+
+
+def test_what_is_left_does_not_go_on_through_layers_that_are_not_held(
+    small_chunks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PreparedLayers, "held", property(lambda _: 3))
+    order = infer(radixnet(64, 12), images(64, 6000), space="serial").record.order
+    assert order is not None
+    assert order.again_layers == max(0, 3 - order.chunk_layers)
+
+
+def test_the_order_of_work_is_in_the_record(small_chunks: None) -> None:
+    net, rows = radixnet(64, 12), images(64, 1000)
+    exits = infer(net, rows, space="serial").record.order
+    assert exits is not None
+    assert exits.chunk_rows == 256
+    assert 1 <= exits.chunk_layers <= 12
+    assert exits.bits_counted
+    none = infer(net, rows, space="serial", exits="none").record.order
+    assert none == Order(layers_a_launch=12, bits_counted=True)
+    # The first layer alone, of another form than those that follow; then all of these at a time.
+    dense = infer(net, rows.to_dense(), space="serial", exits="none").record.order
+    assert dense == Order(layers_a_launch=11)
+    spgemm = infer(net, rows, space="serial", kernel="spgemm").record.order
+    assert spgemm == Order()

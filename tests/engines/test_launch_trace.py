@@ -1,0 +1,95 @@
+"""What the engines launch, found without launching it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from kkspdnn import workunits
+from kkspdnn.choices import SpaceName
+from kkspdnn.engines.launch_trace import all_launches, engine_launches
+from kkspdnn.errors import KkspdnnError
+from kkspdnn.inference import infer
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Layer, network
+from kkspdnn.model.radixnet import radixnet
+from kkspdnn.pk import dispatch
+from kkspdnn.pk.dispatch import Types
+from kkspdnn.pk.types import UINT16, UINT32, View
+from kkspdnn.pk.workunit import Workunit
+
+
+def every_workunit() -> set[str]:
+    modules = [
+        importlib.import_module(f"kkspdnn.workunits.{module.name}")
+        for module in pkgutil.iter_modules(workunits.__path__)
+    ]
+    return {n for m in modules for n, value in vars(m).items() if isinstance(value, Workunit)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("space", ["serial", "openmp"])
+def test_every_workunit_is_found_with_the_types_of_a_run(
+    space: SpaceName, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, launched = dispatch._types, set[tuple[Workunit, object]]()
+
+    def noted(workunit: Workunit, arguments: dict[str, object]) -> Types:
+        types = real(workunit, arguments)
+        launched.add((workunit, types))
+        return types
+
+    monkeypatch.setattr(dispatch, "_types", noted)
+    found = engine_launches(space, np.dtype(dtype))
+    assert set(found) == every_workunit()
+    different, ragged = (
+        network([Layer.from_sparse(weights, np.zeros(40))])
+        for weights in (np.diag(np.arange(1.0, 41)), np.tri(40))
+    )
+    for net in (radixnet(64, 2), different, ragged):
+        dense = np.eye(70, net.inputs)
+        bits = Inputs(70, net.inputs, "memory", bits=np.packbits(dense > 0, axis=1))
+        for rows in (dense, sp.csr_array(dense), bits):
+            infer(net, rows, space=space, dtype=dtype)
+        infer(net, dense, space=space, dtype=dtype, kernel="spgemm")
+    for name, (workunit, where, types) in found.items():
+        assert (where, types) in workunit.programs, name
+    everything = {(workunit, types) for workunit, _, types in all_launches(space, np.dtype(dtype))}
+    assert launched <= everything
+    # The others are for more than 65,536 neurons.
+    assert all(
+        any(isinstance(each, View) and each.element is UINT32 for each in types)
+        for _, types in everything - launched
+    )
+
+
+def test_wide_layers_have_wide_indices() -> None:
+    """Each workunit that is given indices is launched with those of 16 and of 32 bits."""
+    launches = all_launches("openmp", np.dtype("float32"))
+    elements = [
+        (workunit.__name__, kind.element)
+        for workunit, _, types in launches
+        for kind in types
+        if isinstance(kind, View)
+    ]
+    narrow, wide = ({n for n, e in elements if e is kind} for kind in (UINT16, UINT32))
+    assert narrow == wide != set()
+
+
+def test_nothing_is_launched_or_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError
+
+    for name in ("toolkit", "runtime", "Program", "_compiled"):
+        monkeypatch.setattr(f"kkspdnn.pk.dispatch.{name}", refuse)
+    assert engine_launches("openmp", np.dtype("float32"))
+
+
+def test_the_real_pykokkos_is_not_ours_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kkspdnn.engines.launch_trace.chosen", lambda: "pykokkos")
+    with pytest.raises(KkspdnnError, match="set KKSPDNN_PK=builtin"):
+        engine_launches("openmp", np.dtype("float32"))

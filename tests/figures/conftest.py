@@ -1,0 +1,104 @@
+"""Records of which every figure can be drawn."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from kkspdnn.records.comparison import Ceilings, Comparison, LayerCounts, NetworkFacts, Row
+from kkspdnn.records.pruning_study import Accuracy, Study, Timing
+
+
+def row(name: str, label: str, seconds: float, threads: int = 2, inputs: int = 60_000) -> Row:
+    return Row(
+        name=name,
+        label=label,
+        status="ok",
+        threads=threads,
+        inputs=inputs,
+        compile_seconds=0.5,
+        load_seconds=0.1,
+        prepare_seconds=0.2,
+        inference_seconds=(seconds, 0.9 * seconds, 1.5 * seconds),
+        edges_multiplied=7_000_000_000,
+        bytes_per_edge=4.5,
+        categories=1812,
+        categories_sha256="cd",
+        agrees=True,
+    )
+
+
+def comparison(neurons: int = 1024, layers: int = 120, inputs: int = 60_000) -> Comparison:
+    edges = 32 * neurons * layers
+    counts = tuple(max(1, inputs // (depth + 1)) for depth in range(layers))
+    few = tuple(min(5, count) for count in counts)
+    return Comparison(
+        created="2020-01-01T00:00:00+00:00",
+        machine="a processor, 2 cores",
+        cpu_features=("avx2",),
+        threads=2,
+        gpu=None,
+        compilers={},
+        versions={},
+        commit=None,
+        command="",
+        network=NetworkFacts("a net", neurons, layers, inputs, edges, "float32"),
+        rows=(
+            row("reference", "Serial reference", 14.0, 1),
+            row("tvm", "TVM & co", 2.0, inputs=30_000),
+            row("none", "kkspdnn, fused, no row leaves", 5.0),
+            row("all", "kkspdnn, fused, all exits", 0.25),
+            Row("torch", "PyTorch", "missing", "PyTorch is not installed"),
+        ),
+        layers=LayerCounts(counts, few, few, counts, counts),
+    )
+
+
+def study() -> Study:
+    parts = (("dense", 0.0, 0.98), ("balanced", 0.8, 0.975), ("balanced", 0.9, 0.965))
+    accuracies = [Accuracy(pattern, part, 0, found) for pattern, part, found in parts]
+    accuracies.append(Accuracy("balanced", 0.9, 1, 0.975))
+    times = {
+        ("NumPy", "dense"): (3e-3,),
+        ("PyTorch", "dense"): (2e-3,),
+        ("kkspdnn", "balanced"): (1e-3, 8e-4, 5e-4),
+    }
+    timings = [
+        Timing(name, pattern, 0.9 * (pattern != "dense"), rows, seconds, 0.0)
+        for (name, pattern), seconds in times.items()
+        for rows in (1, 64)
+    ]
+    return Study(
+        created="2020-01-01T00:00:00+00:00",
+        machine="a processor, 2 cores",
+        threads=2,
+        versions={},
+        commit=None,
+        command="",
+        layers=(4, 2),
+        accuracies=tuple(accuracies),
+        timings=tuple(timings),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of records."""
+    base = comparison()
+    deep = comparison(layers=1920)
+    wide = comparison(neurons=4096)
+    one = replace(base, threads=1, rows=(row("all", "kkspdnn, fused, all exits", 0.5, 1),))
+    assert base.network is not None
+    half = replace(one, network=replace(base.network, inputs=30_000), layers=None)
+    half = replace(half, rows=(row("all", "kkspdnn, fused, all exits", 0.3, 1, 30_000),))
+    roofs = replace(base, network=None, rows=(), layers=None)
+    roofs = replace(roofs, ceilings=Ceilings(2, 1e11, 4e11, 2e11, 3e10))
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "pruning.json").write_text(study().to_json())
+    records = {"a": base, "b": deep, "c": wide, "d": one, "e": half, "f": roofs}
+    for name, each in records.items():
+        (tmp_path / "records" / f"{name}.json").write_text(json.dumps(asdict(each)))
+    return tmp_path / "records"

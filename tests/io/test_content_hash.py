@@ -1,0 +1,92 @@
+"""The hash of a file's content: XXH64 as its specification has it, however it is fed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from kkspdnn.io import tsv_parser
+from kkspdnn.io.content_hash import ContentHash, HashedReader, content_hash, hash_file
+
+
+@pytest.fixture(params=[0, 1 << 40], ids=["xxh64-twice", "blake2b-128"])
+def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both algorithms, for contents of every length."""
+    monkeypatch.setattr(tsv_parser, "WORTH_COMPILING", request.param)
+    return "blake2b-128" if request.param else "xxh64-twice"
+
+
+def new(name: str) -> ContentHash:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tsv_parser, "WORTH_COMPILING", 0 if name == "xxh64-twice" else 1 << 40)
+        return content_hash(1)
+
+
+@pytest.mark.parametrize(
+    ("content", "first_half"),
+    [
+        (b"", "ef46db3751d8e999"),
+        (b"a", "d24ec4f1a98c6e5b"),
+        (b"abc", "44bc2cf5ad770999"),
+        (b"Nobody inspects the spammish repetition", "fbcea83c8a378bf1"),
+    ],
+)
+def test_the_first_half_is_xxh64_of_seed_0(content: bytes, first_half: str) -> None:
+    made = new("xxh64-twice")
+    made.update(content)
+    assert made.hexdigest()[:16] == first_half
+
+
+def test_blake2() -> None:
+    made = new("blake2b-128")
+    made.update(b"abc")
+    assert made.hexdigest() == hashlib.blake2b(b"abc", digest_size=16).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["xxh64-twice", "blake2b-128"])
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
+def test_pieces_of_any_length_give_the_same(name: str, content: bytes, cuts: list[int]) -> None:
+    whole, pieces = new(name), new(name).fresh()
+    assert (whole.name, pieces.name) == (name, name)
+    whole.update(content)
+    places = [0, *sorted(min(cut, len(content)) for cut in cuts), len(content)]
+    for begin, end in zip(places[:-1], places[1:], strict=True):
+        pieces.update(memoryview(content)[begin:end])
+    assert pieces.hexdigest() == whole.hexdigest()
+    assert len(whole.hexdigest()) == 32
+    read = new(name)
+    reader = HashedReader(io.BytesIO(content), read)
+    assert b"".join(iter(lambda: reader.read(7), b"")) == content
+    assert read.hexdigest() == whole.hexdigest()
+
+
+@pytest.mark.parametrize("name", ["xxh64-twice", "blake2b-128"])
+@given(st.binary(min_size=1, max_size=200), st.data())
+def test_every_bit_counts(name: str, content: bytes, data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, 8 * len(content) - 1))
+    other = bytearray(content)
+    other[place // 8] ^= 1 << place % 8
+    hashes = set()
+    for each in (content, bytes(other), content + b"\0", content[:-1]):
+        made = new(name)
+        made.update(each)
+        hashes.add(made.hexdigest())
+    assert len(hashes) == 4
+    # both halves differ: the second seed is no copy of the first
+    assert all(len({each[k : k + 16] for each in hashes}) == 4 for k in (0, 16))
+
+
+def test_a_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"0123456789" * 300_000)
+    made = new(name)
+    made.update(path.read_bytes())
+    assert hash_file(path).hexdigest() == made.hexdigest()
+    assert hash_file(path).name == name
+    with pytest.raises(FileNotFoundError):
+        hash_file(tmp_path / "b")

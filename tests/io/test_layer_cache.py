@@ -1,0 +1,233 @@
+"""The folder of parsed layers: its limit, who leaves, and who may write there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kkspdnn.errors import InputError
+from kkspdnn.io.content_hash import content_hash
+from kkspdnn.io.layer_cache import Arrays, LayerCache, LayerKey, open_layer_cache
+
+DTYPE = np.dtype(np.float32)
+ENTRY = 608  # bytes of one of `layer`
+
+
+def key(number: int) -> LayerKey:
+    text = content_hash(1)
+    text.update(str(number).encode())
+    return LayerKey(text, 4, DTYPE)
+
+
+def layer(number: int) -> Arrays:
+    start = np.array([0, 1, 2, 3, 60], np.int64)
+    return start, np.full(60, number, np.uint16), np.full(60, number, np.float32)
+
+
+def store(cache: LayerCache, *numbers: int) -> None:
+    for number in numbers:
+        cache.store(key(number), layer(number))
+
+
+def kept(cache: LayerCache, most: int = 20) -> list[int]:
+    found = []
+    for number in range(most):
+        arrays = cache.load(key(number))
+        if arrays is not None:
+            expected = layer(number)
+            for one, other in zip(arrays, expected, strict=True):
+                assert (one.dtype, one.tobytes()) == (other.dtype, other.tobytes())
+            found.append(number)
+    return found
+
+
+def age(folder: Path, **seconds: int) -> None:
+    """Make entries older: their last use was so many seconds after 2001."""
+    for name, each in seconds.items():
+        path = folder / f"layer-{key(int(name[1:])).name}"
+        os.utime(path, (10**9 + each, 10**9 + each))
+
+
+def test_what_is_stored_comes_back(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path / "a" / "layers", 1 << 30)
+    assert kept(cache) == []
+    store(cache, 3, 5)
+    assert kept(cache) == [3, 5]
+    assert kept(LayerCache(tmp_path / "a" / "layers", 1 << 30)) == [3, 5]
+    sizes = {each.stat().st_size for each in (tmp_path / "a" / "layers").iterdir()}
+    assert sizes == {ENTRY}
+    arrays = cache.load(key(3))
+    assert arrays is not None
+    assert all(array.flags.aligned for array in arrays)
+
+
+def test_an_entry_under_another_key_is_none(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path, 1 << 30)
+    store(cache, 1)
+    (entry,) = tmp_path.iterdir()
+    entry.rename(tmp_path / f"layer-{key(2).name}")
+    assert kept(cache) == []
+
+
+def test_an_entry_that_others_may_write_to_is_none(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path, 1 << 30)
+    store(cache, 1)
+    (entry,) = tmp_path.iterdir()
+    entry.chmod(0o666)
+    assert kept(cache) == []
+    store(cache, 1)
+    assert kept(cache) == [1]
+
+
+def test_the_least_recently_used_leave(tmp_path: Path) -> None:
+    store(LayerCache(tmp_path, 1 << 30), 1, 2, 3, 4)
+    age(tmp_path, n1=30, n2=10, n3=20, n4=40)
+    (tmp_path / ".writing-left").write_bytes(bytes(ENTRY))  # of a writer that was killed
+    os.utime(tmp_path / ".writing-left", (10**9, 10**9))
+    cache = LayerCache(tmp_path, 4 * ENTRY + 10)
+    assert cache.load(key(2)) is not None
+    store(cache, 5)
+    # the leftover and 3 have left; 2 was used now
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(
+        f"layer-{key(number).name}" for number in (1, 2, 4, 5)
+    )
+    store(cache, 6, 7)
+    assert kept(LayerCache(tmp_path, 1 << 30)) == [2, 5, 6, 7]
+
+
+def test_a_network_does_not_replace_its_own_layers(tmp_path: Path) -> None:
+    """Read in turns, every layer would else have left just before it is needed again."""
+    for _ in range(3):
+        cache = LayerCache(tmp_path, 4 * ENTRY + 10)
+        for number in range(10):
+            if cache.load(key(number)) is None:
+                store(cache, number)
+    assert kept(LayerCache(tmp_path, 1 << 30)) == [0, 1, 2, 3]
+    other = LayerCache(tmp_path, 4 * ENTRY + 10)
+    store(other, *range(10, 20))
+    assert kept(LayerCache(tmp_path, 1 << 30)) == [10, 11, 12, 13]
+
+
+def test_a_layer_larger_than_the_limit(tmp_path: Path) -> None:
+    store(LayerCache(tmp_path, 1 << 30), 1)
+    store(LayerCache(tmp_path, ENTRY - 1), 2)
+    assert kept(LayerCache(tmp_path, 1 << 30)) == [1]
+
+
+def test_an_entry_that_leaves_while_it_is_read(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path, 1 << 30)
+    store(cache, 1)
+    arrays = cache.load(key(1))
+    for each in tmp_path.iterdir():
+        each.unlink()
+    assert arrays is not None
+    assert (arrays[1] == 1).all()
+    assert kept(cache) == []
+    store(cache, 1)
+    assert kept(cache) == [1]
+
+
+def test_processes_that_store_and_evict_at_once(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from test_layer_cache import ENTRY, kept, key, store\n"
+        "from kkspdnn.io.layer_cache import LayerCache\n"
+        "for turn in range(30):\n"
+        "    cache = LayerCache(Path(sys.argv[1]), 5 * ENTRY)\n"
+        "    store(cache, *[(turn * 7 + 3 * k) % 20 for k in range(4)])\n"
+        "    kept(cache)\n"
+    )
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    started = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(3)]
+    for process in started:
+        assert process.communicate()[1] == b""
+    names = [each.name for each in tmp_path.iterdir()]
+    assert all(name.startswith("layer-") for name in names)
+    # each process counts what it sees: together they may be over the limit for a moment
+    assert len(names) <= 5 + 3 * 4
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("KKSPDNN_CACHE", str(folder))
+    monkeypatch.delenv("KKSPDNN_LAYER_CACHE_GB")
+    return folder
+
+
+def limit(cache: LayerCache | None) -> int:
+    assert cache is not None
+    return cache._limit
+
+
+def test_the_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert limit(open_layer_cache()) == 4_000_000_000
+    assert limit(open_layer_cache(0.5)) == 500_000_000
+    assert open_layer_cache(0) is None
+    monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", "1.5")
+    assert limit(open_layer_cache()) == 1_500_000_000
+    assert limit(open_layer_cache(2)) == 2_000_000_000
+    monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", "0")
+    assert open_layer_cache() is None
+    assert limit(open_layer_cache(2)) == 2_000_000_000
+    monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", "")
+    assert limit(open_layer_cache()) == 4_000_000_000
+
+
+@pytest.mark.parametrize("given", ["lots", "-1", "nan", "inf"])
+def test_a_limit_that_is_no_size(root: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", given)
+    with pytest.raises(InputError, match=f"KKSPDNN_LAYER_CACHE_GB={given}: give its size in giga"):
+        open_layer_cache()
+    if given != "lots":
+        with pytest.raises(InputError, match=f"layer cache {given}: give its size in gigabytes"):
+            open_layer_cache(float(given))
+
+
+def test_a_folder_that_others_may_write_to_is_not_used(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "kkspdnn")
+    (root / "layers").mkdir(mode=0o700)
+    assert open_layer_cache() is not None
+    (root / "layers").chmod(0o777)
+    assert open_layer_cache() is None
+    root.chmod(0o777)
+    assert open_layer_cache() is None
+    assert [each.startswith("parsed layers are not kept: ") for each in caplog.messages] == [
+        True,
+        True,
+    ]
+
+
+def test_a_cache_that_cannot_be_written_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "kkspdnn")
+    (tmp_path / "file").write_bytes(b"")
+    cache = LayerCache(tmp_path / "file" / "layers", 1 << 30)
+    store(cache, 1, 2)
+    assert kept(cache) == []
+    assert len(caplog.messages) == 1
+    assert "layers cannot be written: " in caplog.messages[0]
+
+
+def test_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store(LayerCache(tmp_path / "a" / "b" / "layers", 1 << 30), 1)
+    finally:
+        os.umask(before)
+    for each in ("a", "a/b", "a/b/layers"):
+        assert (tmp_path / each).stat().st_mode & 0o777 == 0o700
+    (entry,) = (tmp_path / "a" / "b" / "layers").iterdir()
+    assert entry.stat().st_mode & 0o777 == 0o600

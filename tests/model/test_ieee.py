@@ -1,0 +1,128 @@
+"""Subnormal numbers count, whatever other libraries of the process do to floating-point modes."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from processes import script
+
+from kkspdnn.model.ieee import ieee_arithmetic
+
+LIBRARY = """
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+static void set(void) { _mm_setcsr(_mm_getcsr() | 0x8040); }
+#elif defined(__aarch64__)
+static void set(void) {
+  unsigned long mode;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+  __asm__ volatile("msr fpcr, %0" : : "r"(mode | 1 << 24));
+}
+#else
+#error "no flush-to-zero here"
+#endif
+/* As -ffast-math does, by a file of GCC's own that it links. */
+__attribute__((constructor)) void flush(void) { set(); }
+void flush_all(void) {
+#pragma omp parallel
+  set();
+}
+"""
+
+CASE = """
+import sys, ctypes
+import numpy as np
+import kkspdnn as kk
+
+when, threads = sys.argv[2], int(sys.argv[3])
+
+def flush(now):
+    if when == now:
+        library = ctypes.CDLL(sys.argv[1])
+        library.flush()
+        if now != "before any":
+            library.flush_all()
+
+scale = np.diag([1e-20, 1e-25, 1, 1e-40]).astype(np.float32)
+rows = np.tile(np.diag([1e-20, 1e-15, 1e-40, 2]).astype(np.float32), (200, 1))
+flush("before any")
+net = kk.network([kk.Layer.from_sparse(w, 0.0) for w in (scale, np.eye(4, dtype=np.float32))])
+flush("before Kokkos starts")
+predict = kk.Predictor(net, threads=threads)
+flush("later")
+for kernel in ("fused", "spgemm"):
+    result = kk.infer(net, rows, kernel=kernel, threads=threads, values=True, verification="full")
+    assert result.record.verified.passed
+    print(result.categories.size, result.values.nnz)
+print(int(predict(rows).view(np.uint32).any(axis=1).sum()))
+print(kk.reference(net, kk.Inputs.from_any(rows), dtype=np.float32).nnz)
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("needs g++ for a library that sets flush-to-zero")
+    folder = tmp_path_factory.mktemp("flush")
+    (folder / "flush.c").write_text(LIBRARY)
+    made = folder / "flush.so"
+    options = ["-x", "c", "-O1", "-fopenmp", "-shared", "-fPIC", "flush.c", "-o", str(made)]
+    if subprocess.run([compiler, *options], cwd=folder, check=False).returncode != 0:
+        pytest.skip("this processor has no flush-to-zero that the test knows")
+    return made
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("when", ["never", "before any", "before Kokkos starts", "later"])
+def test_a_category_of_subnormal_numbers(library: Path, when: str, threads: str) -> None:
+    out, _ = script(CASE, str(library), when, threads)
+    assert out == "800 800\n800 800\n800\n800\n"
+
+
+def test_torch_that_flushes() -> None:
+    pytest.importorskip("torch")
+    flush = """
+import torch
+assert torch.set_flush_denormal(True)
+"""
+    text = CASE.replace('flush("later")', flush)
+    out, _ = script(text, "no library", "never", "2")
+    assert out == "800 800\n800 800\n800\n800\n"
+
+
+def product() -> float:
+    return math.ldexp(1.0, -1000) * math.ldexp(1.0, -60)
+
+
+def test_the_mode_is_restored(library: Path) -> None:
+    """Both the usual one inside, and the other one outside: also after an exception."""
+    small = product()
+    assert small > 0
+    flush = ctypes.CDLL(str(library)).flush
+    try:
+        with ieee_arithmetic():
+            flush()
+            assert product() == 0
+        assert product() == small
+        flush()
+
+        @ieee_arithmetic()
+        def inside() -> float:
+            return product()
+
+        assert product() == 0
+        assert inside() == small
+        assert product() == 0
+        with pytest.raises(ZeroDivisionError), ieee_arithmetic():
+            _ = 1 // int(product() != small)
+        assert product() == 0
+    finally:
+        # The mode of a thread that has just been created by another one, which is usual.
+        ctypes.CDLL("libm.so.6").fesetenv(ctypes.c_void_p(-1))
+    assert product() == small

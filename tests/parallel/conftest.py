@@ -1,0 +1,85 @@
+"""Starting ranks: an mpiexec that fits mpi4py, or a reason to skip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import kkspdnn
+from kkspdnn.parallel.launcher import _VARIABLES
+from kkspdnn.pk.build.cache import default_cache
+
+HOME = Path(kkspdnn.__file__).parents[1]
+
+Start = Callable[..., "subprocess.Popen[str]"]
+Said = Callable[[str, str], list[str]]
+
+
+@pytest.fixture(scope="session")
+def start() -> Start:
+    """Starts so many ranks of Python with these arguments; more of them than cores are allowed."""
+    if find_spec("mpi4py") is None:
+        pytest.skip("no mpi4py: pip install 'kkspdnn[mpi]'")
+    beside = Path(sys.executable).parent
+    mpiexec = shutil.which("mpiexec", path=f"{beside}{os.pathsep}{os.environ.get('PATH', '')}")
+    if mpiexec is None:
+        pytest.skip("no mpiexec: pip install 'kkspdnn[mpi]'")
+    kept = {name: text for name, text in os.environ.items() if name != "OMP_NUM_THREADS"}
+    for _, size, rank in _VARIABLES:
+        kept.pop(size, None)
+        kept.pop(rank, None)
+    given = {
+        **kept,
+        "PYTHONPATH": str(HOME),
+        "KKSPDNN_CACHE": str(default_cache().root),
+        # Open MPI's own protections against what a test does.
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    }
+
+    def begin(ranks: int, *arguments: object, **more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [mpiexec, "-n", str(ranks), sys.executable, *map(str, arguments)],
+            env={**given, **more},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return begin
+
+
+@pytest.fixture(scope="session")
+def run(start: Start) -> Callable[..., tuple[int, str, str]]:
+    """As `start`, to the end: exit code, output and errors. Nothing may take minutes."""
+
+    def to_the_end(ranks: int, *arguments: object, **more: str) -> tuple[int, str, str]:
+        process = start(ranks, *arguments, **more)
+        try:
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
+        return process.returncode, out, err
+
+    return to_the_end
+
+
+@pytest.fixture(scope="session")
+def said() -> Said:
+    """What kkspdnn says of a run that failed; launchers add lines of their own to both streams."""
+
+    def lines(out: str, err: str) -> list[str]:
+        assert "categories  " not in out
+        return [line for line in err.splitlines() if line.startswith("kkspdnn:")]
+
+    return lines

@@ -1,0 +1,77 @@
+"""Layers over ranks: spans of a network, the choice of a pipeline, errors with the right layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import kkspdnn as kk
+from kkspdnn.device.memory import Budget
+from kkspdnn.device.space import open_space
+from kkspdnn.engines import make_engine
+from kkspdnn.model.layer_slice import numbered_from, span_of
+from kkspdnn.parallel import pipeline
+
+Run = Callable[..., tuple[int, str, str]]
+Said = Callable[[str, str], list[str]]
+
+
+def test_spans_are_the_layers_of_the_network() -> None:
+    lazy = kk.radixnet(64, 7)
+    for network in (lazy, kk.network(list(lazy.layers))):
+        for span in (range(3), range(3, 7), range(7, 7), range(2, 2)):
+            part = span_of(network, span)
+            assert len(part.layers) == len(span)
+            assert (part.inputs, part.outputs, part.ymax) == (64, 64, 32.0)
+            assert part.edges == sum(network.layers[i].edges for i in span)
+            for made, layer in zip(span, part.layers, strict=True):
+                assert np.array_equal(layer.index, network.layers[made].index)
+        assert span_of(network, range(1, 3)).astype("float64").dtype == np.float64
+
+
+def test_a_layer_is_named_by_its_place_in_the_whole_network() -> None:
+    with (
+        pytest.raises(kk.InputError, match=r"^layer 13: layer 1 is bad$"),
+        numbered_from(10),
+    ):
+        raise kk.InputError("layer 3: layer 1 is bad")
+
+
+@pytest.mark.parametrize(
+    ("room", "ranks", "on_a_node", "better"),
+    [
+        (10**9, 4, 1, False),
+        (150_000, 4, 1, True),
+        (150_000, 4, 4, False),
+        (10_000, 4, 1, False),
+        (150_000, 1, 1, False),
+    ],
+)
+def test_a_pipeline_is_chosen_where_it_alone_holds_all_layers(
+    monkeypatch: pytest.MonkeyPatch, room: int, ranks: int, on_a_node: int, better: bool
+) -> None:
+    """About 290 kB of layers: 64 KiB of indices each and 4 KiB of biases."""
+    engine = make_engine("fused", open_space("openmp"), np.dtype(np.float32), 32.0)
+    monkeypatch.setattr(pipeline, "room", lambda _, budget: room // budget.processes)
+    others: Any = SimpleNamespace(size=ranks, all_gather=lambda value: [value] * ranks)
+    budget = Budget(processes=on_a_node)
+    network = kk.radixnet(1024, 4)
+    assert pipeline.pipeline_is_better(engine, network, others, budget) is better
+
+
+def test_an_overflow_is_told_with_its_layer(run: Run, said: Said, tmp_path: Path) -> None:
+    for number in range(1, 5):
+        weight = 3e38 if number == 4 else 1.0
+        sp.save_npz(tmp_path / f"layer-{number}.npz", sp.csr_array(np.full((2, 2), weight, "f4")))
+    sp.save_npz(tmp_path / "inputs.npz", sp.csr_array(np.full((9, 2), 1.0, "f4")))
+    (tmp_path / "network.json").write_text('{"ymax": null, "bias": 0}')
+    code, out, err = run(3, "-m", "kkspdnn", "--data", tmp_path, "--parallel", "pipeline")
+    assert code != 0
+    (only,) = said(out, err)
+    assert "layer 4: the activations overflow float32" in only

@@ -1,0 +1,45 @@
+"""Dealing rows out and putting outcomes together again."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kkspdnn.engines import Outcome
+from kkspdnn.engines.partial_result import joined
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.parallel.row_blocks import Part
+
+
+@given(st.integers(0, 40), st.integers(1, 7), st.integers(0, 2**32 - 1), st.booleans())
+def test_all_parts_are_all_rows_in_their_places(
+    rows: int, parts: int, seed: int, packed: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    dense = (rng.random((rows, 9)) < 0.2).astype(np.float32)
+    if packed:
+        inputs = Inputs(rows, 9, "here", bits=np.packbits(dense.astype(bool), axis=1))
+    else:
+        inputs = Inputs.from_any(sp.csr_array(dense))
+    outcomes = []
+    for number in rng.permutation(parts).tolist():
+        part = Part(number, parts)
+        own = part.take(inputs)
+        values = own.to_csr()
+        full = np.arange(own.rows) % 2 == 1
+        living = np.flatnonzero(np.diff(values.indptr)).astype(np.int64)
+        saturated = np.flatnonzero(full & (np.diff(values.indptr) == 0)).astype(np.int64)
+        alive = np.union1d(living, saturated)
+        outcomes.append(
+            part.outcome(Outcome(alive, values[living], own.rows, living, saturated, 5.0))
+        )
+    whole = joined(outcomes, 9, np.float32, values=True)
+    assert whole.multiplied == rows
+    expected = dense.copy()
+    for number in range(rows):
+        if not dense[number].any() and number // parts % 2 == 1:
+            expected[number] = 5.0
+    assert whole.rows.tolist() == np.flatnonzero(expected.any(axis=1)).tolist()
+    assert np.array_equal(whole.take(np.arange(rows)).toarray(), expected)

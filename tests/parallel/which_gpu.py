@@ -1,0 +1,78 @@
+"""Run by mpiexec with a driver that only counts: which GPU would this rank take?
+
+--device N: as of the command line; --each VARIABLE: set it to this rank's number, as a launcher
+does; --infer FILE: run a network, on a CPU, and write the record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from mpi4py import MPI
+
+import kkspdnn as kk
+from kkspdnn import inference
+from kkspdnn.cli.result_table import result_table
+from kkspdnn.device.space import Space, choose_device, open_space
+from kkspdnn.io.json_schema import decode, read_json
+from kkspdnn.parallel.affinity import placed
+from kkspdnn.parallel.ranks import Ranks
+from kkspdnn.pk.system import cuda_driver
+from kkspdnn.records.run import Record, write_text
+
+WORLD = MPI.COMM_WORLD
+
+
+def say_device(device: int | None) -> None:
+    with placed(Ranks(WORLD), "cuda", None, device) as placement:
+        choose_device(placement.device)
+        mine = cuda_driver.device()
+    said = f"rank {WORLD.rank}: device {mine.number}, {mine.name}, {placement.sharing} on it"
+    # From one rank: lines that several print at once may reach mpiexec in pieces.
+    print("".join(f"{line}\n" for line in WORLD.gather(said) or ()), end="", flush=True)
+
+
+def run_network(file: Path) -> None:
+    """Kokkos runs on the CPU; all that surrounds it believes to be on a GPU."""
+
+    def opened(name: str, threads: int | None, device: int | None) -> Space:
+        assert name == "cuda"
+        choose_device(device)
+        return replace(open_space("serial"), device=cuda_driver.device())
+
+    inference.open_space = opened
+    net, rows = kk.radixnet(64, 4), np.eye(100, 64, dtype=np.float32)
+    record = kk.infer(net, rows, space="cuda", comm=WORLD).record
+    if WORLD.rank:
+        return
+    write_text(file, record.to_json())
+    assert decode(Record, read_json(file), "record") == record
+    assert len({(gpu.host, gpu.uuid) for gpu in record.gpus}) == len(record.gpus)
+    for gpu in record.gpus:
+        ranks = ", ".join(map(str, gpu.ranks))
+        print(f"GPU device {gpu.number} ({gpu.name}, {gpu.arch}) with ranks {ranks}", flush=True)
+    lines = result_table(record).splitlines()
+    print("table", next(line for line in lines if line.startswith("GPU")), flush=True)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--device", type=int)
+    options.add_argument("--each")
+    options.add_argument("--infer", type=Path)
+    given = options.parse_args()
+    logging.basicConfig(format="%(message)s")
+    if given.each is not None:
+        os.environ[given.each] = str(WORLD.rank)
+    if given.infer is not None:
+        run_network(given.infer)
+    else:
+        say_device(given.device)
+
+
+main()

@@ -1,0 +1,151 @@
+"""A cache in another place, used by another installation on a machine without a compiler."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import kkspdnn
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.build.runtime_library import toolkit
+
+import kernels
+
+HOME = Path(kkspdnn.__file__).parents[1]
+
+PROGRAM = """
+import logging, os, sys
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+from kkspdnn.pk import provide_pykokkos
+provide_pykokkos()
+import numpy as np
+import pykokkos as pk
+import kernels
+from kkspdnn.pk.build.runtime_library import toolkit
+
+if "AHEAD" in os.environ:
+    toolkit(pk.Serial, cpu=os.environ["AHEAD"])
+x = np.arange(5.0)
+print(pk.parallel_reduce("w", pk.RangePolicy(pk.Serial, 0, 5), kernels.dot, x=x, y=x))
+print(toolkit(pk.Serial).processor.march)
+"""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A copy of the package and of the kernels, with a cache of its own."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> Installation:
+        for name in ("kkspdnn", "workunits"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(HOME / name, folder / name, ignore=ignored)
+        shutil.copy(kernels.__file__, folder)
+        return cls(folder)
+
+    @property
+    def cache(self) -> Path:
+        return self.folder / "cache"
+
+    def run(self, **changed: str) -> subprocess.CompletedProcess[str]:
+        environment = {name: value for name, value in os.environ.items() if name != "CXX"}
+        environment |= {"PYTHONPATH": str(self.folder), "KKSPDNN_CACHE": str(self.cache)}
+        return subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env=environment | changed,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def written(self) -> dict[str, int]:
+        """All files of the cache, and when each was last changed."""
+        return {str(p): p.lstat().st_mtime_ns for p in self.cache.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """A first installation, whose cache has Kokkos, the runtime library and one workunit."""
+    made = Installation.of(tmp_path_factory.mktemp("first"))
+    kit = toolkit(ExecutionSpace.Serial)
+    made.cache.mkdir(mode=0o700)
+    for kind in ("kokkos", "runtime"):
+        shutil.copytree(kit.cache.root / kind, made.cache / kind, symlinks=True)
+    done = made.run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("30.0\nnative\n")
+    return made
+
+
+@pytest.fixture
+def copied(warm: Installation, tmp_path: Path) -> Installation:
+    """A second installation with a copy of the first's cache, and nothing else of it."""
+    made = Installation.of(tmp_path / "second")
+    shutil.copytree(warm.cache, made.cache, symlinks=True)
+    return made
+
+
+@pytest.mark.slow
+def test_nothing_is_compiled_or_written(copied: Installation, tmp_path: Path) -> None:
+    """Nor is a compiler, CMake or Kokkos needed."""
+    shutil.rmtree(copied.cache / "kokkos")
+    (tmp_path / "empty").mkdir()
+    before = copied.written()
+    for path in (str(tmp_path / "empty"), os.environ["PATH"]):
+        done = copied.run(PATH=path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "30.0\nnative\n", "")
+        assert copied.written() == before
+
+
+@pytest.mark.slow
+def test_a_compiler_that_is_not_there_is_said_and_not_needed(copied: Installation) -> None:
+    done = copied.run(CXX="/no/such/g++")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "CXX=/no/such/g++: there is no such program; set CXX to a C++17 compiler, or unset it; "
+        "using what the cache has",
+        "30.0",
+        "native",
+    ]
+
+
+@pytest.mark.slow
+def test_what_this_processor_cannot_run_is_not_loaded(copied: Installation, tmp_path: Path) -> None:
+    """It was made for one with other instruction sets, and no compiler is there to make more."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "from kkspdnn.pk import processor\n"
+        "real = processor.features()\n"
+        "processor.features = lambda: frozenset({'sse2'})\n"
+    )
+    folders = os.pathsep.join([str(tmp_path), str(copied.folder)])
+    done = copied.run(PATH=str(tmp_path), PYTHONPATH=folders)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        "no C++ compiler: g++ is not on the PATH; install it (Debian: apt-get install g++) "
+        "or set CXX"
+    )
+    done = copied.run(PYTHONPATH=folders)
+    assert done.stdout.splitlines()[0] == "building the runtime library"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the levels are those of x86-64")
+def test_an_entry_for_a_named_processor(copied: Installation, tmp_path: Path) -> None:
+    """Is used where there is none for this one, with a compiler and without."""
+    shutil.rmtree(copied.cache / "runtime")
+    made = copied.run(AHEAD="x86-64")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout.endswith("30.0\nx86-64\n")
+    for path in (str(tmp_path), os.environ["PATH"]):
+        done = copied.run(PATH=path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "30.0\nx86-64\n", "")

@@ -1,0 +1,120 @@
+"""The machine code of a workunit's loop, and the tools that read a GPU's."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from kkspdnn.errors import ToolchainError
+from kkspdnn.pk.build.disassemble import CudaDisassembler, cuda_disassembler, hot_function
+from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.build.runtime_library import toolkit
+
+import kernels
+
+
+def test_the_function_with_the_loop(space: ExecutionSpace) -> None:
+    if shutil.which("objdump") is None:
+        pytest.skip("no objdump on the PATH")
+    library = toolkit(space).workunit(generate(kernels.running_sum, space))
+    first, *code = hot_function(library, "running_sum").splitlines()
+    assert first.endswith(">:")
+    assert "running_sum_functor" in first or "kkspdnn_launch" in first
+    assert len(code) > 10
+    assert all(line.startswith(" ") and ":" in line for line in code)
+
+
+def test_without_objdump(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolchainError, match="no objdump on the PATH; install"):
+        hot_function(tmp_path / "any.so", "any")
+
+
+def test_what_is_no_library(tmp_path: Path) -> None:
+    if shutil.which("objdump") is None:
+        pytest.skip("no objdump on the PATH")
+    text = tmp_path / "text.so"
+    text.write_text("text")
+    with pytest.raises(ToolchainError, match="disassembling"):
+        hot_function(text, "any")
+
+
+def tool(folder: Path, name: str, text: str = "echo $PATH $1 $2") -> str:
+    """A program that prints its PATH and arguments."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o700)
+    return str(path)
+
+
+@pytest.fixture
+def nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without CUDA: an empty folder is the PATH and where packages are."""
+    for variable in ("CUDA_HOME", "CUDA_PATH"):
+        monkeypatch.delenv(variable, raising=False)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.setenv("PATH", str(empty))
+    monkeypatch.setattr(sys, "path", [str(empty)])
+    return empty
+
+
+def test_the_tools_of_cuda(nothing: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Packages of two releases, the PATH, and before them the user's toolkit."""
+    package = nothing / "nvidia"
+    old = [tool(package / "cu12" / "bin", name) for name in ("cuobjdump", "nvdisasm")]
+    assert cuda_disassembler() == CudaDisassembler(*old)
+    new = tool(package / "cu13" / "bin", "nvdisasm")
+    assert cuda_disassembler() == CudaDisassembler(old[0], new)
+    on_path = tool(nothing, "cuobjdump")
+    assert cuda_disassembler() == CudaDisassembler(on_path, new)
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path / "cuda"))
+    own = tool(tmp_path / "cuda" / "bin", "cuobjdump")
+    assert cuda_disassembler() == CudaDisassembler(own, new)
+
+
+def test_the_tools_beside_an_nvcc_that_is_a_link(nothing: Path, tmp_path: Path) -> None:
+    """Its own plan tells which toolkit it belongs to."""
+    home = tmp_path / "cuda"
+    plan = (
+        f"case $1 in --version) echo release 13.0;; --dryrun) echo '#$ TOP={home}';; *) echo;; esac"
+    )
+    (nothing / "nvcc").symlink_to(tool(home / "bin", "nvcc", plan))
+    expected = [tool(home / "bin", name) for name in ("cuobjdump", "nvdisasm")]
+    assert cuda_disassembler() == CudaDisassembler(*expected)
+
+
+@pytest.mark.parametrize("missing", ["cuobjdump", "nvdisasm"])
+def test_without_a_tool_of_cuda(nothing: Path, missing: str) -> None:
+    (other,) = {"cuobjdump", "nvdisasm"} - {missing}
+    tool(nothing, other)
+    with pytest.raises(
+        ToolchainError, match=f"no {missing}: run pip install nvidia-cuda-{missing}"
+    ):
+        cuda_disassembler()
+
+
+def test_cuobjdump_finds_nvdisasm(tmp_path: Path) -> None:
+    tools = CudaDisassembler(tool(tmp_path / "a", "cuobjdump"), tool(tmp_path / "b", "nvdisasm"))
+    path, *arguments = tools.machine_code(tmp_path / "x.cubin").split()
+    assert path.startswith(f"{tmp_path / 'b'}:")
+    assert arguments == ["-sass", str(tmp_path / "x.cubin")]
+    assert tools.resource_usage(tmp_path / "x.cubin").split()[1] == "-res-usage"
+    assert tools.version == "cuobjdump unknown, nvdisasm unknown"
+
+
+def test_what_has_no_code_of_a_gpu(tmp_path: Path) -> None:
+    try:
+        tools = cuda_disassembler()
+    except ToolchainError as error:
+        pytest.skip(str(error))
+    assert "V" in tools.version
+    text = tmp_path / "text.so"
+    text.write_text("text")
+    with pytest.raises(ToolchainError, match=f"disassembling {text} failed"):
+        tools.machine_code(text)

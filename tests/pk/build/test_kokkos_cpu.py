@@ -1,0 +1,223 @@
+"""Building Kokkos, and starting with one of the user's: each failure is one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pykokkos as pk
+import pytest
+
+from kkspdnn.errors import ToolchainError
+from kkspdnn.pk.build import kokkos_cpu, runtime_library
+from kkspdnn.pk.build.cache import Cache
+from kkspdnn.pk.build.find_kokkos import Candidate, Kokkos
+from kkspdnn.pk.system.instruction_sets import native
+from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.toolchain import host_compiler
+from kkspdnn.pk.build.toolkit import Toolkit
+
+BOTH = frozenset({"OPENMP", "SERIAL"})
+
+
+pytestmark = pytest.mark.usefixtures("no_kokkos_of_the_user")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def no_openmp(tmp_path: Path) -> Path:
+    """g++, but it refuses -fopenmp."""
+    real = host_compiler().path
+    script = tmp_path / "g++-without-openmp"
+    script.write_text(
+        '#!/bin/sh\nfor word in "$@"; do\n  if [ "$word" = -fopenmp ]; then\n'
+        '    echo "g++: error: unrecognized command-line option -fopenmp" >&2; exit 1\n  fi\ndone\n'
+        f'exec {real} "$@"\n'
+    )
+    script.chmod(0o755)
+    return script
+
+
+def test_a_compiler_without_openmp(
+    store: Cache, no_openmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    lacking = replace(host_compiler(), path=str(no_openmp))
+    with pytest.raises(ToolchainError) as caught:
+        kokkos_cpu.build(store, lacking, openmp=True)
+    assert str(caught.value) == (
+        f"{no_openmp} has no OpenMP: install it (Debian: libgomp1 comes with g++), "
+        "set CXX to a compiler that has it, or use --space serial"
+    )
+
+
+def test_each_missing_thing_is_one_line_of_a_program(no_openmp: Path, tmp_path: Path) -> None:
+    """The same through a launch, in processes of their own."""
+    program = (
+        "from kkspdnn.pk import provide_pykokkos; provide_pykokkos()\n"
+        "import pykokkos as pk\nfrom kkspdnn.pk.build.runtime_library import toolkit\n"
+        "try:\n    toolkit(pk.OpenMP)\nexcept Exception as e:\n    print(type(e).__name__, e)\n"
+    )
+    source = Path(kokkos_cpu.__file__).parents[3]
+    for changed, expected in (
+        ({"CXX": "/no/g++"}, "ToolchainError CXX=/no/g++: there is no such program; set CXX to"),
+        ({"CXX": str(no_openmp)}, f"ToolchainError {no_openmp} has no OpenMP: install it"),
+        ({"PATH": "/nowhere"}, "ToolchainError no C++ compiler: g++ is not on the PATH; install"),
+        ({"Kokkos_ROOT": "/nowhere"}, "ToolchainError Kokkos_ROOT=/nowhere: No such file"),
+        ({"CXX": "/bin/false"}, "ToolchainError asking /bin/false for its version failed: "),
+    ):
+        environment = {k: v for k, v in os.environ.items() if k not in ("CXX", "PATH")}
+        environment |= {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(source)}
+        environment |= {"KKSPDNN_CACHE": str(tmp_path / "empty")} | changed
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stderr == ""
+        assert done.stdout.startswith(expected)
+        assert done.stdout.count("\n") == 1
+
+
+def fake_kokkos(place: Path, devices: str) -> Candidate:
+    kokkos = Kokkos(place, "4.6.1", frozenset(devices.split(";")), "a test", "stamp")
+    return Candidate(f"CMAKE_PREFIX_PATH={place}", kokkos, "Kokkos 4.6.1", named=False)
+
+
+def test_a_kokkos_that_does_not_link_is_passed_over(
+    store: Cache, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the user named it."""
+    other, good = Path("/other"), Path("/good")
+    host = host_compiler()
+    ours = toolkit(pk.OpenMP)
+
+    def build(machine: object, plan: runtime_library._Plan, compiler: object) -> Toolkit:
+        if plan.installed is not None and plan.installed.config == other:
+            raise ToolchainError("linking failed: no -lhwloc")
+        return replace(ours, installed=plan.installed)
+
+    monkeypatch.setattr(runtime_library._Machine, "_build", build)
+    machine = runtime_library._Machine(store, host, None, native())
+
+    def first(*found: Candidate) -> Path | None:
+        installed = machine.first(runtime_library._plans("openmp", {}, found)).installed
+        return installed.config if installed is not None else None
+
+    bad = fake_kokkos(other, "OPENMP")
+    with caplog.at_level(logging.WARNING, "kkspdnn"):
+        assert first(bad) is None
+        assert first(bad, fake_kokkos(good, "OPENMP")) == good
+    said = "passing over CMAKE_PREFIX_PATH=/other: linking failed: no -lhwloc"
+    assert caplog.messages == [said, said]
+    named = replace(bad, place="Kokkos_ROOT=/other", named=True)
+    with pytest.raises(ToolchainError) as caught:
+        first(named)
+    assert str(caught.value) == (
+        "Kokkos_ROOT=/other: linking failed: no -lhwloc; point it at another Kokkos, or unset it"
+    )
+    without = replace(machine, compiler=None, missing=ToolchainError("no C++ compiler"))
+    with pytest.raises(ToolchainError, match="^no C"):
+        without.first(runtime_library._plans("openmp", {}, [named]))
+
+
+def test_an_install_that_leaves_nothing_is_not_kept(
+    store: Cache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As DESTDIR made of it: the tools succeed, and the folder is empty."""
+    monkeypatch.setattr(kokkos_cpu, "run", lambda *_, **__: "")
+    monkeypatch.setattr(kokkos_cpu, "sources", lambda folder, _: folder)
+    with pytest.raises(ToolchainError, match="unusable: no KokkosConfig.cmake"):
+        kokkos_cpu.build(store, host_compiler(), openmp=False)
+    assert [p.suffix for p in (store.root / "kokkos").iterdir()] == [".lock"]
+
+
+def test_the_toolkit_says_what_it_uses() -> None:
+    kit = toolkit(pk.OpenMP)
+    assert kit.kokkos.version.split(".")[0] in "345"
+    assert BOTH <= kit.kokkos.devices
+    assert kit.library.is_file()
+    assert not any(word.endswith((".cpp", ".o", ".d")) for word in kit.compile)
+    assert toolkit(pk.Serial) == kit
+
+
+@pytest.mark.slow
+def test_a_process_with_no_openmp_runs_serial(no_openmp: Path, tmp_path: Path) -> None:
+    """Kokkos is built without OpenMP, and a workunit runs."""
+    if shutil.which("g++", path="/usr/bin:/bin") is None:
+        pytest.skip("g++ is not in /usr/bin")
+    program = (
+        "from kkspdnn.pk import provide_pykokkos; provide_pykokkos()\n"
+        "import numpy as np, pykokkos as pk, kernels\n"
+        "x = np.arange(5.0)\n"
+        "print(pk.parallel_reduce('w', pk.RangePolicy(pk.Serial, 0, 5), kernels.dot, x=x, y=x))\n"
+    )
+    folders = [str(Path(__file__).parents[1]), str(Path(kokkos_cpu.__file__).parents[3])]
+    environment = {**os.environ, "CXX": str(no_openmp), "PATH": "/usr/bin:/bin"}
+    environment |= {"PYTHONPATH": os.pathsep.join(folders), "KKSPDNN_CACHE": str(tmp_path / "c")}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("30.0\n", "")
+
+
+OPENMP_WITHOUT_SERIAL = """
+import numpy as np
+from kkspdnn.pk import provide_pykokkos; provide_pykokkos()
+import pykokkos as pk, kernels
+from kkspdnn.pk.build.runtime_library import toolkit
+x = np.arange(5.0)
+for space in (pk.OpenMP, pk.Serial, pk.OpenMP):
+    print(pk.parallel_reduce("w", pk.RangePolicy(space, 0, 5), kernels.dot, x=x, y=x))
+    print(sorted(toolkit(space).kokkos.devices))
+"""
+
+
+@pytest.mark.slow
+def test_a_kokkos_with_openmp_alone(tmp_path: Path) -> None:
+    """It serves OpenMP; Serial runs on one of ours, in the same process."""
+    host = host_compiler()
+    with kokkos_cpu.scratch_folder() as scratch:
+        try:
+            source = kokkos_cpu.sources(scratch, kokkos_cpu.UNITY_CHANGES)
+        except ToolchainError as error:
+            pytest.skip(str(error))
+        options = [o.replace("SERIAL=ON", "SERIAL=OFF") for o in kokkos_cpu._CONFIGURE]
+        kokkos_cpu.run(
+            [kokkos_cpu.build_tool("cmake"), "-G", "Ninja", *options]
+            + [f"-DCMAKE_MAKE_PROGRAM={kokkos_cpu.build_tool('ninja')}"]
+            + [f"-DCMAKE_CXX_COMPILER={host.path}", "-DKokkos_ENABLE_OPENMP=ON"]
+            + ["-S", str(source), "-B", str(scratch / "build")],
+            "configuring",
+        )
+        kokkos_cpu.run([kokkos_cpu.build_tool("ninja"), "-C", scratch / "build"], "building")
+        kokkos_cpu.install(scratch / "build", tmp_path / "own")
+    folders = [str(Path(__file__).parents[1]), str(Path(kokkos_cpu.__file__).parents[3])]
+    environment = {**os.environ, "Kokkos_ROOT": str(tmp_path / "own")}
+    environment |= {"PYTHONPATH": os.pathsep.join(folders), "KKSPDNN_CACHE": str(tmp_path / "c")}
+    done = subprocess.run(
+        [sys.executable, "-c", OPENMP_WITHOUT_SERIAL],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == ["30.0", "['OPENMP']", "30.0", "['SERIAL']"] + [
+        "30.0",
+        "['OPENMP']",
+    ], done.stderr

@@ -1,0 +1,128 @@
+"""Locks between processes: one builds, the others wait and say for whom."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from kkspdnn.pk.build import locks
+from kkspdnn.pk.system.termination import in_parallel
+
+HOLD = """
+import sys, time
+from contextlib import closing
+from pathlib import Path
+from kkspdnn.pk.build import locks
+from kkspdnn.pk.system.termination import in_parallel
+
+with locks.exclusive(Path(sys.argv[1]), "hold it"):
+    print("held", flush=True)
+    time.sleep(100)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.lock"
+
+
+@pytest.fixture
+def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which holds the lock."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(locks.__file__).parents[3])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_stopped_holder_is_named(
+    path: Path, holder: subprocess.Popen[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    os.kill(holder.pid, signal.SIGSTOP)
+    assert locks.holder_of(path) == f"process {holder.pid}"
+    with locks.at_once(path) as alone:
+        assert not alone
+    done = threading.Event()
+
+    def wait() -> None:
+        with locks.exclusive(path, "build kokkos/openmp"):
+            done.set()
+
+    with caplog.at_level(logging.INFO, "kkspdnn"):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert not done.wait(2.5)
+        assert caplog.messages == [f"waiting for process {holder.pid} to build kokkos/openmp"]
+        assert caplog.records[0].name == "kkspdnn.progress"
+        assert caplog.records[0].levelno == logging.INFO
+        os.kill(holder.pid, signal.SIGKILL)
+        assert done.wait(10)
+        waiting.join()
+    assert len(caplog.messages) == 1
+    assert locks.holder_of(path) is None
+
+
+def test_nothing_is_said_of_a_short_wait(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor of another thread of this process."""
+    held = threading.Event()
+
+    def hold() -> None:
+        with locks.exclusive(path, "build it"):
+            held.set()
+            time.sleep(1.5)
+
+    first = threading.Thread(target=hold)
+    first.start()
+    assert held.wait(10)
+    begun = time.monotonic()
+    with caplog.at_level(logging.INFO, "kkspdnn"), locks.exclusive(path, "build it"):
+        assert time.monotonic() - begun > 1
+    first.join()
+    assert caplog.messages == []
+
+
+def test_shared_and_exclusive(path: Path) -> None:
+    with locks.shared(path), locks.shared(path), locks.at_once(path) as alone:
+        assert not alone
+    with locks.at_once(path) as alone:
+        assert alone
+        with locks.at_once(path) as other:
+            assert not other
+
+
+def test_a_link_in_place_of_a_lock(tmp_path: Path, path: Path) -> None:
+    path.symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="symbolic links"), locks.exclusive(path, "build it"):
+        pass
+    assert not (tmp_path / "victim").exists()
+    assert locks.holder_of(path) is None
+
+
+def test_a_worker_stops_waiting_when_its_block_ends(
+    path: Path, holder: subprocess.Popen[str]
+) -> None:
+    def wait(_: int) -> None:
+        with locks.exclusive(path, "use it"):
+            pytest.fail("somebody else holds it")
+
+    results = in_parallel(wait, [0], workers=1)
+    threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT)).start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), closing(results):
+        next(results)
+    assert time.monotonic() - begun < 20

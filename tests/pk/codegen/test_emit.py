@@ -1,0 +1,148 @@
+"""The generated C++: where its lines come from, and what the compiler says about them."""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+
+import kernels
+import numpy as np
+import pykokkos as pk
+import pytest
+
+from kkspdnn.errors import ToolchainError
+from kkspdnn.pk import ir
+from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.codegen.emit import emit
+from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.frontend.analyse import analyse
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.types import INT32
+from kkspdnn.pk.workunit import Workunit
+
+Load = Callable[..., ModuleType]
+WORKUNITS = [w for w in vars(kernels).values() if isinstance(w, Workunit) and not w.generic]
+
+
+def from_lines(text: str) -> list[tuple[str, int, str]]:
+    """(file, line, C++ line) of every line, as the compiler counts them."""
+    file, number, found = "workunit.cpp", 1, []
+    for line in text.splitlines():
+        directive = re.fullmatch(r'#line (\d+) (".*")', line)
+        if directive:
+            number, file = int(directive[1]), json.loads(directive[2])
+        else:
+            found.append((file, number, line))
+            number += 1
+    return found
+
+
+@pytest.mark.parametrize("workunit", WORKUNITS, ids=lambda w: w.__name__)
+def test_every_line_of_a_body_names_its_own(workunit: Workunit) -> None:
+    generated = generate(workunit, pk.OpenMP)
+    text, path = generated.text, generated.file
+    python = Path(generated.path).read_text(encoding="utf-8").splitlines()
+    physical = text.splitlines()
+    own = [line for file, _, line in from_lines(text) if file == path]
+    assert own
+    for file, number, line in from_lines(text):
+        if file == "workunit.cpp":
+            assert physical[number - 1] == line
+        elif assigned := re.match(r"\s*(?!using)(?:\w+ )?(\w+)\S* \S*= .*;$", line):
+            assert assigned[1] in python[number - 1]
+        elif "parallel_" in line:
+            assert "parallel_" in python[number - 1]
+
+
+def test_a_mistake_in_cpp_names_the_workunit_s_line(load: Load) -> None:
+    module = load(
+        "import pykokkos as pk\n\n\n"
+        "@pk.workunit\ndef w(i: int, n: int):\n    k: int = n\n    k += 1\n"
+    )
+    kernel = analyse(module.w, {})
+    declaration, increment = kernel.body
+    assert isinstance(increment, ir.Assign)
+    broken = ir.Assign(increment.line, ir.Name("nowhere", INT32), "+=", increment.value)
+    text = emit(
+        ir.Kernel(
+            kernel.name,
+            kernel.path,
+            kernel.line,
+            kernel.signature,
+            (),
+            (declaration, broken),
+            kernel.written,
+        ),
+        ExecutionSpace.Serial,
+    )
+    with pytest.raises(ToolchainError) as caught:
+        toolkit(ExecutionSpace.Serial).workunit(text)
+    said = str(caught.value)
+    assert said.startswith(f"compiling workunit w failed: {module.__file__}:7:")
+    assert "nowhere" in said
+    assert "\n" not in said
+
+
+def test_the_text_does_not_depend_on_where_the_file_is(load: Load, tmp_path: Path) -> None:
+    """So that another installation finds what this one has compiled."""
+    source = "import pykokkos as pk\n\n\n@pk.workunit\ndef w(i: int, n: int):\n    k: int = n\n"
+    for folder in ("a", "b", "c/package"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "c" / "package" / "__init__.py").touch()
+    places = ("a/own.py", "b/own.py", "b/other.py", "c/package/own.py")
+    modules = [load(source, place) for place in places]
+    made = [generate(module.w, pk.OpenMP) for module in modules]
+    assert [each.file for each in made] == ["own.py", "own.py", "other.py", "package/own.py"]
+    assert [each.path for each in made] == [module.__file__ for module in modules]
+    assert made[0].text == made[1].text
+    assert len({each.text for each in made}) == 3
+    for each in made:
+        assert f'#line 5 "{each.file}"' in each.text
+        assert f"from line 5 of {each.file}\n" in each.text
+        assert str(tmp_path) not in each.text
+
+
+def test_views_that_are_only_read_are_const() -> None:
+    text = generate(kernels.running_sum, pk.Serial).text
+    assert "View1D<const int64_t> x;" in text
+    assert "View1D<int64_t> before;" in text
+
+
+def test_the_same_workunit_gives_the_same_text() -> None:
+    first = generate(kernels.operators, pk.OpenMP)
+    assert generate(kernels.operators, pk.OpenMP) == first
+    assert generate(kernels.operators, pk.Serial).text != first.text
+
+
+@pytest.mark.parametrize("folder", ["größe und Maß", 'a "quoted" back\\slash'])
+def test_odd_file_names(tmp_path: Path, load: Load, folder: str) -> None:
+    (tmp_path / folder).mkdir()
+    module = load(
+        "import pykokkos as pk\n\n\n"
+        "@pk.workunit\ndef w(i: int, x: pk.View1D[pk.int32]):\n    x[i] = i\n",
+        f"{folder}/kernels.py",
+    )
+    x = np.zeros(3, np.int32)
+    pk.parallel_for("w", pk.RangePolicy(pk.Serial, 0, 3), module.w, x=x)
+    assert x.tolist() == [0, 1, 2]
+
+
+def test_threads_of_python_may_generate_at_once() -> None:
+    """Also where garbage is collected meanwhile, which lets the other threads go on (hypothesis
+    has such a callback too): Python 3.11 loses count of the trees' depth then."""
+
+    def collected(*_: object) -> None:
+        sum(range(50))
+
+    gc.callbacks.append(collected)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(lambda _: generate(kernels.dot, pk.Serial), range(100)))
+    finally:
+        gc.callbacks.remove(collected)
+    assert {each.text for each in made} == {generate(kernels.dot, pk.Serial).text}

@@ -1,0 +1,554 @@
+"""What the language refuses: the whole text of some refusals, the heart of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from textwrap import dedent, indent
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from kkspdnn.errors import KkspdnnError
+from kkspdnn.pk.frontend.analyse import analyse
+from kkspdnn.pk.frontend.diagnostics import WorkunitError
+from kkspdnn.pk.frontend.refusals import REFUSED
+from kkspdnn.pk.types import DOUBLE, FLOAT, INT32, View
+
+Load = Callable[..., ModuleType]
+
+HEAD = "import math\nfrom typing import List\nimport pykokkos as pk\n"
+PARAMETERS = (
+    "i: int, x: pk.View1D[pk.double], a: pk.View2D[pk.int32], u: pk.View1D[pk.uint32], "
+    "w: pk.View1D[pk.int64], n: int, big: pk.int64, y: float, flag: bool"
+)
+TEAM = "m: pk.TeamMember, x: pk.View1D[pk.double], n: int, big: pk.int64"
+
+
+def workunit(body: str, parameters: str = PARAMETERS, before: str = "") -> str:
+    """A file with the workunit `w`, whose body is `body`."""
+    return (
+        f"{HEAD}{dedent(before)}\n@pk.workunit\ndef w({parameters}):\n"
+        f"{indent(dedent(body).strip(), '    ')}\n"
+    )
+
+
+def refusal(load: Load, text: str, **inferred: Any) -> str:
+    """What the compiler says of the workunit `w`, without the folder of the file."""
+    module = load(text)
+    with pytest.raises(WorkunitError) as caught:
+        analyse(module.w, inferred)
+    path = module.__file__
+    assert path is not None
+    said = str(caught.value)
+    assert said.startswith(f"{path}:")
+    return said.removeprefix(path[: -len("kernels.py")])
+
+
+# ---- whole texts ------------------------------------------------------------------------------
+
+
+def test_the_text_of_a_refusal(load: Load) -> None:
+    said = refusal(load, workunit("x[i] = 1.0 if y > 0.0 else 2.0"))
+    assert said == (
+        "kernels.py:7: a conditional expression is not in the workunit language\n"
+        "        x[i] = 1.0 if y > 0.0 else 2.0\n"
+        "               ^^^^^^^^^^^^^^^^^^^^^^^\n"
+        "  write an if statement that assigns in both branches"
+    )
+
+
+def test_the_text_of_an_unknown_name(load: Load) -> None:
+    assert refusal(load, workunit("if flag:\n    z: float = 1.0\nx[i] = z")) == (
+        "kernels.py:9: `z` is not known here\n"
+        "        x[i] = z\n"
+        "               ^\n"
+        "  pass it as an argument, or declare it above, in this block or one around it"
+    )
+
+
+def test_the_text_of_a_missing_annotation(load: Load) -> None:
+    assert refusal(load, workunit("z = 0.0")) == (
+        "kernels.py:7: `z` has no type yet in this block\n"
+        "        z = 0.0\n"
+        "        ^\n"
+        "  declare it where every use sees it: `z: pk.float = …`"
+    )
+
+
+def test_the_text_of_a_narrowing(load: Load) -> None:
+    assert refusal(load, workunit("k: int = w[i] + 1")) == (
+        "kernels.py:7: int64 into int32 may lose its upper bits\n"
+        "        k: int = w[i] + 1\n"
+        "                 ^^^^^^^^\n"
+        "  write int(…)"
+    )
+
+
+def test_the_text_of_a_refused_operator(load: Load) -> None:
+    assert refusal(load, workunit("x[i] = y @ y")) == (
+        "kernels.py:7: the @ operator is not in the workunit language\n"
+        "        x[i] = y @ y\n"
+        "               ^^^^^\n"
+        "  write the loops"
+    )
+
+
+def test_the_text_of_a_refused_parameter(load: Load) -> None:
+    assert refusal(load, workunit("pass", "i: int, a: pk.View2D[str]")) == (
+        "kernels.py:6: parameter `a` has no type that workunits know\n"
+        "    def w(i: int, a: pk.View2D[str]):\n"
+        "                  ^^^^^^^^^^^^^^^^^\n"
+        "  write pk.View1D[pk.float] (1D to 3D; int8 … uint64, float, double), int, float, "
+        "bool or a pk scalar, or leave the annotation out: then the launch decides"
+    )
+
+
+def test_the_text_of_a_refusal_in_a_function(load: Load) -> None:
+    before = "@pk.function\ndef f(z: float) -> float:\n    return z + q\n"
+    assert refusal(load, workunit("x[i] = f(y)", before=before)) == (
+        "kernels.py:6: `q` is not known here\n"
+        "        return z + q\n"
+        "                   ^\n"
+        "  pass it as an argument, or declare it above, in this block or one around it"
+    )
+
+
+def test_the_text_of_a_captured_local(load: Load) -> None:
+    body = """
+        total: float = 0.0
+
+        def inner(j: int):
+            total += x[j]
+
+        pk.parallel_for(pk.TeamThreadRange(m, n), inner)
+    """
+    assert refusal(load, workunit(body, TEAM)) == (
+        "kernels.py:10: `total` belongs to the workunit around this function\n"
+        "            total += x[j]\n"
+        "            ^^^^^\n"
+        "  use a nested pk.parallel_reduce with a pk.Acc, or a view"
+    )
+
+
+def test_the_caret_stands_under_characters_not_bytes(load: Load) -> None:
+    said = refusal(load, workunit("x[i] = 'größe' + z"))
+    line, caret = said.splitlines()[1:3]
+    assert line[caret.index("^") : caret.rindex("^") + 1] == "'größe'"
+    said = refusal(load, workunit('"größe"; x[i] = q').replace("    ", "\t"))
+    line, caret = said.splitlines()[1:3]
+    assert line[: caret.index("^")].count("\t") == caret.count("\t") == 1
+    assert line[caret.index("^")] == "q"
+
+
+def test_a_refusal_over_several_lines_has_its_first(load: Load) -> None:
+    said = refusal(load, workunit("x[i] = [\n    v for v in range(3)\n]"))
+    assert said.splitlines()[1:3] == ["        x[i] = [", "               ^"]
+
+
+# ---- the catalogue ----------------------------------------------------------------------------
+
+CATALOGUE = {
+    "IfExp": "x[i] = y if flag else 0.0",
+    "Tuple": "x[i] = (1, 2)",
+    "List": "x[i] = [1.0]",
+    "Attribute": "x[i] = x.shape",
+    "Assert": "assert flag",
+    "ListComp": "x[i] = [j for j in range(3)]",
+    "SetComp": "x[i] = {j for j in range(3)}",
+    "DictComp": "x[i] = {j: j for j in range(3)}",
+    "GeneratorExp": "x[i] = (j for j in range(3))",
+    "NamedExpr": "x[i] = (z := 1.0)",
+    "Global": "global q",
+    "Nonlocal": "def inner(j: int):\n    nonlocal n\nq: int = 1",
+    "Lambda": "x[i] = lambda: 1",
+    "Dict": "x[i] = {}",
+    "Set": "x[i] = {1}",
+    "JoinedStr": "x[i] = f'{i}'",
+    "Try": "try:\n    pass\nfinally:\n    pass",
+    "Raise": "raise ValueError",
+    "With": "with y:\n    pass",
+    "Import": "import math",
+    "ImportFrom": "from math import sqrt",
+    "Delete": "del i",
+    "Yield": "yield i",
+    "YieldFrom": "yield from i",
+    "AsyncFunctionDef": "async def inner():\n    pass",
+    "ClassDef": "class C:\n    pass",
+    "Match": "match i:\n    case 1:\n        pass",
+    "Starred": "x[i] = int(*u)",
+    "MatMult": "x[i] = y @ y",
+    "Is": "flag2: bool = n is n",
+    "IsNot": "flag2: bool = n is not n",
+    "In": "flag2: bool = n in x",
+    "NotIn": "flag2: bool = n not in x",
+}
+ONLY_IN_ASYNC = {"Await", "AsyncFor", "AsyncWith"}
+
+
+@pytest.mark.parametrize("construct", sorted(REFUSED, key=lambda c: c.__name__))
+def test_every_construct_of_the_catalogue(load: Load, construct: type) -> None:
+    name = construct.__name__
+    if name in ONLY_IN_ASYNC:
+        assert name not in CATALOGUE
+        return
+    body = CATALOGUE[name]
+    parameters = PARAMETERS
+    if name == "Nonlocal":
+        body = (
+            "def inner(j: int):\n    nonlocal n\npk.parallel_for(pk.TeamThreadRange(m, n), inner)"
+        )
+        parameters = TEAM
+    said = refusal(load, workunit(body, parameters))
+    what, instead = REFUSED[construct]
+    first, line, caret, last = said.splitlines()
+    assert first.partition(": ")[2] == f"{what} is not in the workunit language"
+    assert last.strip() == instead
+    assert caret.strip().strip("^") == ""
+    assert line.strip() in text_lines(body)
+
+
+def text_lines(body: str) -> list[str]:
+    return [line.strip() for line in body.splitlines()]
+
+
+# ---- every other refusal: what is marked, what is said, what to write ------------------------
+
+Refusal = tuple[str, str, str, str]
+
+STATEMENTS: list[Refusal] = [
+    ("z: float", "z: float", "a declaration without a value", "x: pk.float = 0.0"),
+    ("x[i]: float = 1.0", "x[i]: float = 1.0", "a declaration without a value", "pk.float"),
+    ("z: str = 1", "str", "`str` is not a type that locals can have", "pk.NAME"),
+    ("z: pk.View1D[pk.float] = x", "pk.View1D[pk.float]", "is not a type that locals", "List"),
+    ("z: pk.ScratchView1D[pk.float] = 0", "pk.ScratchView1D[pk.float]", "scratch memory", "view"),
+    ("z: List[str] = [0.0]", "List[str]", "is not a type", "List[pk.NAME]"),
+    ("z: List[pk.float] = [0.0] * 4", "[0.0] * 4", "needs a literal", "gives the length"),
+    ("z: List[pk.float] = []", "[]", "needs a literal", "gives the length"),
+    ("z: List[pk.int32] = [0, 1.5]", "1.5", "double into int32 drops the fraction", "int("),
+    ("n: float = 1.0", "n", "`n` is declared already", "rename"),
+    ("z: float = 1.0\nz: float = 2.0", "z", "`z` is declared already", "rename"),
+    ("for j in range(n):\n    j: int = 1", "j", "`j` is declared already", "rename"),
+    ("double: float = 1.0", "double", "`double` is taken in C++", "another name"),
+    ("_z: float = 1.0", "_z", "`_z` is taken in C++", "another name"),
+    ("größe: float = 1.0", "größe", "`größe` is taken in C++", "another name"),
+    ("sqrt: float = 1.0", "sqrt", "`sqrt` is taken in C++", "another name"),
+    ("z: int = 1\nq: int = 1\nz = q = 2", "z = q = 2", "a = b = c", "one assignment a line"),
+    ("n = 1", "n", "`n` cannot be assigned", "copy it into a local"),
+    ("i += 1", "i", "`i` cannot be assigned", "copy it into a local"),
+    ("x = 1.0", "x", "`x` cannot be assigned", "copy it into a local"),
+    ("for j in range(n):\n    j += 1", "j", "`j` cannot be assigned", "copy"),
+    ("x.y = 1.0", "x.y", "an attribute is not in the workunit language", "extent"),
+    ("n, i = 1, 2", "n, i", "a tuple is not in the workunit language", "one statement"),
+    ("x[i] /= y", "x[i] /= y", "this augmented assignment", "x = x / y"),
+    ("x[i] **= y", "x[i] **= y", "this augmented assignment", "x = x ** y"),
+    ("u[i] += n", "u[i] += n", "int32 meets uint32", "pk.int64"),
+    ("a[i][0] += y", "a[i][0] += y", "double into int32 drops the fraction", "int("),
+    ("a[i][0] += big", "a[i][0] += big", "int64 into int32 may lose", "int("),
+    ("for j in range(n):\n    pass\nelse:\n    pass", "pass", "else after a loop", "flag"),
+    ("while flag:\n    pass\nelse:\n    pass", "pass", "else after a loop", "flag"),
+    ("for j in x:\n    pass", "x", "only range(…) can be looped over", "range(a, b)"),
+    ("for j in range(n, step=2):\n    pass", "range(n, step=2)", "only range(…)", "range(a, b)"),
+    ("for j in range():\n    pass", "range()", "only range(…)", "range(a, b)"),
+    ("for j, k in range(n):\n    pass", "j, k", "a loop has one counter", "range(a, b)"),
+    ("for x[0] in range(n):\n    pass", "x[0]", "a loop has one counter", "range(a, b)"),
+    ("for j in range(big):\n    pass", "big", "int32_t, not int64", "while loop with a pk.int64"),
+    ("for j in range(y):\n    pass", "y", "int32_t, not double", "int("),
+    ("for j in range(x.extent(0)):\n    pass", "x.extent(0)", "int32_t, not int64", "int("),
+    ("for j in range(0, n, n):\n    pass", "n", "a step must be a number", "literal"),
+    ("for j in range(0, n, 0):\n    pass", "0", "a step must be a number other than 0", "literal"),
+    ("for j in range(n, 0, -0):\n    pass", "-0", "a step must be", "literal"),
+    ("for j in range(0, n, +2):\n    pass", "+2", "a step must be", "literal"),
+    ("for j in range(0, n, ~2):\n    pass", "~2", "a step must be", "literal"),
+    ("k: int = n\nfor j in range(k):\n    k += 1", "k", "`k` bounds this loop", "before the loop"),
+    ("for j in range(a[i][0]):\n    a[i][0] = 3", "a[i][0]", "`a` bounds this loop", "before"),
+    ("k: int = n\nfor j in range(k, 9):\n    if flag:\n        k = 1", "k", "`k` bounds", "copy"),
+    ("return 1", "return 1", "a workunit returns nothing", "view"),
+    ("n + 1", "n + 1", "an expression without effect", "assign it"),
+    ("...", "...", "an expression without effect", "assign it"),
+    ("int(n)", "int(n)", "a call without effect", "assign its value"),
+]
+
+EXPRESSIONS: list[Refusal] = [
+    ("x[i] = x", "x", "`x` is not a number", "index the array"),
+    ("x[i] = pk.float", "pk.float", "an attribute is not in the workunit language", "extent"),
+    ("x[i] = math.pi", "math.pi", "an attribute is not in", "as an argument"),
+    ("x[i] = 'a'", "'a'", "a str is not in the workunit language", "numbers only"),
+    ("x[i] = None", "None", "a NoneType is not in the workunit language", "numbers only"),
+    ("x[i] = 1j", "1j", "a complex is not in the workunit language", "numbers only"),
+    ("x[i] = 1e999", "1e999", "this literal is infinite", "argument"),
+    ("w[i] = 9223372036854775808", "9223372036854775808", "is past 2^63", "pk.uint64"),
+    ("x[i] = y[0]", "y", "this is not a view or a local array", "View1D"),
+    ("x[i] = int(y)[0]", "int(y)", "this is not a view or a local array", "View1D"),
+    ("x[i] = a[i]", "a[i]", "`a` has 2 dimension(s), not 1", "every dimension"),
+    ("x[i] = x[i][0]", "x[i][0]", "`x` has 1 dimension(s), not 2", "every dimension"),
+    ("x[i] = a[i, 0]", "i, 0", "a[i, j] are not in", "a[i][j]"),
+    ("x[i] = x[0:2]", "0:2", "slices and a[i, j]", "a[i][j]"),
+    ("x[i] = x[y]", "y", "double is not a whole number", "pk integer"),
+    ("x[i] = x[flag]", "flag", "bool is not a whole number", "pk integer"),
+    ("n2: int = y", "y", "double into int32 drops the fraction", "int("),
+    ("b2: bool = y", "y", "double into bool drops the fraction", "int("),
+    ("n2: int = big", "big", "int64 into int32 may lose its upper bits", "int("),
+    ("u[i] = big", "big", "int64 into uint32 may lose", "int("),
+    ("x[i] = y % 2.0", "y % 2.0", "% is for whole numbers", "math"),
+    ("x[i] = y // 2", "y // 2", "// is for whole numbers", "math"),
+    ("x[i] = y & 1", "y & 1", "& is for whole numbers", "int("),
+    ("x[i] = y << 1", "y << 1", "<< is for whole numbers", "int("),
+    ("w[i] = big // 2", "big // 2", "PyKokkos narrows // to 32 bits", "power of two"),
+    ("w[i] = u[i] + n", "u[i] + n", "int32 meets uint32", "pk.int64"),
+    ("flag2: bool = n < u[i]", "n < u[i]", "int32 meets uint32", "pk.int64"),
+    ("w[i] = -u[i]", "-u[i]", "minus a uint32", "pk.int64"),
+    ("x[i] = ~y", "~y", "~ is for whole numbers", "not"),
+    ("flag2: bool = 0 < n < 5", "0 < n < 5", "a chained comparison", "a < b and b < c"),
+]
+
+CALLS: list[Refusal] = [
+    ("x[i] = print(n)", "print(n)", "this function cannot be called", "@pk.function"),
+    ("x[i] = float(n)", "float(n)", "this function cannot be called", "int(…)"),
+    ("x[i] = int(n, 2)", "int(n, 2)", "this function cannot be called", "int(…)"),
+    ("x[i] = w2(n)", "w2(n)", "this function cannot be called", "@pk.function"),
+    ("x[i] = math.gamma(y)", "math.gamma(y)", "this function cannot be called", "math.sqrt"),
+    ("x[i] = math.sqrt(y, y)", "math.sqrt(y, y)", "math.sqrt takes 1 argument(s)", "position"),
+    ("x[i] = math.fmin(y)", "math.fmin(y)", "math.fmin takes 2 argument(s)", "position"),
+    ("x[i] = math.sqrt(x=y)", "x=y", "a keyword argument is not in", "position"),
+    ("x[i] = half(y, y)", "half(y, y)", "`half` takes 1 argument(s)", "position"),
+    ("x[i] = half(z=y)", "z=y", "a keyword argument is not in", "position"),
+    ("x[i] = floored(y)", "y", "double into int32 drops the fraction", "int("),
+    ("x[i] = pk.parallel_for(n, n)", "pk.parallel_for(n, n)", "cannot be called here", "nested"),
+    ("x[i] = pk.int64(n)", "pk.int64(n)", "pk.int64 cannot be called here", "nested"),
+    ("w[i] = y.extent(0)", "y.extent(0)", "this has no extent", "a.extent(0)"),
+    ("w[i] = x.extent(1)", "x.extent(1)", "`x` has 1 dimension(s)", "x.extent(0)"),
+    ("w[i] = x.extent(n)", "x.extent(n)", "`x` has 1 dimension(s)", "as a literal"),
+    ("w[i] = x.extent(False)", "x.extent(False)", "`x` has 1 dimension(s)", "as a literal"),
+    ("w[i] = x.extent()", "x.extent()", "`x` has 1 dimension(s)", "x.extent(0)"),
+    ("pk.atomic_fetch_add(x, i, 1)", "pk.atomic_fetch_add(x, i, 1)", "takes a view", "[i]"),
+    ("pk.atomic_fetch_add(x, [i])", "pk.atomic_fetch_add(x, [i])", "takes a view", "[i]"),
+    ("pk.atomic_fetch_add(y, [i], 1)", "y", "an atomic works on a view", "[i]"),
+    ("pk.atomic_fetch_add(x, [i, 0], 1)", "[i, 0]", "`x` has 1 dimension(s)", "[i]"),
+    ("pk.atomic_fetch_max(x, [i], 1)", "pk.atomic_fetch_max(x, [i], 1)", "whole", "integers"),
+    ("pk.atomic_fetch_add(u, [i], y)", "y", "double into uint32 drops", "int("),
+    ("pk.parallel_for(pk.TeamThreadRange(i, n), n)", "i", "this is not a team handle", "TeamM"),
+]
+
+FUNCTIONS = """
+@pk.workunit
+def w2(i: int): ...
+
+@pk.function
+def half(z: float) -> float:
+    return z / 2
+
+@pk.function
+def floored(z: int) -> int:
+    return z
+"""
+
+INNER = "def inner(j: int):\n    x[j] = 1.0\n"
+SUM = "def inner(j: int, acc: pk.Acc[pk.double]):\n    acc += x[j]\n"
+THREADS = "pk.parallel_for(pk.TeamThreadRange(m, n), inner)"
+REDUCE = "pk.parallel_reduce(pk.TeamThreadRange(m, n), inner)"
+
+TEAMS: list[Refusal] = [
+    (f"pk.parallel_for(inner)\n{INNER}", "pk.parallel_for(inner)", "takes a range", "pk.par"),
+    (f"{INNER}pk.parallel_for(n, inner)", "n", "this is not a range of a team", "TeamThread"),
+    (f"{INNER}pk.parallel_for(pk.TeamThreadRange(m), inner)", "pk.TeamThreadRange(m)", "count", ""),
+    (f"{INNER}pk.parallel_for(pk.TeamThreadRange(n, n), inner)", "n", "not a team handle", "pk."),
+    (f"{INNER}pk.parallel_for(pk.TeamThreadRange(m, big), inner)", "big", "upper bits", "int("),
+    (f"{INNER}pk.parallel_for(pk.TeamThreadRange(m, 1.5), inner)", "1.5", "not a whole", "int"),
+    ("pk.parallel_for(pk.TeamThreadRange(m, n), n)", "n", "not a nested function", "above"),
+    (f"{THREADS}\n{INNER}", "inner", "this is not a nested function", "above"),
+    (f"{INNER}{REDUCE}", REDUCE, "a nested reduction without a result", "s: float"),
+    (f"{INNER}s: float = {REDUCE}", "def inner(j: int):", "takes 2 parameter(s)", "pk.Acc"),
+    (f"{SUM}{THREADS}", "def inner(j: int, acc: pk.Acc[pk.double]):", "takes 1 parameter", "def"),
+    (f"{SUM}s: int = {REDUCE}", "int", "`s` and the accumulator differ in type", "same"),
+    (f"{SUM.replace('pk.double', 'str')}s: float = {REDUCE}", "acc: pk.Acc[str]", "not an acc", ""),
+    (INNER.replace("int", "float") + THREADS, "j: float", "the work item is an int", "def inner"),
+    (INNER.replace("int", "int = 1") + THREADS, "def inner(j: int = 1):", "takes 1 par", "def"),
+    (INNER.replace("j", "n") + THREADS, "n: int", "`n` is declared already", "rename"),
+    (INNER.replace("= 1.0", "= late") + f"late: float = 1.0\n{THREADS}", "late", "known", "above"),
+    (f"def inner(j: int):\n    {THREADS}\n{THREADS}", "inner", "not a nested function", "above"),
+    (
+        f"z: List[pk.float] = [0.0]\n{INNER.replace('x[j]', 'z[0]')}{THREADS}",
+        "z[0]",
+        "around",
+        "Acc",
+    ),
+    ("m.team_barrier(1)", "m.team_barrier(1)", "`m.team_barrier(1)` is not in", "team_rank"),
+    ("k: int = m.league_size()", "m.league_size()", "`m.league_size()` is not", "m.league_rank()"),
+    ("k: int = m.team_rank(1)", "m.team_rank(1)", "`m.team_rank(1)` is not", "m.team_rank()"),
+    ("k: int = m", "m", "`m` is not a number", "method"),
+    ("m.team_rank()", "m.team_rank()", "a call without effect", "assign"),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "marked", "what", "instead"),
+    [
+        pytest.param(*each, id=f"{kind}-{each[0][:40]}")
+        for kind, table in (("statement", STATEMENTS), ("expression", EXPRESSIONS), ("call", CALLS))
+        for each in table
+    ],
+)
+def test_refusals(load: Load, body: str, marked: str, what: str, instead: str) -> None:
+    check(refusal(load, workunit(body, before=FUNCTIONS)), marked, what, instead)
+
+
+@pytest.mark.parametrize(("body", "marked", "what", "instead"), TEAMS)
+def test_refusals_in_teams(load: Load, body: str, marked: str, what: str, instead: str) -> None:
+    check(refusal(load, workunit(body, TEAM)), marked, what, instead)
+
+
+SIGNATURES: list[Refusal] = [
+    ("", "def w():", "a workunit needs a work item", "i: int"),
+    ("i", "i", "the first parameter is the work item", "i: int"),
+    ("i: float", "i: float", "the first parameter is the work item", "pk.TeamMember"),
+    ("i: pk.int64", "i: pk.int64", "the first parameter is the work item", "i: int"),
+    ("i: int, *rest", "rest", "only plain parameters are allowed", "name every"),
+    ("i: int, **rest", "rest", "only plain parameters are allowed", "name every"),
+    ("i: int, *, n: int", "n: int", "only plain parameters are allowed", "name every"),
+    ("i: int, n: int, /", "i: int", "only plain parameters are allowed", "name every"),
+    ("i: int, n: int = 3", "3", "a default value", "launch"),
+    ("i: int, register: int", "register: int", "`register` is taken in C++", "another name"),
+    ("i: int, n: str", "n: str", "parameter `n` has no type", "pk.View1D"),
+    ("i: int, n: pk.View1D", "n: pk.View1D", "parameter `n` has no type", "pk.View1D"),
+    ("i: int, n: pk.View1D[pk.bool]", "n: pk.View1D[pk.bool]", "no type", "pk.View1D"),
+    ("i: int, acc: pk.Acc[str]", "acc: pk.Acc[str]", "accumulator", "pk.Acc[pk.double]"),
+    ("i: int, acc: pk.Acc[pk.bool]", "acc: pk.Acc[pk.bool]", "accumulator", "pk.Acc"),
+    ("i: int, n: int, acc: pk.Acc[pk.double]", "acc: pk.Acc[pk.double]", "no type", "pk."),
+    ("m: pk.TeamMember, acc: pk.Acc[pk.double], last: bool", "m: pk.TeamMember", "scan", "Range"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "marked", "what", "instead"), SIGNATURES)
+def test_refused_signatures(
+    load: Load, parameters: str, marked: str, what: str, instead: str
+) -> None:
+    check(refusal(load, workunit("pass", parameters)), marked, what, instead)
+
+
+def test_a_workunit_with_a_result(load: Load) -> None:
+    text = workunit("pass", "i: int").replace("):", ") -> float:")
+    check(refusal(load, text), "float", "a workunit returns nothing", "pk.Acc")
+    module = load(text.replace("float", "None"))
+    assert analyse(module.w, {}).name == "w"
+
+
+DEVICE_FUNCTIONS: list[Refusal] = [
+    ("f(z: float):\n    return z", "def f(z: float):", "needs a result type", "-> float"),
+    ("f(z) -> float:\n    return z", "z", "a pk.function takes numbers", "x: float"),
+    ("f(z: float) -> float:\n    return", "return", "a pk.function returns a value", "return x"),
+    ("f(z: float) -> float:\n    pass", "pass", "must end with return", "at the end"),
+    ("f(z: float) -> int:\n    return z", "z", "double into int32 drops", "int("),
+    ("f(z: float = 1.0) -> float:\n    return z", "def f(z: float = 1.0) -> float:", "plain", "("),
+    ("f(*z) -> float:\n    return 1.0", "def f(*z) -> float:", "takes plain parameters", "("),
+    ("f(z: float) -> float:\n    z = 1.0\n    return z", "z", "cannot be assigned", "copy"),
+    ("f(z: float) -> float:\n    return f(z)", "f(z)", "recursion", "loop"),
+    ("f(int_: float) -> float:\n    return x[0]", "x", "not a view", "View1D"),
+    ("f(short: float) -> float:\n    return 1.0", "short: float", "taken in C++", "another"),
+]
+
+
+@pytest.mark.parametrize(("function", "marked", "what", "instead"), DEVICE_FUNCTIONS)
+def test_refused_functions(load: Load, function: str, marked: str, what: str, instead: str) -> None:
+    text = workunit("x[i] = f(y)", before=f"@pk.function\ndef {function}\n")
+    check(refusal(load, text), marked, what, instead)
+
+
+def test_mutual_recursion(load: Load) -> None:
+    before = """
+        @pk.function
+        def f(z: float) -> float:
+            return g(z)
+
+        @pk.function
+        def g(z: float) -> float:
+            return f(z)
+    """
+    said = refusal(load, workunit("x[i] = f(y)", before=before))
+    check(said, "f(z)", "`f` calls itself", "loop")
+
+
+def test_a_function_with_a_name_of_cpp(load: Load) -> None:
+    before = "@pk.function\ndef union(z: float) -> float:\n    return z\n"
+    said = refusal(load, workunit("x[i] = union(y)", before=before))
+    assert "`union` is taken in C++" in said
+
+
+def test_a_function_of_another_file(load: Load) -> None:
+    other = load(HEAD + "@pk.function\ndef f(z: float) -> float:\n    return z\n", "other.py")
+    module = load(workunit("x[i] = f(y)"))
+    module.f = other.f
+    with pytest.raises(WorkunitError, match=r"`f` is a pk\.function of another file"):
+        analyse(module.w, {})
+
+
+def test_a_local_hides_a_function(load: Load) -> None:
+    before = "@pk.function\ndef f(z: float) -> float:\n    return z\n"
+    said = refusal(load, workunit("f: float = 1.0\nx[i] = f(y)", before=before))
+    check(said, "f(y)", "this function cannot be called", "@pk.function")
+
+
+def check(said: str, marked: str, what: str, instead: str) -> None:
+    first, line, caret, last = said.splitlines()
+    assert what in first
+    assert instead in last
+    assert (
+        line[caret.index("^") : caret.rindex("^") + 1]
+        == marked[: 1 if marked.startswith("def ") else None]
+    )
+
+
+# ---- parameters without annotation, files -----------------------------------------------------
+
+
+def test_types_that_the_launch_gives(load: Load) -> None:
+    text = workunit("a[i] = b", "i: int, a, b")
+    kernel = analyse(load(text).w, {"a": View(FLOAT, 1), "b": DOUBLE})
+    assert [p.type for p in kernel.signature.parameters] == [View(FLOAT, 1), DOUBLE]
+    said = refusal(load, text, a=View(INT32, 1), b=DOUBLE)
+    check(said, "b", "double into int32 drops the fraction", "int(")
+
+
+def test_a_file_without_the_import(load: Load) -> None:
+    module = load("import pykokkos\n\n\n@pykokkos.workunit\ndef w(i: int):\n    pass\n")
+    with pytest.raises(WorkunitError) as caught:
+        analyse(module.w, {})
+    assert "the file does not import PyKokkos" in str(caught.value)
+    assert str(caught.value).endswith("write `import pykokkos as pk` at the top of the file")
+
+
+def test_a_file_that_has_changed(load: Load) -> None:
+    module = load(workunit("pass"))
+    load("\n\n\n" + workunit("pass"))
+    with pytest.raises(KkspdnnError, match=r"has changed since it was imported; restart Python"):
+        analyse(module.w, {})
+    assert module.__file__ is not None
+    with open(module.__file__, "w", encoding="utf-8") as file:
+        file.write("def w(:\n")
+    with pytest.raises(KkspdnnError, match=r"has changed since it was imported; restart Python"):
+        analyse(module.w, {})
+
+
+def test_a_workunit_without_a_file() -> None:
+    import pykokkos as pk
+
+    space: dict[str, Any] = {"pk": pk}
+    exec("@pk.workunit\ndef w(i: int):\n    pass\n", space)
+    with pytest.raises(KkspdnnError, match=r"workunit w: .* define workunits in a \.py file"):
+        analyse(space["w"], {})
+
+
+def test_python_never_runs_a_workunit(load: Load) -> None:
+    with pytest.raises(TypeError, match=r"w is PyKokkos code: give it to pk\.parallel_for"):
+        load(workunit("pass")).w(1)
+
+
+@pytest.mark.parametrize("name", ["View1D", "Acc", "TeamMember", "int64", "TeamThreadRange"])
+def test_words_of_the_language_mean_nothing_outside(name: str) -> None:
+    import pykokkos as pk
+
+    word = getattr(pk, name)
+    with pytest.raises(TypeError, match=rf"pk\.{name} has a meaning only inside a workunit"):
+        word(1, 2)
+    with pytest.raises(TypeError, match="only inside a workunit"):
+        pk.atomic_fetch_add(1, [0], 2)

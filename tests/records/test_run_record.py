@@ -1,0 +1,115 @@
+"""The record as JSON, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import threading
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kkspdnn.errors import InputError
+from kkspdnn.inference import infer
+from kkspdnn.model.radixnet import radixnet
+from kkspdnn.records.run import Record, Verified, categories_sha256, check_writable, write_text
+
+
+@pytest.fixture(scope="module")
+def record() -> Record:
+    return infer(radixnet(64, 2), np.ones((3, 64), np.float32), verification="full").record
+
+
+def test_json_has_every_field(record: Record) -> None:
+    said = json.loads(record.to_json())
+    assert set(said) == {field.name for field in fields(Record)}
+    assert set(said["verified"]) == {field.name for field in fields(Verified)}
+    assert said["verified"]["mode"] == "full"
+    assert record.to_json().endswith("}\n")
+
+
+def test_json_has_no_infinity(record: Record) -> None:
+    verified = replace(record.verified, bound=float("inf"), max_abs_error=float("nan"))
+    text = replace(record, verified=verified, edges_per_second=float("inf")).to_json()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    said = json.loads(text, parse_constant=refuse)
+    assert said["verified"]["bound"] is None
+    assert said["verified"]["max_abs_error"] is None
+    assert said["edges_per_second"] is None
+    assert said["layers"] == 2
+
+
+def test_sha256_is_of_the_numbers_joined_by_newlines() -> None:
+    assert categories_sha256(np.array([3, 10, 200])) == hashlib.sha256(b"3\n10\n200").hexdigest()
+    assert categories_sha256(np.array([], np.int64)) == hashlib.sha256(b"").hexdigest()
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("old")
+    before = file.open()
+    write_text(file, "new")
+    assert file.read_text() == "new"
+    assert before.read() == "old", "it was changed in place"
+    before.close()
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o666 & ~umask
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_links_stay_links(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "file")
+    check_writable(tmp_path / "link")
+    write_text(tmp_path / "link", "text")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "file").read_text() == "text"
+
+
+def test_a_pipe_is_written_in_place(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    check_writable(pipe)
+    write_text(pipe, "text")
+    reader.join(10)
+    assert read == ["text"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_device_stays_a_device() -> None:
+    check_writable(Path("/dev/null"))
+    write_text(Path("/dev/null"), "text")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("missing/a.json", "is not a folder; make it first"),
+        (".", "is a folder; give the name of a file"),
+        ("file/a.json", "is not a folder|Not a directory"),
+        ("/proc/kkspdnn.json", "cannot be written: No such file"),
+        ("a" * 300, "cannot be written: File name too long"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_and_after(
+    tmp_path: Path, place: str, what: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=what):
+        check_writable(tmp_path / place)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    if place.startswith("/proc"):
+        with pytest.raises(InputError, match="cannot be written"):
+            write_text(tmp_path / place, "text")
