@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from kkspdnn.io.challenge import write_categories, write_images, write_network
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer, Network, network
 from kkspdnn.pk.build.toolchain import host_compiler
+from kkspdnn.pk.system.cuda_driver import DEVICE_VARIABLE
 
 CHALLENGE_ROWS = 60_000
 
@@ -39,6 +41,17 @@ def space(request: pytest.FixtureRequest) -> str:
 def no_layer_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts are parsed in every test, also where an earlier run has parsed the same text."""
     monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", "0")
+
+
+@pytest.fixture(autouse=True)
+def restore_device() -> Iterator[None]:
+    """A test that chooses a GPU for this process chooses it for no other test."""
+    before = os.environ.get(DEVICE_VARIABLE)
+    yield
+    if before is None:
+        os.environ.pop(DEVICE_VARIABLE, None)
+    else:
+        os.environ[DEVICE_VARIABLE] = before
 
 
 @pytest.fixture(params=[sys.maxsize, 0], ids=["numpy", "compiled"])

@@ -57,8 +57,9 @@ def test_mistakes_are_told_in_one_line(
 def test_without_matplotlib_it_says_how_to_get_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith(("matplotlib", "kkspdnn.figures."))]:
-        monkeypatch.delitem(sys.modules, name)
+    for name in tuple(sys.modules):
+        if name.startswith(("matplotlib", "kkspdnn.figures.")):
+            monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("kkspdnn.figures.charts", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main.main(["plot", str(RECORD), "--out", str(tmp_path / "out")]) == 2

@@ -66,7 +66,7 @@ def test_values_that_openmp_does_not_take(text: str) -> None:
 
 
 def test_a_quota_limits_the_threads() -> None:
-    quota = "from kkspdnn.pk import runtime\nruntime.cpu_quota = lambda: 1\n"
+    quota = "from kkspdnn.pk.runtime import kokkos_runtime\nkokkos_runtime.cpu_quota = lambda: 1\n"
     out, _ = script(quota + RUN, "")
     assert out == 2 * "1 True\n"
     out, _ = script(quota + RUN, "", OMP_NUM_THREADS="2")
