@@ -1,6 +1,8 @@
-"""The kernels, pure PyKokkos: one file a stage, nothing but workunits.
+"""The kernels as PyKokkos workunits, one file for each stage.
 
-Where PyKokkos is not installed, the line below lets kkspdnn's own compiler stand in for it.
+Python imports this folder as `kkspdnn.workunits`, through a symbolic link inside the package; a
+wheel has it there only. Where PyKokkos is not installed, the line below lets the built-in compiler
+take its name.
 """
 
 from kkspdnn.pk import provide_pykokkos
