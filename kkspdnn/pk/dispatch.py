@@ -14,6 +14,7 @@ from kkspdnn.pk.build.toolchain import usable_cores
 from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.codegen.emit import Generated, emit
 from kkspdnn.pk.frontend.analyse import analyse
+from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.runtime.kokkos_runtime import runtime
 from kkspdnn.pk.runtime.program import Program
@@ -21,7 +22,6 @@ from kkspdnn.pk.system.fork import kokkos_process
 from kkspdnn.pk.system.progress_log import tell
 from kkspdnn.pk.system.termination import in_parallel
 from kkspdnn.pk.types import Scalar, View, type_of_argument
-from kkspdnn.pk.workunit import Workunit
 
 Types = tuple[Scalar | View, ...]
 """The types of a workunit's parameters without annotation, in their order."""

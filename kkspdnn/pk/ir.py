@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kkspdnn.pk.frontend.parse import Signature
+from kkspdnn.pk.signature import Signature
 from kkspdnn.pk.types import Scalar
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from kkspdnn.pk.dispatch import parallel_for, parallel_reduce, parallel_scan
+from kkspdnn.pk.frontend.workunit import Function, Workunit
 from kkspdnn.pk.policy import (
     AUTO,
     OTHER_SPACES,
@@ -19,7 +20,6 @@ from kkspdnn.pk.policy import (
     RangePolicy,
     TeamPolicy,
 )
-from kkspdnn.pk.workunit import Function, Workunit
 
 __all__ = [
     "AUTO",

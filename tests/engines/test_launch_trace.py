@@ -19,8 +19,8 @@ from kkspdnn.model.network import Layer, network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk import dispatch
 from kkspdnn.pk.dispatch import Types
+from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.types import UINT16, UINT32, View
-from kkspdnn.pk.workunit import Workunit
 
 
 def every_workunit() -> set[str]:

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 import kkspdnn as kk
 from kkspdnn.model.network import Layer
-from kkspdnn.pk.workunit import Workunit
+from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
 
 

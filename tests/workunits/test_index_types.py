@@ -17,9 +17,9 @@ from kkspdnn.pk import ir
 from kkspdnn.pk.codegen.lanes import parts, plan
 from kkspdnn.pk.dispatch import Types, generate
 from kkspdnn.pk.frontend.analyse import analyse
+from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import FLOAT, INT32, SCALARS, UINT8, Scalar, View
-from kkspdnn.pk.workunit import Workunit
 from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
 
 WORKUNITS = {

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.codegen.lanes import Plan, changed_by, changes, plan, scattered
-from kkspdnn.pk.frontend.parse import Signature
 from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.signature import Signature
 from kkspdnn.pk.system.paths import short_name
 from kkspdnn.pk.types import View
 

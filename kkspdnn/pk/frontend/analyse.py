@@ -20,8 +20,8 @@ from kkspdnn.pk.frontend.parse import (
     subscripted,
 )
 from kkspdnn.pk.frontend.refusals import REFUSED
+from kkspdnn.pk.frontend.workunit import Function, Workunit
 from kkspdnn.pk.types import BOOL, INT32, LocalArray, Nested, Scalar, Team, View
-from kkspdnn.pk.workunit import Function, Workunit
 
 
 def analyse(workunit: Workunit, inferred: Mapping[str, Scalar | View]) -> ir.Kernel:

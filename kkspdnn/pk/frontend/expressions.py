@@ -9,6 +9,7 @@ from typing import NoReturn
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend.parse import FunctionSource, check_name, is_pk
 from kkspdnn.pk.frontend.refusals import ATOMICS, MATH, REFUSED
+from kkspdnn.pk.frontend.workunit import Function
 from kkspdnn.pk.types import (
     BOOL,
     DOUBLE,
@@ -22,7 +23,6 @@ from kkspdnn.pk.types import (
     View,
     promoted,
 )
-from kkspdnn.pk.workunit import Function
 
 ARITHMETIC = {
     ast.Add: "+",

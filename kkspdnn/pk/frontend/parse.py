@@ -8,15 +8,14 @@ import linecache
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.pk.frontend.diagnostics import SourceFile
 from kkspdnn.pk.frontend.refusals import CPP_WORDS
+from kkspdnn.pk.signature import Parameter, Pattern, Signature
 from kkspdnn.pk.system.fork import ProcessLock
 from kkspdnn.pk.types import BUILTINS, SCALARS, Scalar, View
-
-Pattern = Literal["for", "reduce", "scan"]
 
 
 @dataclass(frozen=True)
@@ -26,31 +25,6 @@ class FunctionSource:
     name: str
     file: SourceFile
     node: ast.FunctionDef
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """An argument that a launch passes by name."""
-
-    name: str
-    type: Scalar | View
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What a workunit's parameter list says.
-
-    index: name of the work item (an `int`) or of the team handle
-    accumulator, last: names of the `pk.Acc` and of the scan's `bool`, where there are any
-    """
-
-    pattern: Pattern
-    team: bool
-    index: str
-    accumulator: str | None
-    result: Scalar | None
-    last: str | None
-    parameters: tuple[Parameter, ...]
 
 
 _ONE_AT_A_TIME = ProcessLock()

@@ -13,9 +13,9 @@ import numpy as np
 
 from kkspdnn.errors import SpaceError, ToolchainError
 from kkspdnn.pk.codegen.emit import POLICY_FIELDS, Generated
-from kkspdnn.pk.frontend.parse import Parameter
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.runtime.kokkos_runtime import Runtime
+from kkspdnn.pk.signature import Parameter
 from kkspdnn.pk.types import Scalar, View, on_gpu
 
 Packer = Callable[[Any], tuple[Any, ...]]

@@ -21,9 +21,9 @@ from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.codegen.emit import emit
 from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.frontend.analyse import analyse
+from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import INT32
-from kkspdnn.pk.workunit import Workunit
 
 Load = Callable[..., ModuleType]
 WORKUNITS = [w for w in vars(kernels).values() if isinstance(w, Workunit) and not w.generic]
