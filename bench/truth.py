@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.peer import Work
 from kkspdnn.device.space import open_space
 from kkspdnn.engines import make_engine
-from kkspdnn.engines.fused.early_exit import Ends
+from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.layer_store import PreparedLayers
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
@@ -77,7 +77,7 @@ def truth(network: Network, inputs: Inputs, tell: Callable[[float], None]) -> Tr
     return Truth(categories(y), made, products, living, network.edges)
 
 
-def known_ends(network: Network) -> Sequence[Ends]:
+def known_ends(network: Network) -> Sequence[ExitBounds]:
     """What is proved before each layer, and after the last one, by the serial space's kernels."""
     space, dtype = open_space("serial"), network.dtype
     engine = make_engine("fused", space, dtype, network.ymax)
@@ -88,7 +88,7 @@ def known_ends(network: Network) -> Sequence[Ends]:
     return engine.ends
 
 
-def _undecided(y: sp.csr_array, ends: Ends, ymax: float | None) -> tuple[int, int]:
+def _undecided(y: sp.csr_array, ends: ExitBounds, ymax: float | None) -> tuple[int, int]:
     """How many rows have every value at the upper limit, and how many none of these ends."""
     least, most = (np.asarray(each.todense()).ravel() for each in (y.min(axis=1), y.max(axis=1)))
     limit = np.inf if ymax is None else ymax

@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from kkspdnn.device.double_buffer import TwoBuffers
+from kkspdnn.device.double_buffer import Put, TwoBuffers
 from kkspdnn.device.memory import Budget
-from kkspdnn.engines.base import Engine
+from kkspdnn.device.space import Space
 from kkspdnn.errors import InputError
 from kkspdnn.model.network import Layer, Network
-from kkspdnn.parallel.ranks import Ranks
 
 MOST_ROWS = 2**30
 """Rows that go through a network together, at most: workunits number them in 32 bits, and count a
 tile more."""
 
+Share = Callable[[Callable[[], list[Any]]], list[Any]]
+"""Calls its argument on the first rank of a node, and returns the result to all of its ranks."""
+
 GRANULE = 128
 """Rows that go through a network together come in multiples of this: two tiles, one for rows that
 go in and one for those that are left of them."""
+
+
+class Packer(Protocol):
+    """The methods of an engine that turn a layer of a network into what its workunits take."""
+
+    space: Space
+
+    def prepare(self, layer: Layer, before: Any) -> Any:
+        """A layer, in the engine's dtype, as its workunits take it, with NumPy's arrays; before:
+        the prepared layer before it, or None. An engine may put its outputs into another order,
+        which depends on no earlier layer."""
+
+    def size(self, layer: Any) -> int:
+        """Bytes of a prepared layer."""
+
+    def placed(self, layer: Any, put: Put) -> Any:
+        """A prepared layer with its arrays where `put` moves them, in the same order each time."""
+
+    def arrange(self, layers: Iterable[Any]) -> list[Any]:
+        """The first prepared layers of a network, in order, as they lie best together in memory,
+        where the workunits run.
+
+        They are taken one by one, and few of them are held both ways at once.
+        """
+
+    def bytes_per_row(self, widest: int) -> int:
+        """Memory for one input row where no layer has more neurons than `widest`."""
 
 
 class PreparedLayers(Sequence[Any]):
@@ -35,18 +64,18 @@ class PreparedLayers(Sequence[Any]):
 
     rows: how many input rows fit into the share of what is then left, at most `MOST_ROWS`
     zeros_stay_from: the first layer from which on a row of zeros stays one
-    ranks: those that run this network; on a CPU the ranks of a node hold its layers together, once
+    share: on a CPU, gives all ranks of a node the one copy of the layers that its argument makes
     Raises InputError where memory is too small for a layer and `GRANULE` rows.
     """
 
     def __init__(
         self,
         network: Network,
-        engine: Engine,
+        engine: Packer,
         dtype: np.dtype[Any],
         budget: Budget | None = None,
         values: bool = False,
-        ranks: Ranks | None = None,
+        share: Share | None = None,
     ) -> None:
         self._network = network
         self._engine = engine
@@ -59,7 +88,7 @@ class PreparedLayers(Sequence[Any]):
         on_host = engine.space.xp is np
         if not on_host:
             memory = replace(host, device=engine.space.device_memory)
-        node = ranks if on_host else None
+            share = None
         self.zeros_stay_from = network.zeros_stay_from
         row = engine.bytes_per_row(self.widest)
         if values:
@@ -73,13 +102,13 @@ class PreparedLayers(Sequence[Any]):
             f"{GRANULE} input rows and a layer of {self.widest} neurons",
         )
         # So much less that the rows' share of what is left is enough for them.
-        whole = memory if node is None else replace(memory, processes=1)
+        whole = memory if share is None else replace(memory, processes=1)
         room = whole.share() - GRANULE * row * memory.processes // whole.processes
 
         def hold() -> list[Any]:
             return engine.arrange(self._fitting(0, room))
 
-        self._held = hold() if node is None else node.once_per_node(hold)
+        self._held = hold() if share is None else share(hold)
         if not on_host and self.held < len(self):
             self._kept = list(self._fitting(self.held, host.share()))
             self._buffers = TwoBuffers(engine.space.transfer(), engine.placed)

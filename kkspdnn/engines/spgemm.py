@@ -16,8 +16,10 @@ import scipy.sparse as sp
 from kkspdnn.choices import Exits
 from kkspdnn.device.double_buffer import Put
 from kkspdnn.device.space import Space
-from kkspdnn.engines.base import Growth, Range, Report, activation, upper_limit
-from kkspdnn.engines.fused.early_exit import Ends
+from kkspdnn.engines.activation import activation, upper_limit
+from kkspdnn.engines.base import Report
+from kkspdnn.engines.exit_bounds import ExitBounds
+from kkspdnn.engines.overflow_guard import Growth, Range
 from kkspdnn.engines.partial_result import Order, Outcome, Wanted
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
@@ -78,7 +80,7 @@ class SpgemmEngine:
         self.dtype = dtype
         self.exits: Exits = "none"
         self.order = Order()
-        self.ends: Sequence[Ends] = ()
+        self.ends: Sequence[ExitBounds] = ()
         self.in_csr = True
         self.ymax = upper_limit(dtype, ymax)
 

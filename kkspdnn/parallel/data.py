@@ -38,7 +38,9 @@ class Shares:
         self._inputs = inputs
         self._keep: Wanted | None = None
         self._parts: Sequence[tuple[Part, Inputs]] = ()
-        self.layers = PreparedLayers(network, engine, network.dtype, budget, values, ranks)
+        self.layers = PreparedLayers(
+            network, engine, network.dtype, budget, values, ranks.once_per_node
+        )
         self.parts = ranks.size
         self.rows = self.multiplied = 0
         self.waited = 0.0

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.model.matrices import Floats
 from kkspdnn.model.network import Layer
 
@@ -28,35 +28,6 @@ _STEPS = np.append(0, 8.0 ** np.arange(8))
 
 MOST_TRIED = 2 * (len(_STEPS) + 1)
 """Values that `ends_before` asks for at a time."""
-
-
-@dataclass(frozen=True)
-class Ends:
-    """Before a layer: rows of values from 0 to `dead` end as zeros, and rows of values from
-    `saturated` to ymax end at ymax. Both in the dtype of the run, and infinite where none does."""
-
-    dead: Any
-    saturated: Any
-
-    @classmethod
-    def unknown(cls, dtype: np.dtype[Any]) -> Ends:
-        """No row's end is known."""
-        return cls(dtype.type(-np.inf), dtype.type(np.inf))
-
-    def dies(self, least: NDArray[Any], most: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which rows end as zeros, by the least and the largest value of each."""
-        found: NDArray[np.bool_] = (least >= 0) & (most <= self.dead)
-        return found
-
-    def grows(self, least: NDArray[Any], most: NDArray[Any], ymax: Any) -> NDArray[np.bool_]:
-        """Which rows end at ymax, likewise."""
-        found: NDArray[np.bool_] = (least >= self.saturated) & (most <= ymax)
-        return found
-
-    @property
-    def any(self) -> bool:
-        """Whether any row may leave."""
-        return bool(self.dead >= 0 or self.saturated < np.inf)
 
 
 @dataclass(frozen=True)
@@ -90,7 +61,9 @@ class Response:
         return cls((float(sums.min()), float(sums.max())), biases)
 
 
-def ends_before(response: Response | None, answers: Answers, after: Ends, ymax: Any) -> Ends:
+def ends_before(
+    response: Response | None, answers: Answers, after: ExitBounds, ymax: Any
+) -> ExitBounds:
     """The ends before a layer, from those after it; ymax: may be infinite.
 
     Rows of the value that the response tells are tried, and of some a little further off, because
@@ -113,8 +86,8 @@ def ends_before(response: Response | None, answers: Answers, after: Ends, ymax: 
     # The last of low is 0, and the last of high is ymax: the other end of each interval.
     stays = (least[low.size - 1] >= 0) & (most[: low.size] <= after.dead)
     grows = (least[low.size :] >= after.saturated) & (most[-1] <= ymax)
-    none = Ends.unknown(dtype)
-    return Ends(low[stays].max(initial=none.dead), high[grows].min(initial=none.saturated))
+    none = ExitBounds.unknown(dtype)
+    return ExitBounds(low[stays].max(initial=none.dead), high[grows].min(initial=none.saturated))
 
 
 def _around(bound: Any, direction: int, dtype: np.dtype[Any]) -> Floats:

@@ -12,11 +12,14 @@ import numpy as np
 from kkspdnn.choices import Exits
 from kkspdnn.device.double_buffer import Put
 from kkspdnn.device.space import Space
-from kkspdnn.engines.base import Range, Report, upper_limit
-from kkspdnn.engines.fused.early_exit import MOST_TRIED, Ends, Response, ends_before
+from kkspdnn.engines.activation import upper_limit
+from kkspdnn.engines.base import Report
+from kkspdnn.engines.exit_bounds import ExitBounds
+from kkspdnn.engines.fused.early_exit import MOST_TRIED, Response, ends_before
 from kkspdnn.engines.fused.layer import MOST_DEPTH, FusedLayer, likeness, prepared, stacked
 from kkspdnn.engines.fused.schedule import FEW_LEFT, MOST_COUNTED, FusedRun, Level
 from kkspdnn.engines.fused.tiles import Shape, Tiles, in_order
+from kkspdnn.engines.overflow_guard import Range
 from kkspdnn.engines.partial_result import Order, Outcome, Wanted
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import Floats
@@ -60,10 +63,10 @@ class FusedEngine:
         self.exits: Exits = exits
         self.zero = dtype.type(0)
         self.ymax = upper_limit(dtype, ymax)
-        self.ends: Sequence[Ends] = ()
+        self.ends: Sequence[ExitBounds] = ()
         self.in_csr = False
         self.order = Order()
-        self.count_ends = Ends(np.int32(-1), MOST_COUNTED)
+        self.count_ends = ExitBounds(np.int32(-1), MOST_COUNTED)
         self._room: list[Tiles] = []
         self._counted: Tiles | None = None
 
@@ -108,7 +111,7 @@ class FusedEngine:
                 target = self.space.empty((part.rows, part.neurons), self.dtype)
                 part.write(target, self.space.put(in_order(part.neurons)))
                 part.neurons = few.neurons
-            ends = Ends(self.zero, self.ymax)
+            ends = ExitBounds(self.zero, self.ymax)
             part.find_live(ends, self.ymax)
             merged.append_live(part, few.rows)
             part.saturated(ends, self.ymax)  # for which CuPy compiles kernels of its own
@@ -121,7 +124,7 @@ class FusedEngine:
         """Find which values before each layer give a row a known end. Where no row can leave before
         the last layer, as with most ordinary biases, `exits` becomes none: no row needs to be
         looked at."""
-        unknown, end = Ends.unknown(self.dtype), len(layers)
+        unknown, end = ExitBounds.unknown(self.dtype), len(layers)
         zeros = replace(unknown, dead=self.zero)
         if self.exits == "all":
             self.ends = self._proved(layers)
@@ -135,7 +138,7 @@ class FusedEngine:
         if self.exits != "none" and self.counts(layers, inputs):
             self.count_ends = self._count_ends(layers, self.ends[1])
 
-    def _count_ends(self, layers: PreparedLayers, after: Ends) -> Ends:
+    def _count_ends(self, layers: PreparedLayers, after: ExitBounds) -> ExitBounds:
         """The ends after the first layer in counts of `count`: what it makes of each is tried."""
         first = layers[0]
         assert first.fan_in is not None
@@ -150,17 +153,17 @@ class FusedEngine:
         dies = np.logical_and.accumulate(after.dies(least, most))
         grows = np.logical_and.accumulate(after.grows(least, most, self.ymax)[::-1])
         dead, saturated = np.count_nonzero(dies) - 1, rows.capacity - np.count_nonzero(grows)
-        return Ends(np.int32(dead), np.int32(saturated))
+        return ExitBounds(np.int32(dead), np.int32(saturated))
 
-    def _proved(self, layers: PreparedLayers) -> list[Ends]:
+    def _proved(self, layers: PreparedLayers) -> list[ExitBounds]:
         """The ends before each layer and after the last one, from this back: each layer is applied
         to rows of one value everywhere, by the same workunit in the same order of arithmetic as in
         the run. Of layers that do the same to such rows, because all outputs have as many edges,
         one weight and one bias, one is tried.
         """
         # Without a limit ymax is infinite, and no row saturates.
-        ends = [Ends(self.zero, self.ymax)]
-        known: dict[Any, Ends] = {}
+        ends = [ExitBounds(self.zero, self.ymax)]
+        known: dict[Any, ExitBounds] = {}
         rows = Tiles(Shape.of(self.space, self.dtype, layers.widest), MOST_TRIED)
         for position in reversed(range(len(layers))):
             after = ends[-1]

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.device.double_buffer import Put
-from kkspdnn.engines.base import Growth, activation
+from kkspdnn.engines.activation import activation
+from kkspdnn.engines.overflow_guard import Growth
 from kkspdnn.model.matrices import Floats
 from kkspdnn.model.network import Activation, BiasTo, Indices, Layer, index_dtype
 from kkspdnn.workunits import fused

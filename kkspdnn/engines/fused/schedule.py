@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.engines.base import Range, Report
+from kkspdnn.engines.base import Report
 from kkspdnn.engines.fused.layer import MOST_DEPTH, FusedLayer
 from kkspdnn.engines.fused.tiles import Tiles, in_order
+from kkspdnn.engines.overflow_guard import Range
 from kkspdnn.engines.partial_result import Outcome, Wanted
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Indices

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.device.space import Space
-from kkspdnn.engines.fused.early_exit import Ends
+from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Indices, index_dtype
 from kkspdnn.workunits import compact, tiles
@@ -217,7 +217,7 @@ class Tiles:
             lanes=self.shape.lanes,
         )
 
-    def find_live(self, ends: Ends, ymax: Any) -> int:
+    def find_live(self, ends: ExitBounds, ymax: Any) -> int:
         """Find out which rows go on, because none of these ends is theirs; gives their number."""
         if self.rows == 0:
             return 0
@@ -253,7 +253,7 @@ class Tiles:
         )
         return int(total)
 
-    def saturated(self, ends: Ends, ymax: Any) -> NDArray[np.int64]:
+    def saturated(self, ends: ExitBounds, ymax: Any) -> NDArray[np.int64]:
         """The input rows that the last find_live, of these ends, found saturated."""
         lowest = self._lowest[: self.count].min(axis=1).reshape(-1)[: self.rows]
         highest = self._highest[: self.count].max(axis=1).reshape(-1)[: self.rows]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from kkspdnn.choices import EXITS
 from kkspdnn.device.space import open_space
 from kkspdnn.engines import make_engine
-from kkspdnn.engines.fused.early_exit import MOST_TRIED, Ends, Response, ends_before
+from kkspdnn.engines.exit_bounds import ExitBounds
+from kkspdnn.engines.fused.early_exit import MOST_TRIED, Response, ends_before
 from kkspdnn.engines.fused.engine import FusedEngine
 from kkspdnn.engines.layer_store import PreparedLayers
 from kkspdnn.inference import infer
@@ -37,7 +38,7 @@ def proof(net: Network, exits: Any = "all", given: Inputs | None = None) -> Fuse
     return engine
 
 
-def proved(net: Network, exits: Any = "all") -> list[Ends]:
+def proved(net: Network, exits: Any = "all") -> list[ExitBounds]:
     """The ends before each layer of a network, and after the last one."""
     return list(proof(net, exits).ends)
 
@@ -108,7 +109,7 @@ def test_in_a_radixnet_values_near_the_fixed_point_decide(neurons: int, kind: st
     assert holds(radixnet(neurons, 6).astype(np.dtype(kind)), np.random.default_rng(1)) == 12
     ends, edge = proved(net), -challenge_bias(neurons)
     assert 0.9999 * edge < ends[0].dead < edge < ends[0].saturated < 1.0001 * edge
-    assert ends[60] == Ends(0, 32)
+    assert ends[60] == ExitBounds(0, 32)
     # One layer before the end: 2 c + b is not above 0, or not below 32.
     assert edge / 2 * 0.9999 < ends[59].dead <= edge / 2
     assert (32 + edge) / 2 <= ends[59].saturated < (32 + edge) / 2 * 1.0001
@@ -116,9 +117,9 @@ def test_in_a_radixnet_values_near_the_fixed_point_decide(neurons: int, kind: st
 
 def test_counts_of_a_first_layer_decide_as_its_activations_do() -> None:
     """A count of c becomes c / 16 - 0.3, and 0.3 decides after it."""
-    assert proof(radixnet(1024, 40)).count_ends == Ends(9, 10)
-    assert proof(radixnet(1024, 40), "dead").count_ends == Ends(4, 33)
-    assert proof(radixnet(1024, 1)).count_ends == Ends(4, 33)
+    assert proof(radixnet(1024, 40)).count_ends == ExitBounds(9, 10)
+    assert proof(radixnet(1024, 40), "dead").count_ends == ExitBounds(4, 33)
+    assert proof(radixnet(1024, 1)).count_ends == ExitBounds(4, 33)
 
 
 def test_counts_are_not_tried_for_rows_that_are_not_counted(
@@ -262,7 +263,7 @@ def test_what_is_tried_before_a_layer(dtype: Any) -> None:
         return least, most
 
     response = Response((2.0, 2.0), (-1.0, -1.0))
-    found = ends_before(response, answers, Ends(dtype(1), dtype(3)), dtype(9))
+    found = ends_before(response, answers, ExitBounds(dtype(1), dtype(3)), dtype(9))
     assert [each.dtype for each in asked] == [dtype]
     assert asked[0].size == MOST_TRIED
     least, most = answers(np.array([found.dead, found.saturated]))

@@ -1,0 +1,109 @@
+"""Which part of the package may import which."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import kkspdnn
+
+ROOT = Path(kkspdnn.__file__).parent
+
+ROOMS = [
+    *("errors", "choices", "units", "version"),
+    *("pk", "workunits", "device", "model", "io"),
+    *("engines", "pruning", "serial_reference"),
+    *("parallel", "records", "verify", "inference", "predictor", "figures", "cli", "__main__"),
+]
+"""The modules and subpackages of kkspdnn: each imports only those before it."""
+
+PK_ROOMS = [
+    *("system", "types", "signature", "policy", "ir"),
+    *("frontend", "codegen", "build", "runtime"),
+    *("dispatch", "language", "locate"),
+]
+"""Those of kkspdnn.pk, likewise."""
+
+
+def modules() -> dict[str, Path]:
+    """The files of the package, by module name."""
+    found = {}
+    for path in sorted([*ROOT.rglob("*.py"), *(ROOT / "workunits").glob("*.py")]):
+        parts = path.relative_to(ROOT.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def at_run_time(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a tree, except what only type checkers read."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from at_run_time(node)
+
+
+def imports(module: str) -> set[str]:
+    """The modules of the package that a module imports, at its top or in its functions."""
+    found = set()
+    for node in at_run_time(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: write out the package of a relative import"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full in MODULES else str(node.module))
+    return (found & MODULES.keys()) - {module}
+
+
+def misplaced(package: str, rooms: list[str]) -> list[str]:
+    """Imports within a package from a room that is not before their own."""
+
+    def room(module: str) -> int:
+        below = module.removeprefix(f"{package}.")
+        return rooms.index(below.split(".")[0])
+
+    inside = [module for module in MODULES if module.startswith(f"{package}.")]
+    return [
+        f"{module} imports {other}"
+        for module in inside
+        for other in sorted(imports(module))
+        if other in inside and room(other) > room(module)
+    ]
+
+
+@pytest.mark.parametrize(("package", "rooms"), [("kkspdnn", ROOMS), ("kkspdnn.pk", PK_ROOMS)])
+def test_rooms_import_those_before_them(package: str, rooms: list[str]) -> None:
+    assert misplaced(package, rooms) == []
+
+
+def test_an_import_against_the_order_is_found() -> None:
+    """The order of the rooms the other way round has many."""
+    assert "kkspdnn.verify imports kkspdnn.serial_reference" in misplaced("kkspdnn", ROOMS[::-1])
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    try:
+        TopologicalSorter({module: imports(module) for module in MODULES}).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize(
+    "package", [name for name, path in MODULES.items() if path.name == "__init__.py"]
+)
+def test_no_module_has_the_name_of_a_function(package: str) -> None:
+    """`package.name` would be the one or the other, depending on what was imported first."""
+    loaded = importlib.import_module(package)
+    below = {name.rpartition(".")[2] for name in MODULES if name.rpartition(".")[0] == package}
+    for name in below & {*getattr(loaded, "__all__", ()), *vars(loaded)}:
+        assert getattr(loaded, name).__name__ == f"{package}.{name}"
