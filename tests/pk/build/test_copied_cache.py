@@ -123,9 +123,9 @@ def test_a_compiler_that_is_not_there_is_said_and_not_needed(copied: Installatio
 def test_what_this_processor_cannot_run_is_not_loaded(copied: Installation, tmp_path: Path) -> None:
     """It was made for one with other instruction sets, and no compiler is there to make more."""
     (tmp_path / "sitecustomize.py").write_text(
-        "from kkspdnn.pk import processor\n"
-        "real = processor.features()\n"
-        "processor.features = lambda: frozenset({'sse2'})\n"
+        "from kkspdnn.pk.system import instruction_sets\n"
+        "real = instruction_sets.features()\n"
+        "instruction_sets.features = lambda: frozenset({'sse2'})\n"
     )
     folders = os.pathsep.join([str(tmp_path), str(copied.folder)])
     done = copied.run(PATH=str(tmp_path), PYTHONPATH=folders)
