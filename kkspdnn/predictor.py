@@ -95,7 +95,7 @@ class Predictor:
             into = self._space.zeros((given.rows, self._layers.outputs), self._engine.dtype)
             for _ in self._engine.run(self._layers, given, None, silent, into):
                 pass
-            found: Floats = self._space.get(into)
+            found: Floats = self._space.to_host(into)
             return found
 
     def _make_ready(self, inputs: Inputs) -> None:

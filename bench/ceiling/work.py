@@ -58,6 +58,6 @@ class OnTiles:
 
     def values(self) -> NDArray[np.floating]:
         """The activations (rows, neurons), neurons in the order of the prepared layers."""
-        front = self.work.shape.space.get(self.tiles.front).transpose(0, 2, 1)
+        front = self.work.shape.space.to_host(self.tiles.front).transpose(0, 2, 1)
         dense: NDArray[np.floating] = front.reshape(-1, front.shape[2])
         return dense[: self.work.inputs.rows]

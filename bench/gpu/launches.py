@@ -53,7 +53,7 @@ def _copies(space: Space, small: bool) -> None:
     seconds = _median_seconds(space, lambda: target.__setitem__(slice(None), source))
     print(f"copy on the device: {2 * size / seconds / 1e12:.2f} TB/s, read and written")
     bits = np.random.default_rng(0).integers(0, 255, 60_000 * 128, dtype=np.uint8)
-    seconds = _median_seconds(space, lambda: space.put(bits))
+    seconds = _median_seconds(space, lambda: space.to_device(bits))
     print(f"pageable copy of {bits.nbytes / 1e6:.1f} MB to the device: {seconds * 1e3:.2f} ms")
 
 

@@ -50,5 +50,5 @@ class HandPeer:
     def run(self) -> Answer:
         self._hand.start()
         self._hand.run(self._layers)
-        alive = self._space.get((self._hand.tiles.front != 0).any(axis=1)).reshape(-1)
+        alive = self._space.to_host((self._hand.tiles.front != 0).any(axis=1)).reshape(-1)
         return Answer(np.flatnonzero(alive[: self._rows]).astype(np.int64) + 1)

@@ -1,4 +1,4 @@
-"""Layers copied to a GPU while it computes: into two buffers in turn, on a stream of their own."""
+"""A double buffer for layers on a GPU: while one layer is computed, the next one is copied."""
 
 from __future__ import annotations
 
@@ -11,143 +11,155 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ALIGNMENT = 256
-"""Every array of a layer begins at a multiple of this, as an allocation of its own would."""
+"""Bytes. The offset of every array in a buffer is a multiple, as for an allocation of its own."""
 
-Put = Callable[[NDArray[Any]], Any]
-"""Moves one array of a layer to where the workunits run."""
+ToDevice = Callable[[NDArray[Any]], Any]
+"""Copies an array of a layer to the memory that the workunits access."""
 
 
 class Event(Protocol):
-    """A place in a stream."""
+    """A position in a stream, like CUDA's events."""
 
     def synchronize(self) -> None:
-        """Let the host wait until the stream has come here."""
+        """Block the host until the stream has reached this position."""
 
 
 class Stream(Protocol):
-    """Work for a GPU, done in its order, but in no order with that of another stream."""
+    """A queue of GPU work: in order within a stream, unordered between streams."""
 
     def record(self) -> Event:
-        """The place after all that the stream was given so far."""
+        """Return an event after all work submitted so far."""
 
     def wait_event(self, event: Any) -> None:
-        """Do nothing that is given from now on before the other stream has come to `event`."""
+        """Delay all work submitted from now on until `event` has been reached."""
 
     def synchronize(self) -> None:
-        """Let the host wait until all is done."""
+        """Block the host until all submitted work is done."""
 
 
 class Transfer(Protocol):
-    """Copying to a GPU beside its launches: `kkspdnn.device.space.CupyTransfer`.
+    """Copies to a GPU that overlap with launches; see `kkspdnn.device.transfer.CupyTransfer`.
 
-    launches: the stream of the workunits; copies: that of `send`
+    launches: the stream of the workunits
+    copies: the stream of `copy`
     """
 
     launches: Stream
     copies: Stream
 
-    def pinned(self, size: int) -> NDArray[np.uint8]:
-        """Bytes of the host that the GPU reads by itself: of others a copy waits for the host."""
+    def allocate_pinned(self, size: int) -> NDArray[np.uint8]:
+        """Return page-locked host memory of `size` bytes, from which copies are asynchronous."""
 
-    def room(self, size: int) -> Any:
-        """Bytes of the GPU, an array of uint8. Earlier launches may still use them."""
+    def allocate(self, size: int) -> Any:
+        """Return GPU memory of `size` bytes, as an array of uint8.
 
-    def send(self, host: NDArray[np.uint8], device: Any) -> None:
-        """Copy one to the other, on `copies`."""
+        Earlier launches may still access it.
+        """
+
+    def copy(self, host: NDArray[np.uint8], device: Any) -> None:
+        """Copy `host` to `device`, in the stream `copies`."""
 
 
 class _Buffer:
-    """One layer, number `key`, on the host and on the GPU; `sent`: when the second is complete."""
+    """The memory of one layer on the host and on the GPU.
+
+    number: the layer in the buffer, or None
+    layer: with its arrays on the GPU
+    copied: the event after the copy to the GPU
+    """
 
     def __init__(self) -> None:
-        self.key: int | None = None
+        self.number: int | None = None
         self.layer: Any = None
         self.host: NDArray[np.uint8] = np.empty(0, np.uint8)
         self.device: Any = None
-        self.sent: Event | None = None
+        self.copied: Event | None = None
 
 
-class TwoBuffers:
-    """Layers on a GPU that has no room for all: the one that is computed, and the next.
+class DoubleBuffer:
+    """Streams the layers of a network through two buffers on a GPU too small for all of them.
 
-    Three rules keep their bytes right. A launch begins after its layer has arrived. A layer is sent
-    after the launches are done that read the one it replaces. The host writes the next layer into
-    pinned memory after the last one has left it.
+    One buffer has the layer that is computed, the other one receives the next layer. Three rules
+    keep the data intact. A launch starts after its layer has arrived. A copy starts after the
+    launches that read the layer it overwrites. The host writes into pinned memory after the
+    previous copy from it.
     """
 
-    def __init__(self, transfer: Transfer, placed: Callable[[Any, Put], Any]) -> None:
-        """placed: a layer with each of its arrays where a function puts it."""
+    def __init__(self, transfer: Transfer, to_device: Callable[[Any, ToDevice], Any]) -> None:
+        """to_device: returns a layer with each of its arrays copied by a function."""
         self._transfer = transfer
-        self._placed = placed
+        self._to_device = to_device
         self._buffers = _Buffer(), _Buffer()
         self._current = self._buffers[1]
-        self._before: Event | None = None
-        # Nobody else may be given this memory while a copy is on its way there.
-        weakref.finalize(self, _drain, transfer.copies)
+        self._released: Event | None = None  # after the launches that read the other buffer
+        # The memory must not be freed during a copy into it.
+        weakref.finalize(self, _finish_copies, transfer.copies)
 
-    def get(self, key: int, make: Callable[[], Any]) -> Any:
-        """Layer number `key`, for the launches that are made until the next call with another
-        number; make: gives it with its arrays on the host, where it is not here yet."""
-        buffer = self._holding(key) or self._send(key, make)
+    def get(self, number: int, make: Callable[[], Any]) -> Any:
+        """Return layer `number` on the GPU, for launches until `get` is called for another layer.
+
+        make: returns the layer with its arrays on the host; called unless a buffer has the layer
+        """
+        buffer = self._find(number) or self._copy(number, make)
         if buffer is not self._current:
-            # The other buffer is read by launches made so far, and by none from now on.
-            self._before = self._transfer.launches.record()
-            self._transfer.launches.wait_event(buffer.sent)
+            # No launch from now on reads the other buffer.
+            self._released = self._transfer.launches.record()
+            self._transfer.launches.wait_event(buffer.copied)
             self._current = buffer
         return buffer.layer
 
-    def ahead(self, key: int, make: Callable[[], Any]) -> None:
-        """Begin to copy the layer that `get` will be asked for next."""
-        if self._holding(key) is None:
-            self._send(key, make)
+    def prefetch(self, number: int, make: Callable[[], Any]) -> None:
+        """Start to copy the layer that `get` will be called for next."""
+        if self._find(number) is None:
+            self._copy(number, make)
 
-    def _holding(self, key: int) -> _Buffer | None:
-        return next((each for each in self._buffers if each.key == key), None)
+    def _find(self, number: int) -> _Buffer | None:
+        return next((buffer for buffer in self._buffers if buffer.number == number), None)
 
-    def _send(self, key: int, make: Callable[[], Any]) -> _Buffer:
+    def _copy(self, number: int, make: Callable[[], Any]) -> _Buffer:
         """Copy a layer into the buffer that is not current."""
         one, other = self._buffers
         buffer = other if self._current is one else one
         layer = make()
-        buffer.key = None
-        if buffer.sent is not None:
-            buffer.sent.synchronize()
-        parts: list[tuple[int, NDArray[Any]]] = []
-        end = 0
+        buffer.number = None
+        if buffer.copied is not None:
+            buffer.copied.synchronize()
+        arrays: list[tuple[int, NDArray[Any]]] = []
+        size = 0
 
-        def measure(array: NDArray[Any]) -> NDArray[Any]:
-            nonlocal end
-            parts.append((end, array))
-            end += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
+        def add(array: NDArray[Any]) -> NDArray[Any]:
+            nonlocal size
+            arrays.append((size, array))
+            size += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
             return array
 
-        self._placed(layer, measure)
-        transfer, before = self._transfer, self._before
-        if end > buffer.host.size:
-            buffer.host = transfer.pinned(end)
-            buffer.device = transfer.room(end)
-            before = transfer.launches.record()
-        for begin, array in parts:
-            there = buffer.host[begin : begin + array.nbytes]
-            there[:] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        if before is not None:
-            transfer.copies.wait_event(before)
-        if end:
-            transfer.send(buffer.host[:end], buffer.device[:end])
-        buffer.sent = transfer.copies.record()
-        begins = iter([begin for begin, _ in parts])
+        self._to_device(layer, add)
+        transfer, released = self._transfer, self._released
+        if size > buffer.host.size:
+            buffer.host = transfer.allocate_pinned(size)
+            buffer.device = transfer.allocate(size)
+            released = transfer.launches.record()
+        for offset, array in arrays:
+            target = buffer.host[offset : offset + array.nbytes]
+            target[:] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        if released is not None:
+            transfer.copies.wait_event(released)
+        if size:
+            transfer.copy(buffer.host[:size], buffer.device[:size])
+        buffer.copied = transfer.copies.record()
+        offsets = iter([offset for offset, _ in arrays])
 
-        def put(array: NDArray[Any]) -> Any:
-            begin = next(begins)
-            there = buffer.device[begin : begin + array.nbytes]
-            return there.view(array.dtype).reshape(array.shape)
+        def on_device(array: NDArray[Any]) -> Any:
+            offset = next(offsets)
+            source = buffer.device[offset : offset + array.nbytes]
+            return source.view(array.dtype).reshape(array.shape)
 
-        buffer.layer = self._placed(layer, put)
-        buffer.key = key
+        buffer.layer = self._to_device(layer, on_device)
+        buffer.number = number
         return buffer
 
 
-def _drain(copies: Stream) -> None:
-    # A GPU that failed has told so before, and copies nothing any more.
+def _finish_copies(copies: Stream) -> None:
+    # After a failure, which was reported before, the GPU copies nothing any more.
     with suppress(Exception):
         copies.synchronize()

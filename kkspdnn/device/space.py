@@ -124,8 +124,8 @@ class Space:
         """An array of zeros for workunits."""
         return self.xp.zeros(shape, dtype)
 
-    def put(self, array: NDArray[Any]) -> Any:
-        """A NumPy array as workunits take it: itself, C-contiguous, or a copy on the GPU."""
+    def to_device(self, array: NDArray[Any]) -> Any:
+        """Return a NumPy array for workunits: C-contiguous, and on a GPU a copy in its memory."""
         return self.xp.ascontiguousarray(self.xp.asarray(array))
 
     def device_memory(self) -> tuple[int, int]:
@@ -136,13 +136,13 @@ class Space:
         return free, int(pool.used_bytes())
 
     def transfer(self) -> CupyTransfer:
-        """Copying to the GPU beside its launches."""
+        """Return a stream for copies to the GPU that overlap with launches."""
         return CupyTransfer(self.xp)
 
-    def get(self, array: Any) -> NDArray[Any]:
-        """A workunit's array as a NumPy array: itself, or a copy from the GPU."""
-        found: NDArray[Any] = array if self.xp is np else self.xp.asnumpy(array)
-        return found
+    def to_host(self, array: Any) -> NDArray[Any]:
+        """Return a workunit's array as a NumPy array: the same array, or a copy from the GPU."""
+        copy: NDArray[Any] = array if self.xp is np else self.xp.asnumpy(array)
+        return copy
 
     def warm_up(self, launch_each: Callable[[], object]) -> None:
         """Run some launches so that later ones find their workunits compiled and loaded.

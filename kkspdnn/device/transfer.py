@@ -1,4 +1,4 @@
-"""Copying to an NVIDIA GPU beside its launches, with CuPy."""
+"""Copies to an NVIDIA GPU that overlap with launches, by CuPy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 
 class CupyTransfer:
-    """Pinned memory, and a stream that waits for no other by itself.
+    """Pinned host memory, GPU memory, and a non-blocking stream that copies between them.
 
-    Workunits run on the stream of Kokkos's default instance. Up to Kokkos 3 that is CUDA's legacy
+    Workunits run in the stream of Kokkos's default instance. Up to Kokkos 3 that is CUDA's legacy
     default stream, which is also CuPy's. Since Kokkos 4 it is a blocking stream of its own: work in
-    the legacy stream waits for all that blocking streams were given before, and they wait for it.
-    So an event recorded in the legacy stream comes after all launches so far, and launches come
-    after what the legacy stream waits for, in either case.
+    the legacy stream waits for all earlier work in blocking streams, and they wait for it. So in
+    both cases an event recorded in the legacy stream comes after all earlier launches, and an event
+    that the legacy stream waits for comes before all later launches.
     """
 
     def __init__(self, cupy: ModuleType) -> None:
@@ -24,14 +24,14 @@ class CupyTransfer:
         self.launches = cupy.cuda.Stream.null
         self.copies = cupy.cuda.Stream(non_blocking=True)
 
-    def pinned(self, size: int) -> NDArray[np.uint8]:
-        """Bytes of pinned memory; the array keeps it."""
+    def allocate_pinned(self, size: int) -> NDArray[np.uint8]:
+        """Return page-locked host memory of `size` bytes; the array owns it."""
         return np.frombuffer(self._cupy.cuda.alloc_pinned_memory(size), np.uint8, size)
 
-    def room(self, size: int) -> Any:
-        """Bytes of the GPU, as a CuPy array."""
+    def allocate(self, size: int) -> Any:
+        """Return GPU memory of `size` bytes, as a CuPy array of uint8."""
         return self._cupy.empty(size, np.uint8)
 
-    def send(self, host: NDArray[np.uint8], device: Any) -> None:
-        """Copy one to the other, on `copies`."""
+    def copy(self, host: NDArray[np.uint8], device: Any) -> None:
+        """Copy `host` to `device`, in the stream `copies`."""
         device.set(host, stream=self.copies)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kkspdnn.device.double_buffer import Put, TwoBuffers
+from kkspdnn.device.double_buffer import DoubleBuffer, ToDevice
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import Space
 from kkspdnn.errors import InputError
@@ -40,8 +40,8 @@ class Packer(Protocol):
     def size(self, layer: Any) -> int:
         """Bytes of a prepared layer."""
 
-    def placed(self, layer: Any, put: Put) -> Any:
-        """A prepared layer with its arrays where `put` moves them, in the same order each time."""
+    def to_device(self, layer: Any, copy: ToDevice) -> Any:
+        """A prepared layer with its arrays copied by `copy`, in the same order each time."""
 
     def arrange(self, layers: Iterable[Any]) -> list[Any]:
         """The first prepared layers of a network, in order, as they lie best together in memory,
@@ -83,7 +83,7 @@ class PreparedLayers(Sequence[Any]):
         self._last: tuple[int, Any] = -1, None
         self._held: list[Any] = []
         self._kept: list[Any] = []
-        self._buffers: TwoBuffers | None = None
+        self._buffers: DoubleBuffer | None = None
         memory = host = Budget() if budget is None else budget
         on_host = engine.space.xp is np
         if not on_host:
@@ -111,7 +111,7 @@ class PreparedLayers(Sequence[Any]):
         self._held = hold() if share is None else share(hold)
         if not on_host and self.held < len(self):
             self._kept = list(self._fitting(self.held, host.share()))
-            self._buffers = TwoBuffers(engine.space.transfer(), engine.placed)
+            self._buffers = DoubleBuffer(engine.space.transfer(), engine.to_device)
         self.rows = max(1, min(memory.share() // row, MOST_ROWS) // GRANULE) * GRANULE
 
     @property
@@ -133,13 +133,13 @@ class PreparedLayers(Sequence[Any]):
         """The layers that are held, and the last one."""
         if self.held == len(self):
             return self._held
-        last = self._engine.placed(self._on_host(len(self) - 1), self._engine.space.put)
+        last = self._engine.to_device(self._on_host(len(self) - 1), self._engine.space.to_device)
         return [*self._held, last]
 
-    def ahead(self, position: int) -> None:
+    def prefetch(self, position: int) -> None:
         """Begin to bring the layer that is used next to the GPU, where it has no room for all."""
         if self._buffers is not None and self.held <= position < len(self):
-            self._buffers.ahead(position, partial(self._on_host, position))
+            self._buffers.prefetch(position, partial(self._on_host, position))
 
     def _fitting(self, begin: int, room: int) -> Iterator[Any]:
         """Layers from `begin` on that fit into so many bytes together."""
@@ -198,5 +198,5 @@ class PreparedLayers(Sequence[Any]):
     def __iter__(self) -> Iterator[Any]:
         for position in range(len(self)):
             layer = self[position]
-            self.ahead(position + 1)
+            self.prefetch(position + 1)
             yield layer

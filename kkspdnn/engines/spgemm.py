@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from kkspdnn.choices import Exits
-from kkspdnn.device.double_buffer import Put
+from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.device.space import Space
 from kkspdnn.engines.activation import activation, upper_limit
 from kkspdnn.engines.base import Report
@@ -52,12 +52,12 @@ class Csr:
         index = matrix.indices.astype(np.uint32)
         return cls(matrix.shape[1], matrix.indptr.astype(np.int64), index, matrix.data)
 
-    def placed(self, put: Put) -> Csr:
-        """With the arrays where `put` moves them."""
-        return Csr(self.columns, put(self.start), put(self.index), put(self.value))
+    def to_device(self, copy: ToDevice) -> Csr:
+        """This matrix with its arrays copied by `copy`."""
+        return Csr(self.columns, copy(self.start), copy(self.index), copy(self.value))
 
     def to_scipy(self, space: Space) -> sp.csr_array:
-        value, index, start = (space.get(each) for each in (self.value, self.index, self.start))
+        value, index, start = (space.to_host(each) for each in (self.value, self.index, self.start))
         return sp.csr_array((value, index.astype(np.int64), start), shape=(self.rows, self.columns))
 
 
@@ -102,11 +102,11 @@ class SpgemmEngine:
         w = layer.weights
         return int(w.start.nbytes + w.index.nbytes + w.value.nbytes + layer.bias.nbytes)
 
-    def placed(self, layer: SpgemmLayer, put: Put) -> SpgemmLayer:
-        return replace(layer, weights=layer.weights.placed(put), bias=put(layer.bias))
+    def to_device(self, layer: SpgemmLayer, copy: ToDevice) -> SpgemmLayer:
+        return replace(layer, weights=layer.weights.to_device(copy), bias=copy(layer.bias))
 
     def arrange(self, layers: Iterable[SpgemmLayer]) -> list[SpgemmLayer]:
-        return [self.placed(layer, self.space.put) for layer in layers]
+        return [self.to_device(layer, self.space.to_device) for layer in layers]
 
     def bytes_per_row(self, widest: int) -> int:
         # Y, Z and the next Y at once, should every entry be nonzero.
@@ -130,7 +130,7 @@ class SpgemmEngine:
         sizes = Range(inputs, self.dtype)
         for first, part in inputs.parts(layers.rows):
             y, multiplied = self._run(layers, part, sizes, report)
-            rows = np.flatnonzero(np.diff(self.space.get(y.start))).astype(np.int64)
+            rows = np.flatnonzero(np.diff(self.space.to_host(y.start))).astype(np.int64)
             if wanted is None:
                 yield Outcome(rows + first, None, multiplied)
             else:
@@ -142,7 +142,7 @@ class SpgemmEngine:
     def _run(
         self, layers: Iterable[SpgemmLayer], inputs: Inputs, sizes: Range, report: Report
     ) -> tuple[Csr, int]:
-        y = Csr.from_scipy(inputs.to_csr(self.dtype)).placed(self.space.put)
+        y = Csr.from_scipy(inputs.to_csr(self.dtype)).to_device(self.space.to_device)
         multiplied = 0
         for position, layer in enumerate(layers):
             if y.rows:

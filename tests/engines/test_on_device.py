@@ -17,7 +17,7 @@ import pytest
 import scipy.sparse as sp
 
 from kkspdnn.choices import EXITS, Exits
-from kkspdnn.device.double_buffer import TwoBuffers
+from kkspdnn.device.double_buffer import DoubleBuffer
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.engines import make_engine
@@ -252,10 +252,10 @@ def test_launches_read_the_layer_that_was_asked_for_last(
     device: Space, kernel: Any, free: int, exits: Exits, monkeypatch: Any
 ) -> None:
     """The other buffer may be written to at any time."""
-    watched: list[TwoBuffers] = []
+    watched: list[DoubleBuffer] = []
     read: set[int] = set()
 
-    class Watched(TwoBuffers):
+    class Watched(DoubleBuffer):
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)
             watched.append(self)
@@ -277,7 +277,7 @@ def test_launches_read_the_layer_that_was_asked_for_last(
     for pattern in ("for", "reduce", "scan"):
         name = f"parallel_{pattern}"
         monkeypatch.setattr(device.pk, name, checked(getattr(device.pk, name)))
-    monkeypatch.setattr("kkspdnn.engines.layer_store.TwoBuffers", Watched)
+    monkeypatch.setattr("kkspdnn.engines.layer_store.DoubleBuffer", Watched)
     monkeypatch.setattr(Space, "device_memory", lambda _: (free, 0))
     result = infer(
         radixnet(64, 24), images(64, 500), space="cuda", kernel=kernel, exits=exits,

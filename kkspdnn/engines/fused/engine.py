@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kkspdnn.choices import Exits
-from kkspdnn.device.double_buffer import Put
+from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.device.space import Space
 from kkspdnn.engines.activation import upper_limit
 from kkspdnn.engines.base import Report
@@ -76,11 +76,11 @@ class FusedEngine:
     def size(self, layer: FusedLayer) -> int:
         return layer.size
 
-    def placed(self, layer: FusedLayer, put: Put) -> FusedLayer:
-        return layer.placed(put)
+    def to_device(self, layer: FusedLayer, copy: ToDevice) -> FusedLayer:
+        return layer.to_device(copy)
 
     def arrange(self, layers: Iterable[FusedLayer]) -> list[FusedLayer]:
-        return stacked(layers, MOST_DEPTH, self.space.put)
+        return stacked(layers, MOST_DEPTH, self.space.to_device)
 
     def bytes_per_row(self, widest: int) -> int:
         # Both sides of tiles, those of bytes too, and the bits in the order of tiles.
@@ -109,7 +109,7 @@ class FusedEngine:
                 # Rows that come dense may be asked to leave so.
                 part.neurons = layers.outputs
                 target = self.space.empty((part.rows, part.neurons), self.dtype)
-                part.write(target, self.space.put(in_order(part.neurons)))
+                part.write(target, self.space.to_device(in_order(part.neurons)))
                 part.neurons = few.neurons
             ends = ExitBounds(self.zero, self.ymax)
             part.find_live(ends, self.ymax)
@@ -177,7 +177,7 @@ class FusedEngine:
                 if given is None:
                     given, layer = layers.given(position), layers[position]
                 else:
-                    layer = prepared(given, None, self.ymax).placed(self.space.put)
+                    layer = prepared(given, None, self.ymax).to_device(self.space.to_device)
                 response = Response.of(given, layer.weight)
                 answers = partial(self._answers, rows, layer)
                 before = ends_before(response, answers, after, self.ymax)

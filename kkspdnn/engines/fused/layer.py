@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.device.double_buffer import Put
+from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.engines.activation import activation
 from kkspdnn.engines.overflow_guard import Growth
 from kkspdnn.model.matrices import Floats
@@ -83,10 +83,10 @@ class FusedLayer:
         found: int | None = self.weights.get("fan_in")
         return found
 
-    def placed(self, put: Put) -> FusedLayer:
-        """The layer with its weights where `put` moves them."""
+    def to_device(self, copy: ToDevice) -> FusedLayer:
+        """The layer with each array of its weights copied by `copy`."""
         weights = {
-            name: put(value) if getattr(value, "ndim", 0) else value
+            name: copy(value) if getattr(value, "ndim", 0) else value
             for name, value in self.weights.items()
         }
         return replace(self, weights=weights)
@@ -209,18 +209,18 @@ def _sources(layer: Layer, order: NDArray[np.int64]) -> Indices:
 def stacked(
     layers: Iterable[FusedLayer],
     most: int,
-    put: Put = np.ascontiguousarray,
+    copy: ToDevice = np.ascontiguousarray,
 ) -> list[FusedLayer]:
     """The same layers, up to `most` neighbours at a time in the same arrays where they can be, and
-    these where `put` moves them: to where the workunits run."""
+    these copied by `copy`, to the memory that the workunits access."""
     made: list[FusedLayer] = []
     group: list[FusedLayer] = []
     for layer in layers:
         if group and (len(group) == most or not _alike(group[-1], layer)):
-            made += _stack(group, put)
+            made += _stack(group, copy)
             group = []
         group.append(layer)
-    return made + _stack(group, put)
+    return made + _stack(group, copy)
 
 
 def _alike(one: FusedLayer, other: FusedLayer) -> bool:
@@ -233,9 +233,9 @@ def _alike(one: FusedLayer, other: FusedLayer) -> bool:
     )
 
 
-def _stack(group: list[FusedLayer], put: Put) -> list[FusedLayer]:
+def _stack(group: list[FusedLayer], copy: ToDevice) -> list[FusedLayer]:
     if len(group) < 2:
-        return [layer.placed(put) for layer in group]
+        return [layer.to_device(copy) for layer in group]
     weights = dict(group[0].weights)
     for name in weights.keys() & {"index", "bias", "value"}:
         weights[name] = np.concatenate([layer.weights[name] for layer in group])
@@ -245,8 +245,8 @@ def _stack(group: list[FusedLayer], put: Put) -> list[FusedLayer]:
             layer.weights["start"][:-1] + begin for layer, begin in zip(group, edges, strict=False)
         ]
         weights["start"] = np.concatenate([*parts, edges[-1:]]).astype(np.int64)
-    placed = replace(group[0], weights=weights).placed(put)
+    stack = replace(group[0], weights=weights).to_device(copy)
     return [
-        replace(layer, weights=placed.weights, position=i, following=len(group) - i)
+        replace(layer, weights=stack.weights, position=i, following=len(group) - i)
         for i, layer in enumerate(group)
     ]

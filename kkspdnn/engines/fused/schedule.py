@@ -178,7 +178,7 @@ class FusedRun:
                 self.engine.compute(rows, layer, len(step))
                 self.deepest = max(self.deepest, len(step))
             # Before the next look waits for the launch.
-            self.layers.ahead(position + len(step))
+            self.layers.prefetch(position + len(step))
             self._account(rows, inputs, position, step)
             position += len(step)
         return end
@@ -280,11 +280,11 @@ class FusedRun:
         """What is left, with the rows that left saturated in their places."""
         saturated = np.sort(np.concatenate([np.empty(0, np.int64), *self.saturated]))
         if self.into is not None:
-            put = self.engine.space.put
+            to_device = self.engine.space.to_device
             if rows.rows:
-                rows.write(self.into, put(self._places(rows)))
+                rows.write(self.into, to_device(self._places(rows)))
             if saturated.size:
-                self.into[put(saturated)] = self.engine.ymax
+                self.into[to_device(saturated)] = self.engine.ymax
             return Outcome(np.empty(0, np.int64), None, self.multiplied)
         ids = np.sort(np.concatenate([rows.ids, saturated]))
         if self.wanted is None:

@@ -127,7 +127,7 @@ class Tiles:
     @property
     def ids(self) -> NDArray[np.int64]:
         """The input rows that the rows came from, in NumPy's array on a GPU too."""
-        return self.shape.space.get(self._ids[: self.rows])
+        return self.shape.space.to_host(self._ids[: self.rows])
 
     def swap(self, layers: int, neurons: int) -> None:
         """So many layers were computed, the last of which has so many neurons."""
@@ -150,12 +150,12 @@ class Tiles:
         self.rows, self.neurons, self.side = values.size, neurons, 0
         lanes = np.zeros((self.count, 1, self.shape.lanes), self.shape.dtype)
         lanes.reshape(-1)[: self.rows] = values
-        self.front[...] = self.shape.space.put(lanes)
+        self.front[...] = self.shape.space.to_device(lanes)
 
     def range(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """The least and the largest value of each row."""
-        front, get = self.front, self.shape.space.get
-        least, most = (get(each).reshape(-1) for each in (front.min(axis=1), front.max(axis=1)))
+        front, to_host = self.front, self.shape.space.to_host
+        least, most = (to_host(each).reshape(-1) for each in (front.min(axis=1), front.max(axis=1)))
         return least[: self.rows], most[: self.rows]
 
     def load(self, inputs: Inputs, first: int, places: Indices) -> None:
@@ -175,8 +175,8 @@ class Tiles:
                 "unpack_dense",
                 space.teams(self.count),
                 tiles.unpack_dense,
-                x=space.put(inputs.to_dense(self.shape.dtype)),
-                place=space.put(places),
+                x=space.to_device(inputs.to_dense(self.shape.dtype)),
+                place=space.to_device(places),
                 y=self.all,
                 zero=self._zero,
                 rows=self.rows,
@@ -190,9 +190,9 @@ class Tiles:
             "unpack_csr",
             space.range(self.rows),
             tiles.unpack_csr,
-            start=space.put(csr.indptr.astype(np.int64)),
-            index=space.put(places[csr.indices].astype(np.uint32)),
-            value=space.put(csr.data),
+            start=space.to_device(csr.indptr.astype(np.int64)),
+            index=space.to_device(places[csr.indices].astype(np.uint32)),
+            value=space.to_device(csr.data),
             y=self.all,
             lanes=lanes,
         )
@@ -207,8 +207,8 @@ class Tiles:
             "unpack_bits",
             space.teams(self.count),
             tiles.unpack_bits,
-            bits=space.put(inputs.bits),
-            place=space.put(places),
+            bits=space.to_device(inputs.bits),
+            place=space.to_device(places),
             turned=self._turned,
             y=self.all,
             rows=self.rows,
@@ -258,7 +258,7 @@ class Tiles:
         lowest = self._lowest[: self.count].min(axis=1).reshape(-1)[: self.rows]
         highest = self._highest[: self.count].max(axis=1).reshape(-1)[: self.rows]
         found = ends.grows(lowest, highest, ymax)
-        return self.shape.space.get(self._ids[: self.rows][found])
+        return self.shape.space.to_host(self._ids[: self.rows][found])
 
     def keep_live(self, living: int) -> None:
         """Move the `living` rows that the last find_live counted together; drop the others."""
@@ -326,7 +326,7 @@ class Tiles:
         places: where each neuron is in a tile, an index of NumPy
         """
         lanes, parts = self.shape.lanes, list[sp.csr_array]()
-        for number, tile in enumerate(self.shape.space.get(self.front)):
+        for number, tile in enumerate(self.shape.space.to_host(self.front)):
             found = np.flatnonzero(kept[number * lanes : (number + 1) * lanes])
             if found.size:
                 parts.append(sp.csr_array(np.ascontiguousarray(tile[places][:, found].T)))
