@@ -13,7 +13,7 @@ from bench.peer import Work
 from kkspdnn.device.space import open_space
 from kkspdnn.engines import make_engine
 from kkspdnn.engines.exit_bounds import ExitBounds
-from kkspdnn.engines.layer_store import PreparedLayers
+from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.records.comparison import LayerCounts
@@ -81,10 +81,10 @@ def known_ends(network: Network) -> Sequence[ExitBounds]:
     """What is proved before each layer, and after the last one, by the serial space's kernels."""
     space, dtype = open_space("serial"), network.dtype
     engine = make_engine("fused", space, dtype, network.ymax)
-    layers = PreparedLayers(network, engine, dtype)
+    layers = LayerStore(network, engine, dtype)
     rows = Inputs.from_any(np.zeros((1, network.inputs), dtype))
     engine.warm_up(layers, rows)
-    engine.prove(layers, rows)
+    engine.compute_exit_bounds(layers, rows)
     return engine.ends
 
 

@@ -18,8 +18,8 @@ from kkspdnn.choices import EXITS, KERNELS, PARALLEL, VERIFY, Exits, Kernel, Par
 from kkspdnn.device.errors import in_one_line
 from kkspdnn.device.memory import Budget, peak_memory
 from kkspdnn.device.space import Space, check_device, check_space_name, open_space
-from kkspdnn.engines import Engine, Report, make_engine
-from kkspdnn.engines.partial_result import joined
+from kkspdnn.engines import Engine, ProgressCallback, make_engine
+from kkspdnn.engines.partial_result import concatenate
 from kkspdnn.errors import InputError, check_choice
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
@@ -28,9 +28,9 @@ from kkspdnn.model.merge import Folded
 from kkspdnn.model.merge import fold as fold_network
 from kkspdnn.model.network import Network, check_network
 from kkspdnn.parallel.affinity import placed
-from kkspdnn.parallel.data import Shares
-from kkspdnn.parallel.partition import Deal, dealt, dealt_from
-from kkspdnn.parallel.pipeline import Stage, pipeline_is_better
+from kkspdnn.parallel.data import DataParallel
+from kkspdnn.parallel.partition import Partition, partition_rows, resume
+from kkspdnn.parallel.pipeline import PipelineParallel, pipeline_is_better
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.pk.build.toolchain import machine
 from kkspdnn.pk.system.cuda_driver import Device
@@ -232,20 +232,20 @@ class _Run:
         keep = None
         if every or self.verification != "none":
             keep = wanted(network, given, "full" if every else self.verification)
-        deal = self._deal(where, computed, way.parts)
-        work = way.take(deal, keep)
-        ranks.together()
+        partition = self._deal(where, computed, way.parts)
+        work = way.take(partition, keep)
+        ranks.barrier()
         ready = perf_counter()
         own = []
         for part, found in way.outcomes(_report(tell, max(1, work))):
-            if deal.checkpoint is not None:
-                deal.checkpoint.save(part.number, found)
+            if partition.checkpoint is not None:
+                partition.checkpoint.save(part.number, found)
             own.append(found)
         computing = perf_counter() - ready - way.waited
         if ranks.size > 1:
             tell("waiting for the other ranks", 0.0)
-        every_part = chain(deal.saved, *ranks.gather(own))
-        outcome = joined(every_part, computed.outputs, self.dtype, keep is not None)
+        every_part = chain(partition.saved, *ranks.gather(own))
+        outcome = concatenate(every_part, computed.outputs, self.dtype, keep is not None)
         done = perf_counter()
         loads = ranks.all_gather(
             RankLoad(
@@ -257,19 +257,19 @@ class _Run:
                 layers=len(way.layers),
                 layers_held=way.layers.held,
                 seconds=computing,
-                edges_multiplied=way.multiplied,
+                edges_multiplied=way.computed_edges,
                 peak_memory_bytes=peak_memory(),
             )
         )
         host = self._host_load(where)
         gpus = used_gpus(ranks.all_gather((ranks.host, where.device)))
         if ranks.rank != 0:
-            return ranks.from_first(None)
+            return ranks.broadcast(None)
         if folded is not None and outcome.values is not None:
             outcome = replace(outcome, values=folded.expand(outcome.values))
         if self.verification != "none":
             tell("verifying", 0.0)
-        timed = 0.0 if deal.saved_rows else done - ready
+        timed = 0.0 if partition.saved_rows else done - ready
         verified = verify(network, given, outcome, self.verification, timed)
         categories = outcome.rows + 1
         record = Record(
@@ -286,7 +286,7 @@ class _Run:
             load_seconds=0.0,
             prepare_seconds=prepared - opened + ready - warm,
             inference_seconds=done - ready,
-            edges_per_second=(given.rows - deal.saved_rows) * network.edges / (done - ready),
+            edges_per_second=(given.rows - partition.saved_rows) * network.edges / (done - ready),
             edges_multiplied=sum(load.edges_multiplied for load in loads),
             categories=int(categories.size),
             categories_sha256=categories_sha256(categories),
@@ -314,10 +314,10 @@ class _Run:
             loads=tuple(loads) if ranks.size > 1 else (),
             imbalance=imbalance(loads) if ranks.size > 1 else None,
             gpus=gpus,
-            saved_rows=deal.saved_rows,
+            saved_rows=partition.saved_rows,
             host=host,
         )
-        ranks.from_first(Result(categories, None, record))
+        ranks.broadcast(Result(categories, None, record))
         return Result(categories, outcome.take(outcome.rows) if self.values else None, record)
 
     def _host_load(self, where: Space) -> HostLoad:
@@ -326,18 +326,20 @@ class _Run:
         threads = self.ranks.local_size * (1 if where.gpu else where.threads)
         return self.meter.measured(own, threads)
 
-    def _way(self, engine: Engine, computed: Network, every: bool) -> Shares | Stage:
+    def _way(
+        self, engine: Engine, computed: Network, every: bool
+    ) -> DataParallel | PipelineParallel:
         ranks, budget = self.ranks, self.budget
         wanted = self.parallel
         if wanted == "auto" and pipeline_is_better(engine, computed, ranks, budget):
             wanted = "pipeline"
         if wanted == "pipeline" and ranks.size > 1:
-            return Stage(engine, computed, self.inputs, ranks, budget)
-        return Shares(engine, computed, self.inputs, ranks, budget, every)
+            return PipelineParallel(engine, computed, self.inputs, ranks, budget)
+        return DataParallel(engine, computed, self.inputs, ranks, budget, every)
 
-    def _deal(self, where: Space, computed: Network, parts: int) -> Deal:
+    def _deal(self, where: Space, computed: Network, parts: int) -> Partition:
         if self.checkpoint is None:
-            return dealt(self.ranks, parts)
+            return partition_rows(self.ranks, parts)
         self.tell("looking at the checkpoint", 0.0)
         kept = "full" if self.values else self.verification
         arithmetic = "GPU" if where.gpu else "CPU"
@@ -348,7 +350,7 @@ class _Run:
             "verification": kept,
             "arithmetic": f"{arithmetic}, {where.front}",
         }
-        return dealt_from(self.checkpoint, self.ranks, computed, self.inputs, facts, parts)
+        return resume(self.checkpoint, self.ranks, computed, self.inputs, facts, parts)
 
     def _folded(self) -> Folded:
         return fold_network(
@@ -381,7 +383,7 @@ def imbalance(loads: Sequence[RankLoad]) -> float:
     return max(seconds) / mean if mean > 0 else 1.0
 
 
-def _report(progress: Progress, total: int) -> Report:
+def _report(progress: Progress, total: int) -> ProgressCallback:
     """Tells how much is done when called with the input rows times layers that are settled."""
     done = 0
 

@@ -12,8 +12,8 @@ from kkspdnn.choices import EXITS, Exits
 from kkspdnn.device.errors import in_one_line
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import open_space
-from kkspdnn.engines import silent
-from kkspdnn.engines.layer_store import PreparedLayers
+from kkspdnn.engines import no_progress
+from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import check_choice
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
@@ -71,7 +71,7 @@ class Predictor:
             "memory": memory,
         }
         self._engine = FusedEngine(self._space, kind, given.ymax, exits)
-        self._layers = PreparedLayers(given, self._engine, kind, budget, values=True)
+        self._layers = LayerStore(given, self._engine, kind, budget, values=True)
         self._known: set[Form] = set()
         self._lock = ProcessLock()
         self._make_ready(_zeros("dense", network.inputs))
@@ -93,19 +93,19 @@ class Predictor:
         with self._lock:
             self._make_ready(given)
             into = self._space.zeros((given.rows, self._layers.outputs), self._engine.dtype)
-            for _ in self._engine.run(self._layers, given, None, silent, into):
+            for _ in self._engine.run(self._layers, given, None, no_progress, into):
                 pass
             found: Floats = self._space.to_host(into)
             return found
 
     def _make_ready(self, inputs: Inputs) -> None:
-        """Compile, and prove which rows leave, for rows that come as these do."""
+        """Compile, and compute_exit_bounds which rows leave, for rows that come as these do."""
         form: Form = "dense"
         if inputs.dense is None:
             form = "csr" if inputs.bits is None else "bits"
         if form not in self._known and inputs.rows:
             self._engine.warm_up(self._layers, inputs)
-            self._engine.prove(self._layers, inputs)
+            self._engine.compute_exit_bounds(self._layers, inputs)
             self._known.add(form)
 
     def __reduce__(self) -> tuple[Any, ...]:

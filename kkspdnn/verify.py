@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.choices import Verify
-from kkspdnn.engines import Outcome, Wanted
+from kkspdnn.engines import PartialResult, RowSelector
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.records.run import Verified
@@ -22,7 +22,7 @@ _ACTIVE_ROWS = 8
 """If the sample has fewer active rows, active rows outside it are compared as well."""
 
 
-def wanted(network: Network, inputs: Inputs, mode: Verify) -> Wanted:
+def wanted(network: Network, inputs: Inputs, mode: Verify) -> RowSelector:
     """The active rows whose values `verify` needs: all, or the sample's and a few others."""
     if mode == "full":
         return lambda rows: np.ones(rows.size, np.bool_)
@@ -38,7 +38,7 @@ def wanted(network: Network, inputs: Inputs, mode: Verify) -> Wanted:
 
 
 def verify(
-    network: Network, inputs: Inputs, outcome: Outcome, mode: Verify, inference_seconds: float
+    network: Network, inputs: Inputs, outcome: PartialResult, mode: Verify, inference_seconds: float
 ) -> Verified:
     """Compare `outcome`, with the values `wanted`, with the serial reference in their dtype.
 
@@ -131,7 +131,7 @@ def error_bound(network: Network, largest: float = 1.0) -> float:
 
 
 def _compared(
-    network: Network, inputs: Inputs, outcome: Outcome, rows: NDArray[np.int64]
+    network: Network, inputs: Inputs, outcome: PartialResult, rows: NDArray[np.int64]
 ) -> tuple[float, bool, float]:
     """Largest difference, whether the categories agree, and the reference's seconds."""
     assert outcome.values is not None

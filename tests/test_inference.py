@@ -130,14 +130,14 @@ def test_ranks_on_one_gpu_share_its_memory(
         yield Placement(None, sharing=3)
 
     budgets = list[Budget]()
-    shares = inference.Shares
+    shares = inference.DataParallel
 
     def spied(*arguments: Any) -> Any:
         budgets.extend(each for each in arguments if isinstance(each, Budget))
         return shares(*arguments)
 
     monkeypatch.setattr(inference, "placed", placed)
-    monkeypatch.setattr(inference, "Shares", spied)
+    monkeypatch.setattr(inference, "DataParallel", spied)
     kk.infer(net, rows)
     (budget,) = budgets
     on_gpu = replace(budget, device=lambda: (3000, 0))

@@ -22,7 +22,7 @@ import kkspdnn as kk
 from kkspdnn.io.challenge import read_network, write_network
 from kkspdnn.model.layer_slice import span_of
 from kkspdnn.model.network import Layer
-from kkspdnn.parallel.ranks import AgreedError
+from kkspdnn.parallel.ranks import CollectiveError
 from kkspdnn.pk.frontend.diagnostics import WorkunitError
 
 
@@ -148,13 +148,13 @@ def test_errors_of_every_class() -> None:
     classes = error_classes()
     assert {kk.KkspdnnError, kk.CacheError, kk.InputError, WorkunitError} <= set(classes)
     for kind in classes:
-        error = AgreedError(kk.InputError("why"), 3) if kind is AgreedError else kind("why")
+        error = CollectiveError(kk.InputError("why"), 3) if kind is CollectiveError else kind("why")
         for way in WAYS:
             made = way(error)
             assert type(made) is kind
             assert str(made) == "why"
             assert made.args == error.args
-    failed = through(5)(AgreedError(kk.SpaceError("why"), 3))
+    failed = through(5)(CollectiveError(kk.SpaceError("why"), 3))
     assert (type(failed.error), str(failed.error), failed.rank) == (kk.SpaceError, "why", 3)
 
 

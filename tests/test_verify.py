@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from kkspdnn.engines import Outcome
+from kkspdnn.engines import PartialResult
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer, Network, network
 from kkspdnn.model.radixnet import radixnet
@@ -17,10 +17,10 @@ from kkspdnn.serial_reference import reference
 from kkspdnn.verify import error_bound, verify
 
 
-def right(net: Network, rows: Inputs) -> Outcome:
+def right(net: Network, rows: Inputs) -> PartialResult:
     final = reference(net, rows, dtype=net.dtype)
     alive = np.flatnonzero(np.diff(final.indptr)).astype(np.int64)
-    return Outcome(alive, sp.csr_array(final[alive]), 0)
+    return PartialResult(alive, sp.csr_array(final[alive]), 0)
 
 
 @pytest.fixture(scope="module")
@@ -52,26 +52,26 @@ def test_the_reference_itself_passes(net: Network, rows: Inputs, mode: Any) -> N
     assert verified.speedup == pytest.approx(verified.reference_seconds / 0.5)
 
 
-def drop(outcome: Outcome, place: int) -> Outcome:
+def drop(outcome: PartialResult, place: int) -> PartialResult:
     kept = np.delete(np.arange(outcome.rows.size), place)
     assert outcome.values is not None
     return replace(outcome, rows=outcome.rows[kept], values=sp.csr_array(outcome.values[kept]))
 
 
-def add(outcome: Outcome, _: int) -> Outcome:
+def add(outcome: PartialResult, _: int) -> PartialResult:
     assert outcome.values is not None
     values = sp.csr_array(sp.vstack([outcome.values[:1], outcome.values], format="csr"))
     return replace(outcome, rows=np.concatenate(([0], outcome.rows)), values=values)
 
 
-def change(outcome: Outcome, place: int) -> Outcome:
+def change(outcome: PartialResult, place: int) -> PartialResult:
     assert outcome.values is not None
     values = outcome.values.copy()
     values.data[values.indptr[place]] += 0.01
     return replace(outcome, values=values)
 
 
-def rename(outcome: Outcome, place: int) -> Outcome:
+def rename(outcome: PartialResult, place: int) -> PartialResult:
     """A row under the number of its dead neighbour."""
     rows = outcome.rows.copy()
     rows[place] += 1 if rows[place] % 3 == 2 else -1
@@ -98,7 +98,7 @@ def test_an_invented_row_is_found_in_a_small_sample() -> None:
     nothing = right(net, rows)
     assert verify(net, rows, nothing, "sample", 1.0).passed
     one = sp.csr_array(([1.0], ([0], [5])), shape=(1, 1024), dtype=np.float32)
-    wrong = Outcome(np.array([4321]), one, 0)
+    wrong = PartialResult(np.array([4321]), one, 0)
     verified = verify(net, rows, wrong, "sample", 1.0)
     assert verified.rows < 9000
     assert verified.passed is False

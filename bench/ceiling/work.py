@@ -12,7 +12,7 @@ from kkspdnn.device.space import Space
 from kkspdnn.engines.fused.engine import FusedEngine
 from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.engines.fused.tiles import Shape, Tiles
-from kkspdnn.engines.layer_store import PreparedLayers
+from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
@@ -32,7 +32,7 @@ class Work:
         """Prepare it, and compile all that it needs. Raises InputError where it does not fit into
         memory."""
         engine = FusedEngine(space, network.dtype, network.ymax, "none")
-        prepared = PreparedLayers(network, engine, network.dtype)
+        prepared = LayerStore(network, engine, network.dtype)
         engine.warm_up(prepared, inputs)
         if prepared.held < len(prepared):
             raise InputError("the layers do not fit into memory together; use fewer --layers")

@@ -42,7 +42,7 @@ _WIDEST = 240
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PartialResult:
     """How a step ended. status: passed, failed, timed out or skipped; reason: of the last three."""
 
     step: str
@@ -70,7 +70,7 @@ class _Output:
         with (self.folder / "log.txt").open("a", encoding="utf-8") as log:
             log.write(text)
 
-    def save(self, outcomes: Iterable[Outcome], session: Session) -> None:
+    def save(self, outcomes: Iterable[PartialResult], session: Session) -> None:
         """Write the record of the session, and the archive of all records so far."""
         record = {
             "schema": SCHEMA,
@@ -96,13 +96,13 @@ def command(arguments: argparse.Namespace) -> int:
     output = _output(arguments.out)
     missing = _missing(arguments.space)
     session = Session(arguments.space, arguments.small, output.records, not missing)
-    outcomes: list[Outcome] = []
+    outcomes: list[PartialResult] = []
     environment = _environment(output.records.parent)
     if arguments.pack is not None:
         unpacked = unpack(arguments.pack, output.records.parent)
         environment |= unpacked.environment
         session = replace(session, arch=unpacked.arch, expected=unpacked.expected)
-        outcomes.append(Outcome("unpack", "passed", round(monotonic() - begun, 1)))
+        outcomes.append(PartialResult("unpack", "passed", round(monotonic() - begun, 1)))
         output.tell(f"=== unpack: passed, {outcomes[0].seconds} s", *unpacked.lines)
     steps = _steps(session, arguments)
     left_out = [step.name for step in steps if step.device and missing]
@@ -168,7 +168,7 @@ def _missing(space: str) -> str:
     return ""
 
 
-def _skipped(step: Step, left: float, missing: str, programs: str) -> Outcome | None:
+def _skipped(step: Step, left: float, missing: str, programs: str) -> PartialResult | None:
     """The outcome of a step that cannot run; None if it can."""
     reason = ""
     if step.device and missing:
@@ -177,10 +177,10 @@ def _skipped(step: Step, left: float, missing: str, programs: str) -> Outcome | 
         reason = f"no {step.program} on the PATH"
     elif left < _LEAST_SECONDS:
         reason = "no time left"
-    return Outcome(step.name, "skipped", reason=reason) if reason else None
+    return PartialResult(step.name, "skipped", reason=reason) if reason else None
 
 
-def _run(step: Step, limit: float, added: Mapping[str, str], output: _Output) -> Outcome:
+def _run(step: Step, limit: float, added: Mapping[str, str], output: _Output) -> PartialResult:
     """Run a step, and show the lines of its output that say most."""
     begun = monotonic()
     text = " ".join(step.command)
@@ -197,7 +197,7 @@ def _run(step: Step, limit: float, added: Mapping[str, str], output: _Output) ->
     shown = _shown(step, lines.splitlines(), status == "passed")
     if shown:
         output.tell(*(f"  {line[:_WIDEST]}" for line in shown))
-    return Outcome(step.name, status, round(seconds, 1), reason, text)
+    return PartialResult(step.name, status, round(seconds, 1), reason, text)
 
 
 def _shown(step: Step, lines: list[str], passed: bool) -> list[str]:

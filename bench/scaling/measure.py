@@ -18,7 +18,7 @@ import numpy as np
 from bench.scaling.model import Point, Run, Split
 from kkspdnn.device.space import open_space
 from kkspdnn.engines import Engine, make_engine
-from kkspdnn.engines.layer_store import PreparedLayers
+from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
@@ -36,9 +36,9 @@ def points(
     """Every part for every number of ranks, by one process with so many threads."""
     space = open_space("openmp", threads)
     engine = make_engine("fused", space, network.dtype, network.ymax)
-    layers = PreparedLayers(network, engine, network.dtype)
+    layers = LayerStore(network, engine, network.dtype)
     engine.warm_up(layers, inputs)
-    engine.prove(layers, inputs)
+    engine.compute_exit_bounds(layers, inputs)
     assert inputs.bits is not None
     order = np.argsort(np.bitwise_count(inputs.bits).sum(axis=1, dtype=np.int64), kind="stable")
     by_size = Inputs(inputs.rows, inputs.neurons, inputs.source, bits=inputs.bits[order])
@@ -60,19 +60,19 @@ def _neighbours(inputs: Inputs, count: int) -> list[Inputs]:
     return [inputs.slice(*ends[place : place + 2]) for place in range(count)]
 
 
-def _seconds(engine: Engine, layers: PreparedLayers, rows: Inputs) -> float:
-    engine.take_room(layers, rows)
+def _seconds(engine: Engine, layers: LayerStore, rows: Inputs) -> float:
+    engine.allocate(layers, rows)
     begun = perf_counter()
     _work(engine, layers, rows)
     return perf_counter() - begun
 
 
-def _work(engine: Engine, layers: PreparedLayers, rows: Inputs) -> int:
+def _work(engine: Engine, layers: LayerStore, rows: Inputs) -> int:
     """Multiplications."""
-    return sum(part.multiplied for part in engine.run(layers, rows, None, lambda _: None))
+    return sum(part.computed_edges for part in engine.run(layers, rows, None, lambda _: None))
 
 
-def _imbalance(engine: Engine, layers: PreparedLayers, parts: Sequence[Inputs]) -> float:
+def _imbalance(engine: Engine, layers: LayerStore, parts: Sequence[Inputs]) -> float:
     """The work of the part with the most over the mean."""
     work = [_work(engine, layers, each) for each in parts]
     return max(work) * len(work) / max(1, sum(work))

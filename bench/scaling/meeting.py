@@ -7,7 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
-from kkspdnn.engines import Outcome
+from kkspdnn.engines import PartialResult
 from kkspdnn.parallel.launcher import launch
 from kkspdnn.parallel.ranks import launched_ranks
 
@@ -19,10 +19,10 @@ _ROWS = 100
 def main() -> None:
     """Print the median."""
     ranks = launched_ranks(launch())
-    own = Outcome(np.arange(_ROWS, dtype=np.int64), None, 0)
+    own = PartialResult(np.arange(_ROWS, dtype=np.int64), None, 0)
     times = []
     for _ in range(_REPEATS):
-        ranks.together()
+        ranks.barrier()
         begun = perf_counter()
         ranks.gather([own])
         times.append(perf_counter() - begun)

@@ -80,7 +80,7 @@ def guarded(action: Callable[[], int]) -> int:
 def guarded_on_rank(started: Launch, action: Callable[[Ranks], int]) -> int:
     """The exit code of `action` on this process of a launch; where it fails here it ends the whole
     run, for the others would wait for this one for ever."""
-    from kkspdnn.parallel.ranks import AgreedError, abort, launched_ranks
+    from kkspdnn.parallel.ranks import CollectiveError, abort, launched_ranks
 
     try:
         with raising_at_interrupt():
@@ -98,10 +98,10 @@ def guarded_on_rank(started: Launch, action: Callable[[Ranks], int]) -> int:
         abort(1)
     try:
         code, message = _ended(lambda: action(ranks))
-    except AgreedError as agreed:
-        code, message = _ended(partial(_raise, agreed.error))
+    except CollectiveError as run_collectively:
+        code, message = _ended(partial(_raise, run_collectively.error))
         if ranks.rank == 0:
-            _failed(f"{_where(agreed.rank)}{message}", code)
+            _failed(f"{_where(run_collectively.rank)}{message}", code)
         return code
     except SystemExit as ending:
         ranks.fail(_status(ending))

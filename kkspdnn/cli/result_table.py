@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from kkspdnn.engines import Order
+from kkspdnn.engines import Schedule
 from kkspdnn.records.host_load import HostLoad
 from kkspdnn.records.run import Gpu, Record
 from kkspdnn.units import GB
@@ -49,7 +49,7 @@ def _folded(record: Record) -> str:
 
 
 def _order(record: Record) -> str:
-    order = record.order or Order()
+    order = record.order or Schedule()
     chunks = ""
     if order.chunk_rows:
         chunks = f"{order.chunk_rows:,} rows at a time through {order.chunk_layers:,} layers"

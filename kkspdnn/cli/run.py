@@ -25,12 +25,12 @@ from kkspdnn.records.run import Record, check_writable, write_text
 
 def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
     """Run a network and give the exit code; ranks: those of the launch, or this process alone."""
-    ranks.agreed(lambda: _check(arguments, ranks))
+    ranks.run_collectively(lambda: _check(arguments, ranks))
     with delayed_bar(not arguments.quiet and ranks.rank == 0) as bar:
         begun = perf_counter()
         if bar is not None:
             bar("loading", 0.0)
-        problem = ranks.agreed(lambda: ranks.once_per_node(lambda: _problem(arguments)))
+        problem = ranks.run_collectively(lambda: ranks.once_per_node(lambda: _problem(arguments)))
         loaded = perf_counter() - begun
         result = infer(
             problem.network,

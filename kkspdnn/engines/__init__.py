@@ -8,17 +8,17 @@ import numpy as np
 
 from kkspdnn.choices import Exits, Kernel
 from kkspdnn.device.space import Space
-from kkspdnn.engines.base import Engine, Report, silent
-from kkspdnn.engines.partial_result import Order, Outcome, Wanted
+from kkspdnn.engines.base import Engine, ProgressCallback, no_progress
+from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 
 __all__ = [
     "Engine",
-    "Order",
-    "Outcome",
-    "Report",
-    "Wanted",
+    "PartialResult",
+    "ProgressCallback",
+    "RowSelector",
+    "Schedule",
     "make_engine",
-    "silent",
+    "no_progress",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Bounds on a row's values before a layer that prove its final output."""
+"""Bounds on a row's values before a layer that compute_exit_bounds its final output."""
 
 from __future__ import annotations
 

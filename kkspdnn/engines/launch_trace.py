@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from kkspdnn.choices import KERNELS, SpaceName
 from kkspdnn.device.space import EXECUTION_SPACES, Space
 from kkspdnn.engines import make_engine
-from kkspdnn.engines.layer_store import PreparedLayers
+from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer, Network, network
@@ -90,7 +90,7 @@ def _launches(
         for net in (net for i in sizes for o in sizes for net in _networks(i, o, dtype)):
             for kernel in KERNELS:
                 engine = make_engine(kernel, stage, dtype, net.ymax)
-                layers = PreparedLayers(net, engine, dtype)
+                layers = LayerStore(net, engine, dtype)
                 for inputs in _inputs(net.inputs):
                     engine.warm_up(layers, inputs)
 

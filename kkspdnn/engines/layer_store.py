@@ -54,7 +54,7 @@ class Packer(Protocol):
         """Memory for one input row where no layer has more neurons than `widest`."""
 
 
-class PreparedLayers(Sequence[Any]):
+class LayerStore(Sequence[Any]):
     """The prepared layers of a network: the first ones held, as many as fit into their share of the
     memory, the others made on each use.
 

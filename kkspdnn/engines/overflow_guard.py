@@ -14,7 +14,7 @@ from kkspdnn.model.network import Layer
 
 
 @dataclass(frozen=True)
-class Growth:
+class LayerBound:
     """How large a layer's sums can be: `reach` times the largest activation, plus `shift`; what
     comes of them is at most `limit`."""
 
@@ -23,7 +23,7 @@ class Growth:
     limit: float
 
     @classmethod
-    def of(cls, layer: Layer, ymax: float) -> Growth:
+    def of(cls, layer: Layer, ymax: float) -> LayerBound:
         """From a layer's largest fan-in, weight and bias; ymax: of its ReLU, may be infinite."""
         weight = max(float(layer.value.max()), -float(layer.value.min())) if layer.edges else 0.0
         fan_in = int(np.diff(layer.start).max())
@@ -31,7 +31,7 @@ class Growth:
         return cls(fan_in * weight, float(np.abs(layer.bias).max()), limit)
 
 
-class Range:
+class OverflowGuard:
     """Follows how large activations can be, so that only layers that may overflow are looked at."""
 
     def __init__(self, inputs: Inputs, dtype: np.dtype[Any]) -> None:
@@ -39,7 +39,7 @@ class Range:
         self._dtype = dtype
         self._answers: list[bool] = []
 
-    def may_overflow(self, position: int, growth: Growth) -> bool:
+    def may_overflow(self, position: int, growth: LayerBound) -> bool:
         """Whether layer `position`, which has this growth, could leave the range of the dtype.
 
         To be asked for every layer in order; asked again it gives the same answer.

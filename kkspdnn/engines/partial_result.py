@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
-Wanted = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+RowSelector = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 """Of which of these living rows, ascending, the values are kept."""
 
 
@@ -19,7 +19,7 @@ def _none() -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Order:
+class Schedule:
     """In which order a run went through input rows and layers.
 
     chunk_rows: the first `chunk_layers` layers were computed for so many rows at a time, the next
@@ -38,19 +38,19 @@ class Order:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class PartialResult:
     """What is left of some input rows after the last layer.
 
     rows: int64, 0-based, ascending: the input rows with any nonzero value
     values: CSR (len(valued), outputs), or None where none were asked for
-    multiplied: multiplications of a weight with an activation that were really done
+    computed_edges: multiplications of a weight with an activation that were really done
     valued: int64, ascending, the rows that `values` is of; None: all of `rows`
     saturated: int64, ascending, rows whose every value is `ymax`, which `values` need not have
     """
 
     rows: NDArray[np.int64]
     values: sp.csr_array | None
-    multiplied: int
+    computed_edges: int
     valued: NDArray[np.int64] | None = None
     saturated: NDArray[np.int64] = field(default_factory=_none)
     ymax: Any = 0.0
@@ -81,21 +81,23 @@ class Outcome:
         return sp.csr_array(stacked[np.argsort(np.concatenate(places))])
 
 
-def joined(parts: Iterable[Outcome], outputs: int, dtype: DTypeLike, values: bool) -> Outcome:
+def concatenate(
+    parts: Iterable[PartialResult], outputs: int, dtype: DTypeLike, values: bool
+) -> PartialResult:
     """The outcomes of parts of the input rows, in any order, as one."""
     rows, valued, saturated = [_none()], [_none()], [_none()]
     matrices: list[sp.csr_array] = []
-    multiplied, ymax = 0, 0.0
+    computed_edges, ymax = 0, 0.0
     for part in parts:
         rows.append(part.rows)
-        multiplied += part.multiplied
+        computed_edges += part.computed_edges
         if part.saturated.size:
             saturated.append(part.saturated)
             ymax = part.ymax
         if part.values is not None and part.values.shape[0]:
             valued.append(part.rows if part.valued is None else part.valued)
             matrices.append(part.values)
-    whole = Outcome(np.sort(np.concatenate(rows)), None, multiplied)
+    whole = PartialResult(np.sort(np.concatenate(rows)), None, computed_edges)
     if not values:
         return whole
     if len(matrices) == 1:

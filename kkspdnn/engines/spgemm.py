@@ -17,17 +17,17 @@ from kkspdnn.choices import Exits
 from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.device.space import Space
 from kkspdnn.engines.activation import activation, upper_limit
-from kkspdnn.engines.base import Report
+from kkspdnn.engines.base import ProgressCallback
 from kkspdnn.engines.exit_bounds import ExitBounds
-from kkspdnn.engines.overflow_guard import Growth, Range
-from kkspdnn.engines.partial_result import Order, Outcome, Wanted
+from kkspdnn.engines.overflow_guard import LayerBound, OverflowGuard
+from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer
 from kkspdnn.workunits import bias, relu, spgemm
 
 if TYPE_CHECKING:
-    from kkspdnn.engines.layer_store import PreparedLayers
+    from kkspdnn.engines.layer_store import LayerStore
 
 _DENSE_ROWS_BYTES = 1 << 30
 """The dense rows of all workers on a GPU, which has too many threads to give each one."""
@@ -66,7 +66,7 @@ class SpgemmLayer:
     """W as CSR (inputs, outputs), the bias, and the activation as the workunits take it."""
 
     outputs: int
-    growth: Growth
+    growth: LayerBound
     weights: Csr
     bias: Any
     scalars: dict[str, Any]
@@ -79,7 +79,7 @@ class SpgemmEngine:
         self.space = space
         self.dtype = dtype
         self.exits: Exits = "none"
-        self.order = Order()
+        self.order = Schedule()
         self.ends: Sequence[ExitBounds] = ()
         self.in_csr = True
         self.ymax = upper_limit(dtype, ymax)
@@ -92,7 +92,7 @@ class SpgemmEngine:
             )
         return SpgemmLayer(
             outputs=layer.outputs,
-            growth=Growth.of(layer, self.ymax),
+            growth=LayerBound.of(layer, self.ymax),
             weights=Csr.from_scipy(layer.weights()),
             bias=layer.bias,
             scalars=activation(layer, self.dtype, self.ymax),
@@ -112,42 +112,50 @@ class SpgemmEngine:
         # Y, Z and the next Y at once, should every entry be nonzero.
         return 3 * (widest * (4 + self.dtype.itemsize) + 16)
 
-    def warm_up(self, layers: PreparedLayers, inputs: Inputs) -> None:
+    def warm_up(self, layers: LayerStore, inputs: Inputs) -> None:
         few = inputs.slice(0, min(inputs.rows, 1))
         first = layers[:1]
-        sizes = Range(few, self.dtype)
+        sizes = OverflowGuard(few, self.dtype)
         self.space.warm_up(lambda: self._run(first, few, sizes, lambda _: None))
 
-    def prove(self, layers: PreparedLayers, inputs: Inputs) -> None:
+    def compute_exit_bounds(self, layers: LayerStore, inputs: Inputs) -> None:
         pass
 
-    def take_room(self, layers: PreparedLayers, inputs: Inputs) -> None:
+    def allocate(self, layers: LayerStore, inputs: Inputs) -> None:
         """Nothing: how many nonzeros there will be is known only layer by layer."""
 
     def run(
-        self, layers: PreparedLayers, inputs: Inputs, wanted: Wanted | None, report: Report
-    ) -> Iterator[Outcome]:
-        sizes = Range(inputs, self.dtype)
+        self,
+        layers: LayerStore,
+        inputs: Inputs,
+        wanted: RowSelector | None,
+        report: ProgressCallback,
+    ) -> Iterator[PartialResult]:
+        sizes = OverflowGuard(inputs, self.dtype)
         for first, part in inputs.parts(layers.rows):
-            y, multiplied = self._run(layers, part, sizes, report)
+            y, computed_edges = self._run(layers, part, sizes, report)
             rows = np.flatnonzero(np.diff(self.space.to_host(y.start))).astype(np.int64)
             if wanted is None:
-                yield Outcome(rows + first, None, multiplied)
+                yield PartialResult(rows + first, None, computed_edges)
             else:
                 valued = rows[wanted(rows + first)]
-                yield Outcome(
-                    rows + first, y.to_scipy(self.space)[valued], multiplied, valued + first
+                yield PartialResult(
+                    rows + first, y.to_scipy(self.space)[valued], computed_edges, valued + first
                 )
 
     def _run(
-        self, layers: Iterable[SpgemmLayer], inputs: Inputs, sizes: Range, report: Report
+        self,
+        layers: Iterable[SpgemmLayer],
+        inputs: Inputs,
+        sizes: OverflowGuard,
+        report: ProgressCallback,
     ) -> tuple[Csr, int]:
-        y = Csr.from_scipy(inputs.to_csr(self.dtype)).to_device(self.space.to_device)
-        multiplied = 0
+        y = Csr.from_scipy(inputs.to_csr(self.dtype)).placed(self.space.put)
+        computed_edges = 0
         for position, layer in enumerate(layers):
             if y.rows:
                 z, done = self.multiply(y, layer.weights)
-                multiplied += done
+                computed_edges += done
                 y = self.activate(z, layer)
                 if sizes.may_overflow(position, layer.growth):
                     # What is no number, or not above `low`, is dropped, so that Z is looked at too.
@@ -158,7 +166,7 @@ class SpgemmEngine:
             else:
                 y = Csr(layer.outputs, y.start, y.index, y.value)
             report(inputs.rows)
-        return y, multiplied
+        return y, computed_edges
 
     def multiply(self, y: Csr, w: Csr) -> tuple[Csr, int]:
         """Z = Y W, and how many multiplications that took."""
@@ -173,7 +181,7 @@ class SpgemmEngine:
             "rows": y.rows,
             "workers": workers,
         }
-        multiplied = space.pk.parallel_reduce(
+        computed_edges = space.pk.parallel_reduce(
             "spgemm_symbolic",
             space.range(workers),
             spgemm.spgemm_symbolic,
@@ -197,7 +205,7 @@ class SpgemmEngine:
             columns=w.columns,
             **factors,
         )
-        return Csr(w.columns, start, index, value), int(multiplied)
+        return Csr(w.columns, start, index, value), int(computed_edges)
 
     def _workers(self, rows: int, columns: int) -> int:
         """How many rows to compute at a time: each takes a dense row of memory."""

@@ -19,7 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kkspdnn.engines import Outcome
+from kkspdnn.engines import PartialResult
 from kkspdnn.errors import InputError
 from kkspdnn.io.atomic_write import replacing
 from kkspdnn.io.checksum import check_seal, write_sealed
@@ -37,7 +37,7 @@ _MOST_EVER = 1 << 24
 @dataclass(frozen=True)
 class Manifest:
     """
-    parts: into how many the rows are dealt out; facts: what the values depend on, by name
+    parts: into how many the rows are distributed; facts: what the values depend on, by name
 
     sha256: of all the others, in hexadecimal
     """
@@ -63,12 +63,12 @@ class Checkpoint:
     rows: int
     outputs: int
 
-    def save(self, number: int, outcome: Outcome) -> None:
+    def save(self, number: int, outcome: PartialResult) -> None:
         """Write what came out of a part, with rows numbered among all rows."""
         arrays: dict[str, Any] = {"facts": np.array(self._facts(number))}
         arrays |= {"ymax": np.asarray(outcome.ymax)}
         arrays |= {"rows": outcome.rows, "saturated": outcome.saturated}
-        arrays["multiplied"] = np.array(outcome.multiplied)
+        arrays["multiplied"] = np.array(outcome.computed_edges)
         if outcome.values is not None:
             arrays["valued"] = outcome.rows if outcome.valued is None else outcome.valued
             arrays |= {name: getattr(outcome.values, name) for name in _CSR}
@@ -79,7 +79,7 @@ class Checkpoint:
         """The numbers of the parts that are there, ascending."""
         return [each for each in range(self.manifest.parts) if self._file(each).exists()]
 
-    def load(self, number: int) -> Outcome:
+    def load(self, number: int) -> PartialResult:
         """What came out of a part; InputError where its file is damaged or of another run."""
         path = self._file(number)
         try:
@@ -103,7 +103,7 @@ class Checkpoint:
             )
         return outcome
 
-    def _outcome(self, arrays: Mapping[str, NDArray[Any]]) -> Outcome:
+    def _outcome(self, arrays: Mapping[str, NDArray[Any]]) -> PartialResult:
         for name in {"rows", "valued", "saturated"} & arrays.keys():
             rows = arrays[name]
             sound = rows.dtype == np.int64 and rows.ndim == 1 and bool((np.diff(rows) > 0).all())
@@ -114,10 +114,10 @@ class Checkpoint:
             parts = tuple(arrays[name] for name in _CSR)
             values = sp.csr_array(parts, shape=(valued.size, self.outputs))
             values.check_format(full_check=True)
-        return Outcome(
+        return PartialResult(
             rows=arrays["rows"],
             values=values,
-            multiplied=int(arrays["multiplied"]),
+            computed_edges=int(arrays["multiplied"]),
             valued=valued,
             saturated=arrays["saturated"],
             ymax=arrays["ymax"][()],

@@ -12,14 +12,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.device.memory import Budget
-from kkspdnn.engines import Engine, Outcome, Report, Wanted, silent
-from kkspdnn.engines.layer_store import PreparedLayers
-from kkspdnn.engines.partial_result import joined
+from kkspdnn.engines import Engine, PartialResult, ProgressCallback, RowSelector, no_progress
+from kkspdnn.engines.layer_store import LayerStore
+from kkspdnn.engines.partial_result import concatenate
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layer_slice import numbered_from, span_of
 from kkspdnn.model.network import Network
 from kkspdnn.parallel.balance import spans
-from kkspdnn.parallel.partition import Deal
+from kkspdnn.parallel.partition import Partition
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.parallel.row_blocks import Part
 
@@ -53,8 +53,8 @@ class Flow:
 
 
 def passed(
-    engine: Engine, layers: PreparedLayers, flow: Flow, keep: Wanted, report: Report
-) -> Outcome:
+    engine: Engine, layers: LayerStore, flow: Flow, keep: RowSelector, report: ProgressCallback
+) -> PartialResult:
     """What comes out of layers, with the numbers of the flow.
 
     Rows that are zeros, or saturated, stay so without a look where all layers keep them so.
@@ -69,17 +69,17 @@ def passed(
         missing = np.setdiff1d(np.arange(flow.total), there, assume_unique=True)
         flow = _with_rows(flow, missing, 0.0, layers.dtype)
     numbers = flow.numbers
-    found = joined(
+    found = concatenate(
         engine.run(layers, flow.inputs, lambda rows: keep(numbers[rows]), report),
         layers.outputs,
         layers.dtype,
         values=True,
     )
     assert found.valued is not None
-    return Outcome(
+    return PartialResult(
         rows=np.union1d(numbers[found.rows], saturated),
         values=found.values,
-        multiplied=found.multiplied,
+        computed_edges=found.computed_edges,
         valued=numbers[found.valued],
         saturated=np.union1d(numbers[found.saturated], saturated),
         ymax=ymax,
@@ -108,7 +108,7 @@ def _all(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.ones(rows.size, np.bool_)
 
 
-def _onward(outcome: Outcome, flow: Flow) -> Flow:
+def _onward(outcome: PartialResult, flow: Flow) -> Flow:
     """What came out of layers for a flow as what goes into the next ones."""
     assert outcome.values is not None
     assert outcome.valued is not None
@@ -130,14 +130,14 @@ def balanced(
     depth = len(network.layers)
     own = range(depth * ranks.rank // ranks.size, depth * (ranks.rank + 1) // ranks.size)
     dtype = network.dtype
-    singles: list[PreparedLayers] = []
+    singles: list[LayerStore] = []
     edges: dict[int, int] = {}
     edge_bytes = _edge_bytes(engine, network)
     for position in own:
         with numbered_from(position):
             one = span_of(network, range(position, position + 1))
             edges[position] = one.edges
-            singles.append(PreparedLayers(one, engine, dtype, budget, True))
+            singles.append(LayerStore(one, engine, dtype, budget, True))
     if ranks.rank == 0:
         chosen = np.unique(np.linspace(0, inputs.rows - 1, min(inputs.rows, _SAMPLE)).astype(int))
         flow = Flow(np.arange(chosen.size), inputs.take(chosen), chosen.size)
@@ -147,11 +147,11 @@ def balanced(
     for position, layers in zip(own, singles, strict=True):
         values = (flow.numbers.size + flow.saturated.size) * flow.inputs.neurons
         with numbered_from(position):
-            engine.prove(layers, flow.inputs)
-            outcome = passed(engine, layers, flow, _all, silent)
+            engine.compute_exit_bounds(layers, flow.inputs)
+            outcome = passed(engine, layers, flow, _all, no_progress)
         flow = _onward(outcome, flow)
         handing_over = _value_cost(engine) * values
-        measured.append((float(outcome.multiplied), handing_over, edges[position] * edge_bytes))
+        measured.append((float(outcome.computed_edges), handing_over, edges[position] * edge_bytes))
     if ranks.rank + 1 < ranks.size:
         ranks.send(flow, ranks.rank + 1)
     singles.clear()
@@ -195,10 +195,11 @@ def _edge_bytes(engine: Engine, network: Network) -> float:
     return engine.size(prepared) / edges if edges else 0.0
 
 
-class Stage:
+class PipelineParallel:
     """This rank's layers; parts of the rows come from the rank before it and go to the next one.
 
-    All attributes are as in Shares; `waited` is the time for the ranks before and after this one.
+    All attributes are as in DataParallel; `waited` is the time for the ranks before and after this
+    one.
     """
 
     parallel = "pipeline"
@@ -212,34 +213,34 @@ class Stage:
         self._first, self._last = ranks.rank == 0, ranks.rank == ranks.size - 1
         self._begin = span.start
         self._given = inputs
-        self._keep: Wanted | None = None
+        self._keep: RowSelector | None = None
         self._parts: Sequence[Part] = ()
         self._inputs: Sequence[Inputs] = ()
         own = span_of(network, span)
         with numbered_from(span.start):
-            self.layers = PreparedLayers(own, engine, network.dtype, budget, True)
+            self.layers = LayerStore(own, engine, network.dtype, budget, True)
         # As what goes through the layers here.
         arriving = _activations(sp.csr_array((1, own.inputs), dtype=network.dtype))
         self._kind = self._given if self._first else arriving
         self.parts = max(1, min(_PARTS_A_RANK * ranks.size, inputs.rows // _FEWEST_ROWS))
-        self.rows = self.multiplied = 0
+        self.rows = self.computed_edges = 0
         self.waited = 0.0
 
     def warm_up(self) -> None:
         """Compile what will be launched."""
         self._engine.warm_up(self.layers, self._kind)
 
-    def take(self, deal: Deal, keep: Wanted | None) -> int:
+    def take(self, partition: Partition, keep: RowSelector | None) -> int:
         """Make all ready for all parts; gives how many rows times layers they are here, 0 where the
-        rows come from another rank. keep: as in Shares."""
-        self._keep, self._parts = keep, deal.todo
-        self._inputs = [part.take(self._given) for part in deal.todo] if self._first else []
-        self._engine.prove(self.layers, self._kind)
+        rows come from another rank. keep: as in DataParallel."""
+        self._keep, self._parts = keep, partition.todo
+        self._inputs = [part.take(self._given) for part in partition.todo] if self._first else []
+        self._engine.compute_exit_bounds(self.layers, self._kind)
         if self._inputs:
-            self._engine.take_room(self.layers, self._inputs[0])
+            self._engine.allocate(self.layers, self._inputs[0])
         return sum(each.rows for each in self._inputs) * len(self.layers)
 
-    def outcomes(self, report: Report) -> Iterator[tuple[Part, Outcome]]:
+    def outcomes(self, report: ProgressCallback) -> Iterator[tuple[Part, PartialResult]]:
         """On the last rank what comes out of one part after the other, with rows numbered among
         all; elsewhere nothing, the rows go to the next rank."""
         for place, part in enumerate(self._parts):
@@ -250,7 +251,7 @@ class Stage:
                 outcome = passed(
                     self._engine, self.layers, flow, wanted if self._last else _all, report
                 )
-            self.multiplied += outcome.multiplied
+            self.computed_edges += outcome.computed_edges
             if self._last:
                 yield part, part.outcome(outcome if self._keep else _without_values(outcome))
             else:
@@ -272,5 +273,5 @@ def _none(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.zeros(rows.size, np.bool_)
 
 
-def _without_values(outcome: Outcome) -> Outcome:
-    return Outcome(outcome.rows, None, outcome.multiplied)
+def _without_values(outcome: PartialResult) -> PartialResult:
+    return PartialResult(outcome.rows, None, outcome.computed_edges)

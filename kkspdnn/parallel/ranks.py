@@ -21,7 +21,7 @@ _PAUSE, _LONGEST_PAUSE = 1e-5, 1e-3
 """Seconds between two looks at whether the others have come: at least and at most."""
 
 
-class AgreedError(Exception):
+class CollectiveError(Exception):
     """What failed on one rank, `rank`, raised on all of them."""
 
     def __init__(self, error: Exception, rank: int) -> None:
@@ -86,7 +86,7 @@ class Ranks:
         found: list[T] = self._node.allgather(value)
         return found
 
-    def from_first(self, value: T | None) -> T:
+    def broadcast(self, value: T | None) -> T:
         """The value of rank 0, where it is not None."""
         if self._comm is None:
             return cast(T, value)
@@ -94,9 +94,10 @@ class Ranks:
         found: T = self._comm.bcast(value)
         return found
 
-    def agreed(self, action: Callable[[], T]) -> T:
+    def run_collectively(self, action: Callable[[], T]) -> T:
         """What `action` gives on this rank, once it is done on all. Where it fails on any with what
-        the user can mend, AgreedError is raised on all: for what takes all ranks about as long."""
+        the user can mend, CollectiveError is raised on all: for what takes all ranks about as
+        long."""
         made: T | None = None
         error: Exception | None = None
         try:
@@ -107,10 +108,10 @@ class Ranks:
             raise error
         for rank, found_there in enumerate(self.all_gather(error)):
             if found_there is not None and not isinstance(found_there, NotMadeError):
-                raise AgreedError(found_there, rank)
+                raise CollectiveError(found_there, rank)
         return cast(T, made)
 
-    def together(self) -> None:
+    def barrier(self) -> None:
         """Return once all ranks have come here, to all at the same time."""
         if self._comm is not None:
             self._meet(self._comm)

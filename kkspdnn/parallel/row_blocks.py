@@ -1,4 +1,4 @@
-"""Input rows dealt out in turn, as cards are, and what comes back of them.
+"""Input rows distributed in turn, as cards are, and what comes back of them.
 
 Rows leave a network at very different layers, and neighbours are often alike: where rows come
 sorted, runs of neighbours differ in cost many times. Each part takes every n-th row, so that all
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.engines import Outcome, Wanted
+from kkspdnn.engines import PartialResult, RowSelector
 from kkspdnn.model.inputs import Inputs
 
 
@@ -33,11 +33,11 @@ class Part:
             return inputs
         return inputs.take(np.arange(self.number, inputs.rows, self.of))
 
-    def wanted(self, whole: Wanted | None) -> Wanted | None:
+    def wanted(self, whole: RowSelector | None) -> RowSelector | None:
         """Of which of this part's rows the values are kept, where `whole` says it of all rows."""
         return None if whole is None else lambda rows: whole(self._numbers(rows))
 
-    def outcome(self, own: Outcome) -> Outcome:
+    def outcome(self, own: PartialResult) -> PartialResult:
         """An outcome of this part's rows with their numbers among all rows."""
         return replace(
             own,

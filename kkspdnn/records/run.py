@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.engines.partial_result import Order
+from kkspdnn.engines.partial_result import Schedule
 from kkspdnn.errors import InputError
 from kkspdnn.io.atomic_write import replacing
 from kkspdnn.records.host_load import HostLoad
@@ -150,7 +150,7 @@ class Record:
     memory_budget_bytes: int | None = None
     peak_memory_bytes: int | None = None
     layers_held: int | None = None
-    order: Order | None = None
+    order: Schedule | None = None
     parallel: str | None = None
     loads: tuple[RankLoad, ...] = ()
     imbalance: float | None = None

@@ -246,14 +246,14 @@ def test_a_wrong_result_fails_the_verification(
 ) -> None:
     from kkspdnn import inference
 
-    right = inference.joined
+    right = inference.concatenate
 
     def wrong(*arguments: Any) -> Any:
         outcome = right(*arguments)
         outcome.values.data[0] += 1
         return outcome
 
-    monkeypatch.setattr(inference, "joined", wrong)
+    monkeypatch.setattr(inference, "concatenate", wrong)
     assert main.main([*SMALL, "--quiet", "--verify", "full"]) == 1
     said = capsys.readouterr().out
     assert re.fullmatch(

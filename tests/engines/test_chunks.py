@@ -12,7 +12,7 @@ from kkspdnn.device import memory
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.engines import make_engine
 from kkspdnn.engines.fused import engine as fused
-from kkspdnn.engines.layer_store import GRANULE, MOST_ROWS, PreparedLayers
+from kkspdnn.engines.layer_store import GRANULE, MOST_ROWS, LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
 from kkspdnn.model.inputs import Inputs
@@ -172,9 +172,9 @@ def test_prepared_layers_are_a_sequence(
     net: Network, kernel: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make_engine(kernel, open_space("serial"), np.dtype(np.float32), 4.0)
-    held = PreparedLayers(net, engine, np.dtype(np.float32))
+    held = LayerStore(net, engine, np.dtype(np.float32))
     little(monkeypatch, net, engine.bytes_per_row(WIDTH), 2)
-    some = PreparedLayers(net, engine, np.dtype(np.float32))
+    some = LayerStore(net, engine, np.dtype(np.float32))
     assert held.held == DEPTH
     assert held[-1] is held[DEPTH - 1]
     assert 1 <= some.held < DEPTH
@@ -194,4 +194,4 @@ def test_rows_that_go_together_have_numbers_of_32_bits(
 ) -> None:
     monkeypatch.setattr("kkspdnn.device.memory.free_memory", lambda: 2**50)
     engine = make_engine(kernel, open_space("serial"), np.dtype(np.float32), 4.0)
-    assert PreparedLayers(net, engine, np.dtype(np.float32)).rows == MOST_ROWS == 2**30
+    assert LayerStore(net, engine, np.dtype(np.float32)).rows == MOST_ROWS == 2**30

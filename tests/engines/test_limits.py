@@ -124,8 +124,8 @@ def test_inputs_that_overflow_float32_are_refused(kernel: Any) -> None:
         infer(net, np.array([[1.0], [1e39]]), kernel=kernel)
 
 
-@pytest.mark.parametrize(("kernel", "multiplied"), [("fused", 18), ("spgemm", 11)])
-def test_multiplications_are_counted(kernel: Any, multiplied: int) -> None:
+@pytest.mark.parametrize(("kernel", "computed_edges"), [("fused", 18), ("spgemm", 11)])
+def test_multiplications_are_counted(kernel: Any, computed_edges: int) -> None:
     """Fused: all edges for all rows of a living tile. SpGEMM: those that meet a nonzero."""
     net = network(layers_of([[1, 1], [0, 1]], [[1, 0], [1, 1]]))
     # Row by row: 2 and 1 nonzeros meet 3 and 1 edges; then 2 and 1 nonzeros meet 3 and 2.
@@ -133,8 +133,8 @@ def test_multiplications_are_counted(kernel: Any, multiplied: int) -> None:
     rows = np.array([[1, 1], [0, 0], [0, 1]], np.float32)
     result = infer(net, rows, kernel=kernel, space="serial")
     if kernel == "spgemm":
-        multiplied = 4 + 5
-    assert result.record.edges_multiplied == multiplied
+        computed_edges = 4 + 5
+    assert result.record.edges_multiplied == computed_edges
     assert result.record.edges == 6
 
 

@@ -21,7 +21,7 @@ from kkspdnn.device.double_buffer import DoubleBuffer
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.engines import make_engine
-from kkspdnn.engines.layer_store import PreparedLayers
+from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
 from kkspdnn.io.images import images
@@ -329,9 +329,9 @@ def test_the_host_seldom_waits(
     monkeypatch.setattr(Space, "device_memory", lambda _: (free, 0))
     net = network([Layer.from_sparse(np.full((64, 64), 1 / 64, "f4"), 0.0)] * 40, ymax=None)
     engine = make_engine("fused", device, net.dtype, None, "dead")
-    layers = PreparedLayers(net, engine, net.dtype)
+    layers = LayerStore(net, engine, net.dtype)
     inputs = Inputs.from_any(np.full((rows, 64), 0.5, np.float32))
-    engine.prove(layers, inputs)
+    engine.compute_exit_bounds(layers, inputs)
     parts = list(engine.run(layers, inputs, None, lambda _: None))
     assert sum(part.rows.size for part in parts) == rows
     assert made["fused"] == launches * len(parts)

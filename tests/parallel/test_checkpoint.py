@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import kkspdnn as kk
-from kkspdnn.engines import Outcome
+from kkspdnn.engines import PartialResult
 from kkspdnn.io.checksum import write_sealed
 from kkspdnn.parallel import checkpoint
 
@@ -163,10 +163,10 @@ def test_a_folder_that_cannot_be(tmp_path: Path, net: kk.Network, rows: kk.Input
             kk.infer(net, rows, checkpoint=folder)
 
 
-def small_outcome() -> Outcome:
+def small_outcome() -> PartialResult:
     numbers = np.array([1, 4, 8], np.int64)
     values = sp.csr_array(np.array([[1, 0, 2], [0, 3, 0.5]], np.float32))
-    return Outcome(numbers, values, 17, numbers[:2], numbers[2:], np.float32(32))
+    return PartialResult(numbers, values, 17, numbers[:2], numbers[2:], np.float32(32))
 
 
 @given(place=st.integers(0, 10**6), change=st.integers(1, 255), cut=st.booleans())
@@ -198,7 +198,7 @@ def test_a_part_comes_back(tmp_path: Path) -> None:
     store.save(0, small_outcome())
     found = store.load(0)
     assert found.rows.tolist() == [1, 4, 8]
-    assert (found.multiplied, found.ymax) == (17, 32)
+    assert (found.computed_edges, found.ymax) == (17, 32)
     assert found.saturated.tolist() == [8]
     values = found.take(found.rows).toarray().tolist()
     assert values == [[1, 0, 2], [0, 3, 0.5], [32, 32, 32]]
@@ -216,7 +216,7 @@ def test_no_byte_of_a_part_may_change(tmp_path: Path) -> None:
         with pytest.raises(kk.InputError, match=r"part-1-of-1\.npz: is damaged .*; delete it, and"):
             store.load(0)
     path.write_bytes(content)
-    assert store.load(0).multiplied == 17
+    assert store.load(0).computed_edges == 17
 
 
 def test_every_change_of_the_manifest_is_seen(tmp_path: Path) -> None:

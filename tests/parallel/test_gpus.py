@@ -38,7 +38,7 @@ def test_ranks_bound_to_parts_of_a_node(seen: list[str]) -> None:
     [
         # --gpus-per-task=1: each rank sees one of its own.
         ([VisibleGpus(("A",)), VisibleGpus(("B",)), VisibleGpus(("C",))], [0, 0, 0]),
-        # Two by two, dealt out to the ranks in a cycle: the rank's number says nothing.
+        # Two by two, distributed to the ranks in a cycle: the rank's number says nothing.
         ([VisibleGpus(("A", "B")), VisibleGpus(("C", "D"))] * 2, [0, 0, 1, 1]),
         # Who sees one only cannot give way.
         ([VisibleGpus(("A", "B")), VisibleGpus(("A",))], [1, 0]),

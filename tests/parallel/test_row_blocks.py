@@ -7,8 +7,8 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kkspdnn.engines import Outcome
-from kkspdnn.engines.partial_result import joined
+from kkspdnn.engines import PartialResult
+from kkspdnn.engines.partial_result import concatenate
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.parallel.row_blocks import Part
 
@@ -33,10 +33,10 @@ def test_all_parts_are_all_rows_in_their_places(
         saturated = np.flatnonzero(full & (np.diff(values.indptr) == 0)).astype(np.int64)
         alive = np.union1d(living, saturated)
         outcomes.append(
-            part.outcome(Outcome(alive, values[living], own.rows, living, saturated, 5.0))
+            part.outcome(PartialResult(alive, values[living], own.rows, living, saturated, 5.0))
         )
-    whole = joined(outcomes, 9, np.float32, values=True)
-    assert whole.multiplied == rows
+    whole = concatenate(outcomes, 9, np.float32, values=True)
+    assert whole.computed_edges == rows
     expected = dense.copy()
     for number in range(rows):
         if not dense[number].any() and number // parts % 2 == 1:

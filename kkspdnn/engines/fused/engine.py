@@ -13,21 +13,21 @@ from kkspdnn.choices import Exits
 from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.device.space import Space
 from kkspdnn.engines.activation import upper_limit
-from kkspdnn.engines.base import Report
+from kkspdnn.engines.base import ProgressCallback
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused.early_exit import MOST_TRIED, Response, ends_before
 from kkspdnn.engines.fused.layer import MOST_DEPTH, FusedLayer, likeness, prepared, stacked
 from kkspdnn.engines.fused.schedule import FEW_LEFT, MOST_COUNTED, FusedRun, Level
 from kkspdnn.engines.fused.tiles import Shape, Tiles, in_order
-from kkspdnn.engines.overflow_guard import Range
-from kkspdnn.engines.partial_result import Order, Outcome, Wanted
+from kkspdnn.engines.overflow_guard import OverflowGuard
+from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import Floats
 from kkspdnn.model.network import Layer
 from kkspdnn.workunits import fused
 
 if TYPE_CHECKING:
-    from kkspdnn.engines.layer_store import PreparedLayers
+    from kkspdnn.engines.layer_store import LayerStore
 
 _CHUNK_BYTES = 20 << 20
 """Tiles of the rows that go through the first layers together, activations and bytes: somewhat more
@@ -47,8 +47,8 @@ class FusedEngine:
     an ordinary one once no later layer wakes them; and those that provably end as zeros or at ymax
     because their values are small or large enough, see `ends`.
 
-    Order of work: the first layers run chunk by chunk, each small enough for the cache, until few
-    rows are left. These wait until they fill tiles of that size again, and go on in the same way;
+    Schedule: the first layers run chunk by chunk, each small enough for the cache, until few rows
+    are left. These wait until they fill tiles of that size again, and go on in the same way;
     what is then left of all, or of as many as there is memory for, goes on together. A first layer
     of equal weights counts the bits of the input rows, and rows leave before their counts become
     activations. Where few rows leave, several layers run in one launch, so that a tile stays in
@@ -65,7 +65,7 @@ class FusedEngine:
         self.ymax = upper_limit(dtype, ymax)
         self.ends: Sequence[ExitBounds] = ()
         self.in_csr = False
-        self.order = Order()
+        self.order = Schedule()
         self.count_ends = ExitBounds(np.int32(-1), MOST_COUNTED)
         self._room: list[Tiles] = []
         self._counted: Tiles | None = None
@@ -86,7 +86,7 @@ class FusedEngine:
         # Both sides of tiles, those of bytes too, and the bits in the order of tiles.
         return 2 * (self.dtype.itemsize + 1) * widest + widest // 8 + 40
 
-    def warm_up(self, layers: PreparedLayers, inputs: Inputs) -> None:
+    def warm_up(self, layers: LayerStore, inputs: Inputs) -> None:
         shape = Shape.of(self.space, self.dtype, layers.widest)
         few = inputs.slice(0, min(inputs.rows, shape.lanes))
         forms = {layer.form: layer for layer in layers.sample()}
@@ -120,7 +120,7 @@ class FusedEngine:
 
         self.space.warm_up(launch_each)
 
-    def prove(self, layers: PreparedLayers, inputs: Inputs) -> None:
+    def compute_exit_bounds(self, layers: LayerStore, inputs: Inputs) -> None:
         """Find which values before each layer give a row a known end. Where no row can leave before
         the last layer, as with most ordinary biases, `exits` becomes none: no row needs to be
         looked at."""
@@ -138,7 +138,7 @@ class FusedEngine:
         if self.exits != "none" and self.counts(layers, inputs):
             self.count_ends = self._count_ends(layers, self.ends[1])
 
-    def _count_ends(self, layers: PreparedLayers, after: ExitBounds) -> ExitBounds:
+    def _count_ends(self, layers: LayerStore, after: ExitBounds) -> ExitBounds:
         """The ends after the first layer in counts of `count`: what it makes of each is tried."""
         first = layers[0]
         assert first.fan_in is not None
@@ -155,7 +155,7 @@ class FusedEngine:
         dead, saturated = np.count_nonzero(dies) - 1, rows.capacity - np.count_nonzero(grows)
         return ExitBounds(np.int32(dead), np.int32(saturated))
 
-    def _proved(self, layers: PreparedLayers) -> list[ExitBounds]:
+    def _proved(self, layers: LayerStore) -> list[ExitBounds]:
         """The ends before each layer and after the last one, from this back: each layer is applied
         to rows of one value everywhere, by the same workunit in the same order of arithmetic as in
         the run. Of layers that do the same to such rows, because all outputs have as many edges,
@@ -194,18 +194,20 @@ class FusedEngine:
 
     def run(
         self,
-        layers: PreparedLayers,
+        layers: LayerStore,
         inputs: Inputs,
-        wanted: Wanted | None,
-        report: Report,
+        wanted: RowSelector | None,
+        report: ProgressCallback,
         into: Any = None,
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[PartialResult]:
         """As of every engine; into: zeros (input rows, outputs) where the workunits run, for the
         activations of all rows; the outcomes then have neither rows nor values."""
-        self.order = Order()
+        self.order = Schedule()
         self._room = room = self._room_for(layers, inputs)
         self._counted = counted = self._counted_for(layers, inputs, room[0])
-        run = FusedRun(self, layers, Range(inputs, self.dtype), wanted, report, counted, into)
+        run = FusedRun(
+            self, layers, OverflowGuard(inputs, self.dtype), wanted, report, counted, into
+        )
         if len(room) > 1:
             yield from run.in_chunks([Level(each) for each in room], inputs)
             return
@@ -215,7 +217,7 @@ class FusedEngine:
             begin = run.start(rows, part, first, min(together, len(layers)))
             yield run.finish(rows, part.rows, begin)
 
-    def take_room(self, layers: PreparedLayers, inputs: Inputs) -> None:
+    def allocate(self, layers: LayerStore, inputs: Inputs) -> None:
         self._room = self._room_for(layers, inputs)
         self._counted = self._counted_for(layers, inputs, self._room[0])
         left = inputs.rows
@@ -226,7 +228,7 @@ class FusedEngine:
             # No more than this part of the first chunk is left when the next tiles take it.
             left = int(FEW_LEFT * left)
 
-    def _room_for(self, layers: PreparedLayers, inputs: Inputs) -> list[Tiles]:
+    def _room_for(self, layers: LayerStore, inputs: Inputs) -> list[Tiles]:
         """The tiles for a run over these inputs, those that were taken for it, or new ones: for a
         chunk of rows, for as many of those that are left, where these are more, and for the rest;
         or for all."""
@@ -246,7 +248,7 @@ class FusedEngine:
             return self._room
         return [Tiles(shape, capacity) for capacity in wanted]
 
-    def _counted_for(self, layers: PreparedLayers, inputs: Inputs, rows: Tiles) -> Tiles | None:
+    def _counted_for(self, layers: LayerStore, inputs: Inputs, rows: Tiles) -> Tiles | None:
         """Tiles for the counts of as many rows, those that were taken for it, or new ones; None
         where the first layer does not count."""
         if not self.counts(layers, inputs):
@@ -256,7 +258,7 @@ class FusedEngine:
             return taken
         return Tiles(shape, rows.capacity)
 
-    def _shape_of_counts(self, layers: PreparedLayers, shape: Shape) -> Shape:
+    def _shape_of_counts(self, layers: LayerStore, shape: Shape) -> Shape:
         """As tiles of this shape, for the bytes on both sides of the first layer."""
         widest = max(layers[0].inputs, layers[0].outputs)
         return replace(shape, dtype=np.dtype(np.uint8), widest=widest)
@@ -267,7 +269,7 @@ class FusedEngine:
         round_rows = _TILES_A_THREAD * self.space.threads * shape.lanes
         return max(round(rows / round_rows), -(-_FEWEST_CHUNK_ROWS // round_rows)) * round_rows
 
-    def counts(self, layers: PreparedLayers, inputs: Inputs) -> bool:
+    def counts(self, layers: LayerStore, inputs: Inputs) -> bool:
         """Whether the first layer comes cheaper, and the same, from the bits of these inputs."""
         if not len(layers) or inputs.bits is None or inputs.rows == 0:
             return False

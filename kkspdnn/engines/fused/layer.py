@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.engines.activation import activation
-from kkspdnn.engines.overflow_guard import Growth
+from kkspdnn.engines.overflow_guard import LayerBound
 from kkspdnn.model.matrices import Floats
 from kkspdnn.model.network import Activation, BiasTo, Indices, Layer, index_dtype
 from kkspdnn.workunits import fused
@@ -54,7 +54,7 @@ class FusedLayer:
     inputs: int
     outputs: int
     edges: int
-    growth: Growth
+    growth: LayerBound
     workunit: Any
     weights: dict[str, Any]
     sources: Indices
@@ -119,7 +119,7 @@ def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer
     weight = _only(value)
     fan_in = layer.fan_in
     weights: dict[str, Any] = {"bias": layer.bias[order]}
-    growth = Growth.of(layer, ymax)
+    growth = LayerBound.of(layer, ymax)
     dtype = layer.dtype
     scalars = activation(layer, dtype, dtype.type(ymax))
     # A number is unequal to NaN, whatever it is.

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.engines.base import Report
+from kkspdnn.engines.base import ProgressCallback
 from kkspdnn.engines.fused.layer import MOST_DEPTH, FusedLayer
 from kkspdnn.engines.fused.tiles import Tiles, in_order
-from kkspdnn.engines.overflow_guard import Range
-from kkspdnn.engines.partial_result import Outcome, Wanted
+from kkspdnn.engines.overflow_guard import OverflowGuard
+from kkspdnn.engines.partial_result import PartialResult, RowSelector
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Indices
 
 if TYPE_CHECKING:
     from kkspdnn.engines.fused.engine import FusedEngine
-    from kkspdnn.engines.layer_store import PreparedLayers
+    from kkspdnn.engines.layer_store import LayerStore
 
 FEW_LEFT = 1 / 8
 """The first layers end where at most this part of the rows is left."""
@@ -47,16 +47,16 @@ class Level:
 
 
 class FusedRun:
-    """One run of the engine: what has left, how much was multiplied, before which layers rows moved
-    together, and before which the rows at hand were looked at last."""
+    """One run of the engine: what has left, how many edges were computed, before which layers rows
+    moved together, and before which the rows at hand were looked at last."""
 
     def __init__(
         self,
         engine: FusedEngine,
-        layers: PreparedLayers,
-        sizes: Range,
-        wanted: Wanted | None,
-        report: Report,
+        layers: LayerStore,
+        sizes: OverflowGuard,
+        wanted: RowSelector | None,
+        report: ProgressCallback,
         counted: Tiles | None,
         into: Any = None,
     ) -> None:
@@ -69,7 +69,7 @@ class FusedRun:
         self.report = report
         self.counted = counted
         self.into = into
-        self.multiplied = 0
+        self.computed_edges = 0
         self.saturated: list[NDArray[np.int64]] = []
         self.moved: list[int] = []
         self.deepest = 1
@@ -105,7 +105,7 @@ class FusedRun:
             self.engine.activate(rows, counted, step[0], following)
             self.deepest = max(self.deepest, len(step))
         # Those that have left were counted too.
-        self.multiplied += (inputs.rows - rows.rows) * layer.edges
+        self.computed_edges += (inputs.rows - rows.rows) * layer.edges
         self._account(rows, inputs.rows, 0, step)
         return len(step)
 
@@ -196,7 +196,7 @@ class FusedRun:
 
     def _account(self, rows: Tiles, inputs: int, position: int, step: list[FusedLayer]) -> None:
         """Count what was computed, and look at what may have overflowed."""
-        self.multiplied += rows.rows * sum(layer.edges for layer in step)
+        self.computed_edges += rows.rows * sum(layer.edges for layer in step)
         self.report(inputs * len(step))
         last = position + len(step) - 1
         if self._may_overflow(last, step[-1]) and rows.rows:
@@ -204,7 +204,7 @@ class FusedRun:
             for values in rows.filled:
                 self.sizes.check(values, last)
 
-    def in_chunks(self, levels: Sequence[Level], inputs: Inputs) -> Iterator[Outcome]:
+    def in_chunks(self, levels: Sequence[Level], inputs: Inputs) -> Iterator[PartialResult]:
         """All rows through the tiles of one level after the other."""
         chunk_rows = levels[0].tiles.capacity
         for level in levels:
@@ -220,7 +220,7 @@ class FusedRun:
         order = replace(self.engine.order, chunk_rows=chunk_rows, chunk_layers=passed[0])
         self.engine.order = replace(order, again_layers=passed[-1] - passed[0])
 
-    def _pass(self, levels: Sequence[Level], begin: int) -> Iterator[Outcome]:
+    def _pass(self, levels: Sequence[Level], begin: int) -> Iterator[PartialResult]:
         """Take the first level's rows from layer `begin` on until few are left, and put these
         behind the next level's, which go on first where there is no room."""
         level, *others = levels
@@ -249,7 +249,7 @@ class FusedRun:
         others[0].taken += taken
         rows.rows = 0
 
-    def finish(self, rows: Tiles, inputs: int, begin: int) -> Outcome:
+    def finish(self, rows: Tiles, inputs: int, begin: int) -> PartialResult:
         """Take rows, of so many `inputs`, from layer `begin` to the end; gives what is left of all
         that were taken since the last time."""
         end = len(self.layers)
@@ -261,7 +261,7 @@ class FusedRun:
         rows.neurons = self.layers.outputs
         outcome = self.outcome(rows)
         self.engine.order = replace(self.engine.order, layers_a_launch=self.deepest)
-        self.saturated, self.multiplied = [], 0
+        self.saturated, self.computed_edges = [], 0
         return outcome
 
     def _keep_live(self, rows: Tiles, living: int, position: int) -> None:
@@ -276,7 +276,7 @@ class FusedRun:
         self.looked = position
         return rows.find_live(self.engine.ends[position], self.engine.ymax)
 
-    def outcome(self, rows: Tiles) -> Outcome:
+    def outcome(self, rows: Tiles) -> PartialResult:
         """What is left, with the rows that left saturated in their places."""
         saturated = np.sort(np.concatenate([np.empty(0, np.int64), *self.saturated]))
         if self.into is not None:
@@ -285,13 +285,15 @@ class FusedRun:
                 rows.write(self.into, to_device(self._places(rows)))
             if saturated.size:
                 self.into[to_device(saturated)] = self.engine.ymax
-            return Outcome(np.empty(0, np.int64), None, self.multiplied)
+            return PartialResult(np.empty(0, np.int64), None, self.computed_edges)
         ids = np.sort(np.concatenate([rows.ids, saturated]))
         if self.wanted is None:
-            return Outcome(ids, None, self.multiplied)
+            return PartialResult(ids, None, self.computed_edges)
         kept = self.wanted(rows.ids)
         values = rows.to_csr(kept, self._places(rows))
-        return Outcome(ids, values, self.multiplied, rows.ids[kept], saturated, self.engine.ymax)
+        return PartialResult(
+            ids, values, self.computed_edges, rows.ids[kept], saturated, self.engine.ymax
+        )
 
     def _places(self, rows: Tiles) -> Indices:
         """Where each output neuron is in a tile."""

@@ -15,7 +15,7 @@ from kkspdnn.engines import make_engine
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused.early_exit import MOST_TRIED, Response, ends_before
 from kkspdnn.engines.fused.engine import FusedEngine
-from kkspdnn.engines.layer_store import PreparedLayers
+from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.inference import infer
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import BIAS_TO, Layer, Network, network
@@ -30,11 +30,11 @@ def proof(net: Network, exits: Any = "all", given: Inputs | None = None) -> Fuse
     space, dtype = open_space(SERIAL), net.dtype
     engine = make_engine("fused", space, dtype, net.ymax, exits)
     assert isinstance(engine, FusedEngine)
-    layers = PreparedLayers(net, engine, dtype)
+    layers = LayerStore(net, engine, dtype)
     bits = np.zeros((1, -(-net.inputs // 8)), np.uint8)
     rows = given or Inputs(rows=1, neurons=net.inputs, source="memory", bits=bits)
     engine.warm_up(layers, rows)
-    engine.prove(layers, rows)
+    engine.compute_exit_bounds(layers, rows)
     return engine
 
 
@@ -304,5 +304,5 @@ def test_layers_that_are_not_held_are_proved_as_well(monkeypatch: pytest.MonkeyP
     net = network([layer(rng.random((8, 8)), -rng.random(8)) for _ in range(6)], 1.0)
     whole = proved(net)
     assert whole[0].any
-    monkeypatch.setattr(PreparedLayers, "held", property(lambda _: 2))
+    monkeypatch.setattr(LayerStore, "held", property(lambda _: 2))
     assert proved(net) == whole

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kkspdnn.choices import EXITS
-from kkspdnn.engines import Order
+from kkspdnn.engines import Schedule
 from kkspdnn.engines.fused import engine
-from kkspdnn.engines.layer_store import PreparedLayers
+from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.inference import Result, infer
 from kkspdnn.io.images import images
@@ -231,7 +231,7 @@ def test_what_is_left_fills_tiles_again(small_chunks: None) -> None:
 def test_what_is_left_does_not_go_on_through_layers_that_are_not_held(
     small_chunks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PreparedLayers, "held", property(lambda _: 3))
+    monkeypatch.setattr(LayerStore, "held", property(lambda _: 3))
     order = infer(radixnet(64, 12), images(64, 6000), space="serial").record.order
     assert order is not None
     assert order.again_layers == max(0, 3 - order.chunk_layers)
@@ -245,9 +245,9 @@ def test_the_order_of_work_is_in_the_record(small_chunks: None) -> None:
     assert 1 <= exits.chunk_layers <= 12
     assert exits.bits_counted
     none = infer(net, rows, space="serial", exits="none").record.order
-    assert none == Order(layers_a_launch=12, bits_counted=True)
+    assert none == Schedule(layers_a_launch=12, bits_counted=True)
     # The first layer alone, of another form than those that follow; then all of these at a time.
     dense = infer(net, rows.to_dense(), space="serial", exits="none").record.order
-    assert dense == Order(layers_a_launch=11)
+    assert dense == Schedule(layers_a_launch=11)
     spgemm = infer(net, rows, space="serial", kernel="spgemm").record.order
-    assert spgemm == Order()
+    assert spgemm == Schedule()
