@@ -150,7 +150,7 @@ class SpgemmEngine:
         sizes: OverflowGuard,
         report: ProgressCallback,
     ) -> tuple[Csr, int]:
-        y = Csr.from_scipy(inputs.to_csr(self.dtype)).placed(self.space.put)
+        y = Csr.from_scipy(inputs.to_csr(self.dtype)).to_device(self.space.to_device)
         computed_edges = 0
         for position, layer in enumerate(layers):
             if y.rows:
