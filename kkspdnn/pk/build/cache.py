@@ -32,10 +32,10 @@ from platformdirs import user_cache_path
 
 from kkspdnn.errors import CacheError
 from kkspdnn.pk.build import locks
+from kkspdnn.pk.build.file_trust import VARIABLE, check_private, refuse_shared
 from kkspdnn.pk.system.paths import misread
 from kkspdnn.pk.system.progress_log import tell
 from kkspdnn.pk.system.termination import cleaning_up
-from kkspdnn.pk.build.file_trust import VARIABLE, check_private, refuse_shared
 
 MANIFEST = "manifest.json"
 BUILDS_LOCK = ".builds.lock"

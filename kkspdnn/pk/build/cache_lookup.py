@@ -22,8 +22,8 @@ from typing import TypeVar
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import Cache, Key
 from kkspdnn.pk.build.nvcc import cuda_of
-from kkspdnn.pk.system.instruction_sets import Processor, libc, native
 from kkspdnn.pk.build.toolchain import Compiler
+from kkspdnn.pk.system.instruction_sets import Processor, libc, native
 
 T = TypeVar("T")
 

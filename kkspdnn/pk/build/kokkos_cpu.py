@@ -14,14 +14,14 @@ from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import Cache
-from kkspdnn.pk.build.find_kokkos import Kokkos, look
 from kkspdnn.pk.build.cache_lookup import maker
 from kkspdnn.pk.build.compiler_flags import extra_options
+from kkspdnn.pk.build.find_kokkos import Kokkos, look
+from kkspdnn.pk.build.kokkos_source import CHANGES, SDIST, SDIST_SHA256, SDIST_VERSION, sources
+from kkspdnn.pk.build.toolchain import Compiler, build_tool, run
 from kkspdnn.pk.system.paths import misread
 from kkspdnn.pk.system.progress_log import tell
-from kkspdnn.pk.build.kokkos_source import CHANGES, SDIST, SDIST_SHA256, SDIST_VERSION, sources
 from kkspdnn.pk.system.termination import cleaning_up
-from kkspdnn.pk.build.toolchain import Compiler, build_tool, run
 
 _LOG = logging.getLogger("kkspdnn")
 

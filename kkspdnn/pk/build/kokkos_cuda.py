@@ -15,12 +15,25 @@ from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import Cache
-from kkspdnn.pk.build.find_kokkos import Kokkos, read_config
-from kkspdnn.pk.build.kokkos_cpu import ISOLATED, UNITY_CHANGES, install, scratch_folder, tell_building
 from kkspdnn.pk.build.cache_lookup import maker
-from kkspdnn.pk.build.nvcc import Nvcc, number_of
 from kkspdnn.pk.build.compiler_flags import extra_options
-from kkspdnn.pk.build.kokkos_source import CHANGES, SDIST, SDIST_SHA256, SDIST_VERSION, Change, sources
+from kkspdnn.pk.build.find_kokkos import Kokkos, read_config
+from kkspdnn.pk.build.kokkos_cpu import (
+    ISOLATED,
+    UNITY_CHANGES,
+    install,
+    scratch_folder,
+    tell_building,
+)
+from kkspdnn.pk.build.kokkos_source import (
+    CHANGES,
+    SDIST,
+    SDIST_SHA256,
+    SDIST_VERSION,
+    Change,
+    sources,
+)
+from kkspdnn.pk.build.nvcc import Nvcc, number_of
 from kkspdnn.pk.build.toolchain import Compiler, build_tool, run
 
 _LOG = logging.getLogger("kkspdnn")

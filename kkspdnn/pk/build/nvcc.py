@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.system.cuda_driver import Device, devices, driver_version
 from kkspdnn.pk.build.toolchain import Compiler, run
+from kkspdnn.pk.system.cuda_driver import Device, devices, driver_version
 
 FIRST_ON_PYPI = 13
 """The oldest CUDA whose nvcc is on PyPI; its packages for CUDA 12 have no nvcc."""

@@ -16,19 +16,19 @@ from pathlib import Path
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build import kokkos_cpu, kokkos_cuda
 from kkspdnn.pk.build.cache import Cache, default_cache
-from kkspdnn.pk.system.cuda_driver import device, driver_version
-from kkspdnn.pk.build.find_kokkos import Candidate, Kokkos, candidates, usable
 from kkspdnn.pk.build.cache_lookup import Wanted, attempt, find, maker
+from kkspdnn.pk.build.compiler_flags import extra_options
+from kkspdnn.pk.build.find_kokkos import Candidate, Kokkos, candidates, usable
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc
 from kkspdnn.pk.build.nvcc_host import nvcc_host
-from kkspdnn.pk.build.compiler_flags import extra_options
-from kkspdnn.pk.system.paths import misread
-from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.system.fork import ProcessLock
-from kkspdnn.pk.system.instruction_sets import Processor, named, native
-from kkspdnn.pk.system.progress_log import tell
 from kkspdnn.pk.build.toolchain import OPTIONS, Compiler, build_tool, host_compiler, run
 from kkspdnn.pk.build.toolkit import CPP, DESCRIPTION, Toolkit, Tools
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.system.cuda_driver import device, driver_version
+from kkspdnn.pk.system.fork import ProcessLock
+from kkspdnn.pk.system.instruction_sets import Processor, named, native
+from kkspdnn.pk.system.paths import misread
+from kkspdnn.pk.system.progress_log import tell
 
 _LOG = logging.getLogger("kkspdnn")
 _SOURCES = ("CMakeLists.txt", "runtime.cpp")

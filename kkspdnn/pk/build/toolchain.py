@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.system.cpu_quota import cpu_quota
 from kkspdnn.pk.build.compiler_flags import VARIABLE as OPTIONS_VARIABLE
 from kkspdnn.pk.build.compiler_flags import extra_options
+from kkspdnn.pk.system.cpu_quota import cpu_quota
 from kkspdnn.pk.system.termination import cleaning_up, deferred, is_stoppable, must_stop
 
 OPTIONS = ("-O3", "-march=native", "-ffp-contract=off", "-fPIC")

@@ -19,13 +19,13 @@ from typing import Any
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build import kokkos_cpu, kokkos_cuda
 from kkspdnn.pk.build.cache import Cache
-from kkspdnn.pk.codegen.emit import Generated, lanes_header
-from kkspdnn.pk.build.find_kokkos import Kokkos
 from kkspdnn.pk.build.cache_lookup import maker, maker_of, processor_of
+from kkspdnn.pk.build.find_kokkos import Kokkos
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc
 from kkspdnn.pk.build.nvcc_host import nvcc_host
-from kkspdnn.pk.system.instruction_sets import Processor
 from kkspdnn.pk.build.toolchain import Compiler, host_compiler, run
+from kkspdnn.pk.codegen.emit import Generated, lanes_header
+from kkspdnn.pk.system.instruction_sets import Processor
 
 CPP = Path(__file__).parents[1] / "cpp"
 DESCRIPTION = "toolkit.json"

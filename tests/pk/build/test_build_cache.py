@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import kernels
 import pykokkos as pk
 import pytest
 
@@ -21,14 +22,12 @@ from kkspdnn.errors import CacheError, ToolchainError
 from kkspdnn.pk.build import kokkos_cpu, locks
 from kkspdnn.pk.build import toolkit as toolkit_module
 from kkspdnn.pk.build.cache import Cache, default_cache, is_whole, remove, touch
-from kkspdnn.pk.dispatch import generate
-from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.build.cache_lookup import maker
 from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.build.toolchain import build_tool, host_compiler
 from kkspdnn.pk.build.toolkit import Toolkit
-
-import kernels
+from kkspdnn.pk.codegen.emit import Generated
+from kkspdnn.pk.dispatch import generate
 
 KEY = {"source": "int x;", "compiler": "g++ 12"}
 

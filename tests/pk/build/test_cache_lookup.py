@@ -1,4 +1,4 @@
-"""Which entry of the cache serves a machine: by content, instruction_sets, compiler and C library."""
+"""The cache entry that serves a machine: by content, processor, compiler and C library."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build import cache_lookup
-from kkspdnn.pk.system import instruction_sets
 from kkspdnn.pk.build.cache import Cache
 from kkspdnn.pk.build.cache_lookup import Wanted, find, find_or_build
-from kkspdnn.pk.system.instruction_sets import LEVELS, Processor
 from kkspdnn.pk.build.toolchain import Compiler
+from kkspdnn.pk.system import instruction_sets
+from kkspdnn.pk.system.instruction_sets import LEVELS, Processor
 
 CONTENT = {"source": "int x;"}
 HERE = {"compiler": "g++ 12", "libc": "glibc 2.36"}

@@ -10,13 +10,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import kernels
 import pytest
 
 import kkspdnn
-from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.build.runtime_library import toolkit
-
-import kernels
+from kkspdnn.pk.policy import ExecutionSpace
 
 HOME = Path(kkspdnn.__file__).parents[1]
 

@@ -12,21 +12,20 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import kernels
 import numpy as np
 import pykokkos as pk
 import pytest
+from fake_nvcc import write_fake_nvcc
 
 import kkspdnn
 from kkspdnn.choices import DTYPES
+from kkspdnn.engines.launch_trace import engine_launches
 from kkspdnn.pk.build import kokkos_cuda, runtime_library
-from kkspdnn.pk.dispatch import compile_workunits, generate
-from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.build.nvcc import nvcc_path
 from kkspdnn.pk.build.runtime_library import _Plan, toolkit
-from kkspdnn.engines.launch_trace import engine_launches
-
-import kernels
-from .test_nvcc import fake
+from kkspdnn.pk.codegen.emit import Generated
+from kkspdnn.pk.dispatch import compile_workunits, generate
 
 needs_nvcc = pytest.mark.skipif(nvcc_path() is None, reason="no nvcc, see kkspdnn info")
 
@@ -120,7 +119,7 @@ def test_a_copied_cache_serves_a_gpu_with_another_cuda(tmp_path: Path, fake_driv
     for entry in (kit.place, library.parent):
         shutil.copytree(entry, cache / entry.parent.name / entry.name, symlinks=True)
     cache.chmod(0o700)
-    fake(tmp_path / "cuda", "release 13.9, V13.9.1")
+    write_fake_nvcc(tmp_path / "cuda", "release 13.9, V13.9.1")
     variables = {
         "KKSPDNN_CACHE": str(cache),
         "CUDA_HOME": str(tmp_path / "cuda"),

@@ -6,15 +6,14 @@ import shutil
 import sys
 from pathlib import Path
 
+import kernels
 import pytest
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.disassemble import CudaDisassembler, cuda_disassembler, hot_function
+from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.build.runtime_library import toolkit
-
-import kernels
 
 
 def test_the_function_with_the_loop(space: ExecutionSpace) -> None:

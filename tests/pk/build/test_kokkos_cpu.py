@@ -17,10 +17,10 @@ from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build import kokkos_cpu, runtime_library
 from kkspdnn.pk.build.cache import Cache
 from kkspdnn.pk.build.find_kokkos import Candidate, Kokkos
-from kkspdnn.pk.system.instruction_sets import native
 from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.build.toolchain import host_compiler
 from kkspdnn.pk.build.toolkit import Toolkit
+from kkspdnn.pk.system.instruction_sets import native
 
 BOTH = frozenset({"OPENMP", "SERIAL"})
 

@@ -8,28 +8,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from fake_nvcc import write_fake_nvcc
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build import nvcc as nvcc_module
-from kkspdnn.pk.system.cuda_driver import Device
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc, nvcc_path
 from kkspdnn.pk.build.toolchain import host_compiler
-
-
-def fake(home: Path, version: str = "release 13.0, V13.0.88") -> Path:
-    """A script that answers as nvcc does."""
-    path = home / "bin" / "nvcc"
-    path.parent.mkdir(parents=True)
-    path.write_text(
-        "#!/bin/sh\n"
-        'case "$1" in\n'
-        f'--version) echo "Cuda compilation tools, {version}";;\n'
-        f"--dryrun) echo '#$ _SPACE_= '; echo '#$ TOP={home}/bin/..';;\n"
-        "--list-gpu-code) echo sm_80; echo sm_90;;\n"
-        "esac\n"
-    )
-    path.chmod(0o755)
-    return path
+from kkspdnn.pk.system.cuda_driver import Device
 
 
 @pytest.fixture(autouse=True)
@@ -43,13 +28,13 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_order_of_the_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if nvcc_path() is not None:
         pytest.skip("nvcc is in /usr/bin")
-    packaged = fake(tmp_path / "site" / "nvidia" / "cu13")
+    packaged = write_fake_nvcc(tmp_path / "site" / "nvidia" / "cu13")
     monkeypatch.setattr(sys, "path", ["", str(tmp_path / "site")])
     assert nvcc_path() == str(packaged)
-    on_path = fake(tmp_path / "path")
+    on_path = write_fake_nvcc(tmp_path / "path")
     monkeypatch.setenv("PATH", f"{on_path.parent}:/usr/bin:/bin")
     assert nvcc_path() == str(on_path)
-    named = fake(tmp_path / "home")
+    named = write_fake_nvcc(tmp_path / "home")
     monkeypatch.setenv("CUDA_PATH", str(tmp_path / "home"))
     assert nvcc_path() == str(named)
     monkeypatch.setenv("CUDA_HOME", str(tmp_path / "nothing"))
@@ -57,7 +42,7 @@ def test_the_order_of_the_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = fake(tmp_path / "cuda")
+    path = write_fake_nvcc(tmp_path / "cuda")
     link = tmp_path / "link" / "bin" / "nvcc"
     link.parent.mkdir(parents=True)
     link.symlink_to(path)
@@ -76,7 +61,7 @@ def test_a_toolkit_whose_nvcc_names_only_its_own_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Debian's: a script in /usr/bin, a profile without TOP."""
-    path = fake(tmp_path / "cuda", "release 12.4, V12.4.131")
+    path = write_fake_nvcc(tmp_path / "cuda", "release 12.4, V12.4.131")
     script = path.read_text()
     path.write_text(
         script.replace("TOP=", "_THERE_=/x'; echo '#$ _HERE_=").replace("bin/..", "bin")
@@ -192,7 +177,7 @@ def test_none_or_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     if nvcc_path() is None:
         with pytest.raises(ToolchainError, match=r"no nvcc: put nvcc on the PATH, set CUDA_HOME"):
             find_nvcc()
-    fake(tmp_path / "odd", version="something")
+    write_fake_nvcc(tmp_path / "odd", version="something")
     monkeypatch.setenv("CUDA_HOME", str(tmp_path / "odd"))
     with pytest.raises(ToolchainError, match="is no nvcc that tells its version and toolkit"):
         find_nvcc()
@@ -202,7 +187,7 @@ def test_none_or_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_folders_that_this_user_may_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as name:
         closed = Path(name) / "closed"
-        path = fake(closed / "nvidia" / "cu13")
+        path = write_fake_nvcc(closed / "nvidia" / "cu13")
         Path(name).chmod(0o755)
         closed.chmod(0o700)
         monkeypatch.setenv("PATH", str(path.parent))
@@ -218,7 +203,7 @@ def test_folders_that_this_user_may_not_read(monkeypatch: pytest.MonkeyPatch) ->
 def test_variables_of_nvcc_s_own_do_not_reach_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = fake(tmp_path)
+    path = write_fake_nvcc(tmp_path)
     text = path.read_text().replace('case "$1"', '[ -z "$NVCC_APPEND_FLAGS" ] || exit 1\ncase "$1"')
     path.write_text(text)
     monkeypatch.setenv("CUDA_HOME", str(tmp_path))
