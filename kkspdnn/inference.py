@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.choices import EXITS, KERNELS, PARALLEL, VERIFY, Exits, Kernel, Parallel, Verify
-from kkspdnn.device.errors import in_one_line
+from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.memory import Budget, peak_memory
 from kkspdnn.device.space import Space, check_device, check_space_name, open_space
 from kkspdnn.engines import Engine, ProgressCallback, make_engine
@@ -77,7 +77,7 @@ class Result:
         return dense
 
 
-@in_one_line
+@translate_cupy_errors
 @ieee_arithmetic()
 def infer(
     network: Network,
@@ -153,9 +153,9 @@ def infer(
             verification=verification,
             values=values,
             budget=replace(
-                Budget.of(memory),
+                Budget.from_gigabytes(memory),
                 processes=ranks.local_size,
-                on_device=placement.sharing,
+                device_processes=placement.sharing,
             ),
             parallel=parallel,
             checkpoint=None if checkpoint is None else Path(checkpoint),

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.choices import EXITS, Exits
-from kkspdnn.device.errors import in_one_line
+from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import open_space
 from kkspdnn.engines import no_progress
@@ -40,7 +40,7 @@ class Predictor:
     it is loaded, from the network and the same options.
     """
 
-    @in_one_line
+    @translate_cupy_errors
     @ieee_arithmetic()
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Predictor:
         check_network(network)
         check_choice("exits", exits, EXITS)
         kind = network.dtype if dtype is None else float_dtype(dtype)
-        budget = Budget.of(memory)
+        budget = Budget.from_gigabytes(memory)
         self._space = open_space(space, threads, device)
         # Its workunits, and with them PyKokkos, are loaded now.
         from kkspdnn.engines.fused.engine import FusedEngine
@@ -76,7 +76,7 @@ class Predictor:
         self._lock = ProcessLock()
         self._make_ready(_zeros("dense", network.inputs))
 
-    @in_one_line
+    @translate_cupy_errors
     @ieee_arithmetic()
     def __call__(self, rows: Any) -> NDArray[np.floating]:
         """
@@ -87,7 +87,7 @@ class Predictor:
         not take, for values that are not finite, and where activations overflow; SpaceError in a
         process that was forked after Kokkos was started.
         """
-        self._space.begin()
+        self._space.prepare_thread()
         given = Inputs.from_any(rows)
         given.check_neurons(self._network.inputs)
         with self._lock:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kkspdnn.device.cuda_check import cuda_parts
+from kkspdnn.device.cuda_check import cuda_requirements
 
 PATTERNS = ("parallel_for", "parallel_reduce", "parallel_scan")
 
 
 def skip_unless_here(space: str) -> None:
     """Skip a test of `cuda` where this machine lacks something, saying what."""
-    missing = [part.name for part in cuda_parts() if part.found is None]
+    missing = [each.name for each in cuda_requirements() if each.detected is None]
     if space == "cuda" and missing:
         pytest.skip(f"no {', no '.join(missing)}")
 

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 import kkspdnn as kk
 from kkspdnn import inference
-from kkspdnn.device.cuda_check import Part
+from kkspdnn.device.cuda_check import Requirement
 from kkspdnn.device.memory import Budget
 from kkspdnn.parallel.gpus import Placement
 
@@ -116,8 +116,8 @@ def test_options_that_cannot_be(
 def test_a_space_that_is_not_here(
     net: kk.Network, rows: kk.Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    missing = Part("driver", None, "install it")
-    monkeypatch.setattr("kkspdnn.device.space.cuda_parts", lambda: [missing])
+    missing = Requirement("driver", None, "install it")
+    monkeypatch.setattr("kkspdnn.device.space.cuda_requirements", lambda: [missing])
     with pytest.raises(kk.SpaceError, match=r"--space cuda: this machine has no driver \(install"):
         kk.infer(net, rows, space="cuda")
 
@@ -140,7 +140,7 @@ def test_ranks_on_one_gpu_share_its_memory(
     monkeypatch.setattr(inference, "DataParallel", spied)
     kk.infer(net, rows)
     (budget,) = budgets
-    on_gpu = replace(budget, device=lambda: (3000, 0))
+    on_gpu = replace(budget, device_memory=lambda: (3000, 0))
     assert on_gpu.free() == 1000
     assert budget.free() > 1000
 

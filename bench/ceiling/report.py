@@ -18,7 +18,7 @@ from bench.ceiling.measure import Contender, Samples, largest_difference, timed
 from bench.ceiling.native import load_native
 from bench.ceiling.ours import Ours
 from bench.ceiling.work import Work
-from kkspdnn.device.errors import in_one_line
+from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.space import Space, check_space, open_space
 from kkspdnn.io.images import images
 from kkspdnn.model.radixnet import radixnet
@@ -153,7 +153,7 @@ def _by_hand(space: Space) -> _ByHand:
     return _ByHand(partial(Hand, native), native.compiler, native.flags, bound)
 
 
-@in_one_line
+@translate_cupy_errors
 def measure(
     neurons: int,
     layers: int,

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from shutil import which
 from typing import Any
 
-from kkspdnn.device.cuda_check import cuda_parts
+from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.toolchain import machine, run
 from kkspdnn.pk.system.cuda_driver import devices
@@ -38,7 +38,9 @@ def command(arguments: argparse.Namespace) -> int:
         "python": f"{sys.version.split()[0]} at {sys.executable}",
         "devices": [asdict(each) for each in devices()],
         "nvidia_smi": _printed("nvidia-smi", f"--query-gpu={_ASKED}", "--format=csv").splitlines(),
-        "cuda": {part.name: part.found or f"not found: {part.remedy}" for part in cuda_parts()},
+        "cuda": {
+            each.name: each.detected or f"not found: {each.remedy}" for each in cuda_requirements()
+        },
         "variables": {n: v for n, v in os.environ.items() if n.startswith(("CUDA", "KKSPDNN"))},
         "tools": {name: _version_line(name) for name in _TOOLS},
         "packages": {name: _package(name) for name in _PACKAGES},

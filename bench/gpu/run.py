@@ -21,7 +21,7 @@ from time import monotonic
 
 from bench.gpu.steps import Session, Step, first, second
 from bench.gpu.unpack import unpack
-from kkspdnn.device.cuda_check import cuda_parts
+from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.errors import InputError
 from kkspdnn.pk.build.nvcc import nvcc_path
 from kkspdnn.pk.build.toolchain import end_process
@@ -160,11 +160,11 @@ def _steps(session: Session, arguments: argparse.Namespace) -> list[Step]:
 
 def _missing(space: str) -> str:
     """One line about what the space lacks on this machine, or nothing."""
-    parts = cuda_parts() if space == "cuda" else []
+    requirements = cuda_requirements() if space == "cuda" else []
     # Without the driver there is no device either; the compiler is in question only to compile.
-    for part in parts:
-        if part.found is None and part.name != "compiler":
-            return f"no {part.name}: {part.remedy}"
+    for each in requirements:
+        if each.detected is None and each.name != "compiler":
+            return f"no {each.name}: {each.remedy}"
     return ""
 
 

@@ -17,7 +17,7 @@ from bench.ceiling.ours import Ours
 from bench.ceiling.work import Work
 from bench.facts import facts
 from bench.gpu.steps import record_label
-from kkspdnn.device.errors import in_one_line
+from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.space import Space, open_space
 
 SCHEMA = "kkspdnn-sweep/1"
@@ -39,7 +39,7 @@ class Point:
     same: bool
 
 
-@in_one_line
+@translate_cupy_errors
 def command(arguments: argparse.Namespace) -> int:
     """1 where a shape changes a value."""
     points = list(_points(arguments.space, arguments.small))
@@ -95,4 +95,4 @@ def _shapes(space: Space) -> Iterator[Space]:
         return
     for lanes in (1, 2, 4, 8):
         for warps in (4, 8, 16, 32):
-            yield replace(space, lanes_a_thread=lanes, warps_a_team=warps)
+            yield replace(space, lanes_per_thread=lanes, warps_per_team=warps)

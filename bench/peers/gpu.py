@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.peer import missing
-from kkspdnn.device.cuda_check import cuda_parts
+from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.pk.system.cuda_driver import devices
 
 CHUNK = 1 << 14
@@ -18,5 +18,5 @@ def missing_on_gpu(module: str, package: str) -> str | None:
 
 def missing_to_compile() -> str | None:
     """What to say where one cannot compile for a GPU and run that, as kkspdnn does."""
-    missing = [part.name for part in cuda_parts() if part.found is None]
+    missing = [each.name for each in cuda_requirements() if each.detected is None]
     return f"no {', no '.join(missing)}; see kkspdnn info" if missing else None

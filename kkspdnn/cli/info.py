@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from kkspdnn.device.cuda_check import cuda_parts, found_versions
-from kkspdnn.device.cuda_versions import misfits
+from kkspdnn.device.cuda_check import cuda_requirements, detect_versions
+from kkspdnn.device.cuda_versions import conflicts
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.inference import infer
 from kkspdnn.io.images import images
@@ -71,9 +71,9 @@ def findings() -> Iterator[Finding]:
 
 
 def _cuda() -> Iterator[Finding]:
-    for part in cuda_parts():
-        text = part.found or f"not found: {part.remedy}"
-        yield Finding("cuda", part.name, text, part.found is not None)
+    for requirement in cuda_requirements():
+        text = requirement.detected or f"not found: {requirement.remedy}"
+        yield Finding("cuda", requirement.name, text, requirement.detected is not None)
     nvcc: Nvcc | None = None
     if nvcc_path() is not None:
         try:
@@ -81,7 +81,7 @@ def _cuda() -> Iterator[Finding]:
             yield _nvcc_host(nvcc)
         except KkspdnnError as error:
             yield Finding("cuda", "nvcc", str(error), False)
-    for line in misfits(found_versions(nvcc)):
+    for line in conflicts(detect_versions(nvcc)):
         yield Finding("cuda", "does not fit", line, False)
     if devices():
         yield from _kokkos("cuda", candidates(NEEDED, devices()[0].arch))

@@ -114,7 +114,7 @@ def _problem(arguments: argparse.Namespace) -> Problem:
         mnist=arguments.mnist,
         seed=arguments.seed,
         dtype=arguments.dtype,
-        budget=Budget.of(arguments.memory),
+        budget=Budget.from_gigabytes(arguments.memory),
         shipped_images=arguments.shipped_images,
         layer_cache=arguments.layer_cache,
     )

@@ -1,4 +1,4 @@
-"""What a CUDA run needs, and what of it this machine has."""
+"""The requirements of the space cuda, and which of them this machine meets."""
 
 from __future__ import annotations
 
@@ -6,34 +6,44 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from kkspdnn.device.cuda_versions import Versions, installed_cupy
+from kkspdnn.device.cuda_versions import CudaVersions, installed_cupy
 from kkspdnn.pk.build.nvcc import Nvcc, dotted, nvcc_path, remedy
 from kkspdnn.pk.system.cuda_driver import LIBRARY, devices, driver_version, has_driver
 
 
 @dataclass(frozen=True)
-class Part:
-    """One thing that CUDA needs: where it was found, or what to do about it."""
+class Requirement:
+    """A requirement of the space cuda.
+
+    name: driver, device, compiler or CuPy
+    detected: a description with version or path; None if this machine lacks it
+    remedy: how to install it
+    """
 
     name: str
-    found: str | None
+    detected: str | None
     remedy: str
 
 
-def cuda_parts() -> list[Part]:
-    """Driver, device, compiler and CuPy, each looked for."""
-    found = found_versions()
-    named = "; ".join(f"{each.number}: {each.name}, {each.arch}" for each in found.devices)
-    driver = f"{LIBRARY}, runs up to CUDA {dotted(found.driver)}" if found.driver else LIBRARY
-    cupy = ", ".join(f"{name} {version(name)}" for name in found.cupy) or "installed"
+def cuda_requirements() -> list[Requirement]:
+    """Check for the driver, a device, the compiler and CuPy."""
+    versions = detect_versions()
+    gpus = "; ".join(f"{gpu.number}: {gpu.name}, {gpu.arch}" for gpu in versions.devices)
+    driver = LIBRARY
+    if versions.driver:
+        driver += f", runs up to CUDA {dotted(versions.driver)}"
+    cupy = ", ".join(f"{name} {version(name)}" for name in versions.cupy) or "installed"
+    install = f'pip install "kkspdnn[{versions.extra}]"'
     return [
-        Part("driver", driver if has_driver() else None, f"install the NVIDIA driver ({LIBRARY})"),
-        Part("device", named or None, "run on a machine with a GPU"),
-        Part("compiler", nvcc_path(), remedy()),
-        Part("CuPy", cupy if find_spec("cupy") else None, f'pip install "kkspdnn[{found.extra}]"'),
+        Requirement(
+            "driver", driver if has_driver() else None, f"install the NVIDIA driver ({LIBRARY})"
+        ),
+        Requirement("device", gpus or None, "run on a machine with a GPU"),
+        Requirement("compiler", nvcc_path(), remedy()),
+        Requirement("CuPy", cupy if find_spec("cupy") else None, install),
     ]
 
 
-def found_versions(nvcc: Nvcc | None = None) -> Versions:
-    """What this machine has; costs no more than asking the driver and looking for files."""
-    return Versions(driver_version(), devices(), installed_cupy(), nvcc)
+def detect_versions(nvcc: Nvcc | None = None) -> CudaVersions:
+    """Return the CUDA versions of this machine; only asks the driver and looks for files."""
+    return CudaVersions(driver_version(), devices(), installed_cupy(), nvcc)

@@ -1,8 +1,8 @@
-"""The CUDA versions of driver, toolkit and CuPy, and which of them do not fit together.
+"""The CUDA versions of driver, toolkit and CuPy, and the conflicts between them.
 
-The driver decides. It runs programs of its own major version of CUDA and of all earlier ones: a
-driver for CUDA 12.4 runs what CUDA 12.8 compiled to machine code, and nothing of CUDA 13. PTX it
-compiles only up to its own version.
+The driver is decisive. It runs machine code of its own major version of CUDA and of all earlier
+ones: a driver for CUDA 12.4 runs machine code of CUDA 12.8, but none of CUDA 13. It compiles PTX
+of its own version of CUDA and of earlier ones only.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from kkspdnn.pk.build.nvcc import DROPPED_BY_13, Nvcc, dotted, fitting_cuda, num
 from kkspdnn.pk.system.cuda_driver import Device
 
 _CUPY = {f"cupy-cuda{major}x": major for major in range(11, 20)}
-"""CuPy's distributions on PyPI, and the major version of CUDA that each is for."""
+"""CuPy's distributions on PyPI, with the major version of CUDA that each requires."""
 
 
 @dataclass(frozen=True)
-class Versions:
-    """What was found on this machine.
+class CudaVersions:
+    """The CUDA software of this machine.
 
-    driver: the newest CUDA that the driver runs, (12, 4); devices: its GPUs
-    cupy: CuPy's distributions that are installed, such as `cupy-cuda13x`
-    nvcc: the compiler; None: none, or not looked at
+    driver: the newest CUDA that the driver runs, such as (12, 4); None without a driver
+    devices: the GPUs
+    cupy: the installed distributions of CuPy, such as `cupy-cuda13x`
+    nvcc: the compiler; None if there is none or it was not checked
     """
 
     driver: tuple[int, int] | None = None
@@ -33,17 +34,20 @@ class Versions:
 
     @property
     def extra(self) -> str:
-        """The extra of kkspdnn to install here: `cuda12` or `cuda13`."""
+        """The extra of kkspdnn to install on this machine: `cuda12` or `cuda13`."""
         return extra_for(fitting_cuda(self.driver, self.devices))
 
 
 def extra_for(major: int | None) -> str:
-    """The extra of kkspdnn for a major version of CUDA; the newest for an unknown one."""
+    """Return the extra of kkspdnn for a major version of CUDA; the newest extra for None."""
     return "cuda12" if major is not None and major < 13 else "cuda13"
 
 
 def installed_cupy() -> tuple[str, ...]:
-    """The names of CuPy's installed distributions: `cupy` is one built from source, or conda's."""
+    """Return the names of CuPy's installed distributions.
+
+    The name `cupy` is a build from source or conda's package, for an unknown version of CUDA.
+    """
     return tuple(name for name in ("cupy", *_CUPY) if _is_installed(name))
 
 
@@ -55,62 +59,62 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def misfits(found: Versions) -> list[str]:
-    """What does not fit, each in one line that says what to install; empty where all fits."""
-    return [*cupy_misfits(found), *_nvcc_misfits(found)]
+def conflicts(versions: CudaVersions) -> list[str]:
+    """Return one line for each version conflict, with its remedy."""
+    return [*cupy_conflicts(versions), *_nvcc_conflicts(versions)]
 
 
-def cupy_misfits(found: Versions) -> list[str]:
-    """Those of CuPy, for which no nvcc is needed."""
-    install = f'pip install "kkspdnn[{found.extra}]"'
-    if len(found.cupy) > 1:
+def cupy_conflicts(versions: CudaVersions) -> list[str]:
+    """Return the conflicts between CuPy, driver and devices, as `conflicts` does."""
+    install = f'pip install "kkspdnn[{versions.extra}]"'
+    if len(versions.cupy) > 1:
         return [
-            f"{' and '.join(found.cupy)} are installed, which overwrite each other's files: "
-            f"run pip uninstall {' '.join(found.cupy)}, then {install}"
+            f"{' and '.join(versions.cupy)} are installed, which overwrite each other's files: "
+            f"run pip uninstall {' '.join(versions.cupy)}, then {install}"
         ]
     lines = []
-    for name in found.cupy:
+    for name in versions.cupy:
         major = _CUPY.get(name)
         if major is None:
             continue
-        replace = f"run pip uninstall {name}, then {install}"
-        if found.driver is not None and found.driver[0] < major:
+        reinstall = f"run pip uninstall {name}, then {install}"
+        if versions.driver is not None and versions.driver[0] < major:
             newer = f"update the driver to one for CUDA {major}"
             lines.append(
                 f"{name} needs a driver for CUDA {major}, and this one runs up to CUDA "
-                f"{dotted(found.driver)}: {f'{replace}, or ' if major > 12 else ''}{newer}"
+                f"{dotted(versions.driver)}: {f'{reinstall}, or ' if major > 12 else ''}{newer}"
             )
-        elif major >= 13 and (dropped := _dropped(found.devices)) is not None:
-            lines.append(f"{name} does not run on {dropped.name}, {dropped.arch}: {replace}")
+        elif major >= 13 and (dropped := _dropped(versions.devices)) is not None:
+            lines.append(f"{name} does not run on {dropped.name}, {dropped.arch}: {reinstall}")
     return lines
 
 
-def _nvcc_misfits(found: Versions) -> list[str]:
-    if found.nvcc is None:
+def _nvcc_conflicts(versions: CudaVersions) -> list[str]:
+    if versions.nvcc is None:
         return []
-    nvcc, number = found.nvcc, found.nvcc.cuda
-    said = f"{nvcc.path} is of CUDA {dotted(number)}"
-    misfit = nvcc.misfit(found.driver)
-    if misfit is not None:
-        return [misfit]
+    nvcc, number = versions.nvcc, versions.nvcc.cuda
+    compiler = f"{nvcc.path} is of CUDA {dotted(number)}"
+    driver_conflict = nvcc.misfit(versions.driver)
+    if driver_conflict is not None:
+        return [driver_conflict]
     lines = []
-    for arch in dict.fromkeys(device.arch for device in found.devices):
+    for arch in dict.fromkeys(device.arch for device in versions.devices):
         if arch in nvcc.architectures:
             continue
         if not nvcc.compiles_for(arch):
             lines.append(
-                f"{said}, which no longer compiles for {arch}: set CUDA_HOME to a toolkit of "
+                f"{compiler}, which no longer compiles for {arch}: set CUDA_HOME to a toolkit of "
                 "CUDA 12"
             )
-        elif found.driver is not None and found.driver < number:
+        elif versions.driver is not None and versions.driver < number:
             lines.append(
-                f"{said}, which compiles for {arch} to PTX only, and the driver compiles PTX up to "
-                f"CUDA {dotted(found.driver)}: set CUDA_HOME to a toolkit that knows {arch}, or "
-                "update the driver"
+                f"{compiler}, which compiles for {arch} to PTX only, and the driver compiles PTX "
+                f"up to CUDA {dotted(versions.driver)}: set CUDA_HOME to a toolkit that knows "
+                f"{arch}, or update the driver"
             )
     return lines
 
 
 def _dropped(devices: tuple[Device, ...]) -> Device | None:
-    """The first device that CUDA 13 has no code for."""
-    return next((each for each in devices if number_of(each.arch) in DROPPED_BY_13), None)
+    """Return the first device that CUDA 13 does not support."""
+    return next((gpu for gpu in devices if number_of(gpu.arch) in DROPPED_BY_13), None)

@@ -1,4 +1,4 @@
-"""What CuPy raises, as one line with what to do."""
+"""Translates exceptions of CuPy into errors of kkspdnn with one-line messages."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def in_one_line(function: Callable[P, R]) -> Callable[P, R]:
-    """Raise InputError where `function` finds a GPU's memory full, and SpaceError where a GPU fails
-    otherwise, such as a launch that failed after it was made."""
+def translate_cupy_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function that uses CuPy.
+
+    The function then raises InputError if the GPU's memory is full, and SpaceError for every other
+    error of CuPy or CUDA, also for a failure during an asynchronous launch.
+    """
 
     @wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+    def translated(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            kind = type(error)
-            if not kind.__module__.startswith(("cupy.", "cupy_backends.")):
+            error_type = type(error)
+            if not error_type.__module__.startswith(("cupy.", "cupy_backends.")):
                 raise
-            said = str(error).strip().partition("\n")[0].rstrip(".")
+            text = str(error).strip().partition("\n")[0].rstrip(".")
             if isinstance(error, MemoryError):
                 raise InputError(
-                    f"the device's memory is full: {said}; use fewer input rows or a smaller "
+                    f"the device's memory is full: {text}; use fewer input rows or a smaller "
                     "network, or another --device"
                 ) from error
-            raise SpaceError(f"the device failed: {kind.__name__}: {said}") from error
+            raise SpaceError(f"the device failed: {error_type.__name__}: {text}") from error
 
-    return guarded
+    return translated

@@ -1,4 +1,4 @@
-"""How much memory a run may take, a clear refusal of what cannot fit into it, and its peak."""
+"""Memory budgets, errors for what exceeds them, and the peak memory of a process."""
 
 from __future__ import annotations
 
@@ -17,111 +17,122 @@ _GROUPS = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
 )
-"""The files of a control group, versions 2 and 1: its limit, its use, and what of that is cache."""
+"""For control groups of versions 2 and 1: the files with the limit and the use of memory, and the
+line of memory.stat with the file cache, which is part of the use and can be reclaimed."""
 
 _SHARE = 0.4
-"""The part of the free memory that one use of it may take: layers, activations."""
+"""The fraction of the free memory that cached layers may use, and that activations may use."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What this process may take of the machine's memory.
+    """The memory that this process may use, in bytes.
 
-    total: bytes, of the whole process: Python and its libraries, the network, input rows, layers as
-    the kernels take them, activations; None: what is free on the machine or in the container
-    device: asks a GPU for the bytes that are free there and those that this process has taken,
-    which then count instead of the machine's
-    processes, on_device: how many like this one take of the machine's free memory, and of the GPU's
+    total: for the whole process: Python and its libraries, the network, input rows, packed layers
+    and activations; None: the free memory of the machine or container
+    device_memory: returns a GPU's free memory and the memory that this process uses there; if set,
+    the budget is for the GPU's memory instead of the machine's
+    processes: the number of processes that share the machine's free memory
+    device_processes: the number of processes that share the GPU's free memory
     """
 
     total: int | None = None
-    device: Callable[[], tuple[int, int]] | None = None
+    device_memory: Callable[[], tuple[int, int]] | None = None
     processes: int = 1
-    on_device: int = 1
+    device_processes: int = 1
 
     @classmethod
-    def of(cls, gigabytes: float | None) -> Budget:
-        """From gigabytes of 10^9 bytes; InputError unless above 0 and finite."""
+    def from_gigabytes(cls, gigabytes: float | None) -> Budget:
+        """Return a budget of this many gigabytes of 10^9 bytes; None sets no total.
+
+        Raises InputError unless `gigabytes` is finite and above 0.
+        """
         if gigabytes is None:
             return cls()
         try:
-            usable = math.isfinite(gigabytes) and gigabytes > 0
+            valid = math.isfinite(gigabytes) and gigabytes > 0
         except (TypeError, ValueError):
-            usable = False
-        if not usable:
+            valid = False
+        if not valid:
             raise InputError(f"memory {shown(gigabytes)}: give gigabytes, a number above 0")
         return cls(int(gigabytes * GB))
 
     def free(self) -> int:
-        """Bytes that this process may still take, none of them more than the machine has free."""
-        most = self.most()
-        return most if self.total is None else max(0, min(most, self.total - self._taken()))
+        """Return the bytes left of the budget, at most the free memory."""
+        limit = self.unused()
+        return limit if self.total is None else max(0, min(limit, self.total - self._used()))
 
-    def most(self) -> int:
-        """Bytes that are free on the machine, or on the GPU: this process's part of them."""
-        if self.device is None:
+    def unused(self) -> int:
+        """Return this process's fraction of the free memory of the machine or GPU, in bytes."""
+        if self.device_memory is None:
             return free_memory() // self.processes
-        return self.device()[0] // self.on_device
+        return self.device_memory()[0] // self.device_processes
 
-    def _taken(self) -> int:
-        return resident_memory() if self.device is None else self.device()[1]
+    def _used(self) -> int:
+        return resident_memory() if self.device_memory is None else self.device_memory()[1]
 
     def share(self) -> int:
-        """Bytes that one use may take of what is free; the rest is for all that is not counted."""
+        """Return 40 % of the free bytes, for one purpose such as cached layers.
+
+        Two purposes leave 20 % for memory that is not accounted for.
+        """
         return int(_SHARE * self.free())
 
     def require(self, needed: int, what: str) -> None:
-        """Raise InputError, beginning with `what`, where `needed` bytes are more than are free."""
+        """Raise InputError if fewer than `needed` bytes are free; `what` begins the message."""
         free = self.free()
         if needed <= free:
             return
-        text = f"{what} need {in_gigabytes(needed)} of memory"
-        if self.total is None or needed > self.most():
+        text = f"{what} need {_format_gigabytes(needed)} of memory"
+        if self.total is None or needed > self.unused():
             raise InputError(
                 f"{text}, {free / GB:.2f} GB are free; use a smaller network or a machine with more"
             )
-        least = in_gigabytes(self._taken() + needed)
+        least = _format_gigabytes(self._used() + needed)
         raise InputError(
             f"{text}, {free / GB:.2f} GB are left of a budget of {self.total / GB:g} GB; "
             f"at least --memory {least.split()[0]} is needed"
         )
 
     def require_share(self, needed: int, what: str) -> None:
-        """As `require`, where `needed` bytes are to be one use of what is free."""
+        """Raise InputError if `needed` bytes exceed `share`; `what` begins the message."""
         self.require(math.ceil(needed / _SHARE), what)
 
 
-def in_gigabytes(size: int) -> str:
-    """Bytes as text, rounded up."""
+def _format_gigabytes(size: int) -> str:
+    """Return bytes as gigabytes with unit, rounded up."""
     return f"{math.ceil(size / GB * 100) / 100:.2f} GB"
 
 
 def free_memory(groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that are free on this machine, or in the container that this process runs in."""
+    """Return the free bytes of this machine, or of the container of this process.
+
+    groups: the folder of control groups
+    """
     free = int(psutil.virtual_memory().available)
-    for limit, used, cached in _GROUPS:
+    for limit_file, use_file, cache_line in _GROUPS:
         try:
-            most = (groups / limit).read_text().strip()
-            current = int((groups / used).read_text())
-            stat = (groups / used).with_name("memory.stat").read_text()
-            cache = dict(line.split() for line in stat.splitlines()).get(cached, "0")
-            if most != "max":
-                free = min(free, max(0, int(most) - current + int(cache)))
+            limit = (groups / limit_file).read_text().strip()
+            used = int((groups / use_file).read_text())
+            stat = (groups / use_file).with_name("memory.stat").read_text()
+            cache = dict(line.split() for line in stat.splitlines()).get(cache_line, "0")
+            if limit != "max":
+                free = min(free, max(0, int(limit) - used + int(cache)))
         except (OSError, ValueError):
             continue
     return free
 
 
 def resident_memory() -> int:
-    """Bytes of memory that this process has now."""
+    """Return the resident memory of this process, in bytes."""
     return int(psutil.Process().memory_info().rss)
 
 
 def peak_memory(status: Path = Path("/proc/self/status")) -> int:
-    """The most bytes of memory that this process has had so far, at any time since it began."""
+    """Return the peak resident memory of this process so far, in bytes."""
     try:
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
         return int(lines["VmHWM"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
-        # In a process that another one started, this may be the other's.
+        # A process may inherit this peak from its parent.
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

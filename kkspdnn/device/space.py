@@ -1,4 +1,4 @@
-"""`--space NAME`: the execution space, the PyKokkos that runs it, and the shapes that suit it."""
+"""Execution spaces: their start, their arrays, and the shapes of tiles and teams in them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.choices import SPACES, SpaceName
-from kkspdnn.device.cuda_check import cuda_parts, found_versions
-from kkspdnn.device.cuda_versions import cupy_misfits
-from kkspdnn.device.other_gpus import other_gpus
-from kkspdnn.device.space_names import refusal
+from kkspdnn.device.cuda_check import cuda_requirements, detect_versions
+from kkspdnn.device.cuda_versions import cupy_conflicts
+from kkspdnn.device.gpu_vendors import unsupported_gpu_vendors
+from kkspdnn.device.space_names import unknown_space
 from kkspdnn.device.transfer import CupyTransfer
 from kkspdnn.errors import SpaceError, shown
 from kkspdnn.pk import Front, chosen, provide_pykokkos
@@ -28,36 +28,38 @@ from kkspdnn.pk.system.cuda_driver import device as chosen_device
 from kkspdnn.pk.system.fork import kokkos_process
 
 _WARP = 32
-"""Threads of a GPU that run in step, whose loads of neighbouring lanes are then full lines."""
+"""Threads of a warp: their loads of adjacent lanes fill whole cache lines."""
 
-_MOST_LANES_A_THREAD = 4
-"""As the built-in compiler's packs have them: an index is loaded once for all of them."""
+_LANES_PER_THREAD = 4
+"""The width of the built-in compiler's packs: an index is loaded once for all lanes of a thread."""
 
 _FEW_ROWS = 512
-"""Up to so many input rows, a lane for each thread makes more tiles, and so work for more of a
-GPU."""
+"""Up to this number of input rows a thread has one lane: more tiles occupy more of the GPU."""
 
-_WARPS_A_TEAM = 16
-"""Warps that share a tile: a team of 512 threads, which all GPUs have the registers for."""
+_WARPS_PER_TEAM = 16
+"""Warps that share a tile: a team of 512 threads, for which all GPUs have enough registers."""
 
 EXECUTION_SPACES = {"serial": "Serial", "openmp": "OpenMP", "cuda": "Cuda"}
-"""`--space NAME` to `pk.NAME`."""
+"""The names of `--space`, with the names of their execution spaces in PyKokkos."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """An execution space with Kokkos started in it.
+    """An execution space in which Kokkos runs.
 
-    pk: the PyKokkos module; front: which one that is; execution_space: `pk.OpenMP` and the like
-    threads: how many run at once
-    tile_bytes: how many bytes of one neuron a tile holds side by side on a CPU: four SIMD registers
-    lanes_a_thread: how many lanes of a tile each thread of a GPU's warp has
-    warps_a_team: how many warps of a GPU share a tile
-    xp: NumPy, or CuPy on a GPU: whose arrays the workunits take; device_name: the GPU's
-    begin: to be called before each computation, in the thread that computes. It raises SpaceError
-    in a process that was forked after Kokkos was started, and lets all threads compute as IEEE 754
-    says; on a GPU it makes the device CuPy's current one
+    name: serial, openmp or cuda
+    front: which PyKokkos is used: builtin (the built-in compiler) or pykokkos (the real package)
+    pk: the module of that PyKokkos
+    execution_space: such as `pk.OpenMP`
+    threads: the number of threads that run concurrently
+    tile_bytes: on a CPU, the bytes of a neuron's lanes in a tile; the default is 4 SIMD registers
+    lanes_per_thread: on a GPU, the lanes of a tile for each thread of a warp
+    warps_per_team: on a GPU, the warps that share a tile
+    xp: the array module of the workunits: NumPy, or CuPy on a GPU
     device: the GPU; None on a CPU
+    prepare_thread: to be called before each computation, in the thread that computes. It selects
+    IEEE 754 arithmetic in all threads, and on a GPU makes the device CuPy's current one. It raises
+    SpaceError if the process was forked after Kokkos was started.
     """
 
     name: SpaceName
@@ -68,15 +70,17 @@ class Space:
     kokkos_version: str
     compiler: str
     tile_bytes: int = 256
-    lanes_a_thread: int = _MOST_LANES_A_THREAD
-    warps_a_team: int = _WARPS_A_TEAM
+    lanes_per_thread: int = _LANES_PER_THREAD
+    warps_per_team: int = _WARPS_PER_TEAM
     xp: ModuleType = np
     device: Device | None = None
-    begin: Callable[[], None] = field(default=lambda: kokkos_process().check(), compare=False)
+    prepare_thread: Callable[[], None] = field(
+        default=lambda: kokkos_process().check(), compare=False
+    )
 
     @property
     def gpu(self) -> bool:
-        """Do workunits run on a GPU?"""
+        """True if workunits run on a GPU."""
         return self.name == "cuda"
 
     @property
@@ -85,43 +89,46 @@ class Space:
         return self.device.name if self.device is not None else ""
 
     @property
-    def teams_at_once(self) -> int:
-        """How many teams of a launch over tiles run at the same time."""
-        return max(1, self.threads // (_WARP * self.warps_a_team)) if self.gpu else self.threads
+    def concurrent_teams(self) -> int:
+        """The number of teams of a launch over tiles that run concurrently."""
+        return max(1, self.threads // (_WARP * self.warps_per_team)) if self.gpu else self.threads
 
     @property
     def team_size(self) -> int:
-        """Threads of a team, each with lanes of its own, that share a tile."""
-        return self.warps_a_team if self.gpu else 1
+        """The threads of a team, each with its own lanes of the shared tile."""
+        return self.warps_per_team if self.gpu else 1
 
     def lanes(self, dtype: np.dtype[Any]) -> int:
-        """Input rows in a tile."""
-        return _WARP * self.lanes_a_thread if self.gpu else self.tile_bytes // dtype.itemsize
+        """Return the number of lanes, that is input rows, of a tile."""
+        return _WARP * self.lanes_per_thread if self.gpu else self.tile_bytes // dtype.itemsize
 
     def for_rows(self, rows: int, dtype: np.dtype[Any]) -> Space:
-        """This space, with narrower tiles for few rows: on a CPU of one SIMD register where they
-        fit into it, on a GPU of a lane a thread."""
+        """Return this space with narrower tiles if there are few rows.
+
+        On a CPU a tile is one SIMD register wide if all rows fit into it; on a GPU each thread has
+        one lane.
+        """
         if self.gpu:
-            return replace(self, lanes_a_thread=1) if rows <= _FEW_ROWS else self
+            return replace(self, lanes_per_thread=1) if rows <= _FEW_ROWS else self
         narrow = self.tile_bytes // 4
         return replace(self, tile_bytes=narrow) if rows * dtype.itemsize <= narrow else self
 
     def range(self, end: int) -> Any:
-        """A RangePolicy over 0 … end - 1."""
+        """Return a RangePolicy over 0 … end - 1."""
         return self.pk.RangePolicy(self.execution_space, 0, end)
 
     def teams(self, league_size: int) -> Any:
-        """A TeamPolicy over tiles, whose lanes are SIMD on a CPU and a warp's on a GPU."""
+        """Return a TeamPolicy over tiles; vector lanes are SIMD lanes on a CPU, a warp on a GPU."""
         if not self.gpu:
             return self.pk.TeamPolicy(self.execution_space, league_size, 1)
-        return self.pk.TeamPolicy(self.execution_space, league_size, self.warps_a_team, _WARP)
+        return self.pk.TeamPolicy(self.execution_space, league_size, self.warps_per_team, _WARP)
 
     def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
-        """An array for workunits, not initialised."""
+        """Return an uninitialised array for workunits."""
         return self.xp.empty(shape, dtype)
 
     def zeros(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
-        """An array of zeros for workunits."""
+        """Return an array of zeros for workunits."""
         return self.xp.zeros(shape, dtype)
 
     def to_device(self, array: NDArray[Any]) -> Any:
@@ -129,8 +136,10 @@ class Space:
         return self.xp.ascontiguousarray(self.xp.asarray(array))
 
     def device_memory(self) -> tuple[int, int]:
-        """Bytes that are free on the GPU, those that CuPy keeps for later arrays too; and bytes
-        that this process's arrays there have."""
+        """Return the free bytes of the GPU and the bytes of this process's arrays on it.
+
+        Memory that CuPy's pool keeps for later arrays is free.
+        """
         pool = self.xp.get_default_memory_pool()
         free = int(self.xp.cuda.runtime.memGetInfo()[0]) + int(pool.free_bytes())
         return free, int(pool.used_bytes())
@@ -145,30 +154,31 @@ class Space:
         return copy
 
     def warm_up(self, launch_each: Callable[[], object]) -> None:
-        """Run some launches so that later ones find their workunits compiled and loaded.
+        """Compile and load workunits by launching each of them.
 
-        The built-in compiler compiles them all at once; the real PyKokkos one after the other.
+        The built-in compiler compiles all of them in parallel, the real PyKokkos one at a time.
         """
         if self.front == "builtin":
             compile_ahead(launch_each)
         launch_each()
-        self.synchronize()  # what follows is timed
+        self.synchronize()  # keeps the launches out of later timings
 
     def synchronize(self) -> None:
-        """Return once all that was launched is done: a launch on a GPU only begins."""
+        """Wait until all launches are done; on a GPU a launch is asynchronous."""
         if self.xp is not np:
             self.xp.cuda.runtime.deviceSynchronize()
 
 
 def open_space(name: str, threads: int | None = None, device: int | None = None) -> Space:
-    """Start Kokkos in a space, building what is missing.
+    """Start Kokkos in an execution space; on first use Kokkos is built.
 
-    threads: for openmp; None means OMP_NUM_THREADS, else all cores of this process. device: for
-    cuda, its number within CUDA_VISIBLE_DEVICES; None means KOKKOS_DEVICE_ID, else 0. Raises
-    SpaceError for an unknown space or device, a device for a CPU, for what this machine lacks, for
-    more threads than OMP_THREAD_LIMIT allows, for another number of threads or another device than
-    Kokkos already runs with in this process, and in a process that was forked after Kokkos was
-    started; ToolchainError and CacheError where something cannot be built.
+    threads: for openmp; None means OMP_NUM_THREADS, else all cores of this process
+    device: for cuda, a number within CUDA_VISIBLE_DEVICES; None means KOKKOS_DEVICE_ID, else 0
+
+    Raises SpaceError for an unknown space or device, for a device with a CPU space, for missing
+    requirements, for more threads than OMP_THREAD_LIMIT, if Kokkos already runs in this process
+    with another number of threads or another device, and in a process that was forked after Kokkos
+    was started. Raises ToolchainError and CacheError if a build fails.
     """
     kokkos_process().check()
     check_device(device, check_space_name(name))
@@ -178,18 +188,18 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         raise SpaceError(f"threads {shown(threads)}: it must be a whole number")
     if threads is not None and threads < 1:
         raise SpaceError(f"{threads} threads: at least 1 is needed")
-    wanted = threads if name == "openmp" and threads is not None else omp_num_threads()
-    if wanted is not None and wanted > MOST_THREADS:
-        raise SpaceError(f"{wanted} threads: Kokkos takes at most {MOST_THREADS}")
+    requested = threads if name == "openmp" and threads is not None else omp_num_threads()
+    if requested is not None and requested > MOST_THREADS:
+        raise SpaceError(f"{requested} threads: Kokkos takes at most {MOST_THREADS}")
     front = chosen()
     pk = provide_pykokkos()
     execution_space = getattr(pk, EXECUTION_SPACES[name])
     xp = _cupy() if name == "cuda" else np
-    begin = kokkos_process().check
+    prepare_thread = kokkos_process().check
     if front == "builtin":
         started = runtime(execution_space, threads if name == "openmp" else None)
         started.reset_modes()
-        begin = started.reset_modes
+        prepare_thread = started.reset_modes
         running = started.threads
         version = started.toolkit.kokkos_version
         compiler = started.toolkit.compiled_by
@@ -197,13 +207,13 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         kokkos_process().claim()
         if threads is not None and name == "openmp":
             os.environ["OMP_NUM_THREADS"] = str(threads)
-        running = wanted or usable_cores()
+        running = requested or usable_cores()
         version = _pykokkos_version(pk)
         compiler = os.environ.get("CXX", "g++")
     if name == "serial":
         running = 1
     elif name == "cuda":
-        begin = _on_device(xp, chosen_device().number, begin)
+        prepare_thread = _prepare_on_device(xp, chosen_device().number, prepare_thread)
         running = _resident_threads(xp)
     elif threads is not None and running != threads:
         raise SpaceError(
@@ -220,14 +230,14 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         compiler=compiler,
         xp=xp,
         device=chosen_device() if name == "cuda" else None,
-        begin=begin,
+        prepare_thread=prepare_thread,
     )
 
 
 def check_device(number: int | None, space: SpaceName) -> None:
-    """Raise SpaceError where a device of this number cannot be used in this space.
+    """Raise SpaceError if the space is not cuda, or if there is no device of this number.
 
-    On a machine without devices every number may be: what is missing there is told elsewhere.
+    On a machine without devices any number passes: `check_space` reports what is missing.
     """
     if number is None:
         return
@@ -239,84 +249,92 @@ def check_device(number: int | None, space: SpaceName) -> None:
 
 
 def choose_device(number: int | None) -> None:
-    """Make this GPU the one of this process; None leaves the choice as it is."""
+    """Select the GPU of this process; None keeps the current choice."""
     if number is not None:
         os.environ[DEVICE_VARIABLE] = str(int(number))
 
 
 def check_space_name(name: str) -> SpaceName:
-    """The name itself; SpaceError where it is no space."""
+    """Return the name; raise SpaceError if it is not an execution space."""
     if not isinstance(name, str) or name not in SPACES:
-        raise SpaceError(refusal(name))
+        raise SpaceError(unknown_space(name))
     return name
 
 
 def check_space(name: str) -> SpaceName:
-    """The name itself; SpaceError where it is no space, or one that this machine has not all for.
+    """Return the name; raise SpaceError if it is unknown or if this machine lacks a requirement.
 
-    Takes no time: nothing is built or started.
+    Fast: nothing is built or started.
     """
     space = check_space_name(name)
     if space != "cuda":
         return space
-    # The compiler is not needed where the cache has all.
-    parts = [part for part in cuda_parts() if part.name != "compiler"]
-    missing = [f"{part.name} ({part.remedy})" for part in parts if part.found is None]
-    no_driver = any(part.name == "driver" and part.found is None for part in parts)
-    others = " and ".join(other_gpus()) if no_driver else ""
-    if others:
-        missing[-1] += f"; it has a GPU of {others}, but only NVIDIA GPUs are supported"
-    if missing:
+    # No compiler is needed if the cache has all compiled workunits.
+    requirements = [each for each in cuda_requirements() if each.name != "compiler"]
+    missing = [each for each in requirements if each.detected is None]
+    remedies = [f"{each.name} ({each.remedy})" for each in missing]
+    no_driver = any(each.name == "driver" for each in missing)
+    vendors = " and ".join(unsupported_gpu_vendors()) if no_driver else ""
+    if vendors:
+        remedies[-1] += f"; it has a GPU of {vendors}, but only NVIDIA GPUs are supported"
+    if remedies:
         raise SpaceError(
-            f"--space cuda: this machine has no {', no '.join(missing)}; or use --space openmp"
+            f"--space cuda: this machine has no {', no '.join(remedies)}; or use --space openmp"
         )
-    for line in cupy_misfits(found_versions()):
-        raise SpaceError(f"--space cuda: {line}; or use --space openmp")
+    for conflict in cupy_conflicts(detect_versions()):
+        raise SpaceError(f"--space cuda: {conflict}; or use --space openmp")
     chosen_device()
     return space
 
 
 def _cupy() -> ModuleType:
-    """CuPy, on the device that Kokkos runs on. Raises SpaceError where it cannot be used."""
+    """Import CuPy and select Kokkos's device in it; raise SpaceError if that fails."""
     number = chosen_device().number
     try:
         cupy = import_module("cupy")
         _use_device(cupy, number)
-    except Exception as error:  # Its own errors come from libraries that it loads.
-        said = str(error).strip().partition("\n")[0]
+    except Exception as error:  # The libraries that CuPy loads raise exceptions of any type.
+        text = str(error).strip().partition("\n")[0]
         raise SpaceError(
-            f"CuPy cannot use device {number}: {said}; "
-            f'see kkspdnn info, or run pip install "kkspdnn[{found_versions().extra}]"'
+            f"CuPy cannot use device {number}: {text}; "
+            f'see kkspdnn info, or run pip install "kkspdnn[{detect_versions().extra}]"'
         ) from error
     return cupy
 
 
 def _use_device(cupy: ModuleType, number: int) -> None:
-    """Let CuPy use this device, in the calling thread, and the stream in which Kokkos launches, see
-    CupyTransfer: what CuPy does in another stream is in no order with the launches."""
+    """Select the device and the stream of CuPy in the calling thread.
+
+    The stream is ordered with the launches of Kokkos, see CupyTransfer; another one would not be.
+    """
     cupy.cuda.Device(number).use()
     cupy.cuda.Stream.null.use()
 
 
-def _on_device(cupy: ModuleType, number: int, begin: Callable[[], None]) -> Callable[[], None]:
-    """As `begin`, and CuPy uses this device: its current device and stream are those of a thread,
-    and only the thread that opens the space has chosen them."""
+def _prepare_on_device(
+    cupy: ModuleType, number: int, prepare_thread: Callable[[], None]
+) -> Callable[[], None]:
+    """Return a function that calls `prepare_thread` and selects CuPy's device.
 
-    def begin_here() -> None:
-        begin()
+    CuPy's current device and stream are per thread, and so far only the thread that opened the
+    space has selected them.
+    """
+
+    def prepare() -> None:
+        prepare_thread()
         _use_device(cupy, number)
 
-    return begin_here
+    return prepare
 
 
 def _resident_threads(cupy: ModuleType) -> int:
-    """How many threads the GPU keeps at once: those of all its multiprocessors."""
+    """Return the number of threads that fit onto all multiprocessors of the GPU."""
     attributes = cupy.cuda.Device().attributes
     return int(attributes["MultiProcessorCount"] * attributes["MaxThreadsPerMultiProcessor"])
 
 
 def _pykokkos_version(pk: ModuleType) -> str:
-    """The version of the Kokkos under the real PyKokkos, as far as it tells."""
+    """Return the version of the real PyKokkos's Kokkos, or "unknown"."""
     manager = getattr(pk, "kokkos_manager", None)
     version = getattr(manager, "get_kokkos_version", None)
     return str(version()) if callable(version) else "unknown"

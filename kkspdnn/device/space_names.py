@@ -1,4 +1,4 @@
-"""Names of execution spaces: which there are, and why a name is refused."""
+"""The option --space, and error messages for unknown names of execution spaces."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _REASONS = {
     "metal": "Apple GPUs are not supported",
     "mps": "Apple GPUs are not supported",
 }
-"""What somebody may know from Kokkos or another library, in lower case without `_` and `-`."""
+"""Names of spaces in Kokkos and other libraries, in lower case without `_` and `-`."""
 
 
-def refusal(name: object, choices: Sequence[str] = SPACES) -> str:
-    """Why a name that is none of `choices` is refused, and what there is; one line."""
+def unknown_space(name: object, choices: Sequence[str] = SPACES) -> str:
+    """Return the one-line error message for a name that is not in `choices`."""
     available = ", ".join(f"{each} (NVIDIA GPUs)" if each == "cuda" else each for each in choices)
-    plain = _plain(name) if isinstance(name, str) else ""
-    if plain in choices:
-        return f"space {shown(name)} is unknown: write {plain}"
-    if plain in _REASONS:
-        return f"space {shown(name)}: {_REASONS[plain]}; choose one of {available}"
+    normalized = _normalized(name) if isinstance(name, str) else ""
+    if normalized in choices:
+        return f"space {shown(name)} is unknown: write {normalized}"
+    if normalized in _REASONS:
+        return f"space {shown(name)}: {_REASONS[normalized]}; choose one of {available}"
     return f"space {shown(name)} is unknown: choose one of {available}"
 
 
-def _plain(name: str) -> str:
-    """`Kokkos::Experimental::HIP`, `pk.HIP` and ` Hip ` are `hip`."""
+def _normalized(name: str) -> str:
+    """Return `hip` for `Kokkos::Experimental::HIP`, `pk.HIP` and ` Hip `."""
     last = name.strip().lower().rpartition(":")[2].rpartition(".")[2]
     return last.replace("_", "").replace("-", "")
 
@@ -55,7 +55,7 @@ def add_space_option(
     default: str = "openmp",
     what: str = "execution space",
 ) -> None:
-    """Add the option --space, whose help is `what` and the default."""
+    """Add the option --space; `what` is its help, to which the default is added."""
     parser.add_argument(
         "--space",
         type=space_option(choices),
@@ -66,11 +66,11 @@ def add_space_option(
 
 
 def space_option(choices: Sequence[str] = SPACES) -> Callable[[str], str]:
-    """For argparse: a name of `choices` as it is; every other one is refused in one line."""
+    """Return a type for argparse that accepts only the names in `choices`."""
 
     def space(text: str) -> str:
         if text not in choices:
-            raise argparse.ArgumentTypeError(refusal(text, choices))
+            raise argparse.ArgumentTypeError(unknown_space(text, choices))
         return text
 
     return space

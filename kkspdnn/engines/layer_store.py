@@ -87,7 +87,7 @@ class LayerStore(Sequence[Any]):
         memory = host = Budget() if budget is None else budget
         on_host = engine.space.xp is np
         if not on_host:
-            memory = replace(host, device=engine.space.device_memory)
+            memory = replace(host, device_memory=engine.space.device_memory)
             share = None
         self.zeros_stay_from = network.zeros_stay_from
         row = engine.bytes_per_row(self.widest)

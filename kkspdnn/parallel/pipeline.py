@@ -171,7 +171,7 @@ def _value_cost(engine: Engine) -> float:
 def room(engine: Engine, budget: Budget) -> int:
     """Bytes that the layers of this rank may take."""
     if engine.space.gpu:
-        budget = replace(budget, device=engine.space.device_memory)
+        budget = replace(budget, device_memory=engine.space.device_memory)
     return budget.share()
 
 

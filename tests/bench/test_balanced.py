@@ -19,7 +19,7 @@ from bench.balanced.digits import Digits, digits
 from bench.balanced.on_gpu import on_gpu
 from bench.ceiling.report import SPACES
 from kkspdnn.choices import METHODS
-from kkspdnn.device.cuda_check import Part
+from kkspdnn.device.cuda_check import Requirement
 from kkspdnn.io.json_schema import read_json
 from kkspdnn.pk.build.toolchain import usable_cores
 from kkspdnn.records.pruning_study import study_from
@@ -166,8 +166,8 @@ def test_without_a_gpu_what_is_missing_is_told(
     nets: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ["time", "--networks", str(nets), "--space", "cuda"]
-    missing = [Part("device", None, "run on a machine with a GPU")]
-    monkeypatch.setattr("kkspdnn.device.space.cuda_parts", lambda: missing)
+    missing = [Requirement("device", None, "run on a machine with a GPU")]
+    monkeypatch.setattr("kkspdnn.device.space.cuda_requirements", lambda: missing)
     assert main(command) == 2
     expected = "--space cuda: this machine has no device (run on a machine with a GPU)"
     assert expected in capsys.readouterr().err

@@ -18,7 +18,7 @@ from bench.ceiling.hand_cuda import HandCuda
 from bench.ceiling.measure import largest_difference
 from bench.ceiling.ours import Ours
 from bench.ceiling.work import Work
-from kkspdnn.device.cuda_check import cuda_parts
+from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.errors import InputError, ToolchainError
 from kkspdnn.model.inputs import Inputs
@@ -139,7 +139,7 @@ def test_nvcc_compiles_it(arch: str) -> None:
 
 
 def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    if all(part.found for part in cuda_parts()):
+    if all(each.detected for each in cuda_requirements()):
         assert cli.main(["--space", "cuda", "--neurons", "64", "--rows", "100"]) == 0
         assert "values      the same" in capsys.readouterr().out
         return

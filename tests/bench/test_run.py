@@ -18,7 +18,7 @@ from bench.report import changes
 from bench.runner import Plan, measure
 from bench.truth import truth
 from kkspdnn.cli.problem import load_problem
-from kkspdnn.device.cuda_check import cuda_parts
+from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.errors import InputError
 from kkspdnn.io.images import images
 from kkspdnn.model.inputs import Inputs
@@ -202,7 +202,7 @@ def test_the_work_of_the_first_rows() -> None:
 def test_a_run_on_a_gpu(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     done = bench("run", *SMALL, "--space", "cuda", "--runs", 1, "--seconds", "0.01", "--json", path)
-    if all(part.found for part in cuda_parts()):
+    if all(each.detected for each in cuda_requirements()):
         assert done.returncode == 0, done.stderr
         record = read_comparison(path)
         assert record.gpu

@@ -9,7 +9,7 @@ import pytest
 
 from kkspdnn.cli import info
 from kkspdnn.cli.info import findings
-from kkspdnn.device.cuda_versions import Versions
+from kkspdnn.device.cuda_versions import CudaVersions
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.nvcc import Nvcc
 from kkspdnn.pk.build.toolchain import Compiler
@@ -48,7 +48,7 @@ def test_a_kokkos_for_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("refused", [False, True])
 def test_versions_of_cuda_that_do_not_fit(monkeypatch: pytest.MonkeyPatch, refused: bool) -> None:
     nvcc = Nvcc("/x/nvcc", Path("/x"), "release 13.0, V13.0.88", ("sm_75",))
-    versions = Versions((12, 4), (), ("cupy-cuda13x",), nvcc)
+    versions = CudaVersions((12, 4), (), ("cupy-cuda13x",), nvcc)
     host = Compiler("/usr/bin/g++-13", "g++ 13.3")
 
     def nvcc_host(*_: object) -> Compiler:
@@ -60,7 +60,7 @@ def test_versions_of_cuda_that_do_not_fit(monkeypatch: pytest.MonkeyPatch, refus
     monkeypatch.setattr(info, "nvcc_path", lambda: nvcc.path)
     monkeypatch.setattr(info, "find_nvcc", lambda: nvcc)
     monkeypatch.setattr(info, "nvcc_host", nvcc_host)
-    monkeypatch.setattr(info, "found_versions", lambda found: replace(versions, nvcc=found))
+    monkeypatch.setattr(info, "detect_versions", lambda found: replace(versions, nvcc=found))
     found = [finding for finding in findings() if finding.section == "cuda"][4:]
     assert [(each.what, each.good) for each in found] == [
         ("nvcc", not refused),

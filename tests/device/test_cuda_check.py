@@ -1,4 +1,4 @@
-"""What a CUDA run needs is looked for, and nothing is claimed that is not there."""
+"""Requirements of CUDA: detected, or reported with a remedy."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from kkspdnn.device import cuda_check
 
 
-def parts() -> dict[str, cuda_check.Part]:
-    return {part.name: part for part in cuda_check.cuda_parts()}
+def requirements() -> dict[str, cuda_check.Requirement]:
+    return {each.name: each for each in cuda_check.cuda_requirements()}
 
 
-def test_every_part_is_found_or_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_missing_requirement_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_: str) -> Any:
         raise OSError
 
@@ -27,33 +27,33 @@ def test_every_part_is_found_or_has_a_remedy(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.delenv("CUDA_HOME", raising=False)
     monkeypatch.delenv("CUDA_PATH", raising=False)
-    found = parts()
-    assert list(found) == ["driver", "device", "compiler", "CuPy"]
-    assert all(part.found is None and part.remedy for part in found.values())
+    checked = requirements()
+    assert list(checked) == ["driver", "device", "compiler", "CuPy"]
+    assert all(each.detected is None and each.remedy for each in checked.values())
 
 
-def test_nvcc_is_taken_from_cuda_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nvcc_of_cuda_home_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "nvcc").write_text("")
     monkeypatch.setenv("CUDA_HOME", str(tmp_path))
-    assert parts()["compiler"].found == str(tmp_path / "bin" / "nvcc")
+    assert requirements()["compiler"].detected == str(tmp_path / "bin" / "nvcc")
 
 
 def test_cupy_is_named_with_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without importing it."""
+    """CuPy is not imported for that."""
     monkeypatch.setattr(cuda_check, "installed_cupy", lambda: ("cupy-cuda12x",))
     monkeypatch.setattr(cuda_check, "version", lambda name: f"14.0 of {name}")
-    monkeypatch.setattr(cuda_check, "find_spec", lambda _: "there")
-    assert parts()["CuPy"].found == "cupy-cuda12x 14.0 of cupy-cuda12x"
+    monkeypatch.setattr(cuda_check, "find_spec", lambda _: "a spec")
+    assert requirements()["CuPy"].detected == "cupy-cuda12x 14.0 of cupy-cuda12x"
     monkeypatch.setattr(cuda_check, "installed_cupy", tuple)
-    assert parts()["CuPy"].found == "installed"
+    assert requirements()["CuPy"].detected == "installed"
     assert "cupy" not in sys.modules
 
 
 @pytest.mark.parametrize(
     ("failing", "devices"), [(True, None), (False, "0: GPU 10, sm_80; 1: GPU 11, sm_90")]
 )
-def test_devices_are_counted_by_the_driver(
+def test_devices_are_reported_by_the_driver(
     monkeypatch: pytest.MonkeyPatch, failing: bool, devices: str | None
 ) -> None:
     class Driver:
@@ -85,10 +85,10 @@ def test_devices_are_counted_by_the_driver(
             return 0
 
     monkeypatch.setattr(ctypes, "CDLL", Driver)
-    found = parts()
-    assert found["driver"].found == "libcuda.so.1, runs up to CUDA 12.4"
-    assert cuda_check.found_versions().driver == (12, 4)
-    # What fits this driver.
-    assert 'pip install "kkspdnn[cuda12]"' in found["CuPy"].remedy
-    assert "nvcc of CUDA 12" in found["compiler"].remedy
-    assert found["device"].found == devices
+    checked = requirements()
+    assert checked["driver"].detected == "libcuda.so.1, runs up to CUDA 12.4"
+    assert cuda_check.detect_versions().driver == (12, 4)
+    # The remedies install versions for this driver.
+    assert 'pip install "kkspdnn[cuda12]"' in checked["CuPy"].remedy
+    assert "nvcc of CUDA 12" in checked["compiler"].remedy
+    assert checked["device"].detected == devices

@@ -1,4 +1,4 @@
-"""Each way in which driver, toolkit and CuPy do not fit gives one line that says what to do."""
+"""Every conflict between driver, toolkit and CuPy is reported in one line with its remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kkspdnn.device import cuda_versions
-from kkspdnn.device.cuda_versions import Versions, cupy_misfits, extra_for, installed_cupy, misfits
+from kkspdnn.device.cuda_versions import (
+    CudaVersions,
+    conflicts,
+    cupy_conflicts,
+    extra_for,
+    installed_cupy,
+)
 from kkspdnn.pk.build.nvcc import Nvcc
 from kkspdnn.pk.system.cuda_driver import Device
 
@@ -32,40 +38,40 @@ def versions(
     cupy: str = "",
     toolkit: tuple[int, int] | None = None,
     arch: str = "",
-) -> Versions:
+) -> CudaVersions:
     devices = tuple(Device(n, f"GPU {n}", each) for n, each in enumerate(arch.split()))
     compiler = nvcc(toolkit) if toolkit is not None else None
-    return Versions(driver, devices, tuple(cupy.split()), compiler)
+    return CudaVersions(driver, devices, tuple(cupy.split()), compiler)
 
 
 @pytest.mark.parametrize(
-    "found",
+    "installed",
     [
         versions(),
         versions((13, 0), "cupy-cuda13x", (13, 0), "sm_90"),
         versions((12, 4), "cupy-cuda12x", (12, 4), "sm_90"),
-        # A newer driver runs what is older.
+        # A newer driver runs older CUDA.
         versions((13, 1), "cupy-cuda12x", (12, 4), "sm_70"),
         versions((13, 0), "cupy-cuda13x", (12, 8), "sm_120"),
         # Machine code of a newer minor version runs.
         versions((12, 2), "cupy-cuda12x", (12, 8), "sm_90"),
-        # PTX of an older one is compiled by the driver.
+        # The driver compiles PTX of an older version.
         versions((12, 8), "cupy-cuda12x", (12, 4), "sm_120"),
         versions((13, 0), "cupy-cuda13x", (12, 4), "sm_120"),
-        # Built from source, or conda's: for which CUDA, it does not say.
+        # A build from source or conda's package: its version of CUDA is unknown.
         versions((12, 4), "cupy", (12, 4), "sm_90"),
         versions(None, "cupy-cuda13x", (12, 4)),
     ],
 )
-def test_what_fits(found: Versions) -> None:
-    assert misfits(found) == []
+def test_compatible_versions(installed: CudaVersions) -> None:
+    assert conflicts(installed) == []
 
 
 TO_12 = 'run pip uninstall cupy-cuda13x, then pip install "kkspdnn[cuda12]"'
 
 
 @pytest.mark.parametrize(
-    ("found", "line"),
+    ("installed", "line"),
     [
         (
             versions((12, 4), "cupy-cuda13x"),
@@ -104,8 +110,8 @@ TO_12 = 'run pip uninstall cupy-cuda13x, then pip install "kkspdnn[cuda12]"'
         ),
     ],
 )
-def test_what_does_not_fit(found: Versions, line: str) -> None:
-    assert misfits(found) == [line]
+def test_conflicting_versions(installed: CudaVersions, line: str) -> None:
+    assert conflicts(installed) == [line]
 
 
 numbers = st.tuples(st.integers(9, 15), st.integers(0, 9))
@@ -118,39 +124,39 @@ architectures = st.sampled_from(["sm_35", "sm_70", "sm_75", "sm_90", "sm_103", "
     st.none() | st.sampled_from(sorted(ARCHITECTURES)),
     st.lists(architectures, max_size=3),
 )
-def test_every_line_says_what_to_do(
+def test_every_conflict_has_a_remedy(
     driver: tuple[int, int] | None,
     cupy: list[str],
     toolkit: tuple[int, int] | None,
     archs: list[str],
 ) -> None:
-    found = versions(driver, " ".join(cupy), toolkit, " ".join(archs))
-    lines = misfits(found)
+    installed = versions(driver, " ".join(cupy), toolkit, " ".join(archs))
+    lines = conflicts(installed)
     assert len(set(lines)) == len(lines)
     for line in lines:
         assert re.search("pip install|CUDA_HOME|update the driver", line), line
         assert "\n" not in line
-    # An nvcc is not needed where the cache has all.
-    assert cupy_misfits(found) == lines[: len(cupy_misfits(found))]
-    assert all("nvcc" not in line for line in cupy_misfits(found))
+    # No nvcc is needed if the cache has all compiled workunits.
+    assert cupy_conflicts(installed) == lines[: len(cupy_conflicts(installed))]
+    assert all("nvcc" not in line for line in cupy_conflicts(installed))
 
 
 @pytest.mark.parametrize(
     ("major", "extra"), [(None, "cuda13"), (11, "cuda12"), (12, "cuda12"), (13, "cuda13")]
 )
-def test_the_extra_to_install(major: int | None, extra: str) -> None:
+def test_the_extra_for_a_version_of_cuda(major: int | None, extra: str) -> None:
     assert extra_for(major) == extra
 
 
 def test_cupy_s_distributions(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {"cupy-cuda12x", "cupy", "numpy"}
+    distributions = {"cupy-cuda12x", "cupy", "numpy"}
 
     def version(name: str) -> str:
-        if name not in there:
+        if name not in distributions:
             raise PackageNotFoundError(name)
         return "14.0.0"
 
     monkeypatch.setattr(cuda_versions, "version", version)
     assert installed_cupy() == ("cupy", "cupy-cuda12x")
-    there.clear()
+    distributions.clear()
     assert installed_cupy() == ()

@@ -1,4 +1,4 @@
-"""Free memory, budgets of it, and the peak."""
+"""Free memory, memory budgets and peak memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
 
 
-def test_free_memory_is_the_machines_or_the_containers(
+def test_free_memory_is_that_of_the_machine_or_the_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine(monkeypatch, 1000)
@@ -37,55 +37,58 @@ def test_free_memory_is_the_machines_or_the_containers(
     assert free_memory(tmp_path) == 0
 
 
-def test_a_budget_is_what_the_process_may_take_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_is_for_the_whole_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 5 * 10**9)
     monkeypatch.setattr(memory, "resident_memory", lambda: 10**9)
-    assert Budget.of(None).free() == 5 * 10**9
-    assert Budget.of(3).free() == 2 * 10**9
-    assert Budget.of(3).share() == 8 * 10**8
-    assert Budget.of(0.5).free() == 0
-    assert Budget.of(100).free() == 5 * 10**9
+    assert Budget.from_gigabytes(None).free() == 5 * 10**9
+    assert Budget.from_gigabytes(3).free() == 2 * 10**9
+    assert Budget.from_gigabytes(3).share() == 8 * 10**8
+    assert Budget.from_gigabytes(0.5).free() == 0
+    assert Budget.from_gigabytes(100).free() == 5 * 10**9
 
 
-def test_what_cannot_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_above_the_budget_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 5 * 10**9)
     monkeypatch.setattr(memory, "resident_memory", lambda: 10**9)
     Budget().require(5 * 10**9, "rows")
     with pytest.raises(InputError, match=r"rows need 5\.01 GB of memory, 5\.00 GB are free; use a"):
         Budget().require(5 * 10**9 + 1, "rows")
-    Budget.of(3).require_share(8 * 10**8, "rows")
+    Budget.from_gigabytes(3).require_share(8 * 10**8, "rows")
     words = r"rows need 2\.50 GB .* 2\.00 GB are left of a budget of 3 GB; at least --memory 3\.50"
     with pytest.raises(InputError, match=words):
-        Budget.of(3).require_share(10**9, "rows")
-    Budget.of(3.5).require_share(10**9, "rows")
-    # No budget makes more of the machine's memory.
+        Budget.from_gigabytes(3).require_share(10**9, "rows")
+    Budget.from_gigabytes(3.5).require_share(10**9, "rows")
+    # A request above the machine's free memory is refused whatever the budget.
     with pytest.raises(InputError, match=r"6\.00 GB of memory, .* use a smaller network"):
-        Budget.of(3).require(6 * 10**9, "rows")
+        Budget.from_gigabytes(3).require(6 * 10**9, "rows")
 
 
 @pytest.mark.parametrize("gigabytes", [0, -1, float("nan"), float("inf")])
-def test_a_budget_that_cannot_be(gigabytes: float) -> None:
+def test_an_invalid_budget(gigabytes: float) -> None:
     with pytest.raises(InputError, match="give gigabytes, a number above 0"):
-        Budget.of(gigabytes)
+        Budget.from_gigabytes(gigabytes)
 
 
-def test_the_peak_stays_when_memory_is_given_back() -> None:
+def test_the_peak_stays_after_memory_is_freed() -> None:
     block = np.ones(10**8, np.uint8)
     during = resident_memory()
     assert during > block.nbytes
     del block
     assert resident_memory() < during - 9 * 10**7
-    # The system counts each thread's share of them a little later.
+    # The kernel updates the counters of each thread with a delay.
     assert peak_memory() > 0.98 * during
 
 
-def test_the_peak_where_the_system_does_not_tell(tmp_path: Path) -> None:
+def test_the_peak_without_the_file_of_the_system(tmp_path: Path) -> None:
     assert peak_memory(tmp_path / "none") >= peak_memory() // 2
     (tmp_path / "status").write_text("VmHWM:\t  1234 kB\n")
     assert peak_memory(tmp_path / "status") == 1234 * 1024
 
 
-def test_processes_part_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_share_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 1200)
     assert memory.Budget(processes=3).free() == 400
-    assert memory.Budget(processes=3, on_device=2, device=lambda: (1000, 0)).free() == 500
+    assert (
+        memory.Budget(processes=3, device_processes=2, device_memory=lambda: (1000, 0)).free()
+        == 500
+    )

@@ -1,4 +1,4 @@
-"""Spaces, their threads and the shapes that suit them."""
+"""Execution spaces: their start, threads, tiles and devices."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from kkspdnn.device import space as spaces
-from kkspdnn.device.cuda_check import Part
-from kkspdnn.device.cuda_versions import Versions
+from kkspdnn.device.cuda_check import Requirement
+from kkspdnn.device.cuda_versions import CudaVersions
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.errors import SpaceError
 from kkspdnn.inference import infer
@@ -29,7 +29,7 @@ def test_lanes_fill_the_registers() -> None:
     assert space.lanes(np.dtype(np.float32)) == 2 * space.lanes(np.dtype(np.float64))
 
 
-def test_policies_are_of_the_space() -> None:
+def test_policies_have_the_execution_space() -> None:
     for name in ("serial", "openmp"):
         space = open_space(name)
         assert isinstance(space.range(3), RangePolicy)
@@ -39,7 +39,7 @@ def test_policies_are_of_the_space() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "abc", "0", "2,3", " 2 "])
-def test_odd_numbers_of_threads_in_the_environment(
+def test_unusual_numbers_of_threads_in_the_environment(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     open_space("serial")
@@ -54,46 +54,47 @@ def test_too_many_threads_in_the_environment(monkeypatch: pytest.MonkeyPatch) ->
         open_space("openmp")
 
 
-def test_cuda_names_each_missing_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = [Part("driver", None, "install it"), Part("compiler", "/usr/bin/nvcc", "set CUDA_HOME")]
-    monkeypatch.setattr(spaces, "cuda_parts", lambda: parts)
-    with pytest.raises(SpaceError, match=r"this machine has no driver \(install it\);") as refused:
+def test_cuda_names_each_missing_requirement(monkeypatch: pytest.MonkeyPatch) -> None:
+    requirements = [
+        Requirement("driver", None, "install it"),
+        Requirement("compiler", "/usr/bin/nvcc", "set CUDA_HOME"),
+    ]
+    monkeypatch.setattr(spaces, "cuda_requirements", lambda: requirements)
+    with pytest.raises(SpaceError, match=r"this machine has no driver \(install it\);") as raised:
         open_space("cuda")
-    assert "CUDA_HOME" not in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert "CUDA_HOME" not in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_driver_too_old_for_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said before CuPy is imported, or anything is built."""
-    monkeypatch.setattr(spaces, "cuda_parts", list)
+    """Reported before CuPy is imported or anything is built."""
+    monkeypatch.setattr(spaces, "cuda_requirements", list)
     monkeypatch.setattr(
-        spaces, "found_versions", lambda: Versions(driver=(12, 4), cupy=("cupy-cuda13x",))
+        spaces, "detect_versions", lambda: CudaVersions(driver=(12, 4), cupy=("cupy-cuda13x",))
     )
     monkeypatch.setattr(spaces, "provide_pykokkos", lambda: pytest.fail("imported"))
-    with pytest.raises(SpaceError, match="cupy-cuda13x needs a driver for CUDA 13") as refused:
+    with pytest.raises(SpaceError, match="cupy-cuda13x needs a driver for CUDA 13") as raised:
         open_space("cuda")
-    assert 'pip install "kkspdnn[cuda12]"' in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert 'pip install "kkspdnn[cuda12]"' in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("rows", "lanes"), [(1, 32), (512, 32), (513, 128), (60_000, 128)])
-def test_cuda_takes_tiles_of_a_warp(rows: int, lanes: int) -> None:
+def test_tiles_on_cuda_are_multiples_of_a_warp(rows: int, lanes: int) -> None:
     pk = provide_pykokkos()
     space = Space("cuda", "builtin", pk, pk.Cuda, 132 * 2048, "", "")
     for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
         assert space.for_rows(rows, dtype).lanes(dtype) == lanes
     assert (space.teams(3).team_size, space.teams(3).vector_length) == (16, 32)
     assert (space.team_size, space.teams(3).league_size) == (16, 3)
-    assert space.teams_at_once == 528
+    assert space.concurrent_teams == 528
 
 
 @pytest.mark.parametrize(("chosen", "words"), [("2", "device 2: .* 2 device"), ("x", "=x: set it")])
-def test_a_device_that_is_not_there(
-    monkeypatch: pytest.MonkeyPatch, chosen: str, words: str
-) -> None:
+def test_a_missing_device(monkeypatch: pytest.MonkeyPatch, chosen: str, words: str) -> None:
     two = (Device(0, "A", "sm_80"), Device(1, "B", "sm_90"))
     monkeypatch.setattr("kkspdnn.pk.system.cuda_driver.devices", lambda: two)
-    monkeypatch.setattr(spaces, "cuda_parts", list)
+    monkeypatch.setattr(spaces, "cuda_requirements", list)
     monkeypatch.setenv("KOKKOS_DEVICE_ID", chosen)
     with pytest.raises(SpaceError, match=words):
         open_space("cuda")
@@ -101,8 +102,7 @@ def test_a_device_that_is_not_there(
     assert cuda_driver.device() == two[1]
 
 
-def test_cupy_goes_where_kokkos_launches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On its device, and on the stream that its launches are in order with."""
+def test_cupy_uses_the_device_and_stream_of_kokkos(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[object] = []
 
     def device(number: int) -> SimpleNamespace:
@@ -117,8 +117,10 @@ def test_cupy_goes_where_kokkos_launches(monkeypatch: pytest.MonkeyPatch) -> Non
     assert used == [1, "null"]
 
 
-def test_a_computation_in_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CuPy's current device and stream are the thread's."""
+def test_prepare_thread_selects_device_and_stream_in_the_calling_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CuPy's current device and stream are per thread."""
     used: list[object] = []
 
     def device(number: int) -> SimpleNamespace:
@@ -126,11 +128,13 @@ def test_a_computation_in_another_thread(monkeypatch: pytest.MonkeyPatch) -> Non
 
     null = SimpleNamespace(use=lambda: used.append(("null", threading.get_ident())))
     cuda = SimpleNamespace(Device=device, Stream=SimpleNamespace(null=null))
-    begin = spaces._on_device(SimpleNamespace(cuda=cuda), 1, lambda: used.append("begun"))
+    prepare_thread = spaces._prepare_on_device(
+        SimpleNamespace(cuda=cuda), 1, lambda: used.append("prepared")
+    )
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(begin).result()
+        pool.submit(prepare_thread).result()
         other = pool.submit(threading.get_ident).result()
-    assert used == ["begun", (1, other), ("null", other)]
+    assert used == ["prepared", (1, other), ("null", other)]
     assert other != threading.get_ident()
 
 
@@ -145,12 +149,12 @@ def test_a_computation_in_another_thread(monkeypatch: pytest.MonkeyPatch) -> Non
         ("cuda", 2, "device 2: this process may use 2 device.* numbered from 0; see --device"),
     ],
 )
-def test_a_refused_device_changes_nothing(
+def test_an_invalid_device_is_refused_and_not_selected(
     monkeypatch: pytest.MonkeyPatch, space: str, device: Any, words: str
 ) -> None:
     two = (Device(0, "A", "sm_80"), Device(1, "B", "sm_90"))
     monkeypatch.setattr("kkspdnn.pk.system.cuda_driver.devices", lambda: two)
-    monkeypatch.setattr(spaces, "cuda_parts", list)
+    monkeypatch.setattr(spaces, "cuda_requirements", list)
     monkeypatch.setenv("KOKKOS_DEVICE_ID", "1")
     with pytest.raises(SpaceError, match=words):
         open_space(space, device=device)
@@ -161,7 +165,7 @@ def test_a_refused_device_changes_nothing(
 
 def test_a_device_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kkspdnn.pk.system.cuda_driver.devices", lambda: (Device(0, "A", "sm_80"),))
-    monkeypatch.setattr(spaces, "cuda_parts", list)
+    monkeypatch.setattr(spaces, "cuda_requirements", list)
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(
         SpaceError, match=r"CuPy cannot use device 0: .* pip install \"kkspdnn\[cuda"

@@ -299,7 +299,7 @@ def test_a_device_that_is_too_small(device: Space, monkeypatch: pytest.MonkeyPat
 def test_a_budget_counts_what_the_arrays_there_have(
     device: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budget = Budget(10**6, device=device.device_memory)
+    budget = Budget(10**6, device_memory=device.device_memory)
     assert budget.free() == 10**6
     monkeypatch.setattr(device.xp, "get_default_memory_pool", pool_of(0, 400_000))
     assert budget.free() == 600_000

@@ -363,12 +363,12 @@ class FusedEngine:
     def _blocks(self, outputs: int, tiles: int) -> int:
         """Into how many blocks of neurons a tile is cut, so that there are eight teams for
         each that runs at a time."""
-        wanted = -(-8 * self.space.teams_at_once // max(1, tiles))
+        wanted = -(-8 * self.space.concurrent_teams // max(1, tiles))
         return max(1, min(wanted, outputs // 16))
 
     def most_depth(self, tiles: int) -> int:
         """Layers in a launch over so many tiles: one where a team a tile leaves threads idle."""
-        teams = self.space.teams_at_once
+        teams = self.space.concurrent_teams
         # A GPU begins a team where another one ends; the threads of a CPU get their tiles before.
         turns = 1 if self.space.gpu else -(-tiles // teams)
         return MOST_DEPTH if tiles >= 0.9 * turns * teams else 1
