@@ -31,7 +31,7 @@ from bench.recorded import recorded
 from kkspdnn.cli.options import Parser, count
 from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.model.radixnet import radixnet

@@ -14,7 +14,7 @@ import numpy as np
 from bench.truth import Truth, truth
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
-from kkspdnn.io.atomic_write import replacing
+from kkspdnn.io.atomic_write import replace_file
 from kkspdnn.io.numpy_files import read_npz
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
@@ -48,7 +48,7 @@ def _digest(network: Network, inputs: Inputs) -> str:
 
 
 def _write(file: Path, found: Truth, problem: str) -> None:
-    with replacing(file) as target:
+    with replace_file(file) as target:
         np.savez_compressed(
             target,
             categories=found.categories,

@@ -76,7 +76,7 @@ def _measured(neurons: int) -> dict[str, int | float | str]:
         read = partial(load_layer, neurons=neurons, bias=bias, dtype=dtype)
         record["edges"] = layer.edges
         cache = LayerCache(Path(folder) / "cache", _LIMIT)
-        again = FileLayers([plain], neurons, bias, dtype, cache=cache, held_bytes=0)
+        again = FileLayers([plain], neurons, bias, dtype, cache=cache, resident_bytes=0)
         ways = {
             "text": (lambda: read(plain, cache=None)[0], plain),
             "gz": (lambda: read(zipped, cache=None)[0], zipped),

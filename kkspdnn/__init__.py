@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from kkspdnn.inference import Result, infer
     from kkspdnn.io.challenge import read_categories, read_images, read_network
     from kkspdnn.io.dense import read_dense_network
-    from kkspdnn.io.images import images
     from kkspdnn.io.mnist import mnist_images
     from kkspdnn.io.npz import read_npz_inputs, read_npz_network, save_npz_network
     from kkspdnn.io.pytorch import from_torch
+    from kkspdnn.io.shipped_images import images
     from kkspdnn.model.inputs import Inputs
     from kkspdnn.model.network import Layer, Network, network
     from kkspdnn.model.radixnet import radixnet
@@ -76,7 +76,7 @@ _MODULES = {
     "model.radixnet": ("radixnet",),
     "records.run": ("Record",),
     "serial_reference": ("reference",),
-    "io.images": ("images",),
+    "io.shipped_images": ("images",),
     "io.pytorch": ("from_torch",),
 }
 """The module of each public name."""

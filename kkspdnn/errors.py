@@ -32,9 +32,11 @@ class CacheError(KkspdnnError, OSError):
 def check_choice(option: str, value: object, choices: Sequence[str]) -> None:
     """Raise InputError unless `value` is one of `choices`."""
     if not isinstance(value, str) or value not in choices:
-        raise InputError(f"{option} {shown(value)} is unknown: choose one of {', '.join(choices)}")
+        raise InputError(
+            f"{option} {short_repr(value)} is unknown: choose one of {', '.join(choices)}"
+        )
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """A value of the user's as a message shows it: the beginning of its repr, in one line."""
     return " ".join(repr(value).split())[:40]

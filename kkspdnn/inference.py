@@ -24,9 +24,8 @@ from kkspdnn.errors import InputError, check_choice
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import float_dtype
-from kkspdnn.model.merge import Folded
-from kkspdnn.model.merge import fold as fold_network
 from kkspdnn.model.network import Network, check_network
+from kkspdnn.model.neuron_merging import MergedNetwork, merge_neurons
 from kkspdnn.parallel.affinity import placed
 from kkspdnn.parallel.data import DataParallel
 from kkspdnn.parallel.partition import Partition, partition_rows, resume
@@ -108,7 +107,7 @@ def infer(
     threads: OpenMP threads; None: OMP_NUM_THREADS, else all cores
     device: which GPU, within CUDA_VISIBLE_DEVICES; None: KOKKOS_DEVICE_ID, else the first, or with
     ranks a GPU for each, as far as the node has them
-    fold: compute one of each class of equal neurons, see kkspdnn.model.merge; `values` has them all
+    fold: merge equal neurons, see kkspdnn.model.neuron_merging; `values` has all outputs
     verification: none, sample or full, against the serial reference; the verdict is in the
     record; values: keep the activations of the living rows
     memory: gigabytes (10^9 bytes) that this process may take in all, now and while it runs: Python
@@ -352,8 +351,8 @@ class _Run:
         }
         return resume(self.checkpoint, self.ranks, computed, self.inputs, facts, parts)
 
-    def _folded(self) -> Folded:
-        return fold_network(
+    def _folded(self) -> MergedNetwork:
+        return merge_neurons(
             self.network, lambda done: self.tell("folding equal neurons", done), self.budget
         )
 

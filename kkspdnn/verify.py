@@ -102,12 +102,12 @@ def error_bound(network: Network, largest: float = 1.0) -> float:
     by at most ymax, those of a layer without ReLU have no limit. `largest` is the largest magnitude
     of any input. M grows to at most (1 + g) (c M + |b|).
 
-    This holds for the network of merged neurons of kkspdnn.model.merge as well: where k products
-    are left of n, and one of them stands for m, its weight is rounded at most m times (m - 1
-    additions, and to the dtype), the product once, its sum at most k - 1 times and the bias's once
-    more: m + k + 1 factors (1 + d), |d| <= u, on each term. The other k - 1 products stand for one
-    term or more each, so that m + k - 1 <= n, and there are never more than the n + 2 factors that
-    g bounds.
+    This holds for a network of merged neurons (kkspdnn.model.neuron_merging) as well: where k
+    products are left of n, and one of them stands for m, its weight is rounded at most m times (m -
+    1 additions, and to the dtype), the product once, its sum at most k - 1 times and the bias's
+    once more: m + k + 1 factors (1 + d), |d| <= u, on each term. The other k - 1 products stand for
+    one term or more each, so that m + k - 1 <= n, and there are never more than the n + 2 factors
+    that g bounds.
 
     Not covered: a sum that cancels or underflows to exactly 0 in one of them and not in the other,
     where a bias that goes to nonzero sums is added to one only.
@@ -136,7 +136,7 @@ def _compared(
     """Largest difference, whether the categories agree, and the reference's seconds."""
     assert outcome.values is not None
     dtype = outcome.values.dtype
-    sample = inputs.take(rows)
+    sample = inputs.select_rows(rows)
     expected, seconds = timed_reference(network, sample, dtype=dtype)
     values = outcome.take(rows)
     comparison = compare(values, expected)

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 
 import kkspdnn as kk
 from kkspdnn.io.challenge import read_network, write_network
-from kkspdnn.model.layer_slice import span_of
+from kkspdnn.model.layer_slice import slice_network
 from kkspdnn.model.network import Layer
 from kkspdnn.parallel.ranks import CollectiveError
 from kkspdnn.pk.frontend.diagnostics import WorkunitError
@@ -94,7 +94,7 @@ def test_what_is_found(way: Callable[[Any], Any]) -> None:
 @ways
 def test_layers_that_are_made_when_they_are_asked_for(way: Callable[[Any], Any]) -> None:
     net = kk.radixnet(64, 5, seed=3, dtype=np.float64, bias=-0.125)
-    for given in (net, span_of(net, range(1, 4))):
+    for given in (net, slice_network(net, range(1, 4))):
         made = way(given)
         assert type(made.layers) is type(given.layers)
         assert (made.edges, made.dtype, made.name) == (given.edges, given.dtype, given.name)
@@ -116,7 +116,7 @@ def test_layers_in_files(
     (tmp_path / "elsewhere").mkdir()
     write_network(net, tmp_path / "files")
     monkeypatch.chdir(tmp_path)
-    given = read_network(Path("files"), 64, 3, held_bytes=0)
+    given = read_network(Path("files"), 64, 3, resident_bytes=0)
     made = way(given)
     if way is copy.copy:
         assert made.layers is given.layers

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 
 from kkspdnn.errors import InputError
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import ACTIVATIONS, BIAS_TO, Layer, Network, network
 from kkspdnn.model.radixnet import radixnet

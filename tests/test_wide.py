@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 import kkspdnn as kk
 from kkspdnn.errors import InputError
-from kkspdnn.model.checks import MOST_NEURONS
+from kkspdnn.model.checks import MAX_NEURONS
 from kkspdnn.model.network import Layer
 
 SHAPES = [(70_000, 5), (5, 70_000), (65_537, 65_537), (65_536, 3), (1, 1), (3, 1)]
@@ -75,7 +75,7 @@ def test_a_wide_first_layer_counts_bits(space: str) -> None:
         assert (kk.Predictor(net, space=space, exits=exits)(inputs) == expected).all()
 
 
-@pytest.mark.parametrize("cell", [(2**32 + 5, 0), (0, 2**32 + 5), (MOST_NEURONS, 0)])
+@pytest.mark.parametrize("cell", [(2**32 + 5, 0), (0, 2**32 + 5), (MAX_NEURONS, 0)])
 def test_layers_of_too_many_neurons_are_refused(cell: tuple[int, int]) -> None:
     """Their indices would wrap."""
     shape = cell[0] + 1, cell[1] + 1

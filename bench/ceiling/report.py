@@ -20,7 +20,7 @@ from bench.ceiling.ours import Ours
 from bench.ceiling.work import Work
 from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.space import Space, check_space, open_space
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.build.toolchain import machine
 from kkspdnn.verify import error_bound

@@ -21,7 +21,7 @@ from kkspdnn.cli.problem import load_problem
 from kkspdnn.device.space import EXECUTION_SPACES
 from kkspdnn.engines.launch_trace import all_generated
 from kkspdnn.errors import InputError
-from kkspdnn.io.atomic_write import new_folder
+from kkspdnn.io.atomic_write import create_folder
 from kkspdnn.pk.build.kokkos_source import SDIST, SDIST_VERSION, sdist
 from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.build.toolchain import run
@@ -66,7 +66,7 @@ exec "$python" -m bench.gpu run --pack "$pack" --out "$out" "$@"
 
 def command(arguments: argparse.Namespace) -> int:
     """Make the pack and print its contents. Raises InputError, ToolchainError and CacheError."""
-    with new_folder(arguments.folder) as folder:
+    with create_folder(arguments.folder) as folder:
         described = _fill(folder, arguments)
         size = _bytes(folder)
         if size > MOST_BYTES:

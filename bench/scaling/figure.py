@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from kkspdnn.figures.style import COLOURS, GREY, WIDTHS, grid, legend, log_ticks, pictures, settings
-from kkspdnn.io.atomic_write import replacing
+from kkspdnn.io.atomic_write import replace_file
 
 
 def draw(record: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -21,7 +21,7 @@ def draw(record: Mapping[str, Any], folder: Path) -> list[Path]:
             _paint(figure, record)
             for file_name, content in pictures(f"scaling-{name}", figure).items():
                 made.append(folder / file_name)
-                with replacing(made[-1]) as file:
+                with replace_file(made[-1]) as file:
                     file.write(content)
     return made
 

@@ -14,7 +14,7 @@ from kkspdnn.device.cuda_check import cuda_requirements, detect_versions
 from kkspdnn.device.cuda_versions import conflicts
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.inference import infer
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.io.tsv_parser import load_parser
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk import VARIABLE as FRONT_VARIABLE

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from kkspdnn.errors import InputError
 from kkspdnn.inference import Result
-from kkspdnn.io.atomic_write import replacing
+from kkspdnn.io.atomic_write import replace_file
 from kkspdnn.io.npz_folder import is_network_name
 
 _SUFFIXES = (".npy", ".npz")
@@ -108,7 +108,7 @@ def write_outputs(path: Path, result: Result) -> None:
     the values were not kept, or the file cannot be written.
     """
     check_outputs_name(path)
-    with replacing(path) as file:
+    with replace_file(path) as file:
         if path.suffix == ".npy":
             np.save(file, result.outputs)
         else:

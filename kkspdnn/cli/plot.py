@@ -34,14 +34,14 @@ def plot(argv: Sequence[str]) -> Iterator[str]:
     arguments = parser().parse_args(argv)
     with importing():
         from kkspdnn.figures.points import read_records
-        from kkspdnn.io.atomic_write import replacing
+        from kkspdnn.io.atomic_write import replace_file
 
     records = read_records(arguments.records)
     files = drawn(records)
     if arguments.out.exists() and not arguments.out.is_dir():
         raise InputError(f"--out {arguments.out}: is no folder")
     for name, content in files.items():
-        with replacing(arguments.out / name) as file:
+        with replace_file(arguments.out / name) as file:
             file.write(content)
     for record in records.passed_over:
         yield f"passed over: {record} is no record of a run or comparison\n"

@@ -18,8 +18,7 @@ from kkspdnn.io.challenge import (
     read_network,
 )
 from kkspdnn.io.challenge_folder import check_challenge_names
-from kkspdnn.io.challenge_layers import HELD_BYTES
-from kkspdnn.io.images import images
+from kkspdnn.io.challenge_layers import RESIDENT_BYTES
 from kkspdnn.io.mnist import mnist_images
 from kkspdnn.io.npz import (
     npz_inputs_shape,
@@ -27,7 +26,8 @@ from kkspdnn.io.npz import (
     read_npz_inputs,
     read_npz_network,
 )
-from kkspdnn.io.npz_folder import check_one_form, find_inputs, is_network_folder
+from kkspdnn.io.npz_folder import check_no_challenge_files, find_inputs, is_network_folder
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.model.radixnet import FAN_IN, base_bits, radixnet
@@ -74,7 +74,7 @@ def load_problem(
     if data is not None and not data.is_dir():
         raise InputError(f"--data {data}: {'not a' if data.exists() else 'no such'} folder")
     if data is not None and is_network_folder(data):
-        check_one_form(data)
+        check_no_challenge_files(data)
         wanted, layer = npz_network_inputs(data)
         if neurons is not None and neurons != wanted:
             raise InputError(f"--neurons {neurons}: {layer} has {wanted} inputs")
@@ -96,8 +96,8 @@ def load_problem(
         return Problem(network, _pictures(size, inputs, mnist, memory), None)
     check_challenge_names(data, size, depth, images=mnist is None and not shipped_images)
     # The layers as the kernels take them come beside these.
-    held = min(HELD_BYTES, memory.share() // 2)
-    network = read_network(data, size, depth, dtype, layer_cache=layer_cache, held_bytes=held)
+    held = min(RESIDENT_BYTES, memory.share() // 2)
+    network = read_network(data, size, depth, dtype, layer_cache=layer_cache, resident_bytes=held)
     path = images_path(data, size)
     given = mnist is not None or shipped_images
     if not given and (path.is_file() or path.with_name(path.name + ".gz").is_file()):

@@ -47,7 +47,7 @@ def prune_files(given: Sequence[str]) -> Iterator[str]:
     options.refuse_unknown(given)
     arguments = options.parse_args(given)
     with importing():
-        from kkspdnn.io.atomic_write import new_folder
+        from kkspdnn.io.atomic_write import create_folder
         from kkspdnn.io.dense import read_dense_network
         from kkspdnn.io.npz import read_npz_network, save_npz_network
         from kkspdnn.pruning.prune import prune
@@ -55,7 +55,7 @@ def prune_files(given: Sequence[str]) -> Iterator[str]:
     source: Path = arguments.network
     dense = read_npz_network(source) if source.is_dir() else read_dense_network(source)
     parts = arguments.sparsity
-    with new_folder(arguments.out) as folder:
+    with create_folder(arguments.out) as folder:
         pruned = prune(
             dense,
             method=arguments.method,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from kkspdnn.errors import InputError, shown
+from kkspdnn.errors import InputError, short_repr
 from kkspdnn.units import GB
 
 _GROUPS = (
@@ -54,7 +54,7 @@ class Budget:
         except (TypeError, ValueError):
             valid = False
         if not valid:
-            raise InputError(f"memory {shown(gigabytes)}: give gigabytes, a number above 0")
+            raise InputError(f"memory {short_repr(gigabytes)}: give gigabytes, a number above 0")
         return cls(int(gigabytes * GB))
 
     def free(self) -> int:

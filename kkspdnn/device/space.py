@@ -18,7 +18,7 @@ from kkspdnn.device.cuda_versions import cupy_conflicts
 from kkspdnn.device.gpu_vendors import unsupported_gpu_vendors
 from kkspdnn.device.space_names import unknown_space
 from kkspdnn.device.transfer import CupyTransfer
-from kkspdnn.errors import SpaceError, shown
+from kkspdnn.errors import SpaceError, short_repr
 from kkspdnn.pk import Front, chosen, provide_pykokkos
 from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
 from kkspdnn.pk.dispatch import compile_ahead
@@ -185,7 +185,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
     choose_device(device)
     name = check_space(name)
     if threads is not None and not isinstance(threads, int | np.integer):
-        raise SpaceError(f"threads {shown(threads)}: it must be a whole number")
+        raise SpaceError(f"threads {short_repr(threads)}: it must be a whole number")
     if threads is not None and threads < 1:
         raise SpaceError(f"{threads} threads: at least 1 is needed")
     requested = threads if name == "openmp" and threads is not None else omp_num_threads()
@@ -242,7 +242,7 @@ def check_device(number: int | None, space: SpaceName) -> None:
     if number is None:
         return
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0:
-        raise SpaceError(f"device {shown(number)}: it must be a whole number from 0")
+        raise SpaceError(f"device {short_repr(number)}: it must be a whole number from 0")
     if space != "cuda":
         raise SpaceError(f"device {number} is for space cuda; leave it out for {space}")
     check_number(int(number))

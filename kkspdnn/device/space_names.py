@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from kkspdnn.choices import SPACES
-from kkspdnn.errors import shown
+from kkspdnn.errors import short_repr
 
 _AMD = "AMD GPUs are not supported"
 _INTEL = "Intel GPUs are not supported"
@@ -37,10 +37,10 @@ def unknown_space(name: object, choices: Sequence[str] = SPACES) -> str:
     available = ", ".join(f"{each} (NVIDIA GPUs)" if each == "cuda" else each for each in choices)
     normalized = _normalized(name) if isinstance(name, str) else ""
     if normalized in choices:
-        return f"space {shown(name)} is unknown: write {normalized}"
+        return f"space {short_repr(name)} is unknown: write {normalized}"
     if normalized in _REASONS:
-        return f"space {shown(name)}: {_REASONS[normalized]}; choose one of {available}"
-    return f"space {shown(name)} is unknown: choose one of {available}"
+        return f"space {short_repr(name)}: {_REASONS[normalized]}; choose one of {available}"
+    return f"space {short_repr(name)} is unknown: choose one of {available}"
 
 
 def _normalized(name: str) -> str:

@@ -132,7 +132,7 @@ class SpgemmEngine:
         report: ProgressCallback,
     ) -> Iterator[PartialResult]:
         sizes = OverflowGuard(inputs, self.dtype)
-        for first, part in inputs.parts(layers.rows):
+        for first, part in inputs.chunks(layers.rows):
             y, computed_edges = self._run(layers, part, sizes, report)
             rows = np.flatnonzero(np.diff(self.space.to_host(y.start))).astype(np.int64)
             if wanted is None:

@@ -14,7 +14,7 @@ from kkspdnn.errors import InputError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replace_file(path: Path) -> Iterator[BinaryIO]:
     """
     A new binary file that takes the place of `path` once the block has ended without an error.
 
@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def create_folder(path: Path) -> Iterator[Path]:
     """
     An empty folder that becomes `path` once the block has ended without an error.
 

@@ -26,9 +26,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
-from kkspdnn.io.atomic_write import replacing
+from kkspdnn.io.atomic_write import replace_file
 from kkspdnn.io.challenge_images import packed, sparse
-from kkspdnn.io.challenge_layers import HELD_BYTES, FileLayers
+from kkspdnn.io.challenge_layers import RESIDENT_BYTES, FileLayers
 from kkspdnn.io.layer_cache import open_layer_cache
 from kkspdnn.io.tsv import INT32_MAX, open_text, read_blocks, unreadable, write_triples
 from kkspdnn.io.tsv_lines import Form
@@ -50,11 +50,11 @@ def read_layers(
     dtype: DTypeLike = np.float32,
     *,
     layer_cache: float | None = None,
-    held_bytes: int = HELD_BYTES,
+    resident_bytes: int = RESIDENT_BYTES,
 ) -> FileLayers:
     """
-    The first `layers` layers in DIR, all read and checked now; those of the first `held_bytes` are
-    held, later ones read again when asked for.
+    The first `layers` layers in DIR. All are read and checked now. Layers up to a total of
+    `resident_bytes` stay in memory; later ones are read again on each access.
 
     Parsed layers are kept in the cache folder, and later calls read them from there as long as the
     bytes of the text stay the same. `layer_cache` limits their size on disk, in gigabytes of 10^9
@@ -74,7 +74,9 @@ def read_layers(
             )
     paths = [path for path in found if path is not None]
     cache = open_layer_cache(layer_cache)
-    return FileLayers(paths, neurons, bias, float_dtype(dtype), cache=cache, held_bytes=held_bytes)
+    return FileLayers(
+        paths, neurons, bias, float_dtype(dtype), cache=cache, resident_bytes=resident_bytes
+    )
 
 
 def read_network(
@@ -84,14 +86,14 @@ def read_network(
     dtype: DTypeLike = np.float32,
     *,
     layer_cache: float | None = None,
-    held_bytes: int = HELD_BYTES,
+    resident_bytes: int = RESIDENT_BYTES,
 ) -> Network:
     """
     The network in DIR with the challenge's bias and ymax; see `read_layers` for the arguments and
     for what is raised.
     """
     read = read_layers(
-        folder, neurons, layers, dtype, layer_cache=layer_cache, held_bytes=held_bytes
+        folder, neurons, layers, dtype, layer_cache=layer_cache, resident_bytes=resident_bytes
     )
     return Network(
         layers=read,
@@ -236,7 +238,7 @@ def write_categories(
 ) -> None:
     """Write categories (rows from 1, ascending) as the challenge's file."""
     path = categories_path(folder, neurons, layers)
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write("".join(f"{row}\n" for row in categories).encode())
     _spellings(path)[1].unlink(missing_ok=True)
 

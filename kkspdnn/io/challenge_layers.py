@@ -25,7 +25,7 @@ from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.matrices import Floats, bias_vector, float_dtype
 from kkspdnn.model.network import Layer, LazyLayers, index_dtype
 
-HELD_BYTES = 2 << 30
+RESIDENT_BYTES = 2 << 30
 """Layers up to this total stay in memory, later ones are read again when asked for."""
 
 
@@ -33,8 +33,8 @@ class FileLayers(LazyLayers):
     """
     The layers in these files, each neurons x neurons, all read and checked on construction.
 
-    Layers beyond `held_bytes` are not held but read again when asked for, from `cache` where that
-    has them.
+    Layers up to a total of `resident_bytes` stay in memory. Later ones are read again on each
+    access, from `cache` if it has them.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class FileLayers(LazyLayers):
         dtype: np.dtype[Any],
         *,
         cache: LayerCache | None = None,
-        held_bytes: int = HELD_BYTES,
+        resident_bytes: int = RESIDENT_BYTES,
     ) -> None:
         self.inputs = self.outputs = neurons
         self.dtype = dtype
         self.edges = 0
         self._paths, self._bias, self._cache = tuple(paths), bias, cache
-        self._held_bytes = held_bytes
+        self._held_bytes = resident_bytes
         self._held: list[Layer] = []
         self._keys: list[LayerKey | None] = []
         size = 0
@@ -60,7 +60,7 @@ class FileLayers(LazyLayers):
             self._keys.append(key)
             self.edges += layer.edges
             size += layer.index.nbytes + layer.value.nbytes
-            if size <= held_bytes:
+            if size <= resident_bytes:
                 self._held.append(layer)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class FileLayers(LazyLayers):
             self._bias,
             wanted,
             cache=self._cache,
-            held_bytes=self._held_bytes,
+            resident_bytes=self._held_bytes,
         )
 
 

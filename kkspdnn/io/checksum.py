@@ -34,7 +34,7 @@ class _Hashing(io.RawIOBase):
         return self._place
 
 
-def write_sealed(file: BinaryIO, write: Callable[[Any], object]) -> None:
+def write_with_checksum(file: BinaryIO, write: Callable[[Any], object]) -> None:
     """
     Write what `write` writes to the file that it is given, and then a SHA-256 of that.
 
@@ -46,9 +46,9 @@ def write_sealed(file: BinaryIO, write: Callable[[Any], object]) -> None:
     file.write(_MARK + hashing.hash.hexdigest().encode())
 
 
-def check_seal(file: BinaryIO) -> None:
+def verify_checksum(file: BinaryIO) -> None:
     """
-    Raise ValueError unless a file, from its begin on, is as `write_sealed` wrote it.
+    Raise ValueError unless a file, from its begin on, is as `write_with_checksum` wrote it.
 
     The file is at its begin again then. Nothing is held in memory.
     """

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
-from kkspdnn.io.images import take_rows
+from kkspdnn.io.shipped_images import take_rows
 from kkspdnn.io.tsv import open_text, unreadable
 from kkspdnn.model.inputs import Inputs
 

@@ -36,7 +36,7 @@ from numpy.typing import DTypeLike
 
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
-from kkspdnn.io.atomic_write import replacing
+from kkspdnn.io.atomic_write import replace_file
 from kkspdnn.io.npz_folder import (
     SETTINGS,
     NetworkFiles,
@@ -132,9 +132,9 @@ def save_npz_network(network: Network, folder: str | PathLike[str]) -> None:
     before = layer_and_bias_files(path) if path.is_dir() else []
     written = set[str]()
     for number, layer in enumerate(network.layers, start=1):
-        with replacing(path / f"layer-{number}.npz") as file:
+        with replace_file(path / f"layer-{number}.npz") as file:
             sp.save_npz(file, layer.weights())
-        with replacing(path / f"bias-{number}.npy") as file:
+        with replace_file(path / f"bias-{number}.npy") as file:
             np.save(file, layer.bias, allow_pickle=False)
         written |= {f"layer-{number}.npz", f"bias-{number}.npy"}
     said = {
@@ -145,7 +145,7 @@ def save_npz_network(network: Network, folder: str | PathLike[str]) -> None:
         "inputs": network.inputs,
         "name": network.name,
     }
-    with replacing(path / SETTINGS) as file:
+    with replace_file(path / SETTINGS) as file:
         file.write((json.dumps(said, indent=2) + "\n").encode())
     for each in before:
         if each.name not in written:

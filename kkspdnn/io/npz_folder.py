@@ -125,7 +125,7 @@ def input_lookalikes(folder: Path) -> list[Path]:
     ]
 
 
-def check_one_form(folder: Path) -> None:
+def check_no_challenge_files(folder: Path) -> None:
     """Raise InputError where a folder of the user's files has some of the challenge's too."""
     for file in sorted(folder.iterdir()):
         if _CHALLENGE.fullmatch(file.name):

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
-from kkspdnn.io.atomic_write import replacing
+from kkspdnn.io.atomic_write import replace_file
 from kkspdnn.io.content_hash import ContentHash, HashedReader
 from kkspdnn.io.tsv_lines import Form, columns, line_fault
 from kkspdnn.io.tsv_parser import parse_triples, spell_triples
@@ -71,7 +71,7 @@ def write_triples(
 
     Floats are written with the fewest digits that read back as the same number of their type.
     """
-    with replacing(path) as file, _deflating(file, path.suffix == ".gz") as target:
+    with replace_file(path) as file, _deflating(file, path.suffix == ".gz") as target:
         for begin in range(0, first.size, _WRITE_LINES):
             part = slice(begin, begin + _WRITE_LINES)
             values = None if value is None else value[part]

@@ -11,15 +11,15 @@ from kkspdnn.errors import InputError
 
 T = TypeVar("T")
 
-MOST_NEURONS = 2**30
+MAX_NEURONS = 2**30
 """Neurons of a layer, at most: twice as many still have numbers of 32 bits in the kernels."""
 
 
 def check_size(shape: Sequence[int], what: str) -> None:
-    """Raise InputError, beginning with `what`, for more than `MOST_NEURONS`."""
-    if max(shape, default=0) > MOST_NEURONS:
+    """Raise InputError, beginning with `what`, for more than `MAX_NEURONS`."""
+    if max(shape, default=0) > MAX_NEURONS:
         size = " x ".join(map(str, shape))
-        raise InputError(f"{what} of {size} neurons: a layer has at most {MOST_NEURONS}")
+        raise InputError(f"{what} of {size} neurons: a layer has at most {MAX_NEURONS}")
 
 
 def check_kind(given: object, kind: type, what: str) -> None:

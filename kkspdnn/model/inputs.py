@@ -109,7 +109,7 @@ class Inputs:
             return self
         return self._taken(end - begin, np.s_[begin:end])
 
-    def take(self, rows: NDArray[np.int64]) -> Inputs:
+    def select_rows(self, rows: NDArray[np.int64]) -> Inputs:
         """Some of the rows, by their numbers from 0, in this order."""
         return self._taken(rows.size, rows)
 
@@ -123,7 +123,7 @@ class Inputs:
             dense=None if self.dense is None else self.dense[index],
         )
 
-    def parts(self, rows: int) -> Iterator[tuple[int, Inputs]]:
+    def chunks(self, rows: int) -> Iterator[tuple[int, Inputs]]:
         """All rows, at most `rows` at a time, each part with the number of its first row."""
         for begin in range(0, self.rows, rows):
             yield begin, self.slice(begin, min(begin + rows, self.rows))

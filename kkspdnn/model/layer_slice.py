@@ -33,7 +33,7 @@ class _Some(LazyLayers):
         return _Some(self._layers.astype(dtype), self._span)
 
 
-def span_of(network: Network, span: range) -> Network:
+def slice_network(network: Network, span: range) -> Network:
     """The layers `span` of a network; lazy ones stay lazy."""
     if not span:
         width = network.outputs
@@ -49,7 +49,7 @@ def span_of(network: Network, span: range) -> Network:
 
 
 @contextmanager
-def numbered_from(begin: int) -> Iterator[None]:
+def renumber_layer_errors(begin: int) -> Iterator[None]:
     """Raise what is wrong with a layer of a span with its number in the whole network."""
     try:
         yield

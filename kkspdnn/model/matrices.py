@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
-from kkspdnn.errors import InputError, shown
+from kkspdnn.errors import InputError, short_repr
 from kkspdnn.model.ieee import ieee_arithmetic
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
@@ -23,7 +23,7 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     except Exception:  # NumPy reads many things as a dtype, and fails in many ways
         wanted = np.dtype(object)
     if dtype is None or wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise InputError(f"dtype {shown(dtype)}: use float32 or float64")
+        raise InputError(f"dtype {short_repr(dtype)}: use float32 or float64")
     return wanted.newbyteorder("=")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from kkspdnn.errors import InputError, check_choice, shown
+from kkspdnn.errors import InputError, check_choice, short_repr
 from kkspdnn.model.checks import check_kind, check_size, is_positive, tuple_of
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.matrices import (
@@ -277,7 +277,7 @@ class Network:
     def __post_init__(self) -> None:
         if self.ymax is not None and not is_positive(self.ymax):
             raise InputError(
-                f"ymax {shown(self.ymax)}: it must be finite and above 0, or None for no limit"
+                f"ymax {short_repr(self.ymax)}: it must be finite and above 0, or None for no limit"
             )
         if self.inputs < 1:
             raise InputError(f"{self.inputs} input neurons: at least 1 is needed")

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from kkspdnn.engines import PartialResult
 from kkspdnn.errors import InputError
-from kkspdnn.io.atomic_write import replacing
-from kkspdnn.io.checksum import check_seal, write_sealed
+from kkspdnn.io.atomic_write import replace_file
+from kkspdnn.io.checksum import verify_checksum, write_with_checksum
 from kkspdnn.io.json_schema import decode, read_json
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer, Network
@@ -72,8 +72,8 @@ class Checkpoint:
         if outcome.values is not None:
             arrays["valued"] = outcome.rows if outcome.valued is None else outcome.valued
             arrays |= {name: getattr(outcome.values, name) for name in _CSR}
-        with replacing(self._file(number)) as file:
-            write_sealed(file, lambda sealed: np.savez(sealed, **arrays))
+        with replace_file(self._file(number)) as file:
+            write_with_checksum(file, lambda sealed: np.savez(sealed, **arrays))
 
     def finished(self) -> list[int]:
         """The numbers of the parts that are there, ascending."""
@@ -84,7 +84,7 @@ class Checkpoint:
         path = self._file(number)
         try:
             with path.open("rb") as file:
-                check_seal(file)
+                verify_checksum(file)
                 with np.load(file, allow_pickle=False) as archive:
                     arrays = {name: archive[name] for name in archive.files}
             facts = str(arrays["facts"])
@@ -148,7 +148,7 @@ def open_checkpoint(
         manifest = Manifest.of(parts * max(1, -(-rows // (parts * part))), facts)
         if folder.is_dir() and any(folder.glob("part-*-of-*.npz")):
             raise InputError(f"--checkpoint {folder}: parts without a {_MANIFEST}; empty it first")
-        with replacing(path) as file:
+        with replace_file(path) as file:
             file.write(json.dumps(vars(manifest), indent=1).encode())
     manifest = _manifest(path)
     different = [name for name, fact in facts.items() if manifest.facts.get(name) != fact]

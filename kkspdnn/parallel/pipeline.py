@@ -16,7 +16,7 @@ from kkspdnn.engines import Engine, PartialResult, ProgressCallback, RowSelector
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.engines.partial_result import concatenate
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.layer_slice import numbered_from, span_of
+from kkspdnn.model.layer_slice import renumber_layer_errors, slice_network
 from kkspdnn.model.network import Network
 from kkspdnn.parallel.balance import spans
 from kkspdnn.parallel.partition import Partition
@@ -134,19 +134,19 @@ def balanced(
     edges: dict[int, int] = {}
     edge_bytes = _edge_bytes(engine, network)
     for position in own:
-        with numbered_from(position):
-            one = span_of(network, range(position, position + 1))
+        with renumber_layer_errors(position):
+            one = slice_network(network, range(position, position + 1))
             edges[position] = one.edges
             singles.append(LayerStore(one, engine, dtype, budget, True))
     if ranks.rank == 0:
         chosen = np.unique(np.linspace(0, inputs.rows - 1, min(inputs.rows, _SAMPLE)).astype(int))
-        flow = Flow(np.arange(chosen.size), inputs.take(chosen), chosen.size)
+        flow = Flow(np.arange(chosen.size), inputs.select_rows(chosen), chosen.size)
     else:
         flow = ranks.receive(ranks.rank - 1)
     measured: list[tuple[float, float, float]] = []
     for position, layers in zip(own, singles, strict=True):
         values = (flow.numbers.size + flow.saturated.size) * flow.inputs.neurons
-        with numbered_from(position):
+        with renumber_layer_errors(position):
             engine.compute_exit_bounds(layers, flow.inputs)
             outcome = passed(engine, layers, flow, _all, no_progress)
         flow = _onward(outcome, flow)
@@ -216,8 +216,8 @@ class PipelineParallel:
         self._keep: RowSelector | None = None
         self._parts: Sequence[Part] = ()
         self._inputs: Sequence[Inputs] = ()
-        own = span_of(network, span)
-        with numbered_from(span.start):
+        own = slice_network(network, span)
+        with renumber_layer_errors(span.start):
             self.layers = LayerStore(own, engine, network.dtype, budget, True)
         # As what goes through the layers here.
         arriving = _activations(sp.csr_array((1, own.inputs), dtype=network.dtype))
@@ -247,7 +247,7 @@ class PipelineParallel:
             flow = self._flow(place)
             self.rows += flow.inputs.rows
             wanted = part.wanted(self._keep) or _none
-            with numbered_from(self._begin):
+            with renumber_layer_errors(self._begin):
                 outcome = passed(
                     self._engine, self.layers, flow, wanted if self._last else _all, report
                 )

@@ -31,7 +31,7 @@ class Part:
         """These rows; all of them where there is one part only."""
         if self.of == 1:
             return inputs
-        return inputs.take(np.arange(self.number, inputs.rows, self.of))
+        return inputs.select_rows(np.arange(self.number, inputs.rows, self.of))
 
     def wanted(self, whole: RowSelector | None) -> RowSelector | None:
         """Of which of this part's rows the values are kept, where `whole` says it of all rows."""

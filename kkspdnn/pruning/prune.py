@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from kkspdnn.choices import METHODS, Method
-from kkspdnn.errors import InputError, check_choice, shown
+from kkspdnn.errors import InputError, check_choice, short_repr
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.matrices import Floats
 from kkspdnn.model.network import Layer, Network, check_network
@@ -101,13 +101,13 @@ def _sparsities(given: object, layers: int) -> list[float]:
     elif isinstance(given, Sequence | np.ndarray):
         wanted = list(given)
     else:
-        raise InputError(f"sparsity {shown(given)}: give one number, or one for each layer")
+        raise InputError(f"sparsity {short_repr(given)}: give one number, or one for each layer")
     if len(wanted) != layers:
         raise InputError(f"{len(wanted)} sparsities for {layers} layers; give one, or one for each")
     for each in wanted:
         if not isinstance(each, numbers) or not 0 <= each < 1:
             raise InputError(
-                f"sparsity {shown(each)}: the part of the weights that goes, 0 to below 1"
+                f"sparsity {short_repr(each)}: the part of the weights that goes, 0 to below 1"
             )
     return wanted
 

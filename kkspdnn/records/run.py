@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kkspdnn.engines.partial_result import Schedule
 from kkspdnn.errors import InputError
-from kkspdnn.io.atomic_write import replacing
+from kkspdnn.io.atomic_write import replace_file
 from kkspdnn.records.host_load import HostLoad
 
 Truth = Literal["passed", "failed", "absent"]
@@ -205,7 +205,7 @@ def write_text(path: Path, text: str) -> None:
     """
     target = _target(path)
     if target is not None:
-        with replacing(target) as file:
+        with replace_file(target) as file:
             file.write(text.encode())
         return
     try:

@@ -22,7 +22,7 @@ from bench.ceiling.report import COMPARED, RUNS
 from bench.ceiling.work import Work
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.errors import InputError, ToolchainError
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer, network
 from kkspdnn.model.radixnet import radixnet

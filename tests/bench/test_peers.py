@@ -17,7 +17,7 @@ from bench.ceiling.report import SPACES
 from bench.peer import matrix_layers
 from bench.peers import all_peers
 from kkspdnn.errors import InputError
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.network import Layer, network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.serial_reference import categories, reference
@@ -30,7 +30,7 @@ SCRIPT = """
 import sys
 import numpy as np
 from bench.peers import all_peers
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.radixnet import radixnet
 
 peer = all_peers(sys.argv[2])[sys.argv[1]]

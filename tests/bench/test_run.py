@@ -20,7 +20,7 @@ from bench.truth import truth
 from kkspdnn.cli.problem import load_problem
 from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.errors import InputError
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer, network
 from kkspdnn.model.radixnet import challenge_bias, radixnet

@@ -28,7 +28,7 @@ from kkspdnn.cli import main
 from kkspdnn.cli import run as run_command
 from kkspdnn.device import memory
 from kkspdnn.io.challenge import write_categories, write_images, write_network
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.serial_reference import categories, reference

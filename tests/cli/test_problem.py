@@ -14,7 +14,7 @@ from kkspdnn.device import memory
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
 from kkspdnn.io.challenge import write_categories, write_images, write_network
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.radixnet import radixnet
 
 

@@ -24,7 +24,7 @@ from kkspdnn.engines import make_engine
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer, Network, network
 from kkspdnn.model.radixnet import radixnet

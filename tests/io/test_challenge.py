@@ -30,7 +30,7 @@ from kkspdnn.io.challenge import (
     write_network,
 )
 from kkspdnn.io.challenge_layers import read_layer
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer, network
 from kkspdnn.model.radixnet import challenge_bias, radixnet

@@ -275,7 +275,7 @@ def test_a_cache_that_cannot_be_written(
 def held_none(folder: Path, entries: Path | None) -> FileLayers:
     paths = [layer_path(folder, 32, number) for number in (1, 2, 3)]
     cache = None if entries is None else LayerCache(entries, 1 << 30)
-    return FileLayers(paths, 32, BIAS, np.dtype(np.float32), cache=cache, held_bytes=0)
+    return FileLayers(paths, 32, BIAS, np.dtype(np.float32), cache=cache, resident_bytes=0)
 
 
 def test_layers_beyond_the_limit_are_read_when_asked_for(
@@ -285,7 +285,7 @@ def test_layers_beyond_the_limit_are_read_when_asked_for(
     size = 256 * (2 + 4)
     dtype = np.dtype(np.float32)
     cache = LayerCache(entries, 1 << 30)
-    layers = FileLayers(paths, 32, BIAS, dtype, cache=cache, held_bytes=2 * size)
+    layers = FileLayers(paths, 32, BIAS, dtype, cache=cache, resident_bytes=2 * size)
     assert layers.edges == 3 * 256
     assert layers[0] is layers[0]
     assert layers[1] is layers[1]

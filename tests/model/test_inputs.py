@@ -67,7 +67,7 @@ def test_all_rows_are_not_copied() -> None:
     sparse = Inputs.from_any(sp.csr_array(pixels.astype(np.float32)))
     for each in (inputs, sparse, Inputs.from_any(pixels)):
         assert each.slice(0, 9) is each
-        assert [part for _, part in each.parts(9)] == [each]
+        assert [part for _, part in each.chunks(9)] == [each]
         assert each.slice(0, 8) is not each
     assert sparse.to_csr(np.float32) is sparse.csr
     assert sparse.to_csr(np.float64) is not sparse.csr
@@ -85,7 +85,7 @@ def test_rows_by_number(shape: tuple[int, int, int], data: st.DataObject) -> Non
     most = 12 if packed.rows else 0
     rows = np.array(data.draw(st.lists(numbers, max_size=most)), np.int64)
     for inputs in (packed, Inputs.from_any(pixels), Inputs.from_any(sp.csr_array(pixels))):
-        taken = inputs.take(rows)
+        taken = inputs.select_rows(rows)
         assert taken.rows == rows.size
         assert (taken.to_dense(np.float32) == pixels[rows]).all()
 

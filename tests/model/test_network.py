@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from hypothesis import given
 
 from kkspdnn.errors import InputError
-from kkspdnn.model.checks import MOST_NEURONS
+from kkspdnn.model.checks import MAX_NEURONS
 from kkspdnn.model.network import Layer, Network, network
 from kkspdnn.model.radixnet import radixnet
 
@@ -300,8 +300,8 @@ def test_lazy_layers_behave_like_a_sequence() -> None:
 
 
 def test_a_layer_needs_memory_for_its_weights_not_for_its_inputs() -> None:
-    last = MOST_NEURONS - 1
-    weights = sp.coo_array(([1.0], ([last], [0])), shape=(MOST_NEURONS, 1))
+    last = MAX_NEURONS - 1
+    weights = sp.coo_array(([1.0], ([last], [0])), shape=(MAX_NEURONS, 1))
     layer = Layer.from_sparse(weights, 0.0)
     assert layer.index.tolist() == [last]
     assert layer.start.tolist() == [0, 1]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import kkspdnn as kk
 from kkspdnn.engines import PartialResult
-from kkspdnn.io.checksum import write_sealed
+from kkspdnn.io.checksum import write_with_checksum
 from kkspdnn.parallel import checkpoint
 
 OPTIONS: dict[str, Any] = {"values": True, "verification": "full"}
@@ -262,7 +262,7 @@ def test_a_header_that_is_no_python_is_damage(kept: Path, net: kk.Network, rows:
 def test_a_sealed_part_of_another_version_is_refused(tmp_path: Path) -> None:
     store = checkpoint.open_checkpoint(tmp_path, {"network": "1"}, 9, 3, 1)
     with (tmp_path / "part-1-of-1.npz").open("wb") as file:
-        write_sealed(file, lambda sealed: np.savez(sealed, facts=np.array("")))
+        write_with_checksum(file, lambda sealed: np.savez(sealed, facts=np.array("")))
     with pytest.raises(kk.InputError, match=r"part-1-of-1\.npz: is damaged \("):
         store.load(0)
 

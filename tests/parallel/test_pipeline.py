@@ -15,7 +15,7 @@ import kkspdnn as kk
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import open_space
 from kkspdnn.engines import make_engine
-from kkspdnn.model.layer_slice import numbered_from, span_of
+from kkspdnn.model.layer_slice import renumber_layer_errors, slice_network
 from kkspdnn.parallel import pipeline
 
 Run = Callable[..., tuple[int, str, str]]
@@ -26,19 +26,19 @@ def test_spans_are_the_layers_of_the_network() -> None:
     lazy = kk.radixnet(64, 7)
     for network in (lazy, kk.network(list(lazy.layers))):
         for span in (range(3), range(3, 7), range(7, 7), range(2, 2)):
-            part = span_of(network, span)
+            part = slice_network(network, span)
             assert len(part.layers) == len(span)
             assert (part.inputs, part.outputs, part.ymax) == (64, 64, 32.0)
             assert part.edges == sum(network.layers[i].edges for i in span)
             for made, layer in zip(span, part.layers, strict=True):
                 assert np.array_equal(layer.index, network.layers[made].index)
-        assert span_of(network, range(1, 3)).astype("float64").dtype == np.float64
+        assert slice_network(network, range(1, 3)).astype("float64").dtype == np.float64
 
 
 def test_a_layer_is_named_by_its_place_in_the_whole_network() -> None:
     with (
         pytest.raises(kk.InputError, match=r"^layer 13: layer 1 is bad$"),
-        numbered_from(10),
+        renumber_layer_errors(10),
     ):
         raise kk.InputError("layer 3: layer 1 is bad")
 

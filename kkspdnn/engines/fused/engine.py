@@ -212,7 +212,7 @@ class FusedEngine:
             yield from run.in_chunks([Level(each) for each in room], inputs)
             return
         (rows,) = room
-        for first, part in inputs.parts(max(1, rows.capacity)):
+        for first, part in inputs.chunks(max(1, rows.capacity)):
             together = 1 if self.exits != "none" else MOST_DEPTH
             begin = run.start(rows, part, first, min(together, len(layers)))
             yield run.finish(rows, part.rows, begin)

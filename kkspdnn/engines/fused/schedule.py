@@ -209,7 +209,7 @@ class FusedRun:
         chunk_rows = levels[0].tiles.capacity
         for level in levels:
             level.tiles.rows = 0
-        for begin, chunk in inputs.parts(chunk_rows):
+        for begin, chunk in inputs.chunks(chunk_rows):
             levels[0].taken = chunk.rows
             together = min(levels[0].looks, default=1)
             following = self.start(levels[0].tiles, chunk, begin, together)

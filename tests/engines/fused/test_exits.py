@@ -15,7 +15,7 @@ from kkspdnn.engines.fused import engine
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.inference import Result, infer
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import ACTIVATIONS, BIAS_TO, Layer, Network, network
 from kkspdnn.model.radixnet import radixnet

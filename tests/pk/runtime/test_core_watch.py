@@ -12,7 +12,7 @@ import pytest
 from processes import script
 
 from kkspdnn.inference import infer
-from kkspdnn.io.images import images
+from kkspdnn.io.shipped_images import images
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.runtime.core_watch import CoreWatch

@@ -43,7 +43,7 @@ _EDGE_BYTES, _OUTPUT_BYTES = 96, 256
 
 
 @dataclass(frozen=True, eq=False)
-class Folded:
+class MergedNetwork:
     """
     A network with its equal neurons folded into classes.
 
@@ -68,11 +68,11 @@ class Folded:
         return expanded
 
 
-def fold(
+def merge_neurons(
     network: Network,
     report: Callable[[float], None] = lambda done: None,
     budget: Budget | None = None,
-) -> Folded:
+) -> MergedNetwork:
     """
     Fold the equal neurons of every layer; layers are made one at a time and not held.
 
@@ -89,17 +89,17 @@ def fold(
         needed = _EDGE_BYTES * given.edges + _OUTPUT_BYTES * given.outputs
         memory.require(needed, f"--fold: the neurons of layer {number}")
         try:
-            layer, classes = fold_layer(given, classes, inputs)
+            layer, classes = merge_layer(given, classes, inputs)
         except InputError as error:
             raise InputError(f"layer {number}: {error}") from error
         layers.append(layer)
         inputs = layer.outputs
         neurons += given.outputs
         report(number / depth)
-    return Folded(replace(network, layers=layers), classes, neurons)
+    return MergedNetwork(replace(network, layers=layers), classes, neurons)
 
 
-def fold_layer(
+def merge_layer(
     layer: Layer, classes: NDArray[np.int64], inputs: int
 ) -> tuple[Layer, NDArray[np.int64]]:
     """

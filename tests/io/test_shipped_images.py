@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kkspdnn.errors import InputError
-from kkspdnn.io.images import images, labels
+from kkspdnn.io.shipped_images import images, labels
 
 
 def pictures(neurons: int, rows: int, height: int, width: int) -> np.ndarray:

@@ -21,8 +21,8 @@ from kkspdnn.cli import main
 from kkspdnn.device import memory
 from kkspdnn.errors import InputError
 from kkspdnn.inference import Result, infer
-from kkspdnn.io.images import images
-from kkspdnn.model import merge
+from kkspdnn.io.shipped_images import images
+from kkspdnn.model import neuron_merging
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import ACTIVATIONS, BIAS_TO, Layer, LazyLayers, Network, network
 from kkspdnn.model.radixnet import radixnet
@@ -74,7 +74,7 @@ def equal_as_found(net: Network) -> list[list[int]]:
     classes, inputs = np.arange(net.inputs), net.inputs
     found = []
     for each in net.layers:
-        folded, classes = merge.fold_layer(each, classes, inputs)
+        folded, classes = neuron_merging.merge_layer(each, classes, inputs)
         inputs = folded.outputs
         found.append(classes.tolist())
     return found
@@ -136,13 +136,13 @@ def cases(draw: Any, dtype: str, exact: bool) -> Case:
 def test_exactly_the_equal_outputs_are_found(dtype: str, data: Any) -> None:
     net = data.draw(cases(dtype, exact=True)).network
     assert equal_as_found(net) == equal_by_definition(net)
-    folded = merge.fold(net)
+    folded = neuron_merging.merge_neurons(net)
     assert folded.neurons == sum(each.outputs for each in net.layers)
     widths = [max(of) + 1 for of in equal_by_definition(net)]
     assert [each.outputs for each in folded.network.layers] == widths
     assert folded.neurons_after == sum(widths)
     assert folded.network.edges <= net.edges
-    again = merge.fold(folded.network)
+    again = neuron_merging.merge_neurons(folded.network)
     assert again.neurons_after == folded.neurons_after, "what is folded has no equal neurons"
 
 
@@ -160,36 +160,36 @@ def test_sums_that_round_make_nothing_equal_that_is_not(dtype: str, data: Any) -
 def test_sums_said_to_be_exact_are(numbers: list[float]) -> None:
     values = np.array(numbers)
     assume(sum(map(abs, numbers)) < 1e308)
-    if merge._adds_exactly(values, len(numbers)):
+    if neuron_merging._adds_exactly(values, len(numbers)):
         assert Fraction(float(values.sum())) == sum(map(Fraction, numbers))
 
 
 def test_sums_of_like_numbers_are_said_to_be_exact() -> None:
-    assert merge._adds_exactly(np.full(32, 1 / 16), 32)
-    assert merge._adds_exactly(np.array([3e-324, 5e-324]), 2)
-    assert merge._adds_exactly(np.array([1.0, -(2.0**-52)]), 2)
-    assert not merge._adds_exactly(np.array([1.0, 2.0**-53]), 2)
-    assert not merge._adds_exactly(np.array([5e-324, 1e308]), 2)
+    assert neuron_merging._adds_exactly(np.full(32, 1 / 16), 32)
+    assert neuron_merging._adds_exactly(np.array([3e-324, 5e-324]), 2)
+    assert neuron_merging._adds_exactly(np.array([1.0, -(2.0**-52)]), 2)
+    assert not neuron_merging._adds_exactly(np.array([1.0, 2.0**-53]), 2)
+    assert not neuron_merging._adds_exactly(np.array([5e-324, 1e308]), 2)
 
 
 def test_biases_keep_outputs_apart_but_not_the_sign_of_zero() -> None:
     weights = np.ones((3, 5))
     biases = np.array([0.5, 0.25, 0.5, 0.0, -0.0], np.float32)
-    folded = merge.fold(network([layer(weights, biases)]))
+    folded = neuron_merging.merge_neurons(network([layer(weights, biases)]))
     assert folded.outputs.tolist() == [0, 1, 0, 2, 2]
     assert folded.network.layers[0].bias.tolist() == [0.5, 0.25, 0]
 
 
 def test_outputs_without_edges_are_equal_whatever_their_bias() -> None:
     given_layer = layer([[0, 1, 0, 0]], np.array([5.0, 5.0, -1.0, 0.0], np.float32))
-    assert merge.fold(network([given_layer])).outputs.tolist() == [0, 1, 0, 0]
+    assert neuron_merging.merge_neurons(network([given_layer])).outputs.tolist() == [0, 1, 0, 0]
     assert equal_as_found(network([given_layer])) == equal_by_definition(network([given_layer]))
 
 
 def test_weights_are_added_and_those_of_zero_are_no_edges() -> None:
     first = layer([[1, 1, 2], [3, 3, 0]])
     second = layer([[0.5, 1, 2, 0], [0.25, -1, -2, 1], [0, 0, 1, 0]])
-    folded = merge.fold(network([first, second]))
+    folded = neuron_merging.merge_neurons(network([first, second]))
     assert [each.weights().toarray().tolist() for each in folded.network.layers] == [
         [[1, 2], [3, 0]],
         [[0.75, 0, 0, 1], [0, 0, 1, 0]],
@@ -205,7 +205,7 @@ def test_outputs_become_equal_through_equal_inputs() -> None:
     """No two columns of the second layer are the same before its inputs are."""
     first = layer([[1, 1, 1]])
     second = layer([[1, 0, 0, 0.5], [0, 1, 0, 0.25], [0, 0, 1, 0.25]])
-    folded = merge.fold(network([first, second]))
+    folded = neuron_merging.merge_neurons(network([first, second]))
     assert folded.outputs.tolist() == [0, 0, 0, 0]
     assert (folded.neurons, folded.neurons_after) == (7, 2)
 
@@ -215,7 +215,7 @@ def test_weights_that_float64_cannot_add_are_compared_one_by_one() -> None:
     tiny = 2.0**-60
     first = layer([[1, 1, 1]])
     second = layer([[1, 1, tiny, 1], [tiny, 0, 1, -1], [0, 0, 0, tiny]])
-    folded = merge.fold(network([first, second]))
+    folded = neuron_merging.merge_neurons(network([first, second]))
     assert folded.outputs.tolist() == [0, 1, 0, 2]
     merged = folded.network.layers[1].weights().toarray()
     assert merged[0, :2].tolist() == [1, 1]
@@ -226,7 +226,7 @@ def test_colliding_hashes_are_not_trusted() -> None:
     """-1 and -2 have the same hash in Python; as biases they must stay apart."""
     assert hash(-1.0) == hash(-2.0)
     both = layer(np.ones((2, 2)), np.array([-1.0, -2.0], np.float32))
-    assert merge.fold(network([both])).outputs.tolist() == [0, 1]
+    assert neuron_merging.merge_neurons(network([both])).outputs.tolist() == [0, 1]
 
 
 # What the folded network computes
@@ -316,13 +316,13 @@ def test_the_smallest_networks() -> None:
 def test_a_radixnet_has_sixteen_of_each_neuron(neurons: int) -> None:
     net = radixnet(neurons, 12)
     bits = (neurons // 16).bit_length() - 1
-    folded = merge.fold(net)
+    folded = neuron_merging.merge_neurons(net)
     for number, each in enumerate(folded.network.layers, start=1):
         # Layer k joins residues half a round apart: their pairs come twice. Where inputs are
         # permuted, outputs may become equal by chance as well.
         most = neurons // (32 if number % bits == 0 else 16)
         assert each.outputs == most if number <= bits else 1 <= each.outputs <= most
-    one = merge.fold(radixnet(neurons, 1)).outputs
+    one = neuron_merging.merge_neurons(radixnet(neurons, 1)).outputs
     assert one.tolist() == (np.arange(neurons) % (one.max() + 1)).tolist()
     assert folded.neurons == 12 * neurons
 
@@ -351,7 +351,7 @@ class Counted(LazyLayers):
 def test_lazy_layers_are_made_once_each_in_order() -> None:
     lazy = Counted(radixnet(64, 9).layers[:])
     done: list[float] = []
-    folded = merge.fold(network(lazy), done.append)
+    folded = neuron_merging.merge_neurons(network(lazy), done.append)
     assert lazy.made == list(range(9))
     assert done == pytest.approx([n / 9 for n in range(1, 10)])
     assert folded.network.edges < lazy.edges / 16
@@ -365,7 +365,8 @@ def test_the_record_says_what_was_folded() -> None:
     folded = infer(net, rows, fold=True).record
     assert (folded.fold, folded.neurons_before_fold, folded.neurons_after_fold) == (True, 4096, 256)
     assert folded.edges == plain.edges == 1024 * 32 * 4
-    assert folded.edges_after_fold == merge.fold(net).network.edges < plain.edges / 16
+    merged = neuron_merging.merge_neurons(net).network
+    assert folded.edges_after_fold == merged.edges < plain.edges / 16
     assert folded.edges_multiplied < plain.edges_multiplied / 8
     assert folded.edges_per_second == pytest.approx(100 * net.edges / folded.inference_seconds)
     assert folded.categories_sha256 == plain.categories_sha256
@@ -440,7 +441,7 @@ def test_merged_weights_that_overflow_are_refused(
 def test_no_memory_for_folding_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
     with pytest.raises(InputError, match="--fold: the neurons of layer 1 need .* GB of memory"):
-        merge.fold(radixnet(64, 2))
+        neuron_merging.merge_neurons(radixnet(64, 2))
 
 
 def test_bad_input_is_refused_as_ever() -> None:
