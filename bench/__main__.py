@@ -27,7 +27,7 @@ from kkspdnn.device.space import check_space
 from kkspdnn.device.space_names import add_space_option
 from kkspdnn.errors import InputError
 from kkspdnn.pk.build.toolchain import usable_cores
-from kkspdnn.records.comparison import Comparison, NetworkFacts, read_comparison
+from kkspdnn.records.comparison import Comparison, NetworkSize, read_comparison
 
 _QUICK_INPUTS, _QUICK_SECONDS = 3000, 0.2
 
@@ -186,9 +186,9 @@ def _problem(arguments: argparse.Namespace, inputs: int | None) -> Problem:
     return problem
 
 
-def _network(problem: Problem) -> NetworkFacts:
+def _network(problem: Problem) -> NetworkSize:
     network = problem.network
-    return NetworkFacts(
+    return NetworkSize(
         name=network.name,
         neurons=network.inputs,
         layers=len(network.layers),

@@ -149,7 +149,7 @@ def measured(plan: Plan) -> dict[str, Any]:
                         found[loops, setting].append(seconds)
                 if number == loops == 0:
                     # Own processes have ended, and are known to the meter.
-                    load = meter.measured(meter.own_seconds(), plan.threads)
+                    load = meter.measure(meter.own_seconds(), plan.threads)
     result = [
         Row(loops, setting, _threads(plan, setting), dict(SETTINGS[setting]), tuple(seconds))
         for (loops, setting), seconds in found.items()

@@ -13,7 +13,7 @@ from bench.peer import package_version
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.toolchain import host_compiler, machine, run
 from kkspdnn.pk.system.cuda_driver import devices
-from kkspdnn.records.comparison import Ceilings, Comparison, LayerCounts, NetworkFacts, Row
+from kkspdnn.records.comparison import Ceilings, Comparison, LayerCounts, NetworkSize, Row
 from kkspdnn.version import own_version
 
 _FEATURES = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve", "vsx")
@@ -37,7 +37,7 @@ class Facts:
         self,
         threads: int,
         command: str,
-        network: NetworkFacts | None,
+        network: NetworkSize | None,
         rows: tuple[Row, ...] = (),
         layers: LayerCounts | None = None,
         ceilings: Ceilings | None = None,

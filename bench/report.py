@@ -10,7 +10,7 @@ from rich.table import Table
 
 from kkspdnn.errors import InputError
 from kkspdnn.records.comparison import Comparison, Row
-from kkspdnn.records.published import other_machines
+from kkspdnn.records.published import published_rates
 
 
 def show(record: Comparison, console: Console) -> None:
@@ -30,7 +30,7 @@ def show(record: Comparison, console: Console) -> None:
     for row in record.rows:
         table.add_row(row.label, *_cells(row, serial, network.edges))
     console.print(table)
-    for line in other_machines(network.neurons, network.layers):
+    for line in published_rates(network.neurons, network.layers):
         console.print(line, highlight=False)
 
 

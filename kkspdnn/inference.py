@@ -323,7 +323,7 @@ class _Run:
         """How busy this node was, beside all of its ranks."""
         own = sum(self.ranks.all_gather_node(self.meter.own_seconds()))
         threads = self.ranks.local_size * (1 if where.gpu else where.threads)
-        return self.meter.measured(own, threads)
+        return self.meter.measure(own, threads)
 
     def _way(
         self, engine: Engine, computed: Network, every: bool

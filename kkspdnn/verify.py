@@ -9,7 +9,7 @@ from kkspdnn.choices import Verify
 from kkspdnn.engines import PartialResult, RowSelector
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
-from kkspdnn.records.run import Verified
+from kkspdnn.records.run import Verification
 from kkspdnn.serial_reference import compare, timed_reference
 
 _SAMPLE_EDGES = 4_000_000_000
@@ -39,7 +39,7 @@ def wanted(network: Network, inputs: Inputs, mode: Verify) -> RowSelector:
 
 def verify(
     network: Network, inputs: Inputs, outcome: PartialResult, mode: Verify, inference_seconds: float
-) -> Verified:
+) -> Verification:
     """Compare `outcome`, with the values `wanted`, with the serial reference in their dtype.
 
     The sample is evenly spaced input rows; these also time the reference. If few of them are
@@ -47,9 +47,9 @@ def verify(
     values within `error_bound`.
     """
     if mode == "none":
-        return Verified("none")
+        return Verification("none")
     if inputs.rows == 0:
-        return Verified(mode, 0, 0.0, 0.0, True, True, 0.0, None)
+        return Verification(mode, 0, 0.0, 0.0, True, True, 0.0, None)
     full = np.arange(inputs.rows, dtype=np.int64)
     chosen = full if mode == "full" else _sample(network, inputs)
     error, same, seconds = _compared(network, inputs, outcome, chosen)
@@ -61,7 +61,7 @@ def verify(
         rows += int(more.size)
     bound = error_bound(network, inputs.largest)
     whole = seconds / chosen.size * inputs.rows
-    return Verified(
+    return Verification(
         mode=mode,
         rows=rows,
         max_abs_error=error,

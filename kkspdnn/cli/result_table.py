@@ -86,7 +86,7 @@ def _ranks(record: Record) -> str:
 
 def _machine(host: HostLoad) -> str:
     average = f", load average {host.load_average:.1f}" if host.load_average is not None else ""
-    return host.text + average + ("; the machine is busy" if host.busy else "")
+    return host.summary + average + ("; the machine is busy" if host.busy else "")
 
 
 def _memory(record: Record) -> str:

@@ -139,9 +139,9 @@ def _print_result(arguments: argparse.Namespace, record: Record) -> None:
     if not arguments.quiet:
         print(result_table(record))
         if arguments.published:
-            from kkspdnn.records.published import other_machines
+            from kkspdnn.records.published import published_rates
 
-            print("\n".join(other_machines(record.neurons, record.layers)))
+            print("\n".join(published_rates(record.neurons, record.layers)))
     if record.verified.passed is False:
         categories = "same" if record.verified.same_categories else "different"
         print(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from kkspdnn.figures.points import Records
 from kkspdnn.figures.style import COLOURS, LINES, MARKERS, Chart, grid, legend
 from kkspdnn.figures.table import Table
-from kkspdnn.records.comparison import LayerCounts, NetworkFacts
+from kkspdnn.records.comparison import LayerCounts, NetworkSize
 from kkspdnn.records.published import Published
 
 _MARKED = 20
@@ -33,7 +33,7 @@ def chart(records: Records, published: Published) -> Chart | None:
     return Chart("alive", _table(network, layers), (2.6, 2.6), paint)
 
 
-def _paint(figure: Figure, wide: bool, network: NetworkFacts, layers: LayerCounts) -> None:
+def _paint(figure: Figure, wide: bool, network: NetworkSize, layers: LayerCounts) -> None:
     axes = figure.subplots()
     curves = {
         "alive: any value above 0": layers.alive,
@@ -67,7 +67,7 @@ def _paint(figure: Figure, wide: bool, network: NetworkFacts, layers: LayerCount
     legend(figure, 3 if wide else 1)
 
 
-def _table(network: NetworkFacts, layers: LayerCounts) -> Table:
+def _table(network: NetworkSize, layers: LayerCounts) -> Table:
     counts = zip(*astuple(layers), strict=True)
     return Table(
         f"Of {network.inputs:,} input rows of {network.name}: rows alive, saturated and undecided "

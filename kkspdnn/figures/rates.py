@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from kkspdnn.figures.points import Point, Records
 from kkspdnn.figures.style import COLOURS, HATCHES, LINES, Chart, grid, legend, spread, turned
 from kkspdnn.figures.table import Table
-from kkspdnn.records.published import Published, System
+from kkspdnn.records.published import Published, PublishedSystem
 
 _NAME = "all"
 _WIDEST = 0.3
@@ -43,7 +43,7 @@ def _size(point: Point) -> tuple[int, int]:
     return point.threads, point.problem_inputs
 
 
-def _paint(axes: Axes, points: list[Point], systems: list[System]) -> None:
+def _paint(axes: Axes, points: list[Point], systems: list[PublishedSystem]) -> None:
     drawn = [p.rates[0] for p in points]
     networks = list(dict.fromkeys(p.network for p in points))
     architectures = list(dict.fromkeys(p.architecture for p in points))
@@ -93,7 +93,7 @@ def _decade_below(rates: list[float]) -> float:
     return float(10 ** math.floor(math.log10(min(rates))))
 
 
-def _table(points: list[Point], systems: list[System]) -> Table:
+def _table(points: list[Point], systems: list[PublishedSystem]) -> Table:
     columns = ("architecture", "network", "threads", "inputs", "edges/s", "lowest", "highest")
     rows = []
     for p in points:

@@ -9,7 +9,7 @@ from kkspdnn.figures.points import REFERENCE, Records, widest
 from kkspdnn.figures.style import COLOURS, GREY, Chart, grid, legend
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.comparison import Comparison, Row
-from kkspdnn.records.published import Published, Speedup
+from kkspdnn.records.published import Published, SpeedupRange
 
 
 def chart(records: Records, published: Published) -> Chart | None:
@@ -41,7 +41,11 @@ def _title(record: Comparison) -> str:
 
 
 def _paint(
-    figure: Figure, wide: bool, values: list[tuple[Row, list[float]]], known: Speedup, title: str
+    figure: Figure,
+    wide: bool,
+    values: list[tuple[Row, list[float]]],
+    known: SpeedupRange,
+    title: str,
 ) -> None:
     axes = figure.subplots()
     for place, (row, (low, middle, high)) in enumerate(values):
@@ -78,7 +82,7 @@ def _paint(
     grid(axes, "x")
 
 
-def _table(values: list[tuple[Row, list[float]]], known: Speedup) -> Table:
+def _table(values: list[tuple[Row, list[float]]], known: SpeedupRange) -> Table:
     rows: list[tuple[Cell, ...]]
     rows = [(r.label, r.threads, r.inputs, mid, low, high) for r, (low, mid, high) in values]
     rows += [

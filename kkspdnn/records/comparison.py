@@ -1,8 +1,8 @@
 """
-The schema "kkspdnn-bench/1": what `python -m bench` measures of one network on one machine.
+Records of several implementations on one network and machine, by `python -m bench`.
 
-A record is one JSON object with the fields of `Comparison`. Nothing in it is computed from other
-fields, so rates and ratios are always those of the times.
+The schema is "kkspdnn-bench/1": one JSON object with the fields of `Comparison`. No field is
+derived from other fields, so rates and ratios always agree with the times.
 """
 
 from __future__ import annotations
@@ -21,8 +21,14 @@ Status = Literal["ok", "missing", "failed"]
 
 
 @dataclass(frozen=True)
-class NetworkFacts:
-    """name, input neurons, layers, input rows of the problem, weights of all layers, dtype."""
+class NetworkSize:
+    """The network of a comparison.
+
+    neurons: of an input row
+    layers: the number of layers
+    inputs: the number of input rows
+    edges: the number of weights of all layers
+    """
 
     name: str
     neurons: int
@@ -34,18 +40,23 @@ class NetworkFacts:
 
 @dataclass(frozen=True)
 class Row:
-    """One implementation. Times are in seconds of wall clock.
+    """The result of one implementation. Times are in seconds of wall clock.
 
-    name: as on the command line; label: as in tables and figures
-    status: ok, missing (not installed) or failed, for which `why` has one line
-    gpu: it computes on the record's GPU
-    threads: that it computes with; inputs: the first so many input rows of the problem were given
-    to it: a slow one is measured on fewer, and rates are comparable, times are not
-    compile, load, prepare: once, before the first run; inference_seconds: every timed run
-    edges_multiplied: multiplications of a weight with an activation in one run
-    bytes_per_edge: what the innermost loop loads for one of them, by its data structures
-    categories, categories_sha256: their number and the SHA-256 of the 1-based row numbers joined by
-    newlines; agrees: whether they are the serial reference's; only then is it timed
+    name: on the command line; label: in tables and figures
+    status: ok, missing (not installed) or failed
+    why: one line that explains missing or failed
+    threads: the number of threads
+    inputs: the number of input rows, from the first; a slow implementation is measured on fewer
+    rows, so rates are comparable and times are not
+    compile_seconds, load_seconds, prepare_seconds: the set-up before the first run
+    inference_seconds: the time of each run
+    edges_multiplied: computed edges: multiplications of a weight with an activation in one run
+    bytes_per_edge: the bytes that the innermost loop loads for one computed edge, derived from its
+    data structures
+    categories: the number of categories
+    categories_sha256: the SHA-256 of the 1-based row numbers joined by newlines
+    agrees: whether the categories are the expected ones; otherwise no run is timed
+    gpu: whether it computes on the record's GPU
     """
 
     name: str
@@ -68,15 +79,15 @@ class Row:
 
     @property
     def seconds(self) -> float:
-        """The median of the timed runs."""
+        """The median time of the runs."""
         return median(self.inference_seconds)
 
     def rate(self, edges: int) -> float:
-        """The challenge's rate, edges/s: rows times edges over the median time."""
+        """Return the challenge's rate, edges/s: rows times edges over the median time."""
         return self.rates(edges)[1]
 
     def rates(self, edges: int) -> tuple[float, float, float]:
-        """The lowest, median and highest rate, edges/s, of the timed runs."""
+        """Return the lowest, median and highest rate, edges/s, of the runs."""
         assert self.inputs is not None
         work = self.inputs * edges
         times = self.inference_seconds
@@ -85,10 +96,13 @@ class Row:
 
 @dataclass(frozen=True)
 class LayerCounts:
-    """Of the problem's rows, after each layer: how many have any nonzero value (alive), how many
-    have every value at the upper limit (saturated), how many may yet end as zeros or otherwise
-    (undecided; see kkspdnn.engines.fused.early_exit), and how many nonzero values they have; by the
-    serial reference in the network's dtype. `products`: multiplications of nonzeros in each layer.
+    """Numbers of input rows after each layer, by the serial reference in the network's dtype.
+
+    alive: active rows, which have a nonzero value
+    saturated: rows with every value at the upper limit
+    undecided: rows whose final output is not proven, see kkspdnn.engines.exit_bounds
+    nonzeros: the nonzero values of all rows
+    products: the multiplications of two nonzeros in each layer
     """
 
     alive: tuple[int, ...]
@@ -100,10 +114,11 @@ class LayerCounts:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What the cores can do at most, all threads together, measured by `python -m bench roofs`.
+    """Machine ceilings of all threads, measured by `python -m bench roofs`.
 
-    edges_per_second: one multiplication and one addition of float32 each, in registers
-    l1, l2, memory: bytes/s read from arrays that fit into these
+    edges_per_second: multiplications with an addition each, of float32 in registers
+    l1_bytes_per_second, l2_bytes_per_second, memory_bytes_per_second: reads of arrays that fit into
+    the L1 caches, the L2 caches or memory
     """
 
     threads: int
@@ -115,10 +130,13 @@ class Ceilings:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A record. `layers` and `ceilings` are there where they were measured.
+    """A record of several implementations.
 
-    created: ISO 8601, UTC; machine: kkspdnn.pk.build.toolchain.machine(); threads: given to every
-    implementation; commit: of the source, with "+" where it was changed, None outside a clone
+    created: ISO 8601, UTC
+    machine: the processor, see kkspdnn.pk.build.toolchain.machine
+    threads: the number of threads of each implementation
+    commit: of the source, with "+" after local changes; None outside a clone
+    layers, ceilings: None if they were not measured
     """
 
     created: str
@@ -130,37 +148,40 @@ class Comparison:
     versions: dict[str, str]
     commit: str | None
     command: str
-    network: NetworkFacts | None
+    network: NetworkSize | None
     rows: tuple[Row, ...] = ()
     layers: LayerCounts | None = None
     ceilings: Ceilings | None = None
     schema: str = SCHEMA
 
     def to_json(self) -> str:
-        """As JSON text, one field a line."""
+        """Return the record as JSON text, one field a line."""
         return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
 
     @property
     def measured(self) -> tuple[Row, ...]:
-        """The rows that have times."""
+        """The results with times."""
         return tuple(row for row in self.rows if row.status == "ok")
 
 
 def read_comparison(path: Path) -> Comparison:
-    """A record from its file; InputError with file and field where it breaks the schema."""
+    """Return the record in a file; raise InputError with file and field if it is invalid."""
     return comparison_from(read_json(path), str(path))
 
 
-def comparison_from(given: dict[str, Any], where: str) -> Comparison:
-    """A record from its JSON object; InputError beginning with `where` and the field."""
-    if given.get("schema") != SCHEMA:
-        raise InputError(f"{where}: schema: {given.get('schema')!r} is not {SCHEMA!r}")
-    record = decode(Comparison, given, where)
+def comparison_from(fields: dict[str, Any], where: str) -> Comparison:
+    """Return a record from its JSON object.
+
+    Raises InputError, which begins with `where` and the name of the field.
+    """
+    if fields.get("schema") != SCHEMA:
+        raise InputError(f"{where}: schema: {fields.get('schema')!r} is not {SCHEMA!r}")
+    record = decode(Comparison, fields, where)
     names = [row.name for row in record.rows]
-    for place, row in enumerate(record.rows):
-        _check_row(row, f"{where}: rows[{place}]")
-        if names.index(row.name) != place:
-            raise InputError(f"{where}: rows[{place}]: name: {row.name!r} is there twice")
+    for index, row in enumerate(record.rows):
+        _check_row(row, f"{where}: rows[{index}]")
+        if names.index(row.name) != index:
+            raise InputError(f"{where}: rows[{index}]: name: {row.name!r} occurs twice")
     _check_numbers(record, where)
     return record
 
@@ -169,16 +190,16 @@ def _check_row(row: Row, where: str) -> None:
     assert row.status in get_args(Status)
     if row.status != "ok":
         if not row.why:
-            raise InputError(f"{where}: why: a row that is {row.status} must say why")
+            raise InputError(f"{where}: why: a row with status {row.status} must have it")
         return
     needed = ("threads", "inputs", "categories", "categories_sha256")
     for name in needed:
         if getattr(row, name) is None:
-            raise InputError(f"{where}: {name}: a row that is ok must have it")
+            raise InputError(f"{where}: {name}: a row with status ok must have it")
     if not row.inference_seconds or min(row.inference_seconds) <= 0:
         raise InputError(f"{where}: inference_seconds: at least one time above 0 is needed")
     if row.agrees is not True:
-        raise InputError(f"{where}: agrees: a row with other categories cannot be ok")
+        raise InputError(f"{where}: agrees: a row with unexpected categories cannot be ok")
     assert row.inputs is not None
     if row.inputs < 1:
         raise InputError(f"{where}: inputs: {row.inputs} is less than 1")

@@ -1,7 +1,8 @@
 """
-The schema "kkspdnn-pruning/1": what `python -m bench.balanced` measures of pruned networks.
+Records of accuracy and speed of pruned networks, by `python -m bench.balanced`.
 
-A record is one JSON object with the fields of `Study`. Nothing in it is computed from other fields.
+The schema is "kkspdnn-pruning/1": one JSON object with the fields of `Study`. No field is derived
+from other fields.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ Pattern = Literal["dense", "balanced", "unstructured", "block"]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One network. sparsity: the part of all weights that is gone; seed: of weights and batches;
-    accuracy: the part of the test rows whose class is right; blocks: of a balanced network, and
-    whether they are of permuted inputs."""
+    """The accuracy of one network.
+
+    sparsity: the fraction of all weights that were pruned
+    seed: of the initial weights and the batches
+    accuracy: the fraction of the test rows that are classified correctly
+    blocks: the blocks of inputs of each neuron, if the pattern is balanced
+    permuted: whether the inputs were permuted before they were divided into blocks
+    """
 
     pattern: Pattern
     sparsity: float
@@ -33,9 +39,14 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Timing:
-    """One implementation on one network. seconds: of every timed run, all input rows through all
-    layers; rows: of a run; max_abs_error: from the same network in dense float64; threads: of the
-    CPU; space: the execution space."""
+    """The times of one implementation on one network.
+
+    rows: the number of input rows
+    seconds: the time of each run: all input rows through all layers
+    max_abs_error: the largest difference from the same network, dense in float64
+    threads: of the CPU
+    space: the execution space
+    """
 
     implementation: str
     pattern: Pattern
@@ -50,12 +61,14 @@ class Timing:
 @dataclass(frozen=True)
 class Study:
     """
-    A record.
+    A record of accuracies and timings.
 
-    created: ISO 8601, UTC; machine: kkspdnn.pk.build.toolchain.machine(); layers: neurons, with
-    the input rows' first; training: how the networks were trained, in words
-    forms: edges/s of one thread by hand, for a balanced matrix in several forms
-    gpu: that of the timings in the space cuda
+    created: ISO 8601, UTC
+    machine: the processor, see kkspdnn.pk.build.toolchain.machine
+    layers: the neurons of each layer, the input layer first
+    training: a description of the training
+    forms: edges/s of hand-written kernels with one thread, for a balanced matrix in several formats
+    gpu: the GPU of the timings in the space cuda
     """
 
     created: str
@@ -73,17 +86,21 @@ class Study:
     schema: str = SCHEMA
 
     def to_json(self) -> str:
-        """As JSON text, one field a line."""
+        """Return the record as JSON text, one field a line."""
         return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
 
 
-def study_from(given: dict[str, Any], where: str) -> Study:
-    """A record from its JSON object; InputError beginning with `where` and the field."""
-    study = decode(Study, given, where)
-    for place, timing in enumerate(study.timings):
+def study_from(fields: dict[str, Any], where: str) -> Study:
+    """Return a record from its JSON object.
+
+    Raises InputError, which begins with `where` and the name of the field.
+    """
+    study = decode(Study, fields, where)
+    for index, timing in enumerate(study.timings):
         if not timing.seconds or min(timing.seconds) <= 0:
-            raise InputError(f"{where}: timings[{place}]: seconds: times above 0 are needed")
-    for part in (*(a.sparsity for a in study.accuracies), *(t.sparsity for t in study.timings)):
-        if not 0 <= part < 1:
-            raise InputError(f"{where}: sparsity: {part} is not from 0 to below 1")
+            raise InputError(f"{where}: timings[{index}]: seconds: times above 0 are needed")
+    sparsities = *(a.sparsity for a in study.accuracies), *(t.sparsity for t in study.timings)
+    for sparsity in sparsities:
+        if not 0 <= sparsity < 1:
+            raise InputError(f"{where}: sparsity: {sparsity} is not from 0 to below 1")
     return study

@@ -1,4 +1,4 @@
-"""Rates that others have published: other machines, kept apart from all that is measured here."""
+"""Published results of other implementations on other machines, with their sources."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ _FILE = Path(__file__).parents[1] / "data" / "published.json"
 
 
 @dataclass(frozen=True)
-class System:
-    """rates: edges/s of "neurons-layers"; exact: whether it computes the challenge exactly."""
+class PublishedSystem:
+    """Rates of one implementation on the challenge's networks.
+
+    exact: whether its results are exact
+    rates: edges/s by network, named "neurons-layers"
+    """
 
     name: str
     machine: str
@@ -22,12 +26,12 @@ class System:
     rates: dict[str, float]
 
     def rate(self, neurons: int, layers: int) -> float | None:
-        """Edges/s for a network of the challenge, where published."""
+        """Return edges/s for a network of the challenge; None if not published."""
         return self.rates.get(f"{neurons}-{layers}")
 
 
 @dataclass(frozen=True)
-class Speedup:
+class SpeedupRange:
     """The lowest and highest published speed-up over the serial reference."""
 
     low: float
@@ -36,8 +40,8 @@ class Speedup:
 
 
 @dataclass(frozen=True)
-class Nodes:
-    """How many times as fast as one node so many nodes were."""
+class NodeSpeedup:
+    """The speed-up of several nodes over one node."""
 
     name: str
     nodes: int
@@ -47,7 +51,7 @@ class Nodes:
 
 @dataclass(frozen=True)
 class PosterRow:
-    """The lowest and highest rate, edges/s, over the numbers of layers."""
+    """The lowest and highest rate, edges/s, of an implementation on 120 to 1920 layers."""
 
     name: str
     low: float
@@ -56,7 +60,7 @@ class PosterRow:
 
 @dataclass(frozen=True)
 class Poster:
-    """A table of rates for one number of neurons."""
+    """A poster's table of rates for one number of neurons."""
 
     machine: str
     neurons: int
@@ -66,7 +70,7 @@ class Poster:
 
 @dataclass(frozen=True)
 class PrunedTime:
-    """Of one inference. sparsity: the part of the weights that is gone."""
+    """The time of one inference; sparsity: the fraction of the weights that were pruned."""
 
     pattern: Pattern
     sparsity: float
@@ -75,22 +79,24 @@ class PrunedTime:
 
 @dataclass(frozen=True)
 class Workload:
-    """A network, or a layer of one, in several patterns; the first time is the dense one's."""
+    """A network, or one of its layers, in several patterns; the first time is the dense one."""
 
     name: str
     times: tuple[PrunedTime, ...]
 
     def speedups(self) -> dict[Pattern, float]:
-        """Over dense, by pattern."""
+        """Return the speed-up over dense by pattern."""
         dense, *others = self.times
         return {each.pattern: dense.microseconds / each.microseconds for each in others}
 
 
 @dataclass(frozen=True)
 class Perplexity:
-    """Of a language model, an LSTM on PTB, the lower the better: by percent of the weights that are
-    gone. parts: what a pattern's blocks are, as published; a balanced block is so many inputs of a
-    neuron."""
+    """The perplexity of a language model, an LSTM on PTB; lower is better.
+
+    parts: the blocks of the pattern, as published; for balanced, the inputs of a neuron in a block
+    values: perplexity by the percentage of the weights that were pruned
+    """
 
     pattern: Pattern
     parts: str
@@ -99,7 +105,7 @@ class Perplexity:
 
 @dataclass(frozen=True)
 class Pruning:
-    """What was published of networks that are pruned in the patterns that kkspdnn prunes in."""
+    """Published results for the patterns of pruning that kkspdnn has."""
 
     name: str
     machine: str
@@ -110,29 +116,29 @@ class Pruning:
 
 @dataclass(frozen=True)
 class Published:
-    """All of kkspdnn/data/published.json."""
+    """The contents of kkspdnn/data/published.json."""
 
     unit: str
-    systems: tuple[System, ...]
-    speedup: Speedup
-    nodes: Nodes
+    systems: tuple[PublishedSystem, ...]
+    speedup: SpeedupRange
+    nodes: NodeSpeedup
     poster: Poster
     pruning: Pruning
 
 
 def published() -> Published:
-    """What others have published, with sources."""
+    """Return all published results."""
     return decode(Published, read_json(_FILE), str(_FILE))
 
 
-def other_machines(neurons: int, layers: int) -> list[str]:
-    """Lines for the terminal: published rates for this network, marked as other machines'."""
-    rows = []
+def published_rates(neurons: int, layers: int) -> list[str]:
+    """Return lines with the published rates for a network, marked as those of other machines."""
+    lines = []
     for system in published().systems:
         rate = system.rate(neurons, layers)
         if rate is not None:
             lossy = "" if system.exact else ", lossy"
-            rows.append(f"  {system.name} ({system.machine}{lossy})".ljust(52) + f"{rate:.3g}")
-    if not rows:
+            lines.append(f"  {system.name} ({system.machine}{lossy})".ljust(52) + f"{rate:.3g}")
+    if not lines:
         return [f"nothing published for {neurons} neurons and {layers} layers"]
-    return ["published, OTHER MACHINES, not measured here:".ljust(52) + "edges/s", *rows]
+    return ["published, OTHER MACHINES, not measured here:".ljust(52) + "edges/s", *lines]

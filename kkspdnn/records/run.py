@@ -1,4 +1,4 @@
-"""What a run says about itself: one flat record, written as JSON."""
+"""The record of a run, written as JSON, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,18 +20,23 @@ from kkspdnn.errors import InputError
 from kkspdnn.io.atomic_write import replace_file
 from kkspdnn.records.host_load import HostLoad
 
-Truth = Literal["passed", "failed", "absent"]
+Verdict = Literal["passed", "failed", "absent"]
+"""The comparison with the challenge's expected categories; absent: there are none."""
 
 
 @dataclass(frozen=True)
-class Verified:
-    """How a result was checked against the serial reference.
+class Verification:
+    """The comparison of a result with the serial reference.
 
-    mode: none, sample or full; rows: how many input rows were compared
-    max_abs_error: the largest difference of any value; bound: what float arithmetic allows,
-    see verify.error_bound; same_categories, passed: the verdicts
-    reference_seconds: the serial reference, one thread, for all input rows (from the sample's
-    rows where mode is sample); speedup: that over inference_seconds
+    mode: none, sample or full
+    rows: the number of input rows that were compared
+    max_abs_error: the largest absolute difference of any value
+    bound: the largest difference that rounding can cause, see kkspdnn.verify.error_bound
+    same_categories: whether the rows with nonzero values are the same
+    passed: the verdict
+    reference_seconds: the time of the serial reference with one thread for all input rows; if mode
+    is sample, extrapolated from the rows of the sample
+    speedup: reference_seconds over inference_seconds
     """
 
     mode: str
@@ -46,11 +51,14 @@ class Verified:
 
 @dataclass(frozen=True)
 class RankLoad:
-    """What one rank did. host: its node; threads: how many ran at once; device: its GPU, or empty
+    """The work of one MPI rank.
 
-    rows, layers: how many it took; layers_held: as in Record
-    seconds: it computed, without waiting for others
-    edges_multiplied, peak_memory_bytes: as in Record
+    host: the name of its node
+    threads: the number of its threads
+    device: the name of its GPU; empty on a CPU
+    rows, layers: the number of input rows and layers that it computed
+    seconds: its time of computation, without waiting for other ranks
+    layers_held, edges_multiplied, peak_memory_bytes: as in Record
     """
 
     rank: int
@@ -69,9 +77,11 @@ class RankLoad:
 class Gpu:
     """A GPU that a run used.
 
-    host: its node; number: its number within CUDA_VISIBLE_DEVICES on the first of its ranks
-    arch: such as sm_90; uuid: as `nvidia-smi -L` lists it after `GPU-` or `MIG-`, or empty
-    ranks: which ranks ran on it; if there are several, they shared its memory
+    host: the name of its node
+    number: its number within CUDA_VISIBLE_DEVICES on the first of its ranks
+    name, arch: such as NVIDIA H100 and sm_90
+    uuid: as `nvidia-smi -L` lists it after `GPU-` or `MIG-`, or empty
+    ranks: the ranks that ran on it; several ranks share its memory
     """
 
     host: str
@@ -86,31 +96,50 @@ class Gpu:
 class Record:
     """One run. Times are in seconds of wall clock.
 
-    edges: weights of the network; edges_per_second: inputs times edges over inference_seconds, the
-    challenge's rate, which counts rows that died as well; edges_multiplied: multiplications that
-    were really done
-    exits: which rows left early: none, dead or all
-    compile_seconds: until Kokkos and all workunits were there; load_seconds: files and generators;
-    prepare_seconds: once per network, its form for the kernels, what is proved of it, and memory
-    for activations;
+    space, kernel, exits, dtype: the options of that name
+    threads: of all ranks
+    layers: the number of layers; neurons: of an input row
+    inputs: the number of input rows
+    edges: the number of weights of the network
+    network, network_source, inputs_source: the name of the network, and descriptions of the origin
+    of network and input rows
+    machine, compiler, kokkos_version, version: processor, host compiler and versions
+    pk: builtin (the built-in compiler) or pykokkos (the real package)
+    command: the command line
+
+    load_seconds: files and generators
+    compile_seconds: until Kokkos runs and all workunits are compiled
+    prepare_seconds: once per network: packing layers, exit bounds, and allocation of activations
     inference_seconds: from input rows in memory to categories
-    categories: how many; categories_sha256: of their 1-based numbers joined by newlines
-    fold: whether equal neurons were computed once; then neurons_before_fold and neurons_after_fold
-    are those of all layers, without the input rows, and edges_after_fold the weights left
-    memory_budget_bytes: what the whole process was to keep within, or None where the free memory
-    decided; peak_memory_bytes: the most it had at any time since it began, loading and verifying
-    too (the system's high-water mark of resident memory, so in a process that did other things
-    before, those as well); layers_held: how many layers were held, from the first; later ones were
-    made again on each use, in inference_seconds
-    order: in which order the run, or its rank 0, went through rows and layers
-    parallel: data where ranks of an MPI run shared the input rows, pipeline where they shared the
-    layers, None where there was one process; layers_held is of one rank, or of all in a pipeline
-    loads: what each rank did; threads is then those of all ranks and peak_memory_bytes the largest;
-    imbalance: the longest of their seconds over the mean, 1 where all have the same
+    edges_per_second: the challenge's rate, inputs times edges over inference_seconds; rows that
+    were dropped early count in full
+    edges_multiplied: the number of computed edges: multiplications that were really done
+
+    categories: the number of categories, which are the rows with a nonzero value
+    categories_sha256: the SHA-256 of their 1-based numbers joined by newlines
+    truth: the comparison with the expected categories
+    truth_missing, truth_extra: the number of expected categories that are missing, and of others
+    verified: the comparison with the serial reference
+
+    fold: whether neurons were merged: equal neurons computed once
+    neurons_before_fold, neurons_after_fold: the neurons of all layers, without the input rows
+    edges_after_fold: the number of weights after merging
+    order: the schedule of rows and layers, of rank 0
+
+    memory_budget_bytes: the memory budget of the whole process; None: the free memory
+    peak_memory_bytes: the largest resident memory of the process so far, with loading and
+    verification; of several ranks, the largest one
+    layers_held: the number of layers, from the first, that were cached as packed layers; later ones
+    were packed again for each use, within inference_seconds; of one rank, or of all in a pipeline
+
+    parallel: data if ranks shared the input rows, pipeline if they shared the layers, None for one
+    process
+    loads: the work of each rank
+    imbalance: the longest of their seconds over the mean; 1 if all are equal
     gpus: each GPU that was used, in the order of the ranks; none on a CPU
-    saved_rows: how many input rows a checkpoint had the answer for; times, edges_per_second and
-    edges_multiplied are of the others
-    host: how busy the machine of rank 0 was
+    saved_rows: the number of input rows whose result came from a checkpoint; times,
+    edges_per_second and edges_multiplied are of the other rows
+    host: the load of rank 0's machine
     """
 
     space: str
@@ -130,8 +159,8 @@ class Record:
     edges_multiplied: int
     categories: int
     categories_sha256: str
-    truth: Truth
-    verified: Verified
+    truth: Verdict
+    verified: Verification
     network: str
     network_source: str
     inputs_source: str
@@ -159,17 +188,17 @@ class Record:
     host: HostLoad | None = None
 
     def to_json(self) -> str:
-        """The record as JSON text, one field a line; a number that is infinite is null there."""
+        """Return the record as JSON text, one field a line; infinity and NaN become null."""
         return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False) + "\n"
 
 
 def categories_sha256(categories: NDArray[np.int64]) -> str:
-    """SHA-256 of the 1-based row numbers joined by newlines."""
+    """Return the SHA-256 of the 1-based row numbers joined by newlines."""
     return hashlib.sha256("\n".join(map(str, categories.tolist())).encode()).hexdigest()
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity and no NaN."""
+    """Replace infinity and NaN, which JSON lacks, by None."""
     return {name: _plain_value(value) for name, value in fields.items()}
 
 
@@ -182,7 +211,7 @@ def _plain_value(value: Any) -> Any:
 
 
 def check_writable(path: Path) -> None:
-    """Raise InputError where `write_text` could not write this file; changes nothing."""
+    """Raise InputError if `write_text` could not write this file; no file is changed."""
     target = _target(path)
     if target is None:
         return
@@ -191,7 +220,7 @@ def check_writable(path: Path) -> None:
     if not target.parent.is_dir():
         raise InputError(f"{path}: {target.parent} is not a folder; make it first")
     try:
-        # Trying is the only sure way: root passes every check of permissions.
+        # Only a trial is reliable: root passes every check of permissions.
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}."):
             pass
     except OSError as error:
@@ -199,9 +228,9 @@ def check_writable(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file or none; a device or a pipe, such as /dev/stdout, is written in place.
+    """Write a file atomically; a device or pipe, such as /dev/stdout, is written in place.
 
-    Raises InputError where it cannot be written.
+    Raises InputError if the file cannot be written.
     """
     target = _target(path)
     if target is not None:
@@ -216,7 +245,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _target(path: Path) -> Path | None:
-    """The file that a rename may take the place of, links followed; None for a device or pipe."""
+    """Return the file to replace, with links resolved; None for a device or pipe."""
     try:
         special = path.exists() and not path.is_file() and not path.is_dir()
     except OSError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kkspdnn.records.comparison import Ceilings, Comparison, LayerCounts, NetworkFacts, Row
+from kkspdnn.records.comparison import Ceilings, Comparison, LayerCounts, NetworkSize, Row
 from kkspdnn.records.pruning_study import Accuracy, Study, Timing
 
 
@@ -45,7 +45,7 @@ def comparison(neurons: int = 1024, layers: int = 120, inputs: int = 60_000) -> 
         versions={},
         commit=None,
         command="",
-        network=NetworkFacts("a net", neurons, layers, inputs, edges, "float32"),
+        network=NetworkSize("a net", neurons, layers, inputs, edges, "float32"),
         rows=(
             row("reference", "Serial reference", 14.0, 1),
             row("tvm", "TVM & co", 2.0, inputs=30_000),

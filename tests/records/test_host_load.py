@@ -1,4 +1,4 @@
-"""What other processes use of the machine, from the kernel's counts."""
+"""The load of other processes, from the kernel's counters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 class Machine:
-    """Four cores, of which this process may use the first three, and a clock."""
+    """A machine with four cores, of which this process may use the first three, and a clock."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder, self.clock = folder, 100.0
@@ -40,14 +40,14 @@ class Machine:
         (self.folder / "stat").write_text("\n".join([*lines, "intr 5 5 5", "ctxt 7"]) + "\n")
 
     def run(self, seconds: float, **used: float) -> None:
-        """Let time pass; used: seconds of core0, core1 …, in any of the fields that count."""
+        """Advance the clock; used: busy seconds of core0, core1, …, in any field that counts."""
         self.clock += seconds
         for number, (core, each) in enumerate(used.items()):
             field = (0, 1, 2, 5, 6, 7)[number % 6]
             self.counts[int(core[4:])][field] += round(each / TICK)
         for each_core in self.counts:
             each_core[3] += 1000  # idle
-            each_core[4] += 1000  # waiting for disks
+            each_core[4] += 1000  # waiting for I/O
         self.write()
 
 
@@ -68,7 +68,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         ({"core0": 0.5}, 0.7, 3, 0.0, False),
     ],
 )
-def test_the_use_of_others(
+def test_the_cores_that_other_processes_use(
     machine: Machine,
     used: dict[str, float],
     own: float,
@@ -78,28 +78,28 @@ def test_the_use_of_others(
 ) -> None:
     meter = LoadMeter(machine.folder)
     machine.run(1.0, **used)
-    found = meter.measured(own, threads)
-    assert found.other_cores == pytest.approx(others)
-    assert (found.cores, found.busy) == (3, busy)
+    load = meter.measure(own, threads)
+    assert load.other_cores == pytest.approx(others)
+    assert (load.cores, load.busy) == (3, busy)
 
 
 def test_short_runs_and_other_systems(machine: Machine) -> None:
     meter = LoadMeter(machine.folder)
     machine.run(0.1, core0=0.1)
-    assert meter.measured(0.0, 3) == replace(meter.measured(0.0, 3), other_cores=None, busy=False)
-    assert "not measured" in meter.measured(0.0, 3).text
+    assert meter.measure(0.0, 3) == replace(meter.measure(0.0, 3), other_cores=None, busy=False)
+    assert "not measured" in meter.measure(0.0, 3).summary
     machine.run(1.0)
     for text in ("cpu0 1 2\n", "cpu0 a b c d e f g h\n"):
         (machine.folder / "stat").write_text(text)
-        assert meter.measured(0.0, 3).other_cores is None
+        assert meter.measure(0.0, 3).other_cores is None
     (machine.folder / "stat").unlink()
-    assert meter.measured(0.0, 3).other_cores is None
-    assert not LoadMeter(machine.folder).measured(0.0, 3).busy
+    assert meter.measure(0.0, 3).other_cores is None
+    assert not LoadMeter(machine.folder).measure(0.0, 3).busy
 
 
 @pytest.fixture
 def busy_loops() -> Iterator[None]:
-    """As many as there are cores."""
+    """Start one busy loop for each core."""
     loop = [sys.executable, "-c", "while True: pass"]
     started = [subprocess.Popen(loop) for _ in os.sched_getaffinity(0)]
     yield
@@ -108,18 +108,19 @@ def busy_loops() -> Iterator[None]:
         each.wait()
 
 
-def test_busy_loops_are_seen(busy_loops: None) -> None:
+def test_busy_loops_count_as_load(busy_loops: None) -> None:
     meter = LoadMeter()
-    begun = host_load.perf_counter()
-    while host_load.perf_counter() - begun < 1.0:
+    start = host_load.perf_counter()
+    while host_load.perf_counter() - start < 1.0:
         pass
-    found = meter.measured(meter.own_seconds(), found_threads := len(os.sched_getaffinity(0)))
-    assert found.busy
-    assert found.other_cores is not None
-    assert found_threads / 4 < found.other_cores <= found_threads
+    threads = len(os.sched_getaffinity(0))
+    load = meter.measure(meter.own_seconds(), threads)
+    assert load.busy
+    assert load.other_cores is not None
+    assert threads / 4 < load.other_cores <= threads
 
 
-def test_the_record_and_the_table_say_it(tmp_path: Path) -> None:
+def test_the_load_is_in_the_record_and_in_the_table(tmp_path: Path) -> None:
     record = infer(radixnet(64, 2), np.ones((3, 64), np.float32)).record
     assert record.host is not None
     assert record.host.cores == len(os.sched_getaffinity(0))
@@ -129,19 +130,19 @@ def test_the_record_and_the_table_say_it(tmp_path: Path) -> None:
     assert line in result_table(busy).splitlines()
     idle = replace(busy, host=replace(host, busy=False, load_average=None))
     assert "machine     other processes used 1.3 of 2 cores" in result_table(idle).splitlines()
-    said = json.loads(busy.to_json())
-    assert said["host"] == {
+    fields = json.loads(busy.to_json())
+    assert fields["host"] == {
         "load_average": 3.25,
         "cores": 2,
         "other_cores": 1.28,
         "busy": True,
     }
-    assert decode(Record, said, "record") == busy
+    assert decode(Record, fields, "record") == busy
 
 
-def test_records_without_it_are_read(tmp_path: Path) -> None:
-    said = json.loads(infer(radixnet(64, 2), np.ones((3, 64), np.float32)).record.to_json())
-    del said["host"]
-    record = decode(Record, said, "record")
+def test_a_record_without_load_is_read(tmp_path: Path) -> None:
+    fields = json.loads(infer(radixnet(64, 2), np.ones((3, 64), np.float32)).record.to_json())
+    del fields["host"]
+    record = decode(Record, fields, "record")
     assert record.host is None
     assert "machine  " not in result_table(record)

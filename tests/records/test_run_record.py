@@ -1,4 +1,4 @@
-"""The record as JSON, and files that appear whole or not at all."""
+"""The record as JSON, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
 from kkspdnn.model.radixnet import radixnet
-from kkspdnn.records.run import Record, Verified, categories_sha256, check_writable, write_text
+from kkspdnn.records.run import Record, Verification, categories_sha256, check_writable, write_text
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,10 @@ def record() -> Record:
 
 
 def test_json_has_every_field(record: Record) -> None:
-    said = json.loads(record.to_json())
-    assert set(said) == {field.name for field in fields(Record)}
-    assert set(said["verified"]) == {field.name for field in fields(Verified)}
-    assert said["verified"]["mode"] == "full"
+    decoded = json.loads(record.to_json())
+    assert set(decoded) == {field.name for field in fields(Record)}
+    assert set(decoded["verified"]) == {field.name for field in fields(Verification)}
+    assert decoded["verified"]["mode"] == "full"
     assert record.to_json().endswith("}\n")
 
 
@@ -39,25 +39,25 @@ def test_json_has_no_infinity(record: Record) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
 
-    said = json.loads(text, parse_constant=refuse)
-    assert said["verified"]["bound"] is None
-    assert said["verified"]["max_abs_error"] is None
-    assert said["edges_per_second"] is None
-    assert said["layers"] == 2
+    decoded = json.loads(text, parse_constant=refuse)
+    assert decoded["verified"]["bound"] is None
+    assert decoded["verified"]["max_abs_error"] is None
+    assert decoded["edges_per_second"] is None
+    assert decoded["layers"] == 2
 
 
-def test_sha256_is_of_the_numbers_joined_by_newlines() -> None:
+def test_the_hash_is_of_the_numbers_joined_by_newlines() -> None:
     assert categories_sha256(np.array([3, 10, 200])) == hashlib.sha256(b"3\n10\n200").hexdigest()
     assert categories_sha256(np.array([], np.int64)) == hashlib.sha256(b"").hexdigest()
 
 
-def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+def test_a_file_is_replaced_atomically(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     file.write_text("old")
     before = file.open()
     write_text(file, "new")
     assert file.read_text() == "new"
-    assert before.read() == "old", "it was changed in place"
+    assert before.read() == "old", "the file was changed in place"
     before.close()
     umask = os.umask(0)
     os.umask(umask)
@@ -66,12 +66,12 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 
 
 def test_links_stay_links(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "there" / "file")
+    (tmp_path / "target").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "target" / "file")
     check_writable(tmp_path / "link")
     write_text(tmp_path / "link", "text")
     assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "there" / "file").read_text() == "text"
+    assert (tmp_path / "target" / "file").read_text() == "text"
 
 
 def test_a_pipe_is_written_in_place(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_device_stays_a_device() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "what"),
+    ("path", "message"),
     [
         ("missing/a.json", "is not a folder; make it first"),
         (".", "is a folder; give the name of a file"),
@@ -103,13 +103,13 @@ def test_a_device_stays_a_device() -> None:
         ("a" * 300, "cannot be written: File name too long"),
     ],
 )
-def test_what_cannot_be_written_is_said_before_and_after(
-    tmp_path: Path, place: str, what: str
+def test_a_path_that_cannot_be_written_is_refused_before_and_during_the_write(
+    tmp_path: Path, path: str, message: str
 ) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=what):
-        check_writable(tmp_path / place)
+    with pytest.raises(InputError, match=message):
+        check_writable(tmp_path / path)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
-    if place.startswith("/proc"):
+    if path.startswith("/proc"):
         with pytest.raises(InputError, match="cannot be written"):
-            write_text(tmp_path / place, "text")
+            write_text(tmp_path / path, "text")
