@@ -17,7 +17,7 @@ from kkspdnn.pk.build.cache_lookup import maker
 from kkspdnn.pk.build.nvcc import find_nvcc
 from kkspdnn.pk.build.nvcc_host import nvcc_host
 from kkspdnn.pk.build.toolchain import host_compiler, run
-from kkspdnn.pk.system.cuda_driver import device
+from kkspdnn.pk.system.cuda_driver import selected_device
 
 FLAGS = ("-cubin", "-O3", "-std=c++17", "--fmad=false")
 _SOURCE = Path(__file__).with_name("ceiling.cu")
@@ -63,7 +63,7 @@ def compile_kernels(arch: str) -> Path:
 
 def load_kernels(space: Space) -> Kernels:
     """Compile ceiling.cu for the device of `space` and load it."""
-    module = space.xp.RawModule(path=str(compile_kernels(device().arch)))
+    module = space.xp.RawModule(path=str(compile_kernels(selected_device().arch)))
     return Kernels(module.get_function, f"nvcc {find_nvcc().version}", shlex.join(FLAGS))
 
 

@@ -12,7 +12,7 @@ from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.cache_lookup import maker
 from kkspdnn.pk.build.toolchain import OPTIONS, host_compiler, run
-from kkspdnn.pk.system.instruction_sets import native
+from kkspdnn.pk.system.instruction_sets import native_processor
 
 FLAGS = (*OPTIONS, "-std=c++17", "-fopenmp", "-shared")
 _SOURCE = Path(__file__).with_name("ceiling.cpp")
@@ -41,7 +41,7 @@ def load_native() -> Native:
     key = {
         "source": _SOURCE.read_text(encoding="utf-8"),
         "flags": shlex.join(FLAGS),
-        **native().key,
+        **native_processor().key,
         **maker(compiler),
     }
 

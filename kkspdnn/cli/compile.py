@@ -15,7 +15,7 @@ from kkspdnn.cli.options import Parser
 from kkspdnn.device.space_names import add_space_option
 from kkspdnn.errors import InputError
 from kkspdnn.pk.system.cuda_driver import devices
-from kkspdnn.pk.system.instruction_sets import LEVELS, named
+from kkspdnn.pk.system.instruction_sets import LEVELS, parse_processor
 
 
 def parser() -> Parser:
@@ -64,7 +64,7 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
     if arguments.cpu is not None and arguments.space == "cuda":
         raise InputError(f"--cpu {arguments.cpu} is for a CPU; leave it out for --space cuda")
     # Before Kokkos is built: a name that is none should take no time to see.
-    processor = named(arguments.cpu or "native")
+    processor = parse_processor(arguments.cpu or "native")
     begun = perf_counter()
     kit = toolkit(
         ExecutionSpace[EXECUTION_SPACES[arguments.space]], arguments.arch, processor.march

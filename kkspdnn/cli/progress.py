@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from threading import Lock, Timer
 from typing import TYPE_CHECKING
 
-from kkspdnn.pk.system.progress_log import PROGRESS
+from kkspdnn.pk.system.progress_log import PROGRESS_LOGGER
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -106,11 +106,11 @@ class _BarHandler(logging.Handler):
 @contextmanager
 def _logged_to(bar: DelayedBar) -> Iterator[None]:
     """Send progress of the modules below to the bar rather than to lines of their own."""
-    handler, passes_on = _BarHandler(bar), PROGRESS.propagate
-    PROGRESS.addHandler(handler)
-    PROGRESS.propagate = False
+    handler, passes_on = _BarHandler(bar), PROGRESS_LOGGER.propagate
+    PROGRESS_LOGGER.addHandler(handler)
+    PROGRESS_LOGGER.propagate = False
     try:
         yield
     finally:
-        PROGRESS.removeHandler(handler)
-        PROGRESS.propagate = passes_on
+        PROGRESS_LOGGER.removeHandler(handler)
+        PROGRESS_LOGGER.propagate = passes_on

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from kkspdnn.device.cuda_versions import CudaVersions, installed_cupy
 from kkspdnn.pk.build.nvcc import Nvcc, dotted, nvcc_path, remedy
-from kkspdnn.pk.system.cuda_driver import LIBRARY, devices, driver_version, has_driver
+from kkspdnn.pk.system.cuda_driver import DRIVER_LIBRARY, devices, driver_version, has_driver
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,16 @@ def cuda_requirements() -> list[Requirement]:
     """Check for the driver, a device, the compiler and CuPy."""
     versions = detect_versions()
     gpus = "; ".join(f"{gpu.number}: {gpu.name}, {gpu.arch}" for gpu in versions.devices)
-    driver = LIBRARY
+    driver = DRIVER_LIBRARY
     if versions.driver:
         driver += f", runs up to CUDA {dotted(versions.driver)}"
     cupy = ", ".join(f"{name} {version(name)}" for name in versions.cupy) or "installed"
     install = f'pip install "kkspdnn[{versions.extra}]"'
     return [
         Requirement(
-            "driver", driver if has_driver() else None, f"install the NVIDIA driver ({LIBRARY})"
+            "driver",
+            driver if has_driver() else None,
+            f"install the NVIDIA driver ({DRIVER_LIBRARY})",
         ),
         Requirement("device", gpus or None, "run on a machine with a GPU"),
         Requirement("compiler", nvcc_path(), remedy()),

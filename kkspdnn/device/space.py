@@ -23,8 +23,12 @@ from kkspdnn.pk import Front, chosen, provide_pykokkos
 from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
 from kkspdnn.pk.dispatch import compile_ahead
 from kkspdnn.pk.runtime.kokkos_runtime import MOST_THREADS, runtime
-from kkspdnn.pk.system.cuda_driver import DEVICE_VARIABLE, Device, check_number
-from kkspdnn.pk.system.cuda_driver import device as chosen_device
+from kkspdnn.pk.system.cuda_driver import (
+    DEVICE_VARIABLE,
+    Device,
+    check_device_number,
+    selected_device,
+)
 from kkspdnn.pk.system.fork import kokkos_process
 
 _WARP = 32
@@ -213,7 +217,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
     if name == "serial":
         running = 1
     elif name == "cuda":
-        prepare_thread = _prepare_on_device(xp, chosen_device().number, prepare_thread)
+        prepare_thread = _prepare_on_device(xp, selected_device().number, prepare_thread)
         running = _resident_threads(xp)
     elif threads is not None and running != threads:
         raise SpaceError(
@@ -229,7 +233,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         kokkos_version=version,
         compiler=compiler,
         xp=xp,
-        device=chosen_device() if name == "cuda" else None,
+        device=selected_device() if name == "cuda" else None,
         prepare_thread=prepare_thread,
     )
 
@@ -245,7 +249,7 @@ def check_device(number: int | None, space: SpaceName) -> None:
         raise SpaceError(f"device {short_repr(number)}: it must be a whole number from 0")
     if space != "cuda":
         raise SpaceError(f"device {number} is for space cuda; leave it out for {space}")
-    check_number(int(number))
+    check_device_number(int(number))
 
 
 def choose_device(number: int | None) -> None:
@@ -283,13 +287,13 @@ def check_space(name: str) -> SpaceName:
         )
     for conflict in cupy_conflicts(detect_versions()):
         raise SpaceError(f"--space cuda: {conflict}; or use --space openmp")
-    chosen_device()
+    selected_device()
     return space
 
 
 def _cupy() -> ModuleType:
     """Import CuPy and select Kokkos's device in it; raise SpaceError if that fails."""
-    number = chosen_device().number
+    number = selected_device().number
     try:
         cupy = import_module("cupy")
         _use_device(cupy, number)

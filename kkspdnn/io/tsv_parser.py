@@ -96,7 +96,7 @@ def parser_library(processor: Processor | None = None) -> Path:
         for name, source in sources.items():
             (folder / name).write_text(source, encoding="ascii")
         doing = "compiling the parser of text files"
-        command = [compiler.path, *made_for.options(flags), *compiler.extra]
+        command = [compiler.path, *made_for.compiler_options(flags), *compiler.extra]
         run([*command, *sources, "-o", "triples.so"], doing, cwd=folder)
 
     content = {**sources, "flags": shlex.join([*flags, *extra_options()])}

@@ -19,8 +19,8 @@ from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.runtime.kokkos_runtime import runtime
 from kkspdnn.pk.runtime.program import Program
 from kkspdnn.pk.system.fork import kokkos_process
-from kkspdnn.pk.system.progress_log import tell
-from kkspdnn.pk.system.termination import in_parallel
+from kkspdnn.pk.system.progress_log import log_progress
+from kkspdnn.pk.system.termination import map_in_threads
 from kkspdnn.pk.types import Scalar, View, type_of_argument
 
 Types = tuple[Scalar | View, ...]
@@ -95,11 +95,11 @@ def compile_workunits(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
     def compiled(job: tuple[Toolkit, Generated]) -> Path:
         library = job[0].workunit(job[1])
         done = next(made)
-        tell(f"compiling workunits: {done} of {total}", done, total)
+        log_progress(f"compiling workunits: {done} of {total}", done, total)
         return library
 
     missing = [job for job, library in zip(jobs, found, strict=True) if library is None]
-    with closing(in_parallel(compiled, missing, usable_cores())) as libraries:
+    with closing(map_in_threads(compiled, missing, usable_cores())) as libraries:
         return [next(libraries) if each is None else each for each in found]
 
 

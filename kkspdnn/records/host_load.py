@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from kkspdnn.pk.system.cpu_time import PROC, busy_seconds, own_seconds
+from kkspdnn.pk.system.cpu_time import PROC, busy_seconds, process_seconds
 
 _MIN_SECONDS = 0.2
 """The shortest run that is measured: the kernel's counters have a resolution of 0.01 s."""
@@ -50,11 +50,11 @@ class LoadMeter:
         self._load_average = _load_average()
         self._start = perf_counter()
         self._used = busy_seconds(self._cores, steal=True, proc=proc)
-        self._own = own_seconds()
+        self._own = process_seconds()
 
     def own_seconds(self) -> float:
         """Return the processor time, in seconds, of this process and of its child processes."""
-        return own_seconds() - self._own
+        return process_seconds() - self._own
 
     def measure(self, own_seconds: float, threads: int) -> HostLoad:
         """Return the load so far.

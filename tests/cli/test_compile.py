@@ -21,7 +21,7 @@ from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.dispatch import generate
 from kkspdnn.pk.system.cuda_driver import Device
-from kkspdnn.pk.system.instruction_sets import Processor, named
+from kkspdnn.pk.system.instruction_sets import Processor, parse_processor
 from tests.refusals import refusal
 
 pk = provide_pykokkos()
@@ -55,7 +55,7 @@ def test_every_workunit_is_named(
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert first.startswith(f"Kokkos {kit.kokkos_version} for native, ")
     assert asked == [(pk.Serial, None, options[1] if "--cpu" in options else "native")]
-    assert parsers == [named(asked[0][2] or "")]
+    assert parsers == [parse_processor(asked[0][2] or "")]
     names = [line.split(":")[0].strip() for line in lines]
     dtypes = options[1:] if "--dtype" in options else ["float32", "float64"]
     assert set(names) == set(engine_launches("serial", np.dtype("float32")))

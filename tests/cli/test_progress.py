@@ -11,7 +11,7 @@ from rich.console import Console
 
 from kkspdnn.cli.logs import logs_on_stderr
 from kkspdnn.cli.progress import DelayedBar, delayed_bar
-from kkspdnn.pk.system.progress_log import tell
+from kkspdnn.pk.system.progress_log import log_progress
 
 
 def terminal() -> tuple[Console, io.StringIO]:
@@ -76,12 +76,12 @@ def test_progress_of_modules_below_is_the_text_of_the_bar(monkeypatch: pytest.Mo
     with logs_on_stderr(logging.INFO), delayed_bar(True) as bar:
         assert bar is not None
         bar._start()
-        tell("waiting for process 12 to build kokkos/openmp")
+        log_progress("waiting for process 12 to build kokkos/openmp")
         assert wait_for(stderr, "waiting for process 12")
-        tell("compiling workunits: 3 of 12", 3, 12)
+        log_progress("compiling workunits: 3 of 12", 3, 12)
         assert wait_for(stderr, "compiling workunits: 3 of 12")
     assert "kkspdnn: " not in stderr.getvalue()
     stderr.truncate(0)
     with logs_on_stderr(logging.INFO):
-        tell("compiling workunits: 4 of 12", 4, 12)
+        log_progress("compiling workunits: 4 of 12", 4, 12)
     assert "kkspdnn: compiling workunits: 4 of 12\n" in stderr.getvalue()

@@ -99,7 +99,7 @@ def test_a_missing_device(monkeypatch: pytest.MonkeyPatch, chosen: str, words: s
     with pytest.raises(SpaceError, match=words):
         open_space("cuda")
     monkeypatch.setenv("KOKKOS_DEVICE_ID", "1")
-    assert cuda_driver.device() == two[1]
+    assert cuda_driver.selected_device() == two[1]
 
 
 def test_cupy_uses_the_device_and_stream_of_kokkos(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_cupy_uses_the_device_and_stream_of_kokkos(monkeypatch: pytest.MonkeyPat
     null = SimpleNamespace(use=lambda: used.append("null"))
     cuda = SimpleNamespace(Device=device, Stream=SimpleNamespace(null=null))
     cupy = SimpleNamespace(cuda=cuda)
-    monkeypatch.setattr(spaces, "chosen_device", lambda: Device(1, "B", "sm_90"))
+    monkeypatch.setattr(spaces, "selected_device", lambda: Device(1, "B", "sm_90"))
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     assert spaces._cupy() is cupy
     assert used == [1, "null"]
@@ -160,7 +160,7 @@ def test_an_invalid_device_is_refused_and_not_selected(
         open_space(space, device=device)
     with pytest.raises(SpaceError, match=words):
         infer(radixnet(64, 2), np.ones((3, 64), np.float32), space=space, device=device)
-    assert cuda_driver.device() == two[1]
+    assert cuda_driver.selected_device() == two[1]
 
 
 def test_a_device_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ WORLD = MPI.COMM_WORLD
 def say_device(device: int | None) -> None:
     with placed(Ranks(WORLD), "cuda", None, device) as placement:
         choose_device(placement.device)
-        mine = cuda_driver.device()
+        mine = cuda_driver.selected_device()
     said = f"rank {WORLD.rank}: device {mine.number}, {mine.name}, {placement.sharing} on it"
     # From one rank: lines that several print at once may reach mpiexec in pieces.
     print("".join(f"{line}\n" for line in WORLD.gather(said) or ()), end="", flush=True)
@@ -43,7 +43,7 @@ def run_network(file: Path) -> None:
     def opened(name: str, threads: int | None, device: int | None) -> Space:
         assert name == "cuda"
         choose_device(device)
-        return replace(open_space("serial"), device=cuda_driver.device())
+        return replace(open_space("serial"), device=cuda_driver.selected_device())
 
     inference.open_space = opened
     net, rows = kk.radixnet(64, 4), np.eye(100, 64, dtype=np.float32)

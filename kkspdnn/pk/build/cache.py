@@ -33,9 +33,9 @@ from platformdirs import user_cache_path
 from kkspdnn.errors import CacheError
 from kkspdnn.pk.build import locks
 from kkspdnn.pk.build.file_trust import VARIABLE, check_private, refuse_shared
-from kkspdnn.pk.system.paths import misread
-from kkspdnn.pk.system.progress_log import tell
-from kkspdnn.pk.system.termination import cleaning_up
+from kkspdnn.pk.system.paths import unsupported_path
+from kkspdnn.pk.system.progress_log import log_progress
+from kkspdnn.pk.system.termination import exit_on_signals
 
 MANIFEST = "manifest.json"
 BUILDS_LOCK = ".builds.lock"
@@ -71,7 +71,7 @@ class Cache:
         try:
             make_private(place.parent, root)
             with (
-                cleaning_up(),
+                exit_on_signals(),
                 locks.shared(root / BUILDS_LOCK),
                 locks.exclusive(_lock_of(place), f"build {kind}/{name}"),
             ):
@@ -141,11 +141,11 @@ def default_cache() -> Cache:
     except RuntimeError as error:  # ~name of a user that does not exist
         raise CacheError(f"{VARIABLE}={chosen}: {error}; name a folder of your own") from error
     root = root.absolute()
-    odd = misread(root)
+    odd = unsupported_path(root)
     if odd is not None:
         raise CacheError(f"the cache {odd}; set {VARIABLE} to another folder")
     read_only = root != own and root.is_dir() and not os.access(root, os.W_OK | os.X_OK)
-    return Cache(root, own if read_only and misread(own) is None else None)
+    return Cache(root, own if read_only and unsupported_path(own) is None else None)
 
 
 def is_whole(place: Path, key: Key) -> bool:
@@ -202,7 +202,7 @@ def remove(place: Path) -> bool:
 
 @cache
 def _tell_once(text: str) -> None:
-    tell(text)
+    log_progress(text)
 
 
 def _folder_name(name: str, key: Key) -> str:

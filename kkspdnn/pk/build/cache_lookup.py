@@ -23,7 +23,7 @@ from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import Cache, Key
 from kkspdnn.pk.build.nvcc import cuda_of
 from kkspdnn.pk.build.toolchain import Compiler
-from kkspdnn.pk.system.instruction_sets import Processor, libc, native
+from kkspdnn.pk.system.instruction_sets import Processor, libc_version, native_processor
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ _PROCESSOR = ("march", "processor")
 def maker(compiler: Compiler, nvcc: str | None = None) -> dict[str, str]:
     """The part of a key that says who compiles; nvcc: its version, where it compiles too."""
     with_nvcc = {} if nvcc is None else {"nvcc": nvcc}
-    return {"compiler": compiler.version, **with_nvcc, "libc": libc()}
+    return {"compiler": compiler.version, **with_nvcc, "libc": libc_version()}
 
 
 def maker_of(key: Key) -> dict[str, str]:
@@ -44,7 +44,7 @@ def maker_of(key: Key) -> dict[str, str]:
 
 def processor_of(key: Key) -> Processor | None:
     """The processor that an entry is for, from its key; None for code for a GPU."""
-    return Processor.of_key(*(key[name] for name in _PROCESSOR)) if "march" in key else None
+    return Processor.from_key(*(key[name] for name in _PROCESSOR)) if "march" in key else None
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def find_or_build(
     """
     own, missing = attempt(compiler)
     made_by = maker(own) if own is not None else None
-    made_for = processor or native()
+    made_for = processor or native_processor()
     wanted = Wanted(kind, name, content, made_by, made_for)
     found = find(store, wanted) if processor is None else None
     if found is not None:
@@ -143,7 +143,7 @@ def attempt(get: Callable[[], T]) -> tuple[T | None, ToolchainError | None]:
 
 def _rank(key: Key, made_by: Mapping[str, str] | None) -> tuple[int, bool, tuple[int, int]]:
     made_for = processor_of(key)
-    sets = len(made_for.needs) if made_for is not None else 0
+    sets = len(made_for.instruction_sets) if made_for is not None else 0
     own = made_by is not None and maker_of(key) == dict(made_by)
     # An older CUDA may know the architecture through PTX only.
     return sets, own, cuda_of(key.get("nvcc", ""))
@@ -152,7 +152,7 @@ def _rank(key: Key, made_by: Mapping[str, str] | None) -> tuple[int, bool, tuple
 def _loads_with(built: str) -> bool:
     """Does a library that was built with this C library load with this machine's?"""
     name, numbers = _version(built)
-    own_name, own_numbers = _version(libc())
+    own_name, own_numbers = _version(libc_version())
     return name == own_name and numbers <= own_numbers
 
 

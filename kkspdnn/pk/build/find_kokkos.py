@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.compiler_flags import changes_values
-from kkspdnn.pk.system.paths import misread
+from kkspdnn.pk.system.paths import unsupported_path
 
 _OLDEST = (3, 4)
 _DEVICE_COMPILERS = frozenset({"CUDA", "HIP", "SYCL"})
@@ -198,7 +198,7 @@ def _unfit(
     kokkos: Kokkos, options: frozenset[str], needed: frozenset[str], arch: str | None
 ) -> str | None:
     """Why workunits cannot be compiled against this Kokkos; None where they can."""
-    odd = misread(kokkos.config, wrapper=arch is not None)
+    odd = unsupported_path(kokkos.config, nvcc_wrapper=arch is not None)
     if odd is not None:
         return f"in {odd}"
     if not needed <= kokkos.devices:

@@ -19,9 +19,9 @@ from kkspdnn.pk.build.compiler_flags import extra_options
 from kkspdnn.pk.build.find_kokkos import Kokkos, look
 from kkspdnn.pk.build.kokkos_source import CHANGES, SDIST, SDIST_SHA256, SDIST_VERSION, sources
 from kkspdnn.pk.build.toolchain import Compiler, build_tool, run
-from kkspdnn.pk.system.paths import misread
-from kkspdnn.pk.system.progress_log import tell
-from kkspdnn.pk.system.termination import cleaning_up
+from kkspdnn.pk.system.paths import unsupported_path
+from kkspdnn.pk.system.progress_log import log_progress
+from kkspdnn.pk.system.termination import exit_on_signals
 
 _LOG = logging.getLogger("kkspdnn")
 
@@ -125,7 +125,7 @@ class _Builder:
 
 def tell_building() -> None:
     """Log that Kokkos is being built, which takes a while."""
-    tell(f"building Kokkos {KOKKOS_VERSION}, once per machine (about a minute)")
+    log_progress(f"building Kokkos {KOKKOS_VERSION}, once per machine (about a minute)")
 
 
 def install(build_folder: Path, folder: Path) -> None:
@@ -149,8 +149,8 @@ def scratch_folder(wrapper: bool = False) -> Iterator[Path]:
         raise ToolchainError(
             f"no folder for temporary files: {error.strerror or error}; set TMPDIR to one"
         ) from error
-    with cleaning_up(), temporary as name:
-        odd = misread(Path(name), wrapper)
+    with exit_on_signals(), temporary as name:
+        odd = unsupported_path(Path(name), wrapper)
         if odd is not None:
             raise ToolchainError(f"the temporary folder {odd}; set TMPDIR to another one")
         yield Path(name)

@@ -16,8 +16,8 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.system.progress_log import tell
-from kkspdnn.pk.system.termination import must_stop
+from kkspdnn.pk.system.progress_log import log_progress
+from kkspdnn.pk.system.termination import stop_requested
 
 _POLL = 0.05
 _PATIENCE = 1.0
@@ -36,9 +36,9 @@ def exclusive(path: Path, doing: str) -> Iterator[None]:
         while not _try(descriptor, fcntl.LOCK_EX):
             holder = _holder(descriptor)
             if not told and monotonic() - begun > _PATIENCE and holder != _self():
-                tell(f"waiting for {holder or 'another process'} to {doing}")
+                log_progress(f"waiting for {holder or 'another process'} to {doing}")
                 told = True
-            if must_stop():
+            if stop_requested():
                 raise ToolchainError(f"waiting for {holder} to {doing}: stopped")
             sleep(_POLL)
         os.ftruncate(descriptor, 0)

@@ -24,11 +24,11 @@ from kkspdnn.pk.build.nvcc_host import nvcc_host
 from kkspdnn.pk.build.toolchain import OPTIONS, Compiler, build_tool, host_compiler, run
 from kkspdnn.pk.build.toolkit import CPP, DESCRIPTION, Toolkit, Tools
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.system.cuda_driver import device, driver_version
+from kkspdnn.pk.system.cuda_driver import driver_version, selected_device
 from kkspdnn.pk.system.fork import ProcessLock
-from kkspdnn.pk.system.instruction_sets import Processor, named, native
-from kkspdnn.pk.system.paths import misread
-from kkspdnn.pk.system.progress_log import tell
+from kkspdnn.pk.system.instruction_sets import Processor, native_processor, parse_processor
+from kkspdnn.pk.system.paths import unsupported_path
+from kkspdnn.pk.system.progress_log import log_progress
 
 _LOG = logging.getLogger("kkspdnn")
 _SOURCES = ("CMakeLists.txt", "runtime.cpp")
@@ -58,7 +58,7 @@ def toolkit(space: ExecutionSpace, arch: str | None = None, cpu: str | None = No
     """
     with ONE_AT_A_TIME:
         if space is ExecutionSpace.Cuda:
-            return _gpu_toolkit(arch or device().arch, exactly=arch is not None)
+            return _gpu_toolkit(arch or selected_device().arch, exactly=arch is not None)
         return _toolkit(space, cpu)
 
 
@@ -231,7 +231,7 @@ def _refuse_spaces(host: Compiler, nvcc: Nvcc, store: Cache) -> None:
         ("the CUDA toolkit", nvcc.home, "set CUDA_HOME to a toolkit elsewhere"),
         ("the C++ compiler", Path(host.path), "set CXX to one elsewhere"),
     ):
-        odd = misread(path, wrapper=True)
+        odd = unsupported_path(path, nvcc_wrapper=True)
         if odd is not None:
             raise ToolchainError(f"{what} {odd} for a GPU; {remedy}")
 
@@ -239,7 +239,7 @@ def _refuse_spaces(host: Compiler, nvcc: Nvcc, store: Cache) -> None:
 @cache
 def _toolkit(space: ExecutionSpace, cpu: str | None) -> Toolkit:
     compiler, missing = attempt(host_compiler)
-    processor = named(cpu) if cpu is not None else native()
+    processor = parse_processor(cpu) if cpu is not None else native_processor()
     machine = _Machine(default_cache(), compiler, missing, processor, exactly=cpu is not None)
     if space is ExecutionSpace.OpenMP:
         return machine.first(_openmp_plans())
@@ -275,7 +275,7 @@ def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None)
     library, options, path = plan.library, list(GPU_OPTIONS), str(tools.kokkos.wrapper)
     if processor is not None:
         path = tools.compiler.path
-        options = processor.options(OPTIONS)
+        options = processor.compiler_options(OPTIONS)
     options += tools.compiler.extra
     if plan.separate:
         options += tools.compiler.own_statics
@@ -294,7 +294,7 @@ def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None)
     prefixes = {k: v for k, v in os.environ.items() if k == "CMAKE_PREFIX_PATH" and v}
 
     def build(folder: Path) -> None:
-        tell("building the runtime library")
+        log_progress("building the runtime library")
         for source in _SOURCES:
             shutil.copy(CPP / source, folder)
         build_folder = folder / "build"

@@ -21,7 +21,12 @@ from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.compiler_flags import VARIABLE as OPTIONS_VARIABLE
 from kkspdnn.pk.build.compiler_flags import extra_options
 from kkspdnn.pk.system.cpu_quota import cpu_quota
-from kkspdnn.pk.system.termination import cleaning_up, deferred, is_stoppable, must_stop
+from kkspdnn.pk.system.termination import (
+    deferred_signals,
+    exit_on_signals,
+    in_worker_thread,
+    stop_requested,
+)
 
 OPTIONS = ("-O3", "-march=native", "-ffp-contract=off", "-fPIC")
 """How workunits and the runtime library are compiled, beside what Kokkos asks for.
@@ -138,12 +143,12 @@ def run(
     """
     # The tool gets a session of its own, so that it can be ended whole, where a signal reaches us:
     # Python gives them to the main thread alone. Elsewhere it stays with the terminal.
-    alone = threading.current_thread() is threading.main_thread() or is_stoppable()
+    alone = threading.current_thread() is threading.main_thread() or in_worker_thread()
     whole = {**os.environ, **(environment or {})} if inherit else tool_environment(environment)
     process: subprocess.Popen[str] | None = None
-    with cleaning_up():
+    with exit_on_signals():
         try:
-            with deferred():
+            with deferred_signals():
                 process = subprocess.Popen(
                     [str(c) for c in command],
                     cwd=cwd,
@@ -196,7 +201,7 @@ def _output(process: subprocess.Popen[str], doing: str) -> str:
         try:
             return process.communicate(timeout=0.2)[0]
         except subprocess.TimeoutExpired:
-            if must_stop():
+            if stop_requested():
                 raise ToolchainError(f"{doing}: stopped") from None
 
 

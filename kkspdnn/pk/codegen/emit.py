@@ -14,7 +14,7 @@ from kkspdnn.pk import ir
 from kkspdnn.pk.codegen.lanes import Plan, changed_by, changes, plan, scattered
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.signature import Signature
-from kkspdnn.pk.system.paths import short_name
+from kkspdnn.pk.system.paths import package_path
 from kkspdnn.pk.types import View
 
 POLICY_FIELDS = ("begin", "end", "team_size", "vector_length")
@@ -26,7 +26,7 @@ class Generated:
     """C++ of one workunit for one execution space and one choice of types.
 
     text: with no path of this machine, so that it is the same wherever the workunit is installed
-    path: of the workunit's Python file; file: what the text calls it, see `paths.short_name`
+    path: of the workunit's Python file; file: what the text calls it, see `paths.package_path`
     """
 
     name: str
@@ -44,7 +44,7 @@ def lanes_header(gpu: bool) -> str:
 
 def emit(kernel: ir.Kernel, space: ExecutionSpace) -> Generated:
     """Write the C++ of `kernel` for `space`."""
-    writer, file = _Writer(), short_name(kernel.path)
+    writer, file = _Writer(), package_path(kernel.path)
     _Emitter(writer, kernel, space, file).file()
     return Generated(
         kernel.name, writer.text(), kernel.signature, kernel.written, kernel.path, file

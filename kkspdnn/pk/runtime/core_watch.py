@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from kkspdnn.pk.system.cpu_time import PROC, busy_seconds, own_seconds
+from kkspdnn.pk.system.cpu_time import PROC, busy_seconds, process_seconds
 
 _INTERVAL = 0.2
 """Seconds between two readings of the kernel's counts, which have ticks of 0.01 s."""
@@ -25,7 +25,7 @@ class CoreWatch:
         self,
         proc: Path = PROC,
         clock: Callable[[], float] = perf_counter,
-        own: Callable[[], float] = own_seconds,
+        own: Callable[[], float] = process_seconds,
     ) -> None:
         self._cores = frozenset(os.sched_getaffinity(0))
         self._proc, self._clock, self._own = proc, clock, own

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 from kkspdnn.errors import SpaceError
-from kkspdnn.pk.system.cuda_driver import LIBRARY
+from kkspdnn.pk.system.cuda_driver import DRIVER_LIBRARY
 
 
 class DeviceContext:
@@ -26,7 +26,7 @@ class DeviceContext:
         """number: the device's, within CUDA_VISIBLE_DEVICES. Raises SpaceError where the driver
         does not give its context."""
         self._number = number
-        self._library = library = ctypes.CDLL(LIBRARY)
+        self._library = library = ctypes.CDLL(DRIVER_LIBRARY)
         library.cuCtxSetCurrent.argtypes = [ctypes.c_void_p]
         handle, own = ctypes.c_int(0), ctypes.c_void_p(0)
         self._check(library.cuDeviceGet(ctypes.byref(handle), number))

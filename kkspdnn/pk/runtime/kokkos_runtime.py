@@ -19,7 +19,7 @@ from kkspdnn.pk.runtime.core_watch import CoreWatch
 from kkspdnn.pk.runtime.device_context import DeviceContext
 from kkspdnn.pk.runtime.openmp import openmp_is_loaded, starting_openmp, was_forked
 from kkspdnn.pk.system.cpu_quota import cpu_quota
-from kkspdnn.pk.system.cuda_driver import Device, device
+from kkspdnn.pk.system.cuda_driver import Device, selected_device
 from kkspdnn.pk.system.fork import kokkos_process
 
 MOST_THREADS = 512
@@ -200,13 +200,13 @@ def runtime(space: ExecutionSpace, threads: int | None = None) -> Runtime:
     with ONE_AT_A_TIME:
         if space is not ExecutionSpace.Cuda:
             return _runtimes().get(toolkit(space), None, threads)
-        return _on_device(device())
+        return _on_device(selected_device())
 
 
 @cache
 def _device_of_process() -> Device:
     """The first that was asked for: Kokkos keeps it to the end."""
-    return device()
+    return selected_device()
 
 
 def _on_device(wanted: Device) -> Runtime:

@@ -1,1 +1,1 @@
-"""The machine below the compiler: processor, CUDA driver, processes."""
+"""What the compiler asks of the operating system: processor, CUDA driver, processes, signals."""

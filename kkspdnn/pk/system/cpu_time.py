@@ -1,4 +1,4 @@
-"""Processor time: of this process, and of everything on its cores."""
+"""CPU time of this process, and of all processes on a set of cores."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ PROC = Path("/proc")
 
 
 def busy_seconds(cores: Collection[int], *, steal: bool, proc: Path = PROC) -> float | None:
-    """Seconds that these cores have spent in any process since the start of the machine.
+    """Return the CPU time of all processes on these cores since the machine started, in seconds.
 
-    steal: also those that they were given to other virtual machines. None where /proc/stat does not
-    tell. The kernel counts in ticks of 0.01 s.
+    None if /proc/stat has no such counts. The kernel counts in ticks of 0.01 s.
+
+    steal: add the time in which the host ran other virtual machines on these cores
     """
     try:
         lines = (proc / "stat").read_text().splitlines()
@@ -29,7 +30,7 @@ def busy_seconds(cores: Collection[int], *, steal: bool, proc: Path = PROC) -> f
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def own_seconds() -> float:
-    """Processor time of this process and of its children that have ended, in seconds."""
+def process_seconds() -> float:
+    """Return the CPU time of this process and of its children that have ended, in seconds."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)

@@ -1,6 +1,6 @@
-"""The NVIDIA driver's own answers: which devices there are, and what they compute with.
+"""The NVIDIA driver: its version, and the GPUs that this process may use.
 
-Asked through the driver's library itself, so that nothing of CUDA needs to be installed.
+The functions call the driver's library directly, so that no CUDA package is needed.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from dataclasses import dataclass
 
 from kkspdnn.errors import SpaceError
 
-LIBRARY = "libcuda.so.1"
+DRIVER_LIBRARY = "libcuda.so.1"
 DEVICE_VARIABLE = "KOKKOS_DEVICE_ID"
-"""Kokkos's own variable for the number of the device, counted within CUDA_VISIBLE_DEVICES."""
+"""Kokkos's variable for the device number, counted within CUDA_VISIBLE_DEVICES."""
 
-_MAJOR, _MINOR = 75, 76
+_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU: its number within CUDA_VISIBLE_DEVICES, its name, and its architecture, `sm_90`.
+    """A GPU.
 
-    uuid: the same in every process, as `nvidia-smi -L` lists it after `GPU-` or `MIG-`; empty if
-    the driver has none
+    number: counted within CUDA_VISIBLE_DEVICES; arch: its architecture, such as `sm_90`
+    uuid: identifies the GPU in every process, as `nvidia-smi -L` prints it after `GPU-` or `MIG-`;
+    empty if the driver has none
     """
 
     number: int
@@ -35,47 +36,50 @@ class Device:
 
 
 def has_driver() -> bool:
-    """Can the driver's library be loaded?"""
-    return _library() is not None
+    """Return whether the driver's library can be loaded."""
+    return _load_driver() is not None
 
 
 def driver_version() -> tuple[int, int] | None:
-    """The newest CUDA that the driver runs, (12, 4); None where there is no driver."""
-    library = _library()
-    number = ctypes.c_int(0)
-    if library is None or library.cuDriverGetVersion(ctypes.byref(number)) != 0:
+    """Return the newest CUDA version that the driver supports, such as (12, 4).
+
+    None if there is no driver.
+    """
+    driver = _load_driver()
+    version = ctypes.c_int(0)
+    if driver is None or driver.cuDriverGetVersion(ctypes.byref(version)) != 0:
         return None
-    return number.value // 1000, number.value % 1000 // 10
+    return version.value // 1000, version.value % 1000 // 10
 
 
 def devices() -> tuple[Device, ...]:
-    """All devices that this process may use; none where there is no driver."""
-    library = _library()
+    """Return all devices that this process may use; empty if there is no driver."""
+    driver = _load_driver()
     count = ctypes.c_int(0)
-    if library is None or library.cuInit(0) != 0:
+    if driver is None or driver.cuInit(0) != 0:
         return ()
-    if library.cuDeviceGetCount(ctypes.byref(count)) != 0:
+    if driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
         return ()
-    return tuple(_device(library, number) for number in range(count.value))
+    return tuple(_query_device(driver, number) for number in range(count.value))
 
 
-def device() -> Device:
-    """The device that KOKKOS_DEVICE_ID names, else the first one.
+def selected_device() -> Device:
+    """Return the device that KOKKOS_DEVICE_ID names, else the first one.
 
-    Raises SpaceError where there is none.
+    Raises SpaceError if there is no device, or if the variable names none.
     """
-    found = devices()
+    available = devices()
     chosen = os.environ.get(DEVICE_VARIABLE, "").strip() or "0"
     if not (chosen.isascii() and chosen.isdecimal()):
-        raise SpaceError(f"{DEVICE_VARIABLE}={chosen}: set it to a device's number, or unset it")
-    if not found:
+        raise SpaceError(f"{DEVICE_VARIABLE}={chosen}: set it to a device number, or unset it")
+    if not available:
         raise SpaceError("no NVIDIA device: run on a machine with a GPU, or use --space openmp")
-    check_number(int(chosen))
-    return found[int(chosen)]
+    check_device_number(int(chosen))
+    return available[int(chosen)]
 
 
-def check_number(number: int) -> None:
-    """Raise SpaceError where this machine has devices, but none of this number."""
+def check_device_number(number: int) -> None:
+    """Raise SpaceError if this machine has devices, but none with this number."""
     count = len(devices())
     if 0 < count <= number:
         raise SpaceError(
@@ -84,29 +88,29 @@ def check_number(number: int) -> None:
         )
 
 
-def _device(library: ctypes.CDLL, number: int) -> Device:
+def _query_device(driver: ctypes.CDLL, number: int) -> Device:
     handle, major, minor = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(0)
     name = ctypes.create_string_buffer(256)
-    library.cuDeviceGet(ctypes.byref(handle), number)
-    library.cuDeviceGetName(name, len(name), handle)
-    library.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, handle)
-    library.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, handle)
+    driver.cuDeviceGet(ctypes.byref(handle), number)
+    driver.cuDeviceGetName(name, len(name), handle)
+    driver.cuDeviceGetAttribute(ctypes.byref(major), _CAPABILITY_MAJOR, handle)
+    driver.cuDeviceGetAttribute(ctypes.byref(minor), _CAPABILITY_MINOR, handle)
     arch = f"sm_{major.value}{minor.value}"
-    return Device(number, name.value.decode(errors="replace"), arch, _uuid(library, handle))
+    return Device(number, name.value.decode(errors="replace"), arch, _query_uuid(driver, handle))
 
 
-def _uuid(library: ctypes.CDLL, handle: ctypes.c_int) -> str:
-    """The first version knows a GPU, the second also a part of one (MIG)."""
-    for version in ("cuDeviceGetUuid_v2", "cuDeviceGetUuid"):
-        get = getattr(library, version, None)
-        found = ctypes.create_string_buffer(16)
-        if get is not None and get(found, handle) == 0:
-            return str(uuid.UUID(bytes=found.raw))
+def _query_uuid(driver: ctypes.CDLL, handle: ctypes.c_int) -> str:
+    """Return the UUID; only the newer of the two functions has the UUIDs of MIG instances."""
+    for function in ("cuDeviceGetUuid_v2", "cuDeviceGetUuid"):
+        query = getattr(driver, function, None)
+        buffer = ctypes.create_string_buffer(16)
+        if query is not None and query(buffer, handle) == 0:
+            return str(uuid.UUID(bytes=buffer.raw))
     return ""
 
 
-def _library() -> ctypes.CDLL | None:
+def _load_driver() -> ctypes.CDLL | None:
     try:
-        return ctypes.CDLL(LIBRARY)
+        return ctypes.CDLL(DRIVER_LIBRARY)
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""What a fork leaves behind: locks that another thread holds, and the threads of Kokkos."""
+"""Locks, and the state of Kokkos, that stay correct in forked processes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from kkspdnn.errors import SpaceError
 
 
 class ProcessLock:
-    """A reentrant lock, of which a forked process has its own.
+    """A reentrant lock that a forked process does not inherit: each process has its own.
 
-    A fork copies a lock in the state in which it is. If another thread holds it at that time, no
-    thread of the child will ever release it.
+    A fork copies an ordinary lock in its current state. If another thread holds it at that time,
+    no thread of the child will ever release it.
     """
 
     def __init__(self) -> None:
@@ -26,40 +26,43 @@ class ProcessLock:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._locks[os.getpid()].release()
 
     def __reduce__(self) -> tuple[type[ProcessLock], tuple[()]]:
-        """A copy is a new lock, as in a forked process."""
+        """A pickled lock is unpickled as a new one, as in a forked process."""
         return ProcessLock, ()
 
 
 class KokkosProcess:
-    """The process in which Kokkos was started.
+    """Records which process started Kokkos.
 
-    The threads of OpenMP and the contexts of CUDA stay in that process. In a process forked from
-    it, a launch would wait forever for threads that do not exist.
+    The threads of OpenMP and the contexts of CUDA exist in that process only. In a process forked
+    from it, a launch would wait forever for threads that do not exist.
     """
 
     def __init__(self) -> None:
         self._process: int | None = None
 
     def claim(self) -> None:
-        """Make this process the one; SpaceError if Kokkos was started before the fork."""
+        """Record this process as the one that starts Kokkos.
+
+        Raises SpaceError if Kokkos was started before the fork.
+        """
         self.check()
         self._process = os.getpid()
 
     @property
-    def is_this(self) -> bool:
-        """Is Kokkos usable here, as far as forks are concerned?"""
+    def is_usable(self) -> bool:
+        """Whether Kokkos runs in this process or has not been started."""
         return self._process is None or self._process == os.getpid()
 
     def check(self) -> None:
         """Raise SpaceError in a process that was forked after Kokkos was started."""
-        if not self.is_this:
+        if not self.is_usable:
             raise SpaceError(
                 "this process was forked after Kokkos was started, and its threads were not: "
                 "start processes with the `spawn` method (multiprocessing.get_context('spawn')), "
@@ -69,5 +72,5 @@ class KokkosProcess:
 
 @cache
 def kokkos_process() -> KokkosProcess:
-    """Of this process and those that are forked from it."""
+    """Return the record that this process shares with the processes forked from it."""
     return KokkosProcess()

@@ -1,8 +1,7 @@
-"""
-Instruction sets: those of this processor, as the kernel lists them, and those that code needs.
+"""Instruction sets that compiled code needs, and those that this processor has.
 
-The kernel's list does not depend on the processor's model, so that all nodes of a cluster whose
-processors can do the same share what is compiled.
+The kernel lists the instruction sets of a processor, whatever its model. Nodes of a cluster whose
+processors have the same instruction sets therefore share their compiled code.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from kkspdnn.errors import InputError
 
 _CPUINFO = Path("/proc/cpuinfo")
 
-_SETS = re.compile(
+_CODE_FLAGS = re.compile(
     r"3dnow\w*|abm|adx|aes|amx\w*|apx\w*|avx\w*|bmi\d|cmpccxadd|cx16|f16c|fma\d?|gfni|lahf_lm|mmx"
     r"|movbe|movdiri|pclmulqdq|pni|popcnt|raoint|sha\w*|sm[34]|sse\w*|ssse3|tbm|vaes|vpclmulqdq|xop"
 )
-"""The flags of x86 that a compiler may use of its own accord. Others come and go with kernels and
-their protections."""
+"""The kernel's x86 flags that name instructions which a compiler may generate by itself. The other
+flags depend on the kernel's version and its mitigations."""
 
 _V2 = frozenset({"cx16", "lahf_lm", "pni", "popcnt", "sse2", "sse4_1", "sse4_2", "ssse3"})
 _V3 = _V2 | {"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}
@@ -35,52 +34,55 @@ LEVELS = {
     "x86-64-v3": _V3,
     "x86-64-v4": _V4,
 }
-"""The levels of the x86-64 psABI, with the flags of the kernel for what they need."""
+"""The microarchitecture levels of the x86-64 psABI, and the kernel's flags that each requires."""
 
 
 @dataclass(frozen=True)
 class Processor:
     """A processor to compile for.
 
-    march: the value of the compiler's option -march; machine: as `uname -m` says it; needs: the
-    instruction sets that the code may use, in the kernel's names
+    march: the value of the compiler's option -march; machine: the output of `uname -m`
+    instruction_sets: those that the code may use, by the kernel's names
     """
 
     march: str
     machine: str
-    needs: frozenset[str]
+    instruction_sets: frozenset[str]
 
     @property
     def key(self) -> dict[str, str]:
-        """The part of a cache entry's key that stands for the processor."""
-        return {"march": self.march, "processor": " ".join([self.machine, *sorted(self.needs)])}
+        """The fields of a cache key that identify the processor."""
+        names = [self.machine, *sorted(self.instruction_sets)]
+        return {"march": self.march, "processor": " ".join(names)}
 
-    def options(self, given: Iterable[str]) -> list[str]:
-        """A compiler's options for this processor, from those for `native`."""
-        return [f"-march={self.march}" if each == "-march=native" else each for each in given]
+    def compiler_options(self, options: Iterable[str]) -> list[str]:
+        """Replace -march=native by the -march of this processor."""
+        return [f"-march={self.march}" if each == "-march=native" else each for each in options]
 
     @classmethod
-    def of_key(cls, march: str, processor: str) -> Processor:
-        """The processor of such a part."""
-        machine, *needs = processor.split(" ")
-        return cls(march, machine, frozenset(needs))
+    def from_key(cls, march: str, processor: str) -> Processor:
+        """Create a processor from the fields of `key`."""
+        machine, *instruction_sets = processor.split(" ")
+        return cls(march, machine, frozenset(instruction_sets))
 
     @property
     def runs_here(self) -> bool:
-        """Does this machine's processor have all that the code needs?"""
-        return self.machine == platform.machine() and self.needs <= features()
+        """Whether this machine's processor has all instruction sets that the code may use."""
+        return self.machine == platform.machine() and self.instruction_sets <= cpu_features()
 
 
-def native() -> Processor:
-    """This machine's processor."""
-    return Processor("native", platform.machine(), features())
+def native_processor() -> Processor:
+    """Return this machine's processor."""
+    return Processor("native", platform.machine(), cpu_features())
 
 
-def named(name: str) -> Processor:
-    """The processor of `--cpu NAME`: `native`, or a level of x86-64, which may be another than this
-    machine has. Raises InputError for other names."""
+def parse_processor(name: str) -> Processor:
+    """Return the processor for `--cpu NAME`: `native`, or a level of x86-64.
+
+    The level need not be one that this machine has. Raises InputError for other names.
+    """
     if name == "native":
-        return native()
+        return native_processor()
     if name not in LEVELS:
         raise InputError(f"--cpu {name}: choose native or one of {', '.join(LEVELS)}")
     if platform.machine() != "x86_64":
@@ -89,10 +91,10 @@ def named(name: str) -> Processor:
 
 
 @cache
-def features() -> frozenset[str]:
-    """The instruction sets of this machine's processor.
+def cpu_features() -> frozenset[str]:
+    """Return the instruction sets of this machine's processor.
 
-    Where the kernel does not list them, the processor's name stands for them.
+    If the kernel does not list them, the processor's name is used instead.
     """
     fields: dict[str, str] = {}
     try:
@@ -101,17 +103,17 @@ def features() -> frozenset[str]:
                 name, _, value = line.partition(":")
                 fields.setdefault(name.strip(), value.strip())
                 if not line.strip():
-                    break  # the next processor of the machine
+                    break  # the end of the first core
     except OSError:
         pass
     if "flags" in fields:
-        return frozenset(flag for flag in fields["flags"].split() if _SETS.fullmatch(flag))
+        return frozenset(flag for flag in fields["flags"].split() if _CODE_FLAGS.fullmatch(flag))
     listed = fields.get("Features") or fields.get("isa") or fields.get("cpu")
     return frozenset((listed or platform.processor() or "unknown").split())
 
 
-def libc() -> str:
-    """The C library and its version, `glibc 2.36`; empty where it does not say."""
+def libc_version() -> str:
+    """Return the C library and its version, such as `glibc 2.36`; empty if it is unknown."""
     try:
         return os.confstr("CS_GNU_LIBC_VERSION") or ""
     except (ValueError, OSError):

@@ -1,32 +1,35 @@
-"""Names of files and folders, as the tools read them."""
+"""Paths that the build tools do not support, and short paths of Python files."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-_READ = frozenset('"$*,:;?[\\]`|')
-"""CMake's lists and patterns, Ninja's and the shell's variables, the linker's options and run
-path."""
+_SPECIAL = frozenset('"$*,:;?[\\]`|')
+"""Characters that are special in CMake's lists and patterns, in Ninja's and the shell's variables,
+or in the linker's options and run path."""
 
 
-def misread(path: Path, wrapper: bool = False) -> str | None:
-    """What of a path CMake, Ninja, a compiler or the linker reads as something else, for people;
-    None where there is nothing. wrapper: Kokkos' nvcc_wrapper, which parts words at every space,
-    must take it too."""
+def unsupported_path(path: Path, nvcc_wrapper: bool = False) -> str | None:
+    """Return why CMake, Ninja, a compiler or the linker does not support a path; None if all do.
+
+    The text begins with the path. nvcc_wrapper: Kokkos' nvcc_wrapper must support the path too,
+    which splits its arguments at every space
+    """
     for character in str(path):
-        if character in _READ or (wrapper and character.isspace()) or not _ordinary(character):
-            return f"{str(path)!r} has {character!r} in it, which compilers and CMake cannot take"
+        special = character in _SPECIAL or (nvcc_wrapper and character.isspace())
+        if special or not _is_printable(character):
+            return f"{str(path)!r} contains {character!r}, which compilers and CMake do not support"
     return None
 
 
-def _ordinary(character: str) -> bool:
-    """Neither a control character nor part of a name that is not UTF-8."""
+def _is_printable(character: str) -> bool:
+    """Return False for control characters, and for the surrogates of a name that is not UTF-8."""
     return character >= " " and not "\ud800" <= character <= "\udfff"
 
 
-def short_name(path: str) -> str:
-    """A Python file's name from its outermost package on, such as `workunits/fused.py`."""
+def package_path(path: str) -> str:
+    """Return a Python file's path from its outermost package on, such as `workunits/fused.py`."""
     folder, name = os.path.split(path)
     while os.path.isfile(os.path.join(folder, "__init__.py")) and os.path.basename(folder):
         folder, package = os.path.split(folder)

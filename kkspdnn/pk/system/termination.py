@@ -1,8 +1,8 @@
-"""Ending a process by SIGTERM or SIGHUP without leaving tools or temporary folders behind.
+"""Clean exit on SIGTERM and SIGHUP: no running tools and no temporary folders are left.
 
-By default these signals end Python at once, while the compilers that it started run on. Inside the
+By default these signals end Python at once, but not the compilers that it started. Inside the
 blocks below they raise SystemExit in the main thread instead, so that `finally` and `with` clean
-up, and the process ends with the conventional status, 128 plus the signal's number. A program that
+up. The process then ends with the conventional status, 128 plus the signal's number. A program that
 catches SystemExit goes on.
 """
 
@@ -23,42 +23,42 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
-"""In a thread of `in_parallel`: set when the main thread wants its tools ended."""
+"""In a thread of `map_in_threads`: set when the thread must end its tools and stop."""
 
 
 @contextmanager
-def cleaning_up() -> Iterator[None]:
-    """While active in the main thread, SIGTERM and SIGHUP raise SystemExit(128 + number).
+def exit_on_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise SystemExit(128 + number) inside the block.
 
-    A handler that the program has set, and a signal that is ignored, as under nohup, stay as they
-    are. Without effect in other threads, where Python allows no handlers.
+    Handlers that the program has set stay, and so do ignored signals, as under nohup. In other
+    threads than the main one the block has no effect, as Python allows no handlers there.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ours = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
 
     def end(number: int, _: FrameType | None) -> NoReturn:
-        # A second signal must not interrupt the cleaning up.
-        for each in ours:
+        # A second signal must not interrupt the clean-up.
+        for each in handled:
             signal.signal(each, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
     try:
-        for number in ours:
+        for number in handled:
             signal.signal(number, end)
         yield
     finally:
-        for number in ours:
+        for number in handled:
             signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
-    """Deliver signals that a Python function handles when the block ends, not inside it.
+def deferred_signals() -> Iterator[None]:
+    """Deliver signals that have a Python handler when the block ends, not inside it.
 
-    For a block whose result must not get lost between two steps, such as a process that has just
-    been started.
+    For a block whose result must not get lost between two steps, such as starting a process and
+    assigning it to a variable.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -76,25 +76,25 @@ def deferred() -> Iterator[None]:
             signal.raise_signal(arrived[0])
 
 
-def must_stop() -> bool:
-    """Has the block that this thread works for ended by an exception?"""
+def stop_requested() -> bool:
+    """Return whether this thread of `map_in_threads` must end its tools and stop."""
     event = _stop.get()
     return event is not None and event.is_set()
 
 
-def is_stoppable() -> bool:
-    """Does this thread work for a block of `in_parallel`, which ends its tools?"""
+def in_worker_thread() -> bool:
+    """Return whether this is a thread of `map_in_threads`."""
     return _stop.get() is not None
 
 
-def in_parallel(
+def map_in_threads(
     function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int
 ) -> Generator[_Result, None, None]:
-    """The results of function(item), in order, computed by threads.
+    """Compute function(item) in threads and yield the results in the order of the items.
 
-    Where one raises, or the caller is interrupted or stops early, the tools that the threads run
-    are ended and the rest is not begun. Close it, with contextlib.closing, where that may happen
-    between two results.
+    If a call raises, or the caller is interrupted or stops early, the tools that the threads run
+    are ended, and the remaining calls are not started. A caller that may stop between two results
+    must close the generator, with contextlib.closing.
     """
     stop = threading.Event()
 
@@ -105,12 +105,12 @@ def in_parallel(
         finally:
             _stop.reset(token)
 
-    with cleaning_up():
+    with exit_on_signals():
         pool = ThreadPoolExecutor(max_workers=workers)
         try:
             futures: list[Future[_Result]] = [pool.submit(call, item) for item in items]
             for future in futures:
-                # Python has to wake up by itself to see an interrupt, see `toolchain._output`.
+                # Python sees an interrupt only when it wakes up, see `toolchain._collect_output`.
                 while not future.done():
                     wait([future], timeout=0.2)
                 yield future.result()

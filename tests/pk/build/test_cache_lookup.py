@@ -20,7 +20,7 @@ HERE = {"compiler": "g++ 12", "libc": "glibc 2.36"}
 THERE = {"compiler": "g++ 14", "libc": "glibc 2.36"}
 NATIVE = Processor("native", "x86_64", LEVELS["x86-64-v3"] | {"sse4a"})
 SMALLER = Processor("native", "x86_64", LEVELS["x86-64-v3"])
-LARGER = Processor("native", "x86_64", NATIVE.needs | {"avx512f"})
+LARGER = Processor("native", "x86_64", NATIVE.instruction_sets | {"avx512f"})
 V2, V3, V4 = (
     Processor(level, "x86_64", LEVELS[level]) for level in ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 )
@@ -30,8 +30,8 @@ V2, V3, V4 = (
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine: NATIVE, with the C library of HERE."""
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    monkeypatch.setattr(instruction_sets, "features", lambda: NATIVE.needs)
-    monkeypatch.setattr(cache_lookup, "libc", lambda: "glibc 2.36")
+    monkeypatch.setattr(instruction_sets, "cpu_features", lambda: NATIVE.instruction_sets)
+    monkeypatch.setattr(cache_lookup, "libc_version", lambda: "glibc 2.36")
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_the_driver_runs_what_serves(store: Cache) -> None:
 def test_what_is_missing_is_raised_only_where_it_is_needed(
     store: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_lookup, "native", lambda: NATIVE)
+    monkeypatch.setattr(cache_lookup, "native_processor", lambda: NATIVE)
     built = []
 
     def nowhere() -> Compiler:

@@ -123,8 +123,8 @@ def test_what_this_processor_cannot_run_is_not_loaded(copied: Installation, tmp_
     """It was made for one with other instruction sets, and no compiler is there to make more."""
     (tmp_path / "sitecustomize.py").write_text(
         "from kkspdnn.pk.system import instruction_sets\n"
-        "real = instruction_sets.features()\n"
-        "instruction_sets.features = lambda: frozenset({'sse2'})\n"
+        "real = instruction_sets.cpu_features()\n"
+        "instruction_sets.cpu_features = lambda: frozenset({'sse2'})\n"
     )
     folders = os.pathsep.join([str(tmp_path), str(copied.folder)])
     done = copied.run(PATH=str(tmp_path), PYTHONPATH=folders)

@@ -20,7 +20,7 @@ from kkspdnn.pk.build.find_kokkos import Candidate, Kokkos
 from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.build.toolchain import host_compiler
 from kkspdnn.pk.build.toolkit import Toolkit
-from kkspdnn.pk.system.instruction_sets import native
+from kkspdnn.pk.system.instruction_sets import native_processor
 
 BOTH = frozenset({"OPENMP", "SERIAL"})
 
@@ -109,7 +109,7 @@ def test_a_kokkos_that_does_not_link_is_passed_over(
         return replace(ours, installed=plan.installed)
 
     monkeypatch.setattr(runtime_library._Machine, "_build", build)
-    machine = runtime_library._Machine(store, host, None, native())
+    machine = runtime_library._Machine(store, host, None, native_processor())
 
     def first(*found: Candidate) -> Path | None:
         installed = machine.first(runtime_library._plans("openmp", {}, found)).installed

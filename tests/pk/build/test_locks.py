@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 
 from kkspdnn.pk.build import locks
-from kkspdnn.pk.system.termination import in_parallel
+from kkspdnn.pk.system.termination import map_in_threads
 
 HOLD = """
 import sys, time
 from contextlib import closing
 from pathlib import Path
 from kkspdnn.pk.build import locks
-from kkspdnn.pk.system.termination import in_parallel
+from kkspdnn.pk.system.termination import map_in_threads
 
 with locks.exclusive(Path(sys.argv[1]), "hold it"):
     print("held", flush=True)
@@ -120,7 +120,7 @@ def test_a_worker_stops_waiting_when_its_block_ends(
         with locks.exclusive(path, "use it"):
             pytest.fail("somebody else holds it")
 
-    results = in_parallel(wait, [0], workers=1)
+    results = map_in_threads(wait, [0], workers=1)
     threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT)).start()
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt), closing(results):

@@ -1,4 +1,4 @@
-"""Quotas of control groups, in folders laid out as Linux, Docker and Kubernetes lay them out."""
+"""CPU quotas of control groups, with the folders of Linux, Docker and Kubernetes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_container_with_version_2(tmp_path: Path, maximum: str, cores: int | N
     assert cpu_quota(root) == cores
 
 
-def test_the_smallest_of_the_groups_above(tmp_path: Path) -> None:
+def test_the_smallest_quota_of_the_groups_above_counts(tmp_path: Path) -> None:
     files = {
         "a/cpu.max": "300000 100000\n",
         "a/b/cpu.max": "max 100000\n",
@@ -58,7 +58,7 @@ def test_the_smallest_of_the_groups_above(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("group", ["/", "/docker/1f"])
 def test_a_container_with_version_1(tmp_path: Path, group: str) -> None:
-    """Docker mounts the container's own group at the top, under the name it has on the host."""
+    """Docker mounts the container's group at the top, with the path that it has on the host."""
     files = {
         "cpu,cpuacct/cpu.cfs_quota_us": "150000\n",
         "cpu,cpuacct/cpu.cfs_period_us": "50000\n",
@@ -80,8 +80,8 @@ def test_nested_groups_of_version_1(tmp_path: Path) -> None:
     assert cpu_quota(system(tmp_path, "4:cpu,cpuacct:/pods/a\n", V1.format(group="/"), files)) == 4
 
 
-def test_both_versions_and_groups_that_are_not_seen(tmp_path: Path) -> None:
-    """systemd's hybrid layout; and a group outside of what is mounted in the container."""
+def test_both_versions_and_groups_outside_the_mount(tmp_path: Path) -> None:
+    """systemd's hybrid layout, and a group that is not mounted in the container."""
     unified = V2.replace("/sys/fs/cgroup", "/sys/fs/cgroup/uni\\040fied")
     mounts = V1.format(group="/docker/1f") + unified
     files = {
@@ -99,8 +99,10 @@ def test_no_control_groups(tmp_path: Path) -> None:
 
 
 @given(st.text(max_size=60), st.text(max_size=120))
-def test_odd_files_set_no_limit(tmp_path_factory: pytest.TempPathFactory, a: str, b: str) -> None:
-    root = tmp_path_factory.mktemp("odd")
+def test_malformed_files_set_no_limit(
+    tmp_path_factory: pytest.TempPathFactory, a: str, b: str
+) -> None:
+    root = tmp_path_factory.mktemp("malformed")
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/cgroup").write_text(a, errors="surrogateescape")
     (root / "proc/self/mountinfo").write_text(b, errors="surrogateescape")
@@ -108,7 +110,7 @@ def test_odd_files_set_no_limit(tmp_path_factory: pytest.TempPathFactory, a: str
 
 
 @pytest.mark.parametrize(("quota", "cores"), [(None, 4), (3, 3), (9, 4)])
-def test_a_quota_counts_as_cores_do(
+def test_usable_cores_respect_the_quota(
     monkeypatch: pytest.MonkeyPatch, quota: int | None, cores: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})

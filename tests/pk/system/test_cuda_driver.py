@@ -1,4 +1,4 @@
-"""Devices as the driver lists them; with a driver that only counts."""
+"""Devices that the driver lists, with a fake driver library."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ for each in devices():
 INFO = "from kkspdnn.cli.info import _cuda; print(*(f'{f.what}: {f.text}' for f in _cuda()))"
 
 
-def said(driver: Path, script: str, **variables: str) -> str:
-    """What a script prints in a process with this driver and, unless told otherwise, three GPUs."""
-    given = {name: text for name, text in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+def output(driver: Path, script: str, **variables: str) -> str:
+    """Return the output of a script that runs with this driver and, by default, three GPUs."""
+    inherited = {name: text for name, text in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     home = str(Path(kkspdnn.__file__).parents[1])
     paths = {"PYTHONPATH": home, "LD_LIBRARY_PATH": str(driver), "FAKE_GPUS": "0,1,2"}
     return subprocess.run(
         [sys.executable, "-c", script],
-        env={**given, **paths, **variables},
+        env={**inherited, **paths, **variables},
         capture_output=True,
         text=True,
         check=True,
@@ -45,9 +45,9 @@ def said(driver: Path, script: str, **variables: str) -> str:
 def test_the_devices_of_a_process(
     fake_driver: Path, variables: dict[str, str], listed: str
 ) -> None:
-    assert said(fake_driver, LISTING, **variables) == listed
+    assert output(fake_driver, LISTING, **variables) == listed
 
 
 def test_info_lists_every_device(fake_driver: Path) -> None:
     listed = "device: 0: Fake GPU A, sm_90; 1: Fake GPU B, sm_90; 2: Fake GPU C, sm_90 "
-    assert listed in said(fake_driver, INFO)
+    assert listed in output(fake_driver, INFO)

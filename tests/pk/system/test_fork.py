@@ -1,5 +1,7 @@
-"""Processes that are forked from one that has computed, as multiprocessing does by default on Linux
-up to Python 3.13, joblib, gunicorn and daemons."""
+"""Processes forked after a computation.
+
+multiprocessing forks by default on Linux up to Python 3.13, and so do joblib, gunicorn and daemons.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ import multiprocessing as mp, os, sys, threading, time
 import numpy as np, kkspdnn as kk
 
 def ended(action, seconds=60):
-    '''What a forked child prints, and how it ends, or HANGS.'''
+    '''Run action in a forked child; print how the child ended, or HANGS.'''
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
@@ -51,12 +53,12 @@ REFUSED = (
 )
 
 
-def test_a_child_that_only_ends_ends() -> None:
-    said, _ = script(CHILDREN + "kk.infer(net, rows)\nended(lambda: None)\n")
-    assert said == "ended with 0\n"
+def test_a_child_that_does_nothing_ends() -> None:
+    out, _ = script(CHILDREN + "kk.infer(net, rows)\nended(lambda: None)\n")
+    assert out == "ended with 0\n"
 
 
-def test_a_child_that_computes_names_spawn() -> None:
+def test_the_error_of_a_child_that_computes_names_spawn() -> None:
     out, _ = script(
         CHILDREN
         + """
@@ -72,8 +74,8 @@ print(predict(np.ones((3, 64), np.float32)).shape)
     assert out == 4 * refused + "(3, 64)\n"
 
 
-def test_a_workunit_of_the_user_s_own_names_spawn(tmp_path: Path) -> None:
-    """Compiled by the parent, and not yet compiled."""
+def test_the_error_of_the_user_s_workunit_names_spawn(tmp_path: Path) -> None:
+    """One workunit that the parent has compiled, and one that it has not."""
     (tmp_path / "own.py").write_text("""
 import pykokkos as pk
 
@@ -110,7 +112,7 @@ print(x)
 
 
 def test_a_pool_of_multiprocessing() -> None:
-    """`fork` gives the error to the parent; `spawn`, which it names, gives answers."""
+    """With `fork` the parent gets the error; with `spawn`, which it names, the results."""
     out, _ = script(
         CHILDREN
         + """
@@ -128,7 +130,7 @@ with mp.get_context("spawn").Pool(1) as pool:
     assert out == "float64\nTrue\nTrue\n"
 
 
-def test_a_child_of_a_parent_that_has_not_computed_computes() -> None:
+def test_a_child_computes_if_its_parent_has_not() -> None:
     out, _ = script(
         CHILDREN
         + """
@@ -144,8 +146,8 @@ print(kk.infer(net, rows).categories.size > 0)
     assert out == f"True\n{REFUSED}\nended with 1\nended with 0\n" * 2 + "True\n"
 
 
-def test_locks_that_another_thread_holds() -> None:
-    """A launch, a compile and a prediction are under way in another thread while the fork is."""
+def test_locks_that_another_thread_holds_during_the_fork() -> None:
+    """Those of a launch, a compile and a prediction."""
     out, _ = script(
         CHILDREN
         + """
@@ -173,7 +175,7 @@ thread.join()
     assert out == f"{REFUSED}\nended with 1\n" * 2
 
 
-def test_a_lock_held_before_the_parent_has_started_kokkos() -> None:
+def test_a_lock_that_is_held_before_kokkos_starts() -> None:
     out, _ = script(
         CHILDREN
         + """
@@ -198,7 +200,7 @@ thread.join()
 
 
 def test_a_progress_bar_in_a_forked_process() -> None:
-    """Its timer is a thread of the parent's, and may hold the bar's locks."""
+    """The bar's timer, a thread of the parent, may hold the bar's locks during the fork."""
     out, _ = script(
         CHILDREN
         + """
@@ -237,9 +239,9 @@ print("ended with", os.waitstatus_to_exitcode(ended[1]))
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++ for a library with OpenMP")
 def test_a_fork_after_another_library_has_used_openmp(tmp_path: Path) -> None:
-    parse, library = tmp_path / "region.c", tmp_path / "region.so"
-    parse.write_text('void region() {\n#pragma omp parallel num_threads(2)\n  __asm__("");\n}\n')
-    command = ["g++", "-x", "c", "-fopenmp", "-shared", "-fPIC", str(parse), "-o", str(library)]
+    source, library = tmp_path / "region.c", tmp_path / "region.so"
+    source.write_text('void region() {\n#pragma omp parallel num_threads(2)\n  __asm__("");\n}\n')
+    command = ["g++", "-x", "c", "-fopenmp", "-shared", "-fPIC", str(source), "-o", str(library)]
     subprocess.run(command, check=True)
     use = """
 import ctypes
@@ -259,7 +261,7 @@ ended(lambda: print(kk.infer(net, rows, threads=2).categories.size > 0))
 
 
 def test_the_real_pykokkos_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not asked for anything in a forked process, where its Kokkos would hang."""
+    """It is not called in a forked process, where its Kokkos would hang."""
     process = KokkosProcess()
     process.check()
     process.claim()
@@ -286,7 +288,7 @@ def test_a_lock_is_exclusive_and_reentrant() -> None:
     assert order == ["this", "other"]
 
 
-def test_this_process_has_a_program_of_its_own(tmp_path: Path) -> None:
+def test_whether_this_process_was_forked(tmp_path: Path) -> None:
     assert not was_forked()
     assert not was_forked(tmp_path)
     (tmp_path / "self").mkdir()

@@ -1,4 +1,4 @@
-"""Folders with odd names: used where every tool takes them, refused in one line where not."""
+"""Paths with special characters: used if all tools support them, else refused in one line."""
 
 from __future__ import annotations
 
@@ -13,56 +13,58 @@ from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.nvcc import Nvcc
 from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.build.toolchain import host_compiler
-from kkspdnn.pk.system.instruction_sets import native
-from kkspdnn.pk.system.paths import misread, short_name
+from kkspdnn.pk.system.instruction_sets import native_processor
+from kkspdnn.pk.system.paths import package_path, unsupported_path
 
-MISREAD = [*'"$*,:;?[\\]`|', "\n", "\x1b", "\udcff"]
-"""All of these failed in a compiler, CMake, Ninja or the dynamic linker."""
+UNSUPPORTED = [*'"$*,:;?[\\]`|', "\n", "\x1b", "\udcff"]
+"""Each of these characters failed in a compiler, CMake, Ninja or the dynamic linker."""
 
 
-@pytest.mark.parametrize("character", MISREAD)
-def test_a_cache_that_the_tools_would_misread(
+@pytest.mark.parametrize("character", UNSUPPORTED)
+def test_a_cache_path_that_the_tools_do_not_support(
     character: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("KKSPDNN_CACHE", f"{tmp_path}/a{character}b")
     with pytest.raises(CacheError) as caught:
         default_cache()
-    said = str(caught.value)
-    assert said.isprintable()
-    assert f"has {character!r} in it, which compilers and CMake cannot take; set KKSP" in said
+    message = str(caught.value)
+    assert message.isprintable()
+    assert f"contains {character!r}, which compilers and CMake do not support; set KK" in message
 
 
-def test_folders_that_every_tool_takes() -> None:
+def test_names_that_all_tools_support() -> None:
     for name in ("a b", "a'b", "a#b", "aünïb", "a%b", "a&b", "a(b)", "a{b}", "~b", "a=b", "a<b"):
-        assert misread(Path("/tmp") / name) is None, name
+        assert unsupported_path(Path("/tmp") / name) is None, name
 
 
-def test_names_from_the_outermost_package_on(tmp_path: Path) -> None:
+def test_the_path_from_the_outermost_package_on(tmp_path: Path) -> None:
     folder = tmp_path / "outer" / "inner"
     folder.mkdir(parents=True)
-    assert short_name(str(folder / "own.py")) == "own.py"
+    assert package_path(str(folder / "own.py")) == "own.py"
     (folder / "__init__.py").touch()
-    assert short_name(str(folder / "own.py")) == "inner/own.py"
+    assert package_path(str(folder / "own.py")) == "inner/own.py"
     (folder.parent / "__init__.py").touch()
-    assert short_name(str(folder / "own.py")) == "outer/inner/own.py"
-    assert short_name("own.py") == "own.py"
+    assert package_path(str(folder / "own.py")) == "outer/inner/own.py"
+    assert package_path("own.py") == "own.py"
 
 
 def test_workunits_are_compiled_in_a_folder_with_a_space(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Quotes and a hash too: the runtime library through CMake, a workunit without."""
+    """Quotes and a hash too; the runtime library is built with CMake, a workunit without."""
     kit = toolkit(pk.Serial)
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "it's #1 ünï"))
     plan = next(runtime_library._openmp_plans())
-    made = runtime_library._built(default_cache(), plan, kit.tools, native())
+    made = runtime_library._built(default_cache(), plan, kit.tools, native_processor())
     assert made.library.is_file()
     assert " ünï" in str(made.library)
 
 
-def test_nvcc_wrapper_takes_no_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_nvcc_wrapper_does_not_support_spaces(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     host = host_compiler()
-    # For which no other test asks, as a process finds its tools once.
+    # An architecture that no other test uses, as a process searches for its tools once.
     nvcc = Nvcc("nvcc", Path("/usr/local/cuda"), "release 13.0", ("sm_120",))
     monkeypatch.setattr(runtime_library, "find_nvcc", lambda: nvcc)
     monkeypatch.setattr(runtime_library, "nvcc_host", lambda _, host: host)
@@ -70,29 +72,31 @@ def test_nvcc_wrapper_takes_no_space(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     with pytest.raises(ToolchainError) as caught:
         toolkit(pk.Cuda, "sm_120")
     assert str(caught.value) == (
-        f"the cache '{tmp_path}/two words' has ' ' in it, which compilers and CMake cannot take "
-        "for a GPU; set KKSPDNN_CACHE to another folder"
+        f"the cache '{tmp_path}/two words' contains ' ', which compilers and CMake do not "
+        "support for a GPU; set KKSPDNN_CACHE to another folder"
     )
     assert not (tmp_path / "two words").exists()
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "words"))
     spaced = Nvcc("nvcc", Path("/my cuda"), "release 13.0", ("sm_90",))
-    with pytest.raises(ToolchainError, match="toolkit '/my cuda' has ' ' .*; set CUDA_HOME to"):
+    with pytest.raises(
+        ToolchainError, match="toolkit '/my cuda' contains ' ', .*; set CUDA_HOME to"
+    ):
         runtime_library._refuse_spaces(host, spaced, default_cache())
 
 
-def test_a_temporary_folder_that_the_tools_would_misread(
+def test_a_temporary_folder_that_the_tools_do_not_support(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name, wrapper in (("a;b", False), ("a b", True)):
-        place = tmp_path / name
-        place.mkdir()
-        monkeypatch.setattr(kokkos_cpu.tempfile, "tempdir", str(place))
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.setattr(kokkos_cpu.tempfile, "tempdir", str(folder))
         with (
             pytest.raises(ToolchainError, match="temporary folder .*; set TMPDIR to another"),
             kokkos_cpu.scratch_folder(wrapper),
         ):
             pass
-        assert list(place.iterdir()) == []
+        assert list(folder.iterdir()) == []
     with kokkos_cpu.scratch_folder() as fine:
         assert fine.parent == tmp_path / "a b"
 

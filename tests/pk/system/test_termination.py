@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP: tools end, temporary folders go, the status is the conventional one."""
+"""SIGTERM and SIGHUP: tools end, temporary folders are removed, the status is 128 + number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kkspdnn.pk.build import toolchain
-from kkspdnn.pk.system.termination import cleaning_up, in_parallel, is_stoppable
+from kkspdnn.pk.system.termination import exit_on_signals, in_worker_thread, map_in_threads
 
 RUN = """
 from kkspdnn.pk.build.toolchain import run
@@ -30,11 +30,11 @@ def build(folder):
 Cache(Path({cache!r})).entry('a', 'b', {{}}, build)
 """
 PARALLEL = """
-from kkspdnn.pk.system.termination import in_parallel
+from kkspdnn.pk.system.termination import map_in_threads
 from kkspdnn.pk.build.toolchain import run
 def wait(number):
     run(['/bin/sh', '-c', 'sleep 60 & echo $! >> {mark}; wait'], 'waiting')
-list(in_parallel(wait, range(4), 2))
+list(map_in_threads(wait, range(4), 2))
 """
 
 
@@ -80,14 +80,14 @@ def test_a_signal_while_tools_run(
     assert [p for p in cache.rglob("*") if p.is_file() and p.suffix != ".lock"] == []
 
 
-def test_handlers_are_given_back() -> None:
+def test_handlers_are_restored() -> None:
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)]
-    with cleaning_up(), cleaning_up():
+    with exit_on_signals(), exit_on_signals():
         assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)] == before
 
 
-def test_a_handler_of_the_program_s_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handler_of_the_program_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 
     def handler(number: int, _: object) -> None:
@@ -95,7 +95,7 @@ def test_a_handler_of_the_program_s_stays(monkeypatch: pytest.MonkeyPatch) -> No
 
     before = signal.signal(signal.SIGTERM, handler)
     try:
-        with cleaning_up():
+        with exit_on_signals():
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.01)
         assert seen == [signal.SIGTERM]
@@ -103,11 +103,11 @@ def test_a_handler_of_the_program_s_stays(monkeypatch: pytest.MonkeyPatch) -> No
         signal.signal(signal.SIGTERM, before)
 
 
-def test_a_second_signal_does_not_cut_the_cleaning_short() -> None:
+def test_a_second_signal_does_not_interrupt_the_clean_up() -> None:
     done = []
 
     def end_twice() -> None:
-        with cleaning_up():
+        with exit_on_signals():
             try:
                 os.kill(os.getpid(), signal.SIGHUP)
                 time.sleep(1)
@@ -127,7 +127,7 @@ def test_other_threads_have_no_handlers() -> None:
     seen: list[object] = []
 
     def work() -> None:
-        with cleaning_up():
+        with exit_on_signals():
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)
@@ -136,11 +136,11 @@ def test_other_threads_have_no_handlers() -> None:
     assert seen == [signal.getsignal(signal.SIGTERM)]
 
 
-def test_results_come_in_order_and_the_first_error_ends_it() -> None:
-    assert list(in_parallel(lambda n: (n, is_stoppable()), range(9), 3)) == [
+def test_results_are_in_order_and_the_first_error_stops_the_rest() -> None:
+    assert list(map_in_threads(lambda n: (n, in_worker_thread()), range(9), 3)) == [
         (n, True) for n in range(9)
     ]
-    assert not is_stoppable()
+    assert not in_worker_thread()
     begun: list[int] = []
 
     def fail(number: int) -> None:
@@ -149,5 +149,5 @@ def test_results_come_in_order_and_the_first_error_ends_it() -> None:
         raise ValueError(number)
 
     with pytest.raises(ValueError, match="0"):
-        list(in_parallel(fail, range(1000), 2))
+        list(map_in_threads(fail, range(1000), 2))
     assert len(begun) < 1000
