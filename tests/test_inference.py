@@ -15,9 +15,10 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn as kk
-from kkspdnn import inference
 from kkspdnn.device.cuda_check import Requirement
 from kkspdnn.device.memory import Budget
+from kkspdnn.inference import api
+from kkspdnn.parallel import strategy
 from kkspdnn.parallel.gpus import Placement
 
 
@@ -130,14 +131,14 @@ def test_ranks_on_one_gpu_share_its_memory(
         yield Placement(None, sharing=3)
 
     budgets = list[Budget]()
-    shares = inference.DataParallel
+    shares = strategy.DataParallel
 
     def spied(*arguments: Any) -> Any:
         budgets.extend(each for each in arguments if isinstance(each, Budget))
         return shares(*arguments)
 
-    monkeypatch.setattr(inference, "placed", placed)
-    monkeypatch.setattr(inference, "DataParallel", spied)
+    monkeypatch.setattr(api, "placed", placed)
+    monkeypatch.setattr(strategy, "DataParallel", spied)
     kk.infer(net, rows)
     (budget,) = budgets
     on_gpu = replace(budget, device_memory=lambda: (3000, 0))

@@ -244,16 +244,16 @@ def test_fewer_inputs_have_fewer_true_categories(
 def test_a_wrong_result_fails_the_verification(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from kkspdnn import inference
+    from kkspdnn.inference import run as steps
 
-    right = inference.concatenate
+    right = steps.concatenate
 
     def wrong(*arguments: Any) -> Any:
         outcome = right(*arguments)
         outcome.values.data[0] += 1
         return outcome
 
-    monkeypatch.setattr(inference, "concatenate", wrong)
+    monkeypatch.setattr(steps, "concatenate", wrong)
     assert main.main([*SMALL, "--quiet", "--verify", "full"]) == 1
     said = capsys.readouterr().out
     assert re.fullmatch(

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kkspdnn.cli.result_table import result_table
-from kkspdnn.inference import infer, used_gpus
+from kkspdnn.inference import infer
+from kkspdnn.inference.run_record import used_gpus
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.system.cuda_driver import Device
 from kkspdnn.records.run import Record

@@ -176,7 +176,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Space:
         ),
     )
     made: Any = replace(open_space("openmp"), name="cuda", pk=front, xp=xp, threads=4096)
-    monkeypatch.setattr("kkspdnn.inference.open_space", lambda *_: made)
+    monkeypatch.setattr("kkspdnn.inference.run.open_space", lambda *_: made)
     space: Space = made
     return space
 

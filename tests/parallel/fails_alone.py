@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from kkspdnn import inference
 from kkspdnn.cli import main
 from kkspdnn.errors import InputError
+from kkspdnn.inference import run
 from kkspdnn.parallel.launcher import launch
 
 ERRORS = {
@@ -22,6 +22,6 @@ if started.rank == started.size - 1:
     def fail(*arguments: object) -> None:
         raise ERRORS[sys.argv[1]]
 
-    inference.make_engine = fail  # type: ignore[assignment]
+    run.make_engine = fail  # type: ignore[assignment]
 
 sys.exit(main.main(["--neurons", "64", "--layers", "3", "--inputs", "500", *sys.argv[2:]]))

@@ -16,9 +16,9 @@ import numpy as np
 from mpi4py import MPI
 
 import kkspdnn as kk
-from kkspdnn import inference
 from kkspdnn.cli.result_table import result_table
 from kkspdnn.device.space import Space, choose_device, open_space
+from kkspdnn.inference import run
 from kkspdnn.io.json_schema import decode, read_json
 from kkspdnn.parallel.affinity import placed
 from kkspdnn.parallel.ranks import Ranks
@@ -45,7 +45,7 @@ def run_network(file: Path) -> None:
         choose_device(device)
         return replace(open_space("serial"), device=cuda_driver.selected_device())
 
-    inference.open_space = opened
+    run.open_space = opened
     net, rows = kk.radixnet(64, 4), np.eye(100, 64, dtype=np.float32)
     record = kk.infer(net, rows, space="cuda", comm=WORLD).record
     if WORLD.rank:

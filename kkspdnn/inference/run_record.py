@@ -1,0 +1,183 @@
+"""The record of a run: its times, the load of its ranks, and what it ran on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kkspdnn.device.memory import peak_memory
+from kkspdnn.device.space import Space
+from kkspdnn.engines import Engine
+from kkspdnn.inference.request import Request
+from kkspdnn.model.network import Network
+from kkspdnn.model.neuron_merging import MergedNetwork
+from kkspdnn.parallel.strategy import Strategy
+from kkspdnn.pk.system.cuda_driver import Device
+from kkspdnn.records.host_load import HostLoad
+from kkspdnn.records.run import Gpu, RankLoad, Record, Verification, categories_sha256
+from kkspdnn.version import own_version
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What a run computes with. network: with equal neurons merged, where that is wanted"""
+
+    space: Space
+    engine: Engine
+    merged: MergedNetwork | None
+    network: Network
+    strategy: Strategy
+
+
+@dataclass(frozen=True)
+class PhaseTimes:
+    """When the phases of a run ended, in seconds of `perf_counter`."""
+
+    started: float
+    opened: float
+    packed: float
+    compiled: float
+    ready: float
+    done: float
+
+    @property
+    def compile_seconds(self) -> float:
+        """To open the execution space and to compile workunits."""
+        return self.opened - self.started + self.compiled - self.packed
+
+    @property
+    def prepare_seconds(self) -> float:
+        """To pack layers, and to get ready for the rows."""
+        return self.packed - self.opened + self.ready - self.compiled
+
+    @property
+    def inference_seconds(self) -> float:
+        """From input rows in memory to categories."""
+        return self.done - self.ready
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a run used. loads, gpus: of all ranks; host: how busy the node of this rank was"""
+
+    loads: Sequence[RankLoad]
+    gpus: tuple[Gpu, ...]
+    host: HostLoad
+
+
+def gather_usage(request: Request, setup: Setup, seconds: float) -> Usage:
+    """The usage of all ranks; collective. seconds: for which this rank computed."""
+    ranks, space, strategy = request.ranks, setup.space, setup.strategy
+    loads = ranks.all_gather(
+        RankLoad(
+            rank=ranks.rank,
+            host=ranks.host,
+            threads=_host_threads(space),
+            device=space.device_name,
+            rows=strategy.rows,
+            layers=len(strategy.layers),
+            layers_held=strategy.layers.held,
+            seconds=seconds,
+            edges_multiplied=strategy.computed_edges,
+            peak_memory_bytes=peak_memory(),
+        )
+    )
+    own = sum(ranks.all_gather_node(request.meter.own_seconds()))
+    host = request.meter.measure(own, ranks.local_size * _host_threads(space))
+    gpus = used_gpus(ranks.all_gather((ranks.host, space.device)))
+    return Usage(loads, gpus, host)
+
+
+def make_record(
+    request: Request,
+    setup: Setup,
+    times: PhaseTimes,
+    usage: Usage,
+    categories: NDArray[np.int64],
+    verified: Verification,
+    saved_rows: int,
+) -> Record:
+    """The record on rank 0. saved_rows: how many rows a checkpoint had the answer for"""
+    network, inputs, space, strategy = request.network, request.inputs, setup.space, setup.strategy
+    merged, loads, several = setup.merged, usage.loads, request.ranks.size > 1
+    held = strategy.layers.held
+    if strategy.parallel == "pipeline":
+        held = sum(load.layers_held for load in loads)
+    seconds = times.inference_seconds
+    return Record(
+        space=space.name,
+        neurons=network.inputs,
+        layers=len(network.layers),
+        inputs=inputs.rows,
+        edges=network.edges,
+        kernel=request.kernel,
+        exits=setup.engine.exits,
+        dtype=str(request.dtype),
+        threads=space.threads if space.gpu else sum(load.threads for load in loads),
+        compile_seconds=times.compile_seconds,
+        load_seconds=0.0,
+        prepare_seconds=times.prepare_seconds,
+        inference_seconds=seconds,
+        edges_per_second=(inputs.rows - saved_rows) * network.edges / seconds,
+        edges_multiplied=sum(load.edges_multiplied for load in loads),
+        categories=int(categories.size),
+        categories_sha256=categories_sha256(categories),
+        truth="absent",
+        verified=verified,
+        network=network.name,
+        network_source=network.source,
+        inputs_source=inputs.source,
+        machine=_machine(request.machine, space, loads),
+        compiler=space.compiler,
+        kokkos_version=space.kokkos_version,
+        pk=space.front,
+        version=own_version(),
+        fold=request.fold,
+        neurons_before_fold=None if merged is None else merged.neurons,
+        neurons_after_fold=None if merged is None else merged.neurons_after,
+        edges_after_fold=None if merged is None else merged.network.edges,
+        memory_budget_bytes=request.budget.total,
+        peak_memory_bytes=max([peak_memory(), *(load.peak_memory_bytes for load in loads)]),
+        layers_held=held,
+        order=setup.engine.order,
+        parallel=strategy.parallel if several else None,
+        loads=tuple(loads) if several else (),
+        imbalance=imbalance(loads) if several else None,
+        gpus=usage.gpus,
+        saved_rows=saved_rows,
+        host=usage.host,
+    )
+
+
+def _host_threads(space: Space) -> int:
+    """Threads of the host that a rank computes with."""
+    return 1 if space.gpu else space.threads
+
+
+def _machine(machine: str, space: Space, loads: Sequence[RankLoad]) -> str:
+    here = f"{space.device_name}; {machine}" if space.gpu else machine
+    nodes = len({load.host for load in loads})
+    return here if nodes == 1 else f"{nodes} nodes like {here}"
+
+
+def used_gpus(devices: Sequence[tuple[str, Device | None]]) -> tuple[Gpu, ...]:
+    """The GPUs that ranks ran on, each once; devices: of each rank its node and its device."""
+    found = dict[tuple[str, str], Gpu]()
+    for rank, (host, device) in enumerate(devices):
+        if device is None:
+            continue
+        which = host, device.uuid or str(device.number)
+        first = Gpu(host, device.number, device.name, device.arch, device.uuid, ())
+        gpu = found.get(which, first)
+        found[which] = replace(gpu, ranks=(*gpu.ranks, rank))
+    return tuple(found.values())
+
+
+def imbalance(loads: Sequence[RankLoad]) -> float:
+    """The longest time of any rank over the mean, at least 1."""
+    seconds = [load.seconds for load in loads]
+    mean = sum(seconds) / len(seconds)
+    return max(seconds) / mean if mean > 0 else 1.0
