@@ -1,1 +1,1 @@
-"""Pruning of dense networks: which weights stay, the schedule, and the files they come from."""
+"""Magnitude pruning of networks: the weights to keep and the pruning schedule."""

@@ -1,7 +1,7 @@
-"""Which weights of a matrix stay: those of the largest magnitude, in one of three patterns.
+"""Masks of the weights to keep: those of the largest magnitude, in one of three patterns.
 
-Weights are W of shape (inputs, outputs), as everywhere in kkspdnn; a "row" of Yao et al., who
-write W the other way round, is a column here: the edges of one output neuron.
+Weights are W of shape (inputs, outputs), as everywhere in kkspdnn. A "row" of Yao et al., who store
+the transpose, is a column here: the edges of one output neuron.
 """
 
 from __future__ import annotations
@@ -13,65 +13,75 @@ from kkspdnn.errors import InputError
 from kkspdnn.model.matrices import Floats
 
 Mask = NDArray[np.bool_]
-Order = NDArray[np.int64]
+"""True for each weight to keep, of the shape of the weights."""
+
+Permutation = NDArray[np.int64]
+"""A permutation of the inputs: the input at each position."""
 
 
-def dealt_order(weights: Floats, blocks: int) -> Order:
+def balancing_permutation(weights: Floats, blocks: int) -> Permutation:
     """
-    The inputs in an order in which every block has its share of the strong ones: by the sum of
-    their weights' magnitudes, the largest first, they are dealt to the blocks in turn, there and
-    back again; the first blocks get one more where that does not divide.
+    A permutation of the inputs that distributes those with large weights evenly over the blocks.
 
-    Neighbouring inputs are alike (the pixels of an image's dark border are one block); an order of
-    the inputs leaves more of the large weights, as for N:M sparsity in Pool and Yu, "Channel
-    Permutations for N:M Sparsity", NeurIPS 2021, who search for the best one.
+    Inputs are sorted by the sum of the magnitudes of their weights, the largest first, and assigned
+    to the blocks in turn, forwards and backwards alternately. The first blocks get one input more
+    if `blocks` does not divide the number of inputs.
+
+    Neighbouring inputs are similar: for example, the pixels of an image's dark border lie in one
+    block. With permuted inputs, balanced blocks keep more of the large weights, as in Pool and Yu,
+    "Channel Permutations for N:M Sparsity", NeurIPS 2021, who search for the best permutation.
     """
-    strongest = np.argsort(-np.abs(weights).sum(axis=1, dtype=np.float64), kind="stable")
-    whole = strongest.size - strongest.size % blocks
-    turns, rest = strongest[:whole].reshape(-1, blocks), strongest[whole:]
-    turns[1::2] = turns[1::2, ::-1].copy()
-    return np.concatenate([each for n in range(blocks) for each in (turns[:, n], rest[n : n + 1])])
+    by_strength = np.argsort(-np.abs(weights).sum(axis=1, dtype=np.float64), kind="stable")
+    divisible = by_strength.size - by_strength.size % blocks
+    rounds, rest = by_strength[:divisible].reshape(-1, blocks), by_strength[divisible:]
+    rounds[1::2] = rounds[1::2, ::-1].copy()
+    return np.concatenate(
+        [inputs for n in range(blocks) for inputs in (rounds[:, n], rest[n : n + 1])]
+    )
 
 
 def balanced_mask(
-    weights: Floats, sparsity: float, blocks: int, order: Order | None = None
+    weights: Floats, sparsity: float, blocks: int, permutation: Permutation | None = None
 ) -> Mask:
     """
-    The same number of weights in each block of each output neuron (Yao et al., "Balanced Sparsity
-    for Efficient DNN Inference on GPU", AAAI 2019).
+    Keep the same number of weights in each block of the inputs of each output neuron.
 
-    The inputs are cut into `blocks` neighbouring blocks, the first ones one longer where that does
-    not divide. An output neuron is to keep n = (1 - sparsity) x inputs weights, at least 1: each
-    block keeps n / blocks, rounded, but no more than the smallest block has; where n is less than
-    `blocks` there are only n of them.
-    order: of the inputs, in which they are neighbours; None: their own
-    InputError where a block has fewer weights that are not 0.
+    blocks: of consecutive inputs; the first ones are one longer if `blocks` does not divide the
+    number of inputs
+    permutation: the order of the inputs in which blocks are consecutive; None: no permutation
+
+    An output neuron should keep n = (1 - sparsity) x inputs weights, at least 1. Each block keeps n
+    / blocks weights, rounded, at most the size of the smallest block. If n is less than `blocks`,
+    there are n blocks.
+
+    Source: Yao et al., "Balanced Sparsity for Efficient DNN Inference on GPU", AAAI 2019.
+    InputError if a block has fewer nonzero weights than it must keep.
     """
     inputs = weights.shape[0]
-    if order is None:
-        order = np.arange(inputs)
-    wanted = max(1, round((1 - sparsity) * inputs))
-    count = min(blocks, wanted)
+    if permutation is None:
+        permutation = np.arange(inputs)
+    target = max(1, round((1 - sparsity) * inputs))
+    count = min(blocks, target)
     kept = min(max(1, round((1 - sparsity) * inputs / count)), inputs // count)
     mask = np.zeros(weights.shape, np.bool_)
-    for number, rows in enumerate(np.array_split(order, count), start=1):
+    for number, rows in enumerate(np.array_split(permutation, count), start=1):
         block = np.abs(weights[rows])
-        # Sorted stably: of equal weights the first inputs stay.
+        # A stable sort, so that the first of equal weights are kept.
         largest = np.argsort(-block, axis=0, kind="stable")[:kept]
-        found = np.count_nonzero(np.take_along_axis(block, largest, axis=0), axis=0)
-        short = np.flatnonzero(found < kept)
-        if short.size:
+        nonzero = np.count_nonzero(np.take_along_axis(block, largest, axis=0), axis=0)
+        too_few = np.flatnonzero(nonzero < kept)
+        if too_few.size:
             raise InputError(
-                f"output {short[0]}, block {number} of {count}: {found[short[0]]} of {len(rows)} "
-                f"weights are not 0, but {kept} of each block must stay; use a higher sparsity or "
-                "unstructured"
+                f"output {too_few[0]}, block {number} of {count}: {nonzero[too_few[0]]} of "
+                f"{len(rows)} weights are not 0, but {kept} of each block must stay; use a higher "
+                "sparsity or unstructured"
             )
         mask[rows[largest], np.arange(weights.shape[1])] = True
     return mask
 
 
 def unstructured_mask(weights: Floats, sparsity: float) -> Mask:
-    """The largest weights of the whole matrix, (1 - sparsity) of them, rounded, at least 1."""
+    """Keep the largest (1 - sparsity) of the weights of the matrix, rounded, at least 1."""
     kept = max(1, round((1 - sparsity) * weights.size))
     mask = np.zeros(weights.size, np.bool_)
     mask[np.argsort(-np.abs(weights), axis=None, kind="stable")[:kept]] = True
@@ -80,14 +90,16 @@ def unstructured_mask(weights: Floats, sparsity: float) -> Mask:
 
 def block_mask(weights: Floats, sparsity: float, shape: tuple[int, int]) -> Mask:
     """
-    Whole blocks of `shape`, (inputs, outputs), with the largest mean magnitude: (1 - sparsity) of
-    them, rounded, at least 1. Where that does not divide, the last blocks are smaller.
+    Keep the (1 - sparsity) of the blocks, rounded, at least 1, with the largest mean magnitude.
+
+    shape: of a block, (inputs, outputs); the last blocks are smaller if it does not divide the
+    matrix
     """
     inputs, outputs = weights.shape
-    tall, wide = (min(one, most) for one, most in zip(shape, weights.shape, strict=True))
-    begins = np.arange(0, inputs, tall), np.arange(0, outputs, wide)
+    height, width = (min(size, limit) for size, limit in zip(shape, weights.shape, strict=True))
+    begins = np.arange(0, inputs, height), np.arange(0, outputs, width)
     sums = np.add.reduceat(np.add.reduceat(np.abs(weights), begins[0], axis=0), begins[1], axis=1)
     heights = np.diff(begins[0], append=inputs)
     widths = np.diff(begins[1], append=outputs)
-    stay = unstructured_mask(sums / np.outer(heights, widths), sparsity)
-    return np.repeat(np.repeat(stay, heights, axis=0), widths, axis=1)
+    kept_blocks = unstructured_mask(sums / np.outer(heights, widths), sparsity)
+    return np.repeat(np.repeat(kept_blocks, heights, axis=0), widths, axis=1)

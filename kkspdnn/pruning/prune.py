@@ -1,4 +1,4 @@
-"""Pruning a network, at once or in steps with retraining between them."""
+"""Magnitude pruning of a network, in one step or gradually with retraining."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from kkspdnn.model.matrices import Floats
 from kkspdnn.model.network import Layer, Network, check_network
 from kkspdnn.pruning.masks import (
     Mask,
-    Order,
+    Permutation,
     balanced_mask,
+    balancing_permutation,
     block_mask,
-    dealt_order,
     unstructured_mask,
 )
 
 Retrain = Callable[[Network], Network]
-"""Takes a pruned network and gives it back with other values on the same edges."""
+"""A function from a pruned network to one with the same edges and other values."""
 
 
 @ieee_arithmetic()
@@ -38,25 +38,26 @@ def prune(
     retrain: Retrain | None = None,
 ) -> Network:
     """
-    The network without its smallest weights, layer by layer; biases and activations stay.
+    Remove the weights of the smallest magnitude of each layer. Biases and activations are kept.
 
-    method: balanced (the same number in each of `blocks` blocks of an output neuron's inputs, so
-    that all neurons have one fan-in), unstructured (anywhere) or block (whole blocks of
-    `block_shape`, inputs x outputs); see kkspdnn.pruning.masks for sizes that do not divide
-    permute: balanced blocks are not of neighbouring inputs, but of inputs dealt to them by the
-    sizes of their weights (see dealt_order), before the first step; neurons keep their places
-    sparsity: the part of the weights that goes, from 0 to below 1, or one number for each layer; a
-    layer with 0 stays as it is
-    steps: how often to prune, more and more, to 1 - (1 - t / steps)^3 of the sparsity in step t
-    (Zhu and Gupta, "To prune, or not to prune", 2017)
-    retrain: called with the network after each step, the last one too
+    method: balanced (the same number of weights in each of `blocks` blocks of the inputs of each
+    output neuron, so that all neurons of a layer have the same fan-in), unstructured (the largest
+    weights of the matrix) or block (entire blocks of `block_shape`, inputs x outputs); see
+    kkspdnn.pruning.masks
+    sparsity: the fraction of weights to remove, from 0 to below 1, or one number for each layer; a
+    layer with 0 is not pruned
+    permute: assign inputs to the balanced blocks by the magnitudes of their weights before the
+    first step (see balancing_permutation), not by position; the network's neurons keep their order
+    steps: the number of pruning steps. Step t prunes to sparsity x (1 - (1 - t / steps)^3), the
+    schedule of Zhu and Gupta, "To prune, or not to prune", 2017
+    retrain: called with the network after each step, including the last one
 
-    InputError, naming the layer, for options out of range, for a block that has too few weights to
-    keep, and for a retrained network with other layers or edges.
+    InputError for options out of range, for a block with fewer nonzero weights than it must keep,
+    and for a retrained network with other layers or edges.
     """
     check_network(network)
     check_choice("method", method, METHODS)
-    wanted = _sparsities(sparsity, len(network.layers))
+    sparsities = _sparsities(sparsity, len(network.layers))
     if min([blocks, steps, *block_shape]) < 1:
         raise InputError(
             f"blocks {blocks}, block shape {block_shape[0]}x{block_shape[1]}, steps {steps}: "
@@ -64,77 +65,84 @@ def prune(
         )
     if permute and method != "balanced":
         raise InputError(f"permute is for balanced blocks: leave it out with method {method}")
-    orders = [
-        dealt_order(layer.weights().toarray(), blocks) if permute and part else None
-        for layer, part in zip(network.layers, wanted, strict=True)
+    permutations = [
+        balancing_permutation(layer.weights().toarray(), blocks) if permute and target else None
+        for layer, target in zip(network.layers, sparsities, strict=True)
     ]
 
-    def mask(weights: Floats, part: float, order: Order | None) -> Mask:
+    def mask(weights: Floats, sparsity: float, permutation: Permutation | None) -> Mask:
         if method == "balanced":
-            return balanced_mask(weights, part, blocks, order)
+            return balanced_mask(weights, sparsity, blocks, permutation)
         if method == "block":
-            return block_mask(weights, part, block_shape)
-        return unstructured_mask(weights, part)
+            return block_mask(weights, sparsity, block_shape)
+        return unstructured_mask(weights, sparsity)
 
     for step in range(1, steps + 1):
-        done = 1 - (1 - step / steps) ** 3
+        fraction = 1 - (1 - step / steps) ** 3
         layers = list(network.layers)
-        for place, (part, order) in enumerate(zip(wanted, orders, strict=True)):
-            if not part:
+        for position, target in enumerate(sparsities):
+            if not target:
                 continue
-            dense = layers[place].weights().toarray()
+            weights = layers[position].weights().toarray()
             try:
-                kept = mask(dense, part * done, order)
+                kept = mask(weights, target * fraction, permutations[position])
             except InputError as error:
-                raise InputError(f"layer {place + 1}: {error}") from error
-            layers[place] = _pruned(layers[place], dense, kept)
+                raise InputError(f"layer {position + 1}: {error}") from error
+            layers[position] = _masked(layers[position], weights, kept)
         network = replace(network, layers=layers)
         if retrain is not None:
-            network = _same_edges(network, retrain(network), wanted)
+            trained = retrain(network)
+            _check_same_edges(network, trained, sparsities)
+            network = trained
     return network
 
 
-def _sparsities(given: object, layers: int) -> list[float]:
+def _sparsities(sparsity: object, layers: int) -> list[float]:
+    """One sparsity for each layer. InputError for another number of them or values out of range."""
     numbers = int | float | np.integer | np.floating
-    if isinstance(given, numbers):
-        wanted = [float(given)] * layers
-    elif isinstance(given, Sequence | np.ndarray):
-        wanted = list(given)
+    if isinstance(sparsity, numbers):
+        sparsities = [float(sparsity)] * layers
+    elif isinstance(sparsity, Sequence | np.ndarray):
+        sparsities = list(sparsity)
     else:
-        raise InputError(f"sparsity {short_repr(given)}: give one number, or one for each layer")
-    if len(wanted) != layers:
-        raise InputError(f"{len(wanted)} sparsities for {layers} layers; give one, or one for each")
-    for each in wanted:
-        if not isinstance(each, numbers) or not 0 <= each < 1:
+        raise InputError(f"sparsity {short_repr(sparsity)}: give one number, or one for each layer")
+    if len(sparsities) != layers:
+        raise InputError(
+            f"{len(sparsities)} sparsities for {layers} layers; give one number, or one for each "
+            "layer"
+        )
+    for number in sparsities:
+        if not isinstance(number, numbers) or not 0 <= number < 1:
             raise InputError(
-                f"sparsity {short_repr(each)}: the part of the weights that goes, 0 to below 1"
+                f"sparsity {short_repr(number)}: give the fraction of weights to remove, 0 to "
+                "below 1"
             )
-    return wanted
+    return sparsities
 
 
-def _pruned(layer: Layer, dense: Floats, kept: Mask) -> Layer:
-    left = np.where(kept, dense, dense.dtype.type(0))
-    return Layer.from_sparse(left, layer.bias, activation=layer.activation, bias_to=layer.bias_to)
+def _masked(layer: Layer, weights: Floats, kept: Mask) -> Layer:
+    """`layer` with those of its weights for which `kept` is true."""
+    masked = np.where(kept, weights, weights.dtype.type(0))
+    return Layer.from_sparse(masked, layer.bias, activation=layer.activation, bias_to=layer.bias_to)
 
 
-def _same_edges(pruned: Network, trained: Network, wanted: Sequence[float]) -> Network:
-    """The retrained network, once it is sure that it has the pruned one's layers and edges."""
+def _check_same_edges(pruned: Network, trained: Network, sparsities: Sequence[float]) -> None:
+    """Raise InputError unless the retrained network has the layers and edges of the pruned one."""
     check_network(trained)
     if len(trained.layers) != len(pruned.layers):
         raise InputError(
-            f"retrain gave {len(trained.layers)} layers back for {len(pruned.layers)}; "
-            "give the same network with other values"
+            f"retrain returned {len(trained.layers)} layers for {len(pruned.layers)}; "
+            "return the same network with other values"
         )
     for number, before in enumerate(pruned.layers, start=1):
         after = trained.layers[number - 1]
         same = (before.inputs, before.outputs) == (after.inputs, after.outputs)
-        if same and wanted[number - 1]:
+        if same and sparsities[number - 1]:
             same = np.array_equal(before.start, after.start)
             same = same and np.array_equal(before.index, after.index)
         if not same:
             raise InputError(
-                f"layer {number}: retrain gave other edges back: {after.edges} of "
+                f"layer {number}: retrain returned other edges: {after.edges} of "
                 f"{after.inputs} x {after.outputs}, not {before.edges} of {before.inputs} x "
-                f"{before.outputs}; keep those that are not 0, and no others"
+                f"{before.outputs}; change no weight to 0 or from 0"
             )
-    return trained

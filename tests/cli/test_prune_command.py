@@ -73,7 +73,7 @@ def test_permuted_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--sparsity", "2"], "sparsity 2.0: the part of the weights that goes"),
+        (["--sparsity", "2"], "sparsity 2.0: give the fraction of weights to remove"),
         (["--sparsity", "0.9,0.9,0.9"], "3 sparsities for 2 layers"),
         (["--sparsity", "x"], "'x' is not a number"),
         (["--block-shape", "8"], "'8' is not a shape such as 8x8"),

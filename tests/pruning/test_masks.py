@@ -1,4 +1,4 @@
-"""Which weights stay: patterns, ties, sizes that do not divide."""
+"""Masks of the weights to keep: patterns, ties, and sizes that the blocks do not divide."""
 
 from __future__ import annotations
 
@@ -12,93 +12,96 @@ from hypothesis import strategies as st
 from kkspdnn.errors import InputError
 from kkspdnn.pruning.masks import (
     balanced_mask,
+    balancing_permutation,
     block_mask,
-    dealt_order,
     unstructured_mask,
 )
 
 SIZES = st.integers(1, 70)
-PARTS = st.floats(0, 0.999)
+SPARSITIES = st.floats(0, 0.999)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
 def weights(seed: int, inputs: int, outputs: int) -> Any:
-    """None of them 0."""
+    """Random weights other than 0."""
     rng = np.random.default_rng(seed)
     return rng.choice([-1, 1], (inputs, outputs)) * (rng.random((inputs, outputs)) + 0.01)
 
 
 @settings(max_examples=200)
-@given(SEEDS, SIZES, st.integers(1, 9), PARTS, st.integers(1, 40), st.booleans())
+@given(SEEDS, SIZES, st.integers(1, 9), SPARSITIES, st.integers(1, 40), st.booleans())
 def test_every_block_of_every_output_keeps_the_same_number_of_its_largest(
-    seed: int, inputs: int, outputs: int, part: float, blocks: int, permuted: bool
+    seed: int, inputs: int, outputs: int, sparsity: float, blocks: int, permuted: bool
 ) -> None:
     w = weights(seed, inputs, outputs)
-    order = dealt_order(w, blocks) if permuted else np.arange(inputs)
-    mask = balanced_mask(w, part, blocks, order if permuted else None)
-    wanted = max(1, round((1 - part) * inputs))
-    count = min(blocks, wanted)
+    permutation = balancing_permutation(w, blocks) if permuted else np.arange(inputs)
+    mask = balanced_mask(w, sparsity, blocks, permutation if permuted else None)
+    target = max(1, round((1 - sparsity) * inputs))
+    count = min(blocks, target)
     counts = set()
-    for rows in np.array_split(order, count):
+    for rows in np.array_split(permutation, count):
         for n in range(outputs):
-            kept, size = mask[rows, n], np.abs(w[rows, n])
+            kept, magnitude = mask[rows, n], np.abs(w[rows, n])
             counts.add(int(kept.sum()))
-            assert size[kept].min() >= size[~kept].max(initial=0)
+            assert magnitude[kept].min() >= magnitude[~kept].max(initial=0)
     assert len(counts) == 1
-    each = counts.pop()
-    # Half a weight a block, by rounding, is as far as it may be off.
-    assert each == inputs // count or abs(each * count - wanted) <= count / 2 + 0.5
+    kept_of_block = counts.pop()
+    # Rounding changes the number of weights by at most half a weight for each block.
+    rounding = abs(kept_of_block * count - target)
+    assert kept_of_block == inputs // count or rounding <= count / 2 + 0.5
     assert len(set(mask.sum(axis=0))) == 1
 
 
 @given(SEEDS, SIZES, st.integers(1, 9), st.integers(1, 80))
-def test_blocks_of_dealt_inputs_are_alike(
+def test_the_permutation_balances_the_blocks(
     seed: int, inputs: int, outputs: int, blocks: int
 ) -> None:
-    """The n-th strongest of one block is no weaker than the next one of any other, and the first
-    blocks are as strong as the last ones."""
+    """The n-th largest input of a block is no smaller than input n + 1 of any other block, and all
+    blocks have the same sum of ranks."""
     w = weights(seed, inputs, outputs)
-    order = dealt_order(w, blocks)
-    assert sorted(order) == list(range(inputs))
+    permutation = balancing_permutation(w, blocks)
+    assert sorted(permutation) == list(range(inputs))
     strength = np.abs(w).sum(axis=1)
-    dealt = [strength[rows] for rows in np.array_split(order, blocks)]
-    for turn in range(1, max(map(len, dealt))):
-        after = max(each[turn] for each in dealt if len(each) > turn)
-        assert min(each[turn - 1] for each in dealt) >= after
+    of_blocks = [strength[rows] for rows in np.array_split(permutation, blocks)]
+    for n in range(1, max(map(len, of_blocks))):
+        largest = max(block[n] for block in of_blocks if len(block) > n)
+        assert min(block[n - 1] for block in of_blocks) >= largest
     if inputs % (2 * blocks) == 0:
         ranks = np.empty(inputs, np.int64)
         ranks[np.argsort(-strength, kind="stable")] = np.arange(inputs)
-        assert len({int(ranks[rows].sum()) for rows in np.array_split(order, blocks)}) == 1
+        assert len({int(ranks[rows].sum()) for rows in np.array_split(permutation, blocks)}) == 1
 
 
 @settings(max_examples=100)
-@given(SEEDS, SIZES, SIZES, PARTS)
-def test_unstructured_keeps_the_largest(seed: int, inputs: int, outputs: int, part: float) -> None:
+@given(SEEDS, SIZES, SIZES, SPARSITIES)
+def test_unstructured_keeps_the_largest(
+    seed: int, inputs: int, outputs: int, sparsity: float
+) -> None:
     w = weights(seed, inputs, outputs)
-    mask = unstructured_mask(w, part)
-    assert mask.sum() == max(1, round((1 - part) * w.size))
+    mask = unstructured_mask(w, sparsity)
+    assert mask.sum() == max(1, round((1 - sparsity) * w.size))
     assert np.abs(w)[mask].min() >= np.abs(w)[~mask].max(initial=0)
 
 
 @settings(max_examples=100)
-@given(SEEDS, SIZES, SIZES, PARTS, st.integers(1, 80), st.integers(1, 9))
-def test_blocks_stay_or_go_whole(
-    seed: int, inputs: int, outputs: int, part: float, tall: int, wide: int
+@given(SEEDS, SIZES, SIZES, SPARSITIES, st.integers(1, 80), st.integers(1, 9))
+def test_blocks_are_kept_or_removed_as_a_whole(
+    seed: int, inputs: int, outputs: int, sparsity: float, height: int, width: int
 ) -> None:
     w = weights(seed, inputs, outputs)
-    mask = block_mask(w, part, (tall, wide))
+    mask = block_mask(w, sparsity, (height, width))
     means: dict[bool, list[float]] = {True: [], False: []}
-    for i in range(0, inputs, tall):
-        for j in range(0, outputs, wide):
-            here = np.s_[i : i + tall, j : j + wide]
-            assert mask[here].all() or not mask[here].any()
-            means[bool(mask[here].all())].append(float(np.abs(w[here]).mean()))
+    for i in range(0, inputs, height):
+        for j in range(0, outputs, width):
+            block = np.s_[i : i + height, j : j + width]
+            assert mask[block].all() or not mask[block].any()
+            means[bool(mask[block].all())].append(float(np.abs(w[block]).mean()))
     total = len(means[True]) + len(means[False])
-    assert len(means[True]) == max(1, round((1 - part) * total))
+    assert len(means[True]) == max(1, round((1 - sparsity) * total))
     assert min(means[True]) >= max(means[False], default=0) * (1 - 1e-12)
 
 
-def test_of_equal_weights_the_first_stay() -> None:
+def test_the_first_of_equal_weights_are_kept() -> None:
     ones = np.ones((8, 3))
     assert balanced_mask(ones, 0.5, 2)[:, 0].tolist() == [True, True, False, False] * 2
     assert unstructured_mask(ones, 0.5).ravel().tolist() == [True] * 12 + [False] * 12
@@ -106,10 +109,10 @@ def test_of_equal_weights_the_first_stay() -> None:
 
 
 def test_the_rule_for_sizes_that_do_not_divide() -> None:
-    """10 inputs in 4 blocks: of 3, 3, 2, 2; half of 10 is 5, and 5 / 4 a block is 1."""
+    """10 inputs in 4 blocks of 3, 3, 2 and 2: of 5 weights, 5 / 4, rounded, are 1 in each block."""
     mask = balanced_mask(weights(0, 10, 5), 0.5, 4)
     assert [int(block.sum()) for block in np.array_split(mask, 4)] == [5, 5, 5, 5]
-    # Fewer weights than blocks: one in each of so many blocks.
+    # With fewer weights than blocks there is one block for each weight.
     assert balanced_mask(weights(0, 64, 1), 0.9, 32).sum() == 6
     assert balanced_mask(weights(0, 3, 1), 0.99, 32).sum() == 1
 

@@ -1,4 +1,4 @@
-"""Pruning networks: layers, schedules, retraining, and what is refused."""
+"""Pruning of networks: layers, schedules, retraining, and invalid arguments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import kkspdnn as kk
 from kkspdnn.choices import METHODS
 from kkspdnn.errors import InputError
-from kkspdnn.pruning.masks import dealt_order
+from kkspdnn.pruning.masks import balancing_permutation
 
 
 def dense(*widths: int, seed: int = 0) -> kk.Network:
@@ -29,13 +29,13 @@ def dense(*widths: int, seed: int = 0) -> kk.Network:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_left_is_what_was_there(method: Any) -> None:
+def test_kept_weights_are_not_changed(method: Any) -> None:
     net = dense(64, 48, 10)
     pruned = kk.prune(net, method=method, sparsity=0.75, blocks=8, block_shape=(4, 4))
     for before, after in zip(net.layers, pruned.layers, strict=True):
-        whole, left = before.weights().toarray(), after.weights().toarray()
-        kept = left != 0
-        assert (left[kept] == whole[kept]).all()
+        weights, pruned_weights = before.weights().toarray(), after.weights().toarray()
+        kept = pruned_weights != 0
+        assert (pruned_weights[kept] == weights[kept]).all()
         assert (before.bias == after.bias).all()
         assert (before.activation, before.bias_to) == (after.activation, after.bias_to)
         assert abs(kept.mean() - 0.25) < 0.1
@@ -44,7 +44,7 @@ def test_what_is_left_is_what_was_there(method: Any) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("rows", [1, 3, 64, 200])
-def test_a_pruned_network_computes_what_its_matrices_do(method: Any, rows: int) -> None:
+def test_a_pruned_network_computes_the_products_of_its_matrices(method: Any, rows: int) -> None:
     pruned = kk.prune(dense(64, 48, 10), method=method, sparsity=0.8, blocks=8)
     x = np.random.default_rng(1).standard_normal((rows, 64)).astype(np.float32)
     y = x.astype(np.float64)
@@ -69,23 +69,24 @@ def test_a_sparsity_for_each_layer() -> None:
     assert pruned.layers[1] is net.layers[1]
 
 
-def test_steps_prune_more_and_more_and_retrain_after_each() -> None:
-    net, seen = dense(64, 64, 8), list[int]()
+def test_each_step_prunes_more_and_retrains() -> None:
+    net, edges = dense(64, 64, 8), list[int]()
 
     def retrain(pruned: kk.Network) -> kk.Network:
-        seen.append(pruned.layers[0].edges)
+        edges.append(pruned.layers[0].edges)
         layers = [replace(layer, value=layer.value * np.float32(2)) for layer in pruned.layers]
         return replace(pruned, layers=layers)
 
     pruned = kk.prune(net, sparsity=0.875, blocks=8, steps=2, retrain=retrain)
-    # 1 - (1 - 1/2)^3 = 7/8 of the sparsity, 0.766: 15 of 64 weights, 2 in each of 8 blocks.
-    assert seen == [64 * 16, 64 * 8]
-    left = pruned.layers[0].weights().toarray()
-    assert (left[left != 0] == 4 * net.layers[0].weights().toarray()[left != 0]).all()
+    # 1 - (1 - 1/2)^3 = 7/8 of the sparsity is 0.766: 15 of 64 weights, so 2 in each of 8 blocks.
+    assert edges == [64 * 16, 64 * 8]
+    weights = pruned.layers[0].weights().toarray()
+    kept = weights != 0
+    assert (weights[kept] == 4 * net.layers[0].weights().toarray()[kept]).all()
 
 
 def test_permuted_blocks_are_those_of_the_first_step() -> None:
-    """Later steps find too few weights in any others."""
+    """Any other blocks would have too few weights in later steps."""
     net = dense(64, 48, 8)
     w = net.layers[0].weights().toarray()
     w[:32] *= np.float32(1e-3)
@@ -94,11 +95,11 @@ def test_permuted_blocks_are_those_of_the_first_step() -> None:
     pruned = kk.prune(net, permute=True, retrain=lambda made: made, **options).layers[0]
     kept = pruned.weights().toarray() != 0
     assert pruned.fan_in == 8
-    for rows in np.array_split(dealt_order(w, 4), 4):
+    for rows in np.array_split(balancing_permutation(w, 4), 4):
         assert (kept[rows].sum(axis=0) == 2).all()
-    # Half of the blocks of neighbours have small weights only.
-    neighbours = kk.prune(net, **options).layers[0]
-    assert np.abs(pruned.value).sum() > 1.5 * np.abs(neighbours.value).sum()
+    # Half of the blocks of consecutive inputs have small weights only.
+    consecutive = kk.prune(net, **options).layers[0]
+    assert np.abs(pruned.value).sum() > 1.5 * np.abs(consecutive.value).sum()
 
 
 def drops_a_weight(pruned: kk.Network) -> kk.Network:
@@ -109,7 +110,7 @@ def drops_a_weight(pruned: kk.Network) -> kk.Network:
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"method": "magic"}, "method 'magic' is unknown: choose one of balanced"),
-    ({"sparsity": 1.0}, "sparsity 1.0: the part of the weights that goes, 0 to below 1"),
+    ({"sparsity": 1.0}, "sparsity 1.0: give the fraction of weights to remove, 0 to below 1"),
     ({"sparsity": -0.1}, "sparsity -0.1"),
     ({"sparsity": float("nan")}, "sparsity nan"),
     ({"sparsity": (0.5,)}, "1 sparsities for 2 layers"),
@@ -117,13 +118,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"block_shape": (0, 8)}, "block shape 0x8"),
     ({"steps": 0}, "steps 0"),
     ({"permute": True, "method": "block"}, "permute is for balanced blocks: leave it out with"),
-    ({"retrain": drops_a_weight}, "layer 1: retrain gave other edges back: 159 of 32 x 32"),
-    ({"retrain": lambda net: replace(net, layers=net.layers[:1])}, "retrain gave 1 layers back"),
+    ({"retrain": drops_a_weight}, "layer 1: retrain returned other edges: 159 of 32 x 32"),
+    ({"retrain": lambda net: replace(net, layers=net.layers[:1])}, "retrain returned 1 layers"),
 ]
 
 
 @pytest.mark.parametrize(("options", "message"), REFUSED, ids=[each[1] for each in REFUSED])
-def test_what_cannot_be_pruned_is_refused(options: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         kk.prune(dense(32, 32, 4), **{"blocks": 5, "sparsity": 0.85} | options)
 
