@@ -1,15 +1,16 @@
-"""Sparse deep neural network inference from PyKokkos workunits.
+"""Sparse deep neural network inference with PyKokkos workunits.
 
-In three lines::
+Example::
 
     import kkspdnn as kk
 
     net = kk.radixnet(neurons=1024, layers=120)
     result = kk.infer(net, kk.images(1024), space="openmp")
 
-`result.categories` are the rows with any nonzero value, `result.record` says how it went.
+`result.categories` holds the numbers of the input rows with a nonzero output. `result.record` holds
+the configuration, the timings and the verification result.
 
-Names are imported on first use (PEP 562), so that `import kkspdnn` alone loads neither NumPy nor
+Each public name is imported on first access (PEP 562), so `import kkspdnn` loads neither NumPy nor
 SciPy.
 """
 
@@ -79,14 +80,14 @@ _MODULES = {
     "io.shipped_images": ("images",),
     "io.pytorch": ("from_torch",),
 }
-"""The module of each public name."""
+"""The public names by the module that defines them."""
 
 
 def __getattr__(name: str) -> object:
     for module, names in _MODULES.items():
         if name in names:
-            found = globals()[name] = getattr(import_module(f"kkspdnn.{module}"), name)
-            return found
+            value = globals()[name] = getattr(import_module(f"kkspdnn.{module}"), name)
+            return value
     raise AttributeError(f"module 'kkspdnn' has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""The values that options and parameters of the same name take; imports nothing of weight."""
+"""The allowed values of the options and parameters that are a choice. Imports no NumPy."""
 
 from typing import Literal, get_args
 

@@ -1,7 +1,7 @@
-"""What the user can mend.
+"""Exceptions for errors that the user can correct.
 
-Every message is one line that says what is wrong, where (file:line, row, option) and what to do.
-The command line prints it and exits with 2; anything else that is raised is a bug of ours.
+Each message is one line that says what is wrong, where (file:line, row, option) and what to do. The
+command line prints the message and exits with code 2. Any other exception is a bug in kkspdnn.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from collections.abc import Sequence
 
 
 class KkspdnnError(Exception):
-    """Base of everything the user can mend."""
+    """Base class of all errors that the user can correct."""
 
 
 class InputError(KkspdnnError, ValueError):
-    """A file, network, input or option that cannot be used as it is."""
+    """An invalid file, network, input or option."""
 
 
 class ToolchainError(KkspdnnError, RuntimeError):
-    """No usable compiler, CMake or Kokkos, or a compile that failed."""
+    """A missing or unusable compiler, CMake or Kokkos, or a failed compilation."""
 
 
 class SpaceError(KkspdnnError, RuntimeError):
-    """An execution space that this machine or this Kokkos does not have."""
+    """An execution space that this machine or this Kokkos build does not support."""
 
 
 class CacheError(KkspdnnError, OSError):
-    """The cache folder cannot be used: not writable, or writable by others."""
+    """An unusable cache folder: not writable, or writable by other users."""
 
 
 def check_choice(option: str, value: object, choices: Sequence[str]) -> None:
@@ -38,5 +38,5 @@ def check_choice(option: str, value: object, choices: Sequence[str]) -> None:
 
 
 def short_repr(value: object) -> str:
-    """A value of the user's as a message shows it: the beginning of its repr, in one line."""
+    """The first 40 characters of `repr(value)` on one line, for an error message."""
     return " ".join(repr(value).split())[:40]

@@ -1,4 +1,4 @@
-"""Units of what people read and type."""
+"""Units of numbers in options and messages."""
 
 GB = 10**9
-"""Bytes of a gigabyte, as of the option --memory."""
+"""The number of bytes of a gigabyte, the unit of the option --memory."""

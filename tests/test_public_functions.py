@@ -150,7 +150,7 @@ def test_tensors_of_pytorch_are_refused(predict: kk.Predictor) -> None:
     for tensor in (rows[0].to_sparse(), rows[0].clone().requires_grad_()):
         refused(
             lambda t=tensor: Layer.from_sparse(WEIGHTS, t),
-            "layer 1: bias: no NumPy array can be made of it: ",
+            "layer 1: bias: it cannot be converted to a NumPy array: ",
         )
     assert Layer.from_sparse(WEIGHTS, rows[0]).bias.tolist() == ROWS[0].tolist()
 

@@ -1,1 +1,1 @@
-"""Networks, layers and input rows, and what changes them."""
+"""Networks, layers and input rows, and transformations of networks."""

@@ -1,4 +1,4 @@
-"""Checks of what a caller gives, each with an InputError of one line."""
+"""Checks of arguments. A failed check raises an InputError with a one-line message."""
 
 from __future__ import annotations
 
@@ -12,35 +12,46 @@ from kkspdnn.errors import InputError
 T = TypeVar("T")
 
 MAX_NEURONS = 2**30
-"""Neurons of a layer, at most: twice as many still have numbers of 32 bits in the kernels."""
+"""The maximum number of neurons of a layer. The kernels use 32-bit indices up to twice as many."""
 
 
-def check_size(shape: Sequence[int], what: str) -> None:
-    """Raise InputError, beginning with `what`, for more than `MAX_NEURONS`."""
+def check_size(shape: Sequence[int], label: str) -> None:
+    """Raise InputError if a dimension of `shape` is above `MAX_NEURONS`.
+
+    label: the beginning of the message
+    """
     if max(shape, default=0) > MAX_NEURONS:
         size = " x ".join(map(str, shape))
-        raise InputError(f"{what} of {size} neurons: a layer has at most {MAX_NEURONS}")
+        raise InputError(f"{label} of {size} neurons: a layer has at most {MAX_NEURONS}")
 
 
-def check_kind(given: object, kind: type, what: str) -> None:
-    """Raise InputError, beginning with `what`, unless `given` is of a class of this package."""
-    if not isinstance(given, kind):
-        raise InputError(f"{what}: {type(given).__name__}; give a kkspdnn.{kind.__name__}")
+def check_type(value: object, expected: type, label: str) -> None:
+    """Raise InputError unless `value` is an instance of `expected`, a class of this package.
+
+    label: the beginning of the message
+    """
+    if not isinstance(value, expected):
+        raise InputError(f"{label}: {type(value).__name__}; give a kkspdnn.{expected.__name__}")
 
 
-def tuple_of(given: Iterable[T], kind: type[T], what: str) -> tuple[T, ...]:
-    """The members of `given` as a tuple; InputError unless all are of a class of this package."""
-    # A matrix is iterable too, or says that it is.
-    if not isinstance(given, Iterable) or hasattr(given, "shape"):
-        raise InputError(f"{what}s: {type(given).__name__}; give a list of kkspdnn.{kind.__name__}")
-    members = tuple(given)
+def as_tuple(values: Iterable[T], expected: type[T], label: str) -> tuple[T, ...]:
+    """Convert `values` to a tuple. Raise InputError unless all are instances of `expected`.
+
+    label: the name of one value in the message, such as "layer"
+    """
+    # Matrices are iterable or claim to be. They have a shape.
+    if not isinstance(values, Iterable) or hasattr(values, "shape"):
+        raise InputError(
+            f"{label}s: {type(values).__name__}; give a list of kkspdnn.{expected.__name__}"
+        )
+    members = tuple(values)
     for number, member in enumerate(members, start=1):
-        check_kind(member, kind, f"{what} {number}")
+        check_type(member, expected, f"{label} {number}")
     return members
 
 
 def is_positive(number: object) -> bool:
-    """Whether it is a real number above 0, and finite."""
+    """Whether `number` is a real number, finite and above 0."""
     if not isinstance(number, int | float | np.integer | np.floating):
         return False
     return bool(np.isfinite(float(number)) and number > 0)

@@ -1,4 +1,4 @@
-"""Floating-point arithmetic as IEEE 754 defines it, whatever other libraries have set."""
+"""The IEEE 754 default floating-point mode, independent of settings of other libraries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 
 _ENVIRONMENT_BYTES = 1024
-"""Room for C's `fenv_t`, which takes 8 to 48 bytes on Linux."""
+"""Bytes of the buffer for C's `fenv_t`, whose size is 8 to 48 bytes on Linux."""
 
 _DEFAULT = ctypes.c_void_p(-1)
 """FE_DFL_ENV of glibc and musl."""
@@ -16,11 +16,11 @@ _DEFAULT = ctypes.c_void_p(-1)
 
 @contextmanager
 def ieee_arithmetic() -> Iterator[None]:
-    """Compute in the default floating-point mode: as a context manager or a decorator.
+    """Set the default floating-point mode of the calling thread (context manager or decorator).
 
-    The mode belongs to the calling thread. A library that is built with `-ffast-math` changes it
-    when it is loaded, and `torch.set_flush_denormal(True)` does: subnormal numbers become zero.
-    Other code may change how results are rounded. All of that is undone while in the block, and
+    Loading a library that was built with `-ffast-math`, or `torch.set_flush_denormal(True)`, sets a
+    mode in which subnormal numbers become zero. Other code may change the rounding mode. The block
+    runs in the default mode (round to nearest even, with subnormal numbers); the previous mode is
     restored at its end.
     """
     library = _library()
@@ -38,7 +38,7 @@ def ieee_arithmetic() -> Iterator[None]:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """The library that has C's `fegetenv`: libm of glibc, or the only one of musl."""
+    """The library with C's `fegetenv`: libm of glibc, or the process itself with musl."""
     for name in ("libm.so.6", None):
         try:
             library = ctypes.CDLL(name)

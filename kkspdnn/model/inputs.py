@@ -1,4 +1,4 @@
-"""Input rows: packed bits for 0/1 images, CSR, or a dense array."""
+"""Input rows, stored as packed bits (0/1 images), as CSR or as a dense array."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.errors import InputError
 from kkspdnn.model.matrices import Floats, canonical_csr, finite_dense, float_dtype, to_float
 
-_BLOCK_BYTES = 1 << 26  # unpacked at a time: all the memory needed beside the result
+_BLOCK_BYTES = 1 << 26
+"""Bytes of bits to unpack at a time. The block is the only memory needed beside the result."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """
-    Input rows Y0 of shape (rows, neurons), as exactly one of `bits`, `csr` and `dense`.
+    Input rows Y0 of shape (rows, neurons), stored in exactly one of `bits`, `csr` and `dense`.
 
-    `bits` uint8[rows, ceil(neurons/8)]: 0/1 rows in numpy.packbits order (first neuron = highest
-    bit); padding bits are 0. `csr`: float32 or float64, sorted, finite, no stored zeros. `dense`:
-    float32 or float64 [rows, neurons], finite. `source` is a short text for the record. Zero rows
-    are legal, negative values too. The constructor checks types, shapes and padding; `from_any`
-    checks the numbers.
+    source: a short description for the record
+    bits: uint8[rows, ceil(neurons / 8)], 0/1 values in the order of numpy.packbits (the first
+    neuron is the highest bit); padding bits are 0
+    csr: float32 or float64, sorted indices, finite values, no stored zeros
+    dense: float32 or float64 [rows, neurons], finite values
+
+    Zero rows and negative values are allowed. The constructor checks types, shapes and padding
+    bits; `from_any` also checks the values. Both raise InputError.
     """
 
     rows: int
@@ -53,32 +57,35 @@ class Inputs:
             beyond = self.bits[:, -1] & (0xFF >> used) if used else np.zeros(0, np.uint8)
             bad = np.flatnonzero(beyond)
             if bad.size:
-                raise InputError(f"bits: row {bad[0]} has a bit beyond neuron {self.neurons - 1}")
-        for name, given in (("csr", self.csr), ("dense", self.dense)):
-            if given is not None:
-                float_dtype(given.dtype)
-                if given.shape != (self.rows, self.neurons):
+                raise InputError(
+                    f"bits: row {bad[0]} has a bit beyond neuron {self.neurons - 1}; "
+                    "set padding bits to 0"
+                )
+        for name, values in (("csr", self.csr), ("dense", self.dense)):
+            if values is not None:
+                float_dtype(values.dtype)
+                if values.shape != (self.rows, self.neurons):
                     raise InputError(
-                        f"{name} of shape {given.shape}, not ({self.rows}, {self.neurons})"
+                        f"{name} of shape {values.shape}, not ({self.rows}, {self.neurons})"
                     )
 
-    def check_neurons(self, wanted: int) -> None:
-        """Raise InputError unless the rows have as many neurons as a network takes."""
-        if self.neurons != wanted:
+    def check_neurons(self, expected: int) -> None:
+        """Raise InputError unless the rows have `expected` neurons, the inputs of a network."""
+        if self.neurons != expected:
             raise InputError(
-                f"the input rows have {self.neurons} neurons but the network takes {wanted}"
+                f"the input rows have {self.neurons} neurons but the network takes {expected}"
             )
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the values: float32 or float64; float32 for bits."""
+        """The dtype of the values, float32 or float64; float32 for bits."""
         values: Any = self.dense if self.csr is None else self.csr
-        kind: np.dtype[Any] = np.dtype(np.float32) if values is None else values.dtype
-        return kind
+        dtype: np.dtype[Any] = np.dtype(np.float32) if values is None else values.dtype
+        return dtype
 
     @property
     def largest(self) -> float:
-        """The largest magnitude that a value may have: 1 for bits."""
+        """The largest magnitude of a value. For bits, the upper limit 1."""
         values = self.dense if self.csr is None else self.csr.data
         return 1.0 if values is None else float(max(values.max(initial=0), -values.min(initial=0)))
 
@@ -98,22 +105,22 @@ class Inputs:
 
     def slice(self, begin: int, end: int) -> Inputs:
         """
-        Rows begin to end-1; views of bits and of dense rows, and all rows are these inputs
-        themselves.
-        InputError outside 0 <= begin <= end <= rows.
+        Rows `begin` to `end` - 1: views of bits and dense rows, or `self` for all rows.
+
+        InputError unless 0 <= begin <= end <= rows.
         """
         if not 0 <= begin <= end <= self.rows:
             raise InputError(f"rows {begin}:{end} of {self.rows} input rows")
         if end - begin == self.rows:
-            # SciPy would copy them, which takes longer than many a network takes for one row.
+            # SciPy would copy CSR rows. The copy can take longer than inference on one row.
             return self
-        return self._taken(end - begin, np.s_[begin:end])
+        return self._indexed(end - begin, np.s_[begin:end])
 
     def select_rows(self, rows: NDArray[np.int64]) -> Inputs:
-        """Some of the rows, by their numbers from 0, in this order."""
-        return self._taken(rows.size, rows)
+        """The rows with these indices (from 0), in this order."""
+        return self._indexed(rows.size, rows)
 
-    def _taken(self, count: int, index: Any) -> Inputs:
+    def _indexed(self, count: int, index: Any) -> Inputs:
         return Inputs(
             rows=count,
             neurons=self.neurons,
@@ -124,53 +131,55 @@ class Inputs:
         )
 
     def chunks(self, rows: int) -> Iterator[tuple[int, Inputs]]:
-        """All rows, at most `rows` at a time, each part with the number of its first row."""
+        """All rows in chunks of at most `rows` rows, each with the index of its first row."""
         for begin in range(0, self.rows, rows):
             yield begin, self.slice(begin, min(begin + rows, self.rows))
 
     def to_csr(self, dtype: DTypeLike = np.float32) -> sp.csr_array:
         """
-        The rows as CSR (rows, neurons) of float32 or float64, those of `csr` itself where they are
-        of that type; InputError naming the row on overflow.
+        The rows as CSR (rows, neurons) of float32 or float64.
+
+        Returns `csr` itself if it has that dtype. InputError naming the row on overflow.
         """
-        wanted = float_dtype(dtype)
+        target = float_dtype(dtype)
         if self.bits is not None:
-            return self._unpacked_csr(wanted)
+            return self._unpacked_csr(target)
         if self.csr is None:
-            return sp.csr_array(self.to_dense(wanted))
-        if self.csr.dtype == wanted:
+            return sp.csr_array(self.to_dense(target))
+        if self.csr.dtype == target:
             return self.csr
         starts = self.csr.indptr
         values = _cast(
-            self.csr.data, wanted, lambda place: int(np.searchsorted(starts, place, "right")) - 1
+            self.csr.data, target, lambda offset: int(np.searchsorted(starts, offset, "right")) - 1
         )
         cast = sp.csr_array((values, self.csr.indices, starts), shape=self.csr.shape)
-        if wanted.itemsize < self.csr.dtype.itemsize:
-            # what underflows to 0 goes; copied first because the indices are those of self
+        if target.itemsize < self.csr.dtype.itemsize:
+            # Drop values that underflow to 0. Copy first: the index arrays belong to self.
             cast = cast.copy()
             cast.eliminate_zeros()
         return cast
 
     def to_dense(self, dtype: DTypeLike = np.float32) -> Floats:
         """
-        The rows as a dense array [rows, neurons] of float32 or float64, `dense` itself where it is
-        of that type; InputError naming the row on overflow.
+        The rows as a dense array [rows, neurons] of float32 or float64.
+
+        Returns `dense` itself if it has that dtype. InputError naming the row on overflow.
         """
-        wanted = float_dtype(dtype)
+        target = float_dtype(dtype)
         if self.dense is not None:
-            return _cast(self.dense, wanted, lambda place: place // self.neurons)
+            return _cast(self.dense, target, lambda offset: offset // self.neurons)
         if self.bits is not None:
-            dense: Floats = np.unpackbits(self.bits, axis=1, count=self.neurons).astype(wanted)
-            return dense
-        filled: Floats = self.to_csr(wanted).toarray()
-        return filled
+            unpacked: Floats = np.unpackbits(self.bits, axis=1, count=self.neurons).astype(target)
+            return unpacked
+        dense: Floats = self.to_csr(target).toarray()
+        return dense
 
     def _unpacked_csr(self, dtype: np.dtype[Any]) -> sp.csr_array:
         assert self.bits is not None
         total = self.nonzeros
-        kind = np.int32 if max(total, self.neurons) <= np.iinfo(np.int32).max else np.int64
-        indices = np.empty(total, kind)
-        indptr = np.zeros(self.rows + 1, kind)
+        index_dtype = np.int32 if max(total, self.neurons) <= np.iinfo(np.int32).max else np.int64
+        indices = np.empty(total, index_dtype)
+        indptr = np.zeros(self.rows + 1, index_dtype)
         step = max(1, _BLOCK_BYTES // self.neurons)
         for begin in range(0, self.rows, step):
             end = min(begin + step, self.rows)
@@ -185,30 +194,33 @@ class Inputs:
     @classmethod
     def from_any(cls, obj: Any, source: str = "memory") -> Inputs:
         """
-        Inputs from Inputs (as they are), a SciPy sparse matrix, or an ndarray (rows, neurons), of
-        which there is no copy where it is of float32 or float64.
+        Inputs from a SciPy sparse matrix or an ndarray of shape (rows, neurons).
 
-        InputError for anything else, for values that are no real finite numbers (naming the row,
-        from 0) and for a cell that is stored twice.
+        Inputs are returned unchanged. A C-contiguous ndarray of float32 or float64 is not copied.
+        InputError for other types, for values that are not real and finite (naming the row, from
+        0), and for a matrix element that is stored twice.
         """
         if isinstance(obj, Inputs):
             return obj
         if isinstance(obj, np.ndarray):
             dense = finite_dense(obj, "inputs")
-            many, neurons = dense.shape
-            return cls(rows=many, neurons=neurons, source=source, dense=dense)
+            rows, neurons = dense.shape
+            return cls(rows=rows, neurons=neurons, source=source, dense=dense)
         csr = canonical_csr(obj, "inputs")
         return cls(rows=csr.shape[0], neurons=csr.shape[1], source=source, csr=csr)
 
 
 def _cast(values: Floats, dtype: np.dtype[Any], row_of: Callable[[int], int]) -> Floats:
-    """row_of: the row of a value, given its place among all"""
+    """Cast `values` to `dtype`. InputError naming the row on overflow.
+
+    row_of: the row of a value as a function of its offset in the flattened array
+    """
     try:
         return to_float(values, dtype, "inputs")
     except InputError:
         flat = values.ravel()
-        place = int(np.flatnonzero(np.abs(flat) > np.finfo(dtype).max)[0])
+        offset = int(np.flatnonzero(np.abs(flat) > np.finfo(dtype).max)[0])
         raise InputError(
-            f"inputs: row {row_of(place)}: {flat[place]} is too large for {dtype}; "
+            f"inputs: row {row_of(offset)}: {flat[offset]} is too large for {dtype}; "
             "scale it or use float64"
         ) from None

@@ -1,4 +1,4 @@
-"""Some neighbouring layers of a network as a network of their own."""
+"""Layer slices: consecutive layers of a network as a network."""
 
 from __future__ import annotations
 
@@ -13,46 +13,49 @@ from kkspdnn.errors import InputError
 from kkspdnn.model.network import Layer, LazyLayers, Network
 
 
-class _Some(LazyLayers):
-    """Layers of others, made when they are asked for."""
+class _LazySlice(LazyLayers):
+    """A range of lazy layers. Each layer is made on access, as in the sequence that is sliced."""
 
-    def __init__(self, layers: LazyLayers, span: range) -> None:
-        self._layers, self._span = layers, span
-        self.inputs = layers[span[0]].inputs
-        self.outputs = layers[span[-1]].outputs
-        self.edges = layers.edges * len(span) // len(layers)
+    def __init__(self, layers: LazyLayers, positions: range) -> None:
+        self._layers, self._positions = layers, positions
+        self.inputs = layers[positions[0]].inputs
+        self.outputs = layers[positions[-1]].outputs
+        self.edges = layers.edges * len(positions) // len(layers)
         self.dtype = layers.dtype
 
     def __len__(self) -> int:
-        return len(self._span)
+        return len(self._positions)
 
     def make(self, position: int) -> Layer:
-        return self._layers[self._span[position]]
+        return self._layers[self._positions[position]]
 
-    def astype(self, dtype: DTypeLike) -> _Some:
-        return _Some(self._layers.astype(dtype), self._span)
+    def astype(self, dtype: DTypeLike) -> _LazySlice:
+        return _LazySlice(self._layers.astype(dtype), self._positions)
 
 
-def slice_network(network: Network, span: range) -> Network:
-    """The layers `span` of a network; lazy ones stay lazy."""
-    if not span:
+def slice_network(network: Network, positions: range) -> Network:
+    """The layers at `positions` (consecutive, from 0) as a network. Lazy layers stay lazy."""
+    if not positions:
         width = network.outputs
-        if span.start < len(network.layers):
-            width = network.layers[span.start].inputs
+        if positions.start < len(network.layers):
+            width = network.layers[positions.start].inputs
         return replace(network, layers=(), inputs=width)
     layers: Sequence[Layer]
     if isinstance(network.layers, LazyLayers):
-        layers = _Some(network.layers, span)
+        layers = _LazySlice(network.layers, positions)
     else:
-        layers = network.layers[span.start : span.stop]
+        layers = network.layers[positions.start : positions.stop]
     return replace(network, layers=layers, inputs=layers[0].inputs)
 
 
 @contextmanager
 def renumber_layer_errors(begin: int) -> Iterator[None]:
-    """Raise what is wrong with a layer of a span with its number in the whole network."""
+    """Number layers in error messages as in the whole network, not as in a layer slice.
+
+    begin: the position in the whole network, from 0, of the first layer of the slice
+    """
     try:
         yield
     except InputError as error:
-        text = re.sub(r"^layer (\d+)", lambda found: f"layer {int(found[1]) + begin}", str(error))
+        text = re.sub(r"^layer (\d+)", lambda match: f"layer {int(match[1]) + begin}", str(error))
         raise InputError(text) from error

@@ -1,4 +1,4 @@
-"""Layers and networks: what inference multiplies, checked once, stored by output neuron."""
+"""Layers and networks: sparse weights stored by output neuron, checked on construction."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from kkspdnn.errors import InputError, check_choice, short_repr
-from kkspdnn.model.checks import check_kind, check_size, is_positive, tuple_of
+from kkspdnn.model.checks import as_tuple, check_size, check_type, is_positive
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.matrices import (
     Floats,
-    array_of,
+    as_array,
     bias_vector,
     canonical_csc,
     float_dtype,
@@ -28,15 +28,15 @@ Indices = NDArray[np.uint16] | NDArray[np.uint32]
 
 Activation = Literal["relu", "linear"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
-"""What a layer does to its sums: min(max(z, 0), ymax) with the network's ymax, or nothing."""
+"""The activation functions: relu is min(max(z, 0), ymax) with the network's ymax, linear is z."""
 
 BiasTo = Literal["nonzero", "all"]
 BIAS_TO: tuple[BiasTo, ...] = get_args(BiasTo)
-"""Which sums get the bias: nonzero ones, the challenge's rule, or all, everybody else's."""
+"""The sums to which the bias is added: nonzero sums (the rule of the challenge) or all sums."""
 
 
 def index_dtype(inputs: int) -> np.dtype[Any]:
-    """The type of a layer's input indices: uint16 up to 65,536 inputs, uint32 above."""
+    """The dtype of a layer's input indices: uint16 up to 65,536 inputs, uint32 above."""
     return np.dtype(np.uint16 if inputs <= 65536 else np.uint32)
 
 
@@ -45,12 +45,15 @@ class Layer:
     """
     One layer: weights W of shape (inputs, outputs) and a bias, stored by output neuron (CSC of W).
 
-    `start` int64[outputs+1] holds offsets into `index` (uint16 to 65,536 inputs, else uint32;
-    0-based input neurons, ascending in each output neuron, no duplicates) and `value` (float32 or
-    float64, finite, not zero); `bias` has one number of the same type for each output.
-    `activation` and `bias_to`: see ACTIVATIONS and BIAS_TO; the defaults are the challenge's.
-    The constructor checks types and lengths only; `from_sparse` and `from_fan_in` check the
-    contents too.
+    start: int64[outputs + 1], the offsets of each output neuron's edges in `index` and `value`
+    index: uint16[edges] up to 65,536 inputs, else uint32[edges]; input neurons from 0, ascending
+    within each output neuron, no duplicates
+    value: float32[edges] or float64[edges], finite and not zero
+    bias: [outputs], of the dtype of `value`
+    activation, bias_to: see ACTIVATIONS and BIAS_TO; the defaults are those of the challenge
+
+    The constructor checks dtypes and lengths only. `from_sparse` and `from_fan_in` also check the
+    values. Both raise InputError.
     """
 
     inputs: int
@@ -67,11 +70,11 @@ class Layer:
         check_choice("bias_to", self.bias_to, BIAS_TO)
         if self.inputs < 1 or self.outputs < 1:
             raise InputError(
-                f"layer of {self.inputs} x {self.outputs} neurons: 1 x 1 is the smallest"
+                f"layer of {self.inputs} x {self.outputs} neurons: at least 1 x 1 is needed"
             )
         check_size((self.inputs, self.outputs), "layer")
         float_dtype(self.value.dtype)
-        agree = (
+        consistent = (
             self.start.dtype == np.int64
             and self.start.shape == (self.outputs + 1,)
             and self.index.dtype == index_dtype(self.inputs)
@@ -82,7 +85,7 @@ class Layer:
             and self.start[0] == 0
             and self.start[-1] == self.index.size
         )
-        if not agree:
+        if not consistent:
             raise InputError(
                 f"layer of {self.inputs} x {self.outputs} neurons: start, index, value and bias do "
                 "not agree in type or length; use Layer.from_sparse or Layer.from_fan_in"
@@ -95,43 +98,42 @@ class Layer:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float32 or float64, of weights and bias."""
+        """The dtype of weights and bias, float32 or float64."""
         return self.value.dtype
 
     @property
     def fan_in(self) -> int | None:
-        """The number of edges of every output neuron where all have the same, else None."""
+        """The number of edges of each output neuron if all are equal, else None."""
         counts = np.diff(self.start)
         first = int(counts[0])
         return first if bool((counts == first).all()) else None
 
     @property
     def keeps_zeros(self) -> bool:
-        """Whether a row of zeros is one after this layer too: its sums are exactly 0."""
+        """Whether this layer maps a row of zeros to a row of zeros."""
         if self.bias_to == "nonzero":
             return True
         return not bool((self.bias > 0 if self.activation == "relu" else self.bias).any())
 
     def weights(self) -> sp.csr_array:
         """W as a canonical CSR array of shape (inputs, outputs)."""
-        # every sparse routine is faster with 32-bit indices, and they nearly always reach
-        small = max(self.edges, self.inputs, self.outputs) <= np.iinfo(np.int32).max
-        kind = np.int32 if small else np.int64
-        parts: Any = (self.value, self.index.astype(kind), self.start.astype(kind))
-        return sp.csc_array(parts, shape=(self.inputs, self.outputs)).tocsr()
+        # SciPy's routines are faster with 32-bit indices.
+        fits = max(self.edges, self.inputs, self.outputs) <= np.iinfo(np.int32).max
+        dtype = np.int32 if fits else np.int64
+        arrays: Any = (self.value, self.index.astype(dtype), self.start.astype(dtype))
+        return sp.csc_array(arrays, shape=(self.inputs, self.outputs)).tocsr()
 
     def astype(self, dtype: DTypeLike) -> Layer:
         """
-        This layer in float32 or float64 (itself where it is already).
+        This layer in float32 or float64; returns `self` if it has that dtype.
 
-        InputError where a finite number overflows; a weight that underflows to 0 is no edge any
-        more.
+        InputError if a number overflows. An edge is dropped if its weight underflows to 0.
         """
-        wanted = float_dtype(dtype)
-        if wanted == self.dtype:
+        target = float_dtype(dtype)
+        if target == self.dtype:
             return self
-        value = to_float(self.value, wanted, "weight")
-        bias = to_float(self.bias, wanted, "bias")
+        value = to_float(self.value, target, "weight")
+        bias = to_float(self.bias, target, "bias")
         return _without_zeros(replace(self, value=value, bias=bias))
 
     @classmethod
@@ -145,12 +147,15 @@ class Layer:
         name: str = "layer 1",
     ) -> Layer:
         """
-        A layer from W (inputs, outputs): a SciPy sparse matrix or a 2-D ndarray of real finite
-        numbers.
+        A layer from a weight matrix.
 
-        `bias` is one number or a vector of `outputs`; it takes the type of the weights. Stored
-        zeros are dropped. InputError (beginning with `name`) for a cell that is stored twice and
-        all else.
+        weights: W of shape (inputs, outputs), a SciPy sparse matrix or an ndarray of real finite
+        numbers; zeros are dropped
+        bias: one number or a vector [outputs], cast to the dtype of the weights
+        name: the beginning of the message of each InputError
+
+        InputError for weights or a bias that are invalid, and for a matrix element that is stored
+        twice.
         """
         check_size(getattr(weights, "shape", ()), f"{name}: weights")
         csc = canonical_csc(weights, f"{name}: weights")
@@ -181,13 +186,17 @@ class Layer:
         name: str = "layer 1",
     ) -> Layer:
         """
-        A layer in which every output neuron has the same number of edges.
+        A layer in which each output neuron has the same number of edges.
 
-        `index` [outputs, fan_in] holds 0-based input neurons in any order, `value` one weight or
-        [outputs, fan_in] of them, `bias` one number or a vector of `outputs`. Weights of 0 are
-        dropped.
+        index: [outputs, fan_in], input neurons from 0 in any order
+        value: one weight, or weights [outputs, fan_in]; edges of weight 0 are dropped
+        bias: one number or a vector [outputs]
+        inputs: the number of input neurons
+        name: the beginning of the message of each InputError
+
+        InputError for an index outside the inputs, for a duplicate, and as in `from_sparse`.
         """
-        index2d, values = array_of(index, f"{name}: index"), array_of(value, f"{name}: value")
+        index2d, values = as_array(index, f"{name}: index"), as_array(value, f"{name}: value")
         if index2d.ndim != 2 or index2d.shape[0] < 1 or index2d.dtype.kind not in "iu":
             raise InputError(
                 f"{name}: index of shape {index2d.shape}, {index2d.dtype}; "
@@ -204,7 +213,7 @@ class Layer:
             raise InputError(
                 f"{name}: output {row} has input {index2d[row, column]}, outside 0..{inputs - 1}"
             )
-        # the sparse constructor checks the rest: finite, real, no duplicates, ascending
+        # from_sparse sorts the edges and checks for duplicates and values that are not finite.
         column_of = np.repeat(np.arange(outputs), fan_in)
         values = values.astype(working_dtype(values.dtype, f"{name}: weights"))
         weights = np.broadcast_to(values, index2d.shape).ravel()
@@ -225,10 +234,10 @@ def _without_zeros(layer: Layer) -> Layer:
 
 class LazyLayers(Sequence[Layer], ABC):
     """
-    Layers that are made when they are asked for, so that a big network never has to be held whole.
+    Layers that are made on each access, so that a large network need not fit into memory.
 
-    A subclass sets the attributes and promises that its layers chain, have that type, are nowhere
-    wider than at the ends, and keep rows of zeros.
+    A subclass sets the attributes below. Its layers must chain, have `dtype`, be no wider than
+    `inputs` or `outputs`, and map rows of zeros to rows of zeros.
     """
 
     inputs: int
@@ -238,7 +247,7 @@ class LazyLayers(Sequence[Layer], ABC):
 
     @abstractmethod
     def make(self, position: int) -> Layer:
-        """Layer `position`, from 0; called with a valid position only."""
+        """Make the layer at `position`, from 0. Positions are checked by the caller."""
 
     @abstractmethod
     def astype(self, dtype: DTypeLike) -> LazyLayers:
@@ -250,7 +259,7 @@ class LazyLayers(Sequence[Layer], ABC):
     def __getitem__(self, position: slice) -> Sequence[Layer]: ...
     def __getitem__(self, position: int | slice) -> Layer | Sequence[Layer]:
         if isinstance(position, slice):
-            return tuple(self.make(each) for each in range(*position.indices(len(self))))
+            return tuple(self.make(index) for index in range(*position.indices(len(self))))
         try:
             return self.make(range(len(self))[position])
         except IndexError:
@@ -260,12 +269,14 @@ class LazyLayers(Sequence[Layer], ABC):
 @dataclass(frozen=True, eq=False)
 class Network:
     """
-    Layers in order, the upper limit of the ReLU in those that have one, and where they came from.
+    A sequence of layers of one dtype, each with as many inputs as the layer before has outputs.
 
-    `inputs` is the number of neurons of an input row. Zero layers are legal: the answer is then the
-    nonzero input rows. `ymax` is > 0 and finite, or None for a ReLU without an upper limit.
-    `source` is "radixnet", "challenge", "npz" or "memory". InputError where two layers do not chain
-    or have different types.
+    inputs: the number of neurons of an input row
+    ymax: the upper limit of all ReLUs, finite and above 0, or None for no limit
+    source: "radixnet", "challenge", "npz" or "memory"
+
+    A network may have no layers; its outputs are then its inputs. InputError if two layers do not
+    chain or have different dtypes.
     """
 
     layers: Sequence[Layer]
@@ -288,7 +299,7 @@ class Network:
                     f"layer 1 has {self.layers.inputs} inputs, the network {self.inputs}"
                 )
             return
-        object.__setattr__(self, "layers", tuple_of(self.layers, Layer, "layer"))
+        object.__setattr__(self, "layers", as_tuple(self.layers, Layer, "layer"))
         self._check_chain()
 
     def _check_chain(self) -> None:
@@ -304,33 +315,33 @@ class Network:
             if layer.dtype != before.dtype:
                 raise InputError(
                     f"layer {number - 1} is {before.dtype} but layer {number} is {layer.dtype}; "
-                    "bring them to one type with Layer.astype"
+                    "convert them to one dtype with Layer.astype"
                 )
 
     @property
     def outputs(self) -> int:
-        """Neurons of an output row; the inputs where there is no layer."""
+        """The number of neurons of an output row; `inputs` if there is no layer."""
         if isinstance(self.layers, LazyLayers):
             return self.layers.outputs
         return self.layers[-1].outputs if self.layers else self.inputs
 
     @property
     def widest(self) -> int:
-        """The most neurons of any layer, the input rows' too."""
+        """The number of neurons of the widest layer, including the input rows."""
         if isinstance(self.layers, LazyLayers):
             return max(self.layers.inputs, self.layers.outputs)
         return max([self.inputs, *(layer.outputs for layer in self.layers)])
 
     @property
     def edges(self) -> int:
-        """The number of weights of all layers."""
+        """The number of weights in all layers."""
         if isinstance(self.layers, LazyLayers):
             return self.layers.edges
         return sum(layer.edges for layer in self.layers)
 
     @property
     def zeros_stay_from(self) -> int:
-        """The first layer, from 0, from which on a row of zeros provably stays one to the end."""
+        """The first layer, from 0, such that it and all later layers map zeros to zeros."""
         position = len(self.layers)
         if isinstance(self.layers, LazyLayers):
             return 0
@@ -340,24 +351,26 @@ class Network:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float32 or float64, of every layer; float32 where there is no layer."""
+        """The dtype of all layers, float32 or float64; float32 if there is no layer."""
         if isinstance(self.layers, LazyLayers):
             return self.layers.dtype
         return self.layers[0].dtype if self.layers else np.dtype(np.float32)
 
     def astype(self, dtype: DTypeLike) -> Network:
         """
-        This network in float32 or float64 (itself where it is already); InputError on overflow.
+        This network in float32 or float64; returns `self` if it has that dtype.
+
+        InputError naming the layer on overflow.
         """
-        wanted = float_dtype(dtype)
-        if wanted == self.dtype:
+        target = float_dtype(dtype)
+        if target == self.dtype:
             return self
         if isinstance(self.layers, LazyLayers):
-            return replace(self, layers=self.layers.astype(wanted))
+            return replace(self, layers=self.layers.astype(target))
         layers = []
         for number, layer in enumerate(self.layers, start=1):
             try:
-                layers.append(layer.astype(wanted))
+                layers.append(layer.astype(target))
             except InputError as error:
                 raise InputError(f"layer {number}: {error}") from error
         return replace(self, layers=layers)
@@ -372,20 +385,20 @@ def network(
     source: str = "memory",
 ) -> Network:
     """
-    A network of these layers; `inputs` is needed only where there is no layer.
+    A network of `layers`. `inputs`, the number of input neurons, is required if there is no layer.
 
-    InputError as for `Network`.
+    The other parameters and InputError are those of `Network`.
     """
-    given = layers if isinstance(layers, LazyLayers) else tuple_of(layers, Layer, "layer")
+    checked = layers if isinstance(layers, LazyLayers) else as_tuple(layers, Layer, "layer")
     if inputs is None:
-        if not given:
+        if not checked:
             raise InputError(
-                "a network without layers: say how many input neurons it has (inputs=)"
+                "a network without layers needs its number of input neurons: pass inputs="
             )
-        inputs = given.inputs if isinstance(given, LazyLayers) else given[0].inputs
-    return Network(layers=given, inputs=inputs, ymax=ymax, name=name, source=source)
+        inputs = checked.inputs if isinstance(checked, LazyLayers) else checked[0].inputs
+    return Network(layers=checked, inputs=inputs, ymax=ymax, name=name, source=source)
 
 
-def check_network(given: object) -> None:
-    """Raise InputError unless `given` is a Network."""
-    check_kind(given, Network, "network")
+def check_network(value: object) -> None:
+    """Raise InputError unless `value` is a Network."""
+    check_type(value, Network, "network")

@@ -1,26 +1,31 @@
 """
-Equal neurons, computed once: outputs of a layer that are the same for every input row are folded
-into one, and the next layer adds up their outgoing weights.
+Neuron merging: equal neurons of a layer are merged into one, so that they are computed once.
 
-Two outputs are equal where they have the same bias and, for each class of equal inputs, the same
-sum of weights; outputs without edges are 0 whatever their bias where it goes to nonzero sums. So
-folding cascades from layer to layer, from the first layer on, whose inputs are data and no two of
-them equal. Nothing is taken on trust: edges are compared byte for byte (a Python dict compares keys
-whose hashes agree), and where float64 could round a sum of weights, outputs count as equal only if
-their weights are the same from class to class, one by one.
+Two outputs of a layer are equal if they have the same bias and, for each class of equal inputs, the
+same sum of weights. Outputs without edges are 0 for any bias if the bias is added to nonzero sums
+only; then all of them are equal. Each class of equal outputs becomes one neuron, and the next layer
+adds up the weights of their outgoing edges. Merging starts at the first layer, whose inputs are
+data and all different, and cascades: merged inputs make more outputs equal.
 
-What rounding may change. Merged weights are rounded and sums taken in another order, so values
-differ from those of the unfolded network by rounding only, within `kkspdnn.verify.error_bound`.
-Where no sum or product of either computation rounds, they are equal bit for bit. A sum is exactly
-0, and so gets no bias, in both alike where an output's weights and its inputs have one sign and no
-product underflows, as in the challenge's networks (every weight 1/16): it is then 0 only if every
-input is. Otherwise the bound does not hold for a sum that is exactly 0 in one of them only: terms
-that cancel vanish here with their weight, and may leave a rounding error, which then gets the bias,
-unfolded; or the other way round.
+Equality is exact. Edges are compared byte for byte (a Python dict compares keys whose hashes
+agree). If float64 could round a sum of weights, outputs count as equal only if they have the same
+multiset of weights for each class of inputs.
 
-So a category may differ only where every value of the row is within the bound of 0, or after such
-a sum. That does happen where exact sums are 0 by construction: in a RadiX-Net of 64 neurons five
-biases are -1, and after 4 layers a few rows are 0 here and 3e-7 unfolded.
+Rounding: merged weights are rounded and sums are computed in another order, so values differ from
+those of the original network, within `kkspdnn.verify.error_bound`. If no sum or product of either
+computation rounds, values are equal bit for bit.
+
+Exact zeros: if the bias is added to nonzero sums only, a sum that is exactly 0 gets no bias. If the
+weights of an output and its inputs all have one sign and no product underflows, as in the
+challenge's networks (all weights are 1/16), a sum is 0 only if all its inputs are 0, in both
+networks alike. Otherwise a sum may be exactly 0 in one network only, and the error bound does not
+hold. For example, terms that cancel disappear in the merged network, but leave a rounding error in
+the original network, where the bias is added to it.
+
+A category may therefore differ only if all values of the row are within the bound of 0, or after
+such a sum. This happens if exact sums are 0 by construction: in a RadiX-Net of 64 neurons five
+biases add up to -1, and after 4 layers the values of a few rows are 0 in the merged network and
+3e-7 in the original one.
 """
 
 from __future__ import annotations
@@ -39,17 +44,17 @@ from kkspdnn.model.matrices import Floats
 from kkspdnn.model.network import BiasTo, Layer, Network, index_dtype
 
 _EDGE_BYTES, _OUTPUT_BYTES = 96, 256
-"""What folding a layer takes at most, as measured: edges are sorted, outputs are keys of a dict."""
+"""Measured maximum memory to merge a layer: edges are sorted, and outputs are keys of a dict."""
 
 
 @dataclass(frozen=True, eq=False)
 class MergedNetwork:
     """
-    A network with its equal neurons folded into classes.
+    A network with merged neurons, and how it relates to the original network.
 
-    network: the folded one, its inputs those of the given one and its layers held in memory
-    outputs: int64, for each output neuron of the given network its class, an output of `network`
-    neurons: of all layers of the given network, without the input rows
+    network: the merged network, with the original inputs and all layers in memory
+    outputs: int64[outputs], the output of `network` that computes each original output
+    neurons: the number of neurons of all layers of the original network, without the input rows
     """
 
     network: Network
@@ -58,11 +63,11 @@ class MergedNetwork:
 
     @property
     def neurons_after(self) -> int:
-        """Neurons of all layers of the folded network."""
+        """The number of neurons of all layers of the merged network, without the input rows."""
         return sum(layer.outputs for layer in self.network.layers)
 
     def expand(self, values: sp.csr_array) -> sp.csr_array:
-        """Values of the folded network's outputs, CSR (rows, classes), as (rows, outputs)."""
+        """Outputs of the merged network, CSR, as outputs of the original network, CSR."""
         expanded = sp.csr_array(values[:, self.outputs])
         expanded.sort_indices()
         return expanded
@@ -70,145 +75,157 @@ class MergedNetwork:
 
 def merge_neurons(
     network: Network,
-    report: Callable[[float], None] = lambda done: None,
+    on_progress: Callable[[float], None] = lambda fraction: None,
     budget: Budget | None = None,
 ) -> MergedNetwork:
     """
-    Fold the equal neurons of every layer; layers are made one at a time and not held.
+    Merge the equal neurons of all layers. Lazy layers are made one at a time.
 
-    report: called after each layer with the part that is done, 0 to 1; budget: of memory, None: all
-    that is free. InputError where a merged
-    weight overflows the network's dtype or the folded layers do not fit into memory.
+    on_progress: called after each layer with the completed fraction, 0 to 1
+    budget: the memory budget; None: the free memory
+
+    InputError if a merged weight overflows the network's dtype, or if there is too little memory.
     """
     inputs, classes = network.inputs, np.arange(network.inputs)
     memory = Budget() if budget is None else budget
     layers: list[Layer] = []
     neurons, depth = 0, len(network.layers)
     for number in range(1, depth + 1):
-        given = network.layers[number - 1]
-        needed = _EDGE_BYTES * given.edges + _OUTPUT_BYTES * given.outputs
+        original = network.layers[number - 1]
+        needed = _EDGE_BYTES * original.edges + _OUTPUT_BYTES * original.outputs
         memory.require(needed, f"--fold: the neurons of layer {number}")
         try:
-            layer, classes = merge_layer(given, classes, inputs)
+            layer, classes = merge_layer(original, classes, inputs)
         except InputError as error:
             raise InputError(f"layer {number}: {error}") from error
         layers.append(layer)
         inputs = layer.outputs
-        neurons += given.outputs
-        report(number / depth)
+        neurons += original.outputs
+        on_progress(number / depth)
     return MergedNetwork(replace(network, layers=layers), classes, neurons)
 
 
 def merge_layer(
-    layer: Layer, classes: NDArray[np.int64], inputs: int
+    layer: Layer, input_classes: NDArray[np.int64], inputs: int
 ) -> tuple[Layer, NDArray[np.int64]]:
     """
-    The folded layer, and int64[outputs] for each output of `layer` its class there.
+    Merge equal inputs and equal outputs of a layer.
 
-    classes: int64[layer.inputs], for each input its class, of `inputs`. Classes are numbered in the
-    order of their first neurons. InputError where a merged weight overflows the layer's dtype.
+    input_classes: int64[layer.inputs], the class of each input
+    inputs: the number of classes of inputs
+
+    Returns the merged layer, and int64[layer.outputs] with the class of each output. Classes are
+    numbered in the order of their first neurons. InputError if a merged weight overflows the
+    layer's dtype.
     """
-    columns = _Columns(layer.start, layer.index, layer.value, layer.bias)
-    # Outputs that are equal already need not be merged one by one.
-    first, found = _equal(columns, layer.bias_to)
-    columns = columns.take(first)
+    edges = _OutputEdges(layer.start, layer.index, layer.value, layer.bias)
+    # Outputs that are equal before their inputs are merged need not be processed one by one.
+    first, output_classes = _equal_outputs(edges, layer.bias_to)
+    edges = edges.select_outputs(first)
     if inputs < layer.inputs:
-        columns, compared = _merge(columns, classes, inputs)
-        first, again = _equal(compared, layer.bias_to)
-        columns, found = columns.take(first), again[found]
+        edges, keys = _merge_inputs(edges, input_classes, inputs)
+        first, classes_of_first = _equal_outputs(keys, layer.bias_to)
+        edges, output_classes = edges.select_outputs(first), classes_of_first[output_classes]
     with np.errstate(over="ignore"):
-        value: Floats = columns.value.astype(layer.dtype)
+        value: Floats = edges.value.astype(layer.dtype)
     if not np.isfinite(value).all():
         raise InputError(
             f"the weights of equal inputs add up to more than {layer.dtype} holds; "
             "leave out --fold or use float64"
         )
-    folded = replace(
+    merged = replace(
         layer,
         inputs=inputs,
         outputs=int(first.size),
-        start=columns.start,
-        index=columns.index.astype(index_dtype(inputs)),
+        start=edges.start,
+        index=edges.index.astype(index_dtype(inputs)),
         value=value,
-        bias=columns.bias,
+        bias=edges.bias,
     )
-    return folded, found
+    return merged, output_classes
 
 
 @dataclass(frozen=True, eq=False)
-class _Columns:
-    """Edges by output neuron, as in Layer; `index` may say one input more than once."""
+class _OutputEdges:
+    """Edges by output neuron, as in Layer, but an input may occur more than once in `index`."""
 
     start: NDArray[np.int64]
     index: NDArray[Any]
     value: Floats
     bias: Floats
 
-    def take(self, outputs: NDArray[np.int64]) -> _Columns:
-        """Some of the outputs, by number."""
+    def select_outputs(self, outputs: NDArray[np.int64]) -> _OutputEdges:
+        """The edges of the outputs with these numbers, in this order."""
         counts = np.diff(self.start)[outputs]
         start = _offsets(counts)
         edges = np.arange(start[-1]) + np.repeat(self.start[outputs] - start[:-1], counts)
-        return _Columns(start, self.index[edges], self.value[edges], self.bias[outputs])
+        return _OutputEdges(start, self.index[edges], self.value[edges], self.bias[outputs])
 
 
 def _offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
 
 
-def _equal(columns: _Columns, bias_to: BiasTo) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first output of each class, ascending, and for each output its class."""
-    index, value = columns.index, columns.value
+def _equal_outputs(
+    edges: _OutputEdges, bias_to: BiasTo
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first output of each class of equal outputs, ascending, and the class of each output."""
+    index, value = edges.index, edges.value
     packed = np.empty(index.size, [("index", index.dtype), ("value", value.dtype)])
     packed["index"], packed["value"] = index, value
-    edges, size = packed.tobytes(), packed.itemsize
-    bounds = (size * columns.start).tolist()
-    # As dict keys 0.0 and -0.0 are one.
-    gets_bias = (np.diff(columns.start) > 0) | (bias_to == "all")
-    biases = np.where(gets_bias, columns.bias, 0).tolist()
-    seen: dict[tuple[bytes, float], int] = {}
-    found = np.array(
+    content, size = packed.tobytes(), packed.itemsize
+    bounds = (size * edges.start).tolist()
+    # 0.0 and -0.0 are equal as keys of a dict.
+    gets_bias = (np.diff(edges.start) > 0) | (bias_to == "all")
+    biases = np.where(gets_bias, edges.bias, 0).tolist()
+    class_of: dict[tuple[bytes, float], int] = {}
+    classes = np.array(
         [
-            seen.setdefault((edges[begin:end], bias), len(seen))
+            class_of.setdefault((content[begin:end], bias), len(class_of))
             for begin, end, bias in zip(bounds, bounds[1:], biases, strict=False)
         ]
     )
-    return np.unique(found, return_index=True)[1], found
+    return np.unique(classes, return_index=True)[1], classes
 
 
-def _merge(columns: _Columns, classes: NDArray[np.int64], inputs: int) -> tuple[_Columns, _Columns]:
+def _merge_inputs(
+    edges: _OutputEdges, input_classes: NDArray[np.int64], inputs: int
+) -> tuple[_OutputEdges, _OutputEdges]:
     """
-    Edges from classes of inputs, weights summed in float64 without those of 0; and what tells
-    outputs apart: the same where no sum can have been rounded, else the edges before summing.
+    Replace inputs by their classes and add up the weights in float64. Weights of 0 are dropped.
+
+    Returns the merged edges, and the edges by which outputs are compared: the merged edges if no
+    sum can have been rounded, else the edges before the summation.
     """
-    outputs = columns.bias.size
-    output = np.repeat(np.arange(outputs), np.diff(columns.start))
-    key = output * inputs + classes[columns.index]
-    value = columns.value.astype(np.float64)
-    exact = _adds_exactly(value, int(np.diff(columns.start).max()))
-    # Where the sums cannot tell, equal weights from one class must stand in one order.
+    outputs = edges.bias.size
+    output = np.repeat(np.arange(outputs), np.diff(edges.start))
+    key = output * inputs + input_classes[edges.index]
+    value = edges.value.astype(np.float64)
+    exact = _adds_exactly(value, int(np.diff(edges.start).max()))
+    # If weights are compared one by one, those of a class must be in a fixed order.
     order = np.argsort(key, kind="stable") if exact else np.lexsort((value, key))
     key, value = key[order], value[order]
     begins = np.flatnonzero(np.diff(key, prepend=-1))
     with np.errstate(over="ignore"):
         sums = np.add.reduceat(value, begins) if begins.size else value
-    kept = sums != 0
-    source = key[begins][kept]
-    counts = np.bincount(source // inputs, minlength=outputs)
-    merged = _Columns(_offsets(counts), source % inputs, sums[kept], columns.bias)
-    return merged, merged if exact else replace(columns, index=key % inputs, value=value)
+    nonzero = sums != 0
+    merged_key = key[begins][nonzero]
+    counts = np.bincount(merged_key // inputs, minlength=outputs)
+    merged = _OutputEdges(_offsets(counts), merged_key % inputs, sums[nonzero], edges.bias)
+    return merged, merged if exact else replace(edges, index=key % inputs, value=value)
 
 
 def _adds_exactly(value: NDArray[np.float64], terms: int) -> bool:
     """
     Whether float64 holds every sum of up to `terms` of these numbers, none of which is 0.
 
-    All are whole multiples of their least bit; so are the sums, and those to 2^53 of it are exact.
+    All numbers and sums are multiples of the lowest bit of any number. Multiples up to 2^53 are
+    exact in float64.
     """
     if value.size == 0:
         return True
     mantissa, exponent = np.frexp(value)
-    whole = np.ldexp(mantissa, 53).astype(np.int64)
-    least = np.ldexp((whole & -whole).astype(np.float64), exponent - 53).min()
+    integer = np.ldexp(mantissa, 53).astype(np.int64)
+    lowest = np.ldexp((integer & -integer).astype(np.float64), exponent - 53).min()
     with np.errstate(over="ignore"):
-        return bool(terms * (np.abs(value).max() / least) <= 2.0**53)
+        return bool(terms * (np.abs(value).max() / lowest) <= 2.0**53)

@@ -1,4 +1,4 @@
-"""Subnormal numbers count, whatever other libraries of the process do to floating-point modes."""
+"""Results do not depend on the floating-point mode that other libraries of the process set."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ static void set(void) {
 #else
 #error "no flush-to-zero here"
 #endif
-/* As -ffast-math does, by a file of GCC's own that it links. */
+/* As a library does that was linked with -ffast-math (GCC's crtfastmath.o). */
 __attribute__((constructor)) void flush(void) { set(); }
 void flush_all(void) {
 #pragma omp parallel
@@ -74,7 +74,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = folder / "flush.so"
     options = ["-x", "c", "-O1", "-fopenmp", "-shared", "-fPIC", "flush.c", "-o", str(made)]
     if subprocess.run([compiler, *options], cwd=folder, check=False).returncode != 0:
-        pytest.skip("this processor has no flush-to-zero that the test knows")
+        pytest.skip("the test has no flush-to-zero for this processor")
     return made
 
 
@@ -101,7 +101,7 @@ def product() -> float:
 
 
 def test_the_mode_is_restored(library: Path) -> None:
-    """Both the usual one inside, and the other one outside: also after an exception."""
+    """The default mode is set in the block, and the previous one is restored, also on errors."""
     small = product()
     assert small > 0
     flush = ctypes.CDLL(str(library)).flush
@@ -123,6 +123,6 @@ def test_the_mode_is_restored(library: Path) -> None:
             _ = 1 // int(product() != small)
         assert product() == 0
     finally:
-        # The mode of a thread that has just been created by another one, which is usual.
+        # Restore the default mode (FE_DFL_ENV) of the thread.
         ctypes.CDLL("libm.so.6").fesetenv(ctypes.c_void_p(-1))
     assert product() == small

@@ -1,4 +1,4 @@
-"""Input rows: bits, CSR and dense rows say the same, and what is refused."""
+"""Input rows: equal values from bits, CSR and dense rows, and refused inputs."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ def test_slices_are_the_rows(shape: tuple[int, int, int], data: st.DataObject) -
     begin = data.draw(st.integers(0, packed.rows))
     end = data.draw(st.integers(begin, packed.rows))
     for inputs in (packed, Inputs.from_any(pixels), Inputs.from_any(sp.csr_array(pixels))):
-        part = inputs.slice(begin, end)
-        assert part.rows == end - begin
-        assert (part.to_dense(np.float32) == pixels[begin:end]).all()
-        assert part.nonzeros == pixels[begin:end].sum()
+        rows = inputs.slice(begin, end)
+        assert rows.rows == end - begin
+        assert (rows.to_dense(np.float32) == pixels[begin:end]).all()
+        assert rows.nonzeros == pixels[begin:end].sum()
 
 
 def test_a_slice_of_bits_is_no_copy() -> None:
     _, inputs = random_bits(1, 9, 16)
-    part = inputs.slice(2, 5).bits
-    assert part is not None
+    bits = inputs.slice(2, 5).bits
+    assert bits is not None
     assert inputs.bits is not None
-    assert np.shares_memory(part, inputs.bits)
+    assert np.shares_memory(bits, inputs.bits)
 
 
 def test_all_rows_are_not_copied() -> None:
@@ -67,7 +67,7 @@ def test_all_rows_are_not_copied() -> None:
     sparse = Inputs.from_any(sp.csr_array(pixels.astype(np.float32)))
     for each in (inputs, sparse, Inputs.from_any(pixels)):
         assert each.slice(0, 9) is each
-        assert [part for _, part in each.chunks(9)] == [each]
+        assert [chunk for _, chunk in each.chunks(9)] == [each]
         assert each.slice(0, 8) is not each
     assert sparse.to_csr(np.float32) is sparse.csr
     assert sparse.to_csr(np.float64) is not sparse.csr
@@ -79,19 +79,19 @@ def test_all_rows_are_not_copied() -> None:
 
 
 @given(shapes, st.data())
-def test_rows_by_number(shape: tuple[int, int, int], data: st.DataObject) -> None:
+def test_select_rows(shape: tuple[int, int, int], data: st.DataObject) -> None:
     pixels, packed = random_bits(*shape)
     numbers = st.integers(0, max(0, packed.rows - 1))
-    most = 12 if packed.rows else 0
-    rows = np.array(data.draw(st.lists(numbers, max_size=most)), np.int64)
+    max_size = 12 if packed.rows else 0
+    rows = np.array(data.draw(st.lists(numbers, max_size=max_size)), np.int64)
     for inputs in (packed, Inputs.from_any(pixels), Inputs.from_any(sp.csr_array(pixels))):
-        taken = inputs.select_rows(rows)
-        assert taken.rows == rows.size
-        assert (taken.to_dense(np.float32) == pixels[rows]).all()
+        selected = inputs.select_rows(rows)
+        assert selected.rows == rows.size
+        assert (selected.to_dense(np.float32) == pixels[rows]).all()
 
 
 @given(st.sampled_from([np.float32, np.float64]), st.booleans())
-def test_what_rows_are_like(dtype: Any, sparse: bool) -> None:
+def test_dtype_largest_value_and_nonzeros(dtype: Any, sparse: bool) -> None:
     values = np.array([[0.5, 0, -3], [2, 0, 0]], dtype)
     inputs = Inputs.from_any(sp.csr_array(values) if sparse else values)
     assert (inputs.dense is None) == sparse
@@ -105,8 +105,8 @@ def test_rows_in_any_memory_order_and_type() -> None:
     every_other = np.repeat(values, 2, axis=1)[:, ::2]
     for each in (values, np.asfortranarray(values), every_other, values.astype(">f8")):
         assert (Inputs.from_any(each).to_dense(np.float64) == values).all()
-    for kind in (np.float16, np.int8, np.uint8, np.int16):
-        inputs = Inputs.from_any(values.astype(kind))
+    for dtype in (np.float16, np.int8, np.uint8, np.int16):
+        inputs = Inputs.from_any(values.astype(dtype))
         assert inputs.dtype == np.float32
         assert (inputs.to_dense(np.float32) == values).all()
     assert Inputs.from_any(values.astype(np.int64)).dtype == np.float64
@@ -119,12 +119,12 @@ def test_slices_outside_are_refused(begin: int, end: int) -> None:
 
 
 @given(shapes, st.sampled_from(["csr", "csc", "coo", "lil", "dense"]))
-def test_from_any_keeps_real_numbers(shape: tuple[int, int, int], kind: str) -> None:
+def test_from_any_keeps_real_numbers(shape: tuple[int, int, int], form: str) -> None:
     seed, rows, neurons = shape
     rng = np.random.default_rng(seed)
     dense = rng.standard_normal((rows, neurons)) * (rng.random((rows, neurons)) < 0.5)
     matrix: Any = sp.coo_array(dense)
-    given_rows = dense if kind == "dense" else matrix.asformat(kind)
+    given_rows = dense if form == "dense" else matrix.asformat(form)
     inputs = Inputs.from_any(given_rows, source="here")
     assert (inputs.rows, inputs.neurons, inputs.source) == (rows, neurons, "here")
     assert (inputs.to_dense(np.float64) == dense).all()
@@ -139,7 +139,7 @@ def test_stored_zeros_and_underflow_are_dropped() -> None:
     assert inputs.nonzeros == 2
     assert inputs.to_csr(np.float64).data.tolist() == [1e-60, -2.0]
     assert inputs.to_csr(np.float32).data.tolist() == [-2.0]
-    # the narrow copy had its zero removed in place: the rows themselves must not have changed
+    # Dropping the zeros of the float32 copy must not change the rows themselves.
     assert inputs.to_csr(np.float64).indices.tolist() == [1, 2]
     assert csr.nnz == 3
 
@@ -176,7 +176,7 @@ def test_zero_rows_are_legal() -> None:
     assert random_bits(0, 0, 12)[1].to_dense(np.float64).shape == (0, 12)
 
 
-def test_the_constructor_refuses_what_does_not_fit() -> None:
+def test_the_constructor_refuses_inconsistent_arguments() -> None:
     bits = np.zeros((2, 2), np.uint8)
     csr = sp.csr_array(np.eye(2))
     with pytest.raises(InputError, match="exactly one of bits, csr and dense"):

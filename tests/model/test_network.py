@@ -1,4 +1,4 @@
-"""Layers and networks: what is kept, and what is refused in which words."""
+"""Layers and networks: stored values, conversions and error messages."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ shapes = st.tuples(st.integers(0, 2**32), st.integers(1, 9), st.integers(1, 9), 
 
 
 @given(shapes, st.sampled_from(["csr", "csc", "coo", "lil", "dok", "bsr", "dia", "dense"]))
-def test_weights_come_back_from_every_format(shape: tuple[int, int, int, float], kind: str) -> None:
+def test_weights_come_back_from_every_format(shape: tuple[int, int, int, float], form: str) -> None:
     dense = random_matrix(*shape)
     matrix: Any = sp.coo_array(dense)
-    given_matrix = dense if kind == "dense" else matrix.asformat(kind)
+    given_matrix = dense if form == "dense" else matrix.asformat(form)
     layer = Layer.from_sparse(given_matrix, -0.25)
     weights = layer.weights()
     assert (weights.toarray() == dense).all()
@@ -79,7 +79,7 @@ def test_from_fan_in_equals_from_sparse(
     assert layer.dtype == np.float32
 
 
-def test_one_value_stands_for_all_weights() -> None:
+def test_one_value_is_used_for_all_weights() -> None:
     layer = Layer.from_fan_in([[1, 0], [2, 1]], np.float32(0.5), [-1.0, -2.0], 3)
     assert layer.index.tolist() == [0, 1, 1, 2]
     assert layer.value.tolist() == [0.5] * 4
@@ -87,19 +87,19 @@ def test_one_value_stands_for_all_weights() -> None:
 
 
 @pytest.mark.parametrize(("inputs", "dtype"), [(65536, np.uint16), (65537, np.uint32)])
-def test_index_type_follows_the_number_of_inputs(inputs: int, dtype: Any) -> None:
+def test_index_dtype_depends_on_the_number_of_inputs(inputs: int, dtype: Any) -> None:
     last = Layer.from_fan_in([[inputs - 1]], 1.0, 0.0, inputs)
     assert last.index.dtype == dtype
     assert last.index.tolist() == [inputs - 1]
 
 
-def test_fan_in_is_none_where_outputs_differ_and_0_without_edges() -> None:
+def test_fan_in_is_none_if_outputs_differ_and_0_without_edges() -> None:
     assert Layer.from_sparse(np.array([[1.0, 1.0], [0.0, 1.0]]), 0).fan_in is None
     assert Layer.from_sparse(np.zeros((3, 2)), 0).fan_in == 0
 
 
 @pytest.mark.parametrize(
-    ("dtype", "kept"),
+    ("dtype", "stored"),
     [
         (bool, np.float32),
         (np.int8, np.float32),
@@ -110,13 +110,13 @@ def test_fan_in_is_none_where_outputs_differ_and_0_without_edges() -> None:
         (np.longdouble, np.float64),
     ],
 )
-def test_real_types_are_kept_without_loss(dtype: Any, kept: Any) -> None:
+def test_real_dtypes_are_converted_without_loss(dtype: Any, stored: Any) -> None:
     made = [Layer.from_sparse(np.eye(2).astype(dtype), 0)]
     made.append(Layer.from_fan_in([[0], [1]], np.ones((2, 1), dtype), 0, 2))
     if dtype != np.float16:  # SciPy has none
         made.append(Layer.from_sparse(sp.csr_array(np.eye(2).astype(dtype)), 0))
     for layer in made:
-        assert layer.dtype == layer.bias.dtype == kept
+        assert layer.dtype == layer.bias.dtype == stored
         assert (layer.weights().toarray() == np.eye(2)).all()
 
 
@@ -141,7 +141,7 @@ def outside_coo() -> sp.coo_array:
 
 
 def outside_column() -> Any:
-    """Only in its second dimension, which counts for CSC."""
+    """An index outside its shape in the second dimension only, the compressed one of CSC."""
     coo = sp.coo_array((np.ones(2, np.float32), ([0, 1], [0, 1])), shape=(4, 2))
     coo.coords[1][0] = 10**6
     return coo
@@ -217,23 +217,23 @@ def test_inconsistent_arrays_are_refused() -> None:
         Layer(3, 3, good.start, good.index[:-1], good.value, good.bias)
     with pytest.raises(InputError, match="do not agree in type or length"):
         Layer(3, 3, good.start, good.index, good.value, good.bias.astype(np.float64))
-    with pytest.raises(InputError, match="1 x 1 is the smallest"):
+    with pytest.raises(InputError, match="at least 1 x 1 is needed"):
         Layer(0, 3, good.start, good.index, good.value, good.bias)
 
 
-def test_astype_is_the_same_object_or_the_rounded_numbers() -> None:
+def test_astype_returns_the_same_object_or_rounded_numbers() -> None:
     layer = Layer.from_sparse(np.array([[0.1, 0.0], [1e-60, 2.0]]), -0.3)
     assert layer.astype(np.float64) is layer
     narrow = layer.astype(np.float32)
     assert narrow.dtype == narrow.bias.dtype == np.float32
-    # 1e-60 is 0 in float32, and a weight of 0 is no edge
+    # 1e-60 underflows to 0 in float32, and edges of weight 0 are dropped.
     assert narrow.edges == 2
     assert (narrow.weights().toarray() == np.array([[0.1, 0], [0, 2]], np.float32)).all()
     assert narrow.astype(np.float64).value.tolist() == [float(np.float32(0.1)), 2.0]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.int32, "text", None, complex])
-def test_other_types_are_refused(dtype: Any) -> None:
+def test_other_dtypes_are_refused(dtype: Any) -> None:
     with pytest.raises(InputError, match="use float32 or float64"):
         square(2).astype(dtype)
 
@@ -246,7 +246,7 @@ def test_overflow_names_the_layer() -> None:
         network([Layer.from_sparse(np.eye(1), 0), big]).astype(np.float32)
 
 
-def test_a_network_knows_its_sizes() -> None:
+def test_sizes_of_a_network() -> None:
     wide = Layer.from_sparse(np.ones((3, 5), np.float32), 0)
     narrow = Layer.from_sparse(np.ones((5, 2), np.float32), 0)
     made = network([wide, narrow], ymax=None, name="mine")
@@ -261,7 +261,7 @@ def test_a_network_without_layers_needs_its_inputs() -> None:
     empty = network([], inputs=7)
     assert (empty.inputs, empty.outputs, empty.edges) == (7, 7, 0)
     assert empty.dtype == np.float32
-    with pytest.raises(InputError, match="say how many input neurons it has"):
+    with pytest.raises(InputError, match="needs its number of input neurons"):
         network([])
     with pytest.raises(InputError, match="0 input neurons: at least 1"):
         network([], inputs=0)
@@ -278,7 +278,7 @@ def test_layers_must_chain() -> None:
         Network(layers=radixnet(32, 1).layers, inputs=33)
 
 
-def test_layers_must_have_one_type() -> None:
+def test_layers_must_have_one_dtype() -> None:
     with pytest.raises(InputError, match="layer 1 is float32 but layer 2 is float64"):
         network([square(3), square(3, np.float64)])
 

@@ -1,4 +1,4 @@
-"""RadiX-Net: the definition, the official layers, the seed."""
+"""RadiX-Net against its definition and the official layers, and the effect of the seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kkspdnn.model.radixnet import challenge_bias, radixnet
 
 
 def by_definition(neurons: int, number: int) -> np.ndarray:
-    """W of layer `number` before shuffling, edge by edge."""
+    """W of layer `number` before the permutation, edge by edge."""
     base = neurons // 16
     k = base.bit_length() - 1
     shift = 2 ** ((number - 1) % k)
@@ -28,18 +28,18 @@ def by_definition(neurons: int, number: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("neurons", [32, 64, 256])
-def test_the_first_k_layers_are_the_definition(neurons: int) -> None:
+def test_the_first_k_layers_match_the_definition(neurons: int) -> None:
     k = (neurons // 16).bit_length() - 1
     for number, layer in enumerate(radixnet(neurons, k).layers, start=1):
         assert (layer.weights().toarray() == by_definition(neurons, number)).all()
 
 
-def test_later_layers_are_the_definition_with_permuted_inputs() -> None:
+def test_later_layers_match_the_definition_with_permuted_inputs() -> None:
     layers = radixnet(64, 9, seed=5).layers
     for number in range(3, 10):
-        shuffle = np.random.default_rng([5, number]).permutation(64)
+        permutation = np.random.default_rng([5, number]).permutation(64)
         expected = np.zeros((64, 64), np.float32)
-        expected[shuffle] = by_definition(64, number)
+        expected[permutation] = by_definition(64, number)
         assert (layers[number - 1].weights().toarray() == expected).all()
         assert (layers[number - 1].weights().toarray() != by_definition(64, number)).any()
 
@@ -67,8 +67,8 @@ def test_every_layer_has_the_official_structure(k: int, number: int, seed: int) 
     assert (layer.value == np.float32(1 / 16)).all()
 
 
-def test_the_official_shuffled_layers_have_that_structure_too(challenge_data: Path) -> None:
-    # or the test above would ask for something that the challenge's files have not
+def test_the_official_permuted_layers_have_that_structure(challenge_data: Path) -> None:
+    # Check the structure that the test above expects.
     with np.load(challenge_data / "n1024-l120-fanin.npz") as archive:
         official = archive["fanin"]
     for index in official[6:]:
@@ -84,7 +84,7 @@ def test_layers_depend_on_seed_and_number_only() -> None:
         assert differ == (position >= 2)
 
 
-def test_a_network_says_what_it_is_without_making_layers() -> None:
+def test_sizes_are_known_without_making_layers() -> None:
     made = radixnet(65536, 1920, seed=3)
     assert made.edges == 4_026_531_840
     assert (made.inputs, made.outputs, made.ymax) == (65536, 65536, 32.0)
@@ -97,7 +97,7 @@ def test_a_network_says_what_it_is_without_making_layers() -> None:
 def test_float64_and_astype_agree() -> None:
     direct, cast = radixnet(64, 3, dtype=np.float64), radixnet(64, 3).astype(np.float64)
     assert direct.dtype == cast.dtype == cast.layers[2].dtype == np.float64
-    # the bias is that of the request, not the rounded float32 one
+    # The bias is not rounded to float32 first.
     assert (cast.layers[2].bias == direct.layers[2].bias).all()
     assert (cast.layers[2].index == direct.layers[2].index).all()
 
