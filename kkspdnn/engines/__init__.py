@@ -8,11 +8,12 @@ import numpy as np
 
 from kkspdnn.choices import Exits, Kernel
 from kkspdnn.device.space import Space
-from kkspdnn.engines.base import Engine, ProgressCallback, no_progress
+from kkspdnn.engines.base import Engine, EngineRun, ProgressCallback, no_progress
 from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 
 __all__ = [
     "Engine",
+    "EngineRun",
     "PartialResult",
     "ProgressCallback",
     "RowSelector",

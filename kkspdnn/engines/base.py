@@ -19,12 +19,21 @@ def no_progress(_settled: int) -> None:
     """The ProgressCallback that tells nobody."""
 
 
+class EngineRun(Protocol):
+    """A run of an engine over input rows. Iterate over it, once, for the partial results."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """How the run went through rows and layers; complete after the last partial result."""
+
+    def __iter__(self) -> Iterator[PartialResult]:
+        """Compute the partial results, one block of input rows after the other."""
+
+
 class Engine(Packer, Protocol):
     """One way through a network. Prepared layers are what its workunits take."""
 
     exits: Exits
-    order: Schedule
-    """Of the last run."""
     ymax: Any
     """The upper limit of the ReLU in the engine's dtype, may be infinite."""
     in_csr: bool
@@ -49,7 +58,7 @@ class Engine(Packer, Protocol):
         inputs: Inputs,
         wanted: RowSelector | None,
         report: ProgressCallback,
-    ) -> Iterator[PartialResult]:
+    ) -> EngineRun:
         """All layers over all of `inputs`, with at most `layers.rows` rows in memory at a time: the
         outcome of one part of the rows after the other, with the values of those that are wanted.
         """

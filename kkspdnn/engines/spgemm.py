@@ -7,7 +7,7 @@ HPEC 2019.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from kkspdnn.choices import Exits
 from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.device.space import Space
 from kkspdnn.engines.activation import activation, upper_limit
-from kkspdnn.engines.base import ProgressCallback
+from kkspdnn.engines.base import EngineRun, ProgressCallback
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.overflow_guard import LayerBound, OverflowGuard
 from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
@@ -72,6 +72,17 @@ class SpgemmLayer:
     scalars: dict[str, Any]
 
 
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A run that computes layer after layer, which is the only schedule of this engine."""
+
+    results: Iterator[PartialResult]
+    schedule: Schedule = field(default_factory=Schedule)
+
+    def __iter__(self) -> Iterator[PartialResult]:
+        return self.results
+
+
 class SpgemmEngine:
     """CSR activations, six launches a layer."""
 
@@ -79,7 +90,6 @@ class SpgemmEngine:
         self.space = space
         self.dtype = dtype
         self.exits: Exits = "none"
-        self.order = Schedule()
         self.ends: Sequence[ExitBounds] = ()
         self.in_csr = True
         self.ymax = upper_limit(dtype, ymax)
@@ -125,6 +135,15 @@ class SpgemmEngine:
         """Nothing: how many nonzeros there will be is known only layer by layer."""
 
     def run(
+        self,
+        layers: LayerStore,
+        inputs: Inputs,
+        wanted: RowSelector | None,
+        report: ProgressCallback,
+    ) -> EngineRun:
+        return _Run(self._results(layers, inputs, wanted, report))
+
+    def _results(
         self,
         layers: LayerStore,
         inputs: Inputs,

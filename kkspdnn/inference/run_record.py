@@ -142,7 +142,7 @@ def make_record(
         memory_budget_bytes=request.budget.total,
         peak_memory_bytes=max([peak_memory(), *(load.peak_memory_bytes for load in loads)]),
         layers_held=held,
-        order=setup.engine.order,
+        order=strategy.schedule,
         parallel=strategy.parallel if several else None,
         loads=tuple(loads) if several else (),
         imbalance=imbalance(loads) if several else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kkspdnn.device.memory import Budget
-from kkspdnn.engines import Engine, PartialResult, ProgressCallback, RowSelector
+from kkspdnn.engines import Engine, PartialResult, ProgressCallback, RowSelector, Schedule
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.engines.partial_result import concatenate
 from kkspdnn.model.inputs import Inputs
@@ -21,6 +21,7 @@ class DataParallel:
     values: whether the values of all living rows are kept
     parts: into how many parts the rows are best distributed; layers: as the engine takes them
     rows, computed_edges: of the outcomes so far; waited: seconds of them that others took
+    schedule: of the last run of the engine
     """
 
     parallel = "data"
@@ -44,6 +45,7 @@ class DataParallel:
         self.parts = ranks.size
         self.rows = self.computed_edges = 0
         self.waited = 0.0
+        self.schedule = Schedule()
 
     def warm_up(self) -> None:
         """Compile what will be launched."""
@@ -66,8 +68,9 @@ class DataParallel:
         """What comes out of one part after the other, with rows numbered among all."""
         layers = self.layers
         for part, rows in self._parts:
-            found = self._engine.run(layers, rows, part.wanted(self._keep), report)
-            whole = concatenate(found, layers.outputs, layers.dtype, self._keep is not None)
+            run = self._engine.run(layers, rows, part.wanted(self._keep), report)
+            whole = concatenate(run, layers.outputs, layers.dtype, self._keep is not None)
+            self.schedule = run.schedule
             self.rows += rows.rows
             self.computed_edges += whole.computed_edges
             yield part, part.outcome(whole)

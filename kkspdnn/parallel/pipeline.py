@@ -12,7 +12,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.device.memory import Budget
-from kkspdnn.engines import Engine, PartialResult, ProgressCallback, RowSelector, no_progress
+from kkspdnn.engines import (
+    Engine,
+    PartialResult,
+    ProgressCallback,
+    RowSelector,
+    Schedule,
+    no_progress,
+)
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.engines.partial_result import concatenate
 from kkspdnn.model.inputs import Inputs
@@ -54,8 +61,8 @@ class Flow:
 
 def passed(
     engine: Engine, layers: LayerStore, flow: Flow, keep: RowSelector, report: ProgressCallback
-) -> PartialResult:
-    """What comes out of layers, with the numbers of the flow.
+) -> tuple[PartialResult, Schedule]:
+    """What comes out of layers, with the numbers of the flow, and how it was computed.
 
     Rows that are zeros, or saturated, stay so without a look where all layers keep them so.
     """
@@ -69,14 +76,10 @@ def passed(
         missing = np.setdiff1d(np.arange(flow.total), there, assume_unique=True)
         flow = _with_rows(flow, missing, 0.0, layers.dtype)
     numbers = flow.numbers
-    found = concatenate(
-        engine.run(layers, flow.inputs, lambda rows: keep(numbers[rows]), report),
-        layers.outputs,
-        layers.dtype,
-        values=True,
-    )
+    run = engine.run(layers, flow.inputs, lambda rows: keep(numbers[rows]), report)
+    found = concatenate(run, layers.outputs, layers.dtype, values=True)
     assert found.valued is not None
-    return PartialResult(
+    outcome = PartialResult(
         rows=np.union1d(numbers[found.rows], saturated),
         values=found.values,
         computed_edges=found.computed_edges,
@@ -84,6 +87,7 @@ def passed(
         saturated=np.union1d(numbers[found.saturated], saturated),
         ymax=ymax,
     )
+    return outcome, run.schedule
 
 
 def _with_rows(flow: Flow, rows: NDArray[np.int64], value: float, dtype: np.dtype[Any]) -> Flow:
@@ -148,7 +152,7 @@ def balanced(
         values = (flow.numbers.size + flow.saturated.size) * flow.inputs.neurons
         with renumber_layer_errors(position):
             engine.compute_exit_bounds(layers, flow.inputs)
-            outcome = passed(engine, layers, flow, _all, no_progress)
+            outcome, _ = passed(engine, layers, flow, _all, no_progress)
         flow = _onward(outcome, flow)
         handing_over = _value_cost(engine) * values
         measured.append((float(outcome.computed_edges), handing_over, edges[position] * edge_bytes))
@@ -225,6 +229,7 @@ class PipelineParallel:
         self.parts = max(1, min(_PARTS_A_RANK * ranks.size, inputs.rows // _FEWEST_ROWS))
         self.rows = self.computed_edges = 0
         self.waited = 0.0
+        self.schedule = Schedule()
 
     def warm_up(self) -> None:
         """Compile what will be launched."""
@@ -248,7 +253,7 @@ class PipelineParallel:
             self.rows += flow.inputs.rows
             wanted = part.wanted(self._keep) or _none
             with renumber_layer_errors(self._begin):
-                outcome = passed(
+                outcome, self.schedule = passed(
                     self._engine, self.layers, flow, wanted if self._last else _all, report
                 )
             self.computed_edges += outcome.computed_edges

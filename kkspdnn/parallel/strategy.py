@@ -7,7 +7,7 @@ from typing import Protocol
 
 from kkspdnn.choices import Parallel
 from kkspdnn.device.memory import Budget
-from kkspdnn.engines import Engine, PartialResult, ProgressCallback, RowSelector
+from kkspdnn.engines import Engine, PartialResult, ProgressCallback, RowSelector, Schedule
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
@@ -24,6 +24,7 @@ class Strategy(Protocol):
     parallel: data or pipeline
     parts: into how many parts the rows are best dealt out; layers: as the engine takes them
     rows, computed_edges: of the outcomes so far; waited: seconds of them that others took
+    schedule: of the last run of the engine
     """
 
     parallel: str
@@ -32,6 +33,7 @@ class Strategy(Protocol):
     rows: int
     computed_edges: int
     waited: float
+    schedule: Schedule
 
     def warm_up(self) -> None:
         """Compile what will be launched."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,9 @@ from kkspdnn.engines.base import ProgressCallback
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused.early_exit import MOST_TRIED, Response, ends_before
 from kkspdnn.engines.fused.layer import MOST_DEPTH, FusedLayer, likeness, prepared, stacked
-from kkspdnn.engines.fused.schedule import FEW_LEFT, MOST_COUNTED, FusedRun, Level
+from kkspdnn.engines.fused.schedule import FEW_LEFT, MOST_COUNTED, FusedRun
 from kkspdnn.engines.fused.tiles import Shape, Tiles, in_order
-from kkspdnn.engines.overflow_guard import OverflowGuard
-from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
+from kkspdnn.engines.partial_result import RowSelector
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import Floats
 from kkspdnn.model.network import Layer
@@ -65,7 +64,6 @@ class FusedEngine:
         self.ymax = upper_limit(dtype, ymax)
         self.ends: Sequence[ExitBounds] = ()
         self.in_csr = False
-        self.order = Schedule()
         self.count_ends = ExitBounds(np.int32(-1), MOST_COUNTED)
         self._room: list[Tiles] = []
         self._counted: Tiles | None = None
@@ -199,23 +197,12 @@ class FusedEngine:
         wanted: RowSelector | None,
         report: ProgressCallback,
         into: Any = None,
-    ) -> Iterator[PartialResult]:
+    ) -> FusedRun:
         """As of every engine; into: zeros (input rows, outputs) where the workunits run, for the
         activations of all rows; the outcomes then have neither rows nor values."""
-        self.order = Schedule()
-        self._room = room = self._room_for(layers, inputs)
-        self._counted = counted = self._counted_for(layers, inputs, room[0])
-        run = FusedRun(
-            self, layers, OverflowGuard(inputs, self.dtype), wanted, report, counted, into
-        )
-        if len(room) > 1:
-            yield from run.in_chunks([Level(each) for each in room], inputs)
-            return
-        (rows,) = room
-        for first, part in inputs.chunks(max(1, rows.capacity)):
-            together = 1 if self.exits != "none" else MOST_DEPTH
-            begin = run.start(rows, part, first, min(together, len(layers)))
-            yield run.finish(rows, part.rows, begin)
+        self._room = self._room_for(layers, inputs)
+        self._counted = self._counted_for(layers, inputs, self._room[0])
+        return FusedRun(self, layers, inputs, wanted, report, self._room, self._counted, into)
 
     def allocate(self, layers: LayerStore, inputs: Inputs) -> None:
         self._room = self._room_for(layers, inputs)
@@ -303,7 +290,6 @@ class FusedEngine:
             lanes=counted.shape.lanes,
         )
         counted.swap(1, layer.outputs)
-        self.order = replace(self.order, bits_counted=True)
 
     def activate(
         self, rows: Tiles, counted: Tiles, layer: FusedLayer, following: Sequence[FusedLayer] = ()

@@ -13,7 +13,7 @@ from kkspdnn.engines.base import ProgressCallback
 from kkspdnn.engines.fused.layer import MOST_DEPTH, FusedLayer
 from kkspdnn.engines.fused.tiles import Tiles, in_order
 from kkspdnn.engines.overflow_guard import OverflowGuard
-from kkspdnn.engines.partial_result import PartialResult, RowSelector
+from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Indices
 
@@ -54,27 +54,40 @@ class FusedRun:
         self,
         engine: FusedEngine,
         layers: LayerStore,
-        sizes: OverflowGuard,
+        inputs: Inputs,
         wanted: RowSelector | None,
         report: ProgressCallback,
+        room: Sequence[Tiles],
         counted: Tiles | None,
         into: Any = None,
     ) -> None:
-        """counted: room for the counts of a first layer, where it counts; into: see
-        FusedEngine.run"""
+        """room: tiles that rows go through one after the other; counted: room for the counts of a
+        first layer, where it counts; into: see FusedEngine.run"""
         self.engine = engine
         self.layers = layers
-        self.sizes = sizes
+        self.inputs = inputs
+        self.sizes = OverflowGuard(inputs, engine.dtype)
         self.wanted = wanted
         self.report = report
+        self.room = room
         self.counted = counted
+        self.schedule = Schedule()
         self.into = into
         self.computed_edges = 0
         self.saturated: list[NDArray[np.int64]] = []
         self.moved: list[int] = []
-        self.deepest = 1
         self.looked = -1
         self.leaves_counted = engine.exits != "none"
+
+    def __iter__(self) -> Iterator[PartialResult]:
+        if len(self.room) > 1:
+            yield from self._in_chunks([Level(each) for each in self.room])
+            return
+        (rows,) = self.room
+        for first, part in self.inputs.chunks(max(1, rows.capacity)):
+            together = 1 if self.engine.exits != "none" else MOST_DEPTH
+            begin = self.start(rows, part, first, min(together, len(self.layers)))
+            yield self.finish(rows, part.rows, begin)
 
     def start(self, rows: Tiles, inputs: Inputs, first: int, end: int = 1) -> int:
         """Take input rows, the first of which is number `first`, and compute as many of the layers
@@ -90,6 +103,7 @@ class FusedRun:
             return 0
         counted.load(inputs, first, layer.sources)
         self.engine.count(counted, layer)
+        self.schedule = replace(self.schedule, bits_counted=True)
         if self.leaves_counted:
             self._leave_counted(counted, layer.edges)
         rows.take(counted)
@@ -103,7 +117,7 @@ class FusedRun:
         step += following
         if rows.rows:
             self.engine.activate(rows, counted, step[0], following)
-            self.deepest = max(self.deepest, len(step))
+            self._launched(len(step))
         # Those that have left were counted too.
         self.computed_edges += (inputs.rows - rows.rows) * layer.edges
         self._account(rows, inputs.rows, 0, step)
@@ -176,7 +190,7 @@ class FusedRun:
             step = self._step(rows, position, min(look, end) - position, layer)
             if rows.rows:
                 self.engine.compute(rows, layer, len(step))
-                self.deepest = max(self.deepest, len(step))
+                self._launched(len(step))
             # Before the next look waits for the launch.
             self.layers.prefetch(position + len(step))
             self._account(rows, inputs, position, step)
@@ -204,12 +218,16 @@ class FusedRun:
             for values in rows.filled:
                 self.sizes.check(values, last)
 
-    def in_chunks(self, levels: Sequence[Level], inputs: Inputs) -> Iterator[PartialResult]:
+    def _launched(self, layers: int) -> None:
+        if layers > self.schedule.layers_a_launch:
+            self.schedule = replace(self.schedule, layers_a_launch=layers)
+
+    def _in_chunks(self, levels: Sequence[Level]) -> Iterator[PartialResult]:
         """All rows through the tiles of one level after the other."""
         chunk_rows = levels[0].tiles.capacity
         for level in levels:
             level.tiles.rows = 0
-        for begin, chunk in inputs.chunks(chunk_rows):
+        for begin, chunk in self.inputs.chunks(chunk_rows):
             levels[0].taken = chunk.rows
             together = min(levels[0].looks, default=1)
             following = self.start(levels[0].tiles, chunk, begin, together)
@@ -217,8 +235,12 @@ class FusedRun:
         for number in range(1, len(levels)):
             yield from self._pass(levels[number:], levels[number - 1].end)
         passed = [level.end for level in levels[:-1]]
-        order = replace(self.engine.order, chunk_rows=chunk_rows, chunk_layers=passed[0])
-        self.engine.order = replace(order, again_layers=passed[-1] - passed[0])
+        self.schedule = replace(
+            self.schedule,
+            chunk_rows=chunk_rows,
+            chunk_layers=passed[0],
+            again_layers=passed[-1] - passed[0],
+        )
 
     def _pass(self, levels: Sequence[Level], begin: int) -> Iterator[PartialResult]:
         """Take the first level's rows from layer `begin` on until few are left, and put these
@@ -260,7 +282,6 @@ class FusedRun:
                 self._keep_live(rows, living, end)
         rows.neurons = self.layers.outputs
         outcome = self.outcome(rows)
-        self.engine.order = replace(self.engine.order, layers_a_launch=self.deepest)
         self.saturated, self.computed_edges = [], 0
         return outcome
 
