@@ -24,7 +24,7 @@ ROOMS = [
 
 PK_ROOMS = [
     *("system", "types", "signature", "policy", "ir"),
-    *("frontend", "codegen", "build", "runtime"),
+    *("frontend", "passes", "codegen", "compiler", "build", "runtime"),
     *("dispatch", "language", "locate"),
 ]
 """Those of kkspdnn.pk, likewise."""

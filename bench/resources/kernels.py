@@ -15,7 +15,8 @@ from kkspdnn.engines.launch_trace import engine_launches
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.codegen.emit import Generated
-from kkspdnn.pk.dispatch import compile_workunits, generate
+from kkspdnn.pk.compiler import generate
+from kkspdnn.pk.dispatch import compile_workunits
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import Scalar, View
 

@@ -14,7 +14,8 @@ from kkspdnn.engines.launch_trace import engine_launches
 from kkspdnn.errors import InputError
 from kkspdnn.pk.build.disassemble import hot_function
 from kkspdnn.pk.build.runtime_library import toolkit
-from kkspdnn.pk.dispatch import Launched, generate
+from kkspdnn.pk.compiler import generate
+from kkspdnn.pk.dispatch import Launched
 from kkspdnn.pk.locate import complete, locate, read_types
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import Scalar, View

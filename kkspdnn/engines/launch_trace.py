@@ -22,7 +22,8 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer, Network, network
 from kkspdnn.pk import VARIABLE, chosen, provide_pykokkos
 from kkspdnn.pk.codegen.emit import Generated
-from kkspdnn.pk.dispatch import Launched, generate, rehearse
+from kkspdnn.pk.compiler import generate
+from kkspdnn.pk.dispatch import Launched, rehearse
 
 _NEURONS = 32
 _WIDE = np.iinfo(np.uint16).max + 33

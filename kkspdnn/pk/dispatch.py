@@ -12,19 +12,17 @@ from typing import Any, NoReturn, cast
 from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.build.toolchain import usable_cores
 from kkspdnn.pk.build.toolkit import Toolkit
-from kkspdnn.pk.codegen.emit import Generated, emit
-from kkspdnn.pk.frontend.analyse import analyse
+from kkspdnn.pk.codegen.emit import Generated
+from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.runtime.kokkos_runtime import runtime
 from kkspdnn.pk.runtime.program import Program
+from kkspdnn.pk.signature import Types
 from kkspdnn.pk.system.fork import kokkos_process
 from kkspdnn.pk.system.progress_log import log_progress
 from kkspdnn.pk.system.termination import map_in_threads
-from kkspdnn.pk.types import Scalar, View, type_of_argument
-
-Types = tuple[Scalar | View, ...]
-"""The types of a workunit's parameters without annotation, in their order."""
+from kkspdnn.pk.types import type_of_argument
 
 Launched = tuple[Workunit, ExecutionSpace, Types]
 """What one compile is for."""
@@ -50,11 +48,6 @@ def parallel_reduce(label: str, policy: Policy, workunit: Workunit, **arguments:
 def parallel_scan(label: str, policy: Policy, workunit: Workunit, **arguments: Any) -> Any:
     """Run an exclusive or inclusive prefix sum and give its total."""
     return _launch("scan", label, policy, workunit, arguments)
-
-
-def generate(workunit: Workunit, space: ExecutionSpace, types: Types = ()) -> Generated:
-    """The C++ of a workunit for a space, given the types of its parameters without annotation."""
-    return emit(analyse(workunit, dict(zip(workunit.generic, types, strict=True))), space)
 
 
 def rehearse(rehearsal: Callable[[], object]) -> tuple[Launched, ...]:

@@ -1,6 +1,8 @@
-"""A workunit after type checking: every expression has its C++ type, every name is known.
+"""The typed intermediate representation (IR) of workunits.
 
-analyse.py makes it from the Python tree, emit.py writes C++ from it.
+`frontend.analyse` builds it from the Python syntax tree: every expression has a type, every name is
+resolved. `passes.vectorize` replaces ranges over vector lanes by `VectorRange`s. `codegen.emit`
+prints C++ from the result. A printer needs nothing but the IR and its target.
 """
 
 from __future__ import annotations
@@ -142,6 +144,8 @@ class If:
 
 @dataclass(frozen=True)
 class For:
+    """`for counter in range(begin, end, step)`; `unroll` is the factor to ask of the compiler."""
+
     line: int
     counter: str
     begin: Expr
@@ -149,6 +153,7 @@ class For:
     step: Expr
     descending: bool
     body: tuple[Stmt, ...]
+    unroll: int = 1
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,11 @@ class Inner:
 
 @dataclass(frozen=True)
 class Nested:
-    """A nested parallel pattern; `into` is the local that a reduction fills."""
+    """A nested parallel pattern; `into` is the local that a reduction fills.
+
+    scalar_because: why `vectorize` left the lanes of a ThreadVectorRange one at a time
+    no_gather: keep the compiler from turning the loads of the lanes into gather instructions
+    """
 
     line: int
     range: str
@@ -192,6 +201,120 @@ class Nested:
     bounds: tuple[Expr, ...]
     inner: Inner
     into: str | None
+    scalar_because: str | None = None
+    no_gather: bool = False
+
+
+# ---- vectors: one value for each of several neighbouring lanes --------------------------------
+
+
+@dataclass(frozen=True)
+class VectorName:
+    """A local that differs between lanes. The `type` of a vector is that of one lane."""
+
+    name: str
+    type: Scalar
+
+
+@dataclass(frozen=True)
+class StridedElement:
+    """The element `count` strides of dimension `dimension` past `base`.
+
+    The innermost loop changes `count` and leaves the indices of `base` alone.
+    """
+
+    base: Element
+    dimension: int
+    count: Expr
+
+
+@dataclass(frozen=True)
+class VectorLoad:
+    """Neighbouring elements; `source` is that of the first lane."""
+
+    source: Element | StridedElement
+    type: Scalar
+
+
+@dataclass(frozen=True)
+class Broadcast:
+    """The same value in every lane."""
+
+    operand: Expr
+    type: Scalar
+
+
+@dataclass(frozen=True)
+class Widen:
+    """Bytes converted to `type`."""
+
+    operand: VectorExpr
+    type: Scalar
+
+
+@dataclass(frozen=True)
+class VectorBinary:
+    """`+`, `-` or `*` in every lane."""
+
+    op: str
+    left: VectorExpr
+    right: VectorExpr
+    type: Scalar
+
+
+VectorExpr = VectorName | VectorLoad | Broadcast | Widen | VectorBinary
+
+
+@dataclass(frozen=True)
+class VectorCompare:
+    """A comparison in every lane: a mask."""
+
+    op: str
+    left: VectorExpr
+    right: VectorExpr
+
+
+@dataclass(frozen=True)
+class DeclareVector:
+    line: int
+    name: str
+    type: Scalar
+    value: VectorExpr
+
+
+@dataclass(frozen=True)
+class AssignVector:
+    """`target op value` in the lanes where `mask` holds; in all lanes if it is None."""
+
+    line: int
+    target: VectorName
+    op: str
+    value: VectorExpr
+    mask: VectorCompare | None = None
+
+
+@dataclass(frozen=True)
+class StoreVector:
+    """Store to neighbouring elements; `target` is that of the first lane."""
+
+    line: int
+    target: Element
+    value: VectorExpr
+
+
+@dataclass(frozen=True)
+class VectorRange:
+    """A ThreadVectorRange whose lanes run several at a time, in vectors.
+
+    index: the first lane of a vector; type: of the vectors, those of bytes excepted
+    """
+
+    line: int
+    team: str
+    count: Expr
+    index: str
+    type: Scalar
+    body: tuple[Stmt, ...]
 
 
 Stmt = (
@@ -206,6 +329,10 @@ Stmt = (
     | Jump
     | ReturnValue
     | Nested
+    | DeclareVector
+    | AssignVector
+    | StoreVector
+    | VectorRange
 )
 
 

@@ -13,8 +13,8 @@ from typing import Final
 
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.pk import provide_pykokkos
-from kkspdnn.pk.dispatch import Types
 from kkspdnn.pk.frontend.workunit import Workunit
+from kkspdnn.pk.signature import Types
 from kkspdnn.pk.types import SCALARS, Scalar, View
 
 _NAMES: Final = {scalar.dtype: scalar for scalar in SCALARS.values()}

@@ -10,6 +10,10 @@ from kkspdnn.pk.types import Scalar, View
 Pattern = Literal["for", "reduce", "scan"]
 
 
+Types = tuple[Scalar | View, ...]
+"""The types of a workunit's parameters without annotation, in their order."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """An argument that a launch passes by name."""

@@ -19,7 +19,7 @@ from kkspdnn.pk.build.nvcc import nvcc_path
 from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.codegen.emit import Generated
-from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.system.cuda_driver import Device
 from kkspdnn.pk.system.instruction_sets import Processor, parse_processor
 from tests.refusals import refusal

@@ -13,7 +13,7 @@ import pytest
 import kkspdnn
 from kkspdnn.cli import main
 from kkspdnn.engines.launch_trace import engine_launches
-from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import DOUBLE, UINT16, UINT32, View
 from tests.refusals import refusal

@@ -18,8 +18,8 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer, network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk import dispatch
-from kkspdnn.pk.dispatch import Types
 from kkspdnn.pk.frontend.workunit import Workunit
+from kkspdnn.pk.signature import Types
 from kkspdnn.pk.types import UINT16, UINT32, View
 
 

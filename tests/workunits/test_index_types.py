@@ -14,11 +14,14 @@ import pytest
 
 from kkspdnn.device.space import Space
 from kkspdnn.pk import ir
-from kkspdnn.pk.codegen.lanes import parts, plan
-from kkspdnn.pk.dispatch import Types, generate
+from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.frontend.analyse import analyse
+from kkspdnn.pk.frontend.parse import parse
 from kkspdnn.pk.frontend.workunit import Workunit
+from kkspdnn.pk.passes.vectorize import BYTE_LOOP_UNROLL, vectorize
+from kkspdnn.pk.passes.walk import subexpressions
 from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.signature import Types
 from kkspdnn.pk.types import FLOAT, INT32, SCALARS, UINT8, Scalar, View
 from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
 
@@ -76,8 +79,7 @@ def test_the_compiler_takes_every_type_of_index(
 
 def kernels() -> Iterator[ir.Kernel]:
     for workunit in WORKUNITS.values():
-        kinds = types_of(workunit, SCALARS["uint32"])
-        yield analyse(workunit, dict(zip(workunit.generic, kinds, strict=True)))
+        yield analyse(parse(workunit), types_of(workunit, SCALARS["uint32"]))
 
 
 PRODUCTS = {
@@ -110,14 +112,14 @@ def test_products_of_32_bits_stay_small() -> None:
 def test_sums_of_bytes_are_unrolled() -> None:
     """With an index in a local too."""
     loops = [
-        (made, loop)
+        loop
         for kernel in kernels()
-        for nested in statements(kernel.body)
-        if isinstance(nested, ir.Nested) and (made := plan(nested)) is not None
-        for loop in nested.inner.body
-        if isinstance(loop, ir.For) and made.type == UINT8
+        for s in statements(vectorize(kernel, ExecutionSpace.OpenMP).body)
+        if isinstance(s, ir.VectorRange) and s.type == UINT8
+        for loop in s.body
+        if isinstance(loop, ir.For)
     ]
-    assert [made.adds_bytes(loop) for made, loop in loops] == [True]
+    assert [loop.unroll for loop in loops] == [BYTE_LOOP_UNROLL]
 
 
 def statements(body: Any) -> Iterator[ir.Stmt]:
@@ -136,7 +138,7 @@ def expressions(body: Any) -> Iterator[ir.Expr]:
         for value in vars(s).values():
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, ir.Expr):
-                    yield from parts(each)
+                    yield from subexpressions(each)
 
 
 def text(e: ir.Expr) -> str:

@@ -7,11 +7,11 @@ the workunit's own file.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.codegen.lanes import Plan, changed_by, changes, plan, scattered
+from kkspdnn.pk.codegen.cpp_statements import StatementPrinter
+from kkspdnn.pk.codegen.writer import Writer
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.signature import Signature
 from kkspdnn.pk.system.paths import package_path
@@ -42,154 +42,40 @@ def lanes_header(gpu: bool) -> str:
     return "kkspdnn_lanes_cuda.hpp" if gpu else "kkspdnn_lanes.hpp"
 
 
-def emit(kernel: ir.Kernel, space: ExecutionSpace) -> Generated:
-    """Write the C++ of `kernel` for `space`."""
-    writer, file = _Writer(), package_path(kernel.path)
-    _Emitter(writer, kernel, space, file).file()
+def emit(kernel: ir.Kernel, target: ExecutionSpace) -> Generated:
+    """Print the C++ of `kernel`, which `vectorize` has prepared for `target`."""
+    writer, file = Writer(), package_path(kernel.path)
+    _Emitter(writer, kernel, target, file).file()
     return Generated(
         kernel.name, writer.text(), kernel.signature, kernel.written, kernel.path, file
     )
 
 
-class _Writer:
-    """Lines of C++, and the Python line that the compiler believes to be at."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.depth = 0
-        self.believed: tuple[str, int] | None = None
-
-    def put(self, text: str = "") -> None:
-        self.lines.append("  " * self.depth + text if text else "")
-        if self.believed is not None:
-            self.believed = (self.believed[0], self.believed[1] + 1)
-
-    def open(self, text: str) -> None:
-        self.put(text + " {")
-        self.depth += 1
-
-    def close(self, text: str = "}") -> None:
-        self.depth -= 1
-        self.put(text)
-
-    def at(self, path: str, line: int) -> None:
-        if self.believed != (path, line):
-            self.lines.append(f"#line {line} {json.dumps(path)}")
-            self.believed = (path, line)
-
-    def own(self) -> None:
-        """Back to the generated file itself."""
-        self.lines.append(f'#line {len(self.lines) + 2} "workunit.cpp"')
-        self.believed = None
-
-    def text(self) -> str:
-        return "\n".join(self.lines) + "\n"
-
-
-def expression(e: ir.Expr) -> str:
-    """One expression as C++; every compound one in parentheses."""
-    match e:
-        case ir.Constant():
-            return e.text
-        case ir.Name():
-            return e.name
-        case ir.Element(array=array, indices=indices, local=True):
-            return f"{array}[{expression(indices[0])}]"
-        case ir.Element(array=array, indices=indices):
-            return f"{array}({', '.join(_index(indices, d) for d in range(len(indices)))})"
-        case ir.Extent():
-            return f"static_cast<int64_t>({e.view}.extent({e.dimension}))"
-        case ir.Unary():
-            return f"({e.op}{expression(e.operand)})"
-        case ir.Binary():
-            return f"({expression(e.left)} {e.op} {expression(e.right)})"
-        case ir.Cast():
-            return f"static_cast<{e.type.cpp}>({expression(e.operand)})"
-        case ir.Call():
-            return f"{e.function}({', '.join(expression(a) for a in e.arguments)})"
-        case ir.TeamCall():
-            return f"{e.team}.{e.method}()"
-        case ir.Atomic():
-            value = f"static_cast<{e.type.cpp}>({expression(e.value)})"
-            return f"Kokkos::{e.function}(&{expression(e.target)}, {value})"
-
-
-def _index(indices: tuple[ir.Expr, ...], dimension: int) -> str:
-    """One index of a view. Kokkos 3.4 multiplies the middle one of three by a 32-bit extent, which
-    wraps in matrices past 2^32 elements unless the index itself has 64 bits."""
-    index = indices[dimension]
-    if len(indices) == 3 and dimension == 1 and index.type.bits < 64:
-        return f"int64_t({_bare(index)})"
-    return expression(index)
-
-
-@dataclass(frozen=True)
-class Scalars:
-    """Writes the parts of a pack's expression that are the same in every lane.
-
-    loop: the names whose values the innermost loop changes
-    """
-
-    space: ExecutionSpace
-    loop: frozenset[str] = frozenset()
-
-    def value(self, e: ir.Expr) -> str:
-        return expression(e)
-
-    def address(self, e: ir.Element) -> str:
-        """Where an element is. On a GPU, where a loop changes one index, by a step from an element
-        that stays, so that the loop only multiplies and adds once for it."""
-        moving = [d for d, index in enumerate(e.indices[:-1]) if changes(index, self.loop)]
-        if self.space is not ExecutionSpace.Cuda or len(moving) != 1:
-            return f"&{expression(e)}"
-        (dimension,) = moving
-        indices = [expression(index) for index in e.indices]
-        indices[dimension], count = self._split(e.indices[dimension])
-        place = ", ".join([e.array, *indices])
-        return f"lanes::step<{dimension}>({e.array}, lanes::at({place}), {count})"
-
-    def _split(self, index: ir.Expr) -> tuple[str, str]:
-        """A sum as the part that the loop leaves as it is, and the part that it changes."""
-        if isinstance(index, ir.Binary) and index.op == "+" and index.type.is_signed:
-            left, right = _bare(index.left), _bare(index.right)
-            if not changes(index.left, self.loop):
-                return left, right
-            if not changes(index.right, self.loop):
-                return right, left
-        return "0", _bare(index)
-
-
-def _bare(e: ir.Expr) -> str:
-    """Without the outermost parentheses."""
-    text = expression(e)
-    return text[1:-1] if isinstance(e, (ir.Binary, ir.Unary)) else text
-
-
 class _Emitter:
     def __init__(
-        self, writer: _Writer, kernel: ir.Kernel, space: ExecutionSpace, name: str
+        self, writer: Writer, kernel: ir.Kernel, target: ExecutionSpace, name: str
     ) -> None:
         """name: what to call the workunit's file, in which its functions are too"""
         self.out = writer
         self.kernel = kernel
-        self.space = space
+        self.target = target
         self.path = name
-        self.scalars = Scalars(space)
+        self.statements = StatementPrinter(writer, target, name)
 
     # ---- the file -----------------------------------------------------------------------------
 
     def file(self) -> None:
         out, kernel = self.out, self.kernel
         out.put(f"// {kernel.name}, from line {kernel.line} of {self.path}")
-        out.put(f"// for Kokkos::{self.space.value}")
+        out.put(f"// for Kokkos::{self.target.value}")
         for header in ("Kokkos_Core.hpp", "cmath", "cstdint", "exception"):
             out.put(f"#include <{header}>")
-        out.put(f'#include "{lanes_header(self.space is ExecutionSpace.Cuda)}"')
+        out.put(f'#include "{lanes_header(self.target is ExecutionSpace.Cuda)}"')
         out.put()
         out.put('extern "C" void kkspdnn_set_error(const char* message);')
         out.put()
         out.open("namespace")
-        out.put(f"using execution_space = Kokkos::{self.space.value};")
+        out.put(f"using execution_space = Kokkos::{self.target.value};")
         out.put("using team_member = Kokkos::TeamPolicy<execution_space>::member_type;")
         ranks = sorted(
             {p.type.rank for p in kernel.signature.parameters if isinstance(p.type, View)}
@@ -217,9 +103,9 @@ class _Emitter:
         parameters = ", ".join(f"const {p.type.cpp} {p.name}" for p in function.parameters)
         self.out.at(self.path, function.line)
         self.out.open(f"KOKKOS_INLINE_FUNCTION {function.result.cpp} {function.name}({parameters})")
-        self.block(function.body)
+        self.statements.block(function.body)
         self.out.close()
-        self.out.own()
+        self.out.in_generated_file()
         self.out.put()
 
     def functor(self) -> None:
@@ -238,13 +124,13 @@ class _Emitter:
             arguments.append(f"const bool {signature.last}")
         out.at(self.path, self.kernel.line)
         out.open(f"KOKKOS_INLINE_FUNCTION void operator()({', '.join(arguments)}) const")
-        if signature.team and self.space is not ExecutionSpace.Cuda:
+        if signature.team and self.target is not ExecutionSpace.Cuda:
             # Copies stay in registers; members would be read again after every store of a pack.
             for parameter in signature.parameters:
                 out.put(f"const auto {parameter.name} = this->{parameter.name};")
-        self.block(self.kernel.body)
+        self.statements.block(self.kernel.body)
         out.close()
-        out.own()
+        out.in_generated_file()
         out.close("};")
         out.put()
 
@@ -293,7 +179,7 @@ class _Emitter:
         else:
             # Kokkos computes the blocks of a scan, and of a reduction on a GPU, in the index type,
             # and the last ones end past the range: near 2^31 an int32_t would wrap.
-            gpu = self.space is ExecutionSpace.Cuda
+            gpu = self.target is ExecutionSpace.Cuda
             wide = signature.pattern == "scan" or (gpu and signature.pattern == "reduce")
             index = "int64_t" if wide else "int32_t"
             out.put(
@@ -306,7 +192,7 @@ class _Emitter:
             out.put(f"{signature.result.cpp} result = 0;")
             out.put(f"Kokkos::parallel_{signature.pattern}(label, policy, functor, result);")
             out.put(f"*static_cast<{signature.result.cpp}*>(p._policy_result) = result;")
-        if self.space is ExecutionSpace.Cuda:
+        if self.target is ExecutionSpace.Cuda:
             # Kokkos looks at a launch's own errors in debug builds only.
             out.put("const cudaError_t status = cudaGetLastError();")
             out.open("if (status != cudaSuccess)")
@@ -320,146 +206,3 @@ class _Emitter:
         out.put("return 1;")
         out.close()
         out.close()
-
-    # ---- statements ---------------------------------------------------------------------------
-
-    def block(self, statements: tuple[ir.Stmt, ...]) -> None:
-        for statement in statements:
-            self.statement(statement)
-
-    def statement(self, s: ir.Stmt) -> None:
-        out = self.out
-        out.at(self.path, s.line)
-        match s:
-            case ir.Declare():
-                out.put(f"{s.type.cpp} {s.name} = {_bare(s.value)};")
-            case ir.DeclareArray():
-                values = ", ".join(f"static_cast<{s.element.cpp}>({_bare(v)})" for v in s.values)
-                out.put(f"{s.element.cpp} {s.name}[{len(s.values)}] = {{{values}}};")
-            case ir.Assign():
-                out.put(f"{expression(s.target)} {s.op} {_bare(s.value)};")
-            case ir.Evaluate():
-                out.put(f"{expression(s.value)};")
-            case ir.Barrier():
-                out.put(f"{s.team}.team_barrier();")
-            case ir.Jump():
-                out.put(f"{s.word};")
-            case ir.ReturnValue():
-                out.put(f"return {_bare(s.value)};")
-            case ir.If():
-                out.open(f"if ({_bare(s.test)})")
-                self.block(s.body)
-                if s.orelse:
-                    out.close("} else {")
-                    out.depth += 1
-                    self.block(s.orelse)
-                out.close()
-            case ir.While():
-                out.open(f"while ({_bare(s.test)})")
-                self.block(s.body)
-                out.close()
-            case ir.For():
-                out.open(self.for_header(s))
-                self.block(s.body)
-                out.close()
-            case ir.Nested():
-                self.nested(s)
-
-    def for_header(self, s: ir.For) -> str:
-        sign = ">" if s.descending else "<"
-        return (
-            f"for (int32_t {s.counter} = {_bare(s.begin)}, _end_{s.counter} = {_bare(s.end)}; "
-            f"{s.counter} {sign} _end_{s.counter}; {s.counter} += {_bare(s.step)})"
-        )
-
-    def nested(self, s: ir.Nested) -> None:
-        out, inner = self.out, s.inner
-        lanes = plan(s)
-        if lanes is not None:
-            self.lanes(s, lanes)
-            return
-        bounds = ", ".join(_bare(b) for b in s.bounds)
-        policy = f"Kokkos::{s.range}({s.team}, {bounds})"
-        pattern = "parallel_for" if s.into is None else "parallel_reduce"
-        parameters = f"const int32_t {inner.index}"
-        if s.into is not None and inner.result is not None:
-            out.put(f"{inner.result.cpp} {s.into} = 0;")
-            out.at(self.path, s.line)
-            parameters += f", {inner.result.cpp}& {inner.accumulator}"
-        out.open(f"Kokkos::{pattern}({policy}, [&]({parameters})")
-        if self.space is not ExecutionSpace.Cuda and scattered(s):
-            out.put("lanes::one_by_one();")
-        self.block(inner.body)
-        out.close("});" if s.into is None else f"}}, {s.into});")
-
-    # ---- a ThreadVectorRange on packs ---------------------------------------------------------
-
-    def lanes(self, s: ir.Nested, plan: Plan) -> None:
-        out = self.out
-        count = _bare(s.bounds[0])
-        if self.space is ExecutionSpace.Cuda:
-            count = f"{s.team}, {count}"
-        out.open(
-            f"lanes::for_each<{plan.type.cpp}>({count}, [&](auto pack, const int32_t {plan.lane})"
-        )
-        out.put("using P = decltype(pack);")
-        for statement in s.inner.body:
-            self.lane_statement(statement, plan)
-        out.close("});")
-
-    def lane_statement(self, s: ir.Stmt, plan: Plan) -> None:
-        out = self.out
-        out.at(self.path, s.line)
-        match s:
-            case ir.Declare() if s.name in plan.varying:
-                value = plan.declared(s, self.scalars)
-                out.put(f"{plan.pack(s.type)} {s.name} = {value};")
-            case ir.Assign(target=ir.Name(name=name)) if name in plan.varying:
-                out.put(f"{name} {s.op} {self.lane_value(s.value, plan)};")
-            case ir.Assign(target=ir.Element()):
-                out.put(f"{self.lane_value(s.value, plan)}.store(&{expression(s.target)});")
-            case ir.If() if plan.varies(s.test):
-                self.lane_choice(s, plan)
-            case ir.If():
-                out.open(f"if ({_bare(s.test)})")
-                for inner in s.body:
-                    self.lane_statement(inner, plan)
-                if s.orelse:
-                    out.close("} else {")
-                    out.depth += 1
-                    for inner in s.orelse:
-                        self.lane_statement(inner, plan)
-                out.close()
-            case ir.While():
-                out.open(f"while ({_bare(s.test)})")
-                self.lane_loop(s, plan)
-                out.close()
-            case ir.For():
-                if plan.adds_bytes(s) and self.space is not ExecutionSpace.Cuda:
-                    # One load in a turn, where numbers have four: the counter would cost as much.
-                    out.put("#pragma GCC unroll 4")
-                out.open(self.for_header(s))
-                self.lane_loop(s, plan)
-                out.close()
-            case _:
-                self.statement(s)
-
-    def lane_loop(self, s: ir.For | ir.While, plan: Plan) -> None:
-        outer = self.scalars
-        self.scalars = Scalars(self.space, changed_by(s))
-        for inner in s.body:
-            self.lane_statement(inner, plan)
-        self.scalars = outer
-
-    def lane_value(self, e: ir.Expr, plan: Plan) -> str:
-        return plan.expression(e, self.scalars)
-
-    def lane_choice(self, s: ir.If, plan: Plan) -> None:
-        assert isinstance(s.test, ir.Binary)
-        for b in s.body:
-            assert isinstance(b, ir.Assign)
-            assert isinstance(b.target, ir.Name)
-            name, value = b.target.name, self.lane_value(b.value, plan)
-            new = value if b.op == "=" else f"{name} {b.op[:-1]} {value}"
-            self.out.at(self.path, b.line)
-            self.out.put(f"{name} = {plan.choice(s.test, new, name, self.scalars)};")

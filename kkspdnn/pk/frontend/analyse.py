@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -14,27 +14,27 @@ from kkspdnn.pk.frontend.parse import (
     check_function_name,
     check_name,
     is_pk,
-    read_function,
+    parse,
     read_signature,
     scalar_annotation,
     subscripted,
 )
 from kkspdnn.pk.frontend.refusals import REFUSED
-from kkspdnn.pk.frontend.workunit import Function, Workunit
-from kkspdnn.pk.types import BOOL, INT32, LocalArray, Nested, Scalar, Team, View
+from kkspdnn.pk.frontend.workunit import Function
+from kkspdnn.pk.signature import Types
+from kkspdnn.pk.types import BOOL, INT32, LocalArray, Nested, Scalar, Team
 
 
-def analyse(workunit: Workunit, inferred: Mapping[str, Scalar | View]) -> ir.Kernel:
-    """Check a workunit and give its Kernel.
+def analyse(source: FunctionSource, types: Types) -> ir.Kernel:
+    """Check a workunit and return its typed IR.
 
-    inferred: the types of the parameters without annotation
+    types: of the parameters without annotation
 
     Raises WorkunitError, with the place and what to write instead, for all that is not in the
     language.
     """
-    source = read_function(workunit.function)
-    signature = read_signature(source, inferred)
-    analyser = _Analyser(source, workunit.function.__globals__)
+    signature = read_signature(source, types)
+    analyser = _Analyser(source)
     outer = Scope(function_boundary=True)
     outer.types[signature.index] = Team() if signature.team else INT32
     outer.fixed.add(signature.index)
@@ -75,11 +75,10 @@ class _Analyser(Expressions):
     def __init__(
         self,
         source: FunctionSource,
-        names: dict[str, object],
         result: Scalar | None = None,
         callers: tuple[Function, ...] = (),
     ) -> None:
-        super().__init__(source, names)
+        super().__init__(source)
         self.functions: dict[str, ir.DeviceFunction] = {}
         self.nested: dict[str, _NestedFunction] = {}
         self.result = result
@@ -449,7 +448,7 @@ class _Analyser(Expressions):
         return self.functions[name]
 
     def read_device_function(self, call: ast.Call, function: Function) -> ir.DeviceFunction:
-        source = read_function(function.function)
+        source = parse(function)
         node, refuse = source.node, source.file.refuse
         if source.file.path != self.source.file.path:
             self.refuse(
@@ -473,7 +472,7 @@ class _Analyser(Expressions):
             scope.types[argument.arg] = kind
             scope.fixed.add(argument.arg)
             parameters.append(ir.Name(argument.arg, kind))
-        analyser = _Analyser(source, self.names, result, (*self.callers, function))
+        analyser = _Analyser(source, result, (*self.callers, function))
         body = analyser.block(node.body, scope)
         if not isinstance(node.body[-1], ast.Return):
             refuse(node.body[-1], "a pk.function must end with return", "return a value at the end")

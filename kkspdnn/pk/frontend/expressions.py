@@ -64,13 +64,11 @@ class Scope:
 class Expressions:
     """What is known while one function is read, and its expressions.
 
-    names: the globals of the function's file, where its `@pk.function`s are found
     written: the views that have been stored to so far
     """
 
-    def __init__(self, source: FunctionSource, names: dict[str, object]) -> None:
+    def __init__(self, source: FunctionSource) -> None:
         self.source = source
-        self.names = names
         self.scopes: list[Scope] = []
         self.written: set[str] = set()
 
@@ -353,7 +351,7 @@ class Expressions:
             case ast.Name(id="int") if len(node.args) == 1:
                 return ir.Cast(self.expression(node.args[0]), INT32)
             case ast.Name(id=name) if self.find(name) is None:
-                target = self.names.get(name)
+                target = self.source.names.get(name)
                 if isinstance(target, Function):
                     return self.function_call(node, name, target)
         self.refuse(

@@ -5,26 +5,35 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from kkspdnn.errors import KkspdnnError
+from kkspdnn.pk.frontend.decorated import Decorated
 from kkspdnn.pk.frontend.diagnostics import SourceFile
 from kkspdnn.pk.frontend.refusals import CPP_WORDS
-from kkspdnn.pk.signature import Parameter, Pattern, Signature
+from kkspdnn.pk.signature import Parameter, Pattern, Signature, Types
 from kkspdnn.pk.system.fork import ProcessLock
 from kkspdnn.pk.types import BUILTINS, SCALARS, Scalar, View
 
 
 @dataclass(frozen=True)
 class FunctionSource:
-    """A Python function as text and tree."""
+    """The syntax tree of a Python function.
+
+    names: the globals of its module, in which the `@pk.function`s that it calls are found
+    """
 
     name: str
     file: SourceFile
     node: ast.FunctionDef
+    names: Mapping[str, object]
+
+    @property
+    def generic(self) -> tuple[str, ...]:
+        """The parameters of a workunit without annotation."""
+        return tuple(a.arg for a in self.node.args.args[1:] if a.annotation is None)
 
 
 _ONE_AT_A_TIME = ProcessLock()
@@ -32,9 +41,13 @@ _ONE_AT_A_TIME = ProcessLock()
 `ast.parse` and another thread parses meanwhile, both raise SystemError (gh-106905)."""
 
 
-def read_function(function: Callable[..., Any]) -> FunctionSource:
-    """The source of `function`, which must be in a file that says `import pykokkos as pk`."""
-    name = function.__name__
+def parse(decorated: Decorated) -> FunctionSource:
+    """Return the syntax tree of a workunit or a `@pk.function`.
+
+    Raises KkspdnnError if its file cannot be read or has changed, and WorkunitError if the file
+    does not say `import pykokkos as pk`.
+    """
+    function, name = decorated.function, decorated.__name__
     path = inspect.getsourcefile(function)
     if path is None:
         raise KkspdnnError(f"workunit {name}: no source file; define workunits in a .py file")
@@ -56,7 +69,7 @@ def read_function(function: Callable[..., Any]) -> FunctionSource:
             if first in starts:
                 if not any(_imports_pk(statement) for statement in tree.body):
                     file.refuse(node, "the file does not import PyKokkos", _IMPORT_HINT)
-                return FunctionSource(name, file, node)
+                return FunctionSource(name, file, node, function.__globals__)
     raise KkspdnnError(changed)
 
 
@@ -122,11 +135,12 @@ def check_function_name(source: FunctionSource) -> None:
         source.file.refuse(source.node, f"`{source.name}` is taken in C++", "give it another name")
 
 
-def read_signature(source: FunctionSource, inferred: Mapping[str, Scalar | View]) -> Signature:
+def read_signature(source: FunctionSource, types: Types) -> Signature:
     """Sort a workunit's parameters into work item, accumulator and arguments.
 
-    inferred: the types of the parameters without annotation
+    types: of the parameters without annotation
     """
+    inferred = dict(zip(source.generic, types, strict=True))
     arguments = source.node.args
     refuse = source.file.refuse
     for odd in (arguments.vararg, arguments.kwarg, *arguments.kwonlyargs, *arguments.posonlyargs):

@@ -27,7 +27,7 @@ from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.build.toolchain import build_tool, host_compiler
 from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.codegen.emit import Generated
-from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.compiler import generate
 
 KEY = {"source": "int x;", "compiler": "g++ 12"}
 

@@ -25,7 +25,8 @@ from kkspdnn.pk.build import kokkos_cuda, runtime_library
 from kkspdnn.pk.build.nvcc import nvcc_path
 from kkspdnn.pk.build.runtime_library import _Plan, toolkit
 from kkspdnn.pk.codegen.emit import Generated
-from kkspdnn.pk.dispatch import compile_workunits, generate
+from kkspdnn.pk.compiler import generate
+from kkspdnn.pk.dispatch import compile_workunits
 
 needs_nvcc = pytest.mark.skipif(nvcc_path() is None, reason="no nvcc, see kkspdnn info")
 
@@ -100,7 +101,7 @@ from kkspdnn.pk import provide_pykokkos
 provide_pykokkos()
 import pykokkos as pk
 import kernels
-from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.build.runtime_library import toolkit
 kit = toolkit(pk.Cuda)
 print(kit.compiled_by)

@@ -12,7 +12,7 @@ import pytest
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.disassemble import CudaDisassembler, cuda_disassembler, hot_function
 from kkspdnn.pk.build.runtime_library import toolkit
-from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.policy import ExecutionSpace
 
 

@@ -19,8 +19,9 @@ from kkspdnn.errors import ToolchainError
 from kkspdnn.pk import ir
 from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.codegen.emit import emit
-from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.frontend.analyse import analyse
+from kkspdnn.pk.frontend.parse import parse
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import INT32
@@ -64,7 +65,7 @@ def test_a_mistake_in_cpp_names_the_workunit_s_line(load: Load) -> None:
         "import pykokkos as pk\n\n\n"
         "@pk.workunit\ndef w(i: int, n: int):\n    k: int = n\n    k += 1\n"
     )
-    kernel = analyse(module.w, {})
+    kernel = analyse(parse(module.w), ())
     declaration, increment = kernel.body
     assert isinstance(increment, ir.Assign)
     broken = ir.Assign(increment.line, ir.Name("nowhere", INT32), "+=", increment.value)

@@ -13,7 +13,7 @@ import pytest
 from kkspdnn.engines.launch_trace import engine_launches
 from kkspdnn.pk.build.toolkit import CPP
 from kkspdnn.pk.codegen.emit import lanes_header
-from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.compiler import generate
 from tests.on_host import compiled
 
 

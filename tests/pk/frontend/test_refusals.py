@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from textwrap import dedent, indent
-from types import ModuleType
 from typing import Any
 
 import pytest
+from ir_of_source import HEAD, Load, source_of
 
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.pk.frontend.analyse import analyse
 from kkspdnn.pk.frontend.diagnostics import WorkunitError
+from kkspdnn.pk.frontend.parse import parse
 from kkspdnn.pk.frontend.refusals import REFUSED
 from kkspdnn.pk.types import DOUBLE, FLOAT, INT32, View
 
-Load = Callable[..., ModuleType]
-
-HEAD = "import math\nfrom typing import List\nimport pykokkos as pk\n"
 PARAMETERS = (
     "i: int, x: pk.View1D[pk.double], a: pk.View2D[pk.int32], u: pk.View1D[pk.uint32], "
     "w: pk.View1D[pk.int64], n: int, big: pk.int64, y: float, flag: bool"
@@ -27,17 +23,14 @@ TEAM = "m: pk.TeamMember, x: pk.View1D[pk.double], n: int, big: pk.int64"
 
 def workunit(body: str, parameters: str = PARAMETERS, before: str = "") -> str:
     """A file with the workunit `w`, whose body is `body`."""
-    return (
-        f"{HEAD}{dedent(before)}\n@pk.workunit\ndef w({parameters}):\n"
-        f"{indent(dedent(body).strip(), '    ')}\n"
-    )
+    return source_of(body, parameters, before)
 
 
 def refusal(load: Load, text: str, **inferred: Any) -> str:
     """What the compiler says of the workunit `w`, without the folder of the file."""
     module = load(text)
     with pytest.raises(WorkunitError) as caught:
-        analyse(module.w, inferred)
+        analyse(parse(module.w), tuple(inferred.values()))
     path = module.__file__
     assert path is not None
     said = str(caught.value)
@@ -430,7 +423,7 @@ def test_a_workunit_with_a_result(load: Load) -> None:
     text = workunit("pass", "i: int").replace("):", ") -> float:")
     check(refusal(load, text), "float", "a workunit returns nothing", "pk.Acc")
     module = load(text.replace("float", "None"))
-    assert analyse(module.w, {}).name == "w"
+    assert analyse(parse(module.w), ()).name == "w"
 
 
 DEVICE_FUNCTIONS: list[Refusal] = [
@@ -479,7 +472,7 @@ def test_a_function_of_another_file(load: Load) -> None:
     module = load(workunit("x[i] = f(y)"))
     module.f = other.f
     with pytest.raises(WorkunitError, match=r"`f` is a pk\.function of another file"):
-        analyse(module.w, {})
+        analyse(parse(module.w), ())
 
 
 def test_a_local_hides_a_function(load: Load) -> None:
@@ -503,7 +496,7 @@ def check(said: str, marked: str, what: str, instead: str) -> None:
 
 def test_types_that_the_launch_gives(load: Load) -> None:
     text = workunit("a[i] = b", "i: int, a, b")
-    kernel = analyse(load(text).w, {"a": View(FLOAT, 1), "b": DOUBLE})
+    kernel = analyse(parse(load(text).w), (View(FLOAT, 1), DOUBLE))
     assert [p.type for p in kernel.signature.parameters] == [View(FLOAT, 1), DOUBLE]
     said = refusal(load, text, a=View(INT32, 1), b=DOUBLE)
     check(said, "b", "double into int32 drops the fraction", "int(")
@@ -512,7 +505,7 @@ def test_types_that_the_launch_gives(load: Load) -> None:
 def test_a_file_without_the_import(load: Load) -> None:
     module = load("import pykokkos\n\n\n@pykokkos.workunit\ndef w(i: int):\n    pass\n")
     with pytest.raises(WorkunitError) as caught:
-        analyse(module.w, {})
+        analyse(parse(module.w), ())
     assert "the file does not import PyKokkos" in str(caught.value)
     assert str(caught.value).endswith("write `import pykokkos as pk` at the top of the file")
 
@@ -521,12 +514,12 @@ def test_a_file_that_has_changed(load: Load) -> None:
     module = load(workunit("pass"))
     load("\n\n\n" + workunit("pass"))
     with pytest.raises(KkspdnnError, match=r"has changed since it was imported; restart Python"):
-        analyse(module.w, {})
+        analyse(parse(module.w), ())
     assert module.__file__ is not None
     with open(module.__file__, "w", encoding="utf-8") as file:
         file.write("def w(:\n")
     with pytest.raises(KkspdnnError, match=r"has changed since it was imported; restart Python"):
-        analyse(module.w, {})
+        analyse(parse(module.w), ())
 
 
 def test_a_workunit_without_a_file() -> None:
@@ -535,7 +528,7 @@ def test_a_workunit_without_a_file() -> None:
     space: dict[str, Any] = {"pk": pk}
     exec("@pk.workunit\ndef w(i: int):\n    pass\n", space)
     with pytest.raises(KkspdnnError, match=r"workunit w: .* define workunits in a \.py file"):
-        analyse(space["w"], {})
+        analyse(parse(space["w"]), ())
 
 
 def test_python_never_runs_a_workunit(load: Load) -> None:

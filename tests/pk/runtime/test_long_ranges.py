@@ -10,7 +10,7 @@ import numpy as np
 import pykokkos as pk
 import pytest
 
-from kkspdnn.pk.dispatch import generate
+from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.policy import ExecutionSpace
 
 LAST = 2**31 - 1

@@ -1,0 +1,108 @@
+"""C++ of the expressions of the IR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kkspdnn.pk import ir
+from kkspdnn.pk.types import Scalar
+
+_SELECT: Final = {
+    "==": "if_equal",
+    "!=": "if_not_equal",
+    "<": "if_less",
+    "<=": "if_less_equal",
+    ">": "if_greater",
+    ">=": "if_greater_equal",
+}
+"""The function of the lanes headers that selects by a comparison."""
+
+
+def expression(e: ir.Expr) -> str:
+    """Return an expression as C++, with parentheses around every operator."""
+    match e:
+        case ir.Constant():
+            return e.text
+        case ir.Name():
+            return e.name
+        case ir.Element(array=array, indices=indices, local=True):
+            return f"{array}[{expression(indices[0])}]"
+        case ir.Element(array=array, indices=indices):
+            return f"{array}({', '.join(_index(indices, d) for d in range(len(indices)))})"
+        case ir.Extent():
+            return f"static_cast<int64_t>({e.view}.extent({e.dimension}))"
+        case ir.Unary():
+            return f"({e.op}{expression(e.operand)})"
+        case ir.Binary():
+            return f"({expression(e.left)} {e.op} {expression(e.right)})"
+        case ir.Cast():
+            return f"static_cast<{e.type.cpp}>({expression(e.operand)})"
+        case ir.Call():
+            return f"{e.function}({', '.join(expression(a) for a in e.arguments)})"
+        case ir.TeamCall():
+            return f"{e.team}.{e.method}()"
+        case ir.Atomic():
+            value = f"static_cast<{e.type.cpp}>({expression(e.value)})"
+            return f"Kokkos::{e.function}(&{expression(e.target)}, {value})"
+
+
+def bare(e: ir.Expr) -> str:
+    """Return an expression as C++ without its outermost parentheses."""
+    text = expression(e)
+    return text[1:-1] if isinstance(e, (ir.Binary, ir.Unary)) else text
+
+
+def _index(indices: tuple[ir.Expr, ...], dimension: int) -> str:
+    """One index of a view. Kokkos 3.4 multiplies the middle one of three by a 32-bit extent, which
+    wraps in matrices past 2^32 elements unless the index itself has 64 bits."""
+    index = indices[dimension]
+    if len(indices) == 3 and dimension == 1 and index.type.bits < 64:
+        return f"int64_t({bare(index)})"
+    return expression(index)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """C++ of the vectors in a VectorRange, as packs of the lanes headers.
+
+    type: of the range; its packs are called `P`
+    """
+
+    type: Scalar
+
+    def pack(self, type_: Scalar) -> str:
+        """Return the C++ type of a vector."""
+        return "P" if type_ == self.type else "lanes::bytes<P::width>"
+
+    def expression(self, e: ir.VectorExpr) -> str:
+        """Return a vector as C++."""
+        match e:
+            case ir.VectorName():
+                return e.name
+            case ir.VectorLoad():
+                return f"{self.pack(e.type)}::load({_address(e.source)})"
+            case ir.Broadcast():
+                return f"{self.pack(e.type)}::all({expression(e.operand)})"
+            case ir.Widen():
+                return f"{self.pack(e.type)}::of({self.expression(e.operand)})"
+            case ir.VectorBinary():
+                return f"({self.expression(e.left)} {e.op} {self.expression(e.right)})"
+
+    def assignment(self, s: ir.AssignVector) -> str:
+        """Return an assignment as C++, without the semicolon."""
+        name, value = s.target.name, self.expression(s.value)
+        if s.mask is None:
+            return f"{name} {s.op} {value}"
+        new = value if s.op == "=" else f"{name} {s.op[:-1]} {value}"
+        left, right = self.expression(s.mask.left), self.expression(s.mask.right)
+        return f"{name} = lanes::{_SELECT[s.mask.op]}({left}, {right}, {new}, {name})"
+
+
+def _address(e: ir.Element | ir.StridedElement) -> str:
+    if isinstance(e, ir.Element):
+        return f"&{expression(e)}"
+    array, indices = e.base.array, [expression(index) for index in e.base.indices]
+    indices[e.dimension] = bare(e.base.indices[e.dimension])
+    base = f"lanes::at({', '.join([array, *indices])})"
+    return f"lanes::step<{e.dimension}>({array}, {base}, {bare(e.count)})"

@@ -1,0 +1,123 @@
+"""C++ of the statements of the IR."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kkspdnn.pk import ir
+from kkspdnn.pk.codegen.cpp_expressions import Vectors, bare, expression
+from kkspdnn.pk.codegen.writer import Writer
+from kkspdnn.pk.policy import ExecutionSpace
+
+
+class StatementPrinter:
+    """Writes statements of one workunit.
+
+    path: the name of its Python file in `#line` directives
+    """
+
+    def __init__(self, writer: Writer, target: ExecutionSpace, path: str) -> None:
+        self.out = writer
+        self.target = target
+        self.path = path
+
+    def block(self, statements: Sequence[ir.Stmt], vectors: Vectors | None = None) -> None:
+        """Write statements; vectors: of the VectorRange around them."""
+        for statement in statements:
+            self.out.at(self.path, statement.line)
+            if isinstance(statement, (ir.If, ir.For, ir.While, ir.Nested, ir.VectorRange)):
+                self._compound(statement, vectors)
+            else:
+                self.out.put(_simple(statement, vectors) + ";")
+
+    def _compound(
+        self,
+        s: ir.If | ir.For | ir.While | ir.Nested | ir.VectorRange,
+        vectors: Vectors | None,
+    ) -> None:
+        out = self.out
+        match s:
+            case ir.If():
+                out.open(f"if ({bare(s.test)})")
+                self.block(s.body, vectors)
+                if s.orelse:
+                    out.otherwise()
+                    self.block(s.orelse, vectors)
+                out.close()
+            case ir.While():
+                out.open(f"while ({bare(s.test)})")
+                self.block(s.body, vectors)
+                out.close()
+            case ir.For():
+                if s.unroll > 1:
+                    out.put(f"#pragma GCC unroll {s.unroll}")
+                out.open(_for(s))
+                self.block(s.body, vectors)
+                out.close()
+            case ir.Nested():
+                self._nested(s)
+            case ir.VectorRange():
+                self._vector_range(s)
+
+    def _nested(self, s: ir.Nested) -> None:
+        out, inner = self.out, s.inner
+        bounds = ", ".join(bare(b) for b in s.bounds)
+        policy = f"Kokkos::{s.range}({s.team}, {bounds})"
+        pattern = "parallel_for" if s.into is None else "parallel_reduce"
+        parameters = f"const int32_t {inner.index}"
+        if s.into is not None and inner.result is not None:
+            out.put(f"{inner.result.cpp} {s.into} = 0;")
+            out.at(self.path, s.line)
+            parameters += f", {inner.result.cpp}& {inner.accumulator}"
+        out.open(f"Kokkos::{pattern}({policy}, [&]({parameters})")
+        if s.no_gather:
+            out.put("lanes::one_by_one();")
+        self.block(inner.body)
+        out.close("});" if s.into is None else f"}}, {s.into});")
+
+    def _vector_range(self, s: ir.VectorRange) -> None:
+        out = self.out
+        count = bare(s.count)
+        if self.target is ExecutionSpace.Cuda:
+            count = f"{s.team}, {count}"
+        out.open(f"lanes::for_each<{s.type.cpp}>({count}, [&](auto pack, const int32_t {s.index})")
+        out.put("using P = decltype(pack);")
+        self.block(s.body, Vectors(s.type))
+        out.close("});")
+
+
+def _simple(s: ir.Stmt, vectors: Vectors | None) -> str:
+    """A statement of one line, without the semicolon."""
+    match s:
+        case ir.Declare():
+            return f"{s.type.cpp} {s.name} = {bare(s.value)}"
+        case ir.DeclareArray():
+            values = ", ".join(f"static_cast<{s.element.cpp}>({bare(v)})" for v in s.values)
+            return f"{s.element.cpp} {s.name}[{len(s.values)}] = {{{values}}}"
+        case ir.Assign():
+            return f"{expression(s.target)} {s.op} {bare(s.value)}"
+        case ir.Evaluate():
+            return expression(s.value)
+        case ir.Barrier():
+            return f"{s.team}.team_barrier()"
+        case ir.Jump():
+            return s.word
+        case ir.ReturnValue():
+            return f"return {bare(s.value)}"
+    assert vectors is not None, "a vector outside a VectorRange"
+    match s:
+        case ir.DeclareVector():
+            return f"{vectors.pack(s.type)} {s.name} = {vectors.expression(s.value)}"
+        case ir.AssignVector():
+            return vectors.assignment(s)
+        case ir.StoreVector():
+            return f"{vectors.expression(s.value)}.store(&{expression(s.target)})"
+    raise AssertionError(s)
+
+
+def _for(s: ir.For) -> str:
+    sign = ">" if s.descending else "<"
+    return (
+        f"for (int32_t {s.counter} = {bare(s.begin)}, _end_{s.counter} = {bare(s.end)}; "
+        f"{s.counter} {sign} _end_{s.counter}; {s.counter} += {bare(s.step)})"
+    )

@@ -1,0 +1,21 @@
+"""The compiler: from a workunit to C++."""
+
+from __future__ import annotations
+
+from kkspdnn.pk.codegen.emit import Generated, emit
+from kkspdnn.pk.frontend.analyse import analyse
+from kkspdnn.pk.frontend.parse import parse
+from kkspdnn.pk.frontend.workunit import Workunit
+from kkspdnn.pk.passes.vectorize import vectorize
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.signature import Types
+
+
+def generate(workunit: Workunit, target: ExecutionSpace, types: Types = ()) -> Generated:
+    """Return the C++ of a workunit for an execution space.
+
+    types: of the parameters without annotation
+
+    Raises WorkunitError if the workunit uses a construct that is not in the language.
+    """
+    return emit(vectorize(analyse(parse(workunit), types), target), target)

@@ -1,0 +1,27 @@
+"""A Python function that the compiler reads and Python never runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+
+class Decorated:
+    """A function with one of the decorators of the workunit language."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__qualname__
+        self.__doc__ = function.__doc__
+        self.__module__ = function.__module__
+
+    def __call__(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError(
+            f"{self.__qualname__} is PyKokkos code: give it to pk.parallel_for, "
+            "pk.parallel_reduce or pk.parallel_scan"
+        )
+
+    def __reduce__(self) -> str:
+        """Pickle by name, as for functions; compiled code stays in its process."""
+        return self.__qualname__

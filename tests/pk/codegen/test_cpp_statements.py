@@ -1,0 +1,199 @@
+"""Printing: from IR to C++."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from kkspdnn.pk import ir
+from kkspdnn.pk.codegen.cpp_expressions import bare, expression
+from kkspdnn.pk.codegen.cpp_statements import StatementPrinter
+from kkspdnn.pk.codegen.writer import Writer
+from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.types import BOOL, DOUBLE, FLOAT, INT32, INT64, UINT8
+
+ZERO, ONE = (ir.Constant(str(k), INT32) for k in (0, 1))
+N, K, V, J = (ir.Name(name, INT32) for name in ("n", "k", "v", "j"))
+E, F = ir.Name("e", INT64), ir.Name("f", FLOAT)
+X = ir.Element("x", (ZERO, K, V), FLOAT, local=False)
+SUM = ir.Binary("+", N, ONE, INT32)
+
+EXPRESSIONS: dict[str, tuple[ir.Expr, str, str]] = {
+    "constant": (ONE, "1", "1"),
+    "binary": (SUM, "(n + 1)", "n + 1"),
+    "nested binary": (ir.Binary("*", SUM, K, INT32), "((n + 1) * k)", "(n + 1) * k"),
+    "unary": (ir.Unary("-", N, INT32), "(-n)", "-n"),
+    "cast": (ir.Cast(N, DOUBLE), "static_cast<double>(n)", "static_cast<double>(n)"),
+    "call": (ir.Call("fmin", (F, SUM), DOUBLE), "fmin(f, (n + 1))", "fmin(f, (n + 1))"),
+    "local array": (ir.Element("c", (SUM,), FLOAT, True), "c[(n + 1)]", "c[(n + 1)]"),
+    "view": (ir.Element("x", (SUM, K), FLOAT, False), "x((n + 1), k)", "x((n + 1), k)"),
+    "middle index of three": (X, "x(0, int64_t(k), v)", "x(0, int64_t(k), v)"),
+    "wide middle index": (ir.Element("x", (ZERO, E, V), FLOAT, False), "x(0, e, v)", "x(0, e, v)"),
+    "extent": (
+        ir.Extent("x", 1, INT64),
+        "static_cast<int64_t>(x.extent(1))",
+        "static_cast<int64_t>(x.extent(1))",
+    ),
+    "team": (ir.TeamCall("m", "team_rank", INT32), "m.team_rank()", "m.team_rank()"),
+    "atomic": (
+        ir.Atomic("atomic_fetch_add", ir.Element("x", (K,), FLOAT, False), ONE, FLOAT),
+        "Kokkos::atomic_fetch_add(&x(k), static_cast<float>(1))",
+        "Kokkos::atomic_fetch_add(&x(k), static_cast<float>(1))",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_expressions(name: str) -> None:
+    e, text, without = EXPRESSIONS[name]
+    assert (expression(e), bare(e)) == (text, without)
+
+
+def printed(s: ir.Stmt, target: ExecutionSpace = ExecutionSpace.OpenMP) -> str:
+    """The C++ of a statement, without #line."""
+    writer = Writer()
+    StatementPrinter(writer, target, "w.py").block([s])
+    return "\n".join(line for line in writer.lines if not line.startswith("#line")) + "\n"
+
+
+SET = ir.Assign(1, ir.Name("n", INT32), "+=", ONE)
+INNER = ir.Inner("j", None, None, (SET,))
+SUMS = ir.Inner("j", "acc", DOUBLE, (SET,))
+
+STATEMENTS: dict[str, tuple[ir.Stmt, str]] = {
+    "declare": (ir.Declare(1, "k", INT32, SUM), "int32_t k = n + 1;\n"),
+    "array": (
+        ir.DeclareArray(1, "c", FLOAT, (ZERO, SUM)),
+        "float c[2] = {static_cast<float>(0), static_cast<float>(n + 1)};\n",
+    ),
+    "assign": (ir.Assign(1, X, "=", SUM), "x(0, int64_t(k), v) = n + 1;\n"),
+    "barrier": (ir.Barrier(1, "m"), "m.team_barrier();\n"),
+    "jump": (ir.Jump(1, "continue"), "continue;\n"),
+    "return": (ir.ReturnValue(1, SUM), "return n + 1;\n"),
+    "if": (ir.If(1, ir.Binary("<", N, K, BOOL), (SET,), ()), "if (n < k) {\n  n += 1;\n}\n"),
+    "else": (
+        ir.If(1, ir.Name("flag", BOOL), (SET,), (ir.Jump(1, "return"),)),
+        "if (flag) {\n  n += 1;\n} else {\n  return;\n}\n",
+    ),
+    "while": (
+        ir.While(1, ir.Binary("<", N, K, BOOL), (SET,)),
+        "while (n < k) {\n  n += 1;\n}\n",
+    ),
+    "for": (
+        ir.For(1, "k", ZERO, SUM, ONE, False, (SET,)),
+        "for (int32_t k = 0, _end_k = n + 1; k < _end_k; k += 1) {\n  n += 1;\n}\n",
+    ),
+    "descending and unrolled": (
+        ir.For(1, "k", N, ZERO, ir.Unary("-", ONE, INT32), True, (SET,), unroll=4),
+        "#pragma GCC unroll 4\n"
+        "for (int32_t k = n, _end_k = 0; k > _end_k; k += -1) {\n  n += 1;\n}\n",
+    ),
+    "nested for": (
+        ir.Nested(1, "TeamThreadRange", "m", (ONE, SUM), INNER, None),
+        "Kokkos::parallel_for(Kokkos::TeamThreadRange(m, 1, n + 1), [&](const int32_t j) {\n"
+        "  n += 1;\n});\n",
+    ),
+    "nested reduce": (
+        ir.Nested(1, "ThreadVectorRange", "m", (N,), SUMS, "s"),
+        "double s = 0;\n"
+        "Kokkos::parallel_reduce(Kokkos::ThreadVectorRange(m, n), "
+        "[&](const int32_t j, double& acc) {\n  n += 1;\n}, s);\n",
+    ),
+    "no gather": (
+        ir.Nested(1, "ThreadVectorRange", "m", (N,), INNER, None, "a gather", no_gather=True),
+        "Kokkos::parallel_for(Kokkos::ThreadVectorRange(m, n), [&](const int32_t j) {\n"
+        "  lanes::one_by_one();\n  n += 1;\n});\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_statements(name: str) -> None:
+    s, text = STATEMENTS[name]
+    assert printed(s) == text
+
+
+Z, Q = ir.VectorName("z", FLOAT), ir.VectorName("q", UINT8)
+LOAD = ir.VectorLoad(X, FLOAT)
+BASE = ir.Element("x", (ZERO, SUM, V), FLOAT, local=False)
+STRIDED = ir.VectorLoad(ir.StridedElement(BASE, 1, SUM), FLOAT)
+ADDED = ir.VectorBinary("+", Z, ir.Widen(Q, FLOAT), FLOAT)
+MASK = ir.VectorCompare("<", Z, ir.Broadcast(F, FLOAT))
+BYTE = ir.VectorLoad(ir.Element("b", (K, V), UINT8, False), UINT8)
+
+VECTORS: dict[str, tuple[ir.Stmt, str]] = {
+    "load": (ir.DeclareVector(1, "z", FLOAT, LOAD), "P z = P::load(&x(0, int64_t(k), v));"),
+    "strided load": (
+        ir.DeclareVector(1, "z", FLOAT, STRIDED),
+        "P z = P::load(lanes::step<1>(x, lanes::at(x, 0, n + 1, v), n + 1));",
+    ),
+    "broadcast": (
+        ir.DeclareVector(1, "z", FLOAT, ir.Broadcast(SUM, FLOAT)),
+        "P z = P::all((n + 1));",
+    ),
+    "bytes": (
+        ir.DeclareVector(1, "q", UINT8, BYTE),
+        "lanes::bytes<P::width> q = lanes::bytes<P::width>::load(&b(k, v));",
+    ),
+    "assign": (ir.AssignVector(1, Z, "=", ADDED), "z = (z + P::of(q));"),
+    "update": (ir.AssignVector(1, Z, "*=", ir.Broadcast(F, FLOAT)), "z *= P::all(f);"),
+    "masked assign": (
+        ir.AssignVector(1, Z, "=", ADDED, MASK),
+        "z = lanes::if_less(z, P::all(f), (z + P::of(q)), z);",
+    ),
+    "masked update": (
+        ir.AssignVector(1, Z, "-=", ir.Broadcast(F, FLOAT), MASK),
+        "z = lanes::if_less(z, P::all(f), z - P::all(f), z);",
+    ),
+    "store": (ir.StoreVector(1, X, Z), "z.store(&x(0, int64_t(k), v));"),
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+@pytest.mark.parametrize(
+    ("target", "team"), [(ExecutionSpace.Serial, ""), (ExecutionSpace.Cuda, "m, ")]
+)
+def test_vectors(name: str, target: ExecutionSpace, team: str) -> None:
+    s, text = VECTORS[name]
+    expected = f"""
+        lanes::for_each<float>({team}n + 1, [&](auto pack, const int32_t v) {{
+          using P = decltype(pack);
+          {text}
+        }});
+    """
+    outer = ir.VectorRange(1, "m", SUM, "v", FLOAT, (s,))
+    assert printed(outer, target) == dedent(expected).lstrip()
+
+
+@pytest.mark.parametrize(
+    ("op", "function"),
+    [("==", "equal"), ("!=", "not_equal"), ("<=", "less_equal"), (">", "greater")]
+    + [(">=", "greater_equal")],
+)
+def test_masks(op: str, function: str) -> None:
+    s = ir.AssignVector(1, Z, "=", Z, ir.VectorCompare(op, Z, Z))
+    text = printed(ir.VectorRange(1, "m", N, "v", FLOAT, (s,)))
+    assert f"z = lanes::if_{function}(z, z, z, z);" in text
+
+
+def test_bytes_alone_are_the_packs_of_their_range() -> None:
+    s = ir.DeclareVector(1, "q", UINT8, BYTE)
+    text = printed(ir.VectorRange(1, "m", N, "v", UINT8, (s,)))
+    assert "lanes::for_each<uint8_t>(n," in text
+    assert "P q = P::load(&b(k, v));" in text
+
+
+def test_line_directives() -> None:
+    """One wherever the next C++ line does not come from the next Python line."""
+    writer = Writer()
+    writer.at("w.py", 3)
+    writer.put("a;")
+    writer.at("w.py", 4)
+    writer.put("b;")
+    writer.at("w.py", 4)
+    writer.put("c;")
+    writer.in_generated_file()
+    writer.put("d;")
+    expected = '#line 3 "w.py"\na;\nb;\n#line 4 "w.py"\nc;\n#line 7 "workunit.cpp"\nd;\n'
+    assert writer.text() == expected
