@@ -19,7 +19,7 @@ from kkspdnn.device.cuda_check import Requirement
 from kkspdnn.device.memory import Budget
 from kkspdnn.inference import api
 from kkspdnn.parallel import strategy
-from kkspdnn.parallel.gpus import Placement
+from kkspdnn.parallel.gpus import GpuAssignment
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +127,8 @@ def test_ranks_on_one_gpu_share_its_memory(
     net: kk.Network, rows: kk.Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def placed(*_: object) -> Iterator[Placement]:
-        yield Placement(None, sharing=3)
+    def bind_rank(*_: object) -> Iterator[GpuAssignment]:
+        yield GpuAssignment(None, ranks=3)
 
     budgets = list[Budget]()
     shares = strategy.DataParallel
@@ -137,7 +137,7 @@ def test_ranks_on_one_gpu_share_its_memory(
         budgets.extend(each for each in arguments if isinstance(each, Budget))
         return shares(*arguments)
 
-    monkeypatch.setattr(api, "placed", placed)
+    monkeypatch.setattr(api, "bind_rank", bind_rank)
     monkeypatch.setattr(strategy, "DataParallel", spied)
     kk.infer(net, rows)
     (budget,) = budgets

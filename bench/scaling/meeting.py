@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from kkspdnn.engines import PartialResult
-from kkspdnn.parallel.launcher import launch
+from kkspdnn.parallel.launcher import detect_launch
 from kkspdnn.parallel.ranks import launched_ranks
 
 _REPEATS = 300
@@ -18,7 +18,7 @@ _ROWS = 100
 
 def main() -> None:
     """Print the median."""
-    ranks = launched_ranks(launch())
+    ranks = launched_ranks(detect_launch())
     own = PartialResult(np.arange(_ROWS, dtype=np.int64), None, 0)
     times = []
     for _ in range(_REPEATS):

@@ -18,7 +18,7 @@ from kkspdnn.cli.guard import end_at_interrupt, guarded, guarded_on_rank
 from kkspdnn.cli.logs import logs_on_stderr
 from kkspdnn.cli.options import Parser, cache_gigabytes, count, gigabytes, path, whole
 from kkspdnn.device.space_names import add_space_option
-from kkspdnn.parallel.launcher import Launch, launch
+from kkspdnn.parallel.launcher import Launch, detect_launch
 
 _COMMANDS = {
     "show": ("kkspdnn.cli.show", "show"),
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         module, name = _COMMANDS[given[0]]
         command: Callable[[Sequence[str]], Iterable[str]] = getattr(import_module(module), name)
         return _printed(lambda: command(given[1:]))
-    started = launch()
+    started = detect_launch()
     options = parser(quiet=started is not None and started.quiet)
     options.refuse_unknown(given)
     arguments = options.parse_args(given)

@@ -21,7 +21,7 @@ from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import float_dtype
 from kkspdnn.model.network import Network, check_network
-from kkspdnn.parallel.affinity import placed
+from kkspdnn.parallel.affinity import bind_rank
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.pk.build.toolchain import machine
 from kkspdnn.records.host_load import LoadMeter
@@ -85,13 +85,13 @@ def infer(
     check_choice("verification", verification, VERIFY)
     check_choice("parallel", parallel, PARALLEL)
     check_network(network)
-    ranks = Ranks.of(comm)
+    ranks = Ranks.from_comm(comm)
     given = Inputs.from_any(inputs)
     given.check_neurons(network.inputs)
     kind = network.dtype if dtype is None else float_dtype(dtype)
     meter = LoadMeter()
     here = machine()  # before OpenMP may bind this thread to a core, as the user may ask it to
-    with placed(ranks, space, threads, device) as placement:
+    with bind_rank(ranks, space, threads, device) as gpu:
         request = Request(
             ranks=ranks,
             network=network.astype(kind),
@@ -99,7 +99,7 @@ def infer(
             dtype=kind,
             space=space,
             threads=threads,
-            device=placement.device,
+            device=gpu.device,
             kernel=kernel,
             exits=exits,
             fold=fold,
@@ -108,7 +108,7 @@ def infer(
             budget=replace(
                 Budget.from_gigabytes(memory),
                 processes=ranks.local_size,
-                device_processes=placement.sharing,
+                device_processes=gpu.ranks,
             ),
             parallel=parallel,
             checkpoint=None if checkpoint is None else Path(checkpoint),

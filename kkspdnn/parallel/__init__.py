@@ -1,4 +1,5 @@
-"""Past one process: the ranks of an MPI run, what they share, and who computes what.
+"""Runs on several MPI ranks: communication, the division of work, and checkpoints.
 
-Nothing of MPI is imported until a launcher such as mpiexec is seen or a communicator is given.
+mpi4py is imported only if a launcher such as mpiexec started the process, or a communicator is
+passed in.
 """

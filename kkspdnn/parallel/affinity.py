@@ -1,4 +1,4 @@
-"""Which cores a rank takes of its node, where the user does not say, and which GPU."""
+"""The CPU affinity, the number of threads and the GPU of a rank."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from kkspdnn.parallel.gpus import Placement, select_gpu
+from kkspdnn.parallel.gpus import GpuAssignment, select_gpu
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.pk.build.toolchain import omp_num_threads
 from kkspdnn.pk.system.cpu_quota import cpu_quota
@@ -17,63 +17,69 @@ _TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
 @contextmanager
-def placed(
+def bind_rank(
     ranks: Ranks, space: str, threads: int | None, device: int | None
-) -> Iterator[Placement]:
-    """Keep this rank to its part of the node's cores while in the block; gives its GPU.
+) -> Iterator[GpuAssignment]:
+    """Bind this rank to its share of the node's cores within the block; yields its GPU.
 
-    threads, device: what the user wants, which wins, as OMP_NUM_THREADS, OMP_PLACES and
-    KOKKOS_DEVICE_ID do. Else a rank has a thread for each of its cores, and the ranks of a node
-    use its GPUs in turn, see `select_gpu`.
+    threads, device: set by the user, or None
+
+    `threads`, OMP_NUM_THREADS, OMP_PLACES, `device` and KOKKOS_DEVICE_ID take precedence. Otherwise
+    a rank runs one thread on each of its cores, and the ranks of a node use its GPUs in turn, see
+    `select_gpu`. The affinity of the process and OMP_NUM_THREADS are restored after the block.
     """
     if ranks.size == 1:
-        yield Placement(device)
+        yield GpuAssignment(device)
         return
-    placement = select_gpu(ranks, space, device)
+    gpu = select_gpu(ranks, space, device)
     if ranks.local_size == 1:
-        yield placement
+        yield gpu
         return
-    before = os.sched_getaffinity(0)
-    cores = own_cores(ranks.all_gather_node(sorted(before, key=_core)), ranks.local_rank)
-    wanted = threads if threads is not None else omp_num_threads()
-    restrict = "OMP_PLACES" not in os.environ and (wanted is None or wanted <= len(cores))
-    earlier = os.environ.get(_THREADS)
+    allowed = os.sched_getaffinity(0)
+    cores = cores_of_rank(
+        ranks.all_gather_node(sorted(allowed, key=_topology_key)), ranks.local_rank
+    )
+    requested = threads if threads is not None else omp_num_threads()
+    bind = "OMP_PLACES" not in os.environ and (requested is None or requested <= len(cores))
+    variable = os.environ.get(_THREADS)
     try:
-        if restrict:
+        if bind:
             os.sched_setaffinity(0, cores)
-        if restrict and wanted is None:
-            os.environ[_THREADS] = str(_threads(len(cores), ranks.local_size))
-        yield placement
+        if bind and requested is None:
+            os.environ[_THREADS] = str(_thread_count(len(cores), ranks.local_size))
+        yield gpu
     finally:
-        os.sched_setaffinity(0, before)
-        if earlier is None:
+        os.sched_setaffinity(0, allowed)
+        if variable is None:
             os.environ.pop(_THREADS, None)
         else:
-            os.environ[_THREADS] = earlier
+            os.environ[_THREADS] = variable
 
 
-def _threads(cores: int, ranks: int) -> int:
-    """A thread for each of a rank's cores, as far as the quota of the node's ranks allows."""
+def _thread_count(cores: int, ranks: int) -> int:
+    """Return one thread for each core, or fewer if the CPU quota of all ranks is lower."""
     quota = cpu_quota()
     return cores if quota is None else min(cores, max(1, quota // ranks))
 
 
-def own_cores(allowed: Sequence[Sequence[int]], rank: int) -> list[int]:
-    """The cores that one of a node's ranks takes of those that it may run on, at least one.
+def cores_of_rank(allowed: Sequence[Sequence[int]], rank: int) -> list[int]:
+    """Return the cores, at least one, that a rank of a node is bound to.
 
-    allowed: for each rank its cores, neighbours in the machine next to each other. Ranks that may
-    run on the same cores part them evenly; where there are fewer cores than ranks they take turns.
+    allowed: for each rank the cores that it may run on, neighbours in the machine side by side
+
+    Ranks with the same allowed cores divide them evenly. If there are more ranks than cores, each
+    rank has one core, and ranks share cores.
     """
-    mine = allowed[rank]
-    alike = [number for number, cores in enumerate(allowed) if set(cores) == set(mine)]
-    place, count = alike.index(rank), len(alike)
-    if count > len(mine):
-        return [mine[place % len(mine)]]
-    return list(mine[len(mine) * place // count : len(mine) * (place + 1) // count])
+    own = allowed[rank]
+    same = [number for number, cores in enumerate(allowed) if set(cores) == set(own)]
+    index, count = same.index(rank), len(same)
+    if count > len(own):
+        return [own[index % len(own)]]
+    return list(own[len(own) * index // count : len(own) * (index + 1) // count])
 
 
-def _core(cpu: int) -> tuple[int, int, int]:
-    """Sorts hardware threads of one core, and cores of one package, next to each other."""
+def _topology_key(cpu: int) -> tuple[int, int, int]:
+    """A sort key: hardware threads of a core, and cores of a package, become neighbours."""
     topology = _TOPOLOGY / f"cpu{cpu}" / "topology"
     try:
         package = int((topology / "physical_package_id").read_text())

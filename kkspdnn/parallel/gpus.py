@@ -1,4 +1,4 @@
-"""Which GPU each rank of a node runs on."""
+"""The assignment of a node's GPUs to its ranks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from kkspdnn.pk.system.cuda_driver import DEVICE_VARIABLE, devices
 class VisibleGpus:
     """The GPUs of a node that one rank can use.
 
-    identities: for each device number what tells the GPU apart from the others of the node
-    requested: the device number that the user gave, or None
+    identities: for each device number a text that identifies the GPU among those of the node
+    requested: the device number that the user requested, or None
     """
 
     identities: tuple[str, ...]
@@ -25,34 +25,34 @@ class VisibleGpus:
 
     @property
     def fixed(self) -> str | None:
-        """The GPU that the user gave; None if there is none of that number."""
+        """The GPU that the user requested; None if no GPU has that number."""
         if self.requested is None or not 0 <= self.requested < len(self.identities):
             return None
         return self.identities[self.requested]
 
 
 @dataclass(frozen=True)
-class Placement:
-    """The GPU that a rank runs on.
+class GpuAssignment:
+    """The GPU of a rank.
 
     device: its number within CUDA_VISIBLE_DEVICES; None on a CPU, and if KOKKOS_DEVICE_ID is set
-    sharing: how many ranks of the node run on the same GPU, this one included
+    ranks: the number of ranks of the node that run on the same GPU, including this one
     """
 
     device: int | None = None
-    sharing: int = 1
+    ranks: int = 1
 
 
-def select_gpu(ranks: Ranks, space: str, device: int | None) -> Placement:
-    """The GPU of this rank: `device` or KOKKOS_DEVICE_ID if given, else see `assign_gpus`.
+def select_gpu(ranks: Ranks, space: str, device: int | None) -> GpuAssignment:
+    """Return the GPU of this rank: `device` or KOKKOS_DEVICE_ID if set, else see `assign_gpus`.
 
     Rank 0 logs a warning if ranks share a GPU. Collective, in every space.
     """
-    found = devices() if space == "cuda" else ()
+    visible = devices() if space == "cuda" else ()
     variable = os.environ.get("CUDA_VISIBLE_DEVICES")
     own = VisibleGpus(
-        tuple(each.uuid or f"{variable}/{each.number}" for each in found),
-        device if device is not None or not found else _device_of_environment(len(found)),
+        tuple(gpu.uuid or f"{variable}/{gpu.number}" for gpu in visible),
+        device if device is not None or not visible else _device_of_environment(len(visible)),
     )
     all_ranks = ranks.all_gather_node(own)
     numbers = assign_gpus(all_ranks)
@@ -61,24 +61,25 @@ def select_gpu(ranks: Ranks, space: str, device: int | None) -> Placement:
         for gpus, number in zip(all_ranks, numbers, strict=True)
         if number is not None
     )
-    number, sharing, name = numbers[ranks.local_rank], 1, ""
+    number, ranks_on_gpu, name = numbers[ranks.local_rank], 1, ""
     if number is not None:
-        sharing = used[own.identities[number]]
-        name = f"device {number} ({found[number].name}) of {ranks.host}"
-    most = max(ranks.all_gather((sharing, name)))
-    if ranks.rank == 0 and most[0] > 1:
+        ranks_on_gpu = used[own.identities[number]]
+        name = f"device {number} ({visible[number].name}) of {ranks.host}"
+    most_shared = max(ranks.all_gather((ranks_on_gpu, name)))
+    if ranks.rank == 0 and most_shared[0] > 1:
         logging.getLogger("kkspdnn").warning(
-            "%d ranks share %s and its memory; start at most one rank for each GPU of a node", *most
+            "%d ranks share %s and its memory; start at most one rank for each GPU of a node",
+            *most_shared,
         )
-    return Placement(number if own.requested is None else device, sharing)
+    return GpuAssignment(number if own.requested is None else device, ranks_on_gpu)
 
 
 def assign_gpus(ranks: Sequence[VisibleGpus]) -> list[int | None]:
-    """For each rank of a node the device number of its GPU; None for a rank without one.
+    """Return for each rank of a node the device number of its GPU; None for a rank without one.
 
-    A rank uses the GPU that the user gave. Each other rank, those that see the fewest GPUs first,
-    uses the one that the fewest ranks use so far, and of several the one with the lowest number. So
-    ranks that see the same GPUs use them in turn.
+    A rank uses the GPU that the user requested. Each other rank, starting with those that see the
+    fewest GPUs, uses the GPU with the fewest ranks so far, the lowest number first. So ranks that
+    see the same GPUs use them in turn.
     """
     used = Counter(gpus.fixed for gpus in ranks if gpus.fixed is not None)
     numbers = [gpus.requested if gpus.fixed is not None else None for gpus in ranks]
@@ -93,8 +94,11 @@ def assign_gpus(ranks: Sequence[VisibleGpus]) -> list[int | None]:
 
 
 def _device_of_environment(count: int) -> int | None:
-    """The number in KOKKOS_DEVICE_ID, or None. What is no number becomes one that no device has: it
-    is refused where the device is opened."""
+    """Return the number in KOKKOS_DEVICE_ID, or None.
+
+    A text that is not a number becomes a number that no device has, which is refused when the
+    device is opened.
+    """
     text = os.environ.get(DEVICE_VARIABLE, "").strip()
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""Whether an MPI launcher started this process, told from the environment that it sets."""
+"""Detection of the MPI launcher that started this process, from environment variables."""
 
 from __future__ import annotations
 
@@ -13,44 +13,46 @@ _VARIABLES = (
     ("mpiexec", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),
     ("srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 )
-"""How many processes there are, and which one this is. An mpiexec may itself start its helpers with
-srun, so Slurm's own count comes last."""
+"""Each launcher with the variables for the number of processes and for the rank. An mpiexec may
+start its helper processes with srun, so Slurm's variables come last."""
 
-_STARTERS = frozenset(
+_LAUNCHER_PROCESSES = frozenset(
     ("hydra_pmi_proxy", "mpiexec", "mpiexec.hydra", "mpirun", "mpispawn", "orted", "pmi_proxy")
     + ("prted", "prterun", "slurmstepd")
 )
-"""The programs that start ranks, as the kernel names processes."""
+"""The programs that start ranks, as /proc names them."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A launch of more than one process: by what, how many, and which one this is.
+    """A launch of several processes.
 
-    variable: the environment variable that says how many
+    launcher: the name of the launcher
+    size: the number of processes; rank: the number of this process
+    variable: the environment variable with the number of processes
     """
 
-    by: str
+    launcher: str
     size: int
     rank: int
     variable: str = ""
 
     @property
     def quiet(self) -> bool:
-        """Does rank 0 report what all ranks find alike?
+        """Whether this rank leaves messages that concern all ranks to rank 0.
 
-        Not where this process may have inherited the variables of a launch that it is no part of,
-        from a shell or a script on a rank.
+        False if no launcher is the parent process: a shell or script on a rank passes the variables
+        on to processes that are not ranks.
         """
-        return self.rank > 0 and _parent_name() in _STARTERS
+        return self.rank > 0 and _parent_name() in _LAUNCHER_PROCESSES
 
 
-def launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
-    """The launch that this process is part of; None where it was started alone."""
-    for by, size, rank in _VARIABLES:
+def detect_launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
+    """Return the launch that this process belongs to; None if it runs alone."""
+    for launcher, size, rank in _VARIABLES:
         count, number = environment.get(size, ""), environment.get(rank, "")
         if count.isdecimal() and number.isdecimal():
-            return Launch(by, int(count), int(number), size) if int(count) > 1 else None
+            return Launch(launcher, int(count), int(number), size) if int(count) > 1 else None
     return None
 
 

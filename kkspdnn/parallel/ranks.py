@@ -1,4 +1,4 @@
-"""This process among the ranks of a run."""
+"""The MPI ranks of a run, and this process among them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.parallel.launcher import Launch
-from kkspdnn.parallel.shared_memory import NotMadeError, shared
+from kkspdnn.parallel.shared_memory import NodeLeaderError, share_on_node
 
 T = TypeVar("T")
 
-_PAUSE, _LONGEST_PAUSE = 1e-5, 1e-3
-"""Seconds between two looks at whether the others have come: at least and at most."""
+_MIN_SLEEP, _MAX_SLEEP = 1e-5, 1e-3
+"""Seconds between two polls for another rank."""
 
 
 class CollectiveError(Exception):
-    """What failed on one rank, `rank`, raised on all of them."""
+    """An error of one rank, raised on all ranks.
+
+    error: the original error; rank: the rank that raised it
+    """
 
     def __init__(self, error: Exception, rank: int) -> None:
         super().__init__(str(error))
@@ -30,18 +33,20 @@ class CollectiveError(Exception):
         self.rank = rank
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions are made again from their text alone.
+        # By default, pickle would pass only the message to the constructor.
         return type(self), (self.error, self.rank)
 
 
 class Ranks:
-    """The ranks of a communicator, or this process alone.
+    """The ranks of an MPI communicator, or this process alone.
 
-    comm: None, or an mpi4py communicator, which is duplicated
-    rank, size: of this process and in all; local_rank, local_size: on its node; host: the node
+    comm: an mpi4py communicator, which is duplicated; None: this process alone
+    rank, size: the number of this rank, and of ranks
+    local_rank, local_size: the same among the ranks of this node
+    host: the name of this node
 
-    All methods but send, receive and fail are collective: every rank of the run, or of the node,
-    calls them.
+    All methods are collective over all ranks, or over those of the node, except send, receive and
+    fail.
     """
 
     def __init__(self, comm: Any = None) -> None:
@@ -52,7 +57,7 @@ class Ranks:
         self._node: Any = None
         if comm is None or comm.Get_size() == 1:
             return
-        # Pickle 5 sends arrays without a copy, and more than 2 GiB of them.
+        # Pickle protocol 5 sends arrays without a copy, and more than 2 GiB at once.
         pkl5 = import_module("mpi4py.util.pkl5")
         self._comm = pkl5.Intracomm(comm.Dup())
         self._node = self._comm.Split_type(_mpi().COMM_TYPE_SHARED)
@@ -60,120 +65,132 @@ class Ranks:
         self.local_rank, self.local_size = self._node.rank, self._node.size
 
     @classmethod
-    def of(cls, comm: Any) -> Ranks:
-        """Ranks as they are, or those of a communicator; None: this process alone."""
+    def from_comm(cls, comm: Any) -> Ranks:
+        """Return the Ranks of a communicator or None; Ranks are returned unchanged."""
         return comm if isinstance(comm, Ranks) else cls(comm)
 
     def gather(self, value: T) -> list[T]:
-        """Of every rank its value, in order, on rank 0; elsewhere nothing."""
+        """Return the values of all ranks, in order, on rank 0, and an empty list on the others."""
         if self._comm is None:
             return [value]
-        self._meet(self._comm)
+        _wait_for_all(self._comm)
         return self._comm.gather(value) or []
 
     def all_gather(self, value: T) -> list[T]:
-        """Of every rank its value, in order, on every rank."""
+        """Return the values of all ranks, in order, on every rank."""
         if self._comm is None:
             return [value]
-        self._meet(self._comm)
-        found: list[T] = self._comm.allgather(value)
-        return found
+        _wait_for_all(self._comm)
+        values: list[T] = self._comm.allgather(value)
+        return values
 
     def all_gather_node(self, value: T) -> list[T]:
-        """Of every rank of this node its value, in order."""
+        """Return the values of all ranks of this node, in order."""
         if self._node is None:
             return [value]
-        found: list[T] = self._node.allgather(value)
-        return found
+        values: list[T] = self._node.allgather(value)
+        return values
 
     def broadcast(self, value: T | None) -> T:
-        """The value of rank 0, where it is not None."""
+        """Return the value of rank 0, which must not be None, on every rank."""
         if self._comm is None:
             return cast(T, value)
-        self._meet(self._comm)
-        found: T = self._comm.bcast(value)
-        return found
+        _wait_for_all(self._comm)
+        received: T = self._comm.bcast(value)
+        return received
 
     def run_collectively(self, action: Callable[[], T]) -> T:
-        """What `action` gives on this rank, once it is done on all. Where it fails on any with what
-        the user can mend, CollectiveError is raised on all: for what takes all ranks about as
-        long."""
-        made: T | None = None
+        """Return the result of `action` on this rank once it is done on all ranks.
+
+        If it raises an error that the user can correct on any rank, CollectiveError is raised on
+        all ranks. All ranks wait for the slowest one.
+        """
+        result: T | None = None
         error: Exception | None = None
         try:
-            made = action()
-        except (KkspdnnError, OSError, MemoryError) as found:
-            error = found
+            result = action()
+        except (KkspdnnError, OSError, MemoryError) as raised:
+            error = raised
         if self._comm is None and error is not None:
             raise error
-        for rank, found_there in enumerate(self.all_gather(error)):
-            if found_there is not None and not isinstance(found_there, NotMadeError):
-                raise CollectiveError(found_there, rank)
-        return cast(T, made)
+        for rank, raised_there in enumerate(self.all_gather(error)):
+            if raised_there is not None and not isinstance(raised_there, NodeLeaderError):
+                raise CollectiveError(raised_there, rank)
+        return cast(T, result)
 
     def barrier(self) -> None:
-        """Return once all ranks have come here, to all at the same time."""
+        """Wait until all ranks have called this method."""
         if self._comm is not None:
-            self._meet(self._comm)
+            _wait_for_all(self._comm)
             self._comm.Barrier()
 
-    def once_per_node(self, make: Callable[[], T]) -> T:
-        """What `make` gives on the first rank of each node; the node has its arrays once, and they
-        are read-only."""
+    def once_per_node(self, create: Callable[[], T]) -> T:
+        """Return the object that `create` returns on the first rank of this node.
+
+        The node has one copy of its arrays, which are read-only.
+        """
         if self._node is None:
-            return make()
-        return shared(self._node, make)
+            return create()
+        return share_on_node(self._node, create)
 
     def first_of_node_first(self, action: Callable[[], T]) -> T:
-        """Every rank's own `action`, after that of the first rank of its node, which so compiles
-        what the others then find in the cache."""
+        """Run `action` on the first rank of each node, then on the others.
+
+        Returns the result on this rank. So the first rank compiles, and the others find the
+        compiled code in the cache.
+        """
         if self._node is None:
             return action()
         if self.local_rank == 0:
-            done = action()
-            self._meet(self._node)
-            return done
-        self._meet(self._node)
+            result = action()
+            _wait_for_all(self._node)
+            return result
+        _wait_for_all(self._node)
         return action()
 
     def send(self, value: object, to: int) -> None:
-        """Give a value to another rank, which must receive it; returns once it is on its way."""
+        """Send a value to another rank, which must receive it; returns once it may be changed."""
         request = self._comm.isend(value, to)
         _wait(lambda: request.test()[0])
 
     def receive(self, source: int) -> Any:
-        """The next value that another rank sends to this one."""
+        """Return the next value that the rank `source` sends to this one."""
         _wait(lambda: self._comm.iprobe(source))
         return self._comm.recv(source=source)
 
     def close(self) -> None:
-        """Give back what MPI keeps for these ranks; it has room for some thousand."""
+        """Free the communicators; an MPI library supports only some thousand of them."""
         if self._comm is not None:
             self._node.Free()
             self._comm.Free()
 
     def fail(self, code: int) -> NoReturn:
-        """End every rank of the run, wherever it is, with this exit code."""
+        """Abort all ranks with this exit code."""
         if self._comm is not None:
             self._comm.Abort(code)
         os._exit(code)
 
-    def _meet(self, comm: Any) -> None:
-        _wait(comm.Ibarrier().Test)
+
+def _wait_for_all(comm: Any) -> None:
+    """Wait until all ranks of a communicator have called this function."""
+    _wait(comm.Ibarrier().Test)
 
 
-def _wait(over: Callable[[], bool]) -> None:
-    """Wait for others without taking a core from those that still compute: MPI's own waiting is a
-    busy loop. It takes a twentieth longer than it must."""
-    begun = perf_counter()
-    while not over():
-        sleep(min(max(_PAUSE, (perf_counter() - begun) / 20), _LONGEST_PAUSE))
+def _wait(is_done: Callable[[], bool]) -> None:
+    """Poll until `is_done`, and sleep in between.
+
+    MPI itself waits in a busy loop, which would take a core from ranks that still compute. A sleep
+    lasts a twentieth of the time waited so far, within the limits above.
+    """
+    start = perf_counter()
+    while not is_done():
+        sleep(min(max(_MIN_SLEEP, (perf_counter() - start) / 20), _MAX_SLEEP))
 
 
 def launched_ranks(launch: Launch | None) -> Ranks:
-    """All processes of a launch; None: this process alone.
+    """Return the ranks of a launch; None: this process alone.
 
-    InputError where mpi4py is missing, or its MPI is not the launcher's.
+    Raises InputError if mpi4py is missing, or if its MPI is not the one of the launcher.
     """
     if launch is None:
         return Ranks()
@@ -181,27 +198,28 @@ def launched_ranks(launch: Launch | None) -> Ranks:
         world = _mpi().COMM_WORLD
     except ImportError as error:
         raise InputError(
-            f"{launch.by} started {launch.size} processes, but mpi4py cannot be used ({error}): "
-            f"pip install 'kkspdnn[mpi]', or unset {launch.variable} for a process of its own"
+            f"{launch.launcher} started {launch.size} processes, but mpi4py cannot be imported "
+            f"({error}): pip install 'kkspdnn[mpi]', or unset {launch.variable} to run each "
+            "process by itself"
         ) from error
     except RuntimeError as error:
         raise InputError(
-            f"{launch.by} started {launch.size} processes, but mpi4py finds no MPI library: "
+            f"{launch.launcher} started {launch.size} processes, but mpi4py finds no MPI library: "
             "pip install 'kkspdnn[mpi]', or load your cluster's MPI, or unset "
-            f"{launch.variable} for a process of its own"
+            f"{launch.variable} to run each process by itself"
         ) from error
     if world.size != launch.size:
         library = " ".join(_mpi().Get_library_version().split(",")[0].split()[:3])
         raise InputError(
-            f"{launch.by} started {launch.size} processes, but mpi4py's MPI ({library}) sees "
+            f"{launch.launcher} started {launch.size} processes, but mpi4py's MPI ({library}) sees "
             f"{world.size}: start them with the mpiexec of that MPI, or srun --mpi=pmi2 or pmix, "
-            f"or unset {launch.variable} for a process of its own"
+            f"or unset {launch.variable} to run each process by itself"
         )
     return Ranks(world)
 
 
 def abort(code: int) -> NoReturn:
-    """End every process of the launch with this exit code, before its ranks are known too."""
+    """Abort all processes of the launch with this exit code, even before Ranks exist."""
     mpi = sys.modules.get("mpi4py.MPI")
     if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
         mpi.COMM_WORLD.Abort(code)

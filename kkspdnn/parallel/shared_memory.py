@@ -1,8 +1,9 @@
-"""One copy of an object's arrays in a node's memory, for all processes on the node.
+"""One copy of an object's arrays in a node's memory, shared by all ranks of the node.
 
-The first rank of the node makes the object. Pickle gives its arrays out of band (PEP 574); they go
-into memory without a name in any file system (memfd_create), which the others map read-only. It is
-gone with the last process that maps it, however that ends, and no size of /dev/shm limits it.
+The first rank of the node creates the object and pickles it with its arrays out of band (PEP 574).
+The arrays are copied into an anonymous memory file (memfd_create), which the other ranks map
+read-only. The kernel frees the file when the last process that maps it ends, however it ends, and
+the size of /dev/shm does not limit it.
 """
 
 from __future__ import annotations
@@ -20,74 +21,81 @@ from kkspdnn.errors import InputError, KkspdnnError
 T = TypeVar("T")
 
 _ALIGNMENT = 64
-"""Bytes of a cache line: where arrays begin."""
+"""Bytes of a cache line, at which arrays begin."""
 
 
-class NotMadeError(KkspdnnError):
-    """The first rank of the node, which says why, could not make what was to be shared."""
+class NodeLeaderError(KkspdnnError):
+    """The first rank of the node failed to create a shared object; its own error has the reason."""
 
 
-def shared(node: Any, make: Callable[[], T]) -> T:
-    """What `make` gives on the first rank of `node`, on all of them; its arrays are read-only.
+def share_on_node(node: Any, create: Callable[[], T]) -> T:
+    """Return the object that `create` returns on the first rank of `node`, with read-only arrays.
 
-    node: a communicator of processes on one node. Called by all of them. The arrays that `make`
-    gave are let go one by one as they are copied, so that few of them are there twice. Where `make`
-    raises, so does this, NotMadeError on the others.
+    node: an mpi4py communicator of the ranks of one node; all of them call this function
+
+    Each array of the created object is released once it is copied, so that few arrays are in memory
+    twice. If `create` raises, the first rank raises the same error and the others NodeLeaderError.
     """
     if node.size == 1:
-        return make()
+        return create()
     if node.rank == 0:
         try:
-            text, sizes, place, mapped = _published(make)
+            pickled, sizes, location, memory = _write(create)
         except BaseException:
             node.bcast(None)
             raise
-        node.bcast((text, sizes, place))
+        node.bcast((pickled, sizes, location))
     else:
-        published = node.bcast(None)
-        if published is None:
-            raise NotMadeError("the first rank of this node failed")
-        text, sizes, place = published
-        mapped = _opened(place, sum(map(_aligned, sizes)))
+        shared = node.bcast(None)
+        if shared is None:
+            raise NodeLeaderError("the first rank of this node failed")
+        pickled, sizes, location = shared
+        memory = _map(location, sum(map(_aligned, sizes)))
     node.Barrier()
     if node.rank == 0:
-        os.close(int(place[0].rpartition("/")[2]))
-    view = memoryview(mapped).toreadonly()
+        os.close(int(location[0].rpartition("/")[2]))
+    view = memoryview(memory).toreadonly()
     ends = accumulate(map(_aligned, sizes))
     buffers = [view[end - _aligned(size) :][:size] for end, size in zip(ends, sizes, strict=True)]
-    found: T = pickle.loads(text, buffers=buffers)
-    return found
+    result: T = pickle.loads(pickled, buffers=buffers)
+    return result
 
 
-def _published(make: Callable[[], Any]) -> tuple[bytes, list[int], tuple[str, str], mmap.mmap]:
-    """The pickled object, its arrays' bytes, the path and name of the memory, and the memory."""
+def _write(create: Callable[[], Any]) -> tuple[bytes, list[int], tuple[str, str], mmap.mmap]:
+    """Create the object and copy its arrays into a new memory file.
+
+    Returns the pickled object, the bytes of each array, path and name of the file, and its mapping.
+    """
     buffers: list[pickle.PickleBuffer] = []
-    text = pickle.dumps(make(), protocol=5, buffer_callback=buffers.append)
+    pickled = pickle.dumps(create(), protocol=5, buffer_callback=buffers.append)
     sizes = [buffer.raw().nbytes for buffer in buffers]
     name = f"kkspdnn-{secrets.token_hex(8)}"
     descriptor = os.memfd_create(name)
     total = sum(map(_aligned, sizes))
     os.ftruncate(descriptor, max(1, total))
-    mapped = mmap.mmap(descriptor, max(1, total))
+    memory = mmap.mmap(descriptor, max(1, total))
     begin = 0
     buffers.reverse()
     while buffers:
         raw = buffers.pop().raw()
-        mapped[begin : begin + raw.nbytes] = raw
+        memory[begin : begin + raw.nbytes] = raw
         begin += _aligned(raw.nbytes)
-    return text, sizes, (f"/proc/{os.getpid()}/fd/{descriptor}", name), mapped
+    return pickled, sizes, (f"/proc/{os.getpid()}/fd/{descriptor}", name), memory
 
 
-def _opened(place: tuple[str, str], total: int) -> mmap.mmap:
-    """The memory of another process, all of it in this one's page table at once."""
-    path, name = place
+def _map(location: tuple[str, str], total: int) -> mmap.mmap:
+    """Map the memory file of the first rank and fill the page table at once.
+
+    location: path and name of the file; total: its size in bytes
+    """
+    path, name = location
     try:
         if name not in os.readlink(path):
             raise FileNotFoundError(path)
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
         raise InputError(
-            "the ranks of a node do not see each other's memory: run them in one container, or "
+            "the ranks of a node cannot access each other's memory: run them in one container, or "
             "one rank in each"
         ) from error
     try:
@@ -98,4 +106,5 @@ def _opened(place: tuple[str, str], total: int) -> mmap.mmap:
 
 
 def _aligned(size: int) -> int:
+    """Round a number of bytes up to a multiple of the alignment."""
     return -(-size // _ALIGNMENT) * _ALIGNMENT

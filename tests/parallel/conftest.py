@@ -1,4 +1,4 @@
-"""Starting ranks: an mpiexec that fits mpi4py, or a reason to skip."""
+"""Fixtures that start ranks with mpiexec; tests are skipped without it or mpi4py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Said = Callable[[str, str], list[str]]
 
 @pytest.fixture(scope="session")
 def start() -> Start:
-    """Starts so many ranks of Python with these arguments; more of them than cores are allowed."""
+    """Start ranks of Python with these arguments; there may be more ranks than cores."""
     if find_spec("mpi4py") is None:
         pytest.skip("no mpi4py: pip install 'kkspdnn[mpi]'")
     beside = Path(sys.executable).parent
@@ -39,7 +39,7 @@ def start() -> Start:
         **kept,
         "PYTHONPATH": str(HOME),
         "KKSPDNN_CACHE": str(default_cache().root),
-        # Open MPI's own protections against what a test does.
+        # Open MPI refuses root and oversubscription by default.
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
@@ -61,7 +61,7 @@ def start() -> Start:
 
 @pytest.fixture(scope="session")
 def run(start: Start) -> Callable[..., tuple[int, str, str]]:
-    """As `start`, to the end: exit code, output and errors. Nothing may take minutes."""
+    """Like `start`, but wait up to two minutes; returns exit code, output and errors."""
 
     def to_the_end(ranks: int, *arguments: object, **more: str) -> tuple[int, str, str]:
         process = start(ranks, *arguments, **more)
@@ -76,7 +76,7 @@ def run(start: Start) -> Callable[..., tuple[int, str, str]]:
 
 @pytest.fixture(scope="session")
 def said() -> Said:
-    """What kkspdnn says of a run that failed; launchers add lines of their own to both streams."""
+    """Return the messages of kkspdnn after a failure; launchers print lines as well."""
 
     def lines(out: str, err: str) -> list[str]:
         assert "categories  " not in out

@@ -1,4 +1,4 @@
-"""Run by all ranks: the command line, where the last rank alone fails on its way."""
+"""The command line, run by all ranks; the last rank fails during the run."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sys
 from kkspdnn.cli import main
 from kkspdnn.errors import InputError
 from kkspdnn.inference import run
-from kkspdnn.parallel.launcher import launch
+from kkspdnn.parallel.launcher import detect_launch
 
 ERRORS = {
-    "input": InputError("here it cannot be used"),
+    "input": InputError("cannot be used on this rank"),
     "memory": MemoryError("here"),
     "bug": ZeroDivisionError("a bug"),
 }
 
-started = launch()
+started = detect_launch()
 assert started is not None
 if started.rank == started.size - 1:
 

@@ -1,4 +1,4 @@
-"""Run by all ranks: the command line, where rank 1 is interrupted while MPI is set up."""
+"""The command line, run by all ranks; rank 1 is interrupted while MPI starts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from types import ModuleType
 
 from kkspdnn.cli import main
 from kkspdnn.parallel import ranks as world
-from kkspdnn.parallel.launcher import launch
+from kkspdnn.parallel.launcher import detect_launch
 
 
 def interrupted(name: str) -> ModuleType:
-    started = launch()
+    started = detect_launch()
     if name == "mpi4py.util.pkl5" and started is not None and started.rank == 1:
         os.kill(os.getpid(), signal.SIGINT)
     return import_module(name)

@@ -1,4 +1,4 @@
-"""Cores for the ranks of a node."""
+"""The CPU affinity of the ranks of a node."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kkspdnn.parallel.affinity import own_cores, placed
-from kkspdnn.parallel.gpus import Placement
+from kkspdnn.parallel.affinity import bind_rank, cores_of_rank
+from kkspdnn.parallel.gpus import GpuAssignment
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
-def test_ranks_that_may_run_anywhere_part_the_cores(cores: int, ranks: int) -> None:
+def test_unbound_ranks_divide_the_cores_evenly(cores: int, ranks: int) -> None:
     allowed = [list(range(cores))] * ranks
-    own = [own_cores(allowed, rank) for rank in range(ranks)]
+    own = [cores_of_rank(allowed, rank) for rank in range(ranks)]
     assert {core for each in own for core in each} == set(range(cores))
     sizes = [len(each) for each in own]
     assert max(sizes) - min(sizes) <= 1
     assert sum(sizes) == max(cores, ranks)
 
 
-def test_ranks_that_a_launcher_bound_keep_their_cores() -> None:
+def test_ranks_bound_by_a_launcher_keep_their_cores() -> None:
     allowed = [[0, 1], [2, 3], [2, 3], [7]]
-    assert [own_cores(allowed, rank) for rank in range(4)] == [[0, 1], [2], [3], [7]]
+    assert [cores_of_rank(allowed, rank) for rank in range(4)] == [[0, 1], [2], [3], [7]]
 
 
 def rank_of(number: int, size: int) -> Any:
-    """One of so many ranks on a node, which may all run on the same cores."""
+    """A rank among `size` ranks of a node that may all run on the same cores."""
     return SimpleNamespace(
         rank=number,
         size=size,
@@ -43,7 +43,7 @@ def rank_of(number: int, size: int) -> Any:
 
 @pytest.fixture
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
-    """A process that may run on four cores, and what it was restricted to."""
+    """Let the process run on four cores; returns the affinities that are set."""
     restricted: list[set[int]] = []
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     monkeypatch.setattr(os, "sched_setaffinity", lambda _, cores: restricted.append(set(cores)))
@@ -52,10 +52,10 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
     return restricted
 
 
-def test_a_rank_keeps_to_its_cores_with_a_thread_each(four_cores: list[set[int]]) -> None:
-    with placed(rank_of(1, 2), "openmp", None, None) as place:
+def test_a_rank_is_bound_to_its_cores_with_a_thread_each(four_cores: list[set[int]]) -> None:
+    with bind_rank(rank_of(1, 2), "openmp", None, None) as gpu:
         assert os.environ["OMP_NUM_THREADS"] == "2"
-        assert place == Placement()
+        assert gpu == GpuAssignment()
         assert len(four_cores[0]) == 2
     assert "OMP_NUM_THREADS" not in os.environ
     assert four_cores[1] == {0, 1, 2, 3}
@@ -66,7 +66,7 @@ def test_ranks_share_a_quota(
     four_cores: list[set[int]], monkeypatch: pytest.MonkeyPatch, quota: int, threads: int
 ) -> None:
     monkeypatch.setattr("kkspdnn.parallel.affinity.cpu_quota", lambda: quota)
-    with placed(rank_of(1, 2), "openmp", None, None):
+    with bind_rank(rank_of(1, 2), "openmp", None, None):
         assert os.environ["OMP_NUM_THREADS"] == str(threads)
 
 
@@ -80,7 +80,7 @@ def test_ranks_share_a_quota(
         (None, {"OMP_PLACES": "{0},{1}"}, False),
     ],
 )
-def test_the_user_s_threads_win(
+def test_the_settings_of_the_user_take_precedence(
     four_cores: list[set[int]],
     monkeypatch: pytest.MonkeyPatch,
     threads: int | None,
@@ -90,7 +90,7 @@ def test_the_user_s_threads_win(
     for name, text in variables.items():
         monkeypatch.setenv(name, text)
     before = os.environ.get("OMP_NUM_THREADS")
-    with placed(rank_of(0, 2), "openmp", threads, None):
+    with bind_rank(rank_of(0, 2), "openmp", threads, None):
         assert (len(four_cores) == 1) == restricted
         assert os.environ.get("OMP_NUM_THREADS") in (before, None)
     assert os.environ.get("OMP_NUM_THREADS") == before

@@ -22,7 +22,7 @@ COMMAND = ("-W", "error", "-m", "kkspdnn")
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
-        ("input", "kkspdnn: rank 2: here it cannot be used"),
+        ("input", "kkspdnn: rank 2: cannot be used on this rank"),
         ("memory", "kkspdnn: rank 2: out of memory (here); use fewer --inputs"),
         ("bug", ""),
     ],

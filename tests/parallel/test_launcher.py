@@ -1,4 +1,4 @@
-"""Telling a launcher by its variables."""
+"""Detecting a launcher from its environment variables."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import kkspdnn
-from kkspdnn.parallel.launcher import Launch, launch
+from kkspdnn.parallel.launcher import Launch, detect_launch
 
 
 @pytest.mark.parametrize(
-    ("environment", "found"),
+    ("environment", "expected"),
     [
         ({}, None),
         ({"PMI_SIZE": "1", "PMI_RANK": "0"}, None),
@@ -23,13 +23,13 @@ from kkspdnn.parallel.launcher import Launch, launch
             {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1"},
             Launch("Open MPI's mpiexec", 2, 1, "OMPI_COMM_WORLD_SIZE"),
         ),
-        # A batch script runs on the first of its nodes, outside any step.
+        # A batch script, outside any job step.
         ({"SLURM_NTASKS": "8", "SLURM_PROCID": "0"}, None),
         (
             {"SLURM_STEP_NUM_TASKS": "8", "SLURM_PROCID": "7"},
             Launch("srun", 8, 7, "SLURM_STEP_NUM_TASKS"),
         ),
-        # An mpiexec that srun helped to start its ranks, two on each of two nodes.
+        # An mpiexec that started its helpers with srun, two ranks on each of two nodes.
         (
             {"PMI_SIZE": "4", "PMI_RANK": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"},
             Launch("mpiexec", 4, 2, "PMI_SIZE"),
@@ -37,22 +37,22 @@ from kkspdnn.parallel.launcher import Launch, launch
         ({"PMI_SIZE": "four", "PMI_RANK": "2"}, None),
     ],
 )
-def test_what_a_launcher_sets(environment: dict[str, str], found: Launch | None) -> None:
-    assert launch(environment) == found
+def test_the_variables_of_launchers(environment: dict[str, str], expected: Launch | None) -> None:
+    assert detect_launch(environment) == expected
 
 
-def test_a_process_that_no_launcher_started_is_not_quiet() -> None:
-    """It may have inherited the variables of a launch that it is no part of."""
+def test_a_process_without_a_launcher_as_parent_is_not_quiet() -> None:
+    """It may have inherited the variables of a launch that it does not belong to."""
     assert not Launch("mpiexec", 4, 3).quiet
 
 
-def test_inherited_variables_without_mpi4py_are_told(tmp_path: Path) -> None:
+def test_inherited_variables_without_mpi4py_are_reported(tmp_path: Path) -> None:
     (tmp_path / "mpi4py.py").write_text("raise ImportError('no mpi4py here')\n")
     home = Path(kkspdnn.__file__).parents[1]
     inherited = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "1"}
     paths = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{home}"}
     for options, words in (
-        (["--neurons", "64"], "unset OMPI_COMM_WORLD_SIZE for a process of its own"),
+        (["--neurons", "64"], "unset OMPI_COMM_WORLD_SIZE to run each process by itself"),
         (["--neurons", "x"], "'x' is not a whole number"),
     ):
         done = subprocess.run(

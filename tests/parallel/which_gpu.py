@@ -1,7 +1,8 @@
-"""Run by mpiexec with a driver that only counts: which GPU would this rank take?
+"""Print the GPU that each rank would use; run by mpiexec with a fake CUDA driver.
 
---device N: as of the command line; --each VARIABLE: set it to this rank's number, as a launcher
-does; --infer FILE: run a network, on a CPU, and write the record.
+--device N: as the command line's option
+--each VARIABLE: set an environment variable to this rank's number, as a launcher does
+--infer FILE: run a network on a CPU and write the record
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from kkspdnn.cli.result_table import result_table
 from kkspdnn.device.space import Space, choose_device, open_space
 from kkspdnn.inference import run
 from kkspdnn.io.json_schema import decode, read_json
-from kkspdnn.parallel.affinity import placed
+from kkspdnn.parallel.affinity import bind_rank
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.pk.system import cuda_driver
 from kkspdnn.records.run import Record, write_text
@@ -29,16 +30,16 @@ WORLD = MPI.COMM_WORLD
 
 
 def say_device(device: int | None) -> None:
-    with placed(Ranks(WORLD), "cuda", None, device) as placement:
-        choose_device(placement.device)
+    with bind_rank(Ranks(WORLD), "cuda", None, device) as gpu:
+        choose_device(gpu.device)
         mine = cuda_driver.selected_device()
-    said = f"rank {WORLD.rank}: device {mine.number}, {mine.name}, {placement.sharing} on it"
+    said = f"rank {WORLD.rank}: device {mine.number}, {mine.name}, {gpu.ranks} on it"
     # From one rank: lines that several print at once may reach mpiexec in pieces.
     print("".join(f"{line}\n" for line in WORLD.gather(said) or ()), end="", flush=True)
 
 
 def run_network(file: Path) -> None:
-    """Kokkos runs on the CPU; all that surrounds it believes to be on a GPU."""
+    """Run Kokkos on the CPU, and everything else as on a GPU."""
 
     def opened(name: str, threads: int | None, device: int | None) -> Space:
         assert name == "cuda"
