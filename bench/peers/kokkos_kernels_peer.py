@@ -20,7 +20,7 @@ from kkspdnn.model.network import Network
 from kkspdnn.pk.build.toolchain import run
 from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime.kokkos_runtime import runtime
+from kkspdnn.pk.runtime.kokkos_runtime import get_runtime
 
 _SOURCE = Path(__file__).parents[1] / "cpp" / "spgemm.cpp"
 _HEADER = "KokkosSparse_spgemm.hpp"
@@ -91,7 +91,7 @@ def _headers() -> Path | None:
 
 
 def _library() -> ctypes.CDLL:
-    kit = runtime(ExecutionSpace.OpenMP).toolkit
+    kit = get_runtime(ExecutionSpace.OpenMP).toolkit
     headers = _headers()
     assert headers is not None
     source = _SOURCE.read_text(encoding="ascii")

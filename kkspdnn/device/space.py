@@ -22,7 +22,7 @@ from kkspdnn.errors import SpaceError, short_repr
 from kkspdnn.pk import Front, chosen, provide_pykokkos
 from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
 from kkspdnn.pk.dispatch import compile_ahead
-from kkspdnn.pk.runtime.kokkos_runtime import MOST_THREADS, runtime
+from kkspdnn.pk.runtime.kokkos_runtime import MAX_THREADS, get_runtime
 from kkspdnn.pk.system.cuda_driver import (
     DEVICE_VARIABLE,
     Device,
@@ -193,17 +193,17 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
     if threads is not None and threads < 1:
         raise SpaceError(f"{threads} threads: at least 1 is needed")
     requested = threads if name == "openmp" and threads is not None else omp_num_threads()
-    if requested is not None and requested > MOST_THREADS:
-        raise SpaceError(f"{requested} threads: Kokkos takes at most {MOST_THREADS}")
+    if requested is not None and requested > MAX_THREADS:
+        raise SpaceError(f"{requested} threads: Kokkos takes at most {MAX_THREADS}")
     front = chosen()
     pk = provide_pykokkos()
     execution_space = getattr(pk, EXECUTION_SPACES[name])
     xp = _cupy() if name == "cuda" else np
     prepare_thread = kokkos_process().check
     if front == "builtin":
-        started = runtime(execution_space, threads if name == "openmp" else None)
-        started.reset_modes()
-        prepare_thread = started.reset_modes
+        started = get_runtime(execution_space, threads if name == "openmp" else None)
+        started.reset_float_modes()
+        prepare_thread = started.reset_float_modes
         running = started.threads
         version = started.toolkit.kokkos_version
         compiler = started.toolkit.compiled_by

@@ -16,7 +16,7 @@ from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
-from kkspdnn.pk.runtime.kokkos_runtime import runtime
+from kkspdnn.pk.runtime.kokkos_runtime import get_runtime
 from kkspdnn.pk.runtime.program import Program
 from kkspdnn.pk.signature import Types
 from kkspdnn.pk.system.fork import kokkos_process
@@ -76,7 +76,7 @@ def compile_ahead(rehearsal: Callable[[], object]) -> None:
     for (workunit, space, types), text, library in zip(
         todo, texts, compile_workunits(jobs), strict=True
     ):
-        workunit.programs[space, types] = Program(text, library, runtime(space))
+        workunit.programs[space, types] = Program(text, library, get_runtime(space))
 
 
 def compile_workunits(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
@@ -99,7 +99,7 @@ def compile_workunits(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
 def _compiled(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program:
     kokkos_process().check()
     generated = generate(workunit, space, types)
-    return Program(generated, toolkit(space).workunit(generated), runtime(space))
+    return Program(generated, toolkit(space).workunit(generated), get_runtime(space))
 
 
 def _launch(

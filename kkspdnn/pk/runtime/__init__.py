@@ -1,1 +1,1 @@
-"""Kokkos in this process, and compiled workunits that it runs."""
+"""Kokkos in this process, and launches of compiled workunits."""

@@ -1,4 +1,4 @@
-"""The CUDA context that workunits are launched in, whichever thread launches."""
+"""The CUDA context for launches, made current in the thread that launches."""
 
 from __future__ import annotations
 
@@ -9,46 +9,49 @@ from kkspdnn.pk.system.cuda_driver import DRIVER_LIBRARY
 
 
 class DeviceContext:
-    """The primary context of a GPU, and making it current in the calling thread.
+    """The primary CUDA context of a GPU.
 
-    The current context belongs to a thread. Kokkos calls `cudaSetDevice` once, in the thread that
-    starts it (`CudaInternal::initialize`); a launch does not call it again. So in any other thread,
-    or after another library chose another device in the same thread, a launch would go to the
+    Each thread has its own current context. Kokkos calls `cudaSetDevice` once, in the thread that
+    starts it (`CudaInternal::initialize`), and not in each launch. In any other thread, or after
+    another library selected another device in the same thread, a launch would therefore run on the
     device that is current there, by default device 0.
 
-    The CUDA runtime is linked statically: Kokkos, the runtime library and every workunit have a
-    copy of it, and CuPy has its own. A copy uses the context that the driver has as current in the
-    calling thread, whoever made it current (CUDA C++ Programming Guide, "Interoperability between
-    Runtime and Driver APIs"). So it is set once, in the driver, for all copies.
+    The CUDA runtime is linked statically: Kokkos, the runtime library and every workunit contain a
+    copy of it, and CuPy has its own. All copies use the context that is current in the driver for
+    the calling thread, whichever library made it current (CUDA C++ Programming Guide,
+    "Interoperability between Runtime and Driver APIs"). One call to the driver therefore serves
+    all copies.
     """
 
     def __init__(self, number: int) -> None:
-        """number: the device's, within CUDA_VISIBLE_DEVICES. Raises SpaceError where the driver
-        does not give its context."""
-        self._number = number
-        self._library = library = ctypes.CDLL(DRIVER_LIBRARY)
-        library.cuCtxSetCurrent.argtypes = [ctypes.c_void_p]
-        handle, own = ctypes.c_int(0), ctypes.c_void_p(0)
-        self._check(library.cuDeviceGet(ctypes.byref(handle), number))
-        # Never released: Kokkos keeps the device to the end of the process.
-        self._check(library.cuDevicePrimaryCtxRetain(ctypes.byref(own), handle))
-        self._own = own.value
+        """Retain the primary context of the device with this number in CUDA_VISIBLE_DEVICES.
 
-    def enter(self) -> int | None:
-        """Make it current, and give the context that was, for `leave`."""
+        Raises SpaceError if the driver refuses it.
+        """
+        self._number = number
+        self._driver = driver = ctypes.CDLL(DRIVER_LIBRARY)
+        driver.cuCtxSetCurrent.argtypes = [ctypes.c_void_p]
+        handle, context = ctypes.c_int(0), ctypes.c_void_p(0)
+        self._check(driver.cuDeviceGet(ctypes.byref(handle), number))
+        # Never released: Kokkos uses the device until the process ends.
+        self._check(driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), handle))
+        self._context = context.value
+
+    def activate(self) -> int | None:
+        """Make the context current; return the previous one, for `restore`."""
         current = ctypes.c_void_p(0)
-        self._check(self._library.cuCtxGetCurrent(ctypes.byref(current)))
-        if current.value != self._own:
-            self._check(self._library.cuCtxSetCurrent(self._own))
+        self._check(self._driver.cuCtxGetCurrent(ctypes.byref(current)))
+        if current.value != self._context:
+            self._check(self._driver.cuCtxSetCurrent(self._context))
         return current.value
 
-    def leave(self, before: int | None) -> None:
-        """Make the context current that was before `enter`.
+    def restore(self, previous: int | None) -> None:
+        """Make the context current again that `activate` replaced.
 
-        An error is ignored: after a failed launch the launch reports it, with its reason.
+        Errors are ignored: a failed launch reports its own error, with the reason.
         """
-        if before != self._own:
-            self._library.cuCtxSetCurrent(before)
+        if previous != self._context:
+            self._driver.cuCtxSetCurrent(previous)
 
     def _check(self, error: int) -> None:
         if error:

@@ -1,4 +1,4 @@
-"""Kokkos in this process: the runtime library, started, and its threads."""
+"""Kokkos in this process: starts it, and launches compiled workunits on its threads."""
 
 from __future__ import annotations
 
@@ -15,54 +15,67 @@ from kkspdnn.pk.build.runtime_library import ONE_AT_A_TIME, toolkit
 from kkspdnn.pk.build.toolchain import omp_num_threads
 from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.runtime.core_watch import CoreWatch
+from kkspdnn.pk.runtime.cpu_load import CpuLoadMonitor
 from kkspdnn.pk.runtime.device_context import DeviceContext
-from kkspdnn.pk.runtime.openmp import openmp_is_loaded, starting_openmp, was_forked
+from kkspdnn.pk.runtime.openmp import openmp_is_loaded, openmp_start_settings, was_forked
 from kkspdnn.pk.system.cpu_quota import cpu_quota
 from kkspdnn.pk.system.cuda_driver import Device, selected_device
 from kkspdnn.pk.system.fork import kokkos_process
 
-MOST_THREADS = 512
-"""OpenMP threads that Kokkos 3.4 has room for; it dies of more without a word."""
+MAX_THREADS = 512
+"""The maximum number of OpenMP threads in Kokkos 3.4, which crashes with more."""
 
-_PATIENCE = 5
-"""Seconds after which OpenMP is taken to be dead, see `_check_openmp`."""
+_OPENMP_TIMEOUT = 5
+"""Seconds that a parallel region may take in `_check_openmp`."""
 
 
 class Runtime:
-    """Kokkos, started. One for a process: Kokkos cannot be started twice."""
+    """Kokkos, started with the runtime library of an execution space.
+
+    Kokkos cannot be started twice in a process, so there is one Runtime for each library and
+    device, see `get_runtime`.
+    """
 
     def __init__(
-        self, kit: Toolkit, threads: int | None, device: Device | None = None, watch: bool = False
+        self,
+        kit: Toolkit,
+        threads: int | None,
+        device: Device | None = None,
+        monitor_load: bool = False,
     ) -> None:
-        """threads: as for `runtime`. watch: launch with one thread while the machine is busy"""
+        """Load the libraries and start Kokkos.
+
+        threads: see `get_runtime`
+        monitor_load: launch with a single thread while other processes use the cores
+        """
         self.toolkit = kit
         self.device = device
         self.lock = threading.Lock()
         self._process = os.getpid()
         self._thread = threading.get_ident()
-        self._entered = threading.local()
+        self._registered = threading.local()
         inherited = was_forked() and openmp_is_loaded()
         self._library = kit.load()
         self._library.kkspdnn_last_error.restype = ctypes.c_char_p
-        wanted = self._allowed(threads)
+        thread_count = self._thread_count(threads)
         if inherited:
-            self._check_openmp(wanted)
+            self._check_openmp(thread_count)
         number = device.number if device is not None else -1
         kokkos_process().claim()
-        if self._library.kkspdnn_initialize(wanted, number) != 0:
+        if self._library.kkspdnn_initialize(thread_count, number) != 0:
             raise ToolchainError(f"Kokkos did not start: {self.last_error()}")
-        self._entered.done = True
+        self._registered.done = True
         self._context = DeviceContext(number) if device is not None else None
         self.threads: int = self._library.kkspdnn_concurrency()
         self._run = self._library.kkspdnn_run
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int]
-        self._watch = CoreWatch() if watch and self._library.kkspdnn_can_run_alone() else None
+        can_run_alone = monitor_load and self._library.kkspdnn_can_run_alone()
+        self._load_monitor = CpuLoadMonitor() if can_run_alone else None
         self._single = False
         atexit.register(self._finalize)
 
-    def _allowed(self, threads: int | None) -> int:
-        """The threads to start Kokkos with, no more than OpenMP gives."""
+    def _thread_count(self, threads: int | None) -> int:
+        """Return the number of threads to start Kokkos with, within OpenMP's limit."""
         limit: int = self._library.kkspdnn_thread_limit()
         if threads is not None:
             if threads > limit:
@@ -71,24 +84,24 @@ class Runtime:
                     "or raise OMP_THREAD_LIMIT"
                 )
             return threads
-        said = omp_num_threads()
-        if said is None:
-            # OpenMP counts the cores that it may run on, but knows no quota.
-            most = min(limit, MOST_THREADS, cpu_quota() or MOST_THREADS)
+        requested = omp_num_threads()
+        if requested is None:
+            # OpenMP counts the cores that it may run on, but does not know the quota.
+            maximum = min(limit, MAX_THREADS, cpu_quota() or MAX_THREADS)
             default: int = self._library.kkspdnn_default_threads()
-            return min(most, default)
-        if said > limit:
+            return min(maximum, default)
+        if requested > limit:
             logging.getLogger("kkspdnn").warning(
                 "OMP_NUM_THREADS=%d, but OMP_THREAD_LIMIT allows %d: running with %d threads",
-                said,
+                requested,
                 limit,
                 limit,
             )
-        return min(said, limit)
+        return min(requested, limit)
 
     def _check_openmp(self, threads: int) -> None:
-        """Raise SpaceError if OpenMP waits for threads that a fork has left behind."""
-        if not self._library.kkspdnn_openmp_answers(threads, _PATIENCE):
+        """Raise SpaceError if OpenMP waits for threads that a fork did not copy."""
+        if not self._library.kkspdnn_openmp_answers(threads, _OPENMP_TIMEOUT):
             raise SpaceError(
                 "this process was forked after a library in it had used OpenMP, whose threads "
                 "were not: start processes with the `spawn` method "
@@ -96,124 +109,134 @@ class Runtime:
             )
 
     def _finalize(self) -> None:
-        """Stop Kokkos when the process ends. A process that was forked from it leaves it alone."""
+        """Stop Kokkos when the process that started it ends."""
         if os.getpid() != self._process:
             return
         if self._context is None:
             self._library.kkspdnn_finalize()
             return
-        # A device that failed was reported when it failed.
+        # The failure of a device was reported when it happened.
         with suppress(SpaceError):
-            self._context.enter()
+            self._context.activate()
             self._library.kkspdnn_finalize()
 
-    def launch(self, function: int, label: bytes, arguments: bytes, divisible: bool) -> bool:
-        """Run the compiled workunit at the address `function`; False if it failed.
-
-        divisible: whether any number of threads may share the work items, so also a single one.
+    def launch(
+        self, function: int, label: bytes, arguments: bytes, single_thread_allowed: bool
+    ) -> bool:
+        """Run a compiled workunit; return False if it failed.
 
         Raises SpaceError in a process that was forked after Kokkos was started.
+
+        function: its address; arguments: packed for its `launch`
+        single_thread_allowed: False if the work items need several threads, as a team does
         """
         if os.getpid() != self._process:
             kokkos_process().check()
         with self.lock:
-            self._enter()
+            self._register_thread()
             if self._context is not None:
-                before = self._context.enter()
+                previous = self._context.activate()
                 try:
                     return not self._run(function, label, arguments, False)
                 finally:
-                    self._context.leave(before)
-            single = divisible and self._watch is not None and self._watch.single()
+                    self._context.restore(previous)
+            monitor = self._load_monitor
+            single = (
+                single_thread_allowed and monitor is not None and monitor.prefers_single_thread()
+            )
             if single != self._single:
                 self._single = single
-                self._reset_modes()
+                self._reset_float_modes()
             return not self._run(function, label, arguments, single)
 
-    def reset_modes(self) -> None:
-        """Let all threads of OpenMP compute as IEEE 754 says, whatever other libraries set.
+    def reset_float_modes(self) -> None:
+        """Set all OpenMP threads to the default floating-point mode of IEEE 754.
 
-        Cheap: to be called before each computation.
+        Other libraries may have changed it. The call is cheap; make it before each computation.
         """
         kokkos_process().check()
         with self.lock:
-            self._enter()
-            self._reset_modes()
+            self._register_thread()
+            self._reset_float_modes()
 
-    def _reset_modes(self) -> None:
+    def _reset_float_modes(self) -> None:
         if not self._single:  # else the other threads sleep
             self._library.kkspdnn_reset_modes()
 
-    def _enter(self) -> None:
-        """Make OpenMP know the thread that launches, and has the lock."""
-        if hasattr(self._entered, "done"):
+    def _register_thread(self) -> None:
+        """Prepare OpenMP for launches from the calling thread, which holds the lock."""
+        if hasattr(self._registered, "done"):
             return
-        before = os.sched_getaffinity(0)
+        cores = os.sched_getaffinity(0)
         try:
             self._library.kkspdnn_enter()
         finally:
-            # See starting_openmp: what else this thread of Python does is not OpenMP's business.
-            os.sched_setaffinity(0, before)
-        self._entered.done = True
+            # OpenMP may bind this thread, see openmp_start_settings; the rest of the Python program
+            # must not stay bound.
+            os.sched_setaffinity(0, cores)
+        self._registered.done = True
 
     def last_error(self) -> str:
+        """Return the first line of the last error of Kokkos in the calling thread."""
         text: bytes = self._library.kkspdnn_last_error()
         first = text.decode(errors="replace").partition("\n")[0]
         if threading.get_ident() != self._thread:
-            # Kokkos 3.5 to 3.7 refuse others.
+            # Kokkos 3.5 to 3.7 refuse launches from other threads.
             first += "; launch from the thread that started Kokkos"
         return first
 
 
-class _Runtimes:
-    """Those of this process: a Runtime for each library and device."""
+class _RuntimeRegistry:
+    """The Runtime of this process for each library and device."""
 
     def __init__(self) -> None:
         self._started: dict[tuple[Toolkit, Device | None], Runtime] = {}
 
     def get(self, kit: Toolkit, device: Device | None, threads: int | None) -> Runtime:
-        """threads: only for the first call"""
-        found = self._started.get((kit, device))
-        if found is None:
-            # A user who sets how threads wait also decides what they do on a busy machine.
-            with starting_openmp(threads or omp_num_threads()) as watch:
-                found = self._started[kit, device] = Runtime(kit, threads, device, watch)
-        return found
+        """Return the Runtime; `threads` counts in the first call only, which starts it."""
+        runtime = self._started.get((kit, device))
+        if runtime is None:
+            # If the user sets how threads wait, kkspdnn does not change the number of threads on a
+            # busy machine either.
+            with openmp_start_settings(threads or omp_num_threads()) as default_waiting:
+                runtime = Runtime(kit, threads, device, monitor_load=default_waiting)
+                self._started[kit, device] = runtime
+        return runtime
 
 
 @cache
-def _runtimes() -> _Runtimes:
-    return _Runtimes()
+def _registry() -> _RuntimeRegistry:
+    return _RuntimeRegistry()
 
 
-def runtime(space: ExecutionSpace, threads: int | None = None) -> Runtime:
-    """Kokkos for `space`, started on the first call; later calls give the same Runtime.
+def get_runtime(space: ExecutionSpace, threads: int | None = None) -> Runtime:
+    """Return the Runtime of an execution space; the first call starts Kokkos.
 
-    threads: how many OpenMP threads it is started with; None: OMP_NUM_THREADS, else as many as
-    there are cores for this process. OMP_THREAD_LIMIT is obeyed. On a GPU it runs on the device
-    that KOKKOS_DEVICE_ID names.
+    threads: the number of OpenMP threads; None means OMP_NUM_THREADS, else the number of cores that
+    this process may use. OMP_THREAD_LIMIT limits both. A GPU runs on the device that
+    KOKKOS_DEVICE_ID names.
 
-    Raises SpaceError if OpenMP does not allow so many threads, if Kokkos runs on another device of
-    this process already, and in a process that was forked after Kokkos was started.
+    Raises SpaceError if OpenMP does not allow that many threads, if Kokkos runs on another device
+    in this process, and in a process that was forked after Kokkos was started.
     """
     kokkos_process().check()
     with ONE_AT_A_TIME:
         if space is not ExecutionSpace.Cuda:
-            return _runtimes().get(toolkit(space), None, threads)
-        return _on_device(selected_device())
+            return _registry().get(toolkit(space), None, threads)
+        return _device_runtime(selected_device())
 
 
 @cache
 def _device_of_process() -> Device:
-    """The first that was asked for: Kokkos keeps it to the end."""
+    """Return the device of the first call, which Kokkos uses until the process ends."""
     return selected_device()
 
 
-def _on_device(wanted: Device) -> Runtime:
+def _device_runtime(device: Device) -> Runtime:
     first = _device_of_process()
-    if first != wanted:
+    if first != device:
         raise SpaceError(
-            f"Kokkos runs on device {first.number} in this process already; "
-            f"start a new process for device {wanted.number}"
+            f"Kokkos already runs on device {first.number} in this process; "
+            f"start a new process for device {device.number}"
         )
-    return _runtimes().get(toolkit(ExecutionSpace.Cuda), wanted, None)
+    return _registry().get(toolkit(ExecutionSpace.Cuda), device, None)

@@ -1,5 +1,5 @@
-// The functions of the runtime library, with no Kokkos behind them: kkspdnn_run notes which GPU's
-// context is current, as fake_driver.cpp tells.
+// A fake runtime library without Kokkos: kkspdnn_run and kkspdnn_finalize record which GPU's context
+// is current, according to fake_driver.cpp.
 extern "C" {
 
 int fake_current_gpu();

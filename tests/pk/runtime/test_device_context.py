@@ -1,4 +1,4 @@
-"""Launches go to Kokkos' device from every thread; with a driver that only counts."""
+"""Launches run on Kokkos' device in every thread, with a fake driver library."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ launched = ctypes.c_int.in_dll(stub, "launched_on")
 stopped = ctypes.c_int.in_dll(stub, "stopped_on")
 
 def context(number):
-    found = ctypes.c_void_p()
-    assert cuda.cuDevicePrimaryCtxRetain(ctypes.byref(found), number) == 0
-    return found
+    handle = ctypes.c_void_p()
+    assert cuda.cuDevicePrimaryCtxRetain(ctypes.byref(handle), number) == 0
+    return handle
 
-def launch(runtime, before):
-    # Another library uses this GPU, in this thread; None: no context is current.
-    cuda.cuCtxSetCurrent(context(before) if before is not None else None)
+def launch(runtime, current):
+    # Another library uses the GPU `current` in this thread; None: no context is current.
+    cuda.cuCtxSetCurrent(context(current) if current is not None else None)
     launched.value = -2
     assert runtime.launch(1, b"", b"", True)
     return launched.value, cuda.fake_current_gpu()
@@ -43,11 +43,11 @@ def start(number):
 
 @pytest.fixture(scope="module")
 def stub(tmp_path_factory: pytest.TempPathFactory, fake_driver: Path) -> Path:
-    made = tmp_path_factory.mktemp("runtime") / "stub.so"
+    library = tmp_path_factory.mktemp("runtime") / "stub.so"
     source = Path(__file__).with_name("runtime_stub.cpp")
-    command = [host_compiler().path, "-shared", "-fPIC", source, "-o", made]
+    command = [host_compiler().path, "-shared", "-fPIC", source, "-o", library]
     subprocess.run([*command, fake_driver / "libcuda.so.1"], check=True)
-    return made
+    return library
 
 
 def run(stub: Path, fake_driver: Path, script: str, **variables: str) -> str:
@@ -65,14 +65,15 @@ def run(stub: Path, fake_driver: Path, script: str, **variables: str) -> str:
 
 
 def test_every_thread_launches_on_the_device_of_kokkos(stub: Path, fake_driver: Path) -> None:
-    """Whatever is current there, and it is current again afterwards."""
+    """Whichever context is current in the thread; it is current again afterwards."""
     script = """
 runtime = start(1)
-for before in (None, 0, 1, 2):
-    assert launch(runtime, before) == (1, -1 if before is None else before)
+for current in (None, 0, 1, 2):
+    expected = (1, -1 if current is None else current)
+    assert launch(runtime, current) == expected
     with ThreadPoolExecutor(1) as pool:
-        found = pool.submit(launch, runtime, before).result()
-        assert found == (1, -1 if before is None else before), (before, found)
+        result = pool.submit(launch, runtime, current).result()
+        assert result == expected, (current, result)
 cuda.cuCtxSetCurrent(None)
 runtime._finalize()
 assert stopped.value == 1
@@ -80,12 +81,12 @@ assert stopped.value == 1
     run(stub, fake_driver, script)
 
 
-def test_numbers_are_those_within_the_visible_devices(stub: Path, fake_driver: Path) -> None:
+def test_device_numbers_count_visible_devices(stub: Path, fake_driver: Path) -> None:
     script = "print(launch(start(1), None))"
     assert run(stub, fake_driver, script, CUDA_VISIBLE_DEVICES="2,0") == "(0, -1)\n"
 
 
-def test_a_failed_launch_leaves_the_thread_as_it_was(stub: Path, fake_driver: Path) -> None:
+def test_a_failed_launch_restores_the_context_of_the_thread(stub: Path, fake_driver: Path) -> None:
     script = """
 runtime = start(1)
 def fail(*_):
@@ -100,7 +101,7 @@ except RuntimeError:
     assert run(stub, fake_driver, script) == "2\n"
 
 
-def test_a_driver_that_fails(stub: Path, fake_driver: Path) -> None:
+def test_an_error_of_the_driver(stub: Path, fake_driver: Path) -> None:
     script = """
 from kkspdnn.errors import SpaceError
 from kkspdnn.pk.runtime.device_context import DeviceContext

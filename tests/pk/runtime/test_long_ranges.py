@@ -1,4 +1,4 @@
-"""Ranges up to the last work item of 32 bits, and views past 2^32 elements."""
+"""Ranges up to the maximum 32-bit index, and views with more than 2^32 elements."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAST = 2**31 - 1
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [2**30 + 1, 2**31 - 2**20, LAST])
-def test_every_work_item_counts(space: ExecutionSpace, end: int) -> None:
+def test_every_work_item_is_counted(space: ExecutionSpace, end: int) -> None:
     """Kokkos rounds the blocks of a scan up, and the last one would end past 2^31."""
     policy = pk.RangePolicy(space, 0, end)
     assert pk.parallel_reduce("count", policy, kernels.count_long, step=1) == end
@@ -37,7 +37,7 @@ def test_the_last_work_items_of_a_loop(space: ExecutionSpace) -> None:
 
 
 @pytest.mark.parametrize("space", ExecutionSpace)
-def test_scans_and_reductions_of_gpus_cut_blocks_in_64_bits(space: ExecutionSpace) -> None:
+def test_scans_and_reductions_on_gpus_use_64_bit_indices(space: ExecutionSpace) -> None:
     gpu = space is ExecutionSpace.Cuda
     for workunit, wide in (
         (kernels.running_count, True),
@@ -50,8 +50,8 @@ def test_scans_and_reductions_of_gpus_cut_blocks_in_64_bits(space: ExecutionSpac
 
 
 @pytest.mark.parametrize("shape", [(2**32 + 9,), (5, 2**30), (3, 2**20 + 1, 2**11)])
-def test_views_past_32_bits(space: ExecutionSpace, shape: tuple[int, ...]) -> None:
-    """Their last element, with indices of 32 bits where these reach."""
+def test_views_with_more_than_2_32_elements(space: ExecutionSpace, shape: tuple[int, ...]) -> None:
+    """The last element is written, with 32-bit indices if they suffice."""
     if space is ExecutionSpace.Cuda:
         pytest.skip("arrays of gigabytes would be copied there and back")
     size = int(np.prod(shape, dtype=np.int64))
@@ -59,8 +59,8 @@ def test_views_past_32_bits(space: ExecutionSpace, shape: tuple[int, ...]) -> No
     view: Any = np.frombuffer(mmap.mmap(-1, size, flags=flags), np.uint8).reshape(shape)
     last = tuple(each - 1 for each in shape)
     name = f"touch_{len(shape)}"
-    where = dict(zip("ijk", last, strict=False))
-    pk.parallel_for(name, pk.RangePolicy(space, 0, 1), getattr(kernels, name), view=view, **where)
+    indices = dict(zip("ijk", last, strict=False))
+    pk.parallel_for(name, pk.RangePolicy(space, 0, 1), getattr(kernels, name), view=view, **indices)
     assert view[last] == 7
     begin = view.reshape(-1)[: 2**20]
     assert not begin.any()

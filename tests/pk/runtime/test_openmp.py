@@ -1,4 +1,4 @@
-"""OpenMP's settings: limits, spinning, binding, and who else uses the machine."""
+"""OpenMP's settings: thread limits, spinning and binding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from processes import script
 
 from kkspdnn.pk.build.toolchain import usable_cores
 from kkspdnn.pk.runtime import openmp
-from kkspdnn.pk.runtime.openmp import numa_nodes, openmp_is_loaded, starting_openmp
+from kkspdnn.pk.runtime.openmp import numa_nodes, openmp_is_loaded, openmp_start_settings
 
 RUN = """
 import sys, logging
@@ -40,12 +40,12 @@ except kk.SpaceError as error:
     ],
     ids=str,
 )
-def test_variables_that_give_fewer_threads(variables: dict[str, str], threads: int) -> None:
+def test_variables_that_limit_the_threads(variables: dict[str, str], threads: int) -> None:
     out, _ = script(RUN, "", timeout=100, **variables)
     assert out == 2 * f"{threads} True\n"
 
 
-def test_a_limit_below_omp_num_threads_is_told() -> None:
+def test_a_limit_below_omp_num_threads_is_logged() -> None:
     out, _ = script(RUN, "", OMP_NUM_THREADS="4", OMP_THREAD_LIMIT="2")
     warning = "OMP_NUM_THREADS=4, but OMP_THREAD_LIMIT allows 2: running with 2 threads"
     assert out == f"WARNING {warning}\n2 True\n2 True\n"
@@ -59,8 +59,8 @@ def test_more_threads_than_the_limit_are_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["many", "-3", "0", "2x", ",2"])
-def test_values_that_openmp_does_not_take(text: str) -> None:
-    """OpenMP says so on stderr, and goes on as without."""
+def test_values_that_openmp_ignores(text: str) -> None:
+    """OpenMP warns on stderr and uses its defaults."""
     out, _ = script(RUN, "", OMP_NUM_THREADS=text, OMP_THREAD_LIMIT=text, OMP_DYNAMIC="perhaps")
     assert out == 2 * f"{usable_cores()} True\n"
 
@@ -77,7 +77,7 @@ def test_the_user_s_number_of_threads_is_not_left_in_the_environment() -> None:
     script(RUN + "import os\nassert 'OMP_NUM_THREADS' not in os.environ\n", "1")
 
 
-def test_other_threads_of_python_get_all_threads() -> None:
+def test_other_python_threads_launch_on_all_threads() -> None:
     """OMP_DYNAMIC is a setting of each thread."""
     text = """
 import sys
@@ -85,12 +85,12 @@ from threading import Thread
 import kkspdnn as kk
 net, rows = kk.radixnet(64, 6), kk.images(64, 3000)
 kk.infer(net, rows)
-found = []
+records = []
 for _ in range(3):
-    thread = Thread(target=lambda: found.append(kk.infer(net, rows, verification="full").record))
+    thread = Thread(target=lambda: records.append(kk.infer(net, rows, verification="full").record))
     thread.start()
     thread.join()
-print([(record.threads, record.verified.passed) for record in found])
+print([(record.threads, record.verified.passed) for record in records])
 """
     variables = {"OMP_DYNAMIC": "true", "OMP_MAX_ACTIVE_LEVELS": "0", "OMP_NUM_THREADS": "2"}
     out, _ = script(text, timeout=100, **variables)
@@ -99,7 +99,7 @@ print([(record.threads, record.verified.passed) for record in found])
 
 @pytest.fixture
 def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """No variables of OpenMP's, on an x86-64 with one NUMA node."""
+    """Unset all OpenMP variables and fake an x86-64 machine with one NUMA node."""
     for name in list(os.environ):
         if name.startswith(("OMP_", "GOMP_", "KMP_")):
             monkeypatch.delenv(name)
@@ -108,9 +108,10 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def chosen(threads: int | None = None) -> dict[str, str]:
+def settings(threads: int | None = None) -> dict[str, str]:
+    """Return the variables that are set while Kokkos starts, and check that they are restored."""
     before, cores = dict(os.environ), os.sched_getaffinity(0)
-    with starting_openmp(threads):
+    with openmp_start_settings(threads):
         added = {k: v for k, v in os.environ.items() if before.get(k) != v}
     assert dict(os.environ) == before
     assert os.sched_getaffinity(0) == cores
@@ -122,19 +123,19 @@ BINDING = {"OMP_PROC_BIND": "spread", "OMP_PLACES": "{0,1,4},{2,3}"}
 
 
 def test_threads_spin_briefly(unset: pytest.MonkeyPatch) -> None:
-    assert chosen() == chosen(1) == SPINNING
+    assert settings() == settings(1) == SPINNING
     unset.setattr("platform.machine", lambda: "aarch64")
-    assert chosen() == {**SPINNING, "GOMP_SPINCOUNT": "60000"}
+    assert settings() == {**SPINNING, "GOMP_SPINCOUNT": "60000"}
 
 
 def test_threads_are_bound_to_nodes(unset: pytest.MonkeyPatch) -> None:
     unset.setattr(openmp, "numa_nodes", lambda _: [[0, 1, 4], [2, 3]])
-    assert chosen() == chosen(usable_cores()) == {**BINDING, **SPINNING}
-    assert chosen(usable_cores() + 1) == SPINNING
+    assert settings() == settings(usable_cores()) == {**BINDING, **SPINNING}
+    assert settings(usable_cores() + 1) == SPINNING
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "left"),
+    ("name", "value", "expected"),
     [
         ("OMP_WAIT_POLICY", "active", BINDING),
         ("GOMP_SPINCOUNT", "infinite", BINDING),
@@ -144,29 +145,29 @@ def test_threads_are_bound_to_nodes(unset: pytest.MonkeyPatch) -> None:
         ("GOMP_CPU_AFFINITY", "0", SPINNING),
     ],
 )
-def test_a_user_s_choice_wins(
-    unset: pytest.MonkeyPatch, name: str, value: str, left: dict[str, str]
+def test_the_user_s_variables_are_kept(
+    unset: pytest.MonkeyPatch, name: str, value: str, expected: dict[str, str]
 ) -> None:
     unset.setattr(openmp, "numa_nodes", lambda _: [[0, 1, 4], [2, 3]])
     unset.setenv(name, value)
-    assert chosen() == left
+    assert settings() == expected
 
 
-def test_openmp_takes_these_variables() -> None:
-    """It would say on stderr what it does not take, and shows how long its threads spin."""
+def test_openmp_accepts_these_variables() -> None:
+    """It prints its settings on stderr, and a warning for each value that it ignores."""
     text = """
 from kkspdnn.pk.runtime import openmp
 openmp.numa_nodes = lambda cores: [sorted(cores)[:1], sorted(cores)[-1:]]
 import kkspdnn as kk
 print(kk.infer(kk.radixnet(64, 6), kk.images(64, 3000), verification="full").record.verified.passed)
 """
-    out, said = script(text, OMP_DISPLAY_ENV="verbose")
+    out, errors = script(text, OMP_DISPLAY_ENV="verbose")
     assert out == "True\n"
-    if "GOMP_SPINCOUNT" not in said:
-        pytest.skip("OpenMP is not libgomp, or does not say how long its threads spin")
-    assert "GOMP_SPINCOUNT = '3000'" in said or "GOMP_SPINCOUNT = '60000'" in said
-    assert "OMP_PROC_BIND = 'SPREAD'" in said
-    assert "nvalid" not in said
+    if "GOMP_SPINCOUNT" not in errors:
+        pytest.skip("OpenMP is not libgomp, or does not print GOMP_SPINCOUNT")
+    assert "GOMP_SPINCOUNT = '3000'" in errors or "GOMP_SPINCOUNT = '60000'" in errors
+    assert "OMP_PROC_BIND = 'SPREAD'" in errors
+    assert "nvalid" not in errors
 
 
 def test_numa_nodes(tmp_path: Path) -> None:
@@ -175,11 +176,11 @@ def test_numa_nodes(tmp_path: Path) -> None:
         (tmp_path / f"node{node}").mkdir()
         (tmp_path / f"node{node}" / "cpulist").write_text(cores)
     assert numa_nodes({0, 2, 3, 5, 6, 9}, tmp_path) == [[0, 2, 6], [3, 5]]
-    (tmp_path / "node1" / "cpulist").write_text("odd")
+    (tmp_path / "node1" / "cpulist").write_text("malformed")
     assert numa_nodes({0, 2, 3}, tmp_path) == []
 
 
-def test_openmp_is_found_in_this_process() -> None:
+def test_openmp_is_detected_in_a_process() -> None:
     text = """
 import ctypes
 from kkspdnn.pk.runtime.openmp import openmp_is_loaded

@@ -159,7 +159,7 @@ held, done = threading.Event(), threading.Event()
 
 def hold():
     with runtime_library.ONE_AT_A_TIME, parse._ONE_AT_A_TIME, predict._lock:
-        with kokkos_runtime.runtime(predict._space.execution_space).lock:
+        with kokkos_runtime.get_runtime(predict._space.execution_space).lock:
             held.set()
             done.wait()
 

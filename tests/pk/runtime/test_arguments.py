@@ -1,4 +1,4 @@
-"""The arguments of a launch: what is taken as it is, and what is refused by name."""
+"""Arguments of a launch: those that are passed without a copy, and those that are refused."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from kkspdnn.pk.types import type_of_argument
 POLICY = pk.RangePolicy(pk.Serial, 0, 1)
 
 
-def numbers(**changed: Any) -> dict[str, Any]:
-    arguments: dict[str, Any] = dict.fromkeys("abcdefghrsnx", 1)
-    arguments |= {"flag": True, "wide": np.zeros(9, np.int64)}
-    arguments |= {"last": np.zeros(1, np.uint64), "real": np.zeros(3)}
-    return arguments | changed
+def arguments(**changed: Any) -> dict[str, Any]:
+    """The arguments of the workunit every_number, some of them changed."""
+    defaults: dict[str, Any] = dict.fromkeys("abcdefghrsnx", 1)
+    defaults |= {"flag": True, "wide": np.zeros(9, np.int64)}
+    defaults |= {"last": np.zeros(1, np.uint64), "real": np.zeros(3)}
+    return defaults | changed
 
 
 def launch(**changed: Any) -> None:
-    pk.parallel_for("w", POLICY, kernels.every_number, **numbers(**changed))
+    pk.parallel_for("w", POLICY, kernels.every_number, **arguments(**changed))
 
 
 def extents_of(a: Any, out: Any) -> None:
@@ -31,7 +32,7 @@ def extents_of(a: Any, out: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "why"),
+    ("name", "value", "reason"),
     [
         ("wide", [0] * 9, "must be a NumPy array, not list"),
         ("wide", None, "must be a NumPy array, not NoneType"),
@@ -72,25 +73,25 @@ def extents_of(a: Any, out: Any) -> None:
         ("flag", 1, "must be a bool, not int"),
     ],
 )
-def test_an_argument_that_does_not_fit(name: str, value: Any, why: str) -> None:
+def test_an_argument_of_a_wrong_type(name: str, value: Any, reason: str) -> None:
     with pytest.raises(TypeError) as caught:
         launch(**{name: value})
     assert str(caught.value).startswith(f"every_number: argument `{name}`")
-    assert why in str(caught.value)
+    assert reason in str(caught.value)
 
 
 def test_a_missing_and_an_unknown_argument() -> None:
-    arguments = numbers()
-    del arguments["real"]
+    incomplete = arguments()
+    del incomplete["real"]
     with pytest.raises(TypeError, match="every_number: argument `real` is missing"):
-        pk.parallel_for("w", POLICY, kernels.every_number, **arguments)
+        pk.parallel_for("w", POLICY, kernels.every_number, **incomplete)
     with pytest.raises(TypeError, match="every_number: argument `real` is missing"):
-        pk.parallel_for("w", POLICY, kernels.every_number, **arguments, rael=np.zeros(3))
+        pk.parallel_for("w", POLICY, kernels.every_number, **incomplete, rael=np.zeros(3))
     with pytest.raises(TypeError, match="every_number has no argument `rael`"):
         launch(rael=np.zeros(3))
 
 
-def test_columns_first_is_refused() -> None:
+def test_a_column_major_array_is_refused() -> None:
     with pytest.raises(TypeError, match="`a` is not C-contiguous"):
         extents_of(np.zeros((2, 3, 4), np.float32, order="F"), np.zeros(3, np.int64))
 
@@ -105,13 +106,13 @@ def test_read_only_arrays_may_be_read_but_not_written() -> None:
         extents_of(a, out)
 
 
-def test_arrays_go_in_without_a_copy(space: ExecutionSpace) -> None:
-    whole = np.zeros(20, np.int64)
-    part = whole[5:14]
+def test_arrays_are_passed_without_a_copy(space: ExecutionSpace) -> None:
+    array = np.zeros(20, np.int64)
+    section = array[5:14]
     policy = pk.RangePolicy(space, 0, 1)
-    pk.parallel_for("w", policy, kernels.every_number, **numbers(wide=part, c=42))
-    assert whole[7] == 42
-    assert part.base is whole
+    pk.parallel_for("w", policy, kernels.every_number, **arguments(wide=section, c=42))
+    assert array[7] == 42
+    assert section.base is array
 
 
 def test_memory_that_numpy_does_not_own() -> None:
@@ -133,7 +134,7 @@ def test_empty_arrays_and_empty_ranges(space: ExecutionSpace) -> None:
     assert pk.parallel_reduce("w", teams, kernels.team_reduction, x=np.zeros((0, 3))) == 0.0
 
 
-def test_the_wrong_pattern_or_policy() -> None:
+def test_a_wrong_pattern_or_policy() -> None:
     x = np.zeros(3)
     with pytest.raises(
         TypeError, match=r"dot is a pk\.parallel_reduce workunit, not a pk\.parallel_for"
@@ -153,7 +154,7 @@ def test_the_wrong_pattern_or_policy() -> None:
 
 def test_a_team_that_is_too_large_does_not_end_the_process(space: ExecutionSpace) -> None:
     with pytest.raises(
-        ValueError, match=rf"team_size = 4096, but {space.value} has teams of at most"
+        ValueError, match=rf"team_size = 4096, but {space.value} supports teams of at most"
     ):
         pk.parallel_reduce(
             "w", pk.TeamPolicy(space, 1, 4096), kernels.team_reduction, x=np.zeros((1, 1))
@@ -161,7 +162,7 @@ def test_a_team_that_is_too_large_does_not_end_the_process(space: ExecutionSpace
 
 
 @pytest.mark.parametrize(
-    ("make", "why"),
+    ("make", "reason"),
     [
         (lambda: pk.RangePolicy(0, 0, 1), "needs an execution space first, not 0"),
         (lambda: pk.TeamPolicy("OpenMP", 1, 1), "needs an execution space first, not 'OpenMP'"),
@@ -177,12 +178,12 @@ def test_a_team_that_is_too_large_does_not_end_the_process(space: ExecutionSpace
         (lambda: pk.TeamPolicy(pk.Serial, 1, 1, 0), "vector_length = 0 is outside 1 to"),
     ],
 )
-def test_policies_that_make_no_sense(make: Any, why: str) -> None:
-    with pytest.raises((TypeError, ValueError), match=why):
+def test_invalid_policies_are_refused(make: Any, reason: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=reason):
         make()
 
 
-def test_numpy_numbers_make_policies() -> None:
+def test_policies_accept_numpy_integers() -> None:
     policy = pk.RangePolicy(pk.Serial, np.int32(2), np.int64(7))
     assert (policy.begin, policy.end) == (2, 7)
 
@@ -191,7 +192,7 @@ def test_numpy_numbers_make_policies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "kind"),
+    ("value", "expected"),
     [
         (np.zeros(2, np.float32), "float32 1"),
         (np.zeros((2, 2, 2), np.uint16), "uint16 3"),
@@ -211,18 +212,18 @@ def test_numpy_numbers_make_policies() -> None:
         (None, None),
     ],
 )
-def test_what_the_launch_makes_of_an_argument(value: Any, kind: str | None) -> None:
-    given = type_of_argument(value)
-    if given is None:
-        assert kind is None
-    elif hasattr(given, "rank"):
-        assert f"{given.element.dtype} {given.rank}" == kind
+def test_the_type_that_is_inferred_from_an_argument(value: Any, expected: str | None) -> None:
+    inferred = type_of_argument(value)
+    if inferred is None:
+        assert expected is None
+    elif hasattr(inferred, "rank"):
+        assert f"{inferred.element.dtype} {inferred.rank}" == expected
     else:
-        assert given.dtype == kind
+        assert inferred.dtype == expected
 
 
 @pytest.mark.parametrize(
-    ("changed", "why"),
+    ("changed", "reason"),
     [
         ({"x": [1.0]}, "generic: argument `x` must be a number or a NumPy array .* not list"),
         ({"x": np.zeros(2, ">f8")}, "argument `x` must be .* not ndarray of >f8"),
@@ -230,10 +231,10 @@ def test_what_the_launch_makes_of_an_argument(value: Any, kind: str | None) -> N
         ({"z": 1}, "generic has no argument `z`"),
     ],
 )
-def test_generic_arguments_that_do_not_fit(changed: dict[str, Any], why: str) -> None:
-    arguments = {"x": np.zeros(2), "y": np.zeros(2), "scale": 1.0} | changed
-    with pytest.raises(TypeError, match=why):
-        pk.parallel_for("w", POLICY, kernels.generic, **arguments)
+def test_generic_arguments_of_a_wrong_type(changed: dict[str, Any], reason: str) -> None:
+    generic = {"x": np.zeros(2), "y": np.zeros(2), "scale": 1.0} | changed
+    with pytest.raises(TypeError, match=reason):
+        pk.parallel_for("w", POLICY, kernels.generic, **generic)
 
 
 def test_a_missing_generic_argument() -> None:

@@ -1,0 +1,56 @@
+"""The CPU load of other processes, which decides whether a launch uses a single thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+from kkspdnn.pk.system.cpu_time import PROC, busy_seconds, process_seconds
+
+_INTERVAL = 0.2
+"""Seconds between two readings of the kernel's counters, which count in ticks of 0.01 s."""
+
+
+class CpuLoadMonitor:
+    """Decides before each launch whether a single thread is faster than all threads.
+
+    A launch ends when its slowest thread ends. If other processes leave about one core, a second
+    thread waits for its time slices and the first thread waits for the second; a single thread is
+    then up to twice as fast.
+    """
+
+    def __init__(
+        self,
+        proc: Path = PROC,
+        clock: Callable[[], float] = perf_counter,
+        own: Callable[[], float] = process_seconds,
+    ) -> None:
+        """Start measuring; proc, clock and own (CPU seconds of this process) are for tests."""
+        self._cores = frozenset(os.sched_getaffinity(0))
+        self._proc, self._clock, self._own = proc, clock, own
+        self._single = False
+        self._read_counters(self._clock())
+
+    def prefers_single_thread(self) -> bool:
+        """Return whether other processes left one core or less in the last interval.
+
+        The boundary is 1.5 cores, and an interval lasts 0.2 s or more.
+        """
+        now = self._clock()
+        elapsed = now - self._time
+        if elapsed >= _INTERVAL:
+            last_busy, last_own = self._busy, self._own_seconds
+            self._read_counters(now)
+            if last_busy is not None and self._busy is not None:
+                others = (self._busy - last_busy - (self._own_seconds - last_own)) / elapsed
+                self._single = len(self._cores) - others < 1.5
+        return self._single
+
+    def _read_counters(self, now: float) -> None:
+        self._time = now
+        # Time that a virtual machine does not get from its host does not count as load: it slows
+        # any number of threads.
+        self._busy = busy_seconds(self._cores, steal=False, proc=self._proc)
+        self._own_seconds = self._own()
