@@ -8,7 +8,7 @@ int launched_on = -2;
 int stopped_on = -2;
 
 const char* kkspdnn_last_error() { return ""; }
-int kkspdnn_thread_limit() { return 1; }
+int kkspdnn_thread_limit() { return 512; }
 int kkspdnn_default_threads() { return 1; }
 int kkspdnn_openmp_answers(int, int) { return 1; }
 int kkspdnn_initialize(int, int) { return 0; }
