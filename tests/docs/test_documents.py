@@ -1,0 +1,89 @@
+"""The documentation against the code: its Python runs, its commands parse, its records exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import kkspdnn
+from kkspdnn.cli import main
+
+ROOT = Path(kkspdnn.__file__).parents[1]
+PAGES = [
+    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "docs" / "adr").glob("*.md"),
+    *(ROOT / "bench").glob("*.md"),
+    ROOT / "examples" / "README.md",
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+]
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_COMMAND = re.compile(r"(?:^|`)((?:python -m )?kkspdnn(?: [^`\n#|]*)?)", re.MULTILINE)
+_OPTIONAL = {"torch": "torch", "mpi4py": "mpi"}
+"""Packages that examples import, and the extra that installs each."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page in a language."""
+    return [text for name, text in _BLOCK.findall(page.read_text("utf-8")) if name == language]
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
+def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    """All blocks of a page in order, as one script; a workunit needs a file for its source."""
+    text = "\n".join(blocks(page, "python"))
+    for package, extra in _OPTIONAL.items():
+        if re.search(rf"^(import|from) {package}\b", text, re.MULTILINE) and not find_spec(package):
+            pytest.skip(f"no {package}: pip install 'kkspdnn[{extra}]'")
+    script = tmp_path / "page.py"
+    script.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{text}", "utf-8")
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The arguments of each kkspdnn command in a page."""
+    text = page.read_text("utf-8")
+    shell = "\n".join([*blocks(page, "sh"), *re.findall(r"`[^`\n]+`", _BLOCK.sub("", text))])
+    found = [line.removeprefix("python -m ") for line in _COMMAND.findall(shell)]
+    return [shlex.split(line)[1:] for line in found if "…" not in line]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name_of)
+def test_the_commands_of_a_page_parse(page: Path) -> None:
+    for given in commands(page):
+        words = ["1024" if word in ("N", "L") else word for word in given]
+        module = main.__name__
+        if words and words[0] in main._COMMANDS:
+            module, words = main._COMMANDS[words[0]][0], words[1:]
+        options = import_module(module).parser()
+        options.refuse_unknown(words)
+        if words and "--help" not in words:
+            options.parse_args(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_records_that_a_page_names_exist(page: Path) -> None:
+    names = re.findall(r"bench/results/([\w-]+\.json)", _BLOCK.sub("", page.read_text("utf-8")))
+    # Commands that write a record name a new one.
+    assert [name for name in names if not (ROOT / "bench" / "results" / name).exists()] == []
+
+
+def test_a_page_is_in_the_navigation() -> None:
+    """MkDocs warns too, but it is not a part of every environment."""
+    nav = (ROOT / "mkdocs.yml").read_text("utf-8").partition("nav:")[2]
+    assert [name_of(page) for page in PAGES if name_of(page) not in nav] == []
