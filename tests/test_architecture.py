@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -42,19 +41,11 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def at_run_time(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a tree, except what only type checkers read."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        yield node
-        yield from at_run_time(node)
-
-
 def imports(module: str) -> set[str]:
-    """The modules of the package that a module imports, at its top or in its functions."""
+    """The modules of the package that a module imports: at its top, in its functions, and for type
+    checkers only."""
     found = set()
-    for node in at_run_time(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

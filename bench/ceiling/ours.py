@@ -18,6 +18,6 @@ class Ours(OnTiles):
         while position < layers:
             layer = self.work.layers[position]
             depth = min(self._depth, layer.following, layers - position)
-            self.work.engine.compute(self.tiles, layer, depth)
+            self.work.engine.kernels.compute(self.tiles, layer, depth)
             position += depth
         self.wait()

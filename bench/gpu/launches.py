@@ -37,7 +37,7 @@ def command(arguments: argparse.Namespace) -> int:
     ours.start()
 
     def launch() -> None:
-        work.engine.compute(ours.tiles, work.layers[0], 1)
+        work.engine.kernels.compute(ours.tiles, work.layers[0], 1)
 
     host, both = _many(space, launch)
     print(f"a fused launch of 600 rows: host {host * 1e6:.1f} us, until done {both * 1e6:.1f} us")

@@ -33,14 +33,19 @@ class EngineRun(Protocol):
 class Engine(Packer, Protocol):
     """One way through a network. Prepared layers are what its workunits take."""
 
-    exits: Exits
     ymax: Any
     """The upper limit of the ReLU in the engine's dtype, may be infinite."""
     in_csr: bool
     """Whether activations are CSR, as `PartialResult` has them, and not tiles."""
-    ends: Sequence[ExitBounds]
-    """Which rows leave before each layer, and after the last one; empty before
-    `compute_exit_bounds`, and where none ever does."""
+
+    @property
+    def exits(self) -> Exits:
+        """Which rows leave early; none where `compute_exit_bounds` finds that no row can."""
+
+    @property
+    def ends(self) -> Sequence[ExitBounds]:
+        """Which rows leave before each layer, and after the last one; empty before
+        `compute_exit_bounds`, and where none ever does."""
 
     def warm_up(self, layers: LayerStore, inputs: Inputs) -> None:
         """Compile and launch once all that `run` will launch for these layers and inputs."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,15 +19,13 @@ from kkspdnn.device.space import Space
 from kkspdnn.engines.activation import activation, upper_limit
 from kkspdnn.engines.base import EngineRun, ProgressCallback
 from kkspdnn.engines.exit_bounds import ExitBounds
+from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.engines.overflow_guard import LayerBound, OverflowGuard
 from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer
 from kkspdnn.workunits import bias, relu, spgemm
-
-if TYPE_CHECKING:
-    from kkspdnn.engines.layer_store import LayerStore
 
 _DENSE_ROWS_BYTES = 1 << 30
 """The dense rows of all workers on a GPU, which has too many threads to give each one."""

@@ -83,6 +83,14 @@ class FusedLayer:
         found: int | None = self.weights.get("fan_in")
         return found
 
+    def follows_counts(self, first: FusedLayer) -> bool:
+        """Whether this layer may be computed in the same launch as the first one, from counts."""
+        return (
+            self.workunit is fused.fused_equal
+            and self.outputs == first.outputs
+            and self.rule == first.rule
+        )
+
     def to_device(self, copy: ToDevice) -> FusedLayer:
         """The layer with each array of its weights copied by `copy`."""
         weights = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,10 @@ class Shape:
     def of(cls, space: Space, dtype: np.dtype[Any], widest: int) -> Shape:
         """Of tiles of activations, as the space likes them best."""
         return cls(space, dtype, widest, space.lanes(dtype))
+
+    def for_counts(self, inputs: int, outputs: int) -> Shape:
+        """The same for the bytes on both sides of a first layer."""
+        return replace(self, dtype=np.dtype(np.uint8), widest=max(inputs, outputs))
 
     def tiles(self, rows: int) -> int:
         """Tiles that hold so many rows."""

@@ -13,8 +13,10 @@ from kkspdnn.choices import EXITS
 from kkspdnn.device.space import open_space
 from kkspdnn.engines import make_engine
 from kkspdnn.engines.exit_bounds import ExitBounds
+from kkspdnn.engines.fused import early_exit
 from kkspdnn.engines.fused.early_exit import MOST_TRIED, Response, ends_before
 from kkspdnn.engines.fused.engine import FusedEngine
+from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.inference import infer
 from kkspdnn.model.inputs import Inputs
@@ -117,9 +119,9 @@ def test_in_a_radixnet_values_near_the_fixed_point_decide(neurons: int, kind: st
 
 def test_counts_of_a_first_layer_decide_as_its_activations_do() -> None:
     """A count of c becomes c / 16 - 0.3, and 0.3 decides after it."""
-    assert proof(radixnet(1024, 40)).count_ends == ExitBounds(9, 10)
-    assert proof(radixnet(1024, 40), "dead").count_ends == ExitBounds(4, 33)
-    assert proof(radixnet(1024, 1)).count_ends == ExitBounds(4, 33)
+    assert proof(radixnet(1024, 40)).early_exit.count_ends == ExitBounds(9, 10)
+    assert proof(radixnet(1024, 40), "dead").early_exit.count_ends == ExitBounds(4, 33)
+    assert proof(radixnet(1024, 1)).early_exit.count_ends == ExitBounds(4, 33)
 
 
 def test_counts_are_not_tried_for_rows_that_are_not_counted(
@@ -128,9 +130,9 @@ def test_counts_are_not_tried_for_rows_that_are_not_counted(
     """A kernel would be compiled for it that is never used."""
     net = radixnet(64, 6)
     launched = []
-    activate = FusedEngine.activate
+    activate = FusedKernels.activate
     monkeypatch.setattr(
-        FusedEngine, "activate", lambda *a, **k: launched.append(1) or activate(*a, **k)
+        FusedKernels, "activate", lambda *a, **k: launched.append(1) or activate(*a, **k)
     )
     proof(net, given=Inputs.from_any(np.ones((1, 64), np.float32)))
     assert not launched
@@ -286,11 +288,11 @@ def test_the_response_of_a_layer() -> None:
 def test_of_layers_that_are_alike_one_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where no row saturates."""
     tried = []
-    answers = FusedEngine._answers
+    probe = early_exit.probe_layer
     monkeypatch.setattr(
-        FusedEngine,
-        "_answers",
-        lambda *a: tried.append(1) or answers(*a),  # type: ignore[func-returns-value]
+        early_exit,
+        "probe_layer",
+        lambda *a: tried.append(1) or probe(*a),  # type: ignore[func-returns-value]
     )
     # 2 c - 1 / 4, of numbers that are exact: 1 / 4 is reached after so many halvings.
     net = network([layer(np.full((4, 4), 0.5), -0.25)] * 200, None)

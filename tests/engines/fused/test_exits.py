@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kkspdnn.choices import EXITS
 from kkspdnn.engines import Schedule
-from kkspdnn.engines.fused import engine
+from kkspdnn.engines.fused import buffers
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.inference import Result, infer
@@ -25,8 +25,8 @@ from kkspdnn.serial_reference import reference
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tile or two at a time."""
-    monkeypatch.setattr(engine, "_CHUNK_BYTES", 1)
-    monkeypatch.setattr(engine, "_FEWEST_CHUNK_ROWS", 64)
+    monkeypatch.setattr(buffers, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(buffers, "_FEWEST_CHUNK_ROWS", 64)
 
 
 def agrees(result: Result, net: Network, rows: Any) -> None:
