@@ -13,6 +13,7 @@ import os
 import pickle
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -28,6 +29,25 @@ class NodeLeaderError(KkspdnnError):
     """The first rank of the node failed to create a shared object; its own error has the reason."""
 
 
+@dataclass(frozen=True)
+class _SharedObject:
+    """The description of a shared object that the other ranks receive.
+
+    pickled: the object without its arrays; sizes: bytes of each array
+    path, name: of the memory file in the first rank's /proc folder
+    """
+
+    pickled: bytes
+    sizes: list[int]
+    path: str
+    name: str
+
+    @property
+    def total(self) -> int:
+        """Bytes of the memory file."""
+        return max(1, sum(map(_aligned, self.sizes)))
+
+
 def share_on_node(node: Any, create: Callable[[], T]) -> T:
     """Return the object that `create` returns on the first rank of `node`, with read-only arrays.
 
@@ -40,59 +60,53 @@ def share_on_node(node: Any, create: Callable[[], T]) -> T:
         return create()
     if node.rank == 0:
         try:
-            pickled, sizes, location, memory = _write(create)
+            shared, memory = _write(create)
         except BaseException:
             node.bcast(None)
             raise
-        node.bcast((pickled, sizes, location))
+        node.bcast(shared)
     else:
         shared = node.bcast(None)
         if shared is None:
             raise NodeLeaderError("the first rank of this node failed")
-        pickled, sizes, location = shared
-        memory = _map(location, sum(map(_aligned, sizes)))
+        memory = _map(shared)
     node.Barrier()
     if node.rank == 0:
-        os.close(int(location[0].rpartition("/")[2]))
+        os.close(int(shared.path.rpartition("/")[2]))
     view = memoryview(memory).toreadonly()
-    ends = accumulate(map(_aligned, sizes))
-    buffers = [view[end - _aligned(size) :][:size] for end, size in zip(ends, sizes, strict=True)]
-    result: T = pickle.loads(pickled, buffers=buffers)
+    ends = accumulate(map(_aligned, shared.sizes))
+    buffers = [
+        view[end - _aligned(size) :][:size] for end, size in zip(ends, shared.sizes, strict=True)
+    ]
+    result: T = pickle.loads(shared.pickled, buffers=buffers)
     return result
 
 
-def _write(create: Callable[[], Any]) -> tuple[bytes, list[int], tuple[str, str], mmap.mmap]:
-    """Create the object and copy its arrays into a new memory file.
-
-    Returns the pickled object, the bytes of each array, path and name of the file, and its mapping.
-    """
+def _write(create: Callable[[], Any]) -> tuple[_SharedObject, mmap.mmap]:
+    """Create the object and copy its arrays into a new memory file."""
     buffers: list[pickle.PickleBuffer] = []
     pickled = pickle.dumps(create(), protocol=5, buffer_callback=buffers.append)
     sizes = [buffer.raw().nbytes for buffer in buffers]
     name = f"kkspdnn-{secrets.token_hex(8)}"
     descriptor = os.memfd_create(name)
-    total = sum(map(_aligned, sizes))
-    os.ftruncate(descriptor, max(1, total))
-    memory = mmap.mmap(descriptor, max(1, total))
+    shared = _SharedObject(pickled, sizes, f"/proc/{os.getpid()}/fd/{descriptor}", name)
+    os.ftruncate(descriptor, shared.total)
+    memory = mmap.mmap(descriptor, shared.total)
     begin = 0
     buffers.reverse()
     while buffers:
         raw = buffers.pop().raw()
         memory[begin : begin + raw.nbytes] = raw
         begin += _aligned(raw.nbytes)
-    return pickled, sizes, (f"/proc/{os.getpid()}/fd/{descriptor}", name), memory
+    return shared, memory
 
 
-def _map(location: tuple[str, str], total: int) -> mmap.mmap:
-    """Map the memory file of the first rank and fill the page table at once.
-
-    location: path and name of the file; total: its size in bytes
-    """
-    path, name = location
+def _map(shared: _SharedObject) -> mmap.mmap:
+    """Map the memory file of the first rank and fill the page table at once."""
     try:
-        if name not in os.readlink(path):
-            raise FileNotFoundError(path)
-        descriptor = os.open(path, os.O_RDONLY)
+        if shared.name not in os.readlink(shared.path):
+            raise FileNotFoundError(shared.path)
+        descriptor = os.open(shared.path, os.O_RDONLY)
     except OSError as error:
         raise InputError(
             "the ranks of a node cannot access each other's memory: run them in one container, or "
@@ -100,7 +114,7 @@ def _map(location: tuple[str, str], total: int) -> mmap.mmap:
         ) from error
     try:
         flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-        return mmap.mmap(descriptor, max(1, total), flags=flags, prot=mmap.PROT_READ)
+        return mmap.mmap(descriptor, shared.total, flags=flags, prot=mmap.PROT_READ)
     finally:
         os.close(descriptor)
 
