@@ -18,7 +18,7 @@ from kkspdnn.io.atomic_write import replace_file
 from kkspdnn.io.numpy_files import read_npz
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
-from kkspdnn.parallel.checkpoint import inputs_fact, layer_digest, network_fact
+from kkspdnn.parallel.checkpoint import inputs_sha256, layer_digest, network_sha256
 from kkspdnn.records.comparison import LayerCounts
 
 _ARRAYS = ("categories", "products", "living", "layers", "problem")
@@ -44,7 +44,7 @@ def expected(
 
 def _digest(network: Network, inputs: Inputs) -> str:
     layers = (layer_digest(layer) for layer in network.layers)
-    return f"{network_fact(network, layers)} {inputs_fact(inputs)}"
+    return f"{network_sha256(network, layers)} {inputs_sha256(inputs)}"
 
 
 def _write(file: Path, found: Truth, problem: str) -> None:

@@ -22,7 +22,7 @@ from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
-from kkspdnn.parallel.row_blocks import Part
+from kkspdnn.parallel.row_shards import RowShard
 
 Tell = Callable[[str, float], None]
 
@@ -44,12 +44,12 @@ def points(
     by_size = Inputs(inputs.rows, inputs.neurons, inputs.source, bits=inputs.bits[order])
     for number, count in enumerate(ranks):
         tell("parts", number / len(ranks))
-        dealt = [Part(place, count).take(inputs) for place in range(count)]
+        dealt = [RowShard(place, count).select(inputs) for place in range(count)]
         spacing = max(1, count // _TIMED)
         chosen = dealt[::spacing]
         seconds = [min(_seconds(engine, layers, each) for _ in range(_REPEATS)) for each in chosen]
         splits = [dealt, _neighbours(inputs, count)]
-        splits += [[Part(place, count).take(by_size) for place in range(count)]]
+        splits += [[RowShard(place, count).select(by_size) for place in range(count)]]
         splits += [_neighbours(by_size, count)]
         work = Split(*(_imbalance(engine, layers, each) for each in splits))
         yield Point(count, dealt[0].rows, median(seconds), work)

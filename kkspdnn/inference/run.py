@@ -128,13 +128,13 @@ def _partition_rows(request: Request, setup: Setup) -> _Work:
         mode = "full" if request.every_value else request.verification
         keep = wanted(request.network, request.inputs, mode)
     partition = _partition(request, setup)
-    total = setup.strategy.take(partition, keep)
+    total = setup.strategy.load_rows(partition, keep)
     request.ranks.barrier()
     return _Work(partition, keep, total)
 
 
 def _partition(request: Request, setup: Setup) -> Partition:
-    parts = setup.strategy.parts
+    parts = setup.strategy.shards
     if request.checkpoint is None:
         return partition_rows(request.ranks, parts)
     request.tell("looking at the checkpoint", 0.0)
@@ -154,11 +154,11 @@ def _compute(request: Request, strategy: Strategy, work: _Work) -> _Computed:
     started = perf_counter()
     checkpoint = work.partition.checkpoint
     outcomes = []
-    for part, outcome in strategy.outcomes(_report(request.tell, max(1, work.total))):
+    for part, outcome in strategy.compute(_report(request.tell, max(1, work.total))):
         if checkpoint is not None:
-            checkpoint.save(part.number, outcome)
+            checkpoint.save(part.index, outcome)
         outcomes.append(outcome)
-    return _Computed(outcomes, perf_counter() - started - strategy.waited)
+    return _Computed(outcomes, perf_counter() - started - strategy.wait_seconds)
 
 
 def _collect(

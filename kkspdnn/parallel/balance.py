@@ -1,4 +1,4 @@
-"""Contiguous ranges of layers for the ranks of a pipeline, of equal cost where memory allows."""
+"""The division of layers among the ranks of a pipeline: contiguous ranges of equal cost."""
 
 from __future__ import annotations
 
@@ -7,82 +7,94 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_MEMORY = 0.25
-"""All layers' memory counts as this part of all their cost: it is why layers are shared at all, and
-layers that no row reaches, most of the challenge's, cost nothing else."""
+_MEMORY_WEIGHT = 0.25
+"""The bytes of all layers count as this fraction of the cost of all layers. A pipeline exists to
+divide memory, and most layers of the challenge cost nothing else, because no row reaches them."""
 
-_HALVINGS = 30
+_BISECTIONS = 30
 
 
-def spans(
-    costs: Sequence[float], cuts: Sequence[float], sizes: Sequence[int], rooms: Sequence[int]
+def balance_layers(
+    costs: Sequence[float],
+    transfer_costs: Sequence[float],
+    sizes: Sequence[int],
+    capacities: Sequence[int],
 ) -> list[range]:
-    """For each rank its layers, in order; some may have none.
+    """Return for each rank its range of layers, in order; a range may be empty.
 
-    costs, sizes: of each layer its cost and its bytes; cuts: before each layer what handing rows
-    over to the next rank would cost the one, and the other as well; rooms: of each rank the bytes
-    that it can hold. The largest cost of any rank is made small first, then that of the ranks after
-    the first, and so on. Where all rooms together are too small, they are exceeded alike.
+    costs, sizes: for each layer the cost of its computation and its bytes
+    transfer_costs: for each layer the cost of transferring its input rows between two ranks, which
+    both of them bear
+    capacities: for each rank the bytes of layers that it can hold
+
+    The largest cost of any rank is minimized, then that of the ranks after the first, and so on. If
+    the capacities are too small for all layers, each is exceeded by the same factor.
     """
-    whole, all_bytes = sum(costs) or 1.0, sum(sizes) or 1
-    weights = np.array(costs, float) + _MEMORY * whole * np.array(sizes, float) / all_bytes
+    total_cost, total_size = sum(costs) or 1.0, sum(sizes) or 1
+    weights = np.array(costs, float)
+    weights += _MEMORY_WEIGHT * total_cost * np.array(sizes, float) / total_size
     cost = np.concatenate([[0.0], np.cumsum(weights)])
     size = np.concatenate([[0], np.cumsum(np.array(sizes, np.int64))])
-    cut = np.array([*cuts, 0.0])
+    transfer = np.array([*transfer_costs, 0.0])
     if costs:
-        cut[0] = 0.0
-    room = list(rooms)
-    while _filled(cost, cut, size, room, np.inf, 0) is None:
-        room = [2 * each + 1 for each in room]
-    done: list[range] = []
-    while len(done) < len(rooms):
-        rest = _least(cost, cut, size, room[len(done) :], done[-1].stop if done else 0)
-        done.append(rest[0])
-    return done
+        transfer[0] = 0.0
+    capacity = list(capacities)
+    while _fill_ranks(cost, transfer, size, capacity, np.inf, 0) is None:
+        capacity = [2 * each + 1 for each in capacity]
+    ranges: list[range] = []
+    while len(ranges) < len(capacities):
+        begin = ranges[-1].stop if ranges else 0
+        rest = _minimize_largest_cost(cost, transfer, size, capacity[len(ranges) :], begin)
+        ranges.append(rest[0])
+    return ranges
 
 
-def _least(
+def _minimize_largest_cost(
     cost: NDArray[np.float64],
-    cut: NDArray[np.float64],
+    transfer: NDArray[np.float64],
     size: NDArray[np.int64],
-    rooms: Sequence[int],
+    capacities: Sequence[int],
     begin: int,
 ) -> list[range]:
-    """The layers from `begin` on over ranks, under the smallest bound on the cost of any of them:
-    what lies between bounds that do and do not do is halved."""
-    low, high = 0.0, float(cost[-1] + 2 * cut.max())
-    found = _filled(cost, cut, size, rooms, np.inf, begin)
-    assert found is not None
-    for _ in range(_HALVINGS):
+    """Return ranges of the layers from `begin` on, with the smallest largest cost, by bisection.
+
+    cost, size: cumulative, before each layer and after the last one
+    """
+    low, high = 0.0, float(cost[-1] + 2 * transfer.max())
+    best = _fill_ranks(cost, transfer, size, capacities, np.inf, begin)
+    assert best is not None
+    for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        better = _filled(cost, cut, size, rooms, middle, begin)
-        if better is None:
+        ranges = _fill_ranks(cost, transfer, size, capacities, middle, begin)
+        if ranges is None:
             low = middle
         else:
-            high, found = middle, better
-    return found
+            high, best = middle, ranges
+    return best
 
 
-def _filled(
+def _fill_ranks(
     cost: NDArray[np.float64],
-    cut: NDArray[np.float64],
+    transfer: NDArray[np.float64],
     size: NDArray[np.int64],
-    rooms: Sequence[int],
+    capacities: Sequence[int],
     bound: float,
     begin: int,
 ) -> list[range] | None:
-    """Each rank in turn takes as many layers as its room and the bound allow; None where layers are
-    left. cost, size: of all layers before each position, and of all."""
-    taken: list[range] = []
+    """Give each rank in turn as many layers as its capacity and the bound on its cost allow.
+
+    Returns None if layers are left over. cost, size: cumulative
+    """
+    ranges: list[range] = []
     depth = cost.size - 1
-    for room in rooms:
+    for capacity in capacities:
         end = begin
-        most = int(np.searchsorted(size, size[begin] + room, side="right")) - 1
-        # Handing over becomes cheaper where rows have left, so that more layers may cost less.
-        ends = np.arange(begin + 1, most + 1)
-        fitting = ends[cut[begin] + cost[ends] - cost[begin] + cut[ends] <= bound]
+        last = int(np.searchsorted(size, size[begin] + capacity, side="right")) - 1
+        # Later layers have fewer active rows to transfer, so a longer range may cost less.
+        ends = np.arange(begin + 1, last + 1)
+        fitting = ends[transfer[begin] + cost[ends] - cost[begin] + transfer[ends] <= bound]
         if fitting.size:
             end = int(fitting[-1])
-        taken.append(range(begin, end))
+        ranges.append(range(begin, end))
         begin = end
-    return taken if begin == depth else None
+    return ranges if begin == depth else None

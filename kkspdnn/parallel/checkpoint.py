@@ -1,9 +1,9 @@
-"""Finished parts of the input rows in a folder, from which a run that was ended goes on.
+"""A folder with the results of finished row shards, from which an interrupted run resumes.
 
-Each part is a file that appears whole or not at all, under a manifest of all that the values depend
-on: layers, input rows and options. Nothing in it depends on the number of ranks or threads, so that
-a run may go on with others. Every byte of a part and of the manifest is covered by a SHA-256 that
-is checked before anything in them is used.
+Each shard is a file, part-I-of-N.npz, that is written whole or not at all. The manifest,
+checkpoint.json, has the configuration that the values depend on: layers, input rows and options. It
+does not depend on the number of ranks or threads, so a run may resume with others. A SHA-256 covers
+every byte of a shard and of the manifest, and is verified before the contents are used.
 """
 
 from __future__ import annotations
@@ -29,17 +29,23 @@ from kkspdnn.model.network import Layer, Network
 
 FORMAT = "kkspdnn-checkpoint-2"
 _MANIFEST = "checkpoint.json"
-_PART_ROWS, _MOST_PARTS = 8192, 512
-_MOST_EVER = 1 << 24
-"""No run has more parts: a manifest that says so is wrong."""
+_CSR_ARRAYS = ("data", "indices", "indptr")
+
+_SHARD_ROWS, _MAX_SHARDS = 8192, 512
+"""A new checkpoint has shards of about _SHARD_ROWS rows, and about _MAX_SHARDS shards at most."""
+
+_MANIFEST_MAX_SHARDS = 1 << 24
+"""A manifest with more shards is invalid."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """
-    parts: into how many the rows are distributed; facts: what the values depend on, by name
+    """The contents of checkpoint.json; each field is a key of the file.
 
-    sha256: of all the others, in hexadecimal
+    format: the version of the format
+    parts: the number of row shards
+    facts: the configuration that the values depend on, by name
+    sha256: the SHA-256 of the other fields, in hexadecimal
     """
 
     format: str
@@ -48,71 +54,79 @@ class Manifest:
     sha256: str
 
     @classmethod
-    def of(cls, parts: int, facts: Mapping[str, str]) -> Manifest:
-        """A manifest with its digest."""
-        digest = hashlib.sha256(json.dumps([FORMAT, parts, dict(facts)], sort_keys=True).encode())
-        return cls(FORMAT, parts, dict(facts), digest.hexdigest())
+    def create(cls, shards: int, configuration: Mapping[str, str]) -> Manifest:
+        """Return a manifest with its SHA-256."""
+        facts = dict(configuration)
+        digest = hashlib.sha256(json.dumps([FORMAT, shards, facts], sort_keys=True).encode())
+        return cls(FORMAT, shards, facts, digest.hexdigest())
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder of finished parts. rows: of all parts together; outputs: neurons of their values"""
+    """An open checkpoint.
+
+    rows: the number of input rows of all shards; outputs: the number of output neurons
+    """
 
     folder: Path
     manifest: Manifest
     rows: int
     outputs: int
 
-    def save(self, number: int, outcome: PartialResult) -> None:
-        """Write what came out of a part, with rows numbered among all rows."""
-        arrays: dict[str, Any] = {"facts": np.array(self._facts(number))}
-        arrays |= {"ymax": np.asarray(outcome.ymax)}
-        arrays |= {"rows": outcome.rows, "saturated": outcome.saturated}
-        arrays["multiplied"] = np.array(outcome.computed_edges)
-        if outcome.values is not None:
-            arrays["valued"] = outcome.rows if outcome.valued is None else outcome.valued
-            arrays |= {name: getattr(outcome.values, name) for name in _CSR}
-        with replace_file(self._file(number)) as file:
-            write_with_checksum(file, lambda sealed: np.savez(sealed, **arrays))
+    def save(self, index: int, result: PartialResult) -> None:
+        """Write the result of a shard, with rows numbered among all rows."""
+        arrays: dict[str, Any] = {"facts": np.array(self._fingerprint(index))}
+        arrays |= {"ymax": np.asarray(result.ymax)}
+        arrays |= {"rows": result.rows, "saturated": result.saturated}
+        arrays["multiplied"] = np.array(result.computed_edges)
+        if result.values is not None:
+            arrays["valued"] = result.rows if result.valued is None else result.valued
+            arrays |= {name: getattr(result.values, name) for name in _CSR_ARRAYS}
+        with replace_file(self._path(index)) as file:
+            write_with_checksum(file, lambda stream: np.savez(stream, **arrays))
 
-    def finished(self) -> list[int]:
-        """The numbers of the parts that are there, ascending."""
-        return [each for each in range(self.manifest.parts) if self._file(each).exists()]
+    def finished_shards(self) -> list[int]:
+        """Return the indices of the saved shards, ascending."""
+        return [index for index in range(self.manifest.parts) if self._path(index).exists()]
 
-    def load(self, number: int) -> PartialResult:
-        """What came out of a part; InputError where its file is damaged or of another run."""
-        path = self._file(number)
+    def load(self, index: int) -> PartialResult:
+        """Return the saved result of a shard.
+
+        Raises InputError if the file is damaged or belongs to another run or shard.
+        """
+        path = self._path(index)
         try:
             with path.open("rb") as file:
                 verify_checksum(file)
                 with np.load(file, allow_pickle=False) as archive:
                     arrays = {name: archive[name] for name in archive.files}
-            facts = str(arrays["facts"])
-            outcome = self._outcome(arrays)
+            fingerprint = str(arrays["facts"])
+            result = self._decode(arrays)
         except MemoryError:
             raise
         except Exception as error:
-            # Behind the digest are bytes that were written here, but perhaps by another version.
-            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            # A file with a valid checksum may come from another version.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(
-                f"{path}: is damaged ({said}); delete it, and its rows are computed again"
+                f"{path}: is damaged ({reason}); delete it to compute its rows again"
             ) from error
-        if facts != self._facts(number):
+        if fingerprint != self._fingerprint(index):
             raise InputError(
-                f"{path}: is of another run or part; delete it, or give another folder"
+                f"{path}: belongs to another run or shard; delete it, or choose another folder"
             )
-        return outcome
+        return result
 
-    def _outcome(self, arrays: Mapping[str, NDArray[Any]]) -> PartialResult:
+    def _decode(self, arrays: Mapping[str, NDArray[Any]]) -> PartialResult:
+        """Return the result in the arrays of a shard's file; ValueError if they are invalid."""
         for name in {"rows", "valued", "saturated"} & arrays.keys():
             rows = arrays[name]
-            sound = rows.dtype == np.int64 and rows.ndim == 1 and bool((np.diff(rows) > 0).all())
-            if not sound or (rows.size and not 0 <= rows[0] <= rows[-1] < self.rows):
-                raise ValueError(f"{name} that cannot be")
+            valid = rows.dtype == np.int64 and rows.ndim == 1 and bool((np.diff(rows) > 0).all())
+            if not valid or (rows.size and not 0 <= rows[0] <= rows[-1] < self.rows):
+                raise ValueError(f"the array {name} is invalid")
         values, valued = None, arrays.get("valued")
         if valued is not None:
-            parts = tuple(arrays[name] for name in _CSR)
-            values = sp.csr_array(parts, shape=(valued.size, self.outputs))
+            csr = tuple(arrays[name] for name in _CSR_ARRAYS)
+            values = sp.csr_array(csr, shape=(valued.size, self.outputs))
             values.check_format(full_check=True)
         return PartialResult(
             rows=arrays["rows"],
@@ -123,85 +137,94 @@ class Checkpoint:
             ymax=arrays["ymax"][()],
         )
 
-    def _facts(self, number: int) -> str:
+    def _fingerprint(self, index: int) -> str:
+        """The SHA-256 of the manifest and the index of a shard, in hexadecimal."""
         return hashlib.sha256(
-            json.dumps([number, vars(self.manifest)], sort_keys=True).encode()
+            json.dumps([index, vars(self.manifest)], sort_keys=True).encode()
         ).hexdigest()
 
-    def _file(self, number: int) -> Path:
-        return self.folder / f"part-{number + 1}-of-{self.manifest.parts}.npz"
-
-
-_CSR = ("data", "indices", "indptr")
+    def _path(self, index: int) -> Path:
+        return self.folder / f"part-{index + 1}-of-{self.manifest.parts}.npz"
 
 
 def open_checkpoint(
-    folder: Path, facts: Mapping[str, str], rows: int, outputs: int, parts: int
+    folder: Path, configuration: Mapping[str, str], rows: int, outputs: int, divisor: int
 ) -> Checkpoint:
-    """The checkpoint in `folder`, begun there where there is none, in a multiple of `parts`.
+    """Open the checkpoint in `folder`, or create it if there is none.
 
-    InputError where the folder cannot be used, or is that of a run with other `facts`.
+    configuration: what the values depend on, by name
+    rows, outputs: the number of input rows, and of output neurons
+    divisor: the number of shards of a new checkpoint is a multiple of it
+
+    Raises InputError if the folder cannot be used or has a checkpoint of another configuration.
     """
     path = folder / _MANIFEST
     if not path.exists():
-        part = max(_PART_ROWS, rows // _MOST_PARTS)
-        manifest = Manifest.of(parts * max(1, -(-rows // (parts * part))), facts)
+        shard_rows = max(_SHARD_ROWS, rows // _MAX_SHARDS)
+        shards = divisor * max(1, -(-rows // (divisor * shard_rows)))
+        manifest = Manifest.create(shards, configuration)
         if folder.is_dir() and any(folder.glob("part-*-of-*.npz")):
-            raise InputError(f"--checkpoint {folder}: parts without a {_MANIFEST}; empty it first")
+            raise InputError(
+                f"--checkpoint {folder}: has shards (part-*.npz) but no {_MANIFEST}; empty it first"
+            )
         with replace_file(path) as file:
             file.write(json.dumps(vars(manifest), indent=1).encode())
-    manifest = _manifest(path)
-    different = [name for name, fact in facts.items() if manifest.facts.get(name) != fact]
-    if different or manifest.facts.keys() != facts.keys():
-        what = ", ".join(different) or "other facts"
+    manifest = _read_manifest(path)
+    saved = manifest.facts
+    different = [name for name, value in configuration.items() if saved.get(name) != value]
+    if different or saved.keys() != configuration.keys():
+        what = ", ".join(different) or "configuration"
         raise InputError(
-            f"--checkpoint {folder}: is of a run with another {what}; give another folder, or "
-            "delete it"
+            f"--checkpoint {folder}: belongs to a run with another {what}; choose another folder, "
+            "or delete it"
         )
     return Checkpoint(folder, manifest, rows, outputs)
 
 
-def _manifest(path: Path) -> Manifest:
-    """The manifest in a file; InputError unless it is as it was written, by this version."""
-    given = read_json(path)
-    written = given.get("format")
+def _read_manifest(path: Path) -> Manifest:
+    """Return the manifest in a file; InputError if it is damaged or has another format."""
+    fields = read_json(path)
+    written = fields.get("format")
     if written != FORMAT:
         raise InputError(
-            f"{path}: format: {written!r:.60} is not {FORMAT!r}, that of this version; give "
-            "another folder, or delete it"
+            f"{path}: format: {written!r:.60} is not {FORMAT!r}, the format of this version; "
+            "choose another folder, or delete it"
         )
-    manifest = decode(Manifest, given, str(path))
-    if manifest != Manifest.of(manifest.parts, manifest.facts):
-        raise InputError(f"{path}: is damaged; delete the folder, and all rows are computed again")
-    if not 1 <= manifest.parts <= _MOST_EVER:
-        raise InputError(f"{path}: parts: {manifest.parts} is no number of parts")
+    manifest = decode(Manifest, fields, str(path))
+    if manifest != Manifest.create(manifest.parts, manifest.facts):
+        raise InputError(f"{path}: is damaged; delete the folder to compute all rows again")
+    if not 1 <= manifest.parts <= _MANIFEST_MAX_SHARDS:
+        raise InputError(f"{path}: parts: {manifest.parts} is not a valid number of shards")
     return manifest
 
 
-def check_folder(folder: Path) -> None:
-    """Raise InputError where this process does not see the checkpoint that rank 0 opened."""
+def check_visible(folder: Path) -> None:
+    """Raise InputError if this process cannot see the checkpoint that rank 0 opened."""
     if not (folder / _MANIFEST).is_file():
-        raise InputError(f"--checkpoint {folder}: not seen here; give a folder that nodes share")
+        raise InputError(
+            f"--checkpoint {folder}: is not visible on this node; choose a folder that all nodes "
+            "share"
+        )
 
 
 def layer_digest(layer: Layer) -> bytes:
-    """SHA-256 of all that a layer is."""
+    """Return the SHA-256 of a layer: its sizes, weights, biases and options."""
     value = layer.value
     if value.size and (value == value[0]).all():
-        # Millions of equal weights, as in the challenge, need no hashing.
+        # Of millions of equal weights, as in the challenge, one is enough.
         value = value[:1]
     text = f"{layer.inputs} {layer.activation} {layer.bias_to}"
     return _sha256(text, layer.start, layer.index, value, layer.bias)
 
 
-def network_fact(network: Network, layers: Iterable[bytes]) -> str:
-    """SHA-256 of a network whose layers have these digests, in hexadecimal."""
+def network_sha256(network: Network, layers: Iterable[bytes]) -> str:
+    """Return the SHA-256 of a network, in hexadecimal. layers: the digest of each layer"""
     text = f"{network.inputs} {network.ymax} "
     return hashlib.sha256(text.encode() + b"".join(layers)).hexdigest()
 
 
-def inputs_fact(inputs: Inputs) -> str:
-    """SHA-256 of the input rows, in hexadecimal."""
+def inputs_sha256(inputs: Inputs) -> str:
+    """Return the SHA-256 of the input rows, in hexadecimal."""
     if inputs.bits is not None:
         return _sha256(f"bits {inputs.neurons}", inputs.bits).hex()
     csr = inputs.to_csr(inputs.dtype)
@@ -210,8 +233,9 @@ def inputs_fact(inputs: Inputs) -> str:
 
 
 def _sha256(text: str, *arrays: Any) -> bytes:
-    made = hashlib.sha256(text.encode())
+    """Return the SHA-256 of a text and of the type, shape and contents of each array."""
+    digest = hashlib.sha256(text.encode())
     for array in arrays:
-        made.update(f" {array.dtype.str}{array.shape} ".encode())
-        made.update(np.ascontiguousarray(array).data)
-    return made.digest()
+        digest.update(f" {array.dtype.str}{array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()

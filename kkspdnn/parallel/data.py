@@ -1,4 +1,4 @@
-"""Data parallel: every rank takes parts of the input rows through the whole network."""
+"""Data parallelism: each rank computes some of the input rows through all layers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.parallel.partition import Partition
 from kkspdnn.parallel.ranks import Ranks
-from kkspdnn.parallel.row_blocks import Part
+from kkspdnn.parallel.row_shards import RowShard
 
 
 class DataParallel:
-    """All layers, which the ranks of a node hold together, and this rank's parts of the rows.
+    """A Strategy: all layers, of which each node has one copy, and this rank's row shards.
 
-    values: whether the values of all living rows are kept
-    parts: into how many parts the rows are best distributed; layers: as the engine takes them
-    rows, computed_edges: of the outcomes so far; waited: seconds of them that others took
-    schedule: of the last run of the engine
+    values: whether the values of all active rows are kept
     """
 
     parallel = "data"
@@ -37,40 +34,37 @@ class DataParallel:
     ) -> None:
         self._engine = engine
         self._inputs = inputs
-        self._keep: RowSelector | None = None
-        self._parts: Sequence[tuple[Part, Inputs]] = ()
+        self._selector: RowSelector | None = None
+        self._shards: Sequence[tuple[RowShard, Inputs]] = ()
         self.layers = LayerStore(
             network, engine, network.dtype, budget, values, ranks.once_per_node
         )
-        self.parts = ranks.size
+        self.shards = ranks.size
         self.rows = self.computed_edges = 0
-        self.waited = 0.0
+        self.wait_seconds = 0.0
         self.schedule = Schedule()
 
     def warm_up(self) -> None:
-        """Compile what will be launched."""
+        """See Strategy."""
         self._engine.warm_up(self.layers, self._inputs)
 
-    def take(self, partition: Partition, keep: RowSelector | None) -> int:
-        """Make all ready for this rank's parts; gives how many rows times layers they are.
-
-        keep: of which rows, numbered among all, the values are kept; None: of none. Rows are taken
-        now, so that they lie in memory as the engine takes them before it is timed.
-        """
-        self._keep = keep
-        self._parts = [(part, part.take(self._inputs)) for part in partition.mine]
+    def load_rows(self, partition: Partition, selector: RowSelector | None) -> int:
+        """See Strategy."""
+        self._selector = selector
+        self._shards = [(shard, shard.select(self._inputs)) for shard in partition.local]
         self._engine.compute_exit_bounds(self.layers, self._inputs)
-        if self._parts:
-            self._engine.allocate(self.layers, self._parts[0][1])
-        return sum(rows.rows for _, rows in self._parts) * len(self.layers)
+        if self._shards:
+            self._engine.allocate(self.layers, self._shards[0][1])
+        return sum(rows.rows for _, rows in self._shards) * len(self.layers)
 
-    def outcomes(self, report: ProgressCallback) -> Iterator[tuple[Part, PartialResult]]:
-        """What comes out of one part after the other, with rows numbered among all."""
+    def compute(self, on_progress: ProgressCallback) -> Iterator[tuple[RowShard, PartialResult]]:
+        """See Strategy."""
         layers = self.layers
-        for part, rows in self._parts:
-            run = self._engine.run(layers, rows, part.wanted(self._keep), report)
-            whole = concatenate(run, layers.outputs, layers.dtype, self._keep is not None)
+        for shard, rows in self._shards:
+            selector = shard.local_selector(self._selector)
+            run = self._engine.run(layers, rows, selector, on_progress)
+            result = concatenate(run, layers.outputs, layers.dtype, selector is not None)
             self.schedule = run.schedule
             self.rows += rows.rows
-            self.computed_edges += whole.computed_edges
-            yield part, part.outcome(whole)
+            self.computed_edges += result.computed_edges
+            yield shard, shard.to_global(result)

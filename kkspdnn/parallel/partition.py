@@ -1,8 +1,8 @@
-"""Which parts of the input rows are still to be computed, which of them here, and what is there."""
+"""The row shards of a run: which are finished, and which ones each rank computes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,34 +11,38 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.parallel.checkpoint import (
     Checkpoint,
-    check_folder,
-    inputs_fact,
+    check_visible,
+    inputs_sha256,
     layer_digest,
-    network_fact,
+    network_sha256,
     open_checkpoint,
 )
 from kkspdnn.parallel.ranks import Ranks
-from kkspdnn.parallel.row_blocks import Part
+from kkspdnn.parallel.row_shards import RowShard
 
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """todo: parts to be computed; mine: those of this rank; checkpoint: where they are kept
+    """The row shards of a run.
 
-    saved: on rank 0 what came out of the other parts; saved_rows: how many rows those have
+    remaining: the shards to compute
+    local: the ones among them that this rank computes in a data-parallel run
+    checkpoint: where computed shards are saved, or None
+    saved: on rank 0, the results of the finished shards, from the checkpoint
+    saved_rows: the number of their rows
     """
 
-    todo: Sequence[Part]
-    mine: Sequence[Part]
+    remaining: Sequence[RowShard]
+    local: Sequence[RowShard]
     checkpoint: Checkpoint | None = None
     saved: Sequence[PartialResult] = ()
     saved_rows: int = 0
 
 
-def partition_rows(ranks: Ranks, parts: int) -> Partition:
-    """All rows in so many parts."""
-    every = [Part(number, parts) for number in range(parts)]
-    return Partition(every, every[ranks.rank :: ranks.size])
+def partition_rows(ranks: Ranks, shards: int) -> Partition:
+    """Partition the rows into a number of shards, without a checkpoint."""
+    remaining = [RowShard(index, shards) for index in range(shards)]
+    return Partition(remaining, remaining[ranks.rank :: ranks.size])
 
 
 def resume(
@@ -46,13 +50,15 @@ def resume(
     ranks: Ranks,
     network: Network,
     inputs: Inputs,
-    facts: dict[str, str],
-    parts: int,
+    configuration: Mapping[str, str],
+    shards: int,
 ) -> Partition:
-    """What a checkpoint leaves to do; it is begun where there is none, with a multiple of `parts`.
+    """Partition the rows into the shards of a checkpoint and load the finished ones.
 
-    facts: all that values depend on beside the layers of the network and the input rows. InputError
-    for a checkpoint of another run, or one that is damaged.
+    configuration: what the values depend on, except the layers and input rows
+    shards: a new checkpoint has a multiple of this number of shards
+
+    Raises InputError if the checkpoint belongs to another run or is damaged. Collective.
     """
     depth = len(network.layers)
     own = [layer_digest(network.layers[each]) for each in range(ranks.rank, depth, ranks.size)]
@@ -62,16 +68,18 @@ def resume(
     finished: list[int] = []
     if ranks.rank == 0:
         layers = (digests[each % ranks.size][each // ranks.size] for each in range(depth))
-        what = {"network": network_fact(network, layers), "input rows": inputs_fact(inputs)}
-        checkpoint = open_checkpoint(folder, what | facts, inputs.rows, network.outputs, ranks.size)
-        finished = checkpoint.finished()
-        saved = [checkpoint.load(number) for number in finished]
+        data = {"network": network_sha256(network, layers), "input rows": inputs_sha256(inputs)}
+        checkpoint = open_checkpoint(
+            folder, data | dict(configuration), inputs.rows, network.outputs, ranks.size
+        )
+        finished = checkpoint.finished_shards()
+        saved = [checkpoint.load(index) for index in finished]
     checkpoint, finished = ranks.broadcast((checkpoint, finished))
     assert checkpoint is not None
     if ranks.rank:
-        check_folder(folder)
-    of = checkpoint.manifest.parts
+        check_visible(folder)
+    count = checkpoint.manifest.parts
     done = set(finished)
-    todo = [Part(number, of) for number in range(of) if number not in done]
-    saved_rows = sum(Part(number, of).rows(inputs) for number in finished)
-    return Partition(todo, todo[ranks.rank :: ranks.size], checkpoint, saved, saved_rows)
+    remaining = [RowShard(index, count) for index in range(count) if index not in done]
+    saved_rows = sum(RowShard(index, count).size(inputs) for index in finished)
+    return Partition(remaining, remaining[ranks.rank :: ranks.size], checkpoint, saved, saved_rows)

@@ -1,4 +1,4 @@
-"""The two ways to divide a run among ranks: by input rows, or by layers."""
+"""The parallel strategies, which divide a run among ranks by input rows or by layers."""
 
 from __future__ import annotations
 
@@ -13,40 +13,47 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.parallel.data import DataParallel
 from kkspdnn.parallel.partition import Partition
-from kkspdnn.parallel.pipeline import PipelineParallel, pipeline_is_better
+from kkspdnn.parallel.pipeline import PipelineParallel, is_pipeline_needed
 from kkspdnn.parallel.ranks import Ranks
-from kkspdnn.parallel.row_blocks import Part
+from kkspdnn.parallel.row_shards import RowShard
 
 
 class Strategy(Protocol):
-    """The layers and rows of this rank.
+    """The layers and row shards that this rank computes.
 
-    parallel: data or pipeline
-    parts: into how many parts the rows are best dealt out; layers: as the engine takes them
-    rows, computed_edges: of the outcomes so far; waited: seconds of them that others took
-    schedule: of the last run of the engine
+    parallel: the name of the strategy, data or pipeline
+    shards: the number of row shards that suits it
+    layers: the packed layers of this rank
+    rows, computed_edges: the number of rows and of edges computed so far
+    wait_seconds: the time spent so far waiting for other ranks
+    schedule: the schedule of the last shard
     """
 
     parallel: str
-    parts: int
+    shards: int
     layers: LayerStore
     rows: int
     computed_edges: int
-    waited: float
+    wait_seconds: float
     schedule: Schedule
 
     def warm_up(self) -> None:
-        """Compile what will be launched."""
+        """Compile the workunits that `compute` launches."""
 
-    def take(self, deal: Partition, keep: RowSelector | None) -> int:
-        """Make all ready for this rank's parts; gives how many rows times layers they are.
+    def load_rows(self, partition: Partition, selector: RowSelector | None) -> int:
+        """Copy this rank's rows, compute the exit bounds and allocate the activations.
 
-        keep: of which rows, numbered among all, the values are kept; None: of none. Rows are taken
-        now, so that they lie in memory as the engine takes them before it is timed.
+        selector: selects the rows, numbered among all rows, whose values are kept; None: no row
+
+        Returns the number of rows times layers that `compute` will report as progress. Rows are
+        copied here because inference is timed from input rows in memory.
         """
 
-    def outcomes(self, report: ProgressCallback) -> Iterator[tuple[Part, PartialResult]]:
-        """What comes out of one part after the other, with rows numbered among all."""
+    def compute(self, on_progress: ProgressCallback) -> Iterator[tuple[RowShard, PartialResult]]:
+        """Compute shard after shard and yield its result, with rows numbered among all rows.
+
+        In a pipeline, only the last rank yields results.
+        """
 
 
 def choose_strategy(
@@ -58,12 +65,12 @@ def choose_strategy(
     budget: Budget,
     values: bool,
 ) -> Strategy:
-    """The strategy asked for, with the layers packed; collective.
+    """Return the requested strategy, with the layers of this rank packed. Collective.
 
-    parallel: auto takes a pipeline where it alone holds all layers
+    parallel: auto chooses a pipeline only if no other way fits all layers into memory
     values: whether the values of all active rows are kept
     """
-    if parallel == "auto" and pipeline_is_better(engine, network, ranks, budget):
+    if parallel == "auto" and is_pipeline_needed(engine, network, ranks, budget):
         parallel = "pipeline"
     if parallel == "pipeline" and ranks.size > 1:
         return PipelineParallel(engine, network, inputs, ranks, budget)

@@ -1,4 +1,4 @@
-"""Run by all ranks: whatever the ranks, network, rows and options, the answer is one process's."""
+"""Run by all ranks: the results are those of one process, for any network, rows and options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORLD = MPI.COMM_WORLD
 
 
 def mixed(widths: tuple[int, ...], dtype: str, shift: float = 0, **rules: str) -> kk.Network:
-    """Random layers of all widths with weights of both signs and fan-ins of all sizes."""
+    """Return a network of random layers with weights of both signs and different fan-ins."""
     rng = np.random.default_rng(7)
     layers = []
     for inputs, outputs in zip(widths, widths[1:], strict=False):
@@ -30,11 +30,11 @@ def mixed(widths: tuple[int, ...], dtype: str, shift: float = 0, **rules: str) -
 
 
 def check(network: kk.Network, rows: kk.Inputs, **options: object) -> kk.Record:
-    """In both ways; gives the record of the data parallel one."""
-    found = {}
+    """Compare both strategies with one process; returns the record of the data-parallel run."""
+    records = {}
     for parallel in ("pipeline", "data"):
         many = kk.infer(network, rows, comm=WORLD, parallel=parallel, **options)  # type: ignore[arg-type]
-        record = found[parallel] = many.record
+        record = records[parallel] = many.record
         assert record.parallel == parallel
         assert record.verified.passed in (None, True)
         if WORLD.rank == 0:
@@ -47,12 +47,12 @@ def check(network: kk.Network, rows: kk.Inputs, **options: object) -> kk.Record:
         assert sum(load.edges_multiplied for load in record.loads) == record.edges_multiplied
         assert record.imbalance is not None
         assert 1 <= record.imbalance <= WORLD.size * 1.0001
-    assert sum(load.rows for load in found["data"].loads) == rows.rows
-    assert {load.layers for load in found["data"].loads} == {len(network.layers)}
-    assert sum(load.layers for load in found["pipeline"].loads) == len(network.layers)
-    assert found["pipeline"].loads[0].rows == rows.rows
-    assert found["pipeline"].layers_held == len(network.layers)
-    return found["data"]
+    assert sum(load.rows for load in records["data"].loads) == rows.rows
+    assert {load.layers for load in records["data"].loads} == {len(network.layers)}
+    assert sum(load.layers for load in records["pipeline"].loads) == len(network.layers)
+    assert records["pipeline"].loads[0].rows == rows.rows
+    assert records["pipeline"].layers_held == len(network.layers)
+    return records["data"]
 
 
 def compare(one: kk.Result, many: kk.Result) -> None:
@@ -61,14 +61,14 @@ def compare(one: kk.Result, many: kk.Result) -> None:
     assert (one.values is None) == (many.values is None)
     if one.values is not None and many.values is not None:
         assert many.values.shape == one.values.shape
-        for part in ("indptr", "indices", "data"):
-            assert np.array_equal(getattr(many.values, part), getattr(one.values, part)), part
+        for name in ("indptr", "indices", "data"):
+            assert np.array_equal(getattr(many.values, name), getattr(one.values, name)), name
 
 
 def check_checkpoint(network: kk.Network, rows: kk.Inputs) -> None:
-    """Begun in one way, gone on in the other."""
-    with tempfile.TemporaryDirectory() as mine:
-        folder = Path(WORLD.bcast(mine)) / "kept"
+    """Resume a data-parallel run as a pipeline."""
+    with tempfile.TemporaryDirectory() as path:
+        folder = Path(WORLD.bcast(path)) / "checkpoint"
         for parallel in ("data", "pipeline"):
             many = kk.infer(
                 network, rows, comm=WORLD, parallel=parallel, checkpoint=folder, values=True
@@ -88,8 +88,8 @@ def check_order() -> None:
     assert first < min(others)
 
 
-def check_alike(network: kk.Network, rows: kk.Inputs) -> None:
-    """Ranks with other rows or options than the first one are told so, all of them."""
+def check_same_on_all_ranks(network: kk.Network, rows: kk.Inputs) -> None:
+    """If a rank has other rows or options than the first one, all ranks raise the error."""
     own = rows.slice(0, rows.rows - WORLD.rank)
     options = {"values": WORLD.rank == 0}
     with pytest.raises(kk.InputError, match="have not the same input rows, values; give"):
@@ -98,7 +98,7 @@ def check_alike(network: kk.Network, rows: kk.Inputs) -> None:
 
 def main() -> None:
     check_order()
-    check_alike(kk.radixnet(64, 2), kk.images(64, 100))
+    check_same_on_all_ranks(kk.radixnet(64, 2), kk.images(64, 100))
     radix = kk.radixnet(64, 8)
     many, few = kk.images(64, 4000), kk.images(64, 3)
     check(radix, many, values=True, verification="full")
@@ -106,19 +106,19 @@ def main() -> None:
     check(radix, few, values=True, verification="full", exits="none")
     check(radix, few.slice(0, 0), values=True, verification="sample")
     check(radix, many, fold=True, values=True, verification="full")
-    # Rows come sorted from empty to full: a part of neighbours would be all dead or all alive.
+    # Rows are sorted by their number of pixels: contiguous blocks would have very unequal costs.
     assert many.bits is not None
     order = np.argsort(np.bitwise_count(many.bits).sum(axis=1))
     rows = kk.Inputs(4000, 64, "sorted", bits=np.ascontiguousarray(many.bits[order]))
-    shares = [load.edges_multiplied for load in check(radix, rows, exits="all").loads]
-    assert max(shares) < 1.3 * min(shares)
+    loads = [load.edges_multiplied for load in check(radix, rows, exits="all").loads]
+    assert max(loads) < 1.3 * min(loads)
     for dtype in ("float32", "float64"):
         own = mixed((60, 50, 70, 40), dtype)
         dense = np.random.default_rng(1).normal(0, 1, (301, 60)) * (np.arange(301) % 3 > 0)[:, None]
-        given = kk.Inputs.from_any(dense.astype(dtype))
-        check(own, given, values=True, verification="full")
-        check(own, given, values=True, verification="full", kernel="spgemm")
-    # An ordinary bias brings rows of zeros to life again, whatever rank they are on.
+        inputs = kk.Inputs.from_any(dense.astype(dtype))
+        check(own, inputs, values=True, verification="full")
+        check(own, inputs, values=True, verification="full", kernel="spgemm")
+    # A bias makes rows of zeros nonzero again, on whatever rank they are.
     dies = mixed((60, 50, 40), "float32", shift=-3.0, bias_to="all").layers
     revives = mixed((40, 30), "float32", bias_to="all").layers
     last = mixed((30, 20), "float32", bias_to="all", activation="linear").layers

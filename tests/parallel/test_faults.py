@@ -1,4 +1,4 @@
-"""A rank that fails or is killed ends the run at once, and a checkpoint takes it up again."""
+"""A rank that fails or is killed ends the run at once; a checkpoint resumes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMMAND = ("-W", "error", "-m", "kkspdnn")
         ("bug", ""),
     ],
 )
-def test_one_rank_that_fails_ends_all(
+def test_one_failing_rank_ends_all(
     run: Run, said: Said, tmp_path: Path, kind: str, line: str
 ) -> None:
     script = Path(__file__).with_name("fails_alone.py")
@@ -60,7 +60,7 @@ def test_an_interrupt_while_mpi_starts_ends_all(run: Run, said: Said) -> None:
         (["--json", "/proc/nope/x"], "kkspdnn: /proc/nope/x: /proc/nope is not a folder"),
     ],
 )
-def test_what_is_wrong_for_all_is_said_once(
+def test_an_error_of_all_ranks_is_printed_once(
     run: Run, said: Said, options: list[str], line: str
 ) -> None:
     code, out, err = run(3, *COMMAND, *options)
@@ -69,7 +69,7 @@ def test_what_is_wrong_for_all_is_said_once(
     assert only.startswith(line)
 
 
-def test_a_compile_that_fails_ends_all(run: Run, said: Said, tmp_path: Path) -> None:
+def test_a_failing_compile_ends_all(run: Run, said: Said, tmp_path: Path) -> None:
     compiler = tmp_path / "broken"
     compiler.write_text("#!/bin/sh\necho 'broken: error: cannot compile' >&2\nexit 1\n")
     compiler.chmod(0o755)
@@ -80,15 +80,15 @@ def test_a_compile_that_fails_ends_all(run: Run, said: Said, tmp_path: Path) -> 
     assert "cannot compile" in only
 
 
-def test_a_killed_rank_ends_all_and_the_run_goes_on_later(
+def test_a_killed_rank_ends_all_and_the_run_resumes_later(
     start: Start, run: Run, tmp_path: Path
 ) -> None:
-    kept, record = tmp_path / "kept", tmp_path / "record.json"
-    # Every row to the end: about a second for each of nine parts.
-    command = (*COMMAND, "--exits", "none", "--verify", "none", "--checkpoint", kept)
+    folder, record = tmp_path / "checkpoint", tmp_path / "record.json"
+    # Without early exit, each of the nine shards takes about a second.
+    command = (*COMMAND, "--exits", "none", "--verify", "none", "--checkpoint", folder)
     process = start(3, *command, "--json", record)
     until = time.monotonic() + 100
-    while not any(kept.glob("part-*.npz")):
+    while not any(folder.glob("part-*.npz")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -102,12 +102,12 @@ def test_a_killed_rank_ends_all_and_the_run_goes_on_later(
     assert time.monotonic() - killed < 15
     _, left = psutil.wait_procs(ranks, timeout=15)
     assert left == []
-    finished = len(list(kept.glob("part-*-of-9.npz")))
+    finished = len(list(folder.glob("part-*-of-9.npz")))
     assert 1 <= finished < 9
     assert not record.exists()
     code, _, err = run(2, *command, "--json", record)
     assert (code, err) == (0, "")
-    assert len(list(kept.iterdir())) == 10
+    assert len(list(folder.iterdir())) == 10
     again = json.loads(record.read_text())
     assert again["saved_rows"] >= finished * 6666
     assert sum(load["rows"] for load in again["loads"]) == 60000 - again["saved_rows"]
@@ -117,11 +117,19 @@ def test_a_killed_rank_ends_all_and_the_run_goes_on_later(
 
 
 def test_a_damaged_checkpoint_ends_all(run: Run, said: Said, tmp_path: Path) -> None:
-    command = (*COMMAND, "--neurons", "64", "--layers", "3", "--checkpoint", tmp_path / "kept")
+    command = (
+        *COMMAND,
+        "--neurons",
+        "64",
+        "--layers",
+        "3",
+        "--checkpoint",
+        tmp_path / "checkpoint",
+    )
     assert run(2, *command)[0] == 0
-    part = tmp_path / "kept" / "part-2-of-8.npz"
-    part.write_bytes(part.read_bytes()[:-30])
+    shard = tmp_path / "checkpoint" / "part-2-of-8.npz"
+    shard.write_bytes(shard.read_bytes()[:-30])
     code, out, err = run(2, *command)
     assert code != 0
     (only,) = said(out, err)
-    assert only.startswith(f"kkspdnn: {part}: is damaged")
+    assert only.startswith(f"kkspdnn: {shard}: is damaged")

@@ -1,4 +1,4 @@
-"""Layers over ranks: spans of a network, the choice of a pipeline, errors with the right layer."""
+"""Pipeline parallelism: layer slices, when a pipeline is needed, and layer numbers in errors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_layer_is_named_by_its_place_in_the_whole_network() -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "ranks", "on_a_node", "better"),
+    ("capacity", "ranks", "ranks_per_node", "needed"),
     [
         (10**9, 4, 1, False),
         (150_000, 4, 1, True),
@@ -53,19 +53,19 @@ def test_a_layer_is_named_by_its_place_in_the_whole_network() -> None:
         (150_000, 1, 1, False),
     ],
 )
-def test_a_pipeline_is_chosen_where_it_alone_holds_all_layers(
-    monkeypatch: pytest.MonkeyPatch, room: int, ranks: int, on_a_node: int, better: bool
+def test_a_pipeline_is_needed_if_layers_fit_only_into_all_ranks(
+    monkeypatch: pytest.MonkeyPatch, capacity: int, ranks: int, ranks_per_node: int, needed: bool
 ) -> None:
     """About 290 kB of layers: 64 KiB of indices each and 4 KiB of biases."""
     engine = make_engine("fused", open_space("openmp"), np.dtype(np.float32), 32.0)
-    monkeypatch.setattr(pipeline, "room", lambda _, budget: room // budget.processes)
+    monkeypatch.setattr(pipeline, "layer_capacity", lambda _, budget: capacity // budget.processes)
     others: Any = SimpleNamespace(size=ranks, all_gather=lambda value: [value] * ranks)
-    budget = Budget(processes=on_a_node)
+    budget = Budget(processes=ranks_per_node)
     network = kk.radixnet(1024, 4)
-    assert pipeline.pipeline_is_better(engine, network, others, budget) is better
+    assert pipeline.is_pipeline_needed(engine, network, others, budget) is needed
 
 
-def test_an_overflow_is_told_with_its_layer(run: Run, said: Said, tmp_path: Path) -> None:
+def test_an_overflow_is_reported_with_its_layer(run: Run, said: Said, tmp_path: Path) -> None:
     for number in range(1, 5):
         weight = 3e38 if number == 4 else 1.0
         sp.save_npz(tmp_path / f"layer-{number}.npz", sp.csr_array(np.full((2, 2), weight, "f4")))
