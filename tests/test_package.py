@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,16 @@ def test_importing_the_package_loads_neither_numpy_nor_scipy() -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_all_packages_are_installed() -> None:
+    """setuptools installs the packages that pyproject.toml lists, and no others."""
+    root = Path(kk.__file__).parent
+    found = {each.parent.relative_to(root.parent) for each in root.rglob("__init__.py")}
+    packages = {".".join(each.parts) for each in found} | {"kkspdnn.workunits"}
+    project = root.parent / "pyproject.toml"
+    if not project.is_file():
+        pytest.skip("no pyproject.toml beside an installed package")
+    block = re.search(r"^packages = \[(.*?)^\]", project.read_text(), re.DOTALL | re.MULTILINE)
+    assert block is not None
+    assert re.findall(r'"([^"]+)"', block[1]) == sorted(packages)
