@@ -14,7 +14,18 @@ class KkspdnnError(Exception):
 
 
 class InputError(KkspdnnError, ValueError):
-    """An invalid file, network, input or option."""
+    """An invalid file, network, input or option.
+
+    layer: the number of the layer at fault, from 1, which begins the text of the error; or None
+    """
+
+    def __init__(self, message: str, layer: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.layer = layer
+
+    def __str__(self) -> str:
+        return self.message if self.layer is None else f"layer {self.layer}: {self.message}"
 
 
 class ToolchainError(KkspdnnError, RuntimeError):

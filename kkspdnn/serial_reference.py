@@ -49,7 +49,7 @@ def timed_reference(
         try:
             layer = given.astype(wanted)
         except InputError as error:
-            raise InputError(f"layer {number}: {error}") from error
+            raise InputError(str(error), layer=number) from error
         weights = layer.weights()
         started = perf_counter()
         y = _one_layer(y, weights, layer, network.ymax, number)
@@ -79,8 +79,8 @@ def _one_layer(
     if undefined.any():
         row = int(np.searchsorted(z.indptr, np.flatnonzero(undefined)[0], side="right")) - 1
         raise InputError(
-            f"layer {number}: the activations of row {row} overflow {z.dtype}; "
-            "scale the weights down"
+            f"the activations of row {row} overflow {z.dtype}; scale the weights down",
+            layer=number,
         )
     z.eliminate_zeros()
     return z

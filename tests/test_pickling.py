@@ -154,6 +154,8 @@ def test_errors_of_every_class() -> None:
             assert type(made) is kind
             assert str(made) == "why"
             assert made.args == error.args
+            assert vars(made).keys() == vars(error).keys()
+    assert str(through(5)(kk.InputError("why", layer=2))) == "layer 2: why"
     failed = through(5)(CollectiveError(kk.SpaceError("why"), 3))
     assert (type(failed.error), str(failed.error), failed.rank) == (kk.SpaceError, "why", 3)
 

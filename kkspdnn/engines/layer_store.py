@@ -155,7 +155,7 @@ class LayerStore(Sequence[Any]):
         try:
             return self._network.layers[position].astype(self.dtype)
         except InputError as error:
-            raise InputError(f"layer {position + 1}: {error}") from error
+            raise InputError(str(error), layer=position + 1) from error
 
     def _make(self, position: int) -> Any:
         """A prepared layer; the last one is remembered, because the next one is made with it."""
@@ -180,7 +180,7 @@ class LayerStore(Sequence[Any]):
         try:
             return self._engine.prepare(layer, before)
         except InputError as error:
-            raise InputError(f"layer {position + 1}: {error}") from error
+            raise InputError(str(error), layer=position + 1) from error
 
     def __len__(self) -> int:
         return len(self._network.layers)

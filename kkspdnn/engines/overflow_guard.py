@@ -55,6 +55,6 @@ class OverflowGuard:
         """Raise InputError where layer `position` did overflow."""
         if not np.isfinite(values).all():
             raise InputError(
-                f"layer {position + 1}: the activations overflow {self._dtype}; "
-                "scale the weights down or use float64"
+                f"the activations overflow {self._dtype}; scale the weights down or use float64",
+                layer=position + 1,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -57,5 +56,6 @@ def renumber_layer_errors(begin: int) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        text = re.sub(r"^layer (\d+)", lambda match: f"layer {int(match[1]) + begin}", str(error))
-        raise InputError(text) from error
+        if error.layer is None:
+            raise
+        raise InputError(error.message, layer=error.layer + begin) from error

@@ -372,7 +372,7 @@ class Network:
             try:
                 layers.append(layer.astype(target))
             except InputError as error:
-                raise InputError(f"layer {number}: {error}") from error
+                raise InputError(str(error), layer=number) from error
         return replace(self, layers=layers)
 
 

@@ -97,7 +97,7 @@ def merge_neurons(
         try:
             layer, classes = merge_layer(original, classes, inputs)
         except InputError as error:
-            raise InputError(f"layer {number}: {error}") from error
+            raise InputError(str(error), layer=number) from error
         layers.append(layer)
         inputs = layer.outputs
         neurons += original.outputs

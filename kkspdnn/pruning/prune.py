@@ -87,7 +87,7 @@ def prune(
             try:
                 kept = mask(weights, target * fraction, permutations[position])
             except InputError as error:
-                raise InputError(f"layer {position + 1}: {error}") from error
+                raise InputError(str(error), layer=position + 1) from error
             layers[position] = _masked(layers[position], weights, kept)
         network = replace(network, layers=layers)
         if retrain is not None:
@@ -142,7 +142,8 @@ def _check_same_edges(pruned: Network, trained: Network, sparsities: Sequence[fl
             same = same and np.array_equal(before.index, after.index)
         if not same:
             raise InputError(
-                f"layer {number}: retrain returned other edges: {after.edges} of "
-                f"{after.inputs} x {after.outputs}, not {before.edges} of {before.inputs} x "
-                f"{before.outputs}; change no weight to 0 or from 0"
+                f"retrain returned other edges: {after.edges} of {after.inputs} x "
+                f"{after.outputs}, not {before.edges} of {before.inputs} x {before.outputs}; "
+                "change no weight to 0 or from 0",
+                layer=number,
             )

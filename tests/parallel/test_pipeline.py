@@ -40,7 +40,9 @@ def test_a_layer_is_named_by_its_place_in_the_whole_network() -> None:
         pytest.raises(kk.InputError, match=r"^layer 13: layer 1 is bad$"),
         renumber_layer_errors(10),
     ):
-        raise kk.InputError("layer 3: layer 1 is bad")
+        raise kk.InputError("layer 1 is bad", layer=3)
+    with pytest.raises(kk.InputError, match=r"^layer 3 is bad$"), renumber_layer_errors(10):
+        raise kk.InputError("layer 3 is bad")
 
 
 @pytest.mark.parametrize(
