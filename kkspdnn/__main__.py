@@ -1,4 +1,4 @@
-"""`python -m kkspdnn`."""
+"""The entry point of `python -m kkspdnn` and of the command `kkspdnn`."""
 
 import gc
 import sys
@@ -8,10 +8,10 @@ from kkspdnn.cli.guard import end_at_interrupt
 
 
 def entry() -> NoReturn:
-    """Run the command line, from the first import to the end of the process.
+    """Run the command line and exit.
 
-    Imported modules live until the process ends. The garbage collector does not search them, which
-    would take a tenth of a short run.
+    The garbage collector is off during imports and excludes imported modules afterwards: they are
+    never freed, and traversing them would cost a tenth of a short run.
     """
     end_at_interrupt()
     gc.disable()  # `main` enables it after the imports.

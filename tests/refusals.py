@@ -1,4 +1,4 @@
-"""A command line that is refused."""
+"""Runs a command line that must fail with a one-line error."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from kkspdnn.cli import main
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The one line on standard error with which `kkspdnn WORDS` ends, with exit code 2."""
+    """Return the one-line error of `kkspdnn WORDS`, which must exit with code 2."""
     try:
         code: object = main.main(words)
-    except SystemExit as left:
-        code = left.code
-    said = capsys.readouterr()
+    except SystemExit as error:
+        code = error.code
+    printed = capsys.readouterr()
     assert code == 2
-    assert said.out == ""
-    assert said.err.startswith("kkspdnn: ")
-    assert said.err.count("\n") == 1
-    return said.err
+    assert printed.out == ""
+    assert printed.err.startswith("kkspdnn: ")
+    assert printed.err.count("\n") == 1
+    return printed.err

@@ -1,4 +1,4 @@
-"""`python -m kkspdnn cache`: what the cache holds, and clearing it."""
+"""`python -m kkspdnn cache`: list the entries of the cache, or remove them."""
 
 from __future__ import annotations
 
@@ -14,52 +14,53 @@ _UNITS = ((DAY, "day"), (3600.0, "hour"), (60.0, "minute"))
 
 
 def parser() -> Parser:
-    """The options of `python -m kkspdnn cache`."""
-    made = Parser(
+    """Return the parser of `python -m kkspdnn cache`."""
+    options = Parser(
         prog="kkspdnn cache",
         description="Show the folder of compiled files, their sizes and when they were last used, "
-        "or remove them: what a later run needs is built again.",
+        "or remove them. Later runs rebuild removed files as needed.",
         allow_abbrev=False,
     )
-    add = made.add_argument
+    add = options.add_argument
     add("action", nargs="?", choices=("show", "clear"), default="show", help="(show)")
-    unused = "with clear: remove only what was not used for so many days"
+    unused = "with clear: remove only entries not used for this number of days"
     add("--unused", type=whole, metavar="DAYS", help=unused)
-    return made
+    return options
 
 
-def show_cache(given: Sequence[str]) -> Iterator[str]:
-    """Show or clear the cache, and give the text that the command prints for these arguments.
+def show_cache(argv: Sequence[str]) -> Iterator[str]:
+    """Show or clear the cache; yields the text to print.
 
-    Raises CacheError where the folder belongs to others, cannot be changed, or is being built into.
+    Raises CacheError if the folder belongs to another user, cannot be changed, or is in use by a
+    build.
     """
     options = parser()
-    options.refuse_unknown(given)
-    arguments = options.parse_args(given)
+    options.refuse_unknown(argv)
+    arguments = options.parse_args(argv)
     if arguments.unused is not None and arguments.action != "clear":
         options.error("--unused is for kkspdnn cache clear")
-    store = default_cache()
+    cache = default_cache()
     if arguments.action == "clear":
-        # The one that others keep for this user to read is theirs to clear.
-        root = store.roots[-1]
+        # Other roots are read-only caches of other users.
+        root = cache.roots[-1]
         yield f"{root}: removed {_count(clear(root, arguments.unused or 0))}\n"
         return
-    for root in store.roots:
-        yield from _listed(str(root), entries(root))
+    for root in cache.roots:
+        yield from _list_entries(str(root), entries(root))
 
 
-def _listed(root: str, found: Sequence[Entry]) -> Iterator[str]:
-    """A line for each name: how many entries have it, their size, the last use of any of them."""
-    yield f"{root}: {_count(found)}\n"
-    width = max((len(each.name) for each in found), default=0)
-    for (kind, name), group in groupby(found, key=lambda each: (each.kind, each.name)):
-        same = list(group)
-        yield f"  {kind:<10}{name:<{width}}  {_count(same):>22}, used {_age(same[0])}\n"
+def _list_entries(root: str, cached: Sequence[Entry]) -> Iterator[str]:
+    """Yield a line for each name: the number of its entries, their size and their last use."""
+    yield f"{root}: {_count(cached)}\n"
+    width = max((len(each.name) for each in cached), default=0)
+    for (kind, name), group in groupby(cached, key=lambda each: (each.kind, each.name)):
+        named = list(group)
+        yield f"  {kind:<10}{name:<{width}}  {_count(named):>22}, used {_age(named[0])}\n"
 
 
-def _count(found: Sequence[Entry]) -> str:
-    noun = "entry" if len(found) == 1 else "entries"
-    return f"{len(found)} {noun}, {sum(each.size for each in found) / _MB:,.1f} MB"
+def _count(cached: Sequence[Entry]) -> str:
+    noun = "entry" if len(cached) == 1 else "entries"
+    return f"{len(cached)} {noun}, {sum(each.size for each in cached) / _MB:,.1f} MB"
 
 
 def _age(entry: Entry) -> str:

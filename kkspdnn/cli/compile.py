@@ -1,6 +1,6 @@
-"""`python -m kkspdnn compile`: everything that a run needs, compiled before there is one.
+"""`python -m kkspdnn compile`: build Kokkos and compile all workunits into the cache.
 
-For login nodes and CI, where there is a compiler but no GPU; on a CPU it warms the cache.
+For login nodes and CI, which have a compiler but no GPU, and to warm the cache on a CPU.
 """
 
 from __future__ import annotations
@@ -19,36 +19,35 @@ from kkspdnn.pk.system.instruction_sets import LEVELS, parse_processor
 
 
 def parser() -> Parser:
-    """The options of `python -m kkspdnn compile`."""
-    made = Parser(
+    """Return the parser of `python -m kkspdnn compile`."""
+    options = Parser(
         prog="kkspdnn compile",
         description="Build Kokkos and compile the workunits into the cache, without running any.",
         allow_abbrev=False,
     )
-    add = made.add_argument
-    add_space_option(made)
-    arch = "what to compile for with --space cuda (the device's own)"
+    add = options.add_argument
+    add_space_option(options)
+    arch = "GPU architecture to compile for with --space cuda (that of the device)"
     add("--arch", metavar="sm_XX", help=arch)
     cpu = (
         "processor to compile for with --space openmp or serial: native, or a level of x86-64, "
         f"{', '.join(LEVELS)}, for machines with another processor (native)"
     )
     add("--cpu", metavar="NAME", help=cpu)
-    dtype = "what the engines compute in (both)"
+    dtype = "dtype of weights and activations (both)"
     add("--dtype", choices=DTYPES, action="append", help=dtype)
-    return made
+    return options
 
 
-def compile_all(given: Sequence[str]) -> Iterator[str]:
-    """Compile all that a run in a space may launch, and give the text that the command prints for
-    these arguments, line by line.
+def compile_all(argv: Sequence[str]) -> Iterator[str]:
+    """Compile every workunit that a run in a space may launch; yields the lines to print.
 
-    Raises InputError, ToolchainError, CacheError, and SpaceError where --space cuda has neither an
-    --arch nor a device.
+    Raises InputError for options, also for --space cuda without --arch and without a device;
+    ToolchainError and CacheError.
     """
     options = parser()
-    options.refuse_unknown(given)
-    arguments = options.parse_args(given)
+    options.refuse_unknown(argv)
+    arguments = options.parse_args(argv)
     with importing():
         from kkspdnn.device.space import EXECUTION_SPACES
         from kkspdnn.engines.launch_trace import all_generated
@@ -60,19 +59,19 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
     if arguments.arch is not None and arguments.space != "cuda":
         raise InputError(f"--arch {arguments.arch} is for --space cuda; leave it out")
     if arguments.arch is None and arguments.space == "cuda" and not devices():
-        raise InputError("--space cuda: there is no device to ask; give --arch, such as sm_90")
+        raise InputError("--space cuda: this machine has no device; give --arch, such as sm_90")
     if arguments.cpu is not None and arguments.space == "cuda":
         raise InputError(f"--cpu {arguments.cpu} is for a CPU; leave it out for --space cuda")
-    # Before Kokkos is built: a name that is none should take no time to see.
+    # Before the build of Kokkos, which takes a minute: an unknown name is refused at once.
     processor = parse_processor(arguments.cpu or "native")
-    begun = perf_counter()
+    start = perf_counter()
     kit = toolkit(
         ExecutionSpace[EXECUTION_SPACES[arguments.space]], arguments.arch, processor.march
     )
     target = kit.arch if kit.processor is None else kit.processor.march
-    took = f"{perf_counter() - begun:.1f} s"
-    yield f"Kokkos {kit.kokkos_version} for {target}, {kit.compiled_by}: {took}\n"
-    begun = perf_counter()
+    elapsed = f"{perf_counter() - start:.1f} s"
+    yield f"Kokkos {kit.kokkos_version} for {target}, {kit.compiled_by}: {elapsed}\n"
+    start = perf_counter()
     texts = all_generated(arguments.space, arguments.dtype or DTYPES)
     libraries = compile_workunits([(kit, text) for text in texts])
     for text, library in zip(texts, libraries, strict=True):
@@ -80,4 +79,4 @@ def compile_all(given: Sequence[str]) -> Iterator[str]:
         yield f"  {text.name}: {size:,.0f} KiB\n"
     if kit.processor is not None:
         parser_library(processor)
-    yield f"{len(texts)} workunits: {perf_counter() - begun:.1f} s\n"
+    yield f"{len(texts)} workunits: {perf_counter() - start:.1f} s\n"

@@ -1,7 +1,7 @@
-"""From what an action raises to an exit code and one line on standard error.
+"""Exit codes, and errors as one line on standard error.
 
-0: done, and right where that was checked. 1: done, and wrong. 2: something the user can mend.
-130, 129, 143: ended by SIGINT, SIGHUP, SIGTERM. 141: the reader of the output has gone.
+0: success. 1: the result is wrong. 2: an error that the user can fix. 130, 129, 143: terminated by
+SIGINT, SIGHUP, SIGTERM. 141: the reader of the output has closed it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 
-_TURN, _LONGEST_TURN = 0.3, 3.0
-"""Seconds that a rank leaves to the one before it to say what is wrong, and at most to all."""
+_RANK_DELAY, _MAX_RANK_DELAY = 0.3, 3.0
+"""Seconds that a rank waits before it reports an error, for each rank before it and at most. The
+first rank that reports ends the others, so one error of all ranks is reported once."""
 
 
 def end_at_interrupt(*, quiet: bool = False) -> None:
-    """Make Ctrl-C end this process at once with one line, or quiet with none.
+    """Make Ctrl-C end this process at once, with one line or, if quiet, with none.
 
-    For the time of imports and of Python's own end, when nothing is to be tidied up: extension
-    modules do not always pass KeyboardInterrupt on.
+    For imports and for the shutdown of Python, where no cleanup is needed: extension modules do not
+    always propagate KeyboardInterrupt.
     """
-
     signal.signal(signal.SIGINT, _end_quietly if quiet else _end)
 
 
@@ -50,82 +50,84 @@ def _end_quietly(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def raising_at_interrupt() -> AbstractContextManager[None]:
-    """Raise KeyboardInterrupt at Ctrl-C inside the block, whatever it does outside."""
+    """Raise KeyboardInterrupt at Ctrl-C inside the block."""
     return _handling(signal.default_int_handler)
 
 
 def importing() -> AbstractContextManager[None]:
-    """End this process with one line at Ctrl-C inside the block, which imports modules."""
+    """End this process with one line at Ctrl-C inside the block, for imports."""
     return _handling(_end)
 
 
 @contextmanager
 def _handling(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python hands signals to the main thread only
+        yield  # Python delivers signals to the main thread only
         return
-    before = signal.signal(signal.SIGINT, handler)
+    previous = signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
 
 
 def guarded(action: Callable[[], int]) -> int:
-    """The exit code of `action`; one line on standard error for all that the user can mend."""
-    code, message = _ended(action)
-    return code if message is None else _failed(message, code)
+    """Run `action` and return the exit code; an error that the user can fix is printed."""
+    code, message = _run(action)
+    return code if message is None else _report(message, code)
 
 
 def guarded_on_rank(started: Launch, action: Callable[[Ranks], int]) -> int:
-    """The exit code of `action` on this process of a launch; where it fails here it ends the whole
-    run, for the others would wait for this one for ever."""
+    """Run `action` on this rank of an MPI launch and return the exit code.
+
+    If only this rank fails, all ranks are ended: the others would wait for it forever.
+    """
     from kkspdnn.parallel.ranks import CollectiveError, abort, launched_ranks
 
     try:
         with raising_at_interrupt():
             ranks = launched_ranks(started)
     except KkspdnnError as error:
-        # All processes of a launch find the same.
-        return 2 if started.quiet else _failed(str(error), 2)
+        # All processes of the launch fail alike.
+        return 2 if started.quiet else _report(str(error), 2)
     except KeyboardInterrupt:
-        _in_turn(started.rank, "interrupted", _INTERRUPTED)
+        _report_in_rank_order(started.rank, "interrupted", _INTERRUPTED)
         abort(_INTERRUPTED)
-    except SystemExit as ending:
-        abort(_status(ending))
+    except SystemExit as error:
+        abort(_status(error))
     except BaseException:
         traceback.print_exc()
         abort(1)
     try:
-        code, message = _ended(lambda: action(ranks))
-    except CollectiveError as run_collectively:
-        code, message = _ended(partial(_raise, run_collectively.error))
+        code, message = _run(lambda: action(ranks))
+    except CollectiveError as failure:
+        code, message = _run(partial(_raise, failure.error))
         if ranks.rank == 0:
-            _failed(f"{_where(run_collectively.rank)}{message}", code)
+            _report(f"{_rank_prefix(failure.rank)}{message}", code)
         return code
-    except SystemExit as ending:
-        ranks.fail(_status(ending))
+    except SystemExit as error:
+        ranks.fail(_status(error))
     except BaseException:
         traceback.print_exc()
         ranks.fail(1)
     if message is not None:
-        _in_turn(ranks.rank, message, code)
+        _report_in_rank_order(ranks.rank, message, code)
         ranks.fail(code)
     return code
 
 
-def _status(ending: SystemExit) -> int:
-    """The exit status, which SIGTERM and SIGHUP leave while tools run."""
-    return ending.code if isinstance(ending.code, int) else 1
+def _status(error: SystemExit) -> int:
+    """Return the exit code; SIGTERM and SIGHUP during external tools raise SystemExit."""
+    return error.code if isinstance(error.code, int) else 1
 
 
-def _in_turn(rank: int, message: str, code: int) -> None:
-    """Say once what is wrong with all of them: the first to say it ends the others."""
-    sleep(min(_TURN * rank, _LONGEST_TURN))
-    _failed(f"{_where(rank)}{message}", code)
+def _report_in_rank_order(rank: int, message: str, code: int) -> None:
+    """Print the error after the delay of this rank."""
+    sleep(min(_RANK_DELAY * rank, _MAX_RANK_DELAY))
+    _report(f"{_rank_prefix(rank)}{message}", code)
 
 
-def _where(rank: int) -> str:
+def _rank_prefix(rank: int) -> str:
     return f"rank {rank}: " if rank else ""
 
 
@@ -133,15 +135,15 @@ def _raise(error: Exception) -> NoReturn:
     raise error
 
 
-def _ended(action: Callable[[], int]) -> tuple[int, str | None]:
-    """The exit code of `action`, and what the user can mend where it failed."""
+def _run(action: Callable[[], int]) -> tuple[int, str | None]:
+    """Run `action`; return the exit code, and the message of an error that the user can fix."""
     try:
         with raising_at_interrupt():
             code = action()
             if sys.stdout is not None:
                 sys.stdout.flush()
     except InputError as error:
-        # A name of the user's may have a line end in it.
+        # A file name of the user may contain a line break.
         return 2, " ".join(str(error).splitlines())
     except KkspdnnError as error:
         return 2, str(error)
@@ -151,30 +153,30 @@ def _ended(action: Callable[[], int]) -> tuple[int, str | None]:
     except KeyboardInterrupt:
         return _INTERRUPTED, "interrupted"
     except BrokenPipeError:
-        # Whoever read the output, such as `head`, has seen enough.
-        _silence(sys.stdout)
+        # The reader of the output, such as `head`, has exited.
+        _discard(sys.stdout)
         return 141, None
     except OSError as error:
-        _silence(sys.stdout)
-        where = f"{error.filename}: " if error.filename else ""
-        return 2, f"{where}{error.strerror or error}"
+        _discard(sys.stdout)
+        file = f"{error.filename}: " if error.filename else ""
+        return 2, f"{file}{error.strerror or error}"
     return code, None
 
 
-def _failed(message: str, code: int) -> int:
+def _report(message: str, code: int) -> int:
     try:
         print(f"kkspdnn: {message}", file=sys.stderr, flush=True)
     except OSError:
-        _silence(sys.stderr)
+        _discard(sys.stderr)
     return code
 
 
-def _silence(stream: TextIO) -> None:
-    """Send what is left in the stream's buffer nowhere: Python would fail on it when it ends."""
+def _discard(stream: TextIO) -> None:
+    """Discard the stream's buffer, on which Python would fail at exit."""
     try:
         number = stream.fileno()
     except (OSError, ValueError):
         return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, number)
-    os.close(nowhere)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, number)
+    os.close(null)

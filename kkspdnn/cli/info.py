@@ -1,4 +1,4 @@
-"""`python -m kkspdnn info`: what this machine has, tried and not guessed."""
+"""`python -m kkspdnn info`: report compilers, Kokkos, execution spaces and the cache."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ from kkspdnn.version import own_version
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: `good` is None where it is neither good nor bad."""
+    """One line of the report; ok: True, False, or None for plain information."""
 
     section: str
-    what: str
+    name: str
     text: str
-    good: bool | None = None
+    ok: bool | None = None
 
 
 def report() -> Iterator[str]:
-    """The lines that `kkspdnn info` prints, as they are found."""
+    """Yield the lines that `kkspdnn info` prints, as soon as they are known."""
     section = ""
     for finding in findings():
         if finding.section != section:
             section = finding.section
             yield f"{section}\n"
-        mark = {True: "+", False: "-", None: " "}[finding.good]
-        yield f"  {mark} {finding.what}: {finding.text}\n"
+        mark = {True: "+", False: "-", None: " "}[finding.ok]
+        yield f"  {mark} {finding.name}: {finding.text}\n"
 
 
 def findings() -> Iterator[Finding]:
-    """Look at everything a run needs; each space is tried with a real small network.
+    """Check every requirement of a run; each space is tested with a small network.
 
-    Building Kokkos takes up to a minute the first time.
+    The first call builds Kokkos, which takes up to a minute.
     """
     yield Finding("machine", "processor", machine())
     yield Finding("machine", "python", f"{sys.version.split()[0]} at {sys.executable}")
@@ -64,9 +64,9 @@ def findings() -> Iterator[Finding]:
     yield from _tools()
     yield from _kokkos("kokkos", candidates(frozenset({"OPENMP"})))
     yield from _cache()
-    yield from _front()
+    yield from _pykokkos()
     for space in ("serial", "openmp", "cuda"):
-        yield _probe(space)
+        yield _test_space(space)
     yield from _cuda()
 
 
@@ -81,16 +81,16 @@ def _cuda() -> Iterator[Finding]:
             yield _nvcc_host(nvcc)
         except KkspdnnError as error:
             yield Finding("cuda", "nvcc", str(error), False)
-    for line in conflicts(detect_versions(nvcc)):
-        yield Finding("cuda", "does not fit", line, False)
+    for conflict in conflicts(detect_versions(nvcc)):
+        yield Finding("cuda", "version conflict", conflict, False)
     if devices():
         yield from _kokkos("cuda", candidates(NEEDED, devices()[0].arch))
 
 
 def _nvcc_host(nvcc: Nvcc) -> Finding:
-    """With which host compiler; tried, as nvcc refuses those that are newer than itself."""
+    """Find the host compiler by trial, because nvcc refuses compilers newer than itself."""
     host = nvcc_host(nvcc, host_compiler())
-    text = f"{nvcc.version}, compiles the host's code with {host.path}: {host.version}"
+    text = f"{nvcc.version}, host compiler {host.path}: {host.version}"
     return Finding("cuda", "nvcc", text, True)
 
 
@@ -112,9 +112,9 @@ def _tools() -> Iterator[Finding]:
         yield Finding("compilers", "text files", f"read by NumPy, much slower: {error}")
 
 
-def _kokkos(section: str, places: list[Candidate]) -> Iterator[Finding]:
+def _kokkos(section: str, installations: list[Candidate]) -> Iterator[Finding]:
     found = False
-    for candidate in places:
+    for candidate in installations:
         used = candidate.kokkos is not None and not found
         found = found or used
         text = f"{candidate.reason}, used" if used else candidate.reason
@@ -124,7 +124,7 @@ def _kokkos(section: str, places: list[Candidate]) -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    given = f" ({CACHE_VARIABLE})" if os.environ.get(CACHE_VARIABLE) else ""
+    origin = f" ({CACHE_VARIABLE})" if os.environ.get(CACHE_VARIABLE) else ""
     try:
         root = default_cache().root
         refuse_shared(root)
@@ -133,28 +133,28 @@ def _cache() -> Iterator[Finding]:
         return
     sizes = list(_sizes(root))
     size = sum(sizes) / 2**20
-    yield Finding("cache", "folder", f"{root}{given}: {len(sizes)} files, {size:.0f} MiB", True)
+    yield Finding("cache", "folder", f"{root}{origin}: {len(sizes)} files, {size:.0f} MiB", True)
 
 
 def _sizes(root: Path) -> Iterator[int]:
-    """Bytes of every file, but of those that another process takes away meanwhile."""
+    """Yield the bytes of each file; files that another process removes meanwhile are skipped."""
     for folder, _, names in os.walk(root):
         for name in names:
             with suppress(FileNotFoundError):
                 yield (Path(folder) / name).stat().st_size
 
 
-def _front() -> Iterator[Finding]:
+def _pykokkos() -> Iterator[Finding]:
     yield Finding("pykokkos", "real package", "installed" if is_installed() else "not installed")
     try:
-        given = f" ({FRONT_VARIABLE})" if os.environ.get(FRONT_VARIABLE) else ""
-        yield Finding("pykokkos", "in use", chosen() + given, True)
+        origin = f" ({FRONT_VARIABLE})" if os.environ.get(FRONT_VARIABLE) else ""
+        yield Finding("pykokkos", "in use", chosen() + origin, True)
     except KkspdnnError as error:
         yield Finding("pykokkos", "in use", str(error), False)
 
 
-def _probe(space: str) -> Finding:
-    begun = perf_counter()
+def _test_space(space: str) -> Finding:
+    start = perf_counter()
     try:
         result = infer(radixnet(64, 4), images(64, 100), space=space, verification="full")
     except KkspdnnError as error:
@@ -163,6 +163,6 @@ def _probe(space: str) -> Finding:
     text = (
         f"{result.record.threads} thread(s), Kokkos {result.record.kokkos_version}: a network of "
         f"{result.record.edges} edges {'agrees' if verified.passed else 'does NOT agree'} with the "
-        f"reference, {perf_counter() - begun:.1f} s in all"
+        f"reference, {perf_counter() - start:.1f} s in all"
     )
     return Finding("spaces", space, text, verified.passed)

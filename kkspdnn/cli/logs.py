@@ -1,7 +1,7 @@
-"""What the package reports while it works, on standard error: one line each.
+"""Log records as lines on standard error.
 
-Modules below the command line log to `logging.getLogger("kkspdnn")`: INFO for what takes long,
-WARNING for what may change a result or its time.
+The package logs to `logging.getLogger("kkspdnn")`: INFO before slow steps, WARNING for conditions
+that may change a result or its time.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 
-class _Stderr(logging.Handler):
+class _StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        # A live progress bar puts a stream of its own in place of sys.stderr.
+        # Looked up for each record: a live progress bar replaces sys.stderr.
         with suppress(OSError):
             print(f"kkspdnn: {self.format(record)}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def logs_on_stderr(level: int) -> Iterator[None]:
-    """Write log records from `level` on to standard error inside the block."""
+    """Write log records of `level` and above to standard error inside the block."""
     logger = logging.getLogger("kkspdnn")
-    handler, before, passes_on = _Stderr(), logger.level, logger.propagate
+    handler, previous_level, propagates = _StderrHandler(), logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(level)
     logger.propagate = False
@@ -31,5 +31,5 @@ def logs_on_stderr(level: int) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(before)
-        logger.propagate = passes_on
+        logger.setLevel(previous_level)
+        logger.propagate = propagates

@@ -1,6 +1,7 @@
-"""The command line: options, and which command takes them.
+"""The command line: the options of `run`, and the dispatch to the other commands.
 
-Parsing imports nothing of weight; what a command needs is imported once its options are right.
+Parsing imports no large module; the modules of a command are imported after its options are
+checked.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _COMMANDS = {
     "plot": ("kkspdnn.cli.plot", "plot"),
     "prune": ("kkspdnn.cli.prune", "prune_files"),
 }
-"""Commands with options of their own: module and function, which gives the text to print."""
+"""Commands with their own options: the module, and the function that yields the text to print."""
 
 
 class _Version(argparse.Action):
@@ -39,80 +40,105 @@ class _Version(argparse.Action):
 
 
 def parser(quiet: bool = False) -> Parser:
-    """The options of `python -m kkspdnn`; quiet: says nothing of mistakes, as one of many ranks."""
-    made = Parser(
+    """Return the parser of `python -m kkspdnn`; quiet: report no errors, for MPI ranks above 0."""
+    options = Parser(
         prog="kkspdnn",
         description="Sparse deep neural network inference: Y' = min(max(Y W + b, 0), 32), layer "
         "after layer.",
-        epilog="`kkspdnn info` shows compilers, Kokkos, spaces and the cache; "
-        "`kkspdnn show WORKUNIT` the C++ of a workunit; `kkspdnn compile` compiles all of them "
-        "for a space; `kkspdnn cache` shows and clears the compiled files; `kkspdnn plot RECORDS "
-        "--out DIR` draws figures; `kkspdnn prune IN --out OUT` prunes a dense network. All have "
-        "a --help.",
+        epilog="`kkspdnn info` reports compilers, Kokkos, spaces and the cache; `kkspdnn show "
+        "WORKUNIT` prints the C++ of a workunit; `kkspdnn compile` compiles all workunits for a "
+        "space; `kkspdnn cache` lists or removes compiled files; `kkspdnn plot RECORDS --out DIR` "
+        "draws figures; `kkspdnn prune IN --out OUT` prunes a dense network. Each command has "
+        "--help.",
         allow_abbrev=False,
     )
-    made.quiet = quiet
-    add = made.add_argument
+    options.quiet = quiet
     commands = ("run", "info", *_COMMANDS)
-    add("command", nargs="?", choices=commands, default="run", help="default: run")
-    add_space_option(made)
-    add("--neurons", type=count, metavar="N", help="neurons of a layer (1024)")
-    add("--layers", type=whole, metavar="L", help="layers (120, or all of --data)")
-    add("--inputs", type=whole, metavar="M", help="input rows (60000, or all of --data)")
-    names = "the challenge's files by their official names, or layer-1.npz, layer-2.npz and so on"
-    add("--data", type=path, metavar="DIR", help=names)
+    options.add_argument("command", nargs="?", choices=commands, default="run", help="default: run")
+    add_space_option(options)
+    _add_problem_options(options)
+    _add_run_options(options)
+    _add_output_options(options)
+    return options
+
+
+def _add_problem_options(options: Parser) -> None:
+    add = options.add_argument
+    add("--neurons", type=count, metavar="N", help="neurons per layer (1024)")
+    add("--layers", type=whole, metavar="L", help="number of layers (120, or all of --data)")
+    add("--inputs", type=whole, metavar="M", help="number of input rows (60000, or all of --data)")
+    data = "folder with the challenge's files, or with layer-1.npz, layer-2.npz and so on"
+    add("--data", type=path, metavar="DIR", help=data)
     add("--mnist", type=path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
-    shipped = "take the shipped images of digits as input rows, also beside a network of --data"
+    shipped = "use the shipped MNIST images as input rows, also for a network of --data"
     add("--shipped-images", action="store_true", help=shipped)
-    add("--kernel", choices=KERNELS, default="fused", help="fused tiles, or SpGEMM (fused)")
-    add("--exits", choices=EXITS, default="all", help="rows that may leave early (all)")
-    add("--fold", action="store_true", help="compute equal neurons of a layer once")
-    add("--dtype", choices=DTYPES, default="float32", help="(float32)")
+
+
+def _add_run_options(options: Parser) -> None:
+    add = options.add_argument
+    kernel = "fused layers on tiles of rows, or SpGEMM (fused)"
+    add("--kernel", choices=KERNELS, default="fused", help=kernel)
+    exits = (
+        "early exit of rows: all: once their final output is proven; dead: rows of zeros only; "
+        "none: off (all)"
+    )
+    add("--exits", choices=EXITS, default="all", help=exits)
+    fold = "neuron merging: compute equal neurons of a layer once"
+    add("--fold", action="store_true", help=fold)
+    dtype = "dtype of weights and activations (float32)"
+    add("--dtype", choices=DTYPES, default="float32", help=dtype)
     add("--threads", type=count, metavar="T", help="OpenMP threads (all cores)")
     budget = (
-        "budget of memory, for the whole process: Python, network, inputs, layers, activations, in "
-        "gigabytes of 10^9 bytes (40 %% of the free memory for layers, and then for activations)"
+        "memory budget of the whole process: Python, network, inputs, layers, activations; in "
+        "gigabytes of 10^9 bytes (the free memory)"
     )
     add("--memory", type=gigabytes, metavar="GB", help=budget)
-    kept = "size limit of the parsed layers in the cache folder, 0: keep none (4)"
-    add("--layer-cache", type=cache_gigabytes, metavar="GB", help=kept)
-    gpu = "GPU, within CUDA_VISIBLE_DEVICES (0, or with mpiexec one for each rank)"
+    layer_cache = "maximum size of the cache of parsed layers; 0: no cache (4)"
+    add("--layer-cache", type=cache_gigabytes, metavar="GB", help=layer_cache)
+    gpu = "GPU number within CUDA_VISIBLE_DEVICES (0, or with mpiexec one for each rank)"
     add("--device", type=whole, metavar="N", help=gpu)
-    add("--seed", type=whole, default=0, metavar="S", help="of the RadiX-Net (0)")
-    against = "against the serial reference (sample)"
-    add("--verify", choices=VERIFY, default="sample", help=against)
-    text = "what the ranks of mpiexec share: input rows or layers (rows, while layers fit)"
-    add("--parallel", choices=PARALLEL, default="auto", help=text)
-    saved = "keep finished parts of the rows here; the same command goes on from them"
-    add("--checkpoint", type=path, metavar="DIR", help=saved)
-    add("--json", type=path, metavar="FILE", help="write the record")
+    add("--seed", type=whole, default=0, metavar="S", help="random seed of the RadiX-Net (0)")
+    verify = "rows to compare with the serial reference (sample)"
+    add("--verify", choices=VERIFY, default="sample", help=verify)
+    parallel = (
+        "distribution over MPI ranks: data: input rows; pipeline: layers; auto: data if the layers "
+        "fit into memory (auto)"
+    )
+    add("--parallel", choices=PARALLEL, default="auto", help=parallel)
+    checkpoint = "folder for the results of finished blocks of rows; the same command resumes"
+    add("--checkpoint", type=path, metavar="DIR", help=checkpoint)
+
+
+def _add_output_options(options: Parser) -> None:
+    add = options.add_argument
+    add("--json", type=path, metavar="FILE", help="write the record of the run")
     add("--categories", type=path, metavar="FILE", help="write the list of categories")
-    last = "write the activations after the last layer, .npy, or as a sparse matrix .npz"
-    add("--outputs", type=path, metavar="FILE", help=last)
-    add("--published", action="store_true", help="also what others published, on other machines")
-    add("--quiet", action="store_true", help="no table and no progress bar")
-    add("--version", action=_Version, nargs=0, help="show the version and exit")
-    return made
+    outputs = "write the activations after the last layer: dense .npy or sparse .npz"
+    add("--outputs", type=path, metavar="FILE", help=outputs)
+    published = "also print published rates of other implementations on other machines"
+    add("--published", action="store_true", help=published)
+    add("--quiet", action="store_true", help="print no table and no progress bar")
+    add("--version", action=_Version, nargs=0, help="print the version and exit")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and give its exit code."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    if given and given[0] in _COMMANDS:
-        module, name = _COMMANDS[given[0]]
+    """Run the command line and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in _COMMANDS:
+        module, name = _COMMANDS[words[0]]
         command: Callable[[Sequence[str]], Iterable[str]] = getattr(import_module(module), name)
-        return _printed(lambda: command(given[1:]))
+        return _print_all(lambda: command(words[1:]))
     started = detect_launch()
     options = parser(quiet=started is not None and started.quiet)
-    options.refuse_unknown(given)
-    arguments = options.parse_args(given)
+    options.refuse_unknown(words)
+    arguments = options.parse_args(words)
     if arguments.command in _COMMANDS:
-        options.error(f"{arguments.command} comes first: kkspdnn {arguments.command} …")
+        options.error(f"{arguments.command} must come first: kkspdnn {arguments.command} …")
     if arguments.command == "info":
         from kkspdnn.cli.info import report
 
-        return _printed(report)
-    return _run(arguments, shlex.join(["python", "-m", "kkspdnn", *given]), started)
+        return _print_all(report)
+    return _run(arguments, shlex.join(["python", "-m", "kkspdnn", *words]), started)
 
 
 def _run(arguments: argparse.Namespace, command: str, started: Launch | None) -> int:
@@ -122,31 +148,31 @@ def _run(arguments: argparse.Namespace, command: str, started: Launch | None) ->
     from kkspdnn.parallel.ranks import Ranks
 
     _enable_garbage_collection()
-    told = arguments.quiet or (started is not None and started.rank > 0)
-    with logs_on_stderr(logging.WARNING if told else logging.INFO):
+    quiet = arguments.quiet or (started is not None and started.rank > 0)
+    with logs_on_stderr(logging.WARNING if quiet else logging.INFO):
         if started is None:
             return guarded(lambda: run(arguments, command, Ranks()))
         return guarded_on_rank(started, lambda ranks: run(arguments, command, ranks))
 
 
 def _enable_garbage_collection() -> None:
-    """Enable the garbage collector if `python -m kkspdnn` has disabled it for the imports.
+    """Enable the garbage collector if `python -m kkspdnn` disabled it for the imports.
 
-    It does not search the objects that exist by now.
+    The objects that exist by then are excluded from collection.
     """
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
 
 
-def _printed(text: Callable[[], Iterable[str]]) -> int:
-    """Print the parts of a text as they are made, and give the exit code."""
+def _print_all(text: Callable[[], Iterable[str]]) -> int:
+    """Print chunks of text as they are generated, and return the exit code."""
     _enable_garbage_collection()
     with logs_on_stderr(logging.INFO):
         return guarded(lambda: _print(text()))
 
 
-def _print(parts: Iterable[str]) -> int:
-    for part in parts:
-        print(part, end="", flush=True)
+def _print(chunks: Iterable[str]) -> int:
+    for chunk in chunks:
+        print(chunk, end="", flush=True)
     return 0

@@ -1,4 +1,4 @@
-"""What the command lines share: one-line mistakes, and numbers."""
+"""The argument parser of all commands, and types of arguments."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as for all other mistakes; where quiet, nothing at all."""
+    """A parser that reports an error in one line, as all commands do.
+
+    quiet: report nothing
+    """
 
     quiet = False
 
-    def refuse_unknown(self, given: Sequence[str]) -> None:
-        """Name an unknown option; argparse would take its value for the command and blame that."""
-        for word in given:
+    def refuse_unknown(self, argv: Sequence[str]) -> None:
+        """Report an unknown option by its name; argparse would report its value instead."""
+        for word in argv:
             name = word.partition("=")[0]
             if name.startswith("--") and name not in self._option_string_actions:
                 self.error(f"unknown option {name}")
@@ -34,35 +37,35 @@ class Parser(argparse.ArgumentParser):
 
 
 def whole(text: str, least: int = 0) -> int:
-    """A whole number from `least` on, for argparse."""
-    # int() would take signs, spaces, underscores and the digits of every script as well.
+    """Convert a whole number from `least` on, for argparse."""
+    # int() also accepts signs, spaces, underscores and the digits of other scripts.
     if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) >= least):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
     return int(text)
 
 
 def count(text: str) -> int:
-    """A whole number from 1 on, for argparse."""
+    """Convert a whole number from 1 on, for argparse."""
     return whole(text, 1)
 
 
 def path(text: str) -> Path:
-    """The name of a file or folder, for argparse."""
-    # Path("") is the current folder: an unset variable of the shell must not mean that.
+    """Convert the path of a file or folder, for argparse."""
+    # Path("") is the current folder, which an unset shell variable must not select.
     if not text:
-        raise argparse.ArgumentTypeError("an empty name; give the path, or . for this folder")
+        raise argparse.ArgumentTypeError("an empty name; give a path, or . for the current folder")
     return Path(text)
 
 
 def gigabytes(text: str) -> float:
-    """A number of gigabytes, for argparse."""
+    """Convert a number of gigabytes above 0, for argparse."""
     if not _DECIMAL.fullmatch(text) or float(text) * GB < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of gigabytes above 0")
     return float(text)
 
 
 def cache_gigabytes(text: str) -> float:
-    """A number of gigabytes from 0 on, for argparse."""
+    """Convert a number of gigabytes from 0 on, for argparse."""
     if not _DECIMAL.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of gigabytes from 0")
     return float(text)

@@ -1,6 +1,4 @@
-"""
-The files that a run writes: which of them may not be one, and the activations after the last layer.
-"""
+"""The output files of a run: checks of their names, and the file of activations."""
 
 from __future__ import annotations
 
@@ -26,19 +24,20 @@ _CHECKPOINT = re.compile(r"checkpoint\.json|part-[0-9]+-of-[0-9]+\.npz")
 
 
 def check_distinct(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> None:
-    """
-    Raise InputError where two outputs are one file, or an output is a file that the run reads.
+    """Raise InputError if two outputs are the same file, or an output would overwrite an input.
 
-    outputs: the files to write by their options, as `--json`; inputs: the files and folders to read
-    by theirs. Links and other spellings of a path are followed. In a folder, files are known by
-    their names, so that a run writes none that the next one would read.
+    outputs: the files to write, by option, such as `--json`
+    inputs: the files and folders to read, by option
+
+    Paths are compared with links resolved. A folder's input files are recognised by name, so that a
+    run does not write a file that the next run would read.
     """
-    given = list(outputs.items())
-    for place, (option, file) in enumerate(given):
-        for other, before in given[:place]:
-            if _same(file, before):
-                both = f"both {file}" if file == before else f"one file, {before} and {file}"
-                raise InputError(f"{other} and {option} are {both}; give two files")
+    files = list(outputs.items())
+    for index, (option, file) in enumerate(files):
+        for other, earlier in files[:index]:
+            if _same(file, earlier):
+                same = f"both {file}" if file == earlier else f"one file, {earlier} and {file}"
+                raise InputError(f"{other} and {option} are {same}; give two files")
         for other, source in inputs.items():
             if not _is_device(file) and _is_read(file, source):
                 raise InputError(
@@ -48,7 +47,7 @@ def check_distinct(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> N
 
 def _same(one: Path, other: Path) -> bool:
     if _is_device(one) or _is_device(other):
-        # Standard output and standard error may well be one terminal.
+        # Standard output and standard error may be the same terminal.
         return one == other
     try:
         return one.samefile(other)
@@ -57,7 +56,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _is_device(file: Path) -> bool:
-    """A device or a pipe, to which several may write."""
+    """Return whether this is a device or pipe, which several outputs may share."""
     return file.absolute().is_relative_to("/dev") or (file.exists() and not file.is_file())
 
 
@@ -69,13 +68,13 @@ def _is_read(file: Path, source: Path) -> bool:
     except ValueError:
         inside = None
     if inside is not None and _is_input_name(inside):
-        # Categories that are not there yet may be meant to be what later runs are checked against.
+        # A missing file of categories may be created, as the expected ones of later runs.
         return file.exists() or not inside.name.startswith("neuron")
     return file.exists() and any(_same(file, each) for each in _read_files(source))
 
 
 def _is_input_name(inside: Path) -> bool:
-    """Whether a run reads a file of this path within its folder."""
+    """Return whether a run reads the file of this path, relative to its folder."""
     name = inside.name
     if len(inside.parts) == 1:
         known = _CHALLENGE.fullmatch(name) or _CHECKPOINT.fullmatch(name)
@@ -96,16 +95,18 @@ def _resolved(path: Path) -> Path:
 
 
 def check_outputs_name(path: Path) -> None:
-    """Raise InputError where the name does not say how to write the file."""
+    """Raise InputError if the suffix is not that of a format."""
     if path.suffix not in _SUFFIXES:
         raise InputError(f"{path}: give a name that ends in .npy (dense) or .npz (SciPy's CSR)")
 
 
 def write_outputs(path: Path, result: Result) -> None:
-    """Write a row of activations for each input row, (inputs, outputs), whole or not at all.
+    """Write the activations after the last layer, (inputs, outputs), atomically.
 
-    .npy: dense, as numpy.load takes it; .npz: CSR, as scipy.sparse.load_npz does. InputError where
-    the values were not kept, or the file cannot be written.
+    .npy: dense, for numpy.load
+    .npz: CSR, for scipy.sparse.load_npz
+
+    Raises InputError if the result has no values, or if the file cannot be written.
     """
     check_outputs_name(path)
     with replace_file(path) as file:

@@ -1,4 +1,4 @@
-"""`python -m kkspdnn plot RECORDS --out DIR`: all figures and tables that the records allow."""
+"""`python -m kkspdnn plot RECORDS --out DIR`: draw figures and tables from records."""
 
 from __future__ import annotations
 
@@ -17,41 +17,47 @@ if TYPE_CHECKING:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options of `python -m kkspdnn plot`."""
-    made = Parser(
+    """Return the parser of `python -m kkspdnn plot`."""
+    options = Parser(
         prog="kkspdnn plot",
-        description="Figures (PDF and PNG, one and two columns wide) and tables (LaTeX and CSV) "
-        "from records alone.",
+        description="Draw figures (PDF and PNG, one and two columns wide) and tables (LaTeX and "
+        "CSV) from records of runs and benchmarks.",
         allow_abbrev=False,
     )
-    made.add_argument("records", nargs="+", type=path, metavar="RECORD", help="JSON files")
-    made.add_argument("--out", type=path, required=True, metavar="DIR", help="folder for the files")
-    return made
+    options.add_argument("records", nargs="+", type=path, metavar="RECORD", help="JSON files")
+    options.add_argument(
+        "--out", type=path, required=True, metavar="DIR", help="folder for the files"
+    )
+    return options
 
 
 def plot(argv: Sequence[str]) -> Iterator[str]:
-    """Write the files; gives text that says which. InputError for records that cannot be used."""
+    """Write all figures and tables that the records allow; yields the lines to print.
+
+    Raises InputError for invalid records, or if they allow no figure.
+    """
     arguments = parser().parse_args(argv)
     with importing():
         from kkspdnn.figures.points import read_records
         from kkspdnn.io.atomic_write import replace_file
 
     records = read_records(arguments.records)
-    files = drawn(records)
+    files = draw(records)
     if arguments.out.exists() and not arguments.out.is_dir():
-        raise InputError(f"--out {arguments.out}: is no folder")
+        raise InputError(f"--out {arguments.out}: is not a folder; give another name")
     for name, content in files.items():
         with replace_file(arguments.out / name) as file:
             file.write(content)
-    for record in records.passed_over:
-        yield f"passed over: {record} is no record of a run or comparison\n"
-    yield f"{len(files)} files in {arguments.out}: {', '.join(_stems(files))}\n"
+    for skipped in records.skipped:
+        yield f"skipped: {skipped} is not a record of a run or comparison\n"
+    yield f"{len(files)} files in {arguments.out}: {', '.join(_table_names(files))}\n"
 
 
-def drawn(records: Records) -> dict[str, bytes]:
-    """File names and contents: for each chart, NAME-1col.pdf and .png, NAME-2col…, NAME.csv, .tex.
+def draw(records: Records) -> dict[str, bytes]:
+    """Return the contents of all files by name.
 
-    InputError where Matplotlib is not installed, or the records allow no figure and no table.
+    Of each chart: NAME-1col.pdf, NAME-1col.png, NAME-2col.pdf, NAME-2col.png, NAME.csv, NAME.tex.
+    Raises InputError if Matplotlib is not installed, or if the records allow no figure or table.
     """
     try:
         from kkspdnn.figures import charts
@@ -66,18 +72,18 @@ def drawn(records: Records) -> dict[str, bytes]:
         for chart in charts.charts(records):
             for width in charts.WIDTHS:
                 files |= charts.pictures(f"{chart.name}-{width}", chart.figure(width))
-            files |= _texts(chart.name, chart.table)
-    everything = implementations.table(records)
-    if everything is not None:
-        files |= _texts("implementations", everything)
+            files |= _table_files(chart.name, chart.table)
+    table = implementations.table(records)
+    if table is not None:
+        files |= _table_files("implementations", table)
     if not files:
-        raise InputError("these records allow no figure; see kkspdnn.figures for what each needs")
+        raise InputError("these records allow no figure; add records of python -m bench run --json")
     return files
 
 
-def _texts(name: str, table: Table) -> dict[str, bytes]:
+def _table_files(name: str, table: Table) -> dict[str, bytes]:
     return {f"{name}.csv": table.csv().encode(), f"{name}.tex": table.latex(name).encode()}
 
 
-def _stems(files: dict[str, bytes]) -> list[str]:
+def _table_names(files: dict[str, bytes]) -> list[str]:
     return [Path(name).stem for name in files if name.endswith(".csv")]

@@ -1,4 +1,4 @@
-"""From the options of a run to its network, input rows and, where known, the right answer."""
+"""Loads the network, the input rows and the expected categories for the options of a run."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.model.radixnet import FAN_IN, base_bits, radixnet
 
-_NEURONS, _LAYERS, _SHIPPED = 1024, 120, 60_000
+_NEURONS, _LAYERS, _SHIPPED_ROWS = 1024, 120, 60_000
+"""The default problem."""
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A network, its input rows, and the categories that must come out (1-based) where known."""
+    """A network, its input rows, and the expected categories (1-based), or None if unknown."""
 
     network: Network
     inputs: Inputs
-    truth: NDArray[np.int64] | None
+    expected_categories: NDArray[np.int64] | None
 
 
 def load_problem(
@@ -57,77 +58,84 @@ def load_problem(
     shipped_images: bool = False,
     layer_cache: float | None = None,
 ) -> Problem:
-    """Read or make what the options say; None is an option's default. budget: of memory.
+    """Load or generate the problem of these options; None selects an option's default.
 
     Without `data` the network is a RadiX-Net from `seed`. A `data` folder has the challenge's
-    files, or layer-1.npz and so on. Input rows are the shipped images where `shipped_images` says
-    so, those of `mnist`, or those in the folder: sparse-images-1024.tsv or, for the user's own
-    network, inputs.npz or inputs.npy. Without any of these, the challenge's networks take the
-    shipped images, and the user's own network is refused.
+    files, or the user's own network as layer-1.npz and so on.
 
-    Raises InputError for all that is wrong with the options and files, for files that look like
-    part of the problem and are not read too.
+    The input rows are the shipped images if `shipped_images` is set, else those of `mnist`, else
+    those in the folder: sparse-images-1024.tsv or, for the user's own network, inputs.npz or
+    inputs.npy. Without any of these, the challenge's networks use the shipped images, and the
+    user's own network is refused.
+
+    budget: of memory
+    layer_cache: the maximum size of the cache of parsed layers, in gigabytes
+
+    Raises InputError for invalid options and files, and for files in the folder whose names differ
+    slightly from those that are read.
     """
     if mnist is not None and shipped_images:
-        raise InputError("--mnist and --shipped-images both say which input rows; give one")
+        raise InputError("--mnist and --shipped-images both select the input rows; give one")
     memory = Budget() if budget is None else budget
     if data is not None and not data.is_dir():
         raise InputError(f"--data {data}: {'not a' if data.exists() else 'no such'} folder")
     if data is not None and is_network_folder(data):
         check_no_challenge_files(data)
-        wanted, layer = npz_network_inputs(data)
-        if neurons is not None and neurons != wanted:
-            raise InputError(f"--neurons {neurons}: {layer} has {wanted} inputs")
+        layer_inputs, layer = npz_network_inputs(data)
+        if neurons is not None and neurons != layer_inputs:
+            raise InputError(f"--neurons {neurons}: {layer} has {layer_inputs} inputs")
         file = None if mnist is not None or shipped_images else _inputs_file(data)
         if file is not None:
-            _check_claims(file, inputs, wanted, layer)
-        network = _own(data, layers, dtype, memory)
+            _check_shape(file, inputs, layer_inputs, layer)
+        network = _read_own_network(data, layers, dtype, memory)
         if file is None:
-            return Problem(network, _pictures(network.inputs, inputs, mnist, memory), None)
+            return Problem(network, _images(network.inputs, inputs, mnist, memory), None)
         rows = read_npz_inputs(file, budget=memory)
         return Problem(network, rows if inputs is None else rows.slice(0, inputs), None)
     size = _NEURONS if neurons is None else neurons
     depth = _LAYERS if layers is None else layers
     if data is None:
         base_bits(size)
-        # Every layer shares its weights with the others and has indices of its own.
+        # All layers share their weights; each has its own indices.
         memory.require(2 * 8 * FAN_IN * size, f"--neurons {size}: layers")
         network = radixnet(size, depth, seed=seed, dtype=dtype)
-        return Problem(network, _pictures(size, inputs, mnist, memory), None)
+        return Problem(network, _images(size, inputs, mnist, memory), None)
     check_challenge_names(data, size, depth, images=mnist is None and not shipped_images)
-    # The layers as the kernels take them come beside these.
+    # Packed layers need memory besides these.
     held = min(RESIDENT_BYTES, memory.share() // 2)
     network = read_network(data, size, depth, dtype, layer_cache=layer_cache, resident_bytes=held)
     path = images_path(data, size)
-    given = mnist is not None or shipped_images
-    if not given and (path.is_file() or path.with_name(path.name + ".gz").is_file()):
+    other_rows = mnist is not None or shipped_images
+    if not other_rows and (path.is_file() or path.with_name(path.name + ".gz").is_file()):
         rows = read_images(data, size, inputs, budget=memory)
     else:
-        rows = _pictures(size, inputs, mnist, memory)
-    truth = read_categories(data, size, depth)
-    if inputs is None and truth is not None and truth.size and truth[-1] > rows.rows:
+        rows = _images(size, inputs, mnist, memory)
+    expected = read_categories(data, size, depth)
+    if inputs is None and expected is not None and expected.size and expected[-1] > rows.rows:
         raise InputError(
-            f"{categories_path(data, size, depth)}: row {truth[-1]}, but there are {rows.rows} "
-            f"input rows; give the rows that it is of, or --inputs {rows.rows}"
+            f"{categories_path(data, size, depth)}: row {expected[-1]}, but there are {rows.rows} "
+            f"input rows; give the input rows of this file, or --inputs {rows.rows}"
         )
-    return Problem(network, rows, None if truth is None else truth[truth <= rows.rows])
+    if expected is not None:
+        expected = expected[expected <= rows.rows]
+    return Problem(network, rows, expected)
 
 
 def _inputs_file(data: Path) -> Path:
-    """The input rows beside the user's own network; InputError where there are none."""
+    """Return the file of the input rows for the user's own network; InputError without one."""
     file = find_inputs(data)
     if file is None:
         raise InputError(
             f"{data}: no inputs.npz or inputs.npy there; write input rows to one of them, or give "
-            "--shipped-images for the shipped images of digits"
+            "--shipped-images for the shipped MNIST images"
         )
     return file
 
 
-def _check_claims(file: Path, inputs: int | None, neurons: int, layer: Path) -> None:
-    """Raise InputError where what a file of input rows claims does not fit, before it is read.
+def _check_shape(file: Path, inputs: int | None, neurons: int, layer: Path) -> None:
+    """Raise InputError if the shape in the header of a file of input rows does not fit.
 
-    neurons: of an input row of the network, as `layer` says
+    neurons: the inputs of the network's first layer, whose file is `layer`
     """
     shape = npz_inputs_shape(file)
     if len(shape) != 2:
@@ -140,17 +148,17 @@ def _check_claims(file: Path, inputs: int | None, neurons: int, layer: Path) -> 
         raise InputError(f"--inputs {inputs}: {file} has {shape[0]} rows")
 
 
-def _own(data: Path, layers: int | None, dtype: str, memory: Budget) -> Network:
-    """A network of the user's: layer-1.npz, layer-2.npz, …"""
+def _read_own_network(data: Path, layers: int | None, dtype: str, memory: Budget) -> Network:
+    """Read the user's own network: layer-1.npz, layer-2.npz, …"""
     network = read_npz_network(data, dtype, budget=memory)
     if layers is not None and layers != len(network.layers):
         raise InputError(f"--layers {layers}: {data} has {len(network.layers)} layers")
     return network
 
 
-def _pictures(neurons: int, rows: int | None, mnist: Path | None, memory: Budget) -> Inputs:
+def _images(neurons: int, rows: int | None, mnist: Path | None, memory: Budget) -> Inputs:
     if mnist is not None:
         return mnist_images(mnist, neurons, rows)
-    most = _SHIPPED if rows is None else min(rows, _SHIPPED)
-    memory.require(most * (neurons // 8), f"--neurons {neurons}: {most} input rows")
+    shipped = _SHIPPED_ROWS if rows is None else min(rows, _SHIPPED_ROWS)
+    memory.require(shipped * (neurons // 8), f"--neurons {neurons}: {shipped} input rows")
     return images(neurons, rows)

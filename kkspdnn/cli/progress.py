@@ -1,4 +1,4 @@
-"""A progress bar for what takes longer than a second, on a terminal only."""
+"""A progress bar on a terminal, for runs longer than a second."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from kkspdnn.pk.system.progress_log import PROGRESS_LOGGER
 if TYPE_CHECKING:
     from rich.console import Console
 
-_PATIENCE = 1.0
+_DELAY = 1.0
+"""Seconds before the bar appears."""
 
 
 class DelayedBar:
-    """Shows itself once `patience` seconds have gone by; told of progress through a call.
+    """A progress bar that appears after `delay` seconds, and is updated by a call.
 
-    A timer starts it, because a long compile tells nothing while it lasts. In a process that is
-    forked meanwhile it does nothing: the bar is the parent's, and other threads may hold its locks.
+    A timer starts it, because a long compile reports no progress. In a forked process it does
+    nothing: the bar belongs to the parent, and other threads may have held its locks.
     """
 
-    def __init__(self, console: Console, patience: float = _PATIENCE) -> None:
+    def __init__(self, console: Console, delay: float = _DELAY) -> None:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._bar = Progress(
@@ -37,44 +38,45 @@ class DelayedBar:
             transient=True,
         )
         self._task = self._bar.add_task("starting", total=None)
-        self._doing = ""
+        self._step = ""
         self._lock = Lock()
-        self._over = False
+        self._stopped = False
         self._process = os.getpid()
-        self._timer = Timer(patience, self._start)
+        self._timer = Timer(delay, self._start)
         self._timer.daemon = True
         self._timer.start()
 
-    def __call__(self, doing: str, done: float) -> None:
+    def __call__(self, step: str, done: float) -> None:
+        """Show the name of the current step and its completed fraction, 0 if unknown."""
         if os.getpid() != self._process:
             return
-        if doing != self._doing:
-            self._doing = doing
-            self._bar.reset(self._task, description=doing, total=None)
+        if step != self._step:
+            self._step = step
+            self._bar.reset(self._task, description=step, total=None)
         if done > 0:
             self._bar.update(self._task, total=1.0, completed=done)
 
     def _start(self) -> None:
         with self._lock:
-            if not self._over:
+            if not self._stopped:
                 self._bar.start()
 
     def stop(self) -> None:
-        """Take the bar off the screen."""
+        """Remove the bar from the terminal."""
         if os.getpid() != self._process:
             return
         self._timer.cancel()
         with self._lock:
-            self._over = True
+            self._stopped = True
             if self._bar.live.is_started:
                 self._bar.stop()
 
 
 @contextmanager
-def delayed_bar(wanted: bool) -> Iterator[DelayedBar | None]:
-    """A DelayedBar on stderr where that is a terminal and one is wanted, else None."""
-    # Rich is worth its import where there is a terminal to draw on.
-    if not wanted or sys.stderr is None or not sys.stderr.isatty():
+def delayed_bar(enabled: bool) -> Iterator[DelayedBar | None]:
+    """Yield a DelayedBar if stderr is a terminal and `enabled` is true, else None."""
+    # Rich is imported only if there is a terminal.
+    if not enabled or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
@@ -85,14 +87,14 @@ def delayed_bar(wanted: bool) -> Iterator[DelayedBar | None]:
         return
     bar = DelayedBar(console)
     try:
-        with _logged_to(bar):
+        with _log_to(bar):
             yield bar
     finally:
         bar.stop()
 
 
 class _BarHandler(logging.Handler):
-    """Shows records of progress, see kkspdnn.pk.system.progress_log, as the text of a bar."""
+    """Shows progress records, see kkspdnn.pk.system.progress_log, as the text of a bar."""
 
     def __init__(self, bar: DelayedBar) -> None:
         super().__init__()
@@ -104,13 +106,13 @@ class _BarHandler(logging.Handler):
 
 
 @contextmanager
-def _logged_to(bar: DelayedBar) -> Iterator[None]:
-    """Send progress of the modules below to the bar rather than to lines of their own."""
-    handler, passes_on = _BarHandler(bar), PROGRESS_LOGGER.propagate
+def _log_to(bar: DelayedBar) -> Iterator[None]:
+    """Show progress records in the bar instead of as log lines."""
+    handler, propagates = _BarHandler(bar), PROGRESS_LOGGER.propagate
     PROGRESS_LOGGER.addHandler(handler)
     PROGRESS_LOGGER.propagate = False
     try:
         yield
     finally:
         PROGRESS_LOGGER.removeHandler(handler)
-        PROGRESS_LOGGER.propagate = passes_on
+        PROGRESS_LOGGER.propagate = propagates

@@ -1,4 +1,4 @@
-"""`python -m kkspdnn prune IN --out OUT`: a dense network in, a pruned one as a folder out."""
+"""`python -m kkspdnn prune IN --out OUT`: prune a dense network and write it as a folder."""
 
 from __future__ import annotations
 
@@ -13,39 +13,44 @@ from kkspdnn.cli.options import Parser, count, path
 
 
 def parser() -> Parser:
-    """The options of `python -m kkspdnn prune`."""
-    made = Parser(
+    """Return the parser of `python -m kkspdnn prune`."""
+    options = Parser(
         prog="kkspdnn prune",
         description="Prune a dense network, and write it so that `kkspdnn --data OUT` runs it.",
         allow_abbrev=False,
     )
-    add = made.add_argument
+    add = options.add_argument
     source = (
-        ".npy, .npz, .safetensors, a state_dict of PyTorch (.pt), or a network's folder; arrays "
-        "X.weight (outputs, inputs) or X.kernel (inputs, outputs), and X.bias"
+        ".npy, .npz, .safetensors, a state_dict of PyTorch (.pt), or the folder of a network; "
+        "arrays X.weight (outputs, inputs) or X.kernel (inputs, outputs), and X.bias"
     )
     add("network", type=path, metavar="IN", help=source)
-    add("--out", type=path, required=True, metavar="OUT", help="a new folder")
-    how = "the same number in each block of a neuron's inputs, anywhere, or whole blocks (balanced)"
+    add("--out", type=path, required=True, metavar="OUT", help="name of the new folder")
+    how = (
+        "weights to keep: balanced: the same number in each block of a neuron's inputs; "
+        "unstructured: the largest of a layer; block: whole blocks of the matrix (balanced)"
+    )
     add("--method", choices=METHODS, default="balanced", help=how)
-    part = "part of the weights that goes, or one for each layer: 0.9,0.9,0 (0.9)"
-    add("--sparsity", type=_parts, default=(0.9,), metavar="S", help=part)
-    add("--blocks", type=count, default=32, metavar="N", help="of a neuron's inputs (32)")
-    dealt = "balanced blocks of inputs dealt to them by the sizes of their weights, not neighbours"
-    add("--permute", action="store_true", help=dealt)
-    shape = "inputs x outputs, for --method block (8x8)"
+    fraction = "fraction of the weights to prune, or one for each layer: 0.9,0.9,0 (0.9)"
+    add("--sparsity", type=_numbers, default=(0.9,), metavar="S", help=fraction)
+    add(
+        "--blocks", type=count, default=32, metavar="N", help="blocks of inputs of each neuron (32)"
+    )
+    permute = "distribute the inputs over balanced blocks by the magnitude of their weights"
+    add("--permute", action="store_true", help=permute)
+    shape = "inputs x outputs of a block, for --method block (8x8)"
     add("--block-shape", type=_shape, default=(8, 8), metavar="RxC", help=shape)
-    return made
+    return options
 
 
-def prune_files(given: Sequence[str]) -> Iterator[str]:
-    """Prune, and give the text that the command prints for these arguments, line by line.
+def prune_files(argv: Sequence[str]) -> Iterator[str]:
+    """Prune a network; yields the lines to print.
 
-    Raises InputError for a file, options or a folder that cannot be used.
+    Raises InputError for invalid files, options or folders.
     """
     options = parser()
-    options.refuse_unknown(given)
-    arguments = options.parse_args(given)
+    options.refuse_unknown(argv)
+    arguments = options.parse_args(argv)
     with importing():
         from kkspdnn.io.atomic_write import create_folder
         from kkspdnn.io.dense import read_dense_network
@@ -54,40 +59,42 @@ def prune_files(given: Sequence[str]) -> Iterator[str]:
 
     source: Path = arguments.network
     dense = read_npz_network(source) if source.is_dir() else read_dense_network(source)
-    parts = arguments.sparsity
+    sparsities = arguments.sparsity
     with create_folder(arguments.out) as folder:
         pruned = prune(
             dense,
             method=arguments.method,
-            sparsity=parts[0] if len(parts) == 1 else parts,
+            sparsity=sparsities[0] if len(sparsities) == 1 else sparsities,
             blocks=arguments.blocks,
             permute=arguments.permute,
             block_shape=arguments.block_shape,
         )
         save_npz_network(pruned, folder)
     for number, layer in enumerate(pruned.layers, start=1):
-        most = layer.inputs * layer.outputs
+        dense_edges = layer.inputs * layer.outputs
         fan_in = f", fan-in {layer.fan_in}" if layer.fan_in is not None else ""
         yield (
             f"layer {number}: {layer.inputs:,} x {layer.outputs:,}, {layer.edges:,} weights, "
-            f"sparsity {1 - layer.edges / most:.4f}{fan_in}\n"
+            f"sparsity {1 - layer.edges / dense_edges:.4f}{fan_in}\n"
         )
     yield (
-        f"written to {arguments.out}; with input rows in its inputs.npz or inputs.npy: "
+        f"written to {arguments.out}; add input rows as inputs.npz or inputs.npy, then run "
         f"python -m kkspdnn --data {arguments.out}\n"
     )
 
 
-def _parts(text: str) -> tuple[float, ...]:
-    """Numbers with commas between them, for argparse."""
+def _numbers(text: str) -> tuple[float, ...]:
+    """Convert numbers separated by commas, for argparse."""
     if not re.fullmatch(r"[0-9]*\.?[0-9]+(,[0-9]*\.?[0-9]+)*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number, or numbers with commas")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number, or numbers separated by commas"
+        )
     return tuple(float(each) for each in text.split(","))
 
 
 def _shape(text: str) -> tuple[int, int]:
-    """A block's shape, for argparse."""
+    """Convert the shape of a block, for argparse."""
     if not re.fullmatch(r"[1-9][0-9]{0,8}x[1-9][0-9]{0,8}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a shape such as 8x8")
-    tall, _, wide = text.partition("x")
-    return int(tall), int(wide)
+    inputs, _, outputs = text.partition("x")
+    return int(inputs), int(outputs)

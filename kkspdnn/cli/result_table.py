@@ -1,4 +1,4 @@
-"""The table that a run prints."""
+"""The table of results that a run prints."""
 
 from __future__ import annotations
 
@@ -10,29 +10,34 @@ from kkspdnn.records.host_load import HostLoad
 from kkspdnn.records.run import Gpu, Record
 from kkspdnn.units import GB
 
+_EARLY_EXIT = {"all": "of proven rows", "dead": "of zero rows", "none": "off"}
+"""The values of `--exits`."""
+
 
 def result_table(record: Record) -> str:
-    """The record of a run as lines for people."""
+    """Return the record of a run as lines of labels and values."""
     threads = f"{record.threads} thread{'s' if record.threads != 1 else ''}"
     if record.loads:
         threads += f" on {len(record.loads)} ranks"
-    multiplied = record.edges_multiplied / record.inference_seconds
+    computed = record.edges_multiplied / record.inference_seconds
     rows = {
         "space": f"{record.space}, {threads}, {record.dtype}, kernel {record.kernel}, "
-        f"exits {record.exits}",
+        f"early exit {_EARLY_EXIT[record.exits]}",
         "PyKokkos": f"{record.pk}, Kokkos {record.kokkos_version}",
         "network": f"{record.network}: {record.layers:,} layers, {record.edges:,} edges",
-        **({"fold": _folded(record)} if record.fold else {}),
+        **({"merging": _merging(record)} if record.fold else {}),
         "inputs": f"{record.inputs:,} rows of {record.neurons:,} neurons: {record.inputs_source}",
-        "once": f"load {record.load_seconds:.2f} s, compile {record.compile_seconds:.2f} s, "
+        "setup": f"load {record.load_seconds:.2f} s, compile {record.compile_seconds:.2f} s, "
         f"prepare {record.prepare_seconds:.2f} s",
-        "order": _order(record),
+        "schedule": _schedule(record),
         **({"GPU": _gpu(record.gpus)} if record.gpus else {}),
         **({"ranks": _ranks(record)} if record.loads else {}),
         "inference": f"{record.inference_seconds:.3f} s"
-        + (f", without {record.saved_rows:,} rows of the checkpoint" if record.saved_rows else ""),
+        + (
+            f", excluding {record.saved_rows:,} rows of the checkpoint" if record.saved_rows else ""
+        ),
         "rate": f"{record.edges_per_second:.3g} edges/s (inputs x edges / inference)",
-        "multiplied": f"{multiplied:.3g} edges/s really multiplied",
+        "computed": f"{computed:.3g} edges/s (edges really multiplied / inference)",
         **({"machine": _machine(record.host)} if record.host is not None else {}),
         "categories": f"{record.categories:,}, sha256 {record.categories_sha256[:16]}",
         "memory": _memory(record),
@@ -41,23 +46,24 @@ def result_table(record: Record) -> str:
     return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
 
 
-def _folded(record: Record) -> str:
+def _merging(record: Record) -> str:
     return (
         f"{record.neurons_before_fold:,} neurons to {record.neurons_after_fold:,}, "
-        f"{record.edges:,} edges to {record.edges_after_fold:,}: equal ones computed once"
+        f"{record.edges:,} edges to {record.edges_after_fold:,}: equal neurons computed once"
     )
 
 
-def _order(record: Record) -> str:
-    order = record.order or Schedule()
-    chunks = ""
-    if order.chunk_rows:
-        chunks = f"{order.chunk_rows:,} rows at a time through {order.chunk_layers:,} layers"
-        if order.again_layers:
-            chunks += f", of those left through {order.again_layers:,} more"
-        chunks += "; "
-    depth, first = order.layers_a_launch, ", first layer on bits" if order.bits_counted else ""
-    return f"{chunks}up to {depth} layer{'s' if depth != 1 else ''} a launch{first}"
+def _schedule(record: Record) -> str:
+    schedule = record.order or Schedule()
+    batches = ""
+    if schedule.chunk_rows:
+        size = f"{schedule.chunk_rows:,}"
+        batches = f"{schedule.chunk_layers:,} layers in batches of {size} rows, "
+        if schedule.again_layers:
+            batches += f"{schedule.again_layers:,} more in batches of {size} remaining rows, "
+    depth = schedule.layers_a_launch
+    bits = ", first layer counts bits" if schedule.bits_counted else ""
+    return f"{batches}up to {depth} layer{'s' if depth != 1 else ''} per launch{bits}"
 
 
 def _gpu(gpus: Sequence[Gpu]) -> str:
@@ -68,8 +74,10 @@ def _gpu(gpus: Sequence[Gpu]) -> str:
         nodes = len({gpu.host for gpu in gpus})
         text = ", ".join(f"{count} {name}" for name, count in names.items())
         text += f" on {nodes} node{'s' if nodes != 1 else ''}"
-    most = max(len(gpu.ranks) for gpu in gpus)
-    return text + (f", {'up to ' if len(gpus) > 1 else ''}{most} ranks on one" if most > 1 else "")
+    ranks = max(len(gpu.ranks) for gpu in gpus)
+    if ranks > 1:
+        text += f", {'up to ' if len(gpus) > 1 else ''}{ranks} ranks per GPU"
+    return text
 
 
 def _ranks(record: Record) -> str:
@@ -79,8 +87,8 @@ def _ranks(record: Record) -> str:
     return (
         f"{record.parallel} parallel on {nodes} node{'s' if nodes != 1 else ''}"
         + (f", layers {' + '.join(layers)}" if record.parallel == "pipeline" else "")
-        + f"; each computed {min(seconds):.3f} to {max(seconds):.3f} s, longest "
-        f"{record.imbalance:.2f} times the mean"
+        + f"; computed {min(seconds):.3f} to {max(seconds):.3f} s each, imbalance "
+        f"{record.imbalance:.2f} (longest over mean)"
     )
 
 
@@ -92,7 +100,7 @@ def _machine(host: HostLoad) -> str:
 def _memory(record: Record) -> str:
     peak, budget = record.peak_memory_bytes or 0, record.memory_budget_bytes
     text = f"peak {peak / GB:.2f} GB" + (f" of {budget / GB:g} GB" if budget is not None else "")
-    return text + f", {record.layers_held:,} of {record.layers:,} layers held"
+    return text + f", {record.layers_held:,} of {record.layers:,} layers cached"
 
 
 def _verified(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""`python -m kkspdnn`: options in; a table, files and the verdict out."""
+"""`python -m kkspdnn`: run a network, print the table and verdicts, and write the files."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from kkspdnn.records.run import Record, check_writable, write_text
 
 
 def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
-    """Run a network and give the exit code; ranks: those of the launch, or this process alone."""
+    """Run a network and return the exit code; ranks: of the launch, or of this process alone."""
     ranks.run_collectively(lambda: _check(arguments, ranks))
     with delayed_bar(not arguments.quiet and ranks.rank == 0) as bar:
-        begun = perf_counter()
+        start = perf_counter()
         if bar is not None:
             bar("loading", 0.0)
-        problem = ranks.run_collectively(lambda: ranks.once_per_node(lambda: _problem(arguments)))
-        loaded = perf_counter() - begun
+        problem = ranks.run_collectively(lambda: ranks.once_per_node(lambda: _load(arguments)))
+        load_seconds = perf_counter() - start
         result = infer(
             problem.network,
             problem.inputs,
@@ -52,18 +52,21 @@ def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
         )
     if ranks.rank != 0:
         return 0
-    record = replace(_judged(result, problem), load_seconds=loaded, command=command)
+    record = _compare_with_expected(result, problem)
+    record = replace(record, load_seconds=load_seconds, command=command)
     _do_all(
         lambda: _print_result(arguments, record),
         lambda: _write(arguments.outputs, lambda file: write_outputs(file, result)),
-        lambda: _write(arguments.categories, lambda file: write_text(file, _listed(result))),
+        lambda: _write(
+            arguments.categories, lambda file: write_text(file, _category_lines(result))
+        ),
         lambda: _write(arguments.json, lambda file: write_text(file, record.to_json())),
     )
     return 1 if record.verified.passed is False or record.truth == "failed" else 0
 
 
 def _do_all(*actions: Callable[[], None]) -> None:
-    """Carry out every action, then raise the first error: a full disk must not cost the answer."""
+    """Run every action, then raise the first error: one full disk must not lose other outputs."""
     first: Exception | None = None
     for action in actions:
         try:
@@ -79,12 +82,12 @@ def _write(file: Path | None, write: Callable[[Path], None]) -> None:
         write(file)
 
 
-def _listed(result: Result) -> str:
+def _category_lines(result: Result) -> str:
     return "".join(f"{category}\n" for category in result.categories.tolist())
 
 
 def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
-    """Raise what is wrong with the options as far as that takes no time to see."""
+    """Raise InputError or SpaceError for options that can be checked before loading."""
     if arguments.device is not None and arguments.space != "cuda":
         raise InputError(f"--device {arguments.device} is for --space cuda; leave it out")
     check_device(arguments.device, check_space_name(arguments.space))
@@ -100,12 +103,12 @@ def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
 
 
 def _paths(arguments: argparse.Namespace, *names: str) -> dict[str, Path]:
-    """Those of these options that are given, with their paths."""
-    given = ((f"--{name}", getattr(arguments, name)) for name in names)
-    return {option: path for option, path in given if path is not None}
+    """Return the paths of these options, if set."""
+    paths = ((f"--{name}", getattr(arguments, name)) for name in names)
+    return {option: path for option, path in paths if path is not None}
 
 
-def _problem(arguments: argparse.Namespace) -> Problem:
+def _load(arguments: argparse.Namespace) -> Problem:
     return load_problem(
         neurons=arguments.neurons,
         layers=arguments.layers,
@@ -120,12 +123,13 @@ def _problem(arguments: argparse.Namespace) -> Problem:
     )
 
 
-def _judged(result: Result, problem: Problem) -> Record:
-    """The record, with the challenge's truth where there is one."""
-    if problem.truth is None:
+def _compare_with_expected(result: Result, problem: Problem) -> Record:
+    """Return the record, with the comparison with the expected categories if there are any."""
+    expected = problem.expected_categories
+    if expected is None:
         return result.record
-    missing = np.setdiff1d(problem.truth, result.categories)
-    extra = np.setdiff1d(result.categories, problem.truth)
+    missing = np.setdiff1d(expected, result.categories)
+    extra = np.setdiff1d(result.categories, expected)
     return replace(
         result.record,
         truth="failed" if missing.size or extra.size else "passed",
@@ -135,7 +139,7 @@ def _judged(result: Result, problem: Problem) -> Record:
 
 
 def _print_result(arguments: argparse.Namespace, record: Record) -> None:
-    """Print the table, and whether the answer is right where that was checked."""
+    """Print the table and the verdicts of verification and challenge."""
     if not arguments.quiet:
         print(result_table(record))
         if arguments.published:

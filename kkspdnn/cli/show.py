@@ -1,4 +1,4 @@
-"""`python -m kkspdnn show`: the C++ that the built-in compiler makes of a workunit."""
+"""`python -m kkspdnn show`: print the C++ that the built-in compiler generates."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from kkspdnn.device.space_names import add_space_option
 
 
 def parser() -> Parser:
-    """The options of `python -m kkspdnn show`."""
-    made = Parser(
+    """Return the parser of `python -m kkspdnn show`."""
+    options = Parser(
         prog="kkspdnn show",
-        description="Print the C++ that the built-in compiler makes of a workunit.",
-        epilog="Without WORKUNIT: the list of the engines' workunits.",
+        description="Print the C++ that the built-in compiler generates from a workunit.",
+        epilog="Without WORKUNIT: list the workunits of the engines.",
         allow_abbrev=False,
     )
-    add = made.add_argument
-    own = "one of the engines', or your own as FILE.py:NAME or MODULE:NAME"
-    add("workunit", nargs="?", metavar="WORKUNIT", help=own)
-    add_space_option(made)
-    dtype = "what the engines compute in (float32)"
+    add = options.add_argument
+    workunit = "a workunit of the engines, or your own as FILE.py:NAME or MODULE:NAME"
+    add("workunit", nargs="?", metavar="WORKUNIT", help=workunit)
+    add_space_option(options)
+    dtype = "dtype of weights and activations (float32)"
     add("--dtype", choices=DTYPES, default="float32", help=dtype)
-    types = "of parameters without annotation: x=float32[3],index=uint16[2],zero=float32"
+    types = "types of parameters without annotation: x=float32[3],index=uint16[2],zero=float32"
     add("--types", default="", metavar="LIST", help=types)
-    assembly = "compile it, and print the machine code of its loop (needs objdump)"
+    assembly = "compile the workunit and print the machine code of its loop (needs objdump)"
     add("--assembly", action="store_true", help=assembly)
-    return made
+    return options
 
 
-def show(given: Sequence[str]) -> Iterator[str]:
-    """The text that the command prints for these arguments, in parts.
+def show(argv: Sequence[str]) -> Iterator[str]:
+    """Yield the text to print, in chunks.
 
-    Raises InputError for a workunit or types that are none, WorkunitError for what the language
-    does not take, SpaceError, ToolchainError and CacheError.
+    Raises InputError for an unknown workunit or type, WorkunitError for code outside the language
+    of PyKokkos, SpaceError, ToolchainError and CacheError.
     """
     options = parser()
-    options.refuse_unknown(given)
-    arguments = options.parse_args(given)
+    options.refuse_unknown(argv)
+    arguments = options.parse_args(argv)
     with importing():
         from kkspdnn.cli.workunit_text import workunit_text
 

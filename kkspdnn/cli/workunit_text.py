@@ -22,33 +22,33 @@ from kkspdnn.pk.types import Scalar, View
 
 
 def workunit_text(arguments: argparse.Namespace) -> Iterator[str]:
-    """The text for the options of `kkspdnn show`, in parts; see `show` for what is raised."""
+    """Yield the text for the options of `kkspdnn show`; see `show` for the exceptions."""
     space: SpaceName = arguments.space
     if arguments.assembly and space == "cuda":
         raise InputError(
-            "--assembly shows a CPU's machine code; for a GPU's run kkspdnn compile, and cuobjdump "
+            "--assembly shows machine code of a CPU; for a GPU run kkspdnn compile, then cuobjdump "
             "-sass on the workunit.so in the cache"
         )
     types = read_types(arguments.types)
     if arguments.workunit is None:
-        yield from _listed(engine_launches(space, np.dtype(arguments.dtype)))
+        yield from _list_workunits(engine_launches(space, np.dtype(arguments.dtype)))
         return
-    workunit, where, complete_types = _launched(
+    workunit, execution_space, complete_types = _find(
         arguments.workunit, space, np.dtype(arguments.dtype), types
     )
-    generated = generate(workunit, where, complete_types)
+    generated = generate(workunit, execution_space, complete_types)
     if arguments.assembly:
-        yield hot_function(toolkit(where).workunit(generated), generated.name)
+        yield hot_function(toolkit(execution_space).workunit(generated), generated.name)
     else:
         yield generated.text
 
 
-def _launched(
+def _find(
     name: str, space: SpaceName, dtype: np.dtype[np.floating], types: Mapping[str, Scalar | View]
 ) -> Launched:
-    """The workunit, its space and the types of its parameters without annotation."""
+    """Return a workunit, its space and the types of its parameters without annotation."""
     if ":" in name:
-        workunit, known = locate(name), {}
+        workunit, inferred_types = locate(name), {}
     else:
         engines = engine_launches(space, dtype)
         if name not in engines:
@@ -57,13 +57,13 @@ def _launched(
                 "own as FILE.py:NAME or MODULE:NAME"
             )
         workunit, _, inferred = engines[name]
-        known = dict(zip(workunit.generic, inferred, strict=True))
-    where = ExecutionSpace[EXECUTION_SPACES[space]]
-    return workunit, where, complete(workunit, {**known, **types})
+        inferred_types = dict(zip(workunit.generic, inferred, strict=True))
+    execution_space = ExecutionSpace[EXECUTION_SPACES[space]]
+    return workunit, execution_space, complete(workunit, {**inferred_types, **types})
 
 
-def _listed(launches: Mapping[str, Launched]) -> Iterator[str]:
+def _list_workunits(launches: Mapping[str, Launched]) -> Iterator[str]:
     for name in sorted(launches):
         workunit = launches[name][0]
-        said = shorten(workunit.__doc__ or "", 75, placeholder=" …")
-        yield f"{name:<18}{workunit.__module__:<22}{said}\n"
+        summary = shorten(workunit.__doc__ or "", 75, placeholder=" …")
+        yield f"{name:<18}{workunit.__module__:<22}{summary}\n"

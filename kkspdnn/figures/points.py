@@ -76,12 +76,12 @@ class Point:
 @dataclass(frozen=True)
 class Records:
     """All that was read. points: of one process, no two of the same; of_ranks: of runs with
-    more ranks; passed_over: files of another kind."""
+    more ranks; skipped: files of other formats."""
 
     points: tuple[Point, ...]
     comparisons: tuple[Comparison, ...]
     studies: tuple[Study, ...] = ()
-    passed_over: tuple[Path, ...] = ()
+    skipped: tuple[Path, ...] = ()
     of_ranks: tuple[Point, ...] = ()
 
 
@@ -91,7 +91,7 @@ def read_records(paths: Sequence[Path]) -> Records:
 
     InputError with file and field for one that breaks its schema, and where no file is a record.
     """
-    comparisons, points, studies, passed_over = [], [], [], []
+    comparisons, points, studies, skipped = [], [], [], []
     of_ranks: list[Point] = []
     for path in paths:
         given = read_json(path)
@@ -105,7 +105,7 @@ def read_records(paths: Sequence[Path]) -> Records:
             run = decode(Record, given, str(path), strict=False)
             (of_ranks if run.loads else points).append(_of_run(run, path))
         else:
-            passed_over.append(path)
+            skipped.append(path)
     if not comparisons and not points and not studies and not of_ranks:
         raise InputError(
             f"no record among {len(paths)} files; give those of python -m bench run --json "
@@ -115,7 +115,7 @@ def read_records(paths: Sequence[Path]) -> Records:
         points=tuple(_best(points)),
         comparisons=tuple(comparisons),
         studies=tuple(studies),
-        passed_over=tuple(passed_over),
+        skipped=tuple(skipped),
         of_ranks=tuple(_best(of_ranks)),
     )
 

@@ -1,4 +1,4 @@
-"""`python -m kkspdnn cache`: the folder, its entries with size and age, and clearing it."""
+"""`python -m kkspdnn cache`: entries with size and age, and their removal."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from tests.refusals import refusal
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
-    """Two entries of 200,000 bytes, the second last used three days ago."""
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    """A cache with two entries of 200,000 bytes, the second one last used three days ago."""
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "cache"))
-    made = Cache(tmp_path / "cache")
+    cache = Cache(tmp_path / "cache")
     for kind, name, age in (("kokkos", "openmp", 90), ("workunits", "fused_csr", 3 * 86400 + 90)):
-        place = made.entry(kind, name, {}, lambda folder: (folder / "f").touch())
-        size = (place / "manifest.json").stat().st_size
-        (place / "f").write_bytes(bytes(200_000 - size))
-        then = time.time() - age
-        os.utime(place / "manifest.json", (then, then))
-    return made
+        entry = cache.entry(kind, name, {}, lambda folder: (folder / "f").touch())
+        size = (entry / "manifest.json").stat().st_size
+        (entry / "f").write_bytes(bytes(200_000 - size))
+        last_use = time.time() - age
+        os.utime(entry / "manifest.json", (last_use, last_use))
+    return cache
 
 
-def test_what_is_there(store: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_of_entries(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["cache"]) == 0
     assert capsys.readouterr().out == (
-        f"{store.root}: 2 entries, 0.4 MB\n"
+        f"{cache.root}: 2 entries, 0.4 MB\n"
         "  kokkos    openmp            1 entry, 0.2 MB, used 1 minute ago\n"
         "  workunits fused_csr         1 entry, 0.2 MB, used 3 days ago\n"
     )
 
 
-def test_clearing(store: Cache, capsys: pytest.CaptureFixture[str]) -> None:
-    for options, said in (
+def test_clearing(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    for options, removed in (
         (["--unused", "4"], "0 entries, 0.0 MB"),
         (["--unused", "3"], "1 entry, "),
         ([], "1 entry, "),
         ([], "0 entries, 0.0 MB"),
     ):
         assert main.main(["cache", "clear", *options]) == 0
-        assert capsys.readouterr().out.startswith(f"{store.root}: removed {said}")
+        assert capsys.readouterr().out.startswith(f"{cache.root}: removed {removed}")
     assert main.main(["cache"]) == 0
-    assert capsys.readouterr().out == f"{store.root}: 0 entries, 0.0 MB\n"
+    assert capsys.readouterr().out == f"{cache.root}: 0 entries, 0.0 MB\n"
 
 
-def test_a_folder_that_is_not_there(
+def test_a_missing_cache_folder(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "cache"))
@@ -59,11 +59,11 @@ def test_a_folder_that_is_not_there(
     assert not (tmp_path / "cache").exists()
 
 
-def test_mistakes(capsys: pytest.CaptureFixture[str], store: Cache) -> None:
+def test_invalid_command_lines(capsys: pytest.CaptureFixture[str], cache: Cache) -> None:
     assert "--unused is for kkspdnn cache clear" in refusal(capsys, "cache", "--unused", "3")
     assert "invalid choice: 'empty'" in refusal(capsys, "cache", "empty")
     assert "unknown option --all" in refusal(capsys, "cache", "clear", "--all")
     assert "'-1' is not a whole number" in refusal(capsys, "cache", "clear", "--unused=-1")
-    store.root.chmod(0o777)
+    cache.root.chmod(0o777)
     assert main.main(["cache", "clear"]) == 2
     assert "others may write to" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`python -m kkspdnn compile`: a run after it compiles nothing."""
+"""`python -m kkspdnn compile`: afterwards a run needs no compiler."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 
 
 @pytest.mark.parametrize("options", [[], ["--dtype", "float64"], ["--cpu", "x86-64-v3"]])
-def test_every_workunit_is_named(
+def test_every_workunit_is_listed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
-    """With all its types, without compiling them here."""
-    asked = list[tuple[object, str | None, str | None]]()
+    """With each combination of types; nothing is compiled here."""
+    requested = list[tuple[object, str | None, str | None]]()
     kit = toolkit(pk.Serial)
 
-    def chosen(space: object, arch: str | None, cpu: str | None) -> Toolkit:
-        asked.append((space, arch, cpu))
+    def fake_toolkit(space: object, arch: str | None, cpu: str | None) -> Toolkit:
+        requested.append((space, arch, cpu))
         return kit
 
-    def compiled(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
+    def fake_compile(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
         assert all(each is kit for each, _ in jobs)
         return [kit.library for _ in jobs]
 
-    monkeypatch.setattr("kkspdnn.pk.build.runtime_library.toolkit", chosen)
-    monkeypatch.setattr("kkspdnn.pk.dispatch.compile_workunits", compiled)
+    monkeypatch.setattr("kkspdnn.pk.build.runtime_library.toolkit", fake_toolkit)
+    monkeypatch.setattr("kkspdnn.pk.dispatch.compile_workunits", fake_compile)
     parsers = list[Processor]()
     monkeypatch.setattr("kkspdnn.io.tsv_parser.parser_library", parsers.append)
     assert main.main(["compile", "--space", "serial", *options]) == 0
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert first.startswith(f"Kokkos {kit.kokkos_version} for native, ")
-    assert asked == [(pk.Serial, None, options[1] if "--cpu" in options else "native")]
-    assert parsers == [parse_processor(asked[0][2] or "")]
+    assert requested == [(pk.Serial, None, options[1] if "--cpu" in options else "native")]
+    assert parsers == [parse_processor(requested[0][2] or "")]
     names = [line.split(":")[0].strip() for line in lines]
     dtypes = options[1:] if "--dtype" in options else ["float32", "float64"]
     assert set(names) == set(engine_launches("serial", np.dtype("float32")))
@@ -104,8 +104,8 @@ print("done")
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("space", ["serial", "openmp"])
-def test_a_run_after_it_needs_no_compiler(space: str, tmp_path: Path) -> None:
-    """Of any kind: narrow and wide networks, all kinds of layers and inputs, all options."""
+def test_a_run_after_compile_needs_no_compiler(space: str, tmp_path: Path) -> None:
+    """For narrow and wide networks, all types of layers and inputs, and all options."""
     options = [sys.executable, "-m", "kkspdnn", "compile", "--space", space]
     subprocess.run(options, env=environment(), check=True, stdout=subprocess.DEVNULL)
     done = subprocess.run(
@@ -119,13 +119,13 @@ def test_a_run_after_it_needs_no_compiler(space: str, tmp_path: Path) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Of a process that imports this kkspdnn and uses the same cache."""
+    """Return the environment of a process with this kkspdnn and the same cache."""
     folder = str(Path(main.__file__).parents[2])
-    given = {name: value for name, value in os.environ.items() if name != "CXX"}
-    return {**given, "PYTHONPATH": folder, "KKSPDNN_CACHE": str(default_cache().root)}
+    inherited = {name: value for name, value in os.environ.items() if name != "CXX"}
+    return {**inherited, "PYTHONPATH": folder, "KKSPDNN_CACHE": str(default_cache().root)}
 
 
-def test_what_cannot_be_compiled_for(
+def test_invalid_targets(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "--arch sm_90 is for --space cuda" in refused(capsys, "--arch", "sm_90")
@@ -136,7 +136,7 @@ def test_what_cannot_be_compiled_for(
     assert "--cpu skylake: choose native or one of x86-64" in refused(capsys, "--cpu", "skylake")
     assert "space 'metal': Apple GPUs are not supported" in refused(capsys, "--space", "metal")
     monkeypatch.setattr("kkspdnn.cli.compile.devices", tuple)
-    assert "there is no device to ask; give --arch" in refused(capsys, "--space", "cuda")
+    assert "this machine has no device; give --arch" in refused(capsys, "--space", "cuda")
     if nvcc_path() is None:
         assert "no nvcc: put nvcc on the PATH" in refused(
             capsys, "--space", "cuda", "--arch", "sm_90"
@@ -147,10 +147,10 @@ def test_what_cannot_be_compiled_for(
         )
 
 
-def test_the_device_says_its_architecture(
+def test_the_default_architecture_is_that_of_the_device(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """sm_1 is none that nvcc knows, so that nothing is built."""
+    """Nothing is built, because nvcc does not know sm_1."""
     if nvcc_path() is None:
         pytest.skip("no nvcc, see kkspdnn info")
     monkeypatch.setattr("kkspdnn.pk.system.cuda_driver.devices", lambda: (Device(0, "A", "sm_1"),))

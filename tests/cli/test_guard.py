@@ -1,4 +1,4 @@
-"""What Ctrl-C does, and where."""
+"""Exit codes and one-line errors, also of Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def interrupt() -> int:
 
 
 def test_an_interrupt_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    before = signal.getsignal(signal.SIGINT)
+    previous = signal.getsignal(signal.SIGINT)
     assert guarded(interrupt) == 130
     assert capsys.readouterr().err == "kkspdnn: interrupted\n"
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is previous
 
 
-def test_what_the_user_can_mend_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_that_the_user_can_fix_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     def fail() -> int:
         raise InputError("a name\nwith a line end")
 
@@ -34,19 +34,19 @@ def test_what_the_user_can_mend_is_one_line(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == "kkspdnn: a name with a line end\n"
 
 
-def test_the_handler_is_put_back() -> None:
-    def mine(*_: object) -> None: ...
+def test_the_previous_handler_is_restored() -> None:
+    def handler(*_: object) -> None: ...
 
-    before = signal.signal(signal.SIGINT, mine)
+    previous = signal.signal(signal.SIGINT, handler)
     try:
         with pytest.raises(KeyboardInterrupt), raising_at_interrupt():
             interrupt()
-        assert signal.getsignal(signal.SIGINT) is mine
+        assert signal.getsignal(signal.SIGINT) is handler
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
 
 
-def test_other_threads_leave_signals_alone() -> None:
+def test_no_handler_is_set_outside_the_main_thread() -> None:
     codes = []
     thread = threading.Thread(target=lambda: codes.append(guarded(lambda: 3)))
     thread.start()
@@ -54,8 +54,8 @@ def test_other_threads_leave_signals_alone() -> None:
     assert codes == [3]
 
 
-@pytest.mark.parametrize(("quiet", "said"), [(False, "kkspdnn: interrupted\n"), (True, "")])
-def test_ending_at_an_interrupt(quiet: bool, said: str) -> None:
+@pytest.mark.parametrize(("quiet", "printed"), [(False, "kkspdnn: interrupted\n"), (True, "")])
+def test_the_end_of_the_process_at_an_interrupt(quiet: bool, printed: str) -> None:
     script = (
         "import os, signal\nfrom kkspdnn.cli.guard import end_at_interrupt\n"
         f"end_at_interrupt(quiet={quiet})\n"
@@ -65,4 +65,4 @@ def test_ending_at_an_interrupt(quiet: bool, said: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", said)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", printed)

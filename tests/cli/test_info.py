@@ -1,4 +1,4 @@
-"""`info` reports everything, whatever of it fails."""
+"""`kkspdnn info` reports every section, whichever checks fail."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ def test_every_section_is_reported() -> None:
     found = list(findings())
     sections = list(dict.fromkeys(finding.section for finding in found))
     assert sections == ["machine", "compilers", "kokkos", "cache", "pykokkos", "spaces", "cuda"]
-    spaces = {f.what: f for f in found if f.section == "spaces"}
-    assert spaces["serial"].good
-    assert spaces["openmp"].good
+    spaces = {f.name: f for f in found if f.section == "spaces"}
+    assert spaces["serial"].ok
+    assert spaces["openmp"].ok
     assert "agrees with the reference" in spaces["openmp"].text
     assert all("\n" not in finding.text for finding in found)
 
 
-def test_every_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_searched_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
-    monkeypatch.setattr(info, "_probe", lambda space: info.Finding("spaces", space, "", True))
-    places = [finding.what for finding in findings() if finding.section == "kokkos"]
-    assert places[0] == f"Kokkos_ROOT={tmp_path}"
-    assert "/usr" in " ".join(places)
+    monkeypatch.setattr(info, "_test_space", lambda space: info.Finding("spaces", space, "", True))
+    folders = [finding.name for finding in findings() if finding.section == "kokkos"]
+    assert folders[0] == f"Kokkos_ROOT={tmp_path}"
+    assert "/usr" in " ".join(folders)
 
 
 def test_a_kokkos_for_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
-    monkeypatch.setattr(info, "_probe", lambda space: info.Finding("spaces", space, "", True))
+    monkeypatch.setattr(info, "_test_space", lambda space: info.Finding("spaces", space, "", True))
     monkeypatch.setattr(info, "devices", lambda: (Device(0, "A", "sm_90"),))
-    found = [finding.what for finding in findings() if finding.section == "cuda"]
+    found = [finding.name for finding in findings() if finding.section == "cuda"]
     assert found[:4] == ["driver", "device", "compiler", "CuPy"]
     assert f"Kokkos_ROOT={tmp_path}" in found[4:6]
     assert found[-1] == "cache"
 
 
 @pytest.mark.parametrize("refused", [False, True])
-def test_versions_of_cuda_that_do_not_fit(monkeypatch: pytest.MonkeyPatch, refused: bool) -> None:
+def test_conflicting_versions_of_cuda(monkeypatch: pytest.MonkeyPatch, refused: bool) -> None:
     nvcc = Nvcc("/x/nvcc", Path("/x"), "release 13.0, V13.0.88", ("sm_75",))
     versions = CudaVersions((12, 4), (), ("cupy-cuda13x",), nvcc)
     host = Compiler("/usr/bin/g++-13", "g++ 13.3")
@@ -56,35 +56,35 @@ def test_versions_of_cuda_that_do_not_fit(monkeypatch: pytest.MonkeyPatch, refus
             raise ToolchainError("it refuses g++ 14")
         return host
 
-    monkeypatch.setattr(info, "_probe", lambda space: info.Finding("spaces", space, "", True))
+    monkeypatch.setattr(info, "_test_space", lambda space: info.Finding("spaces", space, "", True))
     monkeypatch.setattr(info, "nvcc_path", lambda: nvcc.path)
     monkeypatch.setattr(info, "find_nvcc", lambda: nvcc)
     monkeypatch.setattr(info, "nvcc_host", nvcc_host)
     monkeypatch.setattr(info, "detect_versions", lambda found: replace(versions, nvcc=found))
     found = [finding for finding in findings() if finding.section == "cuda"][4:]
-    assert [(each.what, each.good) for each in found] == [
+    assert [(each.name, each.ok) for each in found] == [
         ("nvcc", not refused),
-        ("does not fit", False),
-        ("does not fit", False),
+        ("version conflict", False),
+        ("version conflict", False),
     ]
-    assert ("g++ 14" if refused else "/usr/bin/g++-13: g++ 13.3") in found[0].text
+    assert ("g++ 14" if refused else "host compiler /usr/bin/g++-13: g++ 13.3") in found[0].text
     assert found[1].text.startswith("cupy-cuda13x needs a driver for CUDA 13")
     assert found[2].text.startswith("/x/nvcc is of CUDA 13.0, and the driver runs up to CUDA 12.4")
 
 
-def test_a_space_that_does_not_work_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_space_is_reported_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ToolchainError("the compiler is on strike")
 
     monkeypatch.setattr(info, "infer", broken)
     spaces = [finding for finding in findings() if finding.section == "spaces"]
-    assert [finding.good for finding in spaces] == [False, False, False]
+    assert [finding.ok for finding in spaces] == [False, False, False]
     assert all("on strike" in finding.text for finding in spaces)
 
 
-def test_files_that_go_while_the_cache_is_looked_at(tmp_path: Path) -> None:
-    (tmp_path / "there").write_bytes(b"four")
-    # As where another process took it away after the folder was read.
+def test_files_that_disappear_while_the_cache_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"four")
+    # As if another process removed the file after the folder was listed.
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     assert list(info._sizes(tmp_path)) == [4]
     assert list(info._sizes(tmp_path / "nowhere")) == []

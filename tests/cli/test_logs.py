@@ -22,15 +22,15 @@ def test_records_from_a_level_on_become_lines(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "kkspdnn: compiling workunits 1 of 3\n"
 
 
-def test_the_logger_is_left_as_it_was() -> None:
+def test_the_logger_is_restored() -> None:
     before = LOGGER.level, LOGGER.propagate, list(LOGGER.handlers)
     with logs_on_stderr(logging.INFO):
         pass
     assert (LOGGER.level, LOGGER.propagate, list(LOGGER.handlers)) == before
 
 
-def test_the_stream_is_the_one_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A live progress bar replaces sys.stderr, to print above itself."""
+def test_the_current_stderr_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A live progress bar replaces sys.stderr to print above itself."""
     with logs_on_stderr(logging.INFO):
         live = io.StringIO()
         monkeypatch.setattr("sys.stderr", live)

@@ -1,4 +1,4 @@
-"""The command line: exit codes, verdicts, files, and one line for whatever the user can mend."""
+"""The command line: exit codes, verdicts, files, and one-line errors."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ SMALL = ["--neurons", "64", "--layers", "3", "--inputs", "50"]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """For a process that imports this kkspdnn and uses the same cache from any folder."""
-    given = {**os.environ, "PYTHONPATH": str(HOME), "KKSPDNN_CACHE": str(default_cache().root)}
-    given.pop("OMP_NUM_THREADS", None)
-    return {**given, **more}
+    """Return the environment of a process with this kkspdnn and the same cache."""
+    variables = {**os.environ, "PYTHONPATH": str(HOME), "KKSPDNN_CACHE": str(default_cache().root)}
+    variables.pop("OMP_NUM_THREADS", None)
+    return {**variables, **more}
 
 
 def run(*options: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
@@ -67,45 +67,45 @@ def one_line(error: str, *words: str) -> None:
 def fails(
     capsys: pytest.CaptureFixture[str], options: list[str], *words: str, code: int = 2
 ) -> None:
-    """In this process; argparse leaves through SystemExit."""
+    """Run in this process; argparse exits with SystemExit."""
     try:
-        found = main.main(options)
-    except SystemExit as left:
-        found = left.code  # type: ignore[assignment]
-    said = capsys.readouterr()
-    assert found == code, said
-    assert said.out == ""
-    one_line(said.err, *words)
+        exit_code = main.main(options)
+    except SystemExit as exited:
+        exit_code = exited.code  # type: ignore[assignment]
+    printed = capsys.readouterr()
+    assert exit_code == code, printed
+    assert printed.out == ""
+    one_line(printed.err, *words)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small problem under the official names, with its true categories."""
-    made = tmp_path_factory.mktemp("small")
+    """A small problem under the official names, with its expected categories."""
+    folder = tmp_path_factory.mktemp("small")
     net, rows = radixnet(64, 3), images(64, 50)
-    write_network(net, made)
-    write_images(rows, made)
-    truth = categories(reference(net, rows, dtype=np.float32))
-    assert 0 < truth.size < 50
-    write_categories(truth, made, 64, 3)
-    return made
+    write_network(net, folder)
+    write_images(rows, folder)
+    expected = categories(reference(net, rows, dtype=np.float32))
+    assert 0 < expected.size < 50
+    write_categories(expected, folder, 64, 3)
+    return folder
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """A network of somebody's own: 3 -> 2 -> 2 neurons, five input rows."""
-    made = tmp_path / "own"
-    made.mkdir()
-    sp.save_npz(made / "layer-1.npz", sp.csr_array(np.array([[1, 0], [0, 1], [1, -1.0]])))
-    sp.save_npz(made / "layer-2.npz", sp.csr_array(np.eye(2)))
-    sp.save_npz(made / "inputs.npz", sp.csr_array(np.eye(5, 3)))
-    return made
+    """The user's own network: 3 -> 2 -> 2 neurons, five input rows."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    sp.save_npz(folder / "layer-1.npz", sp.csr_array(np.array([[1, 0], [0, 1], [1, -1.0]])))
+    sp.save_npz(folder / "layer-2.npz", sp.csr_array(np.eye(2)))
+    sp.save_npz(folder / "inputs.npz", sp.csr_array(np.eye(5, 3)))
+    return folder
 
 
-# What comes out
+# Results
 
 
-def test_every_option_is_there() -> None:
+def test_every_option_exists() -> None:
     actions = main.parser()._actions
     options = {o for action in actions for o in action.option_strings}
     assert options >= {
@@ -124,22 +124,22 @@ def test_every_option_is_there() -> None:
 
 
 def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, Any] = {}
+    passed: dict[str, Any] = {}
 
-    class Seen(Exception):
+    class Stop(Exception):
         pass
 
     def stop(net: Any, rows: Any, **options: Any) -> None:
-        seen.update(options, net=net, rows=rows)
-        raise Seen
+        passed.update(options, net=net, rows=rows)
+        raise Stop
 
     monkeypatch.setattr(run_command, "infer", stop)
-    with pytest.raises(Seen):
+    with pytest.raises(Stop):
         main.main([])
-    assert (seen["space"], seen["kernel"], seen["dtype"]) == ("openmp", "fused", "float32")
-    assert (seen["verification"], seen["threads"], seen["memory"]) == ("sample", None, None)
-    assert seen["net"].name == "radixnet-1024x120-seed0"
-    assert (seen["rows"].rows, seen["rows"].neurons) == (60000, 1024)
+    assert (passed["space"], passed["kernel"], passed["dtype"]) == ("openmp", "fused", "float32")
+    assert (passed["verification"], passed["threads"], passed["memory"]) == ("sample", None, None)
+    assert passed["net"].name == "radixnet-1024x120-seed0"
+    assert (passed["rows"].rows, passed["rows"].neurons) == (60000, 1024)
 
 
 @pytest.mark.parametrize("kernel", ["fused", "spgemm"])
@@ -156,7 +156,7 @@ def test_a_run_from_another_folder(tmp_path: Path, kernel: str) -> None:
     assert "challenge" not in done.stdout
     assert "edges/s" in done.stdout
     assert "passed: 50 rows" in done.stdout
-    said = json.loads((tmp_path / "r.json").read_text())
+    record = json.loads((tmp_path / "r.json").read_text())
     types = {
         **dict.fromkeys(("space", "kernel", "dtype", "categories_sha256", "truth"), str),
         **dict.fromkeys(("machine", "compiler", "kokkos_version", "pk", "command"), str),
@@ -166,41 +166,48 @@ def test_a_run_from_another_folder(tmp_path: Path, kernel: str) -> None:
         **dict.fromkeys(("edges_per_second",), float),
         **dict.fromkeys(("verified", "order"), dict),
     }
-    for name, kind in types.items():
-        assert type(said[name]) is kind, name
-    assert (said["space"], said["neurons"], said["layers"], said["inputs"]) == ("openmp", 64, 3, 50)
-    assert (said["edges"], said["kernel"], said["dtype"]) == (64 * 32 * 3, kernel, "float64")
-    assert said["edges_per_second"] == pytest.approx(50 * said["edges"] / said["inference_seconds"])
-    assert said["truth"] == "absent"
-    assert said["verified"]["mode"] == "full"
-    assert said["verified"]["rows"] == 50
-    assert 0 <= said["verified"]["max_abs_error"] <= said["verified"]["bound"]
-    assert said["command"].startswith("python -m kkspdnn --neurons 64")
-    assert all(said[name] for name in ("machine", "compiler", "kokkos_version", "pk"))
+    for name, field_type in types.items():
+        assert type(record[name]) is field_type, name
+    assert (record["space"], record["neurons"], record["layers"], record["inputs"]) == (
+        "openmp",
+        64,
+        3,
+        50,
+    )
+    assert (record["edges"], record["kernel"], record["dtype"]) == (64 * 32 * 3, kernel, "float64")
+    assert record["edges_per_second"] == pytest.approx(
+        50 * record["edges"] / record["inference_seconds"]
+    )
+    assert record["truth"] == "absent"
+    assert record["verified"]["mode"] == "full"
+    assert record["verified"]["rows"] == 50
+    assert 0 <= record["verified"]["max_abs_error"] <= record["verified"]["bound"]
+    assert record["command"].startswith("python -m kkspdnn --neurons 64")
+    assert all(record[name] for name in ("machine", "compiler", "kokkos_version", "pk"))
     lines = (tmp_path / "c.txt").read_text().splitlines()
-    assert said["categories"] == len(lines)
-    assert said["categories_sha256"] == hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    assert record["categories"] == len(lines)
+    assert record["categories_sha256"] == hashlib.sha256("\n".join(lines).encode()).hexdigest()
     expected = categories(reference(radixnet(64, 3), images(64, 50)))
     assert [int(line) for line in lines] == expected.tolist()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c.txt", "r.json"]
 
 
 def test_threads_change_nothing(tmp_path: Path) -> None:
-    said = []
+    records = []
     for threads in (1, 2, 3):
         file = tmp_path / f"{threads}.json"
         options = ("--inputs", "3000", "--layers", "20", "--threads", str(threads))
         done = run(*options, "--quiet", "--json", str(file))
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-        said.append(json.loads(file.read_text()))
-    assert [s["threads"] for s in said] == [1, 2, 3]
-    assert len({s["categories_sha256"] for s in said}) == 1
-    assert said[0]["categories"] > 0
+        records.append(json.loads(file.read_text()))
+    assert [each["threads"] for each in records] == [1, 2, 3]
+    assert len({each["categories_sha256"] for each in records}) == 1
+    assert records[0]["categories"] > 0
 
 
 @pytest.mark.parametrize("space", ["serial", "openmp"])
 @pytest.mark.parametrize("kernel", ["fused", "spgemm"])
-def test_the_truth_decides(
+def test_the_challenge_is_passed(
     folder: Path, capsys: pytest.CaptureFixture[str], space: str, kernel: str
 ) -> None:
     options = ["--data", str(folder), *SMALL, "--space", space, "--kernel", kernel]
@@ -210,30 +217,30 @@ def test_the_truth_decides(
     assert capsys.readouterr().out.splitlines()[-1] == "challenge: PASSED"
 
 
-def test_a_wrong_truth_fails(
+def test_other_expected_categories_fail_the_challenge(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = tmp_path / "wrong"
     shutil.copytree(folder, wrong)
     file = wrong / "neuron64-l3-categories.tsv"
-    truth = [int(line) for line in file.read_text().splitlines()]
-    dead = next(row for row in range(1, 51) if row not in truth)
+    expected = [int(line) for line in file.read_text().splitlines()]
+    zero_row = next(row for row in range(1, 51) if row not in expected)
     record = tmp_path / "r.json"
     options = ["--data", str(wrong), *SMALL, "--quiet", "--json", str(record)]
 
-    file.write_text("".join(f"{row}\n" for row in sorted([*truth, dead])))
+    file.write_text("".join(f"{row}\n" for row in sorted([*expected, zero_row])))
     assert main.main(options) == 1
     assert capsys.readouterr().out == "challenge: FAILED, 1 rows missing, 0 extra\n"
     assert json.loads(record.read_text())["truth"] == "failed"
 
-    file.write_text("".join(f"{row}\n" for row in truth[2:]))
+    file.write_text("".join(f"{row}\n" for row in expected[2:]))
     assert main.main(options) == 1
     assert capsys.readouterr().out == "challenge: FAILED, 0 rows missing, 2 extra\n"
-    said = json.loads(record.read_text())
-    assert (said["truth_missing"], said["truth_extra"]) == (0, 2)
+    fields = json.loads(record.read_text())
+    assert (fields["truth_missing"], fields["truth_extra"]) == (0, 2)
 
 
-def test_fewer_inputs_have_fewer_true_categories(
+def test_fewer_inputs_have_fewer_expected_categories(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--data", str(folder), "--neurons", "64", "--layers", "3", "--inputs", "20"]
@@ -246,26 +253,26 @@ def test_a_wrong_result_fails_the_verification(
 ) -> None:
     from kkspdnn.inference import run as steps
 
-    right = steps.concatenate
+    concatenate = steps.concatenate
 
     def wrong(*arguments: Any) -> Any:
-        outcome = right(*arguments)
-        outcome.values.data[0] += 1
-        return outcome
+        result = concatenate(*arguments)
+        result.values.data[0] += 1
+        return result
 
     monkeypatch.setattr(steps, "concatenate", wrong)
     assert main.main([*SMALL, "--quiet", "--verify", "full"]) == 1
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert re.fullmatch(
-        r"verify: FAILED, same categories, largest error 1(\.\d+)?, allowed \S+\n", said
+        r"verify: FAILED, same categories, largest error 1(\.\d+)?, allowed \S+\n", printed
     )
 
 
-def test_somebodys_own_network(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_users_own_network(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = own / "c.txt"
     assert main.main(["--data", str(own), "--quiet"]) == 0  # compiles what the cache lacks
     assert main.main(["--data", str(own), "--categories", str(file), "--verify", "full"]) == 0
-    # Row 3 is neuron 2 alone: 1 and -1, of which the ReLU leaves 1. Rows 4 and 5 are zero.
+    # Row 3 has only neuron 2, with weights 1 and -1: the ReLU keeps 1. Rows 4 and 5 are zero.
     assert file.read_text() == "1\n2\n3\n"
     assert main.main(["--data", str(own), "--inputs", "2", "--quiet"]) == 0
     (own / "network.json").write_text('{"ymax": 1e300, "bias": 1e-3}')
@@ -276,12 +283,12 @@ def test_somebodys_own_network(own: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_layers_from_0_and_dense_input_rows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chance, net = np.random.default_rng(0), tmp_path / "net"
+    rng, net = np.random.default_rng(0), tmp_path / "net"
     net.mkdir()
-    expected = chance.random((5, 8)).astype(np.float32)
+    expected = rng.random((5, 8)).astype(np.float32)
     np.save(net / "inputs.npy", expected)
     for number in range(3):
-        weights = chance.standard_normal((8, 8)).astype(np.float32)
+        weights = rng.standard_normal((8, 8)).astype(np.float32)
         sp.save_npz(net / f"layer-{number}.npz", sp.csr_array(weights))
         np.save(net / f"bias-{number}.npy", np.float32(-0.1 * number))
         sums = expected @ weights
@@ -295,7 +302,7 @@ def test_layers_from_0_and_dense_input_rows(
     fails(capsys, options, "layer_1.npz: is not read by this name")
 
 
-def test_a_network_without_input_rows_takes_the_shipped_ones_when_told(
+def test_the_users_own_network_with_the_shipped_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
@@ -306,24 +313,24 @@ def test_a_network_without_input_rows_takes_the_shipped_ones_when_told(
 
 
 @pytest.mark.parametrize("more", [[], ["--kernel", "spgemm"], ["--fold"], ["--inputs", "0"]])
-@pytest.mark.parametrize("kind", ["npy", "npz"])
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
 def test_outputs_are_those_of_the_reference(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, more: list[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str, more: list[str]
 ) -> None:
-    file = tmp_path / f"y.{kind}"
+    file = tmp_path / f"y.{suffix}"
     assert main.main([*SMALL, "--outputs", str(file), "--quiet", *more]) == 0
     rows = images(64, 0 if "0" in more else 50)
     expected = reference(radixnet(64, 3), rows, dtype=np.float32)
-    found = np.load(file) if kind == "npy" else sp.load_npz(file).toarray()
-    assert found.dtype == np.float32
-    assert found.shape == expected.shape
+    written = np.load(file) if suffix == "npy" else sp.load_npz(file).toarray()
+    assert written.dtype == np.float32
+    assert written.shape == expected.shape
     allowed = 1e-5 if "--fold" in more else 0
-    assert np.abs(found - expected.toarray()).max(initial=0) <= allowed
+    assert np.abs(written - expected.toarray()).max(initial=0) <= allowed
     assert [each.name for each in tmp_path.iterdir()] == [file.name]
     assert capsys.readouterr().err == ""
 
 
-def test_a_name_for_outputs_says_how(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_suffix_of_outputs(capsys: pytest.CaptureFixture[str]) -> None:
     fails(capsys, [*SMALL, "--outputs", "y.txt"], "y.txt: give a name that ends in .npy (dense)")
 
 
@@ -331,32 +338,32 @@ def test_a_name_for_outputs_says_how(capsys: pytest.CaptureFixture[str]) -> None
     "options", [["--inputs", "0"], ["--layers", "0"], ["--inputs", "0", "--layers", "0"]]
 )
 @pytest.mark.parametrize("kernel", ["fused", "spgemm"])
-def test_nothing_to_do_is_done(
+def test_a_problem_without_rows_or_layers(
     capsys: pytest.CaptureFixture[str], options: list[str], kernel: str
 ) -> None:
-    given = [*SMALL, *options, "--kernel", kernel, "--verify", "full"]
-    assert main.main([*given, "--quiet"]) == 0  # compiles what the cache lacks
-    assert main.main(given) == 0
-    said = capsys.readouterr()
-    assert said.err == ""
-    alive = 0 if "--inputs" in options else 50
-    assert f"categories  {alive}," in said.out
+    command = [*SMALL, *options, "--kernel", kernel, "--verify", "full"]
+    assert main.main([*command, "--quiet"]) == 0  # compiles what the cache lacks
+    assert main.main(command) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    expected = 0 if "--inputs" in options else 50
+    assert f"categories  {expected}," in printed.out
 
 
 def test_the_official_problem_passes(challenge_folder: Path, tmp_path: Path) -> None:
-    """1812 categories, with either kernel, of 60,000 rows."""
+    """1812 categories of 60,000 rows, with both kernels."""
     for kernel in ("fused", "spgemm"):
         file = tmp_path / f"{kernel}.json"
         options = ("--data", str(challenge_folder), "--kernel", kernel, "--json", str(file))
         done = run(*options, "--quiet")
         assert (done.returncode, done.stdout, done.stderr) == (0, "challenge: PASSED\n", "")
-        said = json.loads(file.read_text())
-        assert (said["categories"], said["inputs"], said["edges"]) == (1812, 60000, 3932160)
-        assert said["truth"] == "passed"
-        assert said["verified"]["passed"]
+        record = json.loads(file.read_text())
+        assert (record["categories"], record["inputs"], record["edges"]) == (1812, 60000, 3932160)
+        assert record["truth"] == "passed"
+        assert record["verified"]["passed"]
 
 
-# What is refused
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -389,22 +396,22 @@ def test_the_official_problem_passes(challenge_folder: Path, tmp_path: Path) -> 
         (["--mnist", "/"], "/"),
     ],
 )
-def test_options_that_cannot_be(
+def test_invalid_options(
     capsys: pytest.CaptureFixture[str], options: list[str], words: str
 ) -> None:
     fails(capsys, options, words)
 
 
-def test_cuda_says_at_once_what_is_missing() -> None:
-    begun = time.perf_counter()
+def test_cuda_reports_missing_requirements_at_once() -> None:
+    start = time.perf_counter()
     done = run("--space", "cuda", "--neurons", "65536")
-    assert time.perf_counter() - begun < 5  # about 1 second; the images alone would take more
+    assert time.perf_counter() - start < 5  # about 1 second; the images alone would take more
     assert done.returncode == 2
     assert done.stdout == ""
     one_line(done.stderr, "--space cuda", "--space openmp")
 
 
-def test_more_neurons_than_memory(
+def test_a_network_larger_than_memory(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 2**30)
@@ -412,15 +419,15 @@ def test_more_neurons_than_memory(
     fails(capsys, ["--neurons", "1048576"], "--neurons 1048576: 60000 input rows", "1.07 GB")
 
 
-def test_a_budget_is_kept_and_told(tmp_path: Path) -> None:
-    """Whatever is said to be needed is enough."""
+def test_a_memory_budget(tmp_path: Path) -> None:
+    """A run keeps to its budget, and the budget that an error asks for is enough."""
     options = ("--neurons", "4096", "--layers", "40", "--inputs", "4000", "--verify", "none")
     file = tmp_path / "r.json"
     free = run(*options, "--json", str(file))
-    whole = json.loads(file.read_text())
+    unlimited = json.loads(file.read_text())
     assert free.returncode == 0
-    assert whole["memory_budget_bytes"] is None
-    assert whole["layers_held"] == 40
+    assert unlimited["memory_budget_bytes"] is None
+    assert unlimited["layers_held"] == 40
     needed, tries = "0.01", 0
     while (done := run(*options, "--memory", needed, "--json", str(file))).returncode == 2:
         tries += 1
@@ -429,14 +436,14 @@ def test_a_budget_is_kept_and_told(tmp_path: Path) -> None:
         needed = done.stderr.split("--memory ")[1].split(" ")[0]
     assert tries > 0
     assert done.returncode == 0, done.stderr
-    said = json.loads(file.read_text())
-    assert said["memory_budget_bytes"] == round(float(needed) * 10**9)
-    assert said["peak_memory_bytes"] <= said["memory_budget_bytes"]
-    assert said["peak_memory_bytes"] < whole["peak_memory_bytes"]
-    assert said["categories_sha256"] == whole["categories_sha256"]
-    held = said["layers_held"]
-    assert held < 40
-    assert f"of {float(needed):g} GB, {held} of 40 layers held" in done.stdout
+    record = json.loads(file.read_text())
+    assert record["memory_budget_bytes"] == round(float(needed) * 10**9)
+    assert record["peak_memory_bytes"] <= record["memory_budget_bytes"]
+    assert record["peak_memory_bytes"] < unlimited["peak_memory_bytes"]
+    assert record["categories_sha256"] == unlimited["categories_sha256"]
+    cached = record["layers_held"]
+    assert cached < 40
+    assert f"of {float(needed):g} GB, {cached} of 40 layers cached" in done.stdout
 
 
 def test_out_of_memory_is_one_line(
@@ -460,7 +467,7 @@ def test_an_interrupt_is_one_line(
 
 
 def bad_files(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """One mistake after the other in a good folder: what is wrong, and words about it."""
+    """Yield one error after the other in a valid folder, with words of its message."""
     layer = folder / "neuron64" / "n64-l2.tsv"
     good = gzip.decompress((folder / "neuron64" / "n64-l2.tsv.gz").read_bytes()).decode()
     (folder / "neuron64" / "n64-l2.tsv.gz").unlink()
@@ -495,7 +502,7 @@ def bad_files(folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "categories", ["categories.tsv:2"]
 
 
-def test_bad_files_leave_nothing_behind(
+def test_invalid_files_write_no_output(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad, out = tmp_path / "bad", tmp_path / "out"
@@ -507,23 +514,23 @@ def test_bad_files_leave_nothing_behind(
         assert list(out.iterdir()) == []
 
 
-def test_the_limit_of_parsed_layers(
+def test_the_size_of_the_cache_of_parsed_layers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_network(radixnet(64, 3), tmp_path)
     options = [*SMALL, "--data", str(tmp_path), "--quiet"]
-    seen: list[float | None] = []
+    sizes: list[float | None] = []
     with monkeypatch.context() as patch:
-        patch.setattr("kkspdnn.io.challenge.open_layer_cache", seen.append)
+        patch.setattr("kkspdnn.io.challenge.open_layer_cache", sizes.append)
         assert main.main(options) == 0
         assert main.main([*options, "--layer-cache", "0"]) == 0
         assert main.main([*options, "--layer-cache", "2.5"]) == 0
-    assert seen == [None, 0.0, 2.5]
+    assert sizes == [None, 0.0, 2.5]
     monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", "lots")
     fails(capsys, options, "KKSPDNN_LAYER_CACHE_GB=lots: give its size in gigabytes, or 0 for no")
 
 
-def test_bad_networks_of_somebodys_own(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_users_own_network_with_errors(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--data", str(own)]
     fails(capsys, [*options, "--neurons", "4"], "--neurons 4", "3 inputs")
     fails(capsys, [*options, "--layers", "3"], "--layers 3", "2 layers")
@@ -557,12 +564,12 @@ def test_overflow_is_one_line(own: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_files_that_cannot_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_command, "load_problem", lambda **_: pytest.fail("found out too late"))
-    there = tmp_path / "there.npy"
-    there.mkdir()
+    monkeypatch.setattr(run_command, "load_problem", lambda **_: pytest.fail("checked too late"))
+    existing = tmp_path / "existing.npy"
+    existing.mkdir()
     missing = str(tmp_path / "no" / "r.npy")
     fails(capsys, [*SMALL, option, missing], "is not a folder; make it first")
-    fails(capsys, [*SMALL, option, str(there)], "is a folder")
+    fails(capsys, [*SMALL, option, str(existing)], "is a folder")
     fails(capsys, [*SMALL, option, "/proc/kkspdnn.npy"], "cannot be written")
     other = "--json" if option == "--outputs" else "--outputs"
     same = str(tmp_path / "same.npy")
@@ -571,8 +578,8 @@ def test_files_that_cannot_be_written(
 
 def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for place in (str(tmp_path / "file"), "/proc/nope/cache"):
-        done = run(*SMALL, "--json", str(tmp_path / "r.json"), KKSPDNN_CACHE=place)
+    for folder in (str(tmp_path / "file"), "/proc/nope/cache"):
+        done = run(*SMALL, "--json", str(tmp_path / "r.json"), KKSPDNN_CACHE=folder)
         assert (done.returncode, done.stdout) == (2, "")
         one_line(done.stderr, "KKSPDNN_CACHE")
         assert not (tmp_path / "r.json").exists()
@@ -590,7 +597,7 @@ def test_no_compiler_is_one_line(tmp_path: Path) -> None:
 
 
 def slow_compiler(tmp_path: Path, seconds: int) -> dict[str, str]:
-    """A compiler that says its version and takes its time to fail at all else; an empty cache."""
+    """Return the variables of a slow compiler, which fails, and of an empty cache."""
     script = tmp_path / "slow-g++"
     script.write_text(
         '#!/bin/sh\ncase "$*" in\n*--version*) echo "slow-g++ 1.0";;\n*"-###"*) echo " -march";;\n'
@@ -633,14 +640,14 @@ def test_ctrl_c_during_a_compile(tmp_path: Path) -> None:
     assert (process.returncode, out) == (130, "")
     one_line(error, "interrupted")
     for pid in started.read_text().split():
-        assert wait_for(lambda pid=int(pid): not is_alive(pid), 5), "the compiler runs on"
+        assert wait_for(lambda pid=int(pid): not is_alive(pid), 5), "the compiler still runs"
     left = [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"]
     assert left == []
     assert not (tmp_path / "r.json").exists()
 
 
-def on_a_terminal(options: list[str], **more: str) -> tuple[int, str]:
-    """Exit code and what a terminal sees on stderr."""
+def run_on_a_terminal(options: list[str], **more: str) -> tuple[int, str]:
+    """Return the exit code, and the output on stderr, which is a terminal."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "kkspdnn", *options],
@@ -649,46 +656,46 @@ def on_a_terminal(options: list[str], **more: str) -> tuple[int, str]:
         stderr=slave,
     )
     os.close(slave)
-    seen = b""
+    output = b""
     end = time.monotonic() + 30
     try:
         while time.monotonic() < end:
             if select.select([master], [], [], 0.2)[0]:
-                part = os.read(master, 65536)
-                if not part:
+                chunk = os.read(master, 65536)
+                if not chunk:
                     break
-                seen += part
-    except OSError:  # Linux's way to say that the other end is closed
+                output += chunk
+    except OSError:  # Linux raises it if the other end is closed.
         pass
     finally:
         if time.monotonic() >= end:
             process.kill()
         process.wait()
         os.close(master)
-    return process.returncode, seen.decode()
+    return process.returncode, output.decode()
 
 
 def test_a_bar_on_a_terminal_during_a_long_compile(tmp_path: Path) -> None:
     slow = slow_compiler(tmp_path, 2)
-    code, seen = on_a_terminal(SMALL, **slow)
+    code, output = run_on_a_terminal(SMALL, **slow)
     assert code == 2
-    assert "starting Kokkos" in seen
-    assert "kkspdnn: " in seen
-    code, seen = on_a_terminal([*SMALL, "--quiet"], **slow)
+    assert "starting Kokkos" in output
+    assert "kkspdnn: " in output
+    code, output = run_on_a_terminal([*SMALL, "--quiet"], **slow)
     assert code == 2
-    assert "starting Kokkos" not in seen
+    assert "starting Kokkos" not in output
 
 
 def test_no_bar_for_a_short_run_and_none_in_a_pipe(tmp_path: Path) -> None:
-    code, seen = on_a_terminal(SMALL)
-    assert (code, seen) == (0, "")
+    code, output = run_on_a_terminal(SMALL)
+    assert (code, output) == (0, "")
     done = run(*SMALL, **slow_compiler(tmp_path, 2))
     assert done.returncode == 2
     one_line(done.stderr)
     assert "\x1b" not in done.stderr
 
 
-def test_output_that_nobody_takes() -> None:
+def test_output_that_cannot_be_written() -> None:
     command = f"{sys.executable} -m kkspdnn {' '.join(SMALL)}"
 
     def shell(rest: str) -> subprocess.CompletedProcess[str]:
@@ -701,8 +708,8 @@ def test_output_that_nobody_takes() -> None:
             check=False,
         )
 
-    gone = shell("| true")
-    assert (gone.returncode, gone.stderr) == (141, "")
+    closed_pipe = shell("| true")
+    assert (closed_pipe.returncode, closed_pipe.stderr) == (141, "")
     closed = shell(">&-")
     assert (closed.returncode, closed.stderr) == (0, "")
     full = shell("> /dev/full")
@@ -716,7 +723,7 @@ def test_output_that_nobody_takes() -> None:
     assert json.loads(both.stdout)["layers"] == 3
 
 
-def test_every_output_is_written_though_one_cannot_be(tmp_path: Path) -> None:
+def test_the_other_outputs_are_written_if_one_fails(tmp_path: Path) -> None:
     files = ["--categories", str(tmp_path / "c.txt"), "--outputs", str(tmp_path / "y.npy")]
     done = run(*SMALL, *files, "--json", "/dev/full")
     assert done.returncode == 2
@@ -729,7 +736,7 @@ def test_every_output_is_written_though_one_cannot_be(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_during_imports(tmp_path: Path) -> None:
-    """The import of NumPy is interrupted, which takes KeyboardInterrupt for its own failure."""
+    """The import of NumPy is interrupted, and turns KeyboardInterrupt into ImportError."""
     (tmp_path / "numpy.py").write_text(
         "import os, signal\n"
         "try:\n    os.kill(os.getpid(), signal.SIGINT)\n"
@@ -743,7 +750,7 @@ def test_ctrl_c_during_imports(tmp_path: Path) -> None:
 # info, help
 
 
-def test_info_tells_all_and_ends_well() -> None:
+def test_info_reports_every_section() -> None:
     run("info")  # builds what the cache lacks
     done = run("info")
     assert (done.returncode, done.stderr) == (0, "")
@@ -768,9 +775,9 @@ def test_info_with_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     for option, word in (("--help", "--kernel"), ("--version", "kkspdnn")):
-        with pytest.raises(SystemExit) as left:
+        with pytest.raises(SystemExit) as exited:
             main.main([option])
-        assert left.value.code == 0
+        assert exited.value.code == 0
         assert word in capsys.readouterr().out
 
 
@@ -782,8 +789,8 @@ def test_help_needs_no_numpy(tmp_path: Path) -> None:
         assert "numpy" not in done.stderr
 
 
-def test_no_help_text_has_more_than_ascii() -> None:
-    """A terminal in the C locale prints it too."""
+def test_the_help_is_ascii() -> None:
+    """A terminal in the C locale prints it."""
     text = main.parser().format_help()
     assert text.isascii()
 
@@ -791,11 +798,11 @@ def test_no_help_text_has_more_than_ascii() -> None:
 @pytest.mark.parametrize(
     "option", ["--data", "--mnist", "--checkpoint", "--json", "--categories", "--outputs"]
 )
-def test_an_empty_name_is_not_this_folder(
+def test_an_empty_name_is_not_the_current_folder(
     capsys: pytest.CaptureFixture[str], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    fails(capsys, [*SMALL, option, ""], option, "an empty name; give the path")
+    fails(capsys, [*SMALL, option, ""], option, "an empty name; give a path")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -808,5 +815,7 @@ def test_a_device_without_cuda(capsys: pytest.CaptureFixture[str]) -> None:
     fails(capsys, [*SMALL, "--device", "1"], "--device 1 is for --space cuda; leave it out")
 
 
-def test_a_name_with_a_line_end_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_with_a_line_break_is_reported_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     fails(capsys, [*SMALL, "--data", "two\nlines"], "--data two lines: no such folder")

@@ -1,4 +1,4 @@
-"""Outputs that are one file, or files that a run reads, are refused before it begins."""
+"""Outputs that are the same file, or an input, are refused before the run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kkspdnn.errors import InputError
 
 def test_different_files_are_accepted(tmp_path: Path) -> None:
     (tmp_path / "net").mkdir()
-    (tmp_path / "net" / "y.npy").write_bytes(b"of the run before")
+    (tmp_path / "net" / "y.npy").write_bytes(b"of the previous run")
     (tmp_path / "net" / "layer-1.npz").write_bytes(b"")
     outputs = {
         "--json": tmp_path / "a.json",
@@ -25,7 +25,9 @@ def test_different_files_are_accepted(tmp_path: Path) -> None:
     check_distinct({}, {})
 
 
-def test_one_file_by_two_paths_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_paths_of_the_same_file_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     file, folder = tmp_path / "a", tmp_path / "folder"
     folder.mkdir()
@@ -49,13 +51,13 @@ def test_one_file_by_two_paths_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         check_distinct({"--json": file, "--outputs": tmp_path / "hard"}, {})
 
 
-def test_devices_are_told_apart_by_their_names() -> None:
+def test_devices_are_compared_by_name() -> None:
     check_distinct({"--json": Path("/dev/stdout"), "--categories": Path("/dev/stderr")}, {})
     with pytest.raises(InputError, match="are both /dev/stdout"):
         check_distinct({"--json": Path("/dev/stdout"), "--categories": Path("/dev/stdout")}, {})
 
 
-READ = [
+INPUTS = [
     *("net/layer-1.npz", "net/layer-7.npz", "net/bias-1.npy", "net/network.json", "net/inputs.npz"),
     *("net/inputs.npy", "./net/../net/layer-1.npz", "net/layer_2.npz", "net/sparse-images-64.tsv"),
     *(
@@ -69,8 +71,8 @@ READ = [
 ]
 
 
-@pytest.mark.parametrize("name", READ)
-def test_files_that_are_read_are_not_written(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", INPUTS)
+def test_an_input_is_not_overwritten(tmp_path: Path, name: str) -> None:
     net = tmp_path / "net"
     (net / "neuron64").mkdir(parents=True)
     (net / "layer-1.npz").write_bytes(b"")
@@ -82,7 +84,7 @@ def test_files_that_are_read_are_not_written(tmp_path: Path, name: str) -> None:
         check_distinct({"--json": tmp_path / name}, {"--data": net})
 
 
-def test_files_that_are_links_in_the_folder(tmp_path: Path) -> None:
+def test_the_target_of_a_link_in_the_folder_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "net").mkdir()
     (tmp_path / "weights.npz").write_bytes(b"")
     (tmp_path / "net" / "layer-1.npz").symlink_to(tmp_path / "weights.npz")
@@ -90,11 +92,11 @@ def test_files_that_are_links_in_the_folder(tmp_path: Path) -> None:
         check_distinct({"--outputs": tmp_path / "weights.npz"}, {"--data": tmp_path / "net"})
 
 
-def test_categories_may_be_written_beside_the_challenge_s_files(tmp_path: Path) -> None:
+def test_a_missing_file_of_categories_may_be_written(tmp_path: Path) -> None:
     check_distinct({"--categories": tmp_path / "neuron64-l2-categories.tsv"}, {"--data": tmp_path})
 
 
-def test_a_file_of_images_is_not_written(tmp_path: Path) -> None:
+def test_a_file_of_images_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "images").write_bytes(b"")
     with pytest.raises(InputError, match="--categories .*: is a file that --mnist .*images reads"):
         check_distinct({"--categories": tmp_path / "images"}, {"--mnist": tmp_path / "images"})

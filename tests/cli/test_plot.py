@@ -1,4 +1,4 @@
-"""`python -m kkspdnn plot`: files or one line, without a compiler; Matplotlib only when drawing."""
+"""`python -m kkspdnn plot`: figures without a compiler, and one-line errors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ RECORD = ROOT / "bench" / "results" / "1024-120-openmp.json"
 
 def test_the_command_writes_figures_without_a_compiler(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    nothing = {"PATH": "", "CXX": "no-such-compiler", "KKSPDNN_CACHE": str(tmp_path / "cache")}
+    no_compiler = {"PATH": "", "CXX": "no-such-compiler", "KKSPDNN_CACHE": str(tmp_path / "cache")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "kkspdnn", "plot", RECORD, "--out", out],
         cwd=ROOT,
-        env={**os.environ, **nothing},
+        env={**os.environ, **no_compiler},
         capture_output=True,
         text=True,
         check=False,
@@ -33,28 +33,28 @@ def test_the_command_writes_figures_without_a_compiler(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "kkspdnn: the following arguments are required"),
         ([str(RECORD)], "kkspdnn: the following arguments are required: --out"),
         (["none.json", "--out", "x"], "kkspdnn: none.json: cannot be read: No such file"),
-        ([str(RECORD), "--out", str(RECORD)], "is no folder"),
+        ([str(RECORD), "--out", str(RECORD)], "is not a folder"),
     ],
 )
-def test_mistakes_are_told_in_one_line(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+def test_an_error_is_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     try:
         code = main.main(["plot", *arguments])
-    except SystemExit as left:
-        code = left.code  # type: ignore[assignment]
+    except SystemExit as exited:
+        code = exited.code  # type: ignore[assignment]
     error = capsys.readouterr().err
     assert code == 2
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
 
 
-def test_without_matplotlib_it_says_how_to_get_it(
+def test_without_matplotlib_the_error_names_the_extra(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in tuple(sys.modules):
@@ -67,7 +67,7 @@ def test_without_matplotlib_it_says_how_to_get_it(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_can_show_what_was_published(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_can_print_published_rates(capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--inputs", "64", "--verify", "none"]
     assert main.main([*small, "--published"]) == 0
     assert "OTHER MACHINES, not measured here" in capsys.readouterr().out
@@ -75,7 +75,7 @@ def test_a_run_can_show_what_was_published(capsys: pytest.CaptureFixture[str]) -
     assert "OTHER MACHINES" not in capsys.readouterr().out
 
 
-def test_all_else_runs_without_matplotlib() -> None:
+def test_other_commands_run_without_matplotlib() -> None:
     without = "import sys; sys.modules['matplotlib'] = None; from kkspdnn.cli.main import main; "
     done = subprocess.run(
         [sys.executable, "-c", without + "main(['show'])"],

@@ -1,4 +1,4 @@
-"""From options to a problem."""
+"""Problems that are loaded or generated for the options of a run."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def test_defaults_without_a_folder() -> None:
     made = load_problem()
     assert (made.network.inputs, len(made.network.layers)) == (1024, 120)
     assert made.inputs.rows == 60000
-    assert made.truth is None
+    assert made.expected_categories is None
     assert load_problem(seed=3, layers=2, inputs=1).network.name == "radixnet-1024x2-seed3"
     assert load_problem(dtype="float64", layers=2, inputs=1).network.dtype == np.float64
 
 
-def test_a_folder_without_images_takes_the_shipped_ones(tmp_path: Path) -> None:
+def test_a_folder_without_images_uses_the_shipped_ones(tmp_path: Path) -> None:
     write_network(radixnet(64, 2), tmp_path)
     write_categories(np.array([2, 5, 9]), tmp_path, 64, 2)
     made = load_problem(neurons=64, layers=2, inputs=6, data=tmp_path)
     assert made.network.source == "challenge"
     assert "shipped" in made.inputs.source
-    assert made.truth is not None
-    assert made.truth.tolist() == [2, 5]
+    assert made.expected_categories is not None
+    assert made.expected_categories.tolist() == [2, 5]
 
 
-def test_old_binary_forms_beside_the_layers_are_known(tmp_path: Path) -> None:
+def test_files_of_earlier_versions_beside_the_layers_are_ignored(tmp_path: Path) -> None:
     write_network(radixnet(64, 2), tmp_path)
     for layer in list((tmp_path / "neuron64").iterdir()):
         layer.with_name(layer.name + ".kkspdnn.npz").write_bytes(b"of an earlier version")
@@ -45,7 +45,7 @@ def test_old_binary_forms_beside_the_layers_are_known(tmp_path: Path) -> None:
     assert made.network.edges == radixnet(64, 2).edges
 
 
-def test_a_folder_of_somebodys_own(tmp_path: Path) -> None:
+def test_the_users_own_network(tmp_path: Path) -> None:
     sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
     made = load_problem(data=tmp_path, shipped_images=True)
     assert made.network.source == "npz"
@@ -54,14 +54,14 @@ def test_a_folder_of_somebodys_own(tmp_path: Path) -> None:
     assert made.inputs.rows == 7
 
 
-def test_a_network_of_somebodys_own_without_input_rows_is_refused(tmp_path: Path) -> None:
+def test_the_users_own_network_without_input_rows_is_refused(tmp_path: Path) -> None:
     for neurons in (64, 20):
         sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(neurons)))
         with pytest.raises(InputError, match=r"no inputs\.npz or inputs\.npy .*--shipped-images"):
             load_problem(data=tmp_path)
     with pytest.raises(InputError, match="20 neurons: the shipped images come in powers of two"):
         load_problem(data=tmp_path, shipped_images=True)
-    with pytest.raises(InputError, match="--mnist and --shipped-images both say"):
+    with pytest.raises(InputError, match="--mnist and --shipped-images both select"):
         load_problem(data=tmp_path, shipped_images=True, mnist=tmp_path / "mnist")
 
 
@@ -84,7 +84,7 @@ def test_dense_input_rows(tmp_path: Path) -> None:
         load_problem(data=tmp_path)
 
 
-def test_input_rows_that_are_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+def test_input_rows_that_are_a_broken_link(tmp_path: Path) -> None:
     sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
     (tmp_path / "inputs.npz").symlink_to(tmp_path / "not-mounted")
     with pytest.raises(InputError, match=r"inputs\.npz: no such file"):
@@ -94,7 +94,7 @@ def test_input_rows_that_are_a_link_that_leads_nowhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["inputs.tsv", "input.npz", "Inputs.npz", "inputs-1.npz", "inputs.csv.gz", "inputs"]
 )
-def test_input_rows_that_would_be_overlooked_are_refused(tmp_path: Path, name: str) -> None:
+def test_misnamed_input_rows_are_refused(tmp_path: Path, name: str) -> None:
     sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(InputError, match=re.escape(f"{name}: is not read by this name; write")):
@@ -109,7 +109,7 @@ def test_input_rows_that_would_be_overlooked_are_refused(tmp_path: Path, name: s
 @pytest.mark.parametrize(
     "name", ["neuron64/", "sparse-images-64.tsv", "neuron64-l2-categories.tsv.gz", "n64-l1.tsv"]
 )
-def test_two_forms_in_one_folder_are_refused(tmp_path: Path, name: str) -> None:
+def test_two_formats_in_one_folder_are_refused(tmp_path: Path, name: str) -> None:
     sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
     made = tmp_path / name
     made.mkdir() if name.endswith("/") else made.write_bytes(b"")
@@ -117,7 +117,7 @@ def test_two_forms_in_one_folder_are_refused(tmp_path: Path, name: str) -> None:
         load_problem(data=tmp_path, shipped_images=True)
 
 
-CHALLENGE_LOOK_ALIKES = [
+MISNAMED_CHALLENGE_FILES = [
     ("neuron64/n64-l01.tsv", "layers are n64-l1.tsv to n64-l2.tsv: rename or remove it"),
     ("neuron64/n64-l0.tsv", "layers are n64-l1.tsv to"),
     ("neuron64/n64-l002.tsv.gz", "layers are n64-l1.tsv to"),
@@ -135,8 +135,8 @@ CHALLENGE_LOOK_ALIKES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "message"), CHALLENGE_LOOK_ALIKES)
-def test_files_of_the_challenge_that_would_be_overlooked_are_refused(
+@pytest.mark.parametrize(("name", "message"), MISNAMED_CHALLENGE_FILES)
+def test_misnamed_files_of_the_challenge_are_refused(
     tmp_path: Path, name: str, message: str
 ) -> None:
     write_network(radixnet(64, 2), tmp_path)
@@ -147,7 +147,7 @@ def test_files_of_the_challenge_that_would_be_overlooked_are_refused(
 
 
 @pytest.mark.parametrize("name", ["sparse-images-64.tsv.gz", "neuron64-l2-categories.tsv"])
-def test_links_that_lead_nowhere_are_not_passed_over(tmp_path: Path, name: str) -> None:
+def test_broken_links_are_refused(tmp_path: Path, name: str) -> None:
     write_network(radixnet(64, 2), tmp_path)
     (tmp_path / name).symlink_to(tmp_path / "not-mounted")
     with pytest.raises(InputError, match=f"{name}: is a link that leads nowhere"):
@@ -158,14 +158,14 @@ def test_links_that_lead_nowhere_are_not_passed_over(tmp_path: Path, name: str) 
         load_problem(neurons=64, layers=2, data=tmp_path)
 
 
-def test_files_of_other_sizes_and_depths_belong_to_the_challenge(tmp_path: Path) -> None:
+def test_files_of_other_challenge_networks_are_ignored(tmp_path: Path) -> None:
     write_network(radixnet(64, 4), tmp_path)
     write_network(radixnet(32, 1), tmp_path)
     write_images(images(32, 5), tmp_path)
     write_categories(np.array([1]), tmp_path, 64, 4)
     made = load_problem(neurons=64, layers=2, inputs=3, data=tmp_path)
     assert "shipped" in made.inputs.source
-    assert made.truth is None
+    assert made.expected_categories is None
     write_images(images(64, 5), tmp_path)
     (tmp_path / "sparse-images-64.csv").write_bytes(b"")
     assert load_problem(neurons=64, layers=2, data=tmp_path).inputs.rows == 5
@@ -180,7 +180,7 @@ def test_a_network_without_layers_in_a_folder(tmp_path: Path) -> None:
     assert made.network.inputs == 64
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="n1024-l1.tsv: no such file"):
         load_problem(data=tmp_path)
     with pytest.raises(InputError, match="no such folder"):
@@ -193,19 +193,19 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         load_problem(data=tmp_path)
 
 
-def test_categories_of_other_rows(tmp_path: Path) -> None:
-    """Where --inputs takes some of the rows, categories beyond them are none of these."""
+def test_categories_beyond_the_input_rows(tmp_path: Path) -> None:
+    """With --inputs, expected categories beyond the selected rows are ignored."""
     write_network(radixnet(64, 2), tmp_path)
     write_images(images(64, 10), tmp_path)
     write_categories(np.array([2, 10, 11]), tmp_path, 64, 2)
     with pytest.raises(InputError, match="categories.tsv: row 11, but there are 10 input rows; "):
         load_problem(neurons=64, layers=2, data=tmp_path)
     made = load_problem(neurons=64, layers=2, data=tmp_path, inputs=10)
-    assert made.truth is not None
-    assert made.truth.tolist() == [2, 10]
+    assert made.expected_categories is not None
+    assert made.expected_categories.tolist() == [2, 10]
 
 
-def test_what_cannot_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_problem_larger_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 10**9)
     with pytest.raises(InputError, match="--neurons 16777216: layers need"):
         load_problem(neurons=2**24)

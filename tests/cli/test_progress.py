@@ -1,4 +1,4 @@
-"""The bar shows itself after its patience, also while nothing is told, and never when piped."""
+"""The bar appears after its delay, also without progress, and only on a terminal."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def wait_for(text: io.StringIO, what: str) -> bool:
     return what in text.getvalue()
 
 
-def test_a_bar_shows_after_its_patience_though_nothing_is_told() -> None:
+def test_a_bar_appears_after_its_delay_without_progress() -> None:
     console, text = terminal()
-    bar = DelayedBar(console, patience=0.05)
+    bar = DelayedBar(console, delay=0.05)
     bar("compiling", 0.0)
     shown = wait_for(text, "compiling")
     bar("inference", 0.5)
@@ -39,7 +39,7 @@ def test_a_bar_shows_after_its_patience_though_nothing_is_told() -> None:
 
 def test_a_short_run_shows_nothing() -> None:
     console, text = terminal()
-    bar = DelayedBar(console, patience=0.1)
+    bar = DelayedBar(console, delay=0.1)
     bar("compiling", 0.5)
     bar.stop()
     time.sleep(0.25)
@@ -52,7 +52,7 @@ def test_no_bar_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         assert bar is None
 
 
-def test_a_bar_on_a_terminal_unless_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bar_on_a_terminal_unless_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     stderr = io.StringIO()
     monkeypatch.setattr(stderr, "isatty", lambda: True, raising=False)
@@ -67,12 +67,12 @@ def test_a_bar_on_a_terminal_unless_it_is_not_wanted(monkeypatch: pytest.MonkeyP
     assert stderr.getvalue() == ""
 
 
-def test_progress_of_modules_below_is_the_text_of_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_records_are_the_text_of_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     stderr = io.StringIO()
     monkeypatch.setattr(stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stderr", stderr)
-    monkeypatch.setattr("kkspdnn.cli.progress._PATIENCE", 0.05)
+    monkeypatch.setattr("kkspdnn.cli.progress._DELAY", 0.05)
     with logs_on_stderr(logging.INFO), delayed_bar(True) as bar:
         assert bar is not None
         bar._start()

@@ -1,4 +1,4 @@
-"""`python -m kkspdnn prune`: a file in, a folder out that the command line runs."""
+"""`python -m kkspdnn prune`: the written folder runs on the command line."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def test_a_pruned_network_runs(
     source, out = model(tmp_path / "model.npz"), tmp_path / "out"
     options = ["--method", method, "--sparsity", "0.75", "--blocks", "8", "--block-shape", "4x4"]
     assert main(["prune", str(source), "--out", str(out), *options]) == 0
-    said = capsys.readouterr().out
-    assert "layer 1: 64 x 32, 512 weights, sparsity 0.7500" in said
-    assert ("fan-in 16" in said) == (method == "balanced")
+    printed = capsys.readouterr().out
+    assert "layer 1: 64 x 32, 512 weights, sparsity 0.7500" in printed
+    assert ("fan-in 16" in printed) == (method == "balanced")
     sp.save_npz(out / "inputs.npz", sp.random_array((70, 64), density=0.4, rng=1))
     assert main(["--data", str(out), "--verify", "full", "--quiet"]) == 0
-    back, made = (
+    read, pruned = (
         kk.read_npz_network(out),
         kk.prune(
             kk.read_dense_network(source),
@@ -45,13 +45,13 @@ def test_a_pruned_network_runs(
             block_shape=(4, 4),
         ),
     )
-    for one, other in zip(back.layers, made.layers, strict=True):
+    for one, other in zip(read.layers, pruned.layers, strict=True):
         assert (one.index == other.index).all()
         assert (one.value == other.value).all()
         assert (one.bias == other.bias).all()
 
 
-def test_a_network_s_folder_can_be_pruned_again(tmp_path: Path) -> None:
+def test_a_pruned_folder_can_be_pruned_again(tmp_path: Path) -> None:
     source = model(tmp_path / "model.npz")
     assert main(["prune", str(source), "--out", str(tmp_path / "a"), "--sparsity", "0.5,0"]) == 0
     again = ["prune", str(tmp_path / "a"), "--out", str(tmp_path / "b"), "--sparsity", "0.9,0"]
@@ -65,8 +65,8 @@ def test_permuted_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["prune", str(source), "--out", str(out), *options]) == 0
     assert "fan-in 16" in capsys.readouterr().out
     dense = kk.read_dense_network(source)
-    made = kk.prune(dense, sparsity=0.75, blocks=8, permute=True)
-    for one, other in zip(kk.read_npz_network(out).layers, made.layers, strict=True):
+    pruned = kk.prune(dense, sparsity=0.75, blocks=8, permute=True)
+    for one, other in zip(kk.read_npz_network(out).layers, pruned.layers, strict=True):
         assert (one.index == other.index).all()
 
 
@@ -82,21 +82,21 @@ def test_permuted_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         (["--blocs", "3"], "unknown option --blocs"),
     ],
 )
-def test_refused_options_leave_nothing_behind(
+def test_invalid_options_write_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
     source = model(tmp_path / "model.npz")
     command = ["prune", str(source), "--out", str(tmp_path / "out"), *options]
     try:
         code = main(command)
-    except SystemExit as left:
-        code = left.code  # type: ignore[assignment]
+    except SystemExit as exited:
+        code = exited.code  # type: ignore[assignment]
     assert code == 2
     assert message in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["model.npz"]
 
 
-def test_a_folder_that_is_there_is_not_touched(
+def test_an_existing_folder_is_not_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, out = model(tmp_path / "model.npz"), tmp_path / "out"

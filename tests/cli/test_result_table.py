@@ -1,4 +1,4 @@
-"""The line of the table that names GPUs."""
+"""The printed table: the line of the GPUs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def record() -> Record:
     return infer(radixnet(64, 2), np.ones((3, 64), np.float32), space="serial").record
 
 
-def test_none_on_a_cpu(record: Record) -> None:
+def test_no_line_on_a_cpu(record: Record) -> None:
     assert record.gpus == ()
     assert "GPU" not in result_table(record)
 
@@ -32,16 +32,16 @@ def test_none_on_a_cpu(record: Record) -> None:
     ("devices", "text"),
     [
         ([("n1", HOPPER[2])], "H100, sm_90, device 2 of n1"),
-        ([("n1", HOPPER[0])] * 2, "H100, sm_90, device 0 of n1, 2 ranks on one"),
+        ([("n1", HOPPER[0])] * 2, "H100, sm_90, device 0 of n1, 2 ranks per GPU"),
         ([("n1", each) for each in HOPPER], "4 H100 on 1 node"),
-        # Ranks to which the launcher gave one GPU each: all have the number 0.
+        # The launcher assigned one GPU to each rank: each has the number 0.
         ([("n1", replace(each, number=0)) for each in HOPPER], "4 H100 on 1 node"),
         ([(f"n{n // 4}", HOPPER[n % 4]) for n in range(8)], "8 H100 on 2 nodes"),
         (
             [("n1", AMPERE), ("n2", HOPPER[0]), ("n1", AMPERE)],
-            "1 A100, 1 H100 on 2 nodes, up to 2 ranks on one",
+            "1 A100, 1 H100 on 2 nodes, up to 2 ranks per GPU",
         ),
-        # A driver that gives no UUIDs.
+        # A driver without UUIDs.
         ([("n1", replace(each, uuid="")) for each in HOPPER[:2]], "2 H100 on 1 node"),
     ],
 )

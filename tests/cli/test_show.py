@@ -1,4 +1,4 @@
-"""`kkspdnn show`: what it prints, and what it says of what it cannot show."""
+"""`kkspdnn show`: the printed text, and one-line errors."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def scale(i: int, x, factor: float):
 
 def shown(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     assert main.main(["show", *options]) == 0
-    said = capsys.readouterr()
-    assert said.err == ""
-    return said.out
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return printed.out
 
 
 def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
@@ -40,12 +40,12 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    made = tmp_path / "kernels.py"
-    made.write_text(OWN)
-    return made
+    file = tmp_path / "kernels.py"
+    file.write_text(OWN)
+    return file
 
 
-def test_the_text_is_what_a_run_compiles(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_is_that_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, "fused_fan_in", "--space", "serial", "--dtype", "float64")
     workunit, space, types = engine_launches("serial", DOUBLE.numpy)["fused_fan_in"]
     assert space is ExecutionSpace.Serial
@@ -64,13 +64,13 @@ def test_the_text_is_what_a_run_compiles(capsys: pytest.CaptureFixture[str]) -> 
     assert text != shown(capsys, "fused_fan_in", "--dtype", "float64")
 
 
-def test_types_take_the_place_of_the_engine_s(capsys: pytest.CaptureFixture[str]) -> None:
+def test_types_override_those_of_the_engine(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, "fused_fan_in", "--types", "index=uint32[2]")
     assert f"View2D<const {UINT32.cpp}> index;" in text
     assert "View3D<float> a;" in text
 
 
-def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_of_workunits(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys).splitlines()
     assert [line.split()[0] for line in lines] == sorted(engine_launches("openmp", DOUBLE.numpy))
     assert all(
@@ -78,7 +78,7 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_a_workunit_of_one_s_own(capsys: pytest.CaptureFixture[str], own: Path) -> None:
+def test_the_users_own_workunit(capsys: pytest.CaptureFixture[str], own: Path) -> None:
     text = shown(capsys, f"{own}:scale", "--types", "x=float32[1]")
     assert "View1D<float> x;" in text
     assert f'#line 4 "{own.name}"' in text
@@ -113,18 +113,18 @@ def test_assembly(capsys: pytest.CaptureFixture[str], space: str) -> None:
     assert len(text.splitlines()) > 20
 
 
-def test_bytes_are_counted_in_registers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_count_edges_uses_lanes_of_bytes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "lanes::for_each<uint8_t>" in shown(capsys, "count_edges", "--space", "serial")
 
 
-def test_a_gpu_s_code_needs_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+def test_code_for_a_gpu_needs_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, "fused_fan_in", "--space", "cuda")
     assert "// for Kokkos::Cuda\n" in text
     assert "cudaGetLastError()" in text
     assert '#include "kkspdnn_lanes_cuda.hpp"\n' in text
 
 
-def test_what_cannot_be_shown(
+def test_errors(
     capsys: pytest.CaptureFixture[str], own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "no workunit 'nope'; choose one of add_bias, " in refused(capsys, "nope")
@@ -143,15 +143,15 @@ def test_what_cannot_be_shown(
     assert "no objdump" in refused(capsys, "add_bias", "--assembly")
 
 
-def test_types_that_the_body_does_not_take(capsys: pytest.CaptureFixture[str], own: Path) -> None:
+def test_types_that_do_not_fit_the_body(capsys: pytest.CaptureFixture[str], own: Path) -> None:
     assert main.main(["show", f"{own}:scale", "--types", "x=float32[3]"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert f"kkspdnn: {own}:5: `x` has 3 dimension(s), not 1\n" in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"kkspdnn: {own}:5: `x` has 3 dimension(s), not 1\n" in printed.err
 
 
-def test_show_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+def test_show_must_come_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
         main.main(["--space", "serial", "show"])
-    assert left.value.code == 2
-    assert "show comes first: kkspdnn show …" in capsys.readouterr().err
+    assert exited.value.code == 2
+    assert "show must come first: kkspdnn show …" in capsys.readouterr().err

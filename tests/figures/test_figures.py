@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
 
 from kkspdnn.choices import METHODS
-from kkspdnn.cli.plot import drawn, plot
+from kkspdnn.cli.plot import draw, plot
 from kkspdnn.errors import InputError
 from kkspdnn.figures.charts import charts
 from kkspdnn.figures.points import Records, read_records
@@ -246,9 +246,9 @@ def test_nothing_is_told_apart_by_colour_alone() -> None:
 
 
 def test_files_and_fonts(folder: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+    printed: list[str] = []
     out = tmp_path / "new" / "figures"
-    said += plot([*map(str, sorted(folder.iterdir())), "--out", str(out)])
+    printed += plot([*map(str, sorted(folder.iterdir())), "--out", str(out)])
     names = {f"{n}-{w}.{kind}" for n in NAMES for w in WIDTHS for kind in ("pdf", "png")}
     names |= {f"{n}.{kind}" for n in [*NAMES, "implementations"] for kind in ("csv", "tex")}
     assert {path.name for path in out.iterdir()} == names
@@ -263,11 +263,11 @@ def test_files_and_fonts(folder: Path, tmp_path: Path) -> None:
             assert b"/Type3" not in pdf
             assert b"/Subtype /Image" not in pdf
             assert b"CreationDate" not in pdf
-    assert said == [f"{len(names)} files in {out}: {', '.join([*NAMES, 'implementations'])}\n"]
+    assert printed == [f"{len(names)} files in {out}: {', '.join([*NAMES, 'implementations'])}\n"]
 
 
 def test_the_same_records_give_the_same_files(records: Records) -> None:
-    assert drawn(records) == drawn(records)
+    assert draw(records) == draw(records)
 
 
 def test_of_two_measurements_the_one_with_more_runs_is_kept(folder: Path) -> None:
@@ -290,7 +290,7 @@ def test_the_records_of_runs_are_drawn_too(tmp_path: Path) -> None:
     found = read_records(
         [*paths, results / "1024-1920-openmp.json", results / "reading-65536.json"]
     )
-    assert [path.name for path in found.passed_over] == ["reading-65536.json"]
+    assert [path.name for path in found.skipped] == ["reading-65536.json"]
     assert {point.name for point in found.points} == {"all", "none", "spgemm"}
     assert {"rates", "size", "poster"} <= {chart.name for chart in charts(found)}
     assert "speedup" not in {chart.name for chart in charts(found)}
@@ -313,9 +313,9 @@ def test_what_cannot_be_drawn_is_told(folder: Path, tmp_path: Path) -> None:
         read_records([reading])
     roofs = read_records([folder / "f.json"])
     with pytest.raises(InputError, match="these records allow no figure"):
-        drawn(roofs)
+        draw(roofs)
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         list(plot([str(folder / "a.json"), "--out", str(tmp_path / "file")]))
     broken = folder / "broken.json"
     broken.write_text((folder / "a.json").read_text().replace('"threads": 2', '"threads": "2"', 1))
@@ -325,7 +325,7 @@ def test_what_cannot_be_drawn_is_told(folder: Path, tmp_path: Path) -> None:
 
 
 def test_missing_rows_are_in_the_table_only(records: Records, by_name: dict[str, Chart]) -> None:
-    files = drawn(records)
+    files = draw(records)
     assert b"missing: PyTorch is not installed" in files["implementations.csv"]
     assert b"PyTorch" not in files["speedup.csv"]
     assert replace(by_name["speedup"]).table.rows

@@ -28,7 +28,7 @@ def test_one_record_and_one_output(run: Run, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert out.count("categories ") == 1
     assert "3 threads on 3 ranks" in out
-    assert "data parallel on 1 node; each computed" in out
+    assert "data parallel on 1 node; computed " in out
     # A launch of one process is a run like any other.
     files = ["--json", tmp_path / "one.json", "--categories", tmp_path / "one.tsv"]
     code, out, err = run(1, "-W", "error", "-m", "kkspdnn", *problem, *files)

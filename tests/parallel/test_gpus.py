@@ -114,6 +114,6 @@ def test_the_record_names_every_gpu(devices: Devices, tmp_path: Path) -> None:
     assert said == [
         "GPU device 0 (Fake GPU F, sm_90) with ranks 0, 2",
         "GPU device 1 (Fake GPU B, sm_90) with ranks 1",
-        "table GPU         1 Fake GPU F, 1 Fake GPU B on 1 node, up to 2 ranks on one",
+        "table GPU         1 Fake GPU F, 1 Fake GPU B on 1 node, up to 2 ranks per GPU",
     ]
     assert "2 ranks share device 0 (Fake GPU F) of " in log
