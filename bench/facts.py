@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.peer import package_version
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.build.toolchain import host_compiler, machine, run
+from kkspdnn.pk.build.toolchain import host_compiler, machine, run_tool
 from kkspdnn.pk.system.cuda_driver import devices
 from kkspdnn.records.comparison import Ceilings, Comparison, LayerCounts, NetworkSize, Row
 from kkspdnn.version import own_version
@@ -99,7 +99,7 @@ def _gpu() -> str | None:
     try:
         asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
         if shutil.which("nvidia-smi") is not None:
-            return run(asked, "asking nvidia-smi").strip().replace("\n", "; ") or None
+            return run_tool(asked, "asking nvidia-smi").strip().replace("\n", "; ") or None
     except ToolchainError:
         pass
     return "; ".join(f"{each.name}, {each.arch}" for each in devices()) or None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.build.toolchain import host_compiler, run
+from kkspdnn.pk.build.toolchain import host_compiler, run_tool
 
 
 def compiled(source: Path, target: Path, *options: str) -> ctypes.CDLL:
@@ -18,7 +18,7 @@ def compiled(source: Path, target: Path, *options: str) -> ctypes.CDLL:
         compiler = host_compiler()
     except ToolchainError as error:
         pytest.skip(str(error))
-    run(
+    run_tool(
         [compiler.path, "-O1", "-ffp-contract=off", "-shared", "-fPIC", *options]
         + [str(source), "-o", str(target)],
         f"compiling {source.name} for the host",

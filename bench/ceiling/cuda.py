@@ -15,8 +15,8 @@ from kkspdnn.device.space import Space
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.cache_lookup import maker
 from kkspdnn.pk.build.nvcc import find_nvcc
-from kkspdnn.pk.build.nvcc_host import nvcc_host
-from kkspdnn.pk.build.toolchain import host_compiler, run
+from kkspdnn.pk.build.nvcc_host import find_nvcc_host
+from kkspdnn.pk.build.toolchain import host_compiler, run_tool
 from kkspdnn.pk.system.cuda_driver import selected_device
 
 FLAGS = ("-cubin", "-O3", "-std=c++17", "--fmad=false")
@@ -41,8 +41,8 @@ def compile_kernels(arch: str) -> Path:
     Raises ToolchainError and CacheError.
     """
     nvcc = find_nvcc()
-    nvcc.check(arch)
-    host = nvcc_host(nvcc, host_compiler())
+    nvcc.check_arch(arch)
+    host = find_nvcc_host(nvcc, host_compiler())
     key = {
         "source": _SOURCE.read_text(encoding="utf-8"),
         "flags": shlex.join(FLAGS),
@@ -51,7 +51,7 @@ def compile_kernels(arch: str) -> Path:
     }
 
     def build(folder: Path) -> None:
-        run(
+        run_tool(
             [nvcc.path, f"-arch={arch}", "-ccbin", host.path, *FLAGS]
             + ["-o", str(folder / "ceiling.cubin"), str(_SOURCE)],
             "compiling bench/ceiling/ceiling.cu",

@@ -11,10 +11,10 @@ from pathlib import Path
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.cache_lookup import maker
-from kkspdnn.pk.build.toolchain import OPTIONS, host_compiler, run
+from kkspdnn.pk.build.toolchain import COMPILER_OPTIONS, host_compiler, run_tool
 from kkspdnn.pk.system.instruction_sets import native_processor
 
-FLAGS = (*OPTIONS, "-std=c++17", "-fopenmp", "-shared")
+FLAGS = (*COMPILER_OPTIONS, "-std=c++17", "-fopenmp", "-shared")
 _SOURCE = Path(__file__).with_name("ceiling.cpp")
 
 
@@ -47,7 +47,9 @@ def load_native() -> Native:
 
     def build(folder: Path) -> None:
         target = folder / "ceiling.so"
-        run([compiler.path, *FLAGS, _SOURCE, "-o", target], "compiling bench/ceiling/ceiling.cpp")
+        run_tool(
+            [compiler.path, *FLAGS, _SOURCE, "-o", target], "compiling bench/ceiling/ceiling.cpp"
+        )
 
     path = default_cache().entry("bench", "ceiling", key, build) / "ceiling.so"
     try:

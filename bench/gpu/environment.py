@@ -14,7 +14,7 @@ from typing import Any
 
 from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.build.toolchain import machine, run
+from kkspdnn.pk.build.toolchain import machine, run_tool
 from kkspdnn.pk.system.cuda_driver import devices
 
 _ASKED = (
@@ -65,7 +65,7 @@ def _printed(program: str, *arguments: str) -> str:
     if path is None:
         return "not on the PATH"
     try:
-        return run([path, *arguments], f"asking {program}", inherit=True).strip()
+        return run_tool([path, *arguments], f"asking {program}", inherit=True).strip()
     except ToolchainError as error:
         return str(error)
 

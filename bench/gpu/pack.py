@@ -22,9 +22,9 @@ from kkspdnn.device.space import EXECUTION_SPACES
 from kkspdnn.engines.launch_trace import all_generated
 from kkspdnn.errors import InputError
 from kkspdnn.io.atomic_write import create_folder
-from kkspdnn.pk.build.kokkos_source import SDIST, SDIST_VERSION, sdist
+from kkspdnn.pk.build.kokkos_source import SDIST, SDIST_VERSION, fetch_sdist
 from kkspdnn.pk.build.runtime_library import toolkit
-from kkspdnn.pk.build.toolchain import run
+from kkspdnn.pk.build.toolchain import run_tool
 from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.dispatch import compile_workunits
 from kkspdnn.pk.policy import ExecutionSpace
@@ -92,7 +92,7 @@ def _fill(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
         target.write(subprocess.run(archive, check=True, capture_output=True).stdout)
     with tempfile.TemporaryDirectory() as temporary:
         archive_name = f"{SDIST}-{SDIST_VERSION}.tar.gz"
-        shutil.copy(sdist(Path(temporary)), folder / archive_name)
+        shutil.copy(fetch_sdist(Path(temporary)), folder / archive_name)
     _wheels(folder / WHEELS, arguments.python)
     if arguments.data is not None:
         (folder / DATA).mkdir()
@@ -137,7 +137,7 @@ def _entries(kit: Toolkit, space: SpaceName) -> Iterator[Path]:
 def _wheels(folder: Path, python: str) -> None:
     """Download wheels for that Python, and all that they need."""
     platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in reversed(_GLIBC)]
-    run(
+    run_tool(
         [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
         + [f"--python-version={python}", "--implementation=cp", *platforms]
         + ["--platform=manylinux2014_x86_64", "--dest", folder, *PACKAGES],

@@ -24,7 +24,7 @@ from bench.gpu.unpack import unpack
 from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.errors import InputError
 from kkspdnn.pk.build.nvcc import nvcc_path
-from kkspdnn.pk.build.toolchain import end_process
+from kkspdnn.pk.build.toolchain import terminate_process
 
 SCHEMA = "kkspdnn-gpu-session/1"
 
@@ -227,6 +227,6 @@ def _captured(
             pass
         finally:
             # Also what a step has started and left running.
-            end_process(process, group=True, grace=_GRACE_SECONDS)
+            terminate_process(process, group=True, grace=_GRACE_SECONDS)
         file.seek(0)
         return file.read().decode("utf-8", "replace"), code

@@ -17,7 +17,7 @@ from bench.peer import Answer, Work, matrix_layers
 from kkspdnn.errors import ToolchainError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
-from kkspdnn.pk.build.toolchain import run
+from kkspdnn.pk.build.toolchain import run_tool
 from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.runtime.kokkos_runtime import get_runtime
@@ -105,7 +105,7 @@ def _library() -> ctypes.CDLL:
 
     def build(folder: Path) -> None:
         (folder / _SOURCE.name).write_text(source, encoding="ascii")
-        run(_command(kit, headers), "compiling with Kokkos Kernels", cwd=folder)
+        run_tool(_command(kit, headers), "compiling with Kokkos Kernels", cwd=folder)
 
     made = kit.cache.entry("peers", "kokkos-kernels", key, build) / "spgemm.so"
     library = ctypes.CDLL(str(made))

@@ -13,7 +13,7 @@ from scipy.io import loadmat, savemat
 from bench.peer import Answer, Work, matrix_layers
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
-from kkspdnn.pk.build.toolchain import run
+from kkspdnn.pk.build.toolchain import run_tool
 
 _SCRIPT = Path(__file__).with_name("inference.m")
 
@@ -37,7 +37,9 @@ class Octave:
         return None if shutil.which("octave") else "octave is not on the PATH"
 
     def version(self) -> str:
-        words = run(["octave", "--version"], "asking octave for its version", inherit=True).split()
+        words = run_tool(
+            ["octave", "--version"], "asking octave for its version", inherit=True
+        ).split()
         return words[words.index("version") + 1]
 
     def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
@@ -56,7 +58,7 @@ class Octave:
 
     def run(self) -> Answer:
         folder = Path(self._folder.name)
-        run(
+        run_tool(
             ["octave", "--no-gui", "--quiet", "--norc", _SCRIPT], "Octave", cwd=folder, inherit=True
         )
         answer = loadmat(folder / "answer.mat")

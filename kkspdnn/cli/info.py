@@ -26,7 +26,7 @@ from kkspdnn.pk.build.find_kokkos import Candidate, candidates
 from kkspdnn.pk.build.kokkos_cuda import NEEDED
 from kkspdnn.pk.build.kokkos_source import SDIST, SDIST_VERSION
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc, nvcc_path
-from kkspdnn.pk.build.nvcc_host import nvcc_host
+from kkspdnn.pk.build.nvcc_host import find_nvcc_host
 from kkspdnn.pk.build.toolchain import build_tool, host_compiler, machine
 from kkspdnn.pk.system.cuda_driver import devices
 from kkspdnn.version import own_version
@@ -89,7 +89,7 @@ def _cuda() -> Iterator[Finding]:
 
 def _nvcc_host(nvcc: Nvcc) -> Finding:
     """Find the host compiler by trial, because nvcc refuses compilers newer than itself."""
-    host = nvcc_host(nvcc, host_compiler())
+    host = find_nvcc_host(nvcc, host_compiler())
     text = f"{nvcc.version}, host compiler {host.path}: {host.version}"
     return Finding("cuda", "nvcc", text, True)
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 
 from kkspdnn.device.cuda_versions import CudaVersions, installed_cupy
-from kkspdnn.pk.build.nvcc import Nvcc, dotted, nvcc_path, remedy
+from kkspdnn.pk.build.nvcc import Nvcc, format_version, install_hint, nvcc_path
 from kkspdnn.pk.system.cuda_driver import DRIVER_LIBRARY, devices, driver_version, has_driver
 
 
@@ -31,7 +31,7 @@ def cuda_requirements() -> list[Requirement]:
     gpus = "; ".join(f"{gpu.number}: {gpu.name}, {gpu.arch}" for gpu in versions.devices)
     driver = DRIVER_LIBRARY
     if versions.driver:
-        driver += f", runs up to CUDA {dotted(versions.driver)}"
+        driver += f", runs up to CUDA {format_version(versions.driver)}"
     cupy = ", ".join(f"{name} {version(name)}" for name in versions.cupy) or "installed"
     install = f'pip install "kkspdnn[{versions.extra}]"'
     return [
@@ -41,7 +41,7 @@ def cuda_requirements() -> list[Requirement]:
             f"install the NVIDIA driver ({DRIVER_LIBRARY})",
         ),
         Requirement("device", gpus or None, "run on a machine with a GPU"),
-        Requirement("compiler", nvcc_path(), remedy()),
+        Requirement("compiler", nvcc_path(), install_hint()),
         Requirement("CuPy", cupy if find_spec("cupy") else None, install),
     ]
 

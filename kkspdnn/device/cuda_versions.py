@@ -10,7 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from kkspdnn.pk.build.nvcc import DROPPED_BY_13, Nvcc, dotted, fitting_cuda, number_of
+from kkspdnn.pk.build.nvcc import (
+    ARCHS_DROPPED_BY_CUDA_13,
+    Nvcc,
+    arch_number,
+    format_version,
+    newest_usable_cuda,
+)
 from kkspdnn.pk.system.cuda_driver import Device
 
 _CUPY = {f"cupy-cuda{major}x": major for major in range(11, 20)}
@@ -35,7 +41,7 @@ class CudaVersions:
     @property
     def extra(self) -> str:
         """The extra of kkspdnn to install on this machine: `cuda12` or `cuda13`."""
-        return extra_for(fitting_cuda(self.driver, self.devices))
+        return extra_for(newest_usable_cuda(self.driver, self.devices))
 
 
 def extra_for(major: int | None) -> str:
@@ -82,7 +88,8 @@ def cupy_conflicts(versions: CudaVersions) -> list[str]:
             newer = f"update the driver to one for CUDA {major}"
             lines.append(
                 f"{name} needs a driver for CUDA {major}, and this one runs up to CUDA "
-                f"{dotted(versions.driver)}: {f'{reinstall}, or ' if major > 12 else ''}{newer}"
+                f"{format_version(versions.driver)}: "
+                f"{f'{reinstall}, or ' if major > 12 else ''}{newer}"
             )
         elif major >= 13 and (dropped := _dropped(versions.devices)) is not None:
             lines.append(f"{name} does not run on {dropped.name}, {dropped.arch}: {reinstall}")
@@ -93,8 +100,8 @@ def _nvcc_conflicts(versions: CudaVersions) -> list[str]:
     if versions.nvcc is None:
         return []
     nvcc, number = versions.nvcc, versions.nvcc.cuda
-    compiler = f"{nvcc.path} is of CUDA {dotted(number)}"
-    driver_conflict = nvcc.misfit(versions.driver)
+    compiler = f"{nvcc.path} is of CUDA {format_version(number)}"
+    driver_conflict = nvcc.driver_conflict(versions.driver)
     if driver_conflict is not None:
         return [driver_conflict]
     lines = []
@@ -109,12 +116,12 @@ def _nvcc_conflicts(versions: CudaVersions) -> list[str]:
         elif versions.driver is not None and versions.driver < number:
             lines.append(
                 f"{compiler}, which compiles for {arch} to PTX only, and the driver compiles PTX "
-                f"up to CUDA {dotted(versions.driver)}: set CUDA_HOME to a toolkit that knows "
-                f"{arch}, or update the driver"
+                f"up to CUDA {format_version(versions.driver)}: set CUDA_HOME to a toolkit that "
+                f"knows {arch}, or update the driver"
             )
     return lines
 
 
 def _dropped(devices: tuple[Device, ...]) -> Device | None:
     """Return the first device that CUDA 13 does not support."""
-    return next((gpu for gpu in devices if number_of(gpu.arch) in DROPPED_BY_13), None)
+    return next((gpu for gpu in devices if arch_number(gpu.arch) in ARCHS_DROPPED_BY_CUDA_13), None)

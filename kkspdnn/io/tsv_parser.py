@@ -22,8 +22,8 @@ from kkspdnn.io.tsv_lines import Triples, parse_lines, spell_lines
 from kkspdnn.model.matrices import Floats
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.cache_lookup import find_or_build
-from kkspdnn.pk.build.compiler_flags import extra_options
-from kkspdnn.pk.build.toolchain import OPTIONS, Compiler, host_compiler, run
+from kkspdnn.pk.build.compiler_flags import user_options
+from kkspdnn.pk.build.toolchain import COMPILER_OPTIONS, Compiler, host_compiler, run_tool
 from kkspdnn.pk.system.instruction_sets import Processor
 
 WORTH_COMPILING = 1 << 16
@@ -90,16 +90,16 @@ def parser_library(processor: Processor | None = None) -> Path:
     it cannot be compiled or kept.
     """
     sources = {path.name: path.read_text(encoding="ascii") for path in _SOURCES}
-    flags = ("-std=c++17", *OPTIONS, "-shared")
+    flags = ("-std=c++17", *COMPILER_OPTIONS, "-shared")
 
     def build(folder: Path, compiler: Compiler, made_for: Processor) -> None:
         for name, source in sources.items():
             (folder / name).write_text(source, encoding="ascii")
         doing = "compiling the parser of text files"
-        command = [compiler.path, *made_for.compiler_options(flags), *compiler.extra]
-        run([*command, *sources, "-o", "triples.so"], doing, cwd=folder)
+        command = [compiler.path, *made_for.compiler_options(flags), *compiler.user_options]
+        run_tool([*command, *sources, "-o", "triples.so"], doing, cwd=folder)
 
-    content = {**sources, "flags": shlex.join([*flags, *extra_options()])}
+    content = {**sources, "flags": shlex.join([*flags, *user_options()])}
     store, kind, name = default_cache(), "parsers", "triples"
     place = find_or_build(store, kind, name, content, host_compiler, build, processor)
     return place / "triples.so"

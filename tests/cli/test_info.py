@@ -51,7 +51,7 @@ def test_conflicting_versions_of_cuda(monkeypatch: pytest.MonkeyPatch, refused: 
     versions = CudaVersions((12, 4), (), ("cupy-cuda13x",), nvcc)
     host = Compiler("/usr/bin/g++-13", "g++ 13.3")
 
-    def nvcc_host(*_: object) -> Compiler:
+    def find_nvcc_host(*_: object) -> Compiler:
         if refused:
             raise ToolchainError("it refuses g++ 14")
         return host
@@ -59,7 +59,7 @@ def test_conflicting_versions_of_cuda(monkeypatch: pytest.MonkeyPatch, refused: 
     monkeypatch.setattr(info, "_test_space", lambda space: info.Finding("spaces", space, "", True))
     monkeypatch.setattr(info, "nvcc_path", lambda: nvcc.path)
     monkeypatch.setattr(info, "find_nvcc", lambda: nvcc)
-    monkeypatch.setattr(info, "nvcc_host", nvcc_host)
+    monkeypatch.setattr(info, "find_nvcc_host", find_nvcc_host)
     monkeypatch.setattr(info, "detect_versions", lambda found: replace(versions, nvcc=found))
     found = [finding for finding in findings() if finding.section == "cuda"][4:]
     assert [(each.name, each.ok) for each in found] == [

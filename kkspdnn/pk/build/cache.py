@@ -194,7 +194,7 @@ def remove(place: Path) -> bool:
 
     Raises OSError where it cannot be removed. A process that has loaded its files keeps them.
     """
-    with locks.at_once(_lock_of(place)) as alone:
+    with locks.try_exclusive(_lock_of(place)) as alone:
         if alone:
             _take_away(place)
         return alone

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import Cache, Key
-from kkspdnn.pk.build.nvcc import cuda_of
+from kkspdnn.pk.build.nvcc import parse_cuda_version
 from kkspdnn.pk.build.toolchain import Compiler
 from kkspdnn.pk.system.instruction_sets import Processor, libc_version, native_processor
 
@@ -75,7 +75,7 @@ class Wanted:
         content = {name: value for name, value in key.items() if name not in free}
         if content != dict(self.content) or not _loads_with(key.get("libc", "")):
             return False
-        if self.driver is not None and self.driver[0] < cuda_of(key.get("nvcc", ""))[0]:
+        if self.driver is not None and self.driver[0] < parse_cuda_version(key.get("nvcc", ""))[0]:
             return False
         made_for = processor_of(key)
         if (made_for is None) != (self.processor is None):
@@ -146,7 +146,7 @@ def _rank(key: Key, made_by: Mapping[str, str] | None) -> tuple[int, bool, tuple
     sets = len(made_for.instruction_sets) if made_for is not None else 0
     own = made_by is not None and maker_of(key) == dict(made_by)
     # An older CUDA may know the architecture through PTX only.
-    return sets, own, cuda_of(key.get("nvcc", ""))
+    return sets, own, parse_cuda_version(key.get("nvcc", ""))
 
 
 def _loads_with(built: str) -> bool:

@@ -79,7 +79,7 @@ def clear(root: Path, unused_days: float = 0.0) -> list[Entry]:
     refuse_shared(root)
     removed = []
     try:
-        with locks.at_once(root / BUILDS_LOCK) as alone:
+        with locks.try_exclusive(root / BUILDS_LOCK) as alone:
             if not alone:
                 raise CacheError(
                     f"{_builder(root)} builds into the cache {root}; try again when it has finished"

@@ -1,4 +1,4 @@
-"""Options of the C++ compiler that the user adds: `KKSPDNN_CXXFLAGS`."""
+"""The user's options for the C++ compiler, from KKSPDNN_CXXFLAGS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from kkspdnn.errors import ToolchainError
 
-VARIABLE = "KKSPDNN_CXXFLAGS"
+FLAGS_VARIABLE = "KKSPDNN_CXXFLAGS"
 
 _VALUE_CHANGING = (
     "-Ofast",
@@ -43,39 +43,42 @@ _VALUE_CHANGING = (
     "-prec-div=false",
     "-prec-sqrt=false",
 )
-"""How options begin that let a compiler give other values than the written operations have, or, as
--ffast-math of GCC when it links, make the process flush subnormal numbers to zero."""
+"""Prefixes of options with which floating-point results may differ from those of the source code.
 
-_HARMLESS = ("-mrecip=none", "-ffp-model=strict")
+GCC's -ffast-math also makes the whole process flush subnormal numbers to zero, if it links with it.
+"""
+
+_VALUE_PRESERVING = ("-mrecip=none", "-ffp-model=strict")
 
 
-def extra_options() -> tuple[str, ...]:
-    """The options in KKSPDNN_CXXFLAGS, split as a shell does.
+def user_options() -> tuple[str, ...]:
+    """Return the options in KKSPDNN_CXXFLAGS, split as a shell does.
 
-    Raises ToolchainError for one that changes answers, or that cannot be passed on.
+    Raises ToolchainError for an option that changes floating-point results, or that CMake does not
+    pass on unchanged.
     """
-    text = os.environ.get(VARIABLE, "")
+    text = os.environ.get(FLAGS_VARIABLE, "")
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:
-        raise ToolchainError(f"{VARIABLE}={text}: {error}; quote as in a shell") from error
-    found = changes_values(words)
-    if found is not None:
-        raise ToolchainError(f"{VARIABLE}: {found} changes answers; leave it out")
+        raise ToolchainError(f"{FLAGS_VARIABLE}={text}: {error}; quote as in a shell") from error
+    changing = changes_values(words)
+    if changing is not None:
+        raise ToolchainError(f"{FLAGS_VARIABLE}: {changing} changes results; leave it out")
     for word in words:
         if word.startswith("@") or ";" in word or not word.isprintable():
-            raise ToolchainError(f"{VARIABLE}: {word!r} cannot be passed on; leave it out")
+            raise ToolchainError(f"{FLAGS_VARIABLE}: {word!r} cannot be passed on; leave it out")
     return words
 
 
 def changes_values(words: Iterable[str]) -> str | None:
-    """The first option with which a compiler may give other floating-point values, or None."""
+    """Return the first option with which floating-point results may differ, or None."""
     for word in words:
-        # nvcc takes its long options with two dashes, and either of - and _.
+        # nvcc's long options may begin with two dashes.
         plain = word.replace("--", "-", 1) if word.startswith("--") else word
-        # -Xcompiler=-ffast-math and -Wc,-ffast-math hand options on.
-        parts = [part for comma in plain.split(",") for part in (comma, comma.partition("=")[2])]
-        for part in parts:
-            if part.startswith(_VALUE_CHANGING) and not part.startswith(_HARMLESS):
+        # -Xcompiler=-ffast-math and -Wc,-ffast-math contain other options.
+        items = [item for text in plain.split(",") for item in (text, text.partition("=")[2])]
+        for item in items:
+            if item.startswith(_VALUE_CHANGING) and not item.startswith(_VALUE_PRESERVING):
                 return word
     return None

@@ -1,4 +1,4 @@
-"""The machine code of compiled workunits: of a CPU with objdump, of a GPU with cuobjdump."""
+"""Disassembly of compiled workunits, with objdump for CPUs and cuobjdump for GPUs."""
 
 from __future__ import annotations
 
@@ -14,63 +14,69 @@ from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.nvcc import find_nvcc, nvcc_path
-from kkspdnn.pk.build.toolchain import run
+from kkspdnn.pk.build.toolchain import run_tool
 
-_BEGIN = re.compile(r"^[0-9a-f]+ <(.+)>:$", re.MULTILINE)
+_FUNCTION_START = re.compile(r"^[0-9a-f]+ <(.+)>:$", re.MULTILINE)
 
 
 def hot_function(library: Path, name: str) -> str:
-    """The disassembly of workunit `name`'s hot function, its demangled name in the first line.
+    """Return the disassembly of the function that contains the loop of workunit `name`.
 
-    The compiler inlines a workunit's body into Kokkos' loop over the work items; that function is
-    the largest of those whose name has the functor in it. Where even the loop is inlined into the
-    launch, it is the launch. Raises ToolchainError where objdump is missing or fails.
+    The first line is the function's demangled name. The compiler inlines the workunit's body into
+    Kokkos' loop over the work items, which is the largest function whose name contains the functor.
+    If the loop is inlined too, the function is the launch. Raises ToolchainError if objdump is
+    missing or fails.
     """
     objdump = shutil.which("objdump")
     if objdump is None:
         raise ToolchainError(
             "no objdump on the PATH; install the GNU binutils (Debian: apt-get install binutils)"
         )
-    text = run(
+    text = run_tool(
         [objdump, "-d", "--demangle", "--no-show-raw-insn", library], f"disassembling {library}"
     )
-    blocks = {b[1]: text[b.start() :].partition("\n\n")[0] for b in _BEGIN.finditer(text)}
+    blocks = {b[1]: text[b.start() :].partition("\n\n")[0] for b in _FUNCTION_START.finditer(text)}
     loops = {
         symbol: block
         for symbol, block in blocks.items()
         if f"{name}_functor" in symbol and "~" not in symbol
     }
-    chosen = max(loops.values(), key=len) if loops else blocks["kkspdnn_launch"]
-    return chosen.rstrip("\n") + "\n"
+    function = max(loops.values(), key=len) if loops else blocks["kkspdnn_launch"]
+    return function.rstrip("\n") + "\n"
 
 
 @dataclass(frozen=True)
 class CudaDisassembler:
-    """cuobjdump, and nvdisasm, which it runs."""
+    """The paths of cuobjdump and of nvdisasm, which it runs."""
 
     cuobjdump: str
     nvdisasm: str
 
     @property
     def version(self) -> str:
-        """The releases of both, `cuobjdump V13.0.85, nvdisasm V13.0.85`."""
+        """The versions of both, such as `cuobjdump V13.0.85, nvdisasm V13.0.85`."""
         return ", ".join(
-            f"{os.path.basename(tool)} {_release(tool)}" for tool in (self.cuobjdump, self.nvdisasm)
+            f"{os.path.basename(tool)} {_tool_version(tool)}"
+            for tool in (self.cuobjdump, self.nvdisasm)
         )
 
     def machine_code(self, file: Path) -> str:
-        """The machine code of all kernels in a cubin or a shared library, as `cuobjdump -sass`
-        prints it. Raises ToolchainError where cuobjdump fails."""
+        """Return the machine code of all kernels in a cubin or a shared library.
+
+        It is the output of `cuobjdump -sass`. Raises ToolchainError if cuobjdump fails.
+        """
         return self._run("-sass", file)
 
     def resource_usage(self, file: Path) -> str:
-        """Registers and memory of all kernels, as `cuobjdump -res-usage` prints them. Raises
-        ToolchainError where cuobjdump fails."""
+        """Return the registers and the memory of all kernels.
+
+        It is the output of `cuobjdump -res-usage`. Raises ToolchainError if cuobjdump fails.
+        """
         return self._run("-res-usage", file)
 
     def _run(self, option: str, file: Path) -> str:
         path = f"{os.path.dirname(self.nvdisasm)}:{os.environ.get('PATH', '')}"
-        return run(
+        return run_tool(
             [self.cuobjdump, option, file],
             f"disassembling {file}",
             environment={"PATH": path},
@@ -78,16 +84,18 @@ class CudaDisassembler:
 
 
 def cuda_disassembler() -> CudaDisassembler:
-    """cuobjdump and nvdisasm: those of the CUDA toolkit, else those on the PATH, else those of
-    NVIDIA's packages on PyPI. Raises ToolchainError where one is missing."""
+    """Find cuobjdump and nvdisasm in the CUDA toolkit, on the PATH, or in NVIDIA's PyPI packages.
+
+    Raises ToolchainError if one is missing.
+    """
     return CudaDisassembler(_cuda_tool("cuobjdump"), _cuda_tool("nvdisasm"))
 
 
 def _cuda_tool(name: str) -> str:
     for folder in _cuda_folders():
-        found = shutil.which(name, path=folder)
-        if found is not None:
-            return os.path.abspath(found)
+        path = shutil.which(name, path=folder)
+        if path is not None:
+            return os.path.abspath(path)
     raise ToolchainError(
         f"no {name}: run pip install nvidia-cuda-{name}, or put the bin folder of a CUDA toolkit "
         "that has it on the PATH"
@@ -95,7 +103,7 @@ def _cuda_tool(name: str) -> str:
 
 
 def _cuda_folders() -> Iterator[str]:
-    """Where a tool of CUDA may be, the best place first."""
+    """Yield the folders that may contain a tool of CUDA, in the order of preference."""
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         if home := os.environ.get(variable):
             yield str(Path(home) / "bin")
@@ -109,6 +117,7 @@ def _cuda_folders() -> Iterator[str]:
         yield from sorted(glob.glob(f"{glob.escape(folder or '.')}/nvidia/cu*/bin"), reverse=True)
 
 
-def _release(tool: str) -> str:
-    found = re.search(r"V\d[\w.]*", run([tool, "--version"], f"asking {tool} for its version"))
-    return found[0] if found is not None else "unknown"
+def _tool_version(tool: str) -> str:
+    printed = run_tool([tool, "--version"], f"asking {tool} for its version")
+    match = re.search(r"V\d[\w.]*", printed)
+    return match[0] if match is not None else "unknown"

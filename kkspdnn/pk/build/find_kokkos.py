@@ -171,7 +171,7 @@ def _broken(folder: Path) -> str | None:
         options = " ".join(re.findall(r'INTERFACE_COMPILE_OPTIONS "(.*)"', text))
         changing = changes_values(re.split(r"[;\s:<>$\\]+", options))
         if changing is not None:
-            return f"has its users compile with {changing}, which changes answers"
+            return f"has its users compile with {changing}, which changes results"
         for line in text.splitlines():
             if "_cmake_import_check_files_for_" not in line:
                 continue

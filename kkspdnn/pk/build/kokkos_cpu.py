@@ -15,10 +15,16 @@ from pathlib import Path
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import Cache
 from kkspdnn.pk.build.cache_lookup import maker
-from kkspdnn.pk.build.compiler_flags import extra_options
+from kkspdnn.pk.build.compiler_flags import user_options
 from kkspdnn.pk.build.find_kokkos import Kokkos, look
-from kkspdnn.pk.build.kokkos_source import CHANGES, SDIST, SDIST_SHA256, SDIST_VERSION, sources
-from kkspdnn.pk.build.toolchain import Compiler, build_tool, run
+from kkspdnn.pk.build.kokkos_source import (
+    PATCHES,
+    SDIST,
+    SDIST_SHA256,
+    SDIST_VERSION,
+    fetch_sources,
+)
+from kkspdnn.pk.build.toolchain import Compiler, build_tool, run_tool
 from kkspdnn.pk.system.paths import unsupported_path
 from kkspdnn.pk.system.progress_log import log_progress
 from kkspdnn.pk.system.termination import exit_on_signals
@@ -60,7 +66,7 @@ def content(openmp: bool) -> dict[str, str]:
         "sdist": SDIST_SHA256,
         "machine": platform.machine(),
         "openmp": str(openmp),
-        "options": json.dumps((_CONFIGURE, CHANGES, UNITY_CHANGES, extra_options())),
+        "options": json.dumps((_CONFIGURE, PATCHES, UNITY_CHANGES, user_options())),
     }
 
 
@@ -104,21 +110,21 @@ class _Builder:
             require_openmp(self.compiler)
         # The one without OpenMP may share a process with a Kokkos of the user's, which two
         # libraries of one name, or with the same static objects, cannot.
-        separate = () if openmp else self.compiler.own_statics
+        separate = () if openmp else self.compiler.private_statics_option
         with scratch_folder() as scratch:
             tell_building()
-            source = sources(scratch, UNITY_CHANGES)
+            source = fetch_sources(scratch, UNITY_CHANGES)
             cmake, ninja = build_tool("cmake"), build_tool("ninja")
-            run(
+            run_tool(
                 [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *_CONFIGURE, *ISOLATED]
                 + [f"-DCMAKE_CXX_COMPILER={self.compiler.path}"]
-                + [f"-DCMAKE_CXX_FLAGS={shlex.join([*self.compiler.extra, *separate])}"]
+                + [f"-DCMAKE_CXX_FLAGS={shlex.join([*self.compiler.user_options, *separate])}"]
                 + [f"-DKokkos_ENABLE_OPENMP={'ON' if openmp else 'OFF'}"]
                 + ([] if openmp else ["-DCMAKE_RELEASE_POSTFIX=_serial"])
                 + ["-S", str(source), "-B", str(scratch / "build")],
                 "configuring Kokkos",
             )
-            run([ninja, "-C", scratch / "build"], "building Kokkos")
+            run_tool([ninja, "-C", scratch / "build"], "building Kokkos")
             install(scratch / "build", folder)
         built(folder, self.kind)
 
@@ -130,7 +136,7 @@ def tell_building() -> None:
 
 def install(build_folder: Path, folder: Path) -> None:
     """Install what was built into a folder, by CMake; copies, which outlive the build folder."""
-    run(
+    run_tool(
         [build_tool("cmake"), "--install", str(build_folder), "--prefix", str(folder)],
         "installing Kokkos into the cache",
     )
@@ -162,8 +168,15 @@ def require_openmp(compiler: Compiler) -> None:
         source = Path(folder) / "probe.cpp"
         source.write_text("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")
         try:
-            run(
-                [compiler.path, *compiler.extra, "-fopenmp", source, "-o", Path(folder) / "probe"],
+            run_tool(
+                [
+                    compiler.path,
+                    *compiler.user_options,
+                    "-fopenmp",
+                    source,
+                    "-o",
+                    Path(folder) / "probe",
+                ],
                 "compiling OpenMP",
             )
         except ToolchainError as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import Cache
 from kkspdnn.pk.build.cache_lookup import maker
-from kkspdnn.pk.build.compiler_flags import extra_options
+from kkspdnn.pk.build.compiler_flags import user_options
 from kkspdnn.pk.build.find_kokkos import Kokkos, read_config
 from kkspdnn.pk.build.kokkos_cpu import (
     ISOLATED,
@@ -26,15 +26,15 @@ from kkspdnn.pk.build.kokkos_cpu import (
     tell_building,
 )
 from kkspdnn.pk.build.kokkos_source import (
-    CHANGES,
+    PATCHES,
     SDIST,
     SDIST_SHA256,
     SDIST_VERSION,
-    Change,
-    sources,
+    Patch,
+    fetch_sources,
 )
-from kkspdnn.pk.build.nvcc import Nvcc, number_of
-from kkspdnn.pk.build.toolchain import Compiler, build_tool, run
+from kkspdnn.pk.build.nvcc import Nvcc, arch_number
+from kkspdnn.pk.build.toolchain import Compiler, build_tool, run_tool
 
 _LOG = logging.getLogger("kkspdnn")
 
@@ -133,8 +133,8 @@ def architecture_flag(target: str) -> str:
     return f"-arch={target}"
 
 
-def _changes(arch: str) -> tuple[Change, ...]:
-    return _CHANGES + (_PTX_CHANGES if (number_of(arch) or 0) > _NEWEST_OF_ALL else ())
+def _changes(arch: str) -> tuple[Patch, ...]:
+    return _CHANGES + (_PTX_CHANGES if (arch_number(arch) or 0) > _NEWEST_OF_ALL else ())
 
 
 def content(arch: str) -> dict[str, str]:
@@ -142,7 +142,7 @@ def content(arch: str) -> dict[str, str]:
 
     Whether it is machine code or PTX follows from the version of nvcc, which is in the key too.
     """
-    options = (_CONFIGURE, CHANGES, _changes(arch), _FIND_CUDA, _FLAGS, extra_options())
+    options = (_CONFIGURE, PATCHES, _changes(arch), _FIND_CUDA, _FLAGS, user_options())
     return {
         "sdist": SDIST_SHA256,
         "machine": platform.machine(),
@@ -192,11 +192,11 @@ class _Builder:
                 (name, old, new.replace("{arch}", target))
                 for name, old, new in (*_changes(self.arch), _WRAPPER_CHANGE)
             ]
-            source = sources(scratch, changes)
+            source = fetch_sources(scratch, changes)
             (source / "cmake" / "Modules" / "FindTPLCUDA.cmake").write_text(_FIND_CUDA)
             cmake, ninja = build_tool("cmake"), build_tool("ninja")
-            flags = shlex.join([*self.host.extra, _FLAGS, architecture_flag(target)])
-            run(
+            flags = shlex.join([*self.host.user_options, _FLAGS, architecture_flag(target)])
+            run_tool(
                 [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *_CONFIGURE, *ISOLATED]
                 + [f"-DCMAKE_CXX_COMPILER={source / 'bin' / 'nvcc_wrapper'}"]
                 + [f"-DCMAKE_CXX_FLAGS={flags}"]
@@ -204,7 +204,7 @@ class _Builder:
                 "configuring Kokkos for CUDA",
                 environment=environment,
             )
-            run(
+            run_tool(
                 [ninja, "-C", scratch / "build"],
                 "building Kokkos for CUDA",
                 environment=environment,

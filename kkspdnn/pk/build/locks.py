@@ -1,8 +1,7 @@
-"""
-File locks between processes, by flock(2). The kernel releases them when a process ends.
+"""File locks between processes, with flock(2). The kernel releases them when a process ends.
 
-A lock's file holds the process id and the host of its holder, so that others can say whom they
-wait for.
+The file of a lock contains the process id and the host of its holder, so that a waiting process can
+name the holder.
 """
 
 from __future__ import annotations
@@ -19,30 +18,34 @@ from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.system.progress_log import log_progress
 from kkspdnn.pk.system.termination import stop_requested
 
-_POLL = 0.05
-_PATIENCE = 1.0
-"""Seconds between two attempts, and until a process says that it waits."""
+_POLL_SECONDS = 0.05
+"""The time between two attempts to get a lock."""
+
+_LOG_AFTER_SECONDS = 1.0
+"""The time after which a waiting process logs that it waits."""
 
 
 @contextmanager
-def exclusive(path: Path, doing: str) -> Iterator[None]:
-    """Hold the lock alone; wait for another holder, and log that after a second.
+def exclusive(path: Path, action: str) -> Iterator[None]:
+    """Hold the exclusive lock; wait for other holders, and log that after a second.
 
-    doing: what the holder does, after "to", for the message. Raises OSError where the file cannot
-    be made.
+    Raises OSError if the file cannot be created, and ToolchainError if the wait is stopped.
+
+    action: what the holder does, for the message "waiting for ... to `action`"
     """
-    with _opened(path) as descriptor:
-        begun, told = monotonic(), False
-        while not _try(descriptor, fcntl.LOCK_EX):
-            holder = _holder(descriptor)
-            if not told and monotonic() - begun > _PATIENCE and holder != _self():
-                log_progress(f"waiting for {holder or 'another process'} to {doing}")
-                told = True
+    with _open_file(path) as descriptor:
+        start, logged = monotonic(), False
+        while not _try_lock(descriptor, fcntl.LOCK_EX):
+            holder = _read_holder(descriptor)
+            waited = monotonic() - start
+            if not logged and waited > _LOG_AFTER_SECONDS and holder != _this_process():
+                log_progress(f"waiting for {holder or 'another process'} to {action}")
+                logged = True
             if stop_requested():
-                raise ToolchainError(f"waiting for {holder} to {doing}: stopped")
-            sleep(_POLL)
+                raise ToolchainError(f"waiting for {holder} to {action}: stopped")
+            sleep(_POLL_SECONDS)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, _self().encode(), 0)
+        os.pwrite(descriptor, _this_process().encode(), 0)
         try:
             yield
         finally:
@@ -51,44 +54,44 @@ def exclusive(path: Path, doing: str) -> Iterator[None]:
 
 @contextmanager
 def shared(path: Path) -> Iterator[None]:
-    """Hold the lock together with other shared holders; wait for an exclusive one."""
-    with _opened(path) as descriptor:
-        while not _try(descriptor, fcntl.LOCK_SH):
-            sleep(_POLL)
+    """Hold the shared lock; wait for an exclusive holder."""
+    with _open_file(path) as descriptor:
+        while not _try_lock(descriptor, fcntl.LOCK_SH):
+            sleep(_POLL_SECONDS)
         yield
 
 
 @contextmanager
-def at_once(path: Path) -> Iterator[bool]:
-    """Hold the lock alone if nobody else holds it; gives whether it does."""
-    with _opened(path) as descriptor:
-        yield _try(descriptor, fcntl.LOCK_EX)
+def try_exclusive(path: Path) -> Iterator[bool]:
+    """Hold the exclusive lock if it is free; yield whether it was."""
+    with _open_file(path) as descriptor:
+        yield _try_lock(descriptor, fcntl.LOCK_EX)
 
 
 def holder_of(path: Path) -> str | None:
-    """Who holds the exclusive lock of this file, such as `process 12`; None where nobody does."""
+    """Return the holder of an exclusive lock, such as `process 12`; None if it is free."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return None
     try:
-        return None if _try(descriptor, fcntl.LOCK_SH) else _holder(descriptor)
+        return None if _try_lock(descriptor, fcntl.LOCK_SH) else _read_holder(descriptor)
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def _open_file(path: Path) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         yield descriptor
     finally:
-        # Closing alone would leave it locked by a process that was forked meanwhile.
+        # Closing the file is not enough: a process that was forked meanwhile still has it open.
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
-def _try(descriptor: int, operation: int) -> bool:
+def _try_lock(descriptor: int, operation: int) -> bool:
     try:
         fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -96,11 +99,11 @@ def _try(descriptor: int, operation: int) -> bool:
     return True
 
 
-def _self() -> str:
+def _this_process() -> str:
     return f"process {os.getpid()} on {platform.node()}"
 
 
-def _holder(descriptor: int) -> str:
-    """The text in the lock's file, without the host where that is this one."""
+def _read_holder(descriptor: int) -> str:
+    """Return the text in the file of a lock, without the host if it is this one."""
     text = os.pread(descriptor, 200, 0).decode(errors="replace").partition("\n")[0]
-    return text if text == _self() else text.removesuffix(f" on {platform.node()}")
+    return text if text == _this_process() else text.removesuffix(f" on {platform.node()}")

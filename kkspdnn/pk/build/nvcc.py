@@ -1,4 +1,4 @@
-"""nvcc: the one that the user has, else the one of NVIDIA's packages on PyPI."""
+"""Finding nvcc, and which architectures and drivers its programs run on."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.build.toolchain import Compiler, run
+from kkspdnn.pk.build.toolchain import Compiler, run_tool
 from kkspdnn.pk.system.cuda_driver import Device, devices, driver_version
 
-FIRST_ON_PYPI = 13
-"""The oldest CUDA whose nvcc is on PyPI; its packages for CUDA 12 have no nvcc."""
+OLDEST_CUDA_ON_PYPI = 13
+"""The oldest CUDA whose nvcc is on PyPI; NVIDIA's packages for CUDA 12 have no nvcc."""
 
-DROPPED_BY_13 = range(50, 75)
-"""Architectures that CUDA 12 compiles for and CUDA 13 does not."""
+ARCHS_DROPPED_BY_CUDA_13 = range(50, 75)
+"""The numbers of the architectures that CUDA 12 supports and CUDA 13 does not."""
 
 
 @dataclass(frozen=True)
 class Nvcc:
     """A CUDA compiler.
 
-    path: how it was found; home: the toolkit it belongs to, with bin, include and lib
-    version: what `--version` says, without the year
-    architectures: what it compiles for, `sm_75` and so on
+    path: the program; home: the folder of its CUDA toolkit, with bin, include and lib
+    version: from the output of `--version`, such as `release 12.4, V12.4.131`
+    architectures: those that it generates machine code for, such as `sm_75`
     """
 
     path: str
@@ -38,27 +38,28 @@ class Nvcc:
 
     @property
     def cuda(self) -> tuple[int, int]:
-        """The version of CUDA, (12, 4)."""
-        return cuda_of(self.version)
+        """The version of CUDA, such as (12, 4)."""
+        return parse_cuda_version(self.version)
 
-    def misfit(self, driver: tuple[int, int] | None) -> str | None:
-        """Why its programs do not run with this driver, and what to do; None where they do.
+    def driver_conflict(self, driver: tuple[int, int] | None) -> str | None:
+        """Return why its programs do not run with a driver, and what to do; None if they run.
 
-        driver: see `driver_version`; one runs programs of its own major version of CUDA and of all
-        before. None: not known.
+        A driver runs programs of its own major version of CUDA and of all earlier ones.
+
+        driver: see `driver_version`; None if it is unknown
         """
         if driver is None or self.cuda[0] <= driver[0]:
             return None
         return (
-            f"{self.path} is of CUDA {dotted(self.cuda)}, and the driver runs up to CUDA "
-            f"{dotted(driver)}: set CUDA_HOME to a toolkit of CUDA {driver[0]}, or update the "
-            "driver"
+            f"{self.path} is of CUDA {format_version(self.cuda)}, and the driver runs up to CUDA "
+            f"{format_version(driver)}: set CUDA_HOME to a toolkit of CUDA {driver[0]}, or update "
+            "the driver"
         )
 
-    def check(self, arch: str) -> str:
-        """The architecture itself; ToolchainError where this nvcc has no machine code for it."""
+    def check_arch(self, arch: str) -> str:
+        """Return `arch`; raise ToolchainError if nvcc has no machine code for it."""
         if arch not in self.architectures:
-            other = "CUDA 12" if number_of(arch) in DROPPED_BY_13 else "another CUDA"
+            other = "CUDA 12" if arch_number(arch) in ARCHS_DROPPED_BY_CUDA_13 else "another CUDA"
             raise ToolchainError(
                 f"{self.path} ({self.version}) does not compile for {arch}, only for "
                 f"{', '.join(self.architectures)}; choose one of them, or set CUDA_HOME to {other}"
@@ -66,22 +67,23 @@ class Nvcc:
         return arch
 
     def target(self, arch: str) -> str:
-        """What `-arch` gets for a device of this architecture.
+        """Return the value of `-arch` for a device of this architecture.
 
-        The architecture itself, `sm_90`. For one that this nvcc does not know yet, the newest
-        before it as PTX, `compute_90`, which the driver compiles for the device. Raises
-        ToolchainError for an architecture that is older than all that this nvcc knows.
+        It is the architecture itself, such as `sm_90`, if this nvcc supports it. For a newer one it
+        is PTX of the newest supported architecture before it, such as `compute_90`, which the
+        driver compiles for the device. Raises ToolchainError for an architecture that is older
+        than all supported ones.
         """
         if arch in self.architectures:
             return arch
-        # Every sm_XX that nvcc lists has its compute_XX. Those with a letter, as sm_90a, run on no
-        # other device.
-        listed = (number_of(each) or 0 for each in self.architectures)
-        newest = max((n for n in listed if 0 < n < (number_of(arch) or 0)), default=None)
-        return f"compute_{newest}" if newest is not None else self.check(arch)
+        # There is a compute_XX for each sm_XX. Code for an architecture with a letter, such as
+        # sm_90a, does not run on newer devices.
+        supported = (arch_number(each) or 0 for each in self.architectures)
+        newest = max((n for n in supported if 0 < n < (arch_number(arch) or 0)), default=None)
+        return f"compute_{newest}" if newest is not None else self.check_arch(arch)
 
     def compiles_for(self, arch: str) -> bool:
-        """Does `target` give one, machine code or PTX?"""
+        """Return whether `target` finds machine code or PTX for this architecture."""
         try:
             self.target(arch)
         except ToolchainError:
@@ -89,7 +91,7 @@ class Nvcc:
         return True
 
     def environment(self, host: Compiler) -> dict[str, str]:
-        """What makes CMake and Kokkos's nvcc_wrapper use this nvcc, and it this host compiler."""
+        """Return the variables by which CMake and nvcc_wrapper use this nvcc and host compiler."""
         return {
             "CUDA_ROOT": str(self.home),
             "CUDAToolkit_ROOT": str(self.home),
@@ -98,45 +100,47 @@ class Nvcc:
         }
 
 
-def cuda_of(version: str) -> tuple[int, int]:
-    """The version of CUDA in what an nvcc says of itself, (12, 4); (0, 0) where there is none."""
-    found = re.search(r"release (\d+)\.(\d+)", version)
-    return (int(found[1]), int(found[2])) if found is not None else (0, 0)
+def parse_cuda_version(version: str) -> tuple[int, int]:
+    """Return the version of CUDA in an nvcc's version, such as (12, 4); (0, 0) if it has none."""
+    match = re.search(r"release (\d+)\.(\d+)", version)
+    return (int(match[1]), int(match[2])) if match is not None else (0, 0)
 
 
-def dotted(cuda: tuple[int, int]) -> str:
-    """A version of CUDA for people: 12.4."""
+def format_version(cuda: tuple[int, int]) -> str:
+    """Return a version of CUDA as text, such as 12.4."""
     return f"{cuda[0]}.{cuda[1]}"
 
 
-def number_of(arch: str) -> int | None:
-    """90 for `sm_90`; None for any other text, `sm_90a` too."""
-    found = re.fullmatch(r"sm_([1-9][0-9]{0,3})", arch, re.ASCII)
-    return int(found[1]) if found else None
+def arch_number(arch: str) -> int | None:
+    """Return 90 for `sm_90`; None for any other text, also for `sm_90a`."""
+    match = re.fullmatch(r"sm_([1-9][0-9]{0,3})", arch, re.ASCII)
+    return int(match[1]) if match else None
 
 
-def fitting_cuda(driver: tuple[int, int] | None, devices: Iterable[Device]) -> int | None:
-    """The newest major version of CUDA that runs with this driver and has code for these devices;
-    None where there is no driver."""
+def newest_usable_cuda(driver: tuple[int, int] | None, devices: Iterable[Device]) -> int | None:
+    """Return the newest major version of CUDA that this driver and these devices support.
+
+    None if there is no driver.
+    """
     if driver is None:
         return None
-    dropped = any(number_of(each.arch) in DROPPED_BY_13 for each in devices)
+    dropped = any(arch_number(each.arch) in ARCHS_DROPPED_BY_CUDA_13 for each in devices)
     return min(driver[0], 12) if dropped else driver[0]
 
 
-def remedy() -> str:
-    """How to get an nvcc that fits this machine's driver and devices."""
-    fitting = fitting_cuda(driver_version(), devices())
-    if fitting is not None and fitting < FIRST_ON_PYPI:
+def install_hint() -> str:
+    """Return how to install an nvcc for this machine's driver and devices."""
+    usable = newest_usable_cuda(driver_version(), devices())
+    if usable is not None and usable < OLDEST_CUDA_ON_PYPI:
         return (
-            f"put the nvcc of CUDA {fitting} on the PATH or set CUDA_HOME (Debian: apt-get install "
-            f"nvidia-cuda-toolkit); the one on PyPI is of CUDA {FIRST_ON_PYPI}"
+            f"put the nvcc of CUDA {usable} on the PATH or set CUDA_HOME (Debian: apt-get install "
+            f"nvidia-cuda-toolkit); the one on PyPI is of CUDA {OLDEST_CUDA_ON_PYPI}"
         )
     return 'put nvcc on the PATH, set CUDA_HOME, or run pip install "kkspdnn[cuda]"'
 
 
 def nvcc_path() -> str | None:
-    """Where nvcc is: CUDA_HOME, CUDA_PATH, the PATH, NVIDIA's packages on PyPI; or None."""
+    """Find nvcc in CUDA_HOME, CUDA_PATH, the PATH, or NVIDIA's PyPI packages; None if missing."""
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         home = os.environ.get(variable)
         if home and os.path.isfile(Path(home) / "bin" / "nvcc"):
@@ -145,36 +149,38 @@ def nvcc_path() -> str | None:
     if on_path is not None:
         return on_path
     for folder in sys.path:
-        # Passes over folders that this user may not read.
-        found = glob.glob(f"{glob.escape(folder or '.')}/nvidia/cu*/bin/nvcc")
-        if found:
-            return os.path.abspath(max(found))
+        # glob skips folders that this user may not read.
+        matches = glob.glob(f"{glob.escape(folder or '.')}/nvidia/cu*/bin/nvcc")
+        if matches:
+            return os.path.abspath(max(matches))
     return None
 
 
 def find_nvcc() -> Nvcc:
-    """The nvcc to use. Raises ToolchainError where there is none, or where it does not run."""
+    """Return the nvcc to use; raise ToolchainError if it is missing or does not run."""
     path = nvcc_path()
     if path is None:
-        raise ToolchainError(f"no nvcc: {remedy()}")
-    printed = run([path, "--version"], f"asking {path} for its version")
+        raise ToolchainError(f"no nvcc: {install_hint()}")
+    printed = run_tool([path, "--version"], f"asking {path} for its version")
     version = re.search(r"release \d+\.\d+.*", printed)
-    # The nvcc on the PATH may be a script or a link into the toolkit; its own plan tells.
-    plan = run([path, "--dryrun", "-E", "-x", "cu", os.devnull], f"asking {path} for its toolkit")
-    home = _home(plan)
+    # The nvcc on the PATH may be a script or a link; --dryrun prints the folder of its toolkit.
+    dry_run = [path, "--dryrun", "-E", "-x", "cu", os.devnull]
+    home = _toolkit_folder(run_tool(dry_run, f"asking {path} for its toolkit"))
     if version is None or home is None:
-        raise ToolchainError(f"{path} is no nvcc that tells its version and toolkit; {remedy()}")
-    codes = run([path, "--list-gpu-code"], f"asking {path} what it compiles for")
+        raise ToolchainError(
+            f"{path} does not print the version and the toolkit of nvcc; {install_hint()}"
+        )
+    codes = run_tool([path, "--list-gpu-code"], f"asking {path} for its architectures")
     return Nvcc(path, home, version[0], tuple(codes.split()))
 
 
-def _home(plan: str) -> Path | None:
-    """The folder of the toolkit, from what `nvcc --dryrun` prints.
+def _toolkit_folder(dry_run: str) -> Path | None:
+    """Return the folder of the CUDA toolkit from the output of `nvcc --dryrun`.
 
-    NVIDIA's toolkits name it TOP. That of Debian names only the folder that nvcc itself is in.
+    NVIDIA's toolkits print it as TOP. Debian's prints only the folder of nvcc itself.
     """
-    for name, below in (("TOP", ""), ("_HERE_", "..")):
-        found = re.search(rf"^#\$ {name}=(.*)$", plan, re.MULTILINE)
-        if found is not None:
-            return Path(found[1].strip(), below).resolve()
+    for name, relative in (("TOP", ""), ("_HERE_", "..")):
+        match = re.search(rf"^#\$ {name}=(.*)$", dry_run, re.MULTILINE)
+        if match is not None:
+            return Path(match[1].strip(), relative).resolve()
     return None

@@ -17,11 +17,17 @@ from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build import kokkos_cpu, kokkos_cuda
 from kkspdnn.pk.build.cache import Cache, default_cache
 from kkspdnn.pk.build.cache_lookup import Wanted, attempt, find, maker
-from kkspdnn.pk.build.compiler_flags import extra_options
+from kkspdnn.pk.build.compiler_flags import user_options
 from kkspdnn.pk.build.find_kokkos import Candidate, Kokkos, candidates, usable
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc
-from kkspdnn.pk.build.nvcc_host import nvcc_host
-from kkspdnn.pk.build.toolchain import OPTIONS, Compiler, build_tool, host_compiler, run
+from kkspdnn.pk.build.nvcc_host import find_nvcc_host
+from kkspdnn.pk.build.toolchain import (
+    COMPILER_OPTIONS,
+    Compiler,
+    build_tool,
+    host_compiler,
+    run_tool,
+)
 from kkspdnn.pk.build.toolkit import CPP, DESCRIPTION, Toolkit, Tools
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.system.cuda_driver import driver_version, selected_device
@@ -96,8 +102,8 @@ class _Plan:
             kokkos = f"{self.installed.config}\n{self.installed.stamp}"
         content = {
             "sources": "\n".join((CPP / each).read_text(encoding="utf-8") for each in _SOURCES),
-            "options": " ".join(OPTIONS if self.arch is None else GPU_OPTIONS),
-            "flags": shlex.join(extra_options()),
+            "options": " ".join(COMPILER_OPTIONS if self.arch is None else GPU_OPTIONS),
+            "flags": shlex.join(user_options()),
             "library": self.library,
             "kokkos": kokkos,
         }
@@ -209,7 +215,7 @@ def _gpu_toolkit(arch: str, exactly: bool) -> Toolkit:
         return _plans(f"cuda-{arch}", kokkos_cuda.content(arch), looked)
 
     if host is not None and nvcc is not None:
-        misfit = nvcc.misfit(driver)
+        misfit = nvcc.driver_conflict(driver)
         if misfit is not None:
             missing = ToolchainError(misfit)
         else:
@@ -218,7 +224,7 @@ def _gpu_toolkit(arch: str, exactly: bool) -> Toolkit:
             found = own.find(next(plans()))
             if found is not None:
                 return found
-            host, missing = attempt(partial(nvcc_host, nvcc, host))
+            host, missing = attempt(partial(find_nvcc_host, nvcc, host))
     exactly = exactly and missing is None
     machine = _Machine(default_cache(), host, missing, None, nvcc, exactly, driver)
     return machine.first(plans())
@@ -275,13 +281,13 @@ def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None)
     library, options, path = plan.library, list(GPU_OPTIONS), str(tools.kokkos.wrapper)
     if processor is not None:
         path = tools.compiler.path
-        options = processor.compiler_options(OPTIONS)
-    options += tools.compiler.extra
+        options = processor.compiler_options(COMPILER_OPTIONS)
+    options += tools.compiler.user_options
     if plan.separate:
-        options += tools.compiler.own_statics
+        options += tools.compiler.private_statics_option
     config = tools.kokkos.config
     flags = [f"-DKKSPDNN_NAME={library[3:-3]}", f"-DKKSPDNN_OPTIONS={';'.join(options)}"]
-    flags.append(f"-DCMAKE_SHARED_LINKER_FLAGS={shlex.join(tools.compiler.extra)}")
+    flags.append(f"-DCMAKE_SHARED_LINKER_FLAGS={shlex.join(tools.compiler.user_options)}")
     if plan.arch is not None and tools.nvcc is not None:
         target = tools.nvcc.target(plan.arch)
         flags.append(f"-DCMAKE_CXX_FLAGS={kokkos_cuda.architecture_flag(target)}")
@@ -298,7 +304,7 @@ def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None)
         for source in _SOURCES:
             shutil.copy(CPP / source, folder)
         build_folder = folder / "build"
-        run(
+        run_tool(
             [build_tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={build_tool('ninja')}"]
             + [f"-DCMAKE_CXX_COMPILER={path}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
             + ["-DCMAKE_BUILD_TYPE=Release", f"-DKokkos_DIR={config}", *flags]
@@ -307,7 +313,7 @@ def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None)
             # Where Kokkos was found, what it needs may be as well.
             environment={**tools.environment, **prefixes},
         )
-        run(
+        run_tool(
             [build_tool("ninja"), "-C", build_folder],
             f"linking with the Kokkos in {config}",
             environment=tools.environment,

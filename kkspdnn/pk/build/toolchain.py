@@ -1,4 +1,4 @@
-"""The C++ compiler, CMake and Ninja: which ones there are, and running them."""
+"""The C++ compiler, CMake and Ninja: finding and running them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.build.compiler_flags import VARIABLE as OPTIONS_VARIABLE
-from kkspdnn.pk.build.compiler_flags import extra_options
+from kkspdnn.pk.build.compiler_flags import FLAGS_VARIABLE, user_options
 from kkspdnn.pk.system.cpu_quota import cpu_quota
 from kkspdnn.pk.system.termination import (
     deferred_signals,
@@ -28,76 +27,87 @@ from kkspdnn.pk.system.termination import (
     stop_requested,
 )
 
-OPTIONS = ("-O3", "-march=native", "-ffp-contract=off", "-fPIC")
-"""How workunits and the runtime library are compiled, beside what Kokkos asks for.
+COMPILER_OPTIONS = ("-O3", "-march=native", "-ffp-contract=off", "-fPIC")
+"""Options for workunits and the runtime library, in addition to those of Kokkos.
 
-A product and a sum stay two roundings: w y - w y is then exactly 0, as it is everywhere else, and a
-sum that is 0 gets no bias. It costs nothing where loads are the limit.
+-ffp-contract=off: a product and a sum are rounded separately, as in other implementations. Then
+w y - w y is exactly 0, and a sum that is 0 gets no bias. It costs no time in loops that are limited
+by loads.
 """
 
-_PASSED = frozenset({"HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TEMP", "TMP", "TMPDIR", "USER"})
-_PASSED_PREFIXES = ("CRAY", "PE_")
-"""The variables that tools get: where programs and their libraries are, where temporary files go,
-and what the compiler wrappers of Cray systems cannot do without."""
+_INHERITED = frozenset(
+    {"HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TEMP", "TMP", "TMPDIR", "USER"}
+)
+_INHERITED_PREFIXES = ("CRAY", "PE_")
+"""Environment variables that tools inherit: the paths of programs, libraries and temporary files,
+and those that the compiler wrappers of Cray systems need."""
 
-_PASSED_SUFFIX = "LICENSE_FILE"
-"""Where commercial compilers ask for their licence."""
+_INHERITED_SUFFIX = "LICENSE_FILE"
+"""The suffix of the variables for the licences of commercial compilers."""
 
 
 def tool_environment(added: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of every compiler and build tool: a few of this process's variables, an
-    English locale, and `added`.
+    """Return the environment for compilers and build tools.
 
-    Compilers, CMake, Ninja and Make read dozens of variables, such as CXXFLAGS, CPATH, DESTDIR and
-    NVCC_APPEND_FLAGS. What is built is kept and must not depend on them; PATH and TMPDIR alone do
-    not change it.
+    It contains a few of this process's variables, an English locale, and `added`. Compilers, CMake,
+    Ninja and Make read dozens of variables, such as CXXFLAGS, CPATH, DESTDIR and NVCC_APPEND_FLAGS.
+    The cache keeps their output, which must not depend on them. The inherited variables do not
+    change it.
     """
-    passed = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
-        if name in _PASSED or name.startswith(_PASSED_PREFIXES) or name.endswith(_PASSED_SUFFIX)
+        if name in _INHERITED
+        or name.startswith(_INHERITED_PREFIXES)
+        or name.endswith(_INHERITED_SUFFIX)
     }
-    return {**passed, "LC_ALL": "C.UTF-8", **(added or {})}
+    return {**inherited, "LC_ALL": "C.UTF-8", **(added or {})}
 
 
 @dataclass(frozen=True)
 class Compiler:
-    """A C++ compiler: its path, the first line of `--version`, and the user's own options for it,
-    from KKSPDNN_CXXFLAGS."""
+    """A C++ compiler.
+
+    version: the first line of the output of `--version`
+    user_options: from KKSPDNN_CXXFLAGS
+    """
 
     path: str
     version: str
-    extra: tuple[str, ...] = ()
+    user_options: tuple[str, ...] = ()
 
     @property
-    def own_statics(self) -> tuple[str, ...]:
-        """The option that keeps a library's static objects its own, where it has any other way."""
+    def private_statics_option(self) -> tuple[str, ...]:
+        """The option with which libraries in one process do not share static objects.
+
+        Empty if the compiler does not know it, as Clang, whose libraries never share them.
+        """
+        command = [self.path, "-fno-gnu-unique", "-E", "-x", "c++", os.devnull]
         try:
-            doing = f"asking {self.path} for -fno-gnu-unique"
-            run([self.path, "-fno-gnu-unique", "-E", "-x", "c++", os.devnull], doing)
+            run_tool(command, f"checking whether {self.path} supports -fno-gnu-unique")
         except ToolchainError:
-            return ()  # Clang never shares them.
+            return ()
         return ("-fno-gnu-unique",)
 
 
 @cache
 def host_compiler() -> Compiler:
-    """The compiler named by CXX, else g++, else c++ on the PATH.
+    """Return the compiler named by CXX, else g++, else c++ on the PATH.
 
-    Raises ToolchainError where there is none, where it cannot say its version, or where
-    KKSPDNN_CXXFLAGS has an option that changes answers.
+    Raises ToolchainError if there is none, if it does not print its version, or if KKSPDNN_CXXFLAGS
+    has an option that is not allowed.
     """
-    extra = extra_options()
+    options = user_options()
     chosen = os.environ.get("CXX")
     names = [chosen] if chosen else ["g++", "c++"]
     for name in names:
         path = shutil.which(name)
         if path is not None:
-            return compiler_at(path, extra)
+            return compiler_at(path, options)
     if chosen:
         raise ToolchainError(
             f"CXX={chosen}: there is no such program; set CXX to a C++17 compiler, or unset it"
-            + (f"; options go into {OPTIONS_VARIABLE}" if " " in chosen.strip() else "")
+            + (f"; options go into {FLAGS_VARIABLE}" if " " in chosen.strip() else "")
         )
     raise ToolchainError(
         "no C++ compiler: g++ is not on the PATH; install it (Debian: apt-get install g++) "
@@ -105,46 +115,54 @@ def host_compiler() -> Compiler:
     )
 
 
-def compiler_at(path: str, extra: tuple[str, ...]) -> Compiler:
-    """The compiler at a path. Raises ToolchainError where it does not say its version."""
-    lines = run([path, "--version"], f"asking {path} for its version").splitlines()
-    return Compiler(path, lines[0] if lines else "unknown", extra)
+def compiler_at(path: str, options: tuple[str, ...]) -> Compiler:
+    """Return the compiler at a path; options: the user's options for it.
+
+    Raises ToolchainError if it does not print its version.
+    """
+    lines = run_tool([path, "--version"], f"asking {path} for its version").splitlines()
+    return Compiler(path, lines[0] if lines else "unknown", options)
 
 
 def build_tool(name: str) -> str:
-    """The path of `cmake` or `ninja`, from its PyPI package, else from the PATH."""
+    """Return the path of `cmake` or `ninja` from its PyPI package, else from the PATH.
+
+    Raises ToolchainError if it is missing.
+    """
     try:
         module = import_module(name)
     except ImportError:
         pass
     else:
         folder = getattr(module, "CMAKE_BIN_DIR", None) or getattr(module, "BIN_DIR", None)
-        if folder is not None and (found := shutil.which(name, path=folder)) is not None:
-            return found
-    found = shutil.which(name)
-    if found is None:
+        if folder is not None and (packaged := shutil.which(name, path=folder)) is not None:
+            return packaged
+    path = shutil.which(name)
+    if path is None:
         raise ToolchainError(f"no {name}: run pip install {name}")
-    return found
+    return path
 
 
-def run(
+def run_tool(
     command: Sequence[str | Path],
-    doing: str,
+    action: str,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
     inherit: bool = False,
 ) -> str:
-    """Run a tool to its end and give what it printed.
+    """Run a tool until it ends and return its output.
 
-    environment: what to add to `tool_environment()`, or, with inherit, to the whole environment of
-    this process, for programs that are not build tools. Raises ToolchainError with the first error
-    line of its output where it fails. An interrupt, SIGTERM or SIGHUP ends the tool and all that it
-    has started.
+    Raises ToolchainError with the first line of an error in its output if it fails. On an
+    interrupt, SIGTERM or SIGHUP, the tool and all processes that it has started are ended.
+
+    action: what the tool does, such as "configuring Kokkos", for the error message
+    environment: variables to add to `tool_environment()`, or to the whole environment of this
+    process if `inherit` is set, for programs that are not build tools
     """
-    # The tool gets a session of its own, so that it can be ended whole, where a signal reaches us:
-    # Python gives them to the main thread alone. Elsewhere it stays with the terminal.
-    alone = threading.current_thread() is threading.main_thread() or in_worker_thread()
-    whole = {**os.environ, **(environment or {})} if inherit else tool_environment(environment)
+    # With a session of its own, the tool can be ended together with all processes that it started.
+    # In threads that get no signals, the terminal must be able to interrupt it instead.
+    own_session = threading.current_thread() is threading.main_thread() or in_worker_thread()
+    variables = {**os.environ, **(environment or {})} if inherit else tool_environment(environment)
     process: subprocess.Popen[str] | None = None
     with exit_on_signals():
         try:
@@ -152,38 +170,38 @@ def run(
                 process = subprocess.Popen(
                     [str(c) for c in command],
                     cwd=cwd,
-                    env=whole,
+                    env=variables,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,
                     errors="replace",
-                    start_new_session=alone,
+                    start_new_session=own_session,
                 )
-            printed = _output(process, doing)
+            output = _collect_output(process, action)
         except BaseException as error:
             if process is not None:
-                end_process(process, alone)
+                terminate_process(process, own_session)
             elif isinstance(error, OSError):
-                said = f"{doing}: cannot run {command[0]}: {error.strerror}"
-                raise ToolchainError(said) from error
+                message = f"{action}: cannot run {command[0]}: {error.strerror}"
+                raise ToolchainError(message) from error
             raise
     if process.returncode != 0:
-        raise ToolchainError(f"{doing} failed: {_cause(printed, process.returncode)}")
-    return printed
+        raise ToolchainError(f"{action} failed: {_error_line(output, process.returncode)}")
+    return output
 
 
-def end_process(process: subprocess.Popen[Any], group: bool, grace: float = 1.0) -> None:
-    """End a tool and, where it is the head of a group, all that it has started; SIGTERM first, for
-    compilers then remove their temporary files.
+def terminate_process(process: subprocess.Popen[Any], group: bool, grace: float = 1.0) -> None:
+    """End a tool with SIGTERM, then SIGKILL. On SIGTERM, compilers remove their temporary files.
 
-    grace: seconds from SIGTERM to SIGKILL
+    group: end the whole process group, whose leader the tool is
+    grace: the seconds between SIGTERM and SIGKILL
     """
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 0.0)):
-        end = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         try:
             (os.killpg if group else os.kill)(process.pid, number)
-            while time.monotonic() < end and (group or process.poll() is None):
+            while time.monotonic() < deadline and (group or process.poll() is None):
                 process.poll()
                 (os.killpg if group else os.kill)(process.pid, 0)
                 time.sleep(0.02)
@@ -194,32 +212,35 @@ def end_process(process: subprocess.Popen[Any], group: bool, grace: float = 1.0)
         process.stdout.close()
 
 
-def _output(process: subprocess.Popen[str], doing: str) -> str:
-    """All that it prints. Some libraries let system calls go on after an interrupt, so Python has
-    to wake up by itself to see one."""
+def _collect_output(process: subprocess.Popen[str], action: str) -> str:
+    """Return the output of a process when it ends.
+
+    Some libraries let system calls continue after an interrupt. Python therefore wakes up
+    regularly, to see the interrupt.
+    """
     while True:
         try:
             return process.communicate(timeout=0.2)[0]
         except subprocess.TimeoutExpired:
             if stop_requested():
-                raise ToolchainError(f"{doing}: stopped") from None
+                raise ToolchainError(f"{action}: stopped") from None
 
 
-_AFTER = ("Call Stack", "-- ", "CMake Error")
-"""What follows a message of CMake's."""
+_MESSAGE_ENDS = ("Call Stack", "-- ", "CMake Error")
+"""The beginnings of lines that follow a message of CMake."""
 
 
-def _cause(output: str, status: int) -> str:
-    """The line of a failed tool's output that says most."""
+def _error_line(output: str, status: int) -> str:
+    """Return the line of a failed tool's output that describes the error best."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for number, line in enumerate(lines):
         if line.startswith("CMake Error"):
-            # CMake breaks its messages into lines, and the reason may come last.
-            rest = takewhile(lambda each: not each.startswith(_AFTER), lines[number + 1 :])
+            # CMake wraps its messages, and the reason may be at the end.
+            rest = takewhile(lambda each: not each.startswith(_MESSAGE_ENDS), lines[number + 1 :])
             return " ".join([line, *islice(rest, 7)])
-        # pip's "ERROR: Exception:" is only the head of a traceback.
-        says_it = "error:" in line.lower() and not line.endswith(":")
-        if "/ld: " in line or (says_it and "collect2: error" not in line):
+        # pip's "ERROR: Exception:" is only the first line of a traceback.
+        is_error = "error:" in line.lower() and not line.endswith(":")
+        if "/ld: " in line or (is_error and "collect2: error" not in line):
             return line
     if status < 0:
         return f"ended by signal {-status}"
@@ -227,7 +248,7 @@ def _cause(output: str, status: int) -> str:
 
 
 def machine() -> str:
-    """The processor's model and the number of its cores that this process may use."""
+    """Return the processor's model and the number of cores that this process may use, as text."""
     model = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -240,7 +261,7 @@ def machine() -> str:
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on, and has the quota of processor time for."""
+    """Return the number of cores that this process may use: its CPU affinity and CPU quota."""
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
@@ -248,7 +269,9 @@ def usable_cores() -> int:
 
 
 def omp_num_threads() -> int | None:
-    """OMP_NUM_THREADS, of which the first number is for the outermost parallel region; None where
-    it says nothing."""
+    """Return the first number in OMP_NUM_THREADS, for the outermost parallel region.
+
+    None if the variable is unset or has no valid number.
+    """
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(first) if first.isascii() and first.isdecimal() and int(first) else None

@@ -22,8 +22,8 @@ from kkspdnn.pk.build.cache import Cache
 from kkspdnn.pk.build.cache_lookup import maker, maker_of, processor_of
 from kkspdnn.pk.build.find_kokkos import Kokkos
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc
-from kkspdnn.pk.build.nvcc_host import nvcc_host
-from kkspdnn.pk.build.toolchain import Compiler, host_compiler, run
+from kkspdnn.pk.build.nvcc_host import find_nvcc_host
+from kkspdnn.pk.build.toolchain import Compiler, host_compiler, run_tool
 from kkspdnn.pk.codegen.emit import Generated, lanes_header
 from kkspdnn.pk.system.instruction_sets import Processor
 
@@ -144,7 +144,7 @@ class Toolkit:
         if self.arch is not None:
             nvcc = find_nvcc()
             nvcc.target(self.arch)
-            compiler = nvcc_host(nvcc, compiler)
+            compiler = find_nvcc_host(nvcc, compiler)
         if self.installed is not None:
             return Tools(compiler, self.installed, nvcc, None)
         name, made_with = self._description["kokkos"], self._description["kokkos_entry"]
@@ -216,7 +216,7 @@ class Toolkit:
             # Beside it: Kokkos' nvcc_wrapper could not take a space in the path of a folder.
             shutil.copy(self._lanes, folder)
             try:
-                run(
+                run_tool(
                     [*self.compile, "-shared", "workunit.cpp", "-o", "workunit.so"]
                     + [str(self.library), *self._run_path()],
                     f"compiling workunit {generated.name}",

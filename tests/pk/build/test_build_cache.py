@@ -295,7 +295,7 @@ def kit(store: Cache, monkeypatch: pytest.MonkeyPatch) -> Toolkit:
         (cwd / "workunit.so").write_text(" ".join(map(str, command)))
         return ""
 
-    monkeypatch.setattr(toolkit_module, "run", run)
+    monkeypatch.setattr(toolkit_module, "run_tool", run)
     made = replace(real, cache=store)
     made.__dict__["tools"] = real.tools
     return made

@@ -1,4 +1,4 @@
-"""The user's options for the compiler: those that change answers are refused."""
+"""The user's options for the compiler: those that change floating-point results are refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.build.compiler_flags import _VALUE_CHANGING, changes_values, extra_options
+from kkspdnn.pk.build.compiler_flags import _VALUE_CHANGING, changes_values, user_options
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from kkspdnn.pk.build.compiler_flags import _VALUE_CHANGING, changes_values, ext
         ("-ffp-contract=off -fno-fast-math -ffp-model=strict", None),
     ],
 )
-def test_what_is_passed_on(
+def test_options_that_are_passed_on(
     monkeypatch: pytest.MonkeyPatch, text: str, words: tuple[str, ...] | None
 ) -> None:
     monkeypatch.setenv("KKSPDNN_CXXFLAGS", text)
-    assert extra_options() == (tuple(text.split()) if words is None else words)
+    assert user_options() == (tuple(text.split()) if words is None else words)
 
 
 @pytest.mark.parametrize(
@@ -40,15 +40,17 @@ def test_what_is_passed_on(
         "-Wp,-ffast-math",
     ],
 )
-def test_what_changes_answers(monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+def test_options_that_change_results_are_refused(
+    monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
     monkeypatch.setenv("KKSPDNN_CXXFLAGS", f"-O2 {option}")
     with pytest.raises(ToolchainError) as caught:
-        extra_options()
-    assert str(caught.value) == f"KKSPDNN_CXXFLAGS: {option} changes answers; leave it out"
+        user_options()
+    assert str(caught.value) == f"KKSPDNN_CXXFLAGS: {option} changes results; leave it out"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("-DX='", "No closing quotation; quote as in a shell"),
         ("@options.txt", "'@options.txt' cannot be passed on"),
@@ -56,11 +58,13 @@ def test_what_changes_answers(monkeypatch: pytest.MonkeyPatch, option: str) -> N
         ("'-DX=a\nb'", "cannot be passed on"),
     ],
 )
-def test_what_cannot_be_passed_on(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
+def test_options_that_cannot_be_passed_on(
+    monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
     monkeypatch.setenv("KKSPDNN_CXXFLAGS", text)
     with pytest.raises(ToolchainError) as caught:
-        extra_options()
-    assert said in str(caught.value)
+        user_options()
+    assert message in str(caught.value)
 
 
 @given(
@@ -68,7 +72,9 @@ def test_what_cannot_be_passed_on(monkeypatch: pytest.MonkeyPatch, text: str, sa
     st.sampled_from(_VALUE_CHANGING),
     st.data(),
 )
-def test_it_is_found_wherever_it_stands(words: list[str], bad: str, data: st.DataObject) -> None:
+def test_an_option_is_found_at_any_position(
+    words: list[str], option: str, data: st.DataObject
+) -> None:
     assert changes_values(words) is None
-    words.insert(data.draw(st.integers(0, len(words))), bad)
-    assert changes_values(words) == bad
+    words.insert(data.draw(st.integers(0, len(words))), option)
+    assert changes_values(words) == option

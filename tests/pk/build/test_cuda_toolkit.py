@@ -88,7 +88,9 @@ def test_what_is_in_the_cache_is_found_without_a_trial_of_nvcc(
     """Compiling tells that nvcc takes the host compiler; a start need not."""
     kit = toolkit(pk.Cuda, "sm_90")
     tried: list[str] = []
-    monkeypatch.setattr(runtime_library, "nvcc_host", lambda nvcc, host: tried.append(host.path))
+    monkeypatch.setattr(
+        runtime_library, "find_nvcc_host", lambda nvcc, host: tried.append(host.path)
+    )
     for exactly in (False, True):
         assert runtime_library._gpu_toolkit.__wrapped__("sm_90", exactly) == kit
     assert tried == []

@@ -1,4 +1,4 @@
-"""The machine code of a workunit's loop, and the tools that read a GPU's."""
+"""The disassembly of a workunit's loop, and the disassemblers for GPUs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_without_objdump(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         hot_function(tmp_path / "any.so", "any")
 
 
-def test_what_is_no_library(tmp_path: Path) -> None:
+def test_a_file_that_is_no_library(tmp_path: Path) -> None:
     if shutil.which("objdump") is None:
         pytest.skip("no objdump on the PATH")
     text = tmp_path / "text.so"
@@ -42,8 +42,8 @@ def test_what_is_no_library(tmp_path: Path) -> None:
         hot_function(text, "any")
 
 
-def tool(folder: Path, name: str, text: str = "echo $PATH $1 $2") -> str:
-    """A program that prints its PATH and arguments."""
+def write_tool(folder: Path, name: str, text: str = "echo $PATH $1 $2") -> str:
+    """Write a shell script, by default one that prints its PATH and two arguments."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(f"#!/bin/sh\n{text}\n")
@@ -52,8 +52,8 @@ def tool(folder: Path, name: str, text: str = "echo $PATH $1 $2") -> str:
 
 
 @pytest.fixture
-def nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine without CUDA: an empty folder is the PATH and where packages are."""
+def no_cuda(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without CUDA: the returned folder is empty, and is PATH and sys.path."""
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         monkeypatch.delenv(variable, raising=False)
     empty = tmp_path / "empty"
@@ -63,35 +63,35 @@ def nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return empty
 
 
-def test_the_tools_of_cuda(nothing: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Packages of two releases, the PATH, and before them the user's toolkit."""
-    package = nothing / "nvidia"
-    old = [tool(package / "cu12" / "bin", name) for name in ("cuobjdump", "nvdisasm")]
+def test_the_tools_of_cuda(no_cuda: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Packages of two versions, the PATH, and before them the user's CUDA toolkit."""
+    package = no_cuda / "nvidia"
+    old = [write_tool(package / "cu12" / "bin", name) for name in ("cuobjdump", "nvdisasm")]
     assert cuda_disassembler() == CudaDisassembler(*old)
-    new = tool(package / "cu13" / "bin", "nvdisasm")
+    new = write_tool(package / "cu13" / "bin", "nvdisasm")
     assert cuda_disassembler() == CudaDisassembler(old[0], new)
-    on_path = tool(nothing, "cuobjdump")
+    on_path = write_tool(no_cuda, "cuobjdump")
     assert cuda_disassembler() == CudaDisassembler(on_path, new)
     monkeypatch.setenv("CUDA_HOME", str(tmp_path / "cuda"))
-    own = tool(tmp_path / "cuda" / "bin", "cuobjdump")
+    own = write_tool(tmp_path / "cuda" / "bin", "cuobjdump")
     assert cuda_disassembler() == CudaDisassembler(own, new)
 
 
-def test_the_tools_beside_an_nvcc_that_is_a_link(nothing: Path, tmp_path: Path) -> None:
-    """Its own plan tells which toolkit it belongs to."""
+def test_the_tools_beside_an_nvcc_that_is_a_link(no_cuda: Path, tmp_path: Path) -> None:
+    """The output of `nvcc --dryrun` names the folder of its toolkit."""
     home = tmp_path / "cuda"
-    plan = (
+    script = (
         f"case $1 in --version) echo release 13.0;; --dryrun) echo '#$ TOP={home}';; *) echo;; esac"
     )
-    (nothing / "nvcc").symlink_to(tool(home / "bin", "nvcc", plan))
-    expected = [tool(home / "bin", name) for name in ("cuobjdump", "nvdisasm")]
+    (no_cuda / "nvcc").symlink_to(write_tool(home / "bin", "nvcc", script))
+    expected = [write_tool(home / "bin", name) for name in ("cuobjdump", "nvdisasm")]
     assert cuda_disassembler() == CudaDisassembler(*expected)
 
 
 @pytest.mark.parametrize("missing", ["cuobjdump", "nvdisasm"])
-def test_without_a_tool_of_cuda(nothing: Path, missing: str) -> None:
+def test_without_a_tool_of_cuda(no_cuda: Path, missing: str) -> None:
     (other,) = {"cuobjdump", "nvdisasm"} - {missing}
-    tool(nothing, other)
+    write_tool(no_cuda, other)
     with pytest.raises(
         ToolchainError, match=f"no {missing}: run pip install nvidia-cuda-{missing}"
     ):
@@ -99,7 +99,9 @@ def test_without_a_tool_of_cuda(nothing: Path, missing: str) -> None:
 
 
 def test_cuobjdump_finds_nvdisasm(tmp_path: Path) -> None:
-    tools = CudaDisassembler(tool(tmp_path / "a", "cuobjdump"), tool(tmp_path / "b", "nvdisasm"))
+    tools = CudaDisassembler(
+        write_tool(tmp_path / "a", "cuobjdump"), write_tool(tmp_path / "b", "nvdisasm")
+    )
     path, *arguments = tools.machine_code(tmp_path / "x.cubin").split()
     assert path.startswith(f"{tmp_path / 'b'}:")
     assert arguments == ["-sass", str(tmp_path / "x.cubin")]
@@ -107,7 +109,7 @@ def test_cuobjdump_finds_nvdisasm(tmp_path: Path) -> None:
     assert tools.version == "cuobjdump unknown, nvdisasm unknown"
 
 
-def test_what_has_no_code_of_a_gpu(tmp_path: Path) -> None:
+def test_a_file_without_gpu_code(tmp_path: Path) -> None:
     try:
         tools = cuda_disassembler()
     except ToolchainError as error:

@@ -228,7 +228,7 @@ def test_a_package_whose_options_change_answers(
     with_targets(tmp_path, options="-fopenmp;-ffast-math")
     (tmp_path / "lib" / "libkokkossimd.a").touch()
     monkeypatch.setenv("CMAKE_PREFIX_PATH", str(tmp_path))
-    said = "Kokkos 4.6.1 has its users compile with -ffast-math, which changes answers"
+    said = "Kokkos 4.6.1 has its users compile with -ffast-math, which changes results"
     assert find_kokkos.candidates(BOTH)[0].reason == said
 
 

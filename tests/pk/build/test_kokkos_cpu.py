@@ -136,8 +136,8 @@ def test_an_install_that_leaves_nothing_is_not_kept(
     store: Cache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As DESTDIR made of it: the tools succeed, and the folder is empty."""
-    monkeypatch.setattr(kokkos_cpu, "run", lambda *_, **__: "")
-    monkeypatch.setattr(kokkos_cpu, "sources", lambda folder, _: folder)
+    monkeypatch.setattr(kokkos_cpu, "run_tool", lambda *_, **__: "")
+    monkeypatch.setattr(kokkos_cpu, "fetch_sources", lambda folder, _: folder)
     with pytest.raises(ToolchainError, match="unusable: no KokkosConfig.cmake"):
         kokkos_cpu.build(store, host_compiler(), openmp=False)
     assert [p.suffix for p in (store.root / "kokkos").iterdir()] == [".lock"]
@@ -194,18 +194,18 @@ def test_a_kokkos_with_openmp_alone(tmp_path: Path) -> None:
     host = host_compiler()
     with kokkos_cpu.scratch_folder() as scratch:
         try:
-            source = kokkos_cpu.sources(scratch, kokkos_cpu.UNITY_CHANGES)
+            source = kokkos_cpu.fetch_sources(scratch, kokkos_cpu.UNITY_CHANGES)
         except ToolchainError as error:
             pytest.skip(str(error))
         options = [o.replace("SERIAL=ON", "SERIAL=OFF") for o in kokkos_cpu._CONFIGURE]
-        kokkos_cpu.run(
+        kokkos_cpu.run_tool(
             [kokkos_cpu.build_tool("cmake"), "-G", "Ninja", *options]
             + [f"-DCMAKE_MAKE_PROGRAM={kokkos_cpu.build_tool('ninja')}"]
             + [f"-DCMAKE_CXX_COMPILER={host.path}", "-DKokkos_ENABLE_OPENMP=ON"]
             + ["-S", str(source), "-B", str(scratch / "build")],
             "configuring",
         )
-        kokkos_cpu.run([kokkos_cpu.build_tool("ninja"), "-C", scratch / "build"], "building")
+        kokkos_cpu.run_tool([kokkos_cpu.build_tool("ninja"), "-C", scratch / "build"], "building")
         kokkos_cpu.install(scratch / "build", tmp_path / "own")
     folders = [str(Path(__file__).parents[1]), str(Path(kokkos_cpu.__file__).parents[3])]
     environment = {**os.environ, "Kokkos_ROOT": str(tmp_path / "own")}

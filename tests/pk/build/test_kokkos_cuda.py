@@ -48,8 +48,8 @@ def test_one_architecture_everywhere(
         commands.extend(str(word) for word in command)
         return ""
 
-    monkeypatch.setattr(kokkos_cuda, "sources", sources)
-    monkeypatch.setattr(kokkos_cuda, "run", run)
+    monkeypatch.setattr(kokkos_cuda, "fetch_sources", sources)
+    monkeypatch.setattr(kokkos_cuda, "run_tool", run)
     monkeypatch.setattr(kokkos_cuda, "install", lambda *_: None)
     monkeypatch.setattr(kokkos_cuda, "built", lambda *_: None)
     nvcc = Nvcc("nvcc", tmp_path, "release 12.4, V12.4.131", ("sm_70", "sm_90"))
@@ -70,7 +70,7 @@ def test_ptx_is_announced(
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "two words"))
     nvcc = Nvcc("/x/nvcc", tmp_path, "release 12.4, V12.4.131", ("sm_70", "sm_90"))
     monkeypatch.setattr(runtime_library, "find_nvcc", lambda: nvcc)
-    monkeypatch.setattr(runtime_library, "nvcc_host", lambda _, host: host)
+    monkeypatch.setattr(runtime_library, "find_nvcc_host", lambda _, host: host)
     find = runtime_library._gpu_toolkit.__wrapped__
     for arch, said in (("sm_90", []), ("sm_120", ["compiling to PTX (compute_90)"])):
         caplog.clear()

@@ -1,4 +1,4 @@
-"""Locks between processes: one builds, the others wait and say for whom."""
+"""Locks between processes: one builds, the others wait and name the holder."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ from kkspdnn.pk.system.termination import map_in_threads
 
 HOLD = """
 import sys, time
-from contextlib import closing
 from pathlib import Path
 from kkspdnn.pk.build import locks
-from kkspdnn.pk.system.termination import map_in_threads
 
 with locks.exclusive(Path(sys.argv[1]), "hold it"):
     print("held", flush=True)
@@ -38,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process, which holds the lock."""
+    """Another process that holds the lock."""
     environment = {**os.environ, "PYTHONPATH": str(Path(locks.__file__).parents[3])}
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], env=environment, stdout=subprocess.PIPE, text=True
@@ -50,13 +48,13 @@ def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_stopped_holder_is_named(
+def test_a_waiting_process_names_the_holder(
     path: Path, holder: subprocess.Popen[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     os.kill(holder.pid, signal.SIGSTOP)
     assert locks.holder_of(path) == f"process {holder.pid}"
-    with locks.at_once(path) as alone:
-        assert not alone
+    with locks.try_exclusive(path) as acquired:
+        assert not acquired
     done = threading.Event()
 
     def wait() -> None:
@@ -77,8 +75,9 @@ def test_a_stopped_holder_is_named(
     assert locks.holder_of(path) is None
 
 
-def test_nothing_is_said_of_a_short_wait(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Nor of another thread of this process."""
+def test_a_wait_for_this_process_is_not_logged(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     held = threading.Event()
 
     def hold() -> None:
@@ -89,23 +88,23 @@ def test_nothing_is_said_of_a_short_wait(path: Path, caplog: pytest.LogCaptureFi
     first = threading.Thread(target=hold)
     first.start()
     assert held.wait(10)
-    begun = time.monotonic()
+    start = time.monotonic()
     with caplog.at_level(logging.INFO, "kkspdnn"), locks.exclusive(path, "build it"):
-        assert time.monotonic() - begun > 1
+        assert time.monotonic() - start > 1
     first.join()
     assert caplog.messages == []
 
 
 def test_shared_and_exclusive(path: Path) -> None:
-    with locks.shared(path), locks.shared(path), locks.at_once(path) as alone:
-        assert not alone
-    with locks.at_once(path) as alone:
-        assert alone
-        with locks.at_once(path) as other:
-            assert not other
+    with locks.shared(path), locks.shared(path), locks.try_exclusive(path) as acquired:
+        assert not acquired
+    with locks.try_exclusive(path) as acquired:
+        assert acquired
+        with locks.try_exclusive(path) as second:
+            assert not second
 
 
-def test_a_link_in_place_of_a_lock(tmp_path: Path, path: Path) -> None:
+def test_a_symbolic_link_instead_of_a_lock_file(tmp_path: Path, path: Path) -> None:
     path.symlink_to(tmp_path / "victim")
     with pytest.raises(OSError, match="symbolic links"), locks.exclusive(path, "build it"):
         pass
@@ -113,16 +112,16 @@ def test_a_link_in_place_of_a_lock(tmp_path: Path, path: Path) -> None:
     assert locks.holder_of(path) is None
 
 
-def test_a_worker_stops_waiting_when_its_block_ends(
+def test_a_thread_stops_waiting_when_the_main_thread_is_interrupted(
     path: Path, holder: subprocess.Popen[str]
 ) -> None:
     def wait(_: int) -> None:
         with locks.exclusive(path, "use it"):
-            pytest.fail("somebody else holds it")
+            pytest.fail("another process holds it")
 
     results = map_in_threads(wait, [0], workers=1)
     threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT)).start()
-    begun = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(KeyboardInterrupt), closing(results):
         next(results)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - start < 20

@@ -1,4 +1,4 @@
-"""Where nvcc is looked for, and what it says of itself."""
+"""Finding nvcc, its version and its architectures."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from kkspdnn.pk.system.cuda_driver import Device
 
 
 @pytest.fixture(autouse=True)
-def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_nvcc(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setattr(sys, "path", [])
 
 
-def test_the_order_of_the_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_of_the_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if nvcc_path() is not None:
         pytest.skip("nvcc is in /usr/bin")
     packaged = write_fake_nvcc(tmp_path / "site" / "nvidia" / "cu13")
@@ -41,18 +41,18 @@ def test_the_order_of_the_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert nvcc_path() == str(named)
 
 
-def test_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_toolkit_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_fake_nvcc(tmp_path / "cuda")
     link = tmp_path / "link" / "bin" / "nvcc"
     link.parent.mkdir(parents=True)
     link.symlink_to(path)
     monkeypatch.setenv("CUDA_HOME", str(tmp_path / "link"))
-    found = find_nvcc()
-    assert (found.path, found.home) == (str(link), tmp_path / "cuda")
-    assert found.version == "release 13.0, V13.0.88"
-    assert found.check("sm_90") == "sm_90"
-    assert found.cuda == (13, 0)
-    environment = found.environment(host_compiler())
+    nvcc = find_nvcc()
+    assert (nvcc.path, nvcc.home) == (str(link), tmp_path / "cuda")
+    assert nvcc.version == "release 13.0, V13.0.88"
+    assert nvcc.check_arch("sm_90") == "sm_90"
+    assert nvcc.cuda == (13, 0)
+    environment = nvcc.environment(host_compiler())
     assert environment["CUDA_ROOT"] == str(tmp_path / "cuda")
     assert environment["PATH"].startswith(f"{tmp_path}/cuda/bin:")
 
@@ -60,7 +60,7 @@ def test_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_toolkit_whose_nvcc_names_only_its_own_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Debian's: a script in /usr/bin, a profile without TOP."""
+    """As in Debian: nvcc is a script in /usr/bin, and --dryrun prints no TOP."""
     path = write_fake_nvcc(tmp_path / "cuda", "release 12.4, V12.4.131")
     script = path.read_text()
     path.write_text(
@@ -91,12 +91,12 @@ TOOLKITS = {
     ],
 )
 def test_newer_architectures_through_ptx(toolkit: str, arch: str, target: str) -> None:
-    nvcc = known(toolkit)
+    nvcc = nvcc_of(toolkit)
     assert nvcc.target(arch) == target
     assert nvcc.compiles_for(arch)
     if target != arch:
         with pytest.raises(ToolchainError, match=f"does not compile for {arch}, only for sm_"):
-            nvcc.check(arch)
+            nvcc.check_arch(arch)
 
 
 @pytest.mark.parametrize(
@@ -113,16 +113,15 @@ def test_newer_architectures_through_ptx(toolkit: str, arch: str, target: str) -
         ("12.4", "sm_90 -Xcompiler", "does not compile for sm_90 -Xcompiler, "),
     ],
 )
-def test_architectures_that_a_toolkit_has_dropped_or_that_are_none(
-    toolkit: str, arch: str, words: str
-) -> None:
+def test_architectures_that_are_dropped_or_invalid(toolkit: str, arch: str, words: str) -> None:
     with pytest.raises(ToolchainError, match=words) as caught:
-        known(toolkit).target(arch)
+        nvcc_of(toolkit).target(arch)
     assert "\n" not in str(caught.value)
-    assert not known(toolkit).compiles_for(arch)
+    assert not nvcc_of(toolkit).compiles_for(arch)
 
 
-def known(toolkit: str) -> Nvcc:
+def nvcc_of(toolkit: str) -> Nvcc:
+    """The nvcc of a CUDA toolkit in TOOLKITS, such as 12.4."""
     version = next(each for each in TOOLKITS if toolkit in each)
     return Nvcc("/x/bin/nvcc", Path("/x"), version, TOOLKITS[version])
 
@@ -138,15 +137,15 @@ def known(toolkit: str) -> Nvcc:
         ("13.0", None, True),
     ],
 )
-def test_drivers_that_run_what_it_compiles(
+def test_drivers_that_run_the_programs_of_an_nvcc(
     toolkit: str, driver: tuple[int, int] | None, fits: bool
 ) -> None:
-    said = known(toolkit).misfit(driver)
+    conflict = nvcc_of(toolkit).driver_conflict(driver)
     if fits:
-        assert said is None
+        assert conflict is None
     else:
         assert driver is not None
-        assert said == (
+        assert conflict == (
             f"/x/bin/nvcc is of CUDA {toolkit}, and the driver runs up to CUDA {driver[0]}."
             f"{driver[1]}: set CUDA_HOME to a toolkit of CUDA {driver[0]}, or update the driver"
         )
@@ -161,25 +160,25 @@ def test_drivers_that_run_what_it_compiles(
         ((13, 0), "sm_70", "put the nvcc of CUDA 12 on the PATH"),
     ],
 )
-def test_the_nvcc_to_get(
+def test_the_hint_for_an_install(
     monkeypatch: pytest.MonkeyPatch,
     driver: tuple[int, int] | None,
     arch: str | None,
     words: str,
 ) -> None:
-    found = () if arch is None else (Device(0, "A", arch),)
+    devices = () if arch is None else (Device(0, "A", arch),)
     monkeypatch.setattr(nvcc_module, "driver_version", lambda: driver)
-    monkeypatch.setattr(nvcc_module, "devices", lambda: found)
-    assert words in nvcc_module.remedy()
+    monkeypatch.setattr(nvcc_module, "devices", lambda: devices)
+    assert words in nvcc_module.install_hint()
 
 
-def test_none_or_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_nvcc_or_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if nvcc_path() is None:
         with pytest.raises(ToolchainError, match=r"no nvcc: put nvcc on the PATH, set CUDA_HOME"):
             find_nvcc()
-    write_fake_nvcc(tmp_path / "odd", version="something")
-    monkeypatch.setenv("CUDA_HOME", str(tmp_path / "odd"))
-    with pytest.raises(ToolchainError, match="is no nvcc that tells its version and toolkit"):
+    write_fake_nvcc(tmp_path / "other", version="something")
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path / "other"))
+    with pytest.raises(ToolchainError, match="does not print the version and the toolkit of nvcc"):
         find_nvcc()
 
 
@@ -200,7 +199,7 @@ def test_folders_that_this_user_may_not_read(monkeypatch: pytest.MonkeyPatch) ->
             os.seteuid(0)
 
 
-def test_variables_of_nvcc_s_own_do_not_reach_it(
+def test_nvcc_does_not_inherit_its_variables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_fake_nvcc(tmp_path)

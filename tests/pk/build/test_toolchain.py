@@ -1,4 +1,4 @@
-"""Running tools: the line of their output that is worth showing, and ending them whole."""
+"""Running tools: their environment, the line that describes an error, and interrupts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from kkspdnn.pk.build.toolchain import (
     build_tool,
     host_compiler,
     machine,
-    run,
+    run_tool,
     tool_environment,
     usable_cores,
 )
 
 
 @pytest.mark.parametrize(
-    ("printed", "shown"),
+    ("output", "line"),
     [
         ("a.cpp:3:5: error: no x\nmore\n1 error generated.", "a.cpp:3:5: error: no x"),
         ("WARNING: odd\nERROR: no matching distribution", "ERROR: no matching distribution"),
@@ -56,25 +56,25 @@ from kkspdnn.pk.build.toolchain import (
         ("", "no output"),
     ],
 )
-def test_the_cause_of_a_failure(printed: str, shown: str) -> None:
-    script = f"import sys; print({printed!r}); sys.exit(3)"
+def test_the_line_that_describes_an_error(output: str, line: str) -> None:
+    script = f"import sys; print({output!r}); sys.exit(3)"
     with pytest.raises(ToolchainError) as caught:
-        run([sys.executable, "-c", script], "trying it")
-    assert str(caught.value) == f"trying it failed: {shown}"
+        run_tool([sys.executable, "-c", script], "trying it")
+    assert str(caught.value) == f"trying it failed: {line}"
 
 
 def test_a_tool_that_cannot_be_run(tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match="trying it: cannot run /no/tool: No such file"):
-        run(["/no/tool"], "trying it")
+        run_tool(["/no/tool"], "trying it")
 
 
-def test_what_a_tool_prints_and_gets(tmp_path: Path) -> None:
+def test_output_folder_environment_and_empty_input(tmp_path: Path) -> None:
     script = "import os, sys; print(os.getcwd(), os.environ['EXTRA'], sys.stdin.read())"
-    said = run([sys.executable, "-c", script], "x", cwd=tmp_path, environment={"EXTRA": "ö"})
-    assert said == f"{tmp_path} ö \n"
+    output = run_tool([sys.executable, "-c", script], "x", cwd=tmp_path, environment={"EXTRA": "ö"})
+    assert output == f"{tmp_path} ö \n"
 
 
-def test_tools_start_from_a_known_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tools_inherit_few_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     leaking = ("CXXFLAGS", "CFLAGS", "CPPFLAGS", "LDFLAGS", "CPATH", "CPLUS_INCLUDE_PATH")
     leaking += ("LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "DEPENDENCIES_OUTPUT")
     leaking += ("DESTDIR", "CMAKE_INSTALL_MODE", "CMAKE_GENERATOR", "CMAKE_TOOLCHAIN_FILE")
@@ -90,14 +90,14 @@ def test_tools_start_from_a_known_environment(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, "/leaks" if name != "LD_PRELOAD" else "")
     for name in ("PATH", "TMPDIR", "HOME", "LM_LICENSE_FILE", "CRAY_CPU_TARGET"):
         monkeypatch.setenv(name, "/passes")
-    environment = tool_environment({"EXTRA": "1", "HOME": "/given"})
+    environment = tool_environment({"EXTRA": "1", "HOME": "/own"})
     assert set(leaking).isdisjoint(environment)
     assert environment["PATH"] == environment["CRAY_CPU_TARGET"] == "/passes"
-    assert (environment["EXTRA"], environment["HOME"]) == ("1", "/given")
-    printed = run(["/usr/bin/env"], "asking")
-    assert "LC_ALL=C.UTF-8\n" in printed
-    assert "/leaks" not in printed
-    assert "CXXFLAGS=/leaks\n" in run(["/usr/bin/env"], "asking", inherit=True)
+    assert (environment["EXTRA"], environment["HOME"]) == ("1", "/own")
+    output = run_tool(["/usr/bin/env"], "asking")
+    assert "LC_ALL=C.UTF-8\n" in output
+    assert "/leaks" not in output
+    assert "CXXFLAGS=/leaks\n" in run_tool(["/usr/bin/env"], "asking", inherit=True)
 
 
 OVERFLOW = """
@@ -128,7 +128,7 @@ print(tiny * np.float32(0.5) > 0)
     ],
 )
 def test_a_leaking_variable_changes_nothing(tmp_path: Path, leaking: str) -> None:
-    """Neither the first run nor what it leaves in the cache; CPATH has a broken <cmath>."""
+    """Neither the first run nor a run with its cache is affected; CPATH has a broken <cmath>."""
     (tmp_path / "cmath").write_text("#error not this one\n")
     cache = tmp_path / "cache"
     cache.mkdir(mode=0o700)
@@ -137,10 +137,10 @@ def test_a_leaking_variable_changes_nothing(tmp_path: Path, leaking: str) -> Non
         shutil.copytree(shared, cache / "kokkos", symlinks=True)
     name, _, value = leaking.partition("=")
     environment = {**os.environ, "KKSPDNN_CACHE": str(cache)}
-    for more in ({name: value.replace("HERE", str(tmp_path))}, {}):
+    for added in ({name: value.replace("HERE", str(tmp_path))}, {}):
         done = subprocess.run(
             [sys.executable, "-c", OVERFLOW],
-            env={**environment, **more},
+            env={**environment, **added},
             cwd=Path(toolchain.__file__).parents[3],
             capture_output=True,
             text=True,
@@ -149,16 +149,16 @@ def test_a_leaking_variable_changes_nothing(tmp_path: Path, leaking: str) -> Non
         assert (done.stdout, done.stderr) == ("refused\nTrue\n", "")
 
 
-def test_an_interrupt_ends_the_tool_and_what_it_started(tmp_path: Path) -> None:
-    """As `kill -INT` does, which unlike Ctrl-C reaches one process only."""
+def test_an_interrupt_ends_the_tool_and_its_processes(tmp_path: Path) -> None:
+    """The signal is sent to one process only, as by `kill -INT`, not by Ctrl-C."""
     mark = tmp_path / "mark"
     program = (
         "import signal\n"
-        # As some libraries do: system calls go on after a signal.
+        # Some libraries do this: system calls continue after a signal.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "signal.siginterrupt(signal.SIGINT, False)\n"
-        "from kkspdnn.pk.build.toolchain import run\n"
-        f"run(['/bin/sh', '-c', 'sleep 60 & echo $! > {mark}; wait'], 'waiting')\n"
+        "from kkspdnn.pk.build.toolchain import run_tool\n"
+        f"run_tool(['/bin/sh', '-c', 'sleep 60 & echo $! > {mark}; wait'], 'waiting')\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program],
@@ -177,13 +177,13 @@ def test_an_interrupt_ends_the_tool_and_what_it_started(tmp_path: Path) -> None:
         time.sleep(0.01)
 
 
-def test_the_compiler() -> None:
+def test_the_host_compiler() -> None:
     compiler = host_compiler()
     assert Path(compiler.path).is_file()
     assert compiler.version
 
 
-def test_a_compiler_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     find = host_compiler.__wrapped__
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ToolchainError, match="CXX=no-such-compiler: there is no such program; set"):
@@ -196,10 +196,10 @@ def test_a_compiler_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
         find()
 
 
-def test_a_tool_of_neither_kind() -> None:
+def test_an_unknown_build_tool() -> None:
     with pytest.raises(ToolchainError, match="no no-such-tool: run pip install no-such-tool"):
         build_tool("no-such-tool")
 
 
-def test_the_machine() -> None:
+def test_the_description_of_the_machine() -> None:
     assert machine().endswith(f", {usable_cores()} cores")

@@ -67,7 +67,7 @@ def test_nvcc_wrapper_does_not_support_spaces(
     # An architecture that no other test uses, as a process searches for its tools once.
     nvcc = Nvcc("nvcc", Path("/usr/local/cuda"), "release 13.0", ("sm_120",))
     monkeypatch.setattr(runtime_library, "find_nvcc", lambda: nvcc)
-    monkeypatch.setattr(runtime_library, "nvcc_host", lambda _, host: host)
+    monkeypatch.setattr(runtime_library, "find_nvcc_host", lambda _, host: host)
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "two words"))
     with pytest.raises(ToolchainError) as caught:
         toolkit(pk.Cuda, "sm_120")

@@ -16,24 +16,24 @@ from kkspdnn.pk.build import toolchain
 from kkspdnn.pk.system.termination import exit_on_signals, in_worker_thread, map_in_threads
 
 RUN = """
-from kkspdnn.pk.build.toolchain import run
-run(['/bin/sh', '-c', 'sleep 60 & echo $! >> {mark}; wait'], 'waiting')
+from kkspdnn.pk.build.toolchain import run_tool
+run_tool(['/bin/sh', '-c', 'sleep 60 & echo $! >> {mark}; wait'], 'waiting')
 """
 BUILD = """
 from pathlib import Path
 from kkspdnn.pk.build.cache import Cache
 from kkspdnn.pk.build.kokkos_cpu import scratch_folder
-from kkspdnn.pk.build.toolchain import run
+from kkspdnn.pk.build.toolchain import run_tool
 def build(folder):
     with scratch_folder() as scratch:
-        run(['/bin/sh', '-c', 'sleep 60 & echo $! >> {mark}; wait'], 'waiting', cwd=scratch)
+        run_tool(['/bin/sh', '-c', 'sleep 60 & echo $! >> {mark}; wait'], 'waiting', cwd=scratch)
 Cache(Path({cache!r})).entry('a', 'b', {{}}, build)
 """
 PARALLEL = """
 from kkspdnn.pk.system.termination import map_in_threads
-from kkspdnn.pk.build.toolchain import run
+from kkspdnn.pk.build.toolchain import run_tool
 def wait(number):
-    run(['/bin/sh', '-c', 'sleep 60 & echo $! >> {mark}; wait'], 'waiting')
+    run_tool(['/bin/sh', '-c', 'sleep 60 & echo $! >> {mark}; wait'], 'waiting')
 list(map_in_threads(wait, range(4), 2))
 """
 
