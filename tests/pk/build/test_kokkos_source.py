@@ -184,7 +184,8 @@ def test_an_index_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "1")
         start = time.monotonic()
         message = error_message(tmp_path)
-    assert "timed out" in message
+    # The second is the message of pip 26.
+    assert "timed out" in message or "respond within" in message
     assert time.monotonic() - start < 30
 
 
