@@ -1,1 +1,1 @@
-"""Measurements beside those that a run makes of itself; their records are in `results/`."""
+"""Benchmarks of kkspdnn and of other implementations; their records are in `results/`."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: measure implementations beside each other, and compare records."""
+"""`python -m bench`: time implementations on the same network, and compare two records."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.ceiling.report import SPACES
-from bench.expected import expected
-from bench.facts import facts
+from bench.environment import collect_environment
+from bench.expected_file import load_or_compute_expected
+from bench.expected_results import compute_expected
+from bench.machine_ceilings import measure_machine_ceilings
+from bench.measurement import run_measurement
 from bench.peers import all_peers
-from bench.recorded import recorded
 from bench.report import changes, show, show_changes
-from bench.roofs import roofs
 from bench.runner import Plan, measure
-from bench.truth import truth
 from kkspdnn.cli.guard import guarded
 from kkspdnn.cli.options import Parser
 from kkspdnn.cli.problem import Problem, load_problem
@@ -33,75 +33,90 @@ _QUICK_INPUTS, _QUICK_SECONDS = 3000, 0.2
 
 
 def parser() -> argparse.ArgumentParser:
-    """The commands and options of `python -m bench`."""
+    """Return the parser of `python -m bench`, with its subcommands."""
     made = Parser(prog="python -m bench", description=__doc__, allow_abbrev=False)
     commands = made.add_subparsers(dest="command", required=True, parser_class=Parser)
     run = commands.add_parser("run", help="time implementations in turns", allow_abbrev=False)
-    alive = commands.add_parser("alive", help="count living rows per layer", allow_abbrev=False)
-    for each in (run, alive):
-        each.add_argument("--neurons", type=int, default=1024, metavar="N", help="(1024)")
-        each.add_argument("--layers", type=int, default=120, metavar="L", help="(120)")
-        each.add_argument("--inputs", type=int, metavar="M", help="input rows (60000)")
-        each.add_argument("--seed", type=int, default=0, metavar="S", help="of the network (0)")
-        each.add_argument("--data", type=Path, metavar="DIR", help="the challenge's own files")
-    roof = commands.add_parser("roofs", help="measure the machine", allow_abbrev=False)
-    for each in (run, alive, roof):
-        each.add_argument("--json", type=Path, metavar="FILE", help="write the record")
-    for each in (run, roof):
+    alive = commands.add_parser("alive", help="count active rows per layer", allow_abbrev=False)
+    for command in (run, alive):
+        command.add_argument("--neurons", type=int, default=1024, metavar="N", help="(1024)")
+        command.add_argument("--layers", type=int, default=120, metavar="L", help="(120)")
+        command.add_argument("--inputs", type=int, metavar="M", help="input rows (60000)")
+        text = "seed of the network (0)"
+        command.add_argument("--seed", type=int, default=0, metavar="S", help=text)
+        text = "folder with the official challenge files"
+        command.add_argument("--data", type=Path, metavar="DIR", help=text)
+    text = "measure peak arithmetic and read bandwidth of this machine"
+    roofs = commands.add_parser("roofs", help=text, allow_abbrev=False)
+    for command in (run, alive, roofs):
+        command.add_argument("--json", type=Path, metavar="FILE", help="write the record")
+    for command in (run, roofs):
         cores = usable_cores()
-        each.add_argument("--threads", type=int, default=cores, metavar="T", help=f"({cores})")
-    add_space_option(run, SPACES, what="where to")
-    names = [*all_peers(), *all_peers("cuda")]
-    run.add_argument("--only", nargs="+", choices=list(dict.fromkeys(names)), help="(all of them)")
-    run.add_argument("--runs", type=int, default=5, metavar="R", help="timed runs of each (5)")
-    text = "a run that takes longer is done over fewer input rows (5)"
-    run.add_argument("--seconds", type=float, default=5.0, metavar="T", help=text)
-    run.add_argument("--quick", action="store_true", help="3000 rows, 0.2 s a run: two minutes")
-    text = "read the expected categories from this file; it is written if it does not exist"
-    run.add_argument("--expected", type=Path, metavar="FILE", help=text)
-    compare = commands.add_parser("compare", help="ratios of two records", allow_abbrev=False)
+        command.add_argument("--threads", type=int, default=cores, metavar="T", help=f"({cores})")
+    _add_run_options(run)
+    compare = commands.add_parser("compare", help="time ratios of two records", allow_abbrev=False)
     compare.add_argument("before", type=Path)
     compare.add_argument("after", type=Path)
-    text = "the time ratio above which it fails (1.25)"
+    text = "fail if a time ratio is above this (1.25)"
     compare.add_argument("--threshold", type=float, default=1.25, metavar="X", help=text)
     return made
 
 
+def _add_run_options(run: argparse.ArgumentParser) -> None:
+    add_space_option(run, SPACES)
+    names = [*all_peers(), *all_peers("cuda")]
+    text = "time these implementations only (all)"
+    run.add_argument("--only", nargs="+", choices=list(dict.fromkeys(names)), help=text)
+    text = "timed runs of each implementation (5)"
+    run.add_argument("--runs", type=int, default=5, metavar="R", help=text)
+    text = "maximum time of one run; slower implementations get fewer input rows (5)"
+    run.add_argument("--seconds", type=float, default=5.0, metavar="T", help=text)
+    text = "3000 input rows and 0.2 s a run: takes two minutes"
+    run.add_argument("--quick", action="store_true", help=text)
+    text = "read the expected categories from this file; it is written if it does not exist"
+    run.add_argument("--expected", type=Path, metavar="FILE", help=text)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: done; 1: slower than allowed, or wrong; 2: for what the user can mend."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    arguments = parser().parse_args(given)
+    """Run the command and return its exit code.
+
+    0: success; 1: a run was slower than allowed or gave wrong categories; 2: an error that the user
+    can correct.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = parser().parse_args(words)
     console = Console(width=None if sys.stdout.isatty() else 160)
-    command = shlex.join(["python", "-m", "bench", *given])
+    command = shlex.join(["python", "-m", "bench", *words])
     if arguments.command == "compare":
         return guarded(lambda: _compare(arguments, console))
 
     def measured() -> tuple[str, int]:
-        measure_it = {"run": _run, "alive": _alive, "roofs": _roofs}[arguments.command]
-        record = measure_it(arguments, command, console)
+        commands = {"run": _run, "alive": _count_active_rows, "roofs": _measure_ceilings}
+        record = commands[arguments.command](arguments, command, console)
         return record.to_json(), 1 if any(row.agrees is False for row in record.rows) else 0
 
-    return recorded(arguments.json, measured)
+    return run_measurement(arguments.json, measured)
 
 
 def _run(arguments: argparse.Namespace, command: str, console: Console) -> Comparison:
-    for name, least in (("threads", 1), ("runs", 1), ("layers", 1)):
-        if getattr(arguments, name) < least:
-            raise InputError(f"--{name} {getattr(arguments, name)}: at least {least} is needed")
+    for name, minimum in (("threads", 1), ("runs", 1), ("layers", 1)):
+        if getattr(arguments, name) < minimum:
+            raise InputError(f"--{name} {getattr(arguments, name)}: must be at least {minimum}")
     if not arguments.seconds > 0:
-        raise InputError(f"--seconds {arguments.seconds}: more than 0 is needed")
+        raise InputError(f"--seconds {arguments.seconds}: must be above 0")
     inputs, seconds = arguments.inputs, arguments.seconds
     if arguments.quick:
         inputs = _QUICK_INPUTS if inputs is None else inputs
         seconds = min(seconds, _QUICK_SECONDS)
     check_space(arguments.space)
-    known = all_peers(arguments.space)
-    strange = [name for name in arguments.only or () if name not in known]
-    if strange:
+    peers = all_peers(arguments.space)
+    unknown = [name for name in arguments.only or () if name not in peers]
+    if unknown:
         raise InputError(
-            f"--only {strange[0]}: not with --space {arguments.space}; choose of {', '.join(known)}"
+            f"--only {unknown[0]}: not available with --space {arguments.space}; "
+            f"choose from {', '.join(peers)}"
         )
-    here = facts()
+    environment = collect_environment()
     problem = _problem(arguments, inputs)
     plan = Plan(
         neurons=arguments.neurons,
@@ -116,61 +131,62 @@ def _run(arguments: argparse.Namespace, command: str, console: Console) -> Compa
     )
     with delayed_bar(True) as bar:
 
-        def tell(doing: str, done: float) -> None:
+        def on_progress(doing: str, done: float) -> None:
             if bar is not None:
                 bar(doing, done)
 
-        right = expected(
+        expected = load_or_compute_expected(
             problem.network,
             problem.inputs,
-            lambda done: tell("reference", done),
+            lambda done: on_progress("reference", done),
             arguments.expected,
         )
-        peers = [p for n, p in known.items() if not arguments.only or n in arguments.only]
-        rows = measure(peers, plan, right, tell)
-    record = here.record(plan.threads, command, _network(problem), rows, right.layers)
+        chosen = [p for n, p in peers.items() if not arguments.only or n in arguments.only]
+        rows = measure(chosen, plan, expected, on_progress)
+    network = _describe_network(problem)
+    record = environment.record(plan.threads, command, network, rows, expected.layers)
     show(record, console)
     return record
 
 
-def _alive(arguments: argparse.Namespace, command: str, console: Console) -> Comparison:
-    here = facts()
+def _count_active_rows(arguments: argparse.Namespace, command: str, console: Console) -> Comparison:
+    environment = collect_environment()
     problem = _problem(arguments, arguments.inputs)
     with delayed_bar(True) as bar:
-        right = truth(
+        expected = compute_expected(
             problem.network,
             problem.inputs,
             lambda done: bar("reference", done) if bar is not None else None,
         )
-    layers = right.layers
+    layers = expected.layers
     counts = zip(layers.alive, layers.saturated, layers.undecided, strict=True)
-    for number, (alive, full, undecided) in enumerate(counts, start=1):
+    for number, (active, saturated, undecided) in enumerate(counts, start=1):
         console.print(
-            f"layer {number}: {alive:,} rows alive, {full:,} of them saturated; "
+            f"layer {number}: {active:,} active rows, {saturated:,} of them saturated; "
             f"{undecided:,} undecided"
         )
-    return here.record(1, command, _network(problem), layers=right.layers)
+    return environment.record(1, command, _describe_network(problem), layers=layers)
 
 
-def _roofs(arguments: argparse.Namespace, command: str, console: Console) -> Comparison:
+def _measure_ceilings(arguments: argparse.Namespace, command: str, console: Console) -> Comparison:
     if arguments.threads < 1:
-        raise InputError(f"--threads {arguments.threads}: at least 1 is needed")
-    here = facts()
-    found = roofs(arguments.threads)
-    console.print(f"{here.machine}, {found.threads} threads", highlight=False)
-    console.print(f"multiply-adds   {found.edges_per_second:.3g} /s")
+        raise InputError(f"--threads {arguments.threads}: must be at least 1")
+    environment = collect_environment()
+    ceilings = measure_machine_ceilings(arguments.threads)
+    console.print(f"{environment.machine}, {ceilings.threads} threads", highlight=False)
+    console.print(f"multiply-adds   {ceilings.edges_per_second:.3g} /s")
     for name in ("l1", "l2", "memory"):
-        rate = getattr(found, f"{name}_bytes_per_second")
+        rate = getattr(ceilings, f"{name}_bytes_per_second")
         console.print(f"{name + ' reads':<15} {rate:.3g} bytes/s")
-    return here.record(arguments.threads, command, None, ceilings=found)
+    return environment.record(arguments.threads, command, None, ceilings=ceilings)
 
 
 def _compare(arguments: argparse.Namespace, console: Console) -> int:
     if not arguments.threshold > 0:
-        raise InputError(f"--threshold {arguments.threshold}: more than 0 is needed")
+        raise InputError(f"--threshold {arguments.threshold}: must be above 0")
     found = changes(read_comparison(arguments.before), read_comparison(arguments.after))
     show_changes(found, arguments.threshold, console)
-    return 1 if any(each.fails(arguments.threshold) for each in found) else 0
+    return 1 if any(change.fails(arguments.threshold) for change in found) else 0
 
 
 def _problem(arguments: argparse.Namespace, inputs: int | None) -> Problem:
@@ -182,11 +198,11 @@ def _problem(arguments: argparse.Namespace, inputs: int | None) -> Problem:
         data=arguments.data,
     )
     if problem.inputs.rows == 0 or len(problem.network.layers) == 0:
-        raise InputError("nothing to measure: at least one layer and one input row are needed")
+        raise InputError("nothing to measure: give at least one layer and one input row")
     return problem
 
 
-def _network(problem: Problem) -> NetworkSize:
+def _describe_network(problem: Problem) -> NetworkSize:
     network = problem.network
     return NetworkSize(
         name=network.name,

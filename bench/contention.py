@@ -1,9 +1,7 @@
-"""
-Time on a busy machine: `python -m bench.contention`.
+"""Inference time on a busy machine: `python -m bench.contention`.
 
-Rows go through a network again and again, in a process of its own for every number, with several
-settings of OpenMP's threads, while busy loops of other sessions run on the same cores. Settings and
-numbers of busy loops take turns.
+A new process per measurement repeats an inference with one setting of the OpenMP threads, while
+busy loops of other sessions run on the same cores. Settings and numbers of busy loops take turns.
 """
 
 from __future__ import annotations
@@ -26,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.facts import facts
-from bench.recorded import recorded
+from bench.environment import collect_environment
+from bench.measurement import run_measurement
 from kkspdnn.cli.options import Parser, count
 from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
@@ -53,12 +51,12 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     "spinning, bound": {**_LIBGOMP, **_BOUND},
     "passive": {"OMP_WAIT_POLICY": "passive"},
 }
-"""By name, the variables of each setting. `spinning` is what OpenMP does by itself."""
+"""Environment variables of each setting, by its name. `spinning` is the default of OpenMP."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One setting beside so many busy loops; seconds: of a call, the mean of each process."""
+    """One setting with a number of busy loops; seconds: mean time of a call in each process."""
 
     busy_loops: int
     setting: str
@@ -69,7 +67,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured. runs: processes of each row; seconds: that each of them measures"""
+    """The problem and the settings. runs: processes of each row; seconds: measured in each."""
 
     neurons: int
     layers: int
@@ -80,39 +78,46 @@ class Plan:
     seconds: float
 
     def problem(self) -> tuple[Network, Inputs]:
-        """The network and its input rows."""
+        """Return the network and its input rows."""
         return radixnet(self.neurons, self.layers), images(self.neurons, self.inputs)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options of `python -m bench.contention`."""
+    """Return the parser of `python -m bench.contention`."""
     made = Parser(prog="python -m bench.contention", description=__doc__, allow_abbrev=False)
     add = made.add_argument
     add("--neurons", type=count, default=1024, metavar="N", help="(1024)")
     add("--layers", type=count, default=24, metavar="L", help="(24)")
     add("--inputs", type=count, default=256, metavar="M", help="input rows of a call (256)")
-    add("--threads", type=count, metavar="T", help="of all settings but one (all cores)")
-    loops = "numbers of busy loops, 0 is always measured (half the cores, all, and twice as many)"
+    add(
+        "--threads",
+        type=count,
+        metavar="T",
+        help="threads, except of the setting 'one thread' (all cores)",
+    )
+    loops = "numbers of busy loops besides 0 (half the cores, all cores, twice the cores)"
     add("--busy", type=count, nargs="+", metavar="K", help=loops)
     add("--runs", type=count, default=5, metavar="R", help="processes of each setting (5)")
-    add("--seconds", type=float, default=2.0, metavar="S", help="that each measures (2)")
+    add(
+        "--seconds", type=float, default=2.0, metavar="S", help="measuring time of each process (2)"
+    )
     add("--json", type=Path, metavar="FILE", help="write the record")
     add("--worker", metavar="PLAN", help=argparse.SUPPRESS)
     return made
 
 
 def main() -> int:
-    """Measure, print and write the record; 2 for what the user can mend."""
+    """Measure, print and write the record; return the exit code."""
     arguments = parser().parse_args()
     if arguments.worker is not None:
         return _work(Plan(**json.loads(arguments.worker)))
 
-    def shown() -> tuple[str, int]:
-        record = measured(_plan(arguments))
+    def measured() -> tuple[str, int]:
+        record = measure(_plan(arguments))
         print("\n".join(table(record)))
         return json.dumps(record, indent=1) + "\n", 0
 
-    return recorded(arguments.json, shown)
+    return run_measurement(arguments.json, measured)
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
@@ -129,38 +134,37 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     )
 
 
-def measured(plan: Plan) -> dict[str, Any]:
-    """The record: a row for each setting beside each number of busy loops, and what the default
-    takes beside the best setting."""
-    meter, here = LoadMeter(), facts()
+def measure(plan: Plan) -> dict[str, Any]:
+    """Measure every setting with every number of busy loops, and return the record."""
+    meter, environment = LoadMeter(), collect_environment()
     network, rows = plan.problem()
     expected = _digest(categories(reference(network, rows)))
-    found: dict[tuple[int, str], list[float]] = {
+    times: dict[tuple[int, str], list[float]] = {
         (loops, setting): [] for loops in plan.busy_loops for setting in SETTINGS
     }
     with delayed_bar(True) as bar:
-        for number in range(plan.runs):
+        for run in range(plan.runs):
             for loops in plan.busy_loops:
                 if bar is not None:
-                    bar(f"run {number + 1} of {plan.runs}", number / plan.runs)
+                    bar(f"run {run + 1} of {plan.runs}", run / plan.runs)
                 with busy_loops(loops):
                     for setting in SETTINGS:
                         seconds = _one_process(plan, setting, expected)
-                        found[loops, setting].append(seconds)
-                if number == loops == 0:
-                    # Own processes have ended, and are known to the meter.
+                        times[loops, setting].append(seconds)
+                if run == loops == 0:
+                    # The child processes have ended, so the meter knows their CPU time.
                     load = meter.measure(meter.own_seconds(), plan.threads)
     result = [
         Row(loops, setting, _threads(plan, setting), dict(SETTINGS[setting]), tuple(seconds))
-        for (loops, setting), seconds in found.items()
+        for (loops, setting), seconds in times.items()
     ]
     return {
         "kind": SCHEMA,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": here.machine,
-        "compilers": here.compilers,
-        "versions": here.versions,
-        "commit": here.commit,
+        "machine": environment.machine,
+        "compilers": environment.compilers,
+        "versions": environment.versions,
+        "commit": environment.commit,
         "command": shlex.join(["python", "-m", "bench.contention", *sys.argv[1:]]),
         "network": network.name,
         "inputs": rows.rows,
@@ -168,13 +172,13 @@ def measured(plan: Plan) -> dict[str, Any]:
         "seconds_measured": plan.seconds,
         "host": asdict(load),
         "rows": [asdict(row) for row in result],
-        "default_over_best": [asdict(each) for each in ratios(result)],
+        "default_over_best": [asdict(ratio) for ratio in ratios(result)],
     }
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """The median time of the default over that of the best setting, which is named."""
+    """The median time of the default setting over that of the best setting."""
 
     busy_loops: int
     best: str
@@ -182,7 +186,7 @@ class Ratio:
 
 
 def ratios(rows: Sequence[Row]) -> Iterator[Ratio]:
-    """For each number of busy loops."""
+    """Return the ratio for each number of busy loops."""
     for loops in sorted({row.busy_loops for row in rows}):
         times = {row.setting: median(row.seconds) for row in rows if row.busy_loops == loops}
         best = min(times, key=lambda setting: times[setting])
@@ -190,40 +194,40 @@ def ratios(rows: Sequence[Row]) -> Iterator[Ratio]:
 
 
 def table(record: Mapping[str, Any]) -> Iterator[str]:
-    """Lines for people: the median, least and most of each row."""
+    """Return the lines to print: median, minimum and maximum time of each row."""
     load = record["host"]
     yield f"{record['network']}, {record['inputs']} rows, {record['machine']}"
     if load["busy"]:
         yield f"the machine is busy: other processes used {load['other_cores']:.1f} cores"
-    yield f"{'busy loops':<12}{'setting':<18}{'threads':<9}ms a call: median, least, most"
+    yield f"{'busy loops':<12}{'setting':<18}{'threads':<9}ms a call: median, min, max"
     for row in record["rows"]:
-        times = [1e3 * each for each in row["seconds"]]
+        times = [1e3 * seconds for seconds in row["seconds"]]
         yield (
             f"{row['busy_loops']:<12}{row['setting']:<18}{row['threads']:<9}"
             f"{median(times):.2f}, {min(times):.2f}, {max(times):.2f}"
         )
-    for each in record["default_over_best"]:
+    for ratio in record["default_over_best"]:
         yield (
-            f"beside {each['busy_loops']} busy loops the default takes {each['ratio']:.2f} times "
-            f"as long as the best setting ({each['best']})"
+            f"with {ratio['busy_loops']} busy loops the default takes {ratio['ratio']:.2f} times "
+            f"as long as the best setting ({ratio['best']})"
         )
 
 
 @contextmanager
-def busy_loops(wanted: int) -> Iterator[None]:
-    """So many processes that compute without end, each as if started by another user."""
-    started = []
+def busy_loops(number: int) -> Iterator[None]:
+    """Run `number` processes that loop forever, each in a session of its own."""
+    processes = []
     try:
-        for _ in range(wanted):
+        for _ in range(number):
             loop = [sys.executable, "-c", "while True: pass"]
-            started.append(subprocess.Popen(loop, start_new_session=True))
-        if started:
-            sleep(0.3)  # until they run
+            processes.append(subprocess.Popen(loop, start_new_session=True))
+        if processes:
+            sleep(0.3)  # let them start
         yield
     finally:
-        for each in started:
-            each.kill()
-            each.wait()
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def _threads(plan: Plan, setting: str) -> int:
@@ -231,12 +235,12 @@ def _threads(plan: Plan, setting: str) -> int:
 
 
 def _one_process(plan: Plan, setting: str, expected: str) -> float:
-    """Seconds of a call in a new process; its categories must be those of the reference."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OPENMP)}
-    own = {**asdict(plan), "threads": _threads(plan, setting)}
+    """Return the seconds of a call in a new process; check the categories."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(_OPENMP)}
+    worker_plan = {**asdict(plan), "threads": _threads(plan, setting)}
     done = subprocess.run(
-        [sys.executable, "-m", "bench.contention", "--worker", json.dumps(own)],
-        env={**kept, **SETTINGS[setting]},
+        [sys.executable, "-m", "bench.contention", "--worker", json.dumps(worker_plan)],
+        env={**env, **SETTINGS[setting]},
         capture_output=True,
         text=True,
         check=False,
@@ -246,23 +250,23 @@ def _one_process(plan: Plan, setting: str, expected: str) -> float:
         raise InputError(f"{setting}: {lines[-1]}")
     answer = json.loads(done.stdout)
     if answer["categories"] != expected:
-        raise InputError(f"{setting}: other categories than the serial reference")
+        raise InputError(f"{setting}: categories differ from those of the serial reference")
     return float(answer["seconds"])
 
 
 def _work(plan: Plan) -> int:
-    """In a process of its own: call for a while and print what a call took."""
+    """Run in a worker process: repeat the inference, and print the mean time as JSON."""
     network, rows = plan.problem()
     predict = Predictor(network, exits="none", threads=plan.threads)
-    found = predict(rows)
-    seconds = seconds_of(lambda: predict(rows), plan.seconds)
-    alive = np.flatnonzero(found.any(axis=1)).astype(np.int64) + 1
-    print(json.dumps({"seconds": seconds, "categories": _digest(alive)}))
+    outputs = predict(rows)
+    seconds = mean_seconds(lambda: predict(rows), plan.seconds)
+    active = np.flatnonzero(outputs.any(axis=1)).astype(np.int64) + 1
+    print(json.dumps({"seconds": seconds, "categories": _digest(active)}))
     return 0
 
 
-def seconds_of(call: Callable[[], object], seconds: float) -> float:
-    """The mean time of a call, as often as it is begun within so many seconds.
+def mean_seconds(call: Callable[[], object], seconds: float) -> float:
+    """Return the mean time of a call that is repeated until `seconds` have passed.
 
     A median would hide the calls in which a thread had to wait for a core.
     """
@@ -273,8 +277,8 @@ def seconds_of(call: Callable[[], object], seconds: float) -> float:
     return passed / calls
 
 
-def _digest(found: np.ndarray[Any, np.dtype[np.int64]]) -> str:
-    return hashlib.sha256(found.tobytes()).hexdigest()
+def _digest(rows: np.ndarray[Any, np.dtype[np.int64]]) -> str:
+    return hashlib.sha256(rows.tobytes()).hexdigest()
 
 
 if __name__ == "__main__":

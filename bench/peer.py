@@ -1,4 +1,4 @@
-"""What every implementation that is measured looks like, ours and others."""
+"""The interface of a peer: an implementation of inference that `python -m bench run` times."""
 
 from __future__ import annotations
 
@@ -16,93 +16,102 @@ from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 
-Work = Literal["products", "living", "all", "own"]
-"""Which multiplications an implementation does: those of nonzero weights with nonzero activations,
-all of rows that are not zero, all of all rows, or as it counts them itself."""
+EdgeCounting = Literal["products", "active", "all", "own"]
+"""Which edges an implementation computes.
+
+products: nonzero weights times nonzero activations; active: every edge of the active rows; all:
+every edge of all rows; own: the implementation returns the number itself
+"""
 
 YMAX = np.float32(32)
+"""The upper limit of the challenge's activations."""
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """categories: int64, 1-based, ascending; seconds: of the inference where the implementation has
-    a clock of its own; edges_multiplied: where it counts them itself."""
+class PeerResult:
+    """The result of one run.
+
+    categories: int64, 1-based, ascending
+    seconds: inference time by the implementation's own clock; None to use the caller's
+    computed_edges: the implementation's own count; None if it does not count them
+    """
 
     categories: NDArray[np.int64]
     seconds: float | None = None
-    edges_multiplied: int | None = None
+    computed_edges: int | None = None
 
 
 class Peer(Protocol):
-    """
-    One implementation, in a process of its own.
+    """One implementation, in a process of its own.
 
-    name: for the command line and records; label: for people
-    serial: it has one thread whatever it is given; gpu: it computes on a GPU
-    work: the multiplications it does
-    bytes_per_edge: what its innermost loop loads for one of them, None where that is not known
-    environment: variables that must be set before its process starts
+    name: for the command line and records; label: for tables and figures, stored in records
+    serial: it always runs on one thread; gpu: it computes on a GPU
+    edge_counting: which edges it computes
+    bytes_per_edge: bytes that its innermost loop loads for one edge; None if unknown
+    env: environment variables that must be set before its process starts
     """
 
     name: str
     label: str
     serial: bool
     gpu: bool
-    work: Work
+    edge_counting: EdgeCounting
     bytes_per_edge: float | None
-    environment: Mapping[str, str]
+    env: Mapping[str, str]
 
     def available(self) -> str | None:
-        """None, or one line that says what is missing here; imports nothing large."""
+        """Return None, or one line that says what is missing on this machine.
+
+        Imports no large library.
+        """
 
     def version(self) -> str:
-        """Of the library that computes."""
+        """Return the version of the library that computes."""
 
     def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
-        """
-        Bring network and input rows into its own form, and compile; gives the seconds of compiling.
+        """Convert network and input rows to the implementation's format, and compile.
 
-        May be called again with other inputs. The network is one of the challenge, float32: every
-        neuron has the same number of edges, and one bias, below 0, is for all neurons of a layer.
+        Returns the seconds that compiling took. May be called again with other inputs. The network
+        is a challenge network in float32: all neurons have the same fan-in, and all neurons of a
+        layer have the same negative bias.
         """
 
-    def run(self) -> Answer:
-        """The whole network over the input rows."""
+    def run(self) -> PeerResult:
+        """Run the network over the input rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class MatrixLayer:
-    """W as float32 CSR (inputs, outputs) and the one bias of all its neurons."""
+    """Weights as float32 CSR (inputs, outputs), and the bias that all neurons share."""
 
     weights: sp.csr_array
     bias: np.float32
 
 
 def matrix_layers(network: Network) -> list[MatrixLayer]:
-    """
-    The layers as matrices.
+    """Return the layers as matrices. Raises InputError if a bias is not negative.
 
-    A sum of zero gets no bias in the challenge. Dense implementations add it everywhere, which
-    comes to the same where it is below 0; InputError where it is not.
+    The challenge adds the bias to nonzero sums only. Dense implementations add it to every sum; the
+    result is the same because ReLU sets a negative bias to zero.
     """
     made = []
     for number, layer in enumerate(network.layers, start=1):
         bias = np.float32(layer.bias[0])
         if not (bias < 0 and bool((layer.bias == layer.bias[0]).all())):
-            raise InputError(f"layer {number}: one bias below 0 is needed for all its neurons")
+            raise InputError(f"layer {number}: all neurons must have the same negative bias")
         made.append(MatrixLayer(layer.weights().astype(np.float32), bias))
     return made
 
 
-def missing(module: str, package: str) -> str | None:
-    """What to say where a module cannot be imported."""
+def missing_package(module: str, package: str) -> str | None:
+    """Return None if a module can be imported, else one line that names its package."""
     if find_spec(module) is not None:
         return None
     return f"{package} is not installed"
 
 
 def package_version(package: str) -> str:
-    """Of an installed distribution."""
+    """Return the version of an installed distribution, or "unknown"."""
     try:
         return version(package)
     except PackageNotFoundError:

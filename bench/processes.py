@@ -1,7 +1,4 @@
-"""Talking to a worker: questions, answers, and the last line of one that died.
-
-Both are JSON objects, one a line.
-"""
+"""Worker processes that answer requests: JSON objects, one a line, over stdin and stdout."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from typing import Any
 
 _ROOT = Path(__file__).parents[1]
 _PR_SET_PDEATHSIG = 1
-"""Of prctl(2). A worker is stopped between questions, and would not see that stdin has ended."""
+"""See prctl(2). A worker is stopped between requests, so it would not notice the end of stdin."""
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -31,57 +28,60 @@ _THREADS = (
 
 
 class WorkerError(Exception):
-    """A worker died or took too long; the message is one line."""
+    """A worker ended or exceeded its time limit; the message is one line."""
 
 
 class Worker:
-    """
-    A process `python -m module arguments` in a folder of its own, with this number of threads,
-    which calls `answer_all`.
+    """A process `python -m module arguments` in a temporary folder, which calls `serve`.
 
-    It is stopped between questions: OpenMP's threads and others go on spinning for a while after
-    their work, on the cores of whoever comes next.
+    threads: value of OMP_NUM_THREADS and the like; env: additional environment variables
+
+    The process is stopped (SIGSTOP) between requests: threads of OpenMP and other libraries spin
+    for a while after their work and would take cores from the next worker.
     """
 
     def __init__(
-        self, module: str, arguments: Sequence[str], threads: int, environment: Mapping[str, str]
+        self, module: str, arguments: Sequence[str], threads: int, env: Mapping[str, str]
     ) -> None:
         self._folder = TemporaryDirectory(prefix="kkspdnn-bench-")
         path = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
-        variables = {
+        all_variables = {
             **os.environ,
             **dict.fromkeys(_THREADS, str(threads)),
-            **environment,
-            "PYTHONPATH": os.pathsep.join(each for each in path if each),
+            **env,
+            "PYTHONPATH": os.pathsep.join(folder for folder in path if folder),
         }
         self._errors = Path(self._folder.name) / "stderr"
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 cwd=self._folder.name,
-                env=variables,
+                env=all_variables,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
             )
 
-    def ask(self, question: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """The answer to a question; WorkerError where none comes within so many seconds."""
+    def request(self, message: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """Send a message and return the answer.
+
+        Raises WorkerError if the worker ends, or does not answer within `seconds`.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        late = Timer(seconds, self._process.kill)
-        late.start()
+        timer = Timer(seconds, self._process.kill)
+        timer.start()
         self._process.send_signal(signal.SIGCONT)
         try:
-            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         except OSError:
             line = ""
         finally:
-            in_time = late.is_alive()
-            late.cancel()
+            in_time = timer.is_alive()
+            timer.cancel()
         if line.endswith("\n"):
             self._process.send_signal(signal.SIGSTOP)
             answer: dict[str, Any] = json.loads(line)
@@ -91,20 +91,22 @@ class Worker:
 
     def _last_line(self, code: int) -> str:
         lines = self._errors.read_text(errors="replace").splitlines()
-        said = [line.strip() for line in lines if line.strip()]
-        ended = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return said[-1] if said else f"ended with {ended}, and said nothing"
+        printed = [line.strip() for line in lines if line.strip()]
+        end = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return printed[-1] if printed else f"the process ended with {end} and printed no error"
 
     def close(self) -> None:
-        """End it."""
+        """End the process and remove its folder."""
         self._process.kill()
         self._process.communicate()
         self._folder.cleanup()
 
 
-def answer_all(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
-    """Answer until stdin ends, or the process that asks does; what libraries print goes to
-    stderr."""
+def serve(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
+    """Answer requests until stdin or the parent process ends.
+
+    Redirects the standard output of libraries to standard error.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -1,12 +1,12 @@
-"""
-How fast a layer of the challenge is read, on one core: `python -m bench.reading`.
+"""Time to read one challenge layer on one core: `python -m bench.reading`.
 
-The layer is a RadiX-Net's, in a temporary folder, spelled as the challenge spells it. Its files
-have been read once before the clock starts, so they are in memory and the parser is compiled.
+The layer belongs to a RadiX-Net and is written to a temporary folder in the challenge's format.
+Every file is read once before the clock starts, so that it is in the page cache and the parser is
+compiled.
 
-    text, gz                  parsed
-    cached_text, cached_gz    the file is hashed and the layer read from the cache of layers
-    binary                    the layer is read from that cache again, by its known key
+    text, gz                  parse the text file
+    cached_text, cached_gz    hash the text file, then read the layer from the layer cache
+    binary                    read the layer from the layer cache by its known key
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from time import perf_counter
 
 import numpy as np
 
-from bench.recorded import recorded
+from bench.measurement import run_measurement
 from kkspdnn.cli.options import Parser, count
 from kkspdnn.io.challenge import layer_path, write_network
 from kkspdnn.io.challenge_layers import FileLayers, load_layer
@@ -35,35 +35,35 @@ from kkspdnn.model.radixnet import challenge_bias, radixnet
 from kkspdnn.pk.build.toolchain import host_compiler, machine
 from kkspdnn.version import own_version
 
-FORMS = ("text", "gz", "cached_text", "cached_gz", "binary")
+METHODS = ("text", "gz", "cached_text", "cached_gz", "binary")
 _REPEATS = 5
-_LIMIT = 1 << 40  # bytes of the cache, never reached
+_LIMIT = 1 << 40  # size limit of the layer cache in bytes, never reached
 
 
 def main() -> int:
-    """Measure, print a table and write the record; 2 for what the user can mend."""
+    """Measure, print a table and write the record; return the exit code."""
     parser = Parser(prog="python -m bench.reading", allow_abbrev=False)
-    parser.add_argument("--neurons", type=count, default=65536, help="of the layer (65536)")
+    parser.add_argument("--neurons", type=count, default=65536, help="neurons of the layer (65536)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     arguments = parser.parse_args()
 
     def measured() -> tuple[str, int]:
         record = _measured(arguments.neurons)
         print(f"{record['neurons']:,} neurons, {record['edges']:,} edges, {record['machine']}")
-        for form in FORMS:
-            size, seconds = record[f"{form}_bytes"], record[f"{form}_seconds"]
-            rate = record[f"{form}_edges_per_second"]
-            print(f"{form:12}{size:14,} bytes {seconds:9.4f} s {rate:12.3g} edges/s")
+        for method in METHODS:
+            size, seconds = record[f"{method}_bytes"], record[f"{method}_seconds"]
+            rate = record[f"{method}_edges_per_second"]
+            print(f"{method:12}{size:14,} bytes {seconds:9.4f} s {rate:12.3g} edges/s")
         return json.dumps(record, indent=2) + "\n", 0
 
-    return recorded(arguments.json, measured)
+    return run_measurement(arguments.json, measured)
 
 
 def _measured(neurons: int) -> dict[str, int | float | str]:
-    # the cores are counted before all but one are given up
+    # machine() counts the cores, so it comes before the process is bound to one core.
     record: dict[str, int | float | str] = {"machine": machine(), "neurons": neurons}
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    layer = radixnet(neurons, 120).layers[-1]  # whose neurons are permuted, as in most layers
+    layer = radixnet(neurons, 120).layers[-1]  # its neurons are permuted, as in most layers
     bias = challenge_bias(neurons)
     with TemporaryDirectory() as folder:
         write_network(network([layer]), folder, compress=False)
@@ -76,20 +76,20 @@ def _measured(neurons: int) -> dict[str, int | float | str]:
         read = partial(load_layer, neurons=neurons, bias=bias, dtype=dtype)
         record["edges"] = layer.edges
         cache = LayerCache(Path(folder) / "cache", _LIMIT)
-        again = FileLayers([plain], neurons, bias, dtype, cache=cache, resident_bytes=0)
-        ways = {
+        by_key = FileLayers([plain], neurons, bias, dtype, cache=cache, resident_bytes=0)
+        readers = {
             "text": (lambda: read(plain, cache=None)[0], plain),
             "gz": (lambda: read(zipped, cache=None)[0], zipped),
             "cached_text": (lambda: read(plain, cache=cache)[0], plain),
             "cached_gz": (lambda: read(zipped, cache=cache)[0], zipped),
-            "binary": (lambda: again[0], next((Path(folder) / "cache").iterdir())),
+            "binary": (lambda: by_key[0], next((Path(folder) / "cache").iterdir())),
         }
-        for form in FORMS:
-            way, path = ways[form]
-            seconds = _seconds(way, layer)
-            record[f"{form}_bytes"] = path.stat().st_size
-            record[f"{form}_seconds"] = seconds
-            record[f"{form}_edges_per_second"] = layer.edges / seconds
+        for method in METHODS:
+            reader, path = readers[method]
+            seconds = _seconds(reader, layer)
+            record[f"{method}_bytes"] = path.stat().st_size
+            record[f"{method}_seconds"] = seconds
+            record[f"{method}_edges_per_second"] = layer.edges / seconds
     record["cores_used"] = 1
     record["compiler"] = host_compiler().version
     record["version"] = own_version()
@@ -98,10 +98,10 @@ def _measured(neurons: int) -> dict[str, int | float | str]:
 
 
 def _seconds(read: Callable[[], Layer], expected: Layer) -> float:
-    """The median of some readings, after one that must give the layer that was written."""
-    found = read()
+    """Return the median time of several reads, after one whose layer must equal `expected`."""
+    layer = read()
     names = ("start", "index", "value", "bias")
-    assert all(np.array_equal(getattr(found, each), getattr(expected, each)) for each in names)
+    assert all(np.array_equal(getattr(layer, name), getattr(expected, name)) for name in names)
     times = []
     for _ in range(_REPEATS):
         begun = perf_counter()

@@ -1,4 +1,4 @@
-"""Tables on the terminal: what was measured, and two records side by side."""
+"""Terminal tables: the rows of one record, and the time ratios of two records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kkspdnn.records.published import published_rates
 
 
 def show(record: Comparison, console: Console) -> None:
-    """The rows of a record, then what was published of other machines for the same network."""
+    """Print the rows of a record, then published results of other machines for the same network."""
     network = record.network
     assert network is not None
     table = Table(
@@ -22,10 +22,10 @@ def show(record: Comparison, console: Console) -> None:
         f"{network.dtype}; {record.machine}, {record.threads} threads",
         title_justify="left",
     )
-    for name in ("implementation", "threads", "rows", "prepare, s", "inference, s", "edges/s"):
+    for name in ("implementation", "threads", "rows", "setup, s", "inference, s", "edges/s"):
         table.add_column(name, justify="left" if name == "implementation" else "right")
     table.add_column("x serial", justify="right")
-    table.add_column("multiplied/s", justify="right")
+    table.add_column("computed edges/s", justify="right")
     serial = next((row for row in record.measured if row.name == "reference"), None)
     for row in record.rows:
         table.add_row(row.label, *_cells(row, serial, network.edges))
@@ -40,7 +40,7 @@ def _cells(row: Row, serial: Row | None, edges: int) -> list[str]:
     assert row.inputs is not None
     least, most = min(row.inference_seconds), max(row.inference_seconds)
     rate = row.rate(edges)
-    multiplied = row.edges_multiplied
+    computed = row.edges_multiplied
     return [
         str(row.threads),
         f"{row.inputs:,}",
@@ -48,17 +48,17 @@ def _cells(row: Row, serial: Row | None, edges: int) -> list[str]:
         f"{row.seconds:.3f} ({least:.3f} to {most:.3f})",
         f"{rate:.3g}",
         "" if serial is None else f"{rate / serial.rate(edges):.1f}",
-        "" if multiplied is None else f"{multiplied / row.seconds:.3g}",
+        "" if computed is None else f"{computed / row.seconds:.3g}",
     ]
 
 
 @dataclass(frozen=True)
 class Change:
-    """
-    One implementation in two records: how many times as long a row takes in the second.
+    """The time per input row of one implementation in the second record over that in the first.
 
-    ratio: of the medians; lowest, highest: what any two of their runs would give; None where it has
-    times in one record only
+    ratio: of the medians; None if one of the records has no time
+    lowest, highest: over all pairs of runs
+    why: the reason if ratio is None
     """
 
     label: str
@@ -68,58 +68,57 @@ class Change:
     why: str = ""
 
     def fails(self, threshold: float) -> bool:
-        """Whether it has become slower than allowed, or is not there any more."""
+        """Whether the ratio is above the threshold, or missing."""
         return self.ratio is None or self.ratio > threshold
 
 
 def changes(before: Comparison, after: Comparison) -> list[Change]:
-    """
-    Every implementation that the first record has times of.
+    """Return the change of each implementation that has times in the first record.
 
-    InputError where the networks or threads differ: such times say nothing about the code.
+    Raises InputError if the networks or the numbers of threads differ.
     """
     if before.network != after.network:
         raise InputError(
-            f"the records are of different networks: {_words(before)} and {_words(after)}"
+            f"cannot compare different networks: {_network_text(before)} and {_network_text(after)}"
         )
     if before.threads != after.threads:
-        raise InputError(f"the records have {before.threads} and {after.threads} threads")
-    found = {row.name: row for row in after.rows}
-    return [_change(row, found.get(row.name)) for row in before.measured]
+        raise InputError(f"cannot compare {before.threads} and {after.threads} threads")
+    rows = {row.name: row for row in after.rows}
+    return [_change(row, rows.get(row.name)) for row in before.measured]
 
 
-def _words(record: Comparison) -> str:
+def _network_text(record: Comparison) -> str:
     network = record.network
     return f"{network.name}, {network.inputs} inputs" if network is not None else "none"
 
 
 def _change(old: Row, new: Row | None) -> Change:
     if new is None:
-        return Change(old.label, None, why="is not in the second record")
+        return Change(old.label, None, why="not in the second record")
     if new.status != "ok":
         return Change(old.label, None, why=f"{new.status}: {new.why}")
     assert old.inputs is not None
     assert new.inputs is not None
     scale = old.inputs / new.inputs
-    a, b = old.inference_seconds, new.inference_seconds
+    old_times, new_times = old.inference_seconds, new.inference_seconds
     return Change(
         old.label,
         scale * new.seconds / old.seconds,
-        scale * min(b) / max(a),
-        scale * max(b) / min(a),
+        scale * min(new_times) / max(old_times),
+        scale * max(new_times) / min(old_times),
     )
 
 
 def show_changes(found: Iterable[Change], threshold: float, console: Console) -> None:
-    """One line for each."""
+    """Print one line per change."""
     table = Table(box=None)
     for name in ("implementation", "time, second / first", "lowest", "highest", ""):
         table.add_column(name, justify="left" if name in ("implementation", "") else "right")
-    for each in found:
-        if each.ratio is None:
-            table.add_row(each.label, "", "", "", f"FAILED: {each.why}")
+    for change in found:
+        if change.ratio is None:
+            table.add_row(change.label, "", "", "", f"FAILED: {change.why}")
             continue
-        verdict = f"FAILED: above {threshold:g}" if each.fails(threshold) else ""
-        cells = (f"{number:.2f}" for number in (each.ratio, each.lowest, each.highest))
-        table.add_row(each.label, *cells, verdict)
+        verdict = f"FAILED: above {threshold:g}" if change.fails(threshold) else ""
+        cells = (f"{number:.2f}" for number in (change.ratio, change.lowest, change.highest))
+        table.add_row(change.label, *cells, verdict)
     console.print(table)

@@ -1,4 +1,4 @@
-"""Measuring all implementations: warm up and check each, then time them in turns."""
+"""Measure peers: check the categories of each, then time all of them in turns."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from typing import Any
 
 import numpy as np
 
+from bench.expected_results import ExpectedResults
 from bench.peer import Peer
 from bench.processes import Worker, WorkerError
-from bench.truth import Truth
 from kkspdnn.records.comparison import Row
 from kkspdnn.records.run import categories_sha256
 
-_FIRST_ROWS = 1000
-"""A run over so many rows tells how long one over all would take."""
+_TRIAL_ROWS = 1000
+"""Input rows of the run that estimates the time of a run over all rows."""
 
-_PATIENCE = 300.0
-"""Seconds for preparing, and beside the expected time of a run."""
+_TIME_LIMIT = 300.0
+"""Seconds for preparing, and in addition to the expected time of a run."""
 
-Tell = Callable[[str, float], None]
-"""Called with what is being done and how much of all is done, 0 to 1."""
+OnProgress = Callable[[str, float], None]
+"""Called with the current step and the fraction done of the whole measurement, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """
-    What to measure, and how long. inputs: rows of the problem; runs: timed ones of each
-    implementation; seconds: a run that would take longer is done over fewer rows.
+    """The problem, and how long each peer is measured.
+
+    inputs: rows of the problem; runs: timed runs of each peer
+    seconds: maximum time of one run; slower peers get fewer rows
     """
 
     neurons: int
@@ -43,7 +44,7 @@ class Plan:
     seconds: float
 
     def problem(self) -> dict[str, Any]:
-        """As `kkspdnn.cli.problem.load_problem` takes it, but for the type of the folder."""
+        """Return the arguments of `kkspdnn.cli.problem.load_problem`, with the folder as text."""
         return {
             "neurons": self.neurons,
             "layers": self.layers,
@@ -53,41 +54,39 @@ class Plan:
         }
 
 
-class _Contestant:
-    """A peer's worker and its row as far as it is known."""
+class _MeasuredPeer:
+    """The worker of a peer, and its row of the record so far."""
 
-    def __init__(self, peer: Peer, plan: Plan, truth: Truth) -> None:
+    def __init__(self, peer: Peer, plan: Plan, expected: ExpectedResults) -> None:
         self.row = Row(peer.name, peer.label, "missing", peer.available(), gpu=peer.gpu)
         self._peer = peer
         self._plan = plan
-        self._truth = truth
+        self._expected = expected
         self._worker: Worker | None = None
-        self._longest = _PATIENCE
+        self._time_limit = _TIME_LIMIT
         if self.row.why is None:
-            self._worker = Worker(
-                "bench.worker", (peer.name, plan.space), plan.threads, peer.environment
-            )
+            self._worker = Worker("bench.worker", (peer.name, plan.space), plan.threads, peer.env)
 
     @property
     def running(self) -> bool:
-        """Whether it is still there to be timed."""
+        """Whether the peer is available and has not failed."""
         return self._worker is not None
 
     def warm_up(self) -> None:
-        """Prepare it for as many rows as its runs may take, and run it once."""
+        """Choose the number of rows from a trial run, prepare the peer for them, and run it."""
         plan = self._plan
-        few = min(plan.inputs, _FIRST_ROWS)
-        self._prepare(few)
-        self._run(few)
-        each = self._run(few) / few
-        rows = int(min(plan.inputs, max(few, plan.seconds / each)))
-        if rows > few:
+        trial = min(plan.inputs, _TRIAL_ROWS)
+        self._prepare(trial)
+        self._run(trial)
+        row_seconds = self._run(trial) / trial
+        rows = int(min(plan.inputs, max(trial, plan.seconds / row_seconds)))
+        if rows > trial:
             self._prepare(rows)
             self._run(rows)
         self.row = replace(self.row, inference_seconds=())
 
     def time(self) -> None:
-        """One timed run more."""
+        """Make one timed run."""
         if self.row.inputs is not None:
             self._run(self.row.inputs)
 
@@ -98,13 +97,13 @@ class _Contestant:
             self._worker = None
 
     def _prepare(self, rows: int) -> None:
-        question = {
+        message = {
             "do": "prepare",
             "problem": self._plan.problem(),
             "inputs": rows,
             "threads": self._plan.threads,
         }
-        answer = self._ask(question)
+        answer = self._request(message)
         if answer is None:
             return
         compiled = self.row.compile_seconds
@@ -114,7 +113,7 @@ class _Contestant:
             version=answer["version"],
             threads=1 if self._peer.serial else self._plan.threads,
             inputs=rows,
-            # the first time; later it finds all compiled
+            # Only the first call compiles; later calls use the cache.
             compile_seconds=answer["compile"] if compiled is None else compiled,
             load_seconds=answer["load"],
             prepare_seconds=answer["prepare"],
@@ -122,64 +121,66 @@ class _Contestant:
         )
 
     def _run(self, rows: int) -> float:
-        """The seconds of one run, whose categories must be right."""
-        answer = self._ask({"do": "run"})
+        """Run once, compare the categories with the expected ones, and return the seconds."""
+        answer = self._request({"do": "run"})
         if answer is None:
             return self._plan.seconds
         seconds = float(answer["seconds"])
-        self._longest = _PATIENCE + 100 * seconds
-        found, expected = np.array(answer["categories"], np.int64), self._truth.of(rows)
+        self._time_limit = _TIME_LIMIT + 100 * seconds
+        found = np.array(answer["categories"], np.int64)
+        expected = self._expected.categories_of_first(rows)
         agrees = np.array_equal(found, expected)
         if not agrees:
             missing, extra = np.setdiff1d(expected, found).size, np.setdiff1d(found, expected).size
-            self._failed(f"other categories: {missing} missing, {extra} extra")
-        multiplied = answer["multiplied"]
-        if multiplied is None:
-            multiplied = self._truth.multiplied(self._peer.work, rows)
+            self._fail(f"wrong categories: {missing} missing, {extra} extra")
+        edges = answer["computed_edges"]
+        if edges is None:
+            edges = self._expected.computed_edges(self._peer.edge_counting, rows)
         self.row = replace(
             self.row,
             inference_seconds=(*self.row.inference_seconds, seconds),
-            edges_multiplied=multiplied,
+            edges_multiplied=edges,
             categories=int(found.size),
             categories_sha256=categories_sha256(found),
             agrees=agrees,
         )
         return seconds
 
-    def _ask(self, question: dict[str, Any]) -> dict[str, Any] | None:
+    def _request(self, message: dict[str, Any]) -> dict[str, Any] | None:
         if self._worker is None:
             return None
         try:
-            return self._worker.ask(question, self._longest)
+            return self._worker.request(message, self._time_limit)
         except WorkerError as error:
-            self._failed(str(error))
+            self._fail(str(error))
             return None
 
-    def _failed(self, why: str) -> None:
+    def _fail(self, why: str) -> None:
         self.row = replace(self.row, status="failed", why=why)
         self.close()
 
 
-def measure(peers: list[Peer], plan: Plan, truth: Truth, tell: Tell) -> tuple[Row, ...]:
-    """
-    A row for each peer, in their order.
+def measure(
+    peers: list[Peer], plan: Plan, expected: ExpectedResults, on_progress: OnProgress
+) -> tuple[Row, ...]:
+    """Measure the peers and return a row for each, in their order.
 
-    First each is prepared, run over few rows, then over as many as it is timed with; then all are
-    timed in turns, so that whatever slows the machine down for a while slows down all of them.
+    All peers are prepared and warmed up first. Then they are timed in turns, so that a temporary
+    disturbance of the machine slows all of them down.
     """
-    contestants = [_Contestant(peer, plan, truth) for peer in peers]
+    measured = [_MeasuredPeer(peer, plan, expected) for peer in peers]
     try:
-        for place, each in enumerate(contestants):
-            tell(f"warming up {each.row.name}", place / len(contestants) / 2)
-            if each.running:
-                each.warm_up()
-        for number in range(plan.runs):
-            for place, each in enumerate(contestants):
-                done = (number + place / len(contestants)) / plan.runs
-                tell(f"run {number + 1} of {plan.runs}: {each.row.name}", 0.5 + done / 2)
-                if each.running:
-                    each.time()
+        for position, peer in enumerate(measured):
+            on_progress(f"warming up {peer.row.name}", position / len(measured) / 2)
+            if peer.running:
+                peer.warm_up()
+        for run in range(plan.runs):
+            for position, peer in enumerate(measured):
+                done = (run + position / len(measured)) / plan.runs
+                on_progress(f"run {run + 1} of {plan.runs}: {peer.row.name}", 0.5 + done / 2)
+                if peer.running:
+                    peer.time()
     finally:
-        for each in contestants:
-            each.close()
-    return tuple(each.row for each in contestants)
+        for peer in measured:
+            peer.close()
+    return tuple(peer.row for peer in measured)

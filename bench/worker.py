@@ -1,8 +1,8 @@
-"""
-One implementation in a process of its own: `python -m bench.worker NAME SPACE`.
+"""The worker process of one peer: `python -m bench.worker NAME SPACE`.
 
-Reads one JSON object a line and answers each with one: {"do": "prepare", "problem": {…}, "inputs":
-rows, "threads": n}, then any number of {"do": "run"}. What libraries print goes to stderr.
+Reads one JSON object per line and answers each with one JSON object: first
+{"do": "prepare", "problem": {…}, "inputs": rows, "threads": n}, then any number of {"do": "run"}.
+The standard output of libraries goes to standard error.
 """
 
 from __future__ import annotations
@@ -14,38 +14,39 @@ from typing import Any
 
 from bench.peer import Peer
 from bench.peers import all_peers
-from bench.processes import answer_all
+from bench.processes import serve
 from kkspdnn.cli.problem import Problem, load_problem
 
 
 def main() -> int:
-    """Answer until stdin ends, or the process that asks does."""
+    """Answer requests until stdin or the parent process ends."""
     peer = all_peers(sys.argv[2])[sys.argv[1]]
     loaded: tuple[Problem, float] | None = None
 
-    def answer(asked: dict[str, Any]) -> dict[str, Any]:
+    def answer(message: dict[str, Any]) -> dict[str, Any]:
         nonlocal loaded
-        if asked["do"] == "prepare":
-            loaded = loaded or _load(asked["problem"])
-            return _prepare(peer, asked, *loaded)
+        if message["do"] == "prepare":
+            loaded = loaded or _load(message["problem"])
+            return _prepare(peer, message, *loaded)
         return _run(peer)
 
-    return answer_all(answer)
+    return serve(answer)
 
 
-def _load(problem: dict[str, Any]) -> tuple[Problem, float]:
+def _load(arguments: dict[str, Any]) -> tuple[Problem, float]:
+    """Return the problem and the seconds that loading took."""
     begun = perf_counter()
-    data = problem.pop("data")
-    made = load_problem(data=None if data is None else Path(data), **problem)
-    return made, perf_counter() - begun
+    data = arguments.pop("data")
+    problem = load_problem(data=None if data is None else Path(data), **arguments)
+    return problem, perf_counter() - begun
 
 
 def _prepare(
-    peer: Peer, asked: dict[str, Any], problem: Problem, load_seconds: float
+    peer: Peer, message: dict[str, Any], problem: Problem, load_seconds: float
 ) -> dict[str, Any]:
-    inputs = problem.inputs.slice(0, asked["inputs"])
+    inputs = problem.inputs.slice(0, message["inputs"])
     begun = perf_counter()
-    compile_seconds = peer.prepare(problem.network, inputs, asked["threads"])
+    compile_seconds = peer.prepare(problem.network, inputs, message["threads"])
     return {
         "load": load_seconds,
         "compile": compile_seconds,
@@ -56,12 +57,12 @@ def _prepare(
 
 def _run(peer: Peer) -> dict[str, Any]:
     begun = perf_counter()
-    answer = peer.run()
+    result = peer.run()
     seconds = perf_counter() - begun
     return {
-        "seconds": seconds if answer.seconds is None else answer.seconds,
-        "multiplied": answer.edges_multiplied,
-        "categories": answer.categories.tolist(),
+        "seconds": seconds if result.seconds is None else result.seconds,
+        "computed_edges": result.computed_edges,
+        "categories": result.categories.tolist(),
     }
 
 

@@ -1,4 +1,4 @@
-"""Accuracy against sparsity, pruned in three patterns, over several seeds."""
+"""Accuracy against sparsity, for three pruning methods and several seeds."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LAYERS = (PIXELS, 1024, 1024, CLASSES)
 SPARSITIES = (0.6, 0.8, 0.9, 0.95)
 BLOCK_SHAPE, STEPS = (8, 8), 2
 
-_WAYS: tuple[tuple[Method, bool], ...] = (
+_METHODS: tuple[tuple[Method, bool], ...] = (
     ("balanced", False),
     ("balanced", True),
     ("unstructured", False),
     ("block", False),
 )
-"""Methods of pruning, and whether the inputs of balanced blocks are permuted."""
+"""Pruning methods, and whether the inputs of balanced blocks are permuted."""
 
 
 def measure(
@@ -31,35 +31,40 @@ def measure(
     sparsities: Sequence[float],
     blocks: int,
     folder: Path | None,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> list[Accuracy]:
-    """Train, prune and retrain for each seed; the networks of the first one go into `folder`.
+    """Train, prune and retrain a network for each seed, and return the accuracies.
 
-    The last layer, whose outputs are the classes, stays dense, in every pattern. The sparsity that
-    Balanced Sparsity reaches, a whole number of weights a block, is asked of the others as well.
+    folder: receives the networks of seed 0, unless None
+    log: called with one line per network
+
+    The last layer, whose outputs are the classes, stays dense. Balanced pruning keeps an integral
+    number of weights per block, so its sparsity differs slightly from the requested one. The other
+    methods prune to the sparsity that balanced pruning reached.
     """
     train, test = digits()
-    found: list[Accuracy] = []
+    accuracies: list[Accuracy] = []
 
-    def keep(network: kk.Network, pattern: Pattern, permuted: bool, seed: int, name: str) -> None:
-        part = sparsity(network)
-        right = accuracy(network, test)
-        found.append(Accuracy(pattern, part, seed, right, blocks, permuted))
-        tell(f"seed {seed}, {name}: sparsity {part:.4f}, accuracy {right:.4f}")
+    def evaluate(
+        network: kk.Network, pattern: Pattern, permuted: bool, seed: int, name: str
+    ) -> None:
+        zeros, correct = sparsity(network), accuracy(network, test)
+        accuracies.append(Accuracy(pattern, zeros, seed, correct, blocks, permuted))
+        log(f"seed {seed}, {name}: sparsity {zeros:.4f}, accuracy {correct:.4f}")
         if folder is not None and seed == 0:
             kk.save_npz_network(network, folder / name)
 
     for seed in range(seeds):
         trainer = Trainer(train, epochs, retrain_epochs, seed)
         dense = trainer.train(LAYERS)
-        keep(dense, "dense", False, seed, "dense")
-        for wanted in sparsities:
+        evaluate(dense, "dense", False, seed, "dense")
+        for requested in sparsities:
             reached: float | None = None
-            for method, permute in _WAYS:
+            for method, permute in _METHODS:
                 pruned = kk.prune(
                     dense,
                     method=method,
-                    sparsity=(*([wanted if reached is None else reached] * 2), 0.0),
+                    sparsity=(*([requested if reached is None else reached] * 2), 0.0),
                     blocks=blocks,
                     permute=permute,
                     block_shape=BLOCK_SHAPE,
@@ -70,5 +75,5 @@ def measure(
                     first = pruned.layers[0]
                     reached = 1 - first.edges / (first.inputs * first.outputs)
                 name = f"{method}-permuted" if permute else method
-                keep(pruned, method, permute, seed, f"{name}-{wanted:g}")
-    return found
+                evaluate(pruned, method, permute, seed, f"{name}-{requested:g}")
+    return accuracies

@@ -1,4 +1,4 @@
-"""Real digits with their labels: MNIST's training images, as they come with kkspdnn."""
+"""Handwritten digits with labels: the MNIST training images that kkspdnn ships."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ _TEST_ROWS = 10_000
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """Images of 32 x 32 black and white pixels, packed bits uint8[rows, 128], and their digits."""
+    """Images of 32 x 32 binary pixels, as packed bits uint8[rows, 128], and their labels."""
 
     bits: NDArray[np.uint8]
     labels: NDArray[np.uint8]
 
     def pixels(self) -> NDArray[np.float32]:
-        """The images as 0 and 1, (rows, 1024)."""
+        """Return the images as float32 values 0 and 1, (rows, 1024)."""
         return np.unpackbits(self.bits, axis=1).astype(np.float32)
 
 
 def digits() -> tuple[Digits, Digits]:
-    """The first 50,000 images to train with, and the last 10,000 to test with.
+    """Return the first 50,000 images for training and the last 10,000 for testing.
 
-    MNIST's own test images are not shipped, so that accuracies are comparable among themselves.
+    kkspdnn does not ship the MNIST test images. So the accuracies compare with each other, not with
+    published ones.
     """
     with as_file(files("kkspdnn") / "data" / "images-1024.npz") as path, np.load(path) as archive:
         bits, labels = archive["bits"], archive["labels"]

@@ -1,4 +1,4 @@
-"""Times of the networks of `train` as dense, CSR, block-sparse and fan-in matrices."""
+"""Time the networks of `train` with dense, CSR and block-sparse libraries and with kkspdnn."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from pathlib import Path
 from statistics import median
 
 import kkspdnn as kk
-from bench.balanced.contenders import Contender, on_cpu
-from bench.balanced.on_gpu import on_gpu
+from bench.balanced.candidates import Candidate, cpu_candidates
+from bench.balanced.gpu_candidates import gpu_candidates
 from bench.processes import Worker, WorkerError
 from kkspdnn.choices import METHODS, SpaceName
 from kkspdnn.errors import InputError
 from kkspdnn.records.pruning_study import Pattern, Timing
 
 _SPARSITY = "0.9"
-_PATIENCE = 300.0
-"""Seconds for an answer."""
+_TIME_LIMIT = 300.0
+"""Maximum seconds for an answer of a worker."""
 
-Tell = Callable[[str], None]
-
-
-def contenders(space: str) -> dict[str, Contender]:
-    """All that run in an execution space, by their names."""
-    return on_gpu() if space == "cuda" else on_cpu()
+Log = Callable[[str], None]
 
 
-def network_of(folder: Path, pattern: str) -> kk.Network:
-    """A network of `train`; InputError where there is none."""
+def candidates(space: str) -> dict[str, Candidate]:
+    """Return the candidates of an execution space by their names."""
+    return gpu_candidates() if space == "cuda" else cpu_candidates()
+
+
+def read_pruned_network(folder: Path, pattern: str) -> kk.Network:
+    """Read a network that `train` wrote. Raises InputError if it does not exist."""
     return kk.read_npz_network(
         folder / (pattern if pattern == "dense" else f"{pattern}-{_SPARSITY}")
     )
@@ -40,73 +40,74 @@ def measure(
     threads: Sequence[int],
     rounds: int,
     space: SpaceName,
-    tell: Tell,
+    log: Log,
 ) -> list[Timing]:
-    """
-    Every contender in turn, `rounds` times, for all numbers of rows and threads; what is missing
-    here is told and left out.
+    """Time all candidates in turns, `rounds` times, for all numbers of rows and threads.
 
-    Each is in a process of its own, which is stopped while others run, so that no library's
-    threads wait on the cores of another. InputError for a folder without the networks of `train`,
-    and for a contender that fails.
+    Every candidate has a process of its own, which is stopped while the others run, so that its
+    spinning threads do not take their cores. Candidates that this machine lacks are logged and
+    skipped. Raises InputError if the folder lacks a network of `train`, or a candidate fails.
     """
     for pattern in ("dense", *METHODS):
-        network_of(folder, pattern)
-    here: dict[str, Contender] = {}
-    for name, each in contenders(space).items():
-        reason = each.missing()
+        read_pruned_network(folder, pattern)
+    available: dict[str, Candidate] = {}
+    for name, candidate in candidates(space).items():
+        reason = candidate.missing()
         if reason is None:
-            here[name] = each
+            available[name] = candidate
         else:
-            tell(f"{name} is left out: {reason}")
-    found: list[Timing] = []
+            log(f"{name} is skipped: {reason}")
+    timings: list[Timing] = []
     for count in threads:
-        with _workers(here, folder, count, space) as workers:
-            for many in rows:
-                timed = _in_turns(here, workers, many, count, rounds, space)
-                found += timed
-                for one in timed:
-                    tell(
-                        f"{many:5} rows, {count} threads, {one.implementation}, {one.pattern}: "
-                        f"{1e3 * median(one.seconds):.3f} ms, error {one.max_abs_error:.2g}"
+        with _workers(available, folder, count, space) as workers:
+            for batch in rows:
+                timed = _in_turns(available, workers, batch, count, rounds, space)
+                timings += timed
+                for timing in timed:
+                    log(
+                        f"{batch:5} rows, {count} threads, {timing.implementation}, "
+                        f"{timing.pattern}: {1e3 * median(timing.seconds):.3f} ms, "
+                        f"error {timing.max_abs_error:.2g}"
                     )
-    return found
+    return timings
 
 
 @contextmanager
 def _workers(
-    here: Mapping[str, Contender], folder: Path, threads: int, space: str
+    available: Mapping[str, Candidate], folder: Path, threads: int, space: str
 ) -> Iterator[dict[str, Worker]]:
     with ExitStack() as stack:
-        found = {}
-        for name, each in here.items():
-            given = (name, space, str(folder.absolute()))
-            found[name] = Worker("bench.balanced.worker", given, threads, each.environment)
-            stack.callback(found[name].close)
-        yield found
+        workers = {}
+        for name, candidate in available.items():
+            arguments = (name, space, str(folder.absolute()))
+            workers[name] = Worker("bench.balanced.worker", arguments, threads, candidate.env)
+            stack.callback(workers[name].close)
+        yield workers
 
 
 def _in_turns(
-    here: Mapping[str, Contender],
+    available: Mapping[str, Candidate],
     workers: Mapping[str, Worker],
     rows: int,
     threads: int,
     rounds: int,
     space: SpaceName,
 ) -> list[Timing]:
-    def ask(name: str, pattern: Pattern, **question: object) -> dict[str, float]:
+    def request(name: str, pattern: Pattern, **message: object) -> dict[str, float]:
         try:
-            return workers[name].ask({"pattern": pattern, **question}, _PATIENCE)
+            return workers[name].request({"pattern": pattern, **message}, _TIME_LIMIT)
         except WorkerError as error:
             raise InputError(f"{name}, {pattern}, {rows} rows: {error}") from error
 
-    turns = [(name, pattern) for name, each in here.items() for pattern in each.patterns]
-    known = [ask(*turn, do="prepare", rows=rows, threads=threads) for turn in turns]
+    turns = [(name, pattern) for name, each in available.items() for pattern in each.patterns]
+    prepared = [request(*turn, do="prepare", rows=rows, threads=threads) for turn in turns]
     seconds: list[list[float]] = [[] for _ in turns]
     for _ in range(rounds):
         for times, turn in zip(seconds, turns, strict=True):
-            times.append(ask(*turn, do="run")["seconds"])
+            times.append(request(*turn, do="run")["seconds"])
     return [
-        Timing(name, pattern, each["sparsity"], rows, tuple(times), each["error"], threads, space)
-        for (name, pattern), each, times in zip(turns, known, seconds, strict=True)
+        Timing(
+            name, pattern, answer["sparsity"], rows, tuple(times), answer["error"], threads, space
+        )
+        for (name, pattern), answer, times in zip(turns, prepared, seconds, strict=True)
     ]

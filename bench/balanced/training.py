@@ -1,4 +1,4 @@
-"""Training of a perceptron with PyTorch, dense, and on the edges that pruning left."""
+"""Training of a multilayer perceptron with PyTorch, dense or restricted to the unpruned weights."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ _RATE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Trainer:
-    """
-    Adam on the cross entropy, batches of 256, a learning rate that falls from 1e-3 to 0.
+    """Trains with Adam on the cross entropy, in batches of 256.
 
-    epochs: of training and of every retraining; seed: of weights and of the order of the images
+    The learning rate falls linearly from 1e-3 to 0.
+
+    epochs, retrain_epochs: of training, and of each retraining
+    seed: of the initial weights and of the order of the images
     """
 
     digits: Digits
@@ -29,7 +31,7 @@ class Trainer:
     seed: int
 
     def train(self, layers: tuple[int, ...]) -> kk.Network:
-        """A dense network with ReLU between its layers, of so many neurons."""
+        """Train a dense network with ReLU between its layers; layers: numbers of neurons."""
         import torch
         from torch import nn
 
@@ -42,7 +44,7 @@ class Trainer:
         return kk.from_torch(model)
 
     def retrain(self, network: kk.Network) -> kk.Network:
-        """The network with better values on the same edges, and better biases."""
+        """Train the weights and biases of a pruned network; pruned weights stay zero."""
         import torch
         from torch import nn
 
@@ -63,29 +65,29 @@ class Trainer:
 
         pixels = torch.from_numpy(self.digits.pixels())
         labels = torch.from_numpy(self.digits.labels.astype(np.int64))
-        weights = [each for each in model.parameters() if each.ndim == 2]
-        kept = [weight != 0 for weight in weights]
+        weights = [parameter for parameter in model.parameters() if parameter.ndim == 2]
+        masks = [weight != 0 for weight in weights]
         optimizer = torch.optim.Adam(model.parameters(), _RATE, fused=True)
         steps = epochs * -(-len(labels) // _BATCH)
-        falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1 / steps, steps)
+        scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1 / steps, steps)
         for _ in range(epochs):
-            for chosen in torch.randperm(len(labels)).split(_BATCH):
+            for batch in torch.randperm(len(labels)).split(_BATCH):
                 optimizer.zero_grad()
-                torch.nn.functional.cross_entropy(model(pixels[chosen]), labels[chosen]).backward()
+                torch.nn.functional.cross_entropy(model(pixels[batch]), labels[batch]).backward()
                 optimizer.step()
-                falling.step()
+                scheduler.step()
                 with torch.no_grad():
-                    for weight, mask in zip(weights, kept, strict=True):
+                    for weight, mask in zip(weights, masks, strict=True):
                         weight *= mask
 
 
 def accuracy(network: kk.Network, digits: Digits) -> float:
-    """The part of the images whose class kkspdnn finds."""
+    """Return the fraction of the images that kkspdnn classifies correctly."""
     inputs = kk.Inputs(len(digits.labels), network.inputs, "digits", bits=digits.bits)
-    found = kk.infer(network, inputs, values=True).outputs.argmax(axis=1)
-    return float((found == digits.labels).mean())
+    classes = kk.infer(network, inputs, values=True).outputs.argmax(axis=1)
+    return float((classes == digits.labels).mean())
 
 
 def sparsity(network: kk.Network) -> float:
-    """The part of all weights that is gone."""
+    """Return the fraction of the weights that are pruned."""
     return 1 - network.edges / sum(layer.inputs * layer.outputs for layer in network.layers)

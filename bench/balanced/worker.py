@@ -1,8 +1,7 @@
-"""
-One implementation in a process of its own: `python -m bench.balanced.worker NAME SPACE FOLDER`.
+"""The worker process of one candidate: `python -m bench.balanced.worker NAME SPACE FOLDER`.
 
-{"do": "prepare", "pattern": …, "rows": …, "threads": …} is answered with the network's sparsity and
-the largest error of a first run, {"do": "run", "pattern": …} with seconds.
+It answers {"do": "prepare", "pattern": …, "rows": …, "threads": …} with the sparsity of the network
+and the largest error of a first run, and {"do": "run", "pattern": …} with the seconds of a run.
 """
 
 from __future__ import annotations
@@ -16,37 +15,38 @@ from typing import Any
 import numpy as np
 
 import kkspdnn as kk
-from bench.balanced.contenders import Run
+from bench.balanced.candidates import Run
 from bench.balanced.digits import digits
-from bench.balanced.timing import contenders, network_of
+from bench.balanced.timing import candidates, read_pruned_network
 from bench.balanced.training import sparsity
-from bench.processes import answer_all
+from bench.processes import serve
 
 _SECONDS = 0.05
-"""Of one answer: after the others have had the caches, the first of the runs in it is slower."""
+"""Minimum time of one answer. It has several runs: other processes evicted the caches before."""
 
 
 def main() -> int:
-    """Answer until stdin ends, or the process that asks does."""
+    """Answer requests until stdin or the parent process ends."""
     name, space, folder = sys.argv[1:]
-    contender = contenders(space)[name]
+    candidate = candidates(space)[name]
     pixels = digits()[1].pixels()
     runs: dict[str, Run] = {}
 
-    def answer(asked: dict[str, Any]) -> dict[str, Any]:
-        pattern = asked["pattern"]
-        if asked["do"] == "run":
+    def answer(message: dict[str, Any]) -> dict[str, Any]:
+        pattern = message["pattern"]
+        if message["do"] == "run":
             return {"seconds": _seconds(runs[pattern])}
-        network, x = network_of(Path(folder), pattern), pixels[: asked["rows"]]
-        runs[pattern] = contender.prepare(network, x, asked["threads"])
-        error = np.abs(runs[pattern]()[1] - _exact(network, x)).max()
+        network = read_pruned_network(Path(folder), pattern)
+        x = pixels[: message["rows"]]
+        runs[pattern] = candidate.prepare(network, x, message["threads"])
+        error = np.abs(runs[pattern]()[1] - _float64_outputs(network, x)).max()
         return {"sparsity": sparsity(network), "error": float(error)}
 
-    return answer_all(answer)
+    return serve(answer)
 
 
 def _seconds(run: Run) -> float:
-    """The median of as many runs as there is time for."""
+    """Return the median time of the runs that start within _SECONDS."""
     began = perf_counter()
     times: list[float] = []
     while not times or perf_counter() - began < _SECONDS:
@@ -54,7 +54,7 @@ def _seconds(run: Run) -> float:
     return median(times)
 
 
-def _exact(network: kk.Network, x: Any) -> Any:
+def _float64_outputs(network: kk.Network, x: Any) -> Any:
     y = x.astype(np.float64)
     for layer in network.layers:
         y = y @ layer.weights().toarray().astype(np.float64) + layer.bias

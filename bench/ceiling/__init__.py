@@ -1,1 +1,1 @@
-"""How near the fused workunit comes to a kernel written by hand, and both to the caches."""
+"""Compare the fused workunit with a hand-written kernel, and both with the cache bandwidth."""

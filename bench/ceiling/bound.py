@@ -1,4 +1,4 @@
-"""What the cores and their caches allow: a clock and two bandwidths, measured."""
+"""The upper bound that a CPU sets: its clock and the read bandwidth of L1 and L2, measured."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.ceiling.hand import LANES
+from bench.ceiling.hand_written import LANES
 from bench.ceiling.native import Native
 from kkspdnn.engines.fused.tiles import aligned
 
 BYTES_PER_EDGE = 4 + 2 / LANES
-"""Loaded for one edge of one row where all weights are equal: the activation, and its share of a
-uint16 index, which serves a whole tile."""
+"""Bytes loaded for one edge of one row if all weights are equal: a float32 activation, and a uint16
+index that all rows of a tile share."""
 
 _TRIES = 10
-"""The best of so many is taken, as nothing but a disturbance makes one slower."""
+"""Repetitions; the fastest one counts, because disturbances only add time."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """All threads at once reading memory of their own.
+class ReadBandwidth:
+    """The read bandwidth if every thread reads its own array at the same time.
 
-    bytes: for each thread; bytes_per_second, edges_per_second: of all threads together, the latter
-    with BYTES_PER_EDGE; loads_per_cycle: vector loads of one thread
+    bytes: size of the array of one thread; bytes_per_second: sum over all threads
+    edges_per_second: bytes_per_second over BYTES_PER_EDGE
+    loads_per_cycle: vector loads of one thread
     """
 
     bytes: int
@@ -35,55 +36,61 @@ class Reading:
 
 @dataclass(frozen=True)
 class Bound:
-    """clock_hertz: of one core, from additions that wait for each other, one a cycle
-    vector_bytes: of one load
-    one_load_edges_per_second: if every core loaded one vector of activations a cycle
-    l1, l2: reading half of that cache, so that it all stays there
+    """The measured limits of the CPU.
+
+    clock_hertz: of one core, from a chain of dependent additions, one per cycle
+    vector_bytes: size of one vector load
+    one_load_edges_per_second: rate if every core loaded one vector of activations per cycle
+    l1, l2: bandwidth of arrays half as large as that cache, so that they stay in it
     """
 
     clock_hertz: float
     vector_bytes: int
     bytes_per_edge: float
     one_load_edges_per_second: float
-    l1: Reading
-    l2: Reading
+    l1: ReadBandwidth
+    l2: ReadBandwidth
 
     def or_better(self, other: Bound) -> Bound:
-        """The best of both, number by number."""
+        """Return the higher value of both bounds, field by field."""
         clock = max(self, other, key=lambda bound: bound.clock_hertz)
-        l1 = max(self.l1, other.l1, key=lambda reading: reading.bytes_per_second)
-        l2 = max(self.l2, other.l2, key=lambda reading: reading.bytes_per_second)
+        l1 = max(self.l1, other.l1, key=lambda read: read.bytes_per_second)
+        l2 = max(self.l2, other.l2, key=lambda read: read.bytes_per_second)
         return replace(clock, l1=l1, l2=l2)
 
 
 def measure_bound(native: Native, threads: int) -> Bound:
-    """Measure them now, in a few tenths of a second."""
+    """Measure the bound; takes a few tenths of a second."""
     additions = 1 << 25
     add_seconds = native.library.kkspdnn_add_seconds
     clock = additions / min(add_seconds(additions) for _ in range(_TRIES))
-    l1 = _reading(native, _cache_bytes("SC_LEVEL1_DCACHE_SIZE", 32 << 10) // 2, threads, clock)
-    l2 = _reading(native, _cache_bytes("SC_LEVEL2_CACHE_SIZE", 512 << 10) // 2, threads, clock)
+    l1 = _read_bandwidth(
+        native, _cache_bytes("SC_LEVEL1_DCACHE_SIZE", 32 << 10) // 2, threads, clock
+    )
+    l2 = _read_bandwidth(
+        native, _cache_bytes("SC_LEVEL2_CACHE_SIZE", 512 << 10) // 2, threads, clock
+    )
     one_load = clock * threads * native.vector_bytes / 4
     return Bound(clock, native.vector_bytes, BYTES_PER_EDGE, one_load, l1, l2)
 
 
-def _reading(native: Native, size: int, threads: int, clock: float) -> Reading:
+def _read_bandwidth(native: Native, size: int, threads: int, clock: float) -> ReadBandwidth:
     step = 4 * native.vector_bytes
     size = max(size // step, 1) * step
     memory = aligned((size * threads,), np.uint8)
-    memory.fill(0)  # else all pages would be one page of zeros
+    memory.fill(0)  # otherwise all virtual pages would map to the zero page
     passes = max(1, (1 << 30) // size)
     read_seconds = native.library.kkspdnn_read_seconds
     seconds = min(read_seconds(memory.ctypes.data, size, passes, threads) for _ in range(_TRIES))
     rate = size * passes * threads / seconds
     loads = rate / threads / native.vector_bytes / clock
-    return Reading(size, rate, loads, rate / BYTES_PER_EDGE)
+    return ReadBandwidth(size, rate, loads, rate / BYTES_PER_EDGE)
 
 
-def _cache_bytes(name: str, usual: int) -> int:
-    """The size of a core's cache; the usual one where the system does not tell."""
+def _cache_bytes(name: str, default: int) -> int:
+    """Return the size of a core's cache, or a default if the system does not report it."""
     try:
-        told = os.sysconf(name)
+        size = os.sysconf(name)
     except (OSError, ValueError):
-        told = 0
-    return told if told > 0 else usual
+        size = 0
+    return size if size > 0 else default

@@ -1,4 +1,4 @@
-"""The command: 0 where all give the same values, 1 where not, 2 for what the user can mend."""
+"""The command line of `python -m bench.ceiling`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.ceiling.report import RUNS, SPACES, measure
-from bench.recorded import recorded
+from bench.measurement import run_measurement
 from kkspdnn.cli.options import Parser, count
 from kkspdnn.device.space_names import add_space_option
 
 ROWS = {"openmp": 8192, "cuda": 60_000}
-"""Input rows, where --rows does not say."""
+"""Default of --rows for each execution space."""
 
 
 def parser() -> Parser:
-    """The options of `python -m bench.ceiling`."""
+    """Return the parser of `python -m bench.ceiling`."""
     made = Parser(
         prog="python -m bench.ceiling",
-        description="Time the fused workunit against a kernel written by hand, on a RadiX-Net in "
-        f"float32: {RUNS} rounds in one process, no row leaving.",
+        description="Time the fused workunit and a hand-written kernel on the same layers of a "
+        f"RadiX-Net in float32: {RUNS} rounds in one process, early exit off.",
         allow_abbrev=False,
     )
     add_space_option(made, SPACES)
@@ -29,17 +29,21 @@ def parser() -> Parser:
     made.add_argument("--layers", type=count, default=120, metavar="L", help="(120)")
     text = ", ".join(f"{rows} with {space}" for space, rows in ROWS.items())
     made.add_argument("--rows", type=count, metavar="M", help=f"input rows ({text})")
-    made.add_argument("--threads", type=count, metavar="T", help="of openmp (all cores)")
+    made.add_argument("--threads", type=count, metavar="T", help="threads of openmp (all cores)")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and give its exit code."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    options = parser().parse_args(given)
+    """Run the command and return its exit code.
 
-    command = shlex.join(["python", "-m", "bench.ceiling", *given])
+    0: all candidates computed the same values; 1: they did not; 2: an error that the user can
+    correct.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = parser().parse_args(words)
+
+    command = shlex.join(["python", "-m", "bench.ceiling", *words])
 
     def measured() -> tuple[str, int]:
         report = measure(
@@ -54,4 +58,4 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(line)
         return report.to_json(), 0 if report.same else 1
 
-    return recorded(options.json, measured)
+    return run_measurement(options.json, measured)

@@ -1,7 +1,6 @@
-"""`ceiling.cu`, compiled by nvcc and loaded by CuPy.
+"""Compile `ceiling.cu` with nvcc to a cubin, and load it with CuPy.
 
-As a cubin it needs no code of the host and no CUDA runtime of its own, and its launches, their
-stream and their errors are CuPy's: all that a shared library would have to bring.
+A cubin needs no host code and no CUDA runtime; CuPy provides launches, stream and error handling.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ _SOURCE = Path(__file__).with_name("ceiling.cu")
 
 @dataclass(frozen=True, eq=False)
 class Kernels:
-    """The kernels of ceiling.cu; compiler and flags are what made them.
+    """The kernels of ceiling.cu, and the compiler and flags that compiled them.
 
-    get: a kernel by its name, called with grid, block and arguments
+    get: returns a kernel by its name; a kernel is called with grid, block and arguments
     """
 
     get: Callable[[str], Callable[..., object]]
@@ -36,9 +35,9 @@ class Kernels:
 
 
 def compile_kernels(arch: str) -> Path:
-    """The cubin of ceiling.cu for an architecture, `sm_90`, compiled where the cache has it not.
+    """Return the cubin of ceiling.cu for an architecture such as `sm_90`.
 
-    Raises ToolchainError and CacheError.
+    Compiles it if it is not in the cache. Raises ToolchainError and CacheError.
     """
     nvcc = find_nvcc()
     nvcc.check_arch(arch)
@@ -62,13 +61,16 @@ def compile_kernels(arch: str) -> Path:
 
 
 def load_kernels(space: Space) -> Kernels:
-    """Compile ceiling.cu for the device of `space` and load it."""
+    """Compile ceiling.cu for the GPU of `space` and load it."""
     module = space.xp.RawModule(path=str(compile_kernels(selected_device().arch)))
     return Kernels(module.get_function, f"nvcc {find_nvcc().version}", shlex.join(FLAGS))
 
 
 def nominal_edges_per_second(space: Space) -> float:
-    """4 bytes an edge, if all multiprocessors loaded 128 bytes a cycle at their highest clock."""
+    """Return the rate if each multiprocessor loaded 128 bytes per cycle at its maximum clock.
+
+    An edge loads 4 bytes.
+    """
     attributes = space.xp.cuda.Device().attributes
     cycles = float(attributes["MultiProcessorCount"]) * float(attributes["ClockRate"]) * 1e3
     return cycles * 128 / 4

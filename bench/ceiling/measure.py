@@ -1,4 +1,4 @@
-"""Several ways through the same layers, timed in turn in one process."""
+"""Time candidates on the same layers, in turns and in one process."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Contender(Protocol):
-    """One way through the layers; only `run` is timed."""
+class Candidate(Protocol):
+    """An implementation that computes the layers; only `run` is timed."""
 
     def start(self) -> None:
-        """Put the input rows into the tiles."""
+        """Copy the input rows into the tiles."""
 
     def run(self, layers: int) -> None:
-        """Take all rows through the first so many layers."""
+        """Compute the first `layers` layers for all rows."""
 
     def values(self) -> NDArray[np.float32]:
-        """The activations, float32 (rows, neurons)."""
+        """Return the activations, float32 (rows, neurons)."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Numbers of several runs, in their order."""
+    """The median, minimum (least), maximum (most) and all values of several runs."""
 
     median: float
     least: float
@@ -36,41 +36,43 @@ class Samples:
 
     @classmethod
     def of(cls, samples: Sequence[float]) -> Samples:
-        """Of at least one number."""
+        """Return the statistics of at least one sample."""
         return cls(median(samples), min(samples), max(samples), tuple(samples))
 
 
-def timed(contenders: Mapping[str, Contender], layers: int, runs: int) -> dict[str, list[float]]:
-    """Seconds of each contender's runs.
+def timed(candidates: Mapping[str, Candidate], layers: int, runs: int) -> dict[str, list[float]]:
+    """Return the seconds of each candidate's runs.
 
-    They take turns, and who begins changes from round to round, so that a disturbance meets all of
-    them. One more round before the others warms up.
+    The candidates take turns, and another one begins each round, so that a disturbance affects all
+    of them. An additional first round warms up.
     """
-    names = list(contenders)
+    names = list(candidates)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(runs + 1):
-        first = number % len(names)
+    for run in range(runs + 1):
+        first = run % len(names)
         for name in names[first:] + names[:first]:
-            contender = contenders[name]
-            contender.start()
+            candidate = candidates[name]
+            candidate.start()
             begun = perf_counter()
-            contender.run(layers)
+            candidate.run(layers)
             took = perf_counter() - begun
-            if number:
+            if run:
                 seconds[name].append(took)
     return seconds
 
 
-def largest_difference(contenders: Mapping[str, Contender], depths: Sequence[int]) -> float:
-    """How far the values of any two contenders' are apart after so many layers, at most; NaN where
-    a value is NaN."""
+def largest_difference(candidates: Mapping[str, Candidate], depths: Sequence[int]) -> float:
+    """Return the largest difference of a value between candidates, after each of `depths` layers.
+
+    NaN if a value is NaN.
+    """
     largest = 0.0
     for depth in depths:
         first: NDArray[np.float32] | None = None
-        for contender in contenders.values():
-            contender.start()
-            contender.run(depth)
-            values = contender.values()
+        for candidate in candidates.values():
+            candidate.start()
+            candidate.run(depth)
+            values = candidate.values()
             first = values if first is None else first
             largest = float(np.maximum(largest, np.abs(values - first).max()))
     return largest

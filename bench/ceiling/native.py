@@ -1,4 +1,4 @@
-"""`ceiling.cpp`, compiled as workunits are and loaded."""
+"""Compile `ceiling.cpp` with the compiler flags of workunits, and load it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _SOURCE = Path(__file__).with_name("ceiling.cpp")
 
 @dataclass(frozen=True, eq=False)
 class Native:
-    """The functions of ceiling.cpp; compiler and flags are what made them.
+    """The functions of ceiling.cpp, and the compiler and flags that compiled them.
 
-    vector_bytes: of the vectors that the kernel computes with
+    vector_bytes: size of a vector register of the kernel
     """
 
     library: ctypes.CDLL
@@ -32,10 +32,10 @@ class Native:
 
 
 def load_native() -> Native:
-    """Compile ceiling.cpp where the cache has it not, and load it.
+    """Load ceiling.cpp, compiled before if it is not in the cache.
 
-    To be called once Kokkos runs: both share one OpenMP, and Kokkos' start says where its threads
-    stay. Raises ToolchainError and CacheError.
+    Call it after Kokkos has started: both share one OpenMP runtime, and Kokkos sets the affinity of
+    its threads. Raises ToolchainError and CacheError.
     """
     compiler = host_compiler()
     key = {

@@ -1,4 +1,4 @@
-"""The measurement as a record, and as the table that the command prints."""
+"""Measure all candidates, and write the report as JSON or as a table."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 
 from bench.ceiling.bound import Bound, measure_bound
 from bench.ceiling.cuda import load_kernels, nominal_edges_per_second
-from bench.ceiling.hand import LANES, Hand
-from bench.ceiling.hand_cuda import HandCuda
-from bench.ceiling.measure import Contender, Samples, largest_difference, timed
+from bench.ceiling.hand_written import LANES, HandWrittenKernel
+from bench.ceiling.hand_written_cuda import HandWrittenCudaKernel
+from bench.ceiling.measure import Candidate, Samples, largest_difference, timed
 from bench.ceiling.native import load_native
-from bench.ceiling.ours import Ours
-from bench.ceiling.work import Work
+from bench.ceiling.tiled_problem import TiledProblem
+from bench.ceiling.workunit import FusedWorkunit
 from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.space import Space, check_space, open_space
 from kkspdnn.io.shipped_images import images
@@ -28,27 +28,34 @@ from kkspdnn.version import own_version
 
 RUNS = 9
 DEPTH = 8
-"""Layers of a tile in one launch, beside one: the engine takes up to 16."""
+"""Layers per launch of the second comparison, besides 1; the engine uses up to 16."""
 
 COMPARED = (
     ("workunit, depth 1", "hand, depth 1"),
     (f"workunit, depth {DEPTH}", f"hand, depth {DEPTH}"),
     (f"workunit, depth {DEPTH}", "hand, all layers"),
 )
-"""The contenders that the ratios are of; all layers in one launch only on a CPU."""
+"""The pairs of candidates whose rates are compared; `hand, all layers` runs on a CPU only.
+
+The names are keys of the record: `hand` is the hand-written kernel.
+"""
 
 SPACES = ("openmp", "cuda")
+
+_NAME_WIDTH = 46
+"""Columns of a name in the printed table."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one measurement found.
+    """The result of one measurement.
 
-    edges_per_second: inputs times edges over the seconds of a run, every edge computed
-    ratios: a workunit's rate over a hand kernel's, round by round
-    largest_difference: of any value of any two, after each of `compared_after` layers; allowed: 0
-    where both are compiled alike, else verify.error_bound
-    bound: of a CPU; nominal_edges_per_second: of a GPU, by its caches' nominal bandwidth
+    edges_per_second: inputs times edges over the seconds of a run; every edge is computed
+    ratios: rate of the workunit over rate of the hand-written kernel in the same round
+    largest_difference: of a value between candidates, after each of `compared_after` layers
+    allowed: limit of largest_difference: 0 with the built-in compiler, else verify.error_bound
+    bound: upper bound of a CPU; None on a GPU
+    nominal_edges_per_second: upper bound of a GPU by its nominal L1 bandwidth; None on a CPU
     """
 
     network: str
@@ -75,18 +82,18 @@ class Report:
 
     @property
     def same(self) -> bool:
-        """Do all give the same values?"""
+        """Whether all candidates computed the same values."""
         return self.largest_difference <= self.allowed
 
     def to_json(self) -> str:
-        """As JSON text; a difference that is not a number is null there."""
+        """Return JSON text; a largest difference that is not finite becomes null."""
         fields: dict[str, Any] = asdict(self)
         if not np.isfinite(self.largest_difference):
             fields["largest_difference"] = None
         return json.dumps(fields, indent=2, allow_nan=False) + "\n"
 
     def lines(self) -> Iterator[str]:
-        """The table, line by line."""
+        """Return the lines of the table."""
         yield f"network     {self.network}: {self.edges:,} edges, {self.inputs:,} rows"
         yield f"machine     {self.machine}, {self.threads:,} threads"
         if self.bound is not None:
@@ -94,17 +101,17 @@ class Report:
         if self.nominal_edges_per_second is not None:
             yield (
                 f"bound       {self.nominal_edges_per_second:.3g} edges/s if every multiprocessor "
-                "loaded 128 bytes a cycle"
+                "loaded 128 bytes per cycle"
             )
         caches = () if self.bound is None else (self.bound.l1, self.bound.l2)
         heads = ("of L1", "of L2") if caches else ()
         columns = "".join(f"{head:>8}" for head in heads)
-        yield f"{'edges/s':<38}{'median':>10}{'least':>10}{'most':>10}{columns}"
+        yield f"{'edges/s':<{_NAME_WIDTH + 2}}{'median':>10}{'min':>10}{'max':>10}{columns}"
         for name, rate in self.edges_per_second.items():
-            parts = "".join(f"{rate.median / cache.edges_per_second:>8.0%}" for cache in caches)
-            yield f"  {name:<36}{_numbers(rate, '.3g')}{parts}"
+            shares = "".join(f"{rate.median / cache.edges_per_second:>8.0%}" for cache in caches)
+            yield f"  {_label(name):<{_NAME_WIDTH}}{_numbers(rate, '.3g')}{shares}"
         for name, ratio in self.ratios.items():
-            yield f"  {name:<36}{_numbers(ratio, '.2f')}"
+            yield f"  {_label(name):<{_NAME_WIDTH}}{_numbers(ratio, '.2f')}"
         verdict = "the same" if self.same else "DIFFERENT"
         depths = ", ".join(map(str, self.compared_after))
         yield (
@@ -118,39 +125,73 @@ class Report:
             f"{bound.vector_bytes}-byte vectors"
         )
         yield (
-            f"bound       {bound.bytes_per_edge:.2f} B loaded an edge; a tile is "
+            f"bound       {bound.bytes_per_edge:.2f} B loaded per edge; a tile has "
             f"{self.neurons * LANES * 4 / 1024:,.0f} KiB"
         )
         for name, cache in (("L1", bound.l1), ("L2", bound.l2)):
             yield (
                 f"  {name}        {cache.bytes_per_second / 1e9:.0f} GB/s, "
-                f"{cache.loads_per_cycle:.2f} loads a cycle and core: "
-                f"{cache.edges_per_second:.3g} edges/s if all comes from there"
+                f"{cache.loads_per_cycle:.2f} loads per cycle and core: "
+                f"{cache.edges_per_second:.3g} edges/s if all loads hit {name}"
             )
-        yield f"  {bound.one_load_edges_per_second:.3g} edges/s at one load a cycle and core"
+        yield f"  {bound.one_load_edges_per_second:.3g} edges/s at one load per cycle and core"
 
 
-def _numbers(samples: Samples, form: str) -> str:
-    return "".join(f"{n:>10{form}}" for n in (samples.median, samples.least, samples.most))
+def _label(name: str) -> str:
+    """Return the printed name of a candidate or ratio of the record."""
+    return name.replace("hand,", "hand-written,")
+
+
+def _numbers(samples: Samples, spec: str) -> str:
+    return "".join(f"{n:>10{spec}}" for n in (samples.median, samples.least, samples.most))
 
 
 @dataclass(frozen=True)
-class _ByHand:
-    """make: a contender of so many layers a launch; bound: measures it, on a CPU."""
+class _HandWritten:
+    """The hand-written kernel of an execution space.
 
-    make: Callable[[Work, int], Contender]
+    make: returns a candidate with a number of layers per launch
+    bound: measures the upper bound; None on a GPU
+    """
+
+    make: Callable[[TiledProblem, int], Candidate]
     compiler: str
     flags: str
     bound: Callable[[], Bound] | None = None
 
 
-def _by_hand(space: Space) -> _ByHand:
+def _load_hand_written(space: Space) -> _HandWritten:
     if space.gpu:
         kernels = load_kernels(space)
-        return _ByHand(partial(HandCuda, kernels), kernels.compiler, kernels.flags)
+        return _HandWritten(
+            partial(HandWrittenCudaKernel, kernels), kernels.compiler, kernels.flags
+        )
     native = load_native()
     bound = partial(measure_bound, native, space.threads)
-    return _ByHand(partial(Hand, native), native.compiler, native.flags, bound)
+    return _HandWritten(partial(HandWrittenKernel, native), native.compiler, native.flags, bound)
+
+
+def _candidates(
+    problem: TiledProblem, hand_written: _HandWritten, layers: int
+) -> dict[str, Candidate]:
+    candidates: dict[str, Candidate] = {}
+    for depth in (1, DEPTH):
+        candidates[f"workunit, depth {depth}"] = FusedWorkunit(problem, depth)
+        candidates[f"hand, depth {depth}"] = hand_written.make(problem, depth)
+    if not problem.shape.space.gpu:
+        candidates["hand, all layers"] = hand_written.make(problem, layers)
+    return candidates
+
+
+def _ratios(seconds: Mapping[str, Sequence[float]]) -> dict[str, Samples]:
+    """Return the ratios of rates for the pairs of COMPARED that were measured."""
+    return {
+        f"{workunit} / {other}": Samples.of(
+            [h / w for w, h in zip(seconds[workunit], seconds[other], strict=True)]
+        )
+        for workunit, other in COMPARED
+        if other in seconds
+    }
 
 
 @translate_cupy_errors
@@ -162,60 +203,49 @@ def measure(
     command: str = "",
     space: str = "openmp",
 ) -> Report:
-    """Time the workunit and the kernel written by hand on a RadiX-Net, float32.
+    """Time the workunit and the hand-written kernel on a RadiX-Net in float32.
 
     space: openmp or cuda. Raises InputError, SpaceError, ToolchainError or CacheError.
     """
     check_space(space)
     network = radixnet(neurons, layers)
     inputs = images(neurons, rows)
-    here = machine()  # before OpenMP may bind this thread to a core
-    where = open_space(space, threads)
-    work = Work.of(where, network, inputs)
-    hand = _by_hand(where)
-    contenders: dict[str, Contender] = {}
-    for depth in (1, DEPTH):
-        contenders[f"workunit, depth {depth}"] = Ours(work, depth)
-        contenders[f"hand, depth {depth}"] = hand.make(work, depth)
-    if not where.gpu:
-        contenders["hand, all layers"] = hand.make(work, layers)
-    # After a few layers most values are neither 0 nor ymax yet.
+    host = machine()  # before OpenMP may bind this thread to a core
+    device = open_space(space, threads)
+    problem = TiledProblem.of(device, network, inputs)
+    hand_written = _load_hand_written(device)
+    candidates = _candidates(problem, hand_written, layers)
+    # After a few layers most values are still between 0 and ymax.
     depths = sorted({min(depth, layers) for depth in (1, 4, layers)})
-    difference = largest_difference(contenders, depths)
-    bound = None if hand.bound is None else hand.bound()
-    seconds = timed(contenders, layers, RUNS)
-    if hand.bound is not None and bound is not None:
-        # A neighbour on the same machine may take bandwidth for a while, but cannot add any.
-        bound = bound.or_better(hand.bound())
-    computed = float(network.edges * inputs.rows)
+    difference = largest_difference(candidates, depths)
+    bound = None if hand_written.bound is None else hand_written.bound()
+    seconds = timed(candidates, layers, RUNS)
+    if hand_written.bound is not None and bound is not None:
+        # Measured again: other programs can only lower the bandwidth.
+        bound = bound.or_better(hand_written.bound())
+    edges = float(network.edges * inputs.rows)
     return Report(
         network=network.name,
         neurons=neurons,
         layers=layers,
         inputs=inputs.rows,
         edges=network.edges,
-        threads=where.threads,
+        threads=device.threads,
         edges_per_second={
-            name: Samples.of([computed / s for s in each]) for name, each in seconds.items()
+            name: Samples.of([edges / s for s in times]) for name, times in seconds.items()
         },
-        ratios={
-            f"{ours} / {other}": Samples.of(
-                [h / o for o, h in zip(seconds[ours], seconds[other], strict=True)]
-            )
-            for ours, other in COMPARED
-            if other in contenders
-        },
+        ratios=_ratios(seconds),
         compared_after=depths,
         largest_difference=difference,
-        allowed=0.0 if where.front == "builtin" else error_bound(network),
+        allowed=0.0 if device.front == "builtin" else error_bound(network),
         bound=bound,
-        nominal_edges_per_second=nominal_edges_per_second(where) if where.gpu else None,
-        space=where.name,
-        machine=f"{where.device_name}; {here}" if where.gpu else here,
-        compiler=hand.compiler,
-        flags=hand.flags,
-        kokkos_version=where.kokkos_version,
-        pk=where.front,
+        nominal_edges_per_second=nominal_edges_per_second(device) if device.gpu else None,
+        space=device.name,
+        machine=f"{device.device_name}; {host}" if device.gpu else host,
+        compiler=hand_written.compiler,
+        flags=hand_written.flags,
+        kokkos_version=device.kokkos_version,
+        pk=device.front,
         version=own_version(),
         command=command,
     )

@@ -1,1 +1,1 @@
-"""Measurements on a machine with a GPU and no package index, packed elsewhere, within minutes."""
+"""Measurements for a machine with a GPU and without a package index: pack, copy, run."""

@@ -1,6 +1,6 @@
-"""The commands of `python -m bench.gpu`.
+"""The command line of `python -m bench.gpu`.
 
-Nothing is imported at the top that the machine may lack until `run` has unpacked it.
+Imports no package at the top that only the pack of `run` may provide.
 """
 
 from __future__ import annotations
@@ -20,55 +20,62 @@ STEP_COMMANDS = {
     "values": "compare the values of every engine with the serial reference",
     "times": "time whole networks and write the record of the median run of each",
     "launches": "time one fused launch, its host side, and copies to the device",
-    "sanitized": "run every kernel on small networks, each array an allocation of its own",
-    "profiled": "launch each fused kernel once between the profiler's start and stop",
+    "sanitized": "run every kernel on small networks, with a separate allocation per array",
+    "profiled": "launch each fused kernel once while the profiler is on",
     "profile": "collect the hardware counters of `profiled` with ncu",
-    "sweep": "time the fused launch over lanes, team sizes and layers a launch",
+    "sweep": "time the fused launch over lanes, team sizes and layers per launch",
 }
-"""What `run` starts, each in a process of its own; each can be repeated by itself."""
+"""The commands that `run` starts, each in a process of its own. A user can also run them."""
 
 
 def parser() -> Parser:
-    """The commands and their options."""
+    """Return the parser of `python -m bench.gpu`, with its subcommands."""
     made = Parser(prog="python -m bench.gpu", description=__doc__, allow_abbrev=False)
     commands = made.add_subparsers(dest="command", required=True, parser_class=Parser)
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, allow_abbrev=False)
 
-    pack = command("pack", "pack all that a machine without a package index needs")
+    pack = command("pack", "pack the files that a machine without a package index needs")
     pack.add_argument("folder", type=path, metavar="DIR", help="a new folder for the pack")
-    pack.add_argument("--arch", default="sm_90", metavar="sm_XX", help="of the GPU (sm_90)")
-    text = "version of Python there, for which wheels are packed (3.12)"
+    pack.add_argument(
+        "--arch", default="sm_90", metavar="sm_XX", help="architecture of the GPU (sm_90)"
+    )
+    text = "Python version of the GPU machine, for the packed wheels (3.12)"
     pack.add_argument("--python", default="3.12", metavar="X.Y", help=text)
-    text = "also pack the official data of this folder, for the tests that read it"
+    text = "also pack the official challenge files in this folder, for the tests"
     pack.add_argument("--data", type=path, metavar="DIR", help=text)
-    run = command("run", "run the measurements one by one, each within a time limit of its own")
+    run = command("run", "run the measurements one after the other, each with a time limit")
     run.add_argument("--pack", type=path, metavar="DIR", help="the pack to unpack first")
-    run.add_argument("--out", type=path, required=True, metavar="DIR", help="for the results")
-    text = "stop after so many seconds; steps that are left are skipped (360)"
+    run.add_argument(
+        "--out", type=path, required=True, metavar="DIR", help="folder for the results"
+    )
+    text = "time limit in seconds; the remaining steps are skipped (360)"
     run.add_argument("--seconds", type=count, default=360, metavar="T", help=text)
-    text = "the second list of steps: sweeps, other sanitizers and tests, a native build"
+    text = "run the second list of steps: sweep, other sanitizers and tests, native build"
     run.add_argument("--second", action="store_true", help=text)
-    text = "run only these steps, in their own order"
+    text = "run these steps only, in the order of the list"
     run.add_argument("--only", nargs="+", metavar="STEP", help=text)
-    every = [pack, run]
+    all_commands = [pack, run]
     for name, text in STEP_COMMANDS.items():
-        each = command(name, text)
-        each.add_argument("--records", type=path, metavar="DIR", help="folder for records")
-        every.append(each)
+        step = command(name, text)
+        step.add_argument("--records", type=path, metavar="DIR", help="folder for records")
+        all_commands.append(step)
         if name == "times":
-            text = "NEURONS-LAYERS, then any of :EXITS :fold :xRUNS; such as 1024-120:dead:x5"
-            each.add_argument("cases", nargs="+", metavar="CASE", help=text)
-    for each in every:
-        add_space_option(each, SPACES, default="cuda")
-        each.add_argument("--small", action="store_true", help="small networks: a dry run")
+            text = "NEURONS-LAYERS with any of :EXITS :fold :xRUNS, for example 1024-120:dead:x5"
+            step.add_argument("cases", nargs="+", metavar="CASE", help=text)
+    for parser_of_command in all_commands:
+        add_space_option(parser_of_command, SPACES, default="cuda")
+        text = "dry run on small networks"
+        parser_of_command.add_argument("--small", action="store_true", help=text)
     return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and give its exit code: 1 where anything failed or is wrong, 2 for what the
-    user can mend."""
+    """Run a command and return its exit code.
+
+    0: success; 1: a step failed or a value is wrong; 2: an error that the user can correct.
+    """
     arguments = parser().parse_args(sys.argv[1:] if argv is None else argv)
 
     def run() -> int:

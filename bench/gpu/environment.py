@@ -1,4 +1,4 @@
-"""`python -m bench.gpu environment`: the GPU, its driver, tools and packages."""
+"""`python -m bench.gpu environment`: list the GPU, its driver, tools and packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.toolchain import machine, run_tool
 from kkspdnn.pk.system.cuda_driver import devices
 
-_ASKED = (
+_GPU_PROPERTIES = (
     "name,driver_version,clocks.max.sm,clocks.max.mem,clocks.sm,memory.total,memory.used,"
     "power.limit,pcie.link.gen.max,pcie.link.width.max,temperature.gpu"
 )
@@ -31,31 +31,33 @@ _PACKAGES = (
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Print what there is, and write it as environment.json."""
-    found: dict[str, Any] = {
+    """Print the environment, and write it to environment.json."""
+    environment: dict[str, Any] = {
         "machine": machine(),
         "system": platform.platform(),
         "python": f"{sys.version.split()[0]} at {sys.executable}",
-        "devices": [asdict(each) for each in devices()],
-        "nvidia_smi": _printed("nvidia-smi", f"--query-gpu={_ASKED}", "--format=csv").splitlines(),
+        "devices": [asdict(device) for device in devices()],
+        "nvidia_smi": _printed(
+            "nvidia-smi", f"--query-gpu={_GPU_PROPERTIES}", "--format=csv"
+        ).splitlines(),
         "cuda": {
-            each.name: each.detected or f"not found: {each.remedy}" for each in cuda_requirements()
+            part.name: part.detected or f"not found: {part.remedy}" for part in cuda_requirements()
         },
         "variables": {n: v for n, v in os.environ.items() if n.startswith(("CUDA", "KKSPDNN"))},
         "tools": {name: _version_line(name) for name in _TOOLS},
         "packages": {name: _package(name) for name in _PACKAGES},
     }
-    for name, value in found.items():
+    for name, value in environment.items():
         if name == "packages":
             print("packages:", *(f"{package}={number}" for package, number in value.items()))
         elif isinstance(value, dict):
             for key, text in value.items():
                 print(f"{name} {key}: {text}")
         else:
-            for each in value if isinstance(value, list) else [value]:
-                print(f"{name}: {each}")
+            for item in value if isinstance(value, list) else [value]:
+                print(f"{name}: {item}")
     if arguments.records is not None:
-        text = json.dumps(found, indent=1) + "\n"
+        text = json.dumps(environment, indent=1) + "\n"
         (arguments.records / "environment.json").write_text(text, encoding="utf-8")
     return 0
 
@@ -71,10 +73,10 @@ def _printed(program: str, *arguments: str) -> str:
 
 
 def _version_line(program: str) -> str:
-    """The line of what a tool says of itself that has its version in it."""
+    """Return the line of the output of `program --version` that contains the version."""
     lines = _printed(program, "--version").splitlines()
-    telling = [line for line in lines if "elease" in line or "ersion" in line]
-    return (telling or lines or ["says nothing"])[0]
+    matches = [line for line in lines if "elease" in line or "ersion" in line]
+    return (matches or lines or ["no output"])[0]
 
 
 def _package(name: str) -> str:

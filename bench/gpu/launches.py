@@ -1,4 +1,4 @@
-"""`python -m bench.gpu launches`: one fused launch, its host side, and copies to the device."""
+"""`python -m bench.gpu launches`: time of a fused launch, its host overhead, and copies."""
 
 from __future__ import annotations
 
@@ -10,55 +10,55 @@ from time import perf_counter
 import numpy as np
 
 import kkspdnn as kk
-from bench.ceiling.ours import Ours
-from bench.ceiling.work import Work
+from bench.ceiling.tiled_problem import TiledProblem
+from bench.ceiling.workunit import FusedWorkunit
 from kkspdnn.device.space import Space, open_space
 
 _LAYERS = 16
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Print medians of several runs."""
+    """Print the medians of several runs."""
     space = open_space(arguments.space)
     net = kk.radixnet(1024, _LAYERS)
     _copies(space, arguments.small)
     for rows in (600,) if arguments.small else (60_000, 30_000, 8000, 2000, 600):
-        work = Work.of(space, net, kk.images(1024, rows))
+        problem = TiledProblem.of(space, net, kk.images(1024, rows))
         rates = []
         for depth in (1, 2, 4, 8, 16):
-            ours = Ours(work, depth)
-            ours.start()
-            seconds = _median_seconds(space, lambda ours=ours: ours.run(_LAYERS))  # type: ignore[misc]
+            workunit = FusedWorkunit(problem, depth)
+            workunit.start()
+            seconds = _median_seconds(space, lambda w=workunit: w.run(_LAYERS))  # type: ignore[misc]
             rates.append(f"{depth}: {rows * net.edges / seconds:.3g}")
-        tiles = work.shape.tiles(rows)
-        print(f"{rows} rows, {tiles} tiles, edges/s by layers a launch: {', '.join(rates)}")
-    work = Work.of(space, net, kk.images(1024, 600))
-    ours = Ours(work, 1)
-    ours.start()
+        tiles = problem.shape.tiles(rows)
+        print(f"{rows} rows, {tiles} tiles, edges/s by layers per launch: {', '.join(rates)}")
+    problem = TiledProblem.of(space, net, kk.images(1024, 600))
+    workunit = FusedWorkunit(problem, 1)
+    workunit.start()
 
     def launch() -> None:
-        work.engine.kernels.compute(ours.tiles, work.layers[0], 1)
+        problem.engine.kernels.compute(workunit.tiles, problem.layers[0], 1)
 
-    host, both = _many(space, launch)
-    print(f"a fused launch of 600 rows: host {host * 1e6:.1f} us, until done {both * 1e6:.1f} us")
+    host, total = _repeated_seconds(space, launch)
+    print(f"a fused launch of 600 rows: host {host * 1e6:.1f} us, total {total * 1e6:.1f} us")
     return 0
 
 
 def _copies(space: Space, small: bool) -> None:
-    """Bandwidth on the device, and from the host to it."""
+    """Print the bandwidth on the device, and the time of a copy from the host to the device."""
     if not space.gpu:
         return
     size = 1 << (24 if small else 30)
     source, target = space.zeros(size, np.uint8), space.empty(size, np.uint8)
     seconds = _median_seconds(space, lambda: target.__setitem__(slice(None), source))
-    print(f"copy on the device: {2 * size / seconds / 1e12:.2f} TB/s, read and written")
+    print(f"copy on the device: {2 * size / seconds / 1e12:.2f} TB/s, reads and writes")
     bits = np.random.default_rng(0).integers(0, 255, 60_000 * 128, dtype=np.uint8)
     seconds = _median_seconds(space, lambda: space.to_device(bits))
     print(f"pageable copy of {bits.nbytes / 1e6:.1f} MB to the device: {seconds * 1e3:.2f} ms")
 
 
 def _median_seconds(space: Space, action: Callable[[], object], runs: int = 7) -> float:
-    """Of several runs after one that warms up, the device idle before and after each."""
+    """Return the median of several runs after a warm-up; the device is idle before each run."""
     action()
     return median(_seconds(space, action) for _ in range(runs))
 
@@ -71,8 +71,10 @@ def _seconds(space: Space, action: Callable[[], object]) -> float:
     return perf_counter() - begun
 
 
-def _many(space: Space, action: Callable[[], object], times: int = 400) -> tuple[float, float]:
-    """Seconds of one of many calls in a row: of the host, and until the device has done all."""
+def _repeated_seconds(
+    space: Space, action: Callable[[], object], times: int = 400
+) -> tuple[float, float]:
+    """Return seconds per call of consecutive calls: on the host, and until the device is idle."""
     action()
     space.synchronize()
     begun = perf_counter()

@@ -1,4 +1,4 @@
-"""`python -m bench.gpu pack`: what a GPU machine without a package index needs, in one folder."""
+"""`python -m bench.gpu pack`: collect the files for a GPU machine without a package index."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.expected import expected
-from bench.facts import commit
+from bench.environment import source_commit
+from bench.expected_file import load_or_compute_expected
 from bench.gpu.unpack import CACHE, DATA, DESCRIPTION, EXPECTED, WHEELS
 from kkspdnn.choices import DTYPES, SpaceName
 from kkspdnn.cli.problem import load_problem
@@ -29,8 +29,8 @@ from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.dispatch import compile_workunits
 from kkspdnn.pk.policy import ExecutionSpace
 
-MOST_BYTES = 50 * 10**6
-"""A pack must be quick to copy."""
+MAX_BYTES = 50 * 10**6
+"""Size limit of a pack, so that it is quick to copy."""
 
 PACKAGES = (
     "hypothesis",
@@ -42,13 +42,15 @@ PACKAGES = (
     "rich",
     "safetensors",
 )
-"""What the package and its tests need, apart from what is large and what a GPU machine has: NumPy,
-SciPy, CuPy, CMake and Ninja."""
+"""Packages that kkspdnn and its tests need.
+
+NumPy, SciPy, CuPy, CMake and Ninja are missing: they are large, and a GPU machine has them.
+"""
 
 _SOURCE = "source.tar.xz"
 _ROOT = Path(__file__).parents[2]
 _GLIBC = range(17, 40)
-"""Wheels for these versions of glibc 2 run on a machine with the last one."""
+"""Minor versions of glibc 2 whose wheels run on a machine with the newest of them."""
 
 _RUN = """#!/bin/sh
 # Unpack the source of this pack and measure: sh run.sh OUT [options of bench.gpu run]
@@ -65,26 +67,28 @@ exec "$python" -m bench.gpu run --pack "$pack" --out "$out" "$@"
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Make the pack and print its contents. Raises InputError, ToolchainError and CacheError."""
+    """Write the pack and print its contents. Raises InputError, ToolchainError and CacheError."""
     with create_folder(arguments.folder) as folder:
-        described = _fill(folder, arguments)
+        description = _fill(folder, arguments)
         size = _bytes(folder)
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             raise InputError(
-                f"the pack has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}; "
+                f"the pack has {size / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f} MB; "
                 "leave out --data"
             )
     for file in sorted(arguments.folder.iterdir()):
         print(f"{_bytes(file) / 1e6:8.1f} MB  {file.name}")
-    print(f"{size / 1e6:8.1f} MB  in all, with {described['entries']} entries of the cache")
+    print(f"{size / 1e6:8.1f} MB  total, with {description['entries']} cache entries")
     return 0
 
 
 def _fill(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
-    """Write everything into the folder, and give the description of it."""
-    source = commit()
+    """Write all files into the folder and return the description of the pack."""
+    source = source_commit()
     if source is None or source.endswith("+"):
-        raise InputError("a pack has the source of a commit: commit or stash your changes first")
+        raise InputError(
+            "a pack contains committed source only: commit or stash your changes first"
+        )
     (folder / "run.sh").write_text(_RUN, encoding="utf-8")
     with lzma.open(folder / _SOURCE, "wb") as target:
         archive = ["git", "-C", str(_ROOT), "archive", "--format=tar", "HEAD"]
@@ -108,8 +112,8 @@ def _fill(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
             cache.add(entry, arcname=f"cache/{entry.parent.name}/{entry.name}")
     if not arguments.small:
         problem = load_problem()
-        expected(problem.network, problem.inputs, lambda _: None, folder / EXPECTED)
-    described = {
+        load_or_compute_expected(problem.network, problem.inputs, lambda _: None, folder / EXPECTED)
+    description = {
         "commit": source,
         "space": arguments.space,
         "arch": kit.arch,
@@ -118,15 +122,15 @@ def _fill(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
         "entries": len(entries),
         "python": arguments.python,
     }
-    text = json.dumps(described, indent=1) + "\n"
+    text = json.dumps(description, indent=1) + "\n"
     (folder / DESCRIPTION).write_text(text, encoding="utf-8")
-    return described
+    return description
 
 
 def _entries(kit: Toolkit, space: SpaceName) -> Iterator[Path]:
-    """The entries of the cache that a run may need, compiled where they are missing."""
+    """Yield the cache entries that a run may need; compile the missing ones."""
     yield kit.place
-    # Headers for what is compiled there: workunits of the tests.
+    # The tests compile workunits on the GPU machine and need these headers.
     if kit.tools.prefix is not None:
         yield kit.tools.prefix
     texts = all_generated(space, DTYPES)
@@ -135,7 +139,7 @@ def _entries(kit: Toolkit, space: SpaceName) -> Iterator[Path]:
 
 
 def _wheels(folder: Path, python: str) -> None:
-    """Download wheels for that Python, and all that they need."""
+    """Download wheels of PACKAGES and their dependencies for a Python version."""
     platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in reversed(_GLIBC)]
     run_tool(
         [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]

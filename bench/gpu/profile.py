@@ -1,4 +1,4 @@
-"""`python -m bench.gpu profile`: hardware counters of one launch of each fused kernel, by ncu."""
+"""`python -m bench.gpu profile`: hardware counters of a launch of each fused kernel, with ncu."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _SHOWN = re.compile(
     r"^  [^ ]|Duration|Throughput|Hit Rate|Registers|Achieved Occ|Executed Ipc|Bank|Wavefronts|"
     r"Stall|Eligible|ERROR"
 )
-"""Of the details that ncu prints: the heads of kernels, and what a bound is read from."""
+"""Lines of ncu's details to print: names of kernels, and metrics that show what limits them."""
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Write profile.ncu-rep and profile.txt beside the records, and print what matters."""
+    """Write profile.ncu-rep and profile.txt into the folder of records, and print key metrics."""
     folder: Path = arguments.records or Path()
     report = folder / "profile.ncu-rep"
     target = [sys.executable, "-m", "bench.gpu", "profiled", "--space", arguments.space]
-    # Clocks stay as they are: the card may be shared.
+    # Do not lock the clocks: the GPU may be shared.
     collect = ["ncu", "--clock-control", "none", "--profile-from-start", "off", "--set", "full"]
     collect += ["--force-overwrite", "--target-processes", "all", "-o", str(report.with_suffix(""))]
     done = subprocess.run([*collect, *target], check=False)

@@ -1,6 +1,7 @@
-"""`python -m bench.gpu run`: unpack, then every step in turn, going on after failures.
+"""`python -m bench.gpu run`: unpack a pack, then run all steps.
 
-Results are written after each step, so that nothing is lost if the machine is taken away.
+The next step runs even if a step fails. Results are written after each step, so that they survive
+if the machine is withdrawn.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from shutil import which
 from time import monotonic
 
-from bench.gpu.steps import Session, Step, first, second
+from bench.gpu.steps import Session, Step, first_steps, second_steps
 from bench.gpu.unpack import unpack
 from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.errors import InputError
@@ -28,22 +29,25 @@ from kkspdnn.pk.build.toolchain import terminate_process
 
 SCHEMA = "kkspdnn-gpu-session/1"
 
-_LEAST_SECONDS = 5
-"""A step is not begun with less time left."""
+_MIN_SECONDS = 5
+"""A step does not start if less time is left."""
 
 _GRACE_SECONDS = 3
-"""From SIGTERM to SIGKILL for a step that has reached its limit."""
+"""Seconds from SIGTERM to SIGKILL for a step that has reached its time limit."""
 
 _LAST_LINES = 8
-"""Shown of a step that failed, whatever they say."""
+"""Last output lines of a failed step that go into the summary."""
 
-_WIDEST = 240
-"""Characters of a line in the summary."""
+_MAX_WIDTH = 240
+"""Maximum characters of a line in the summary."""
 
 
 @dataclass(frozen=True)
-class PartialResult:
-    """How a step ended. status: passed, failed, timed out or skipped; reason: of the last three."""
+class StepResult:
+    """How a step ended.
+
+    status: passed, failed, timed out or skipped; reason: empty if it passed
+    """
 
     step: str
     status: str
@@ -54,13 +58,13 @@ class PartialResult:
 
 @dataclass(frozen=True)
 class _Output:
-    """The files that `run` writes: a summary, the whole output, and the records in one archive."""
+    """The files that `run` writes: summary, full output, and an archive of the records."""
 
     folder: Path
     records: Path
 
-    def tell(self, *lines: str) -> None:
-        """Print lines, and put them into the summary."""
+    def summarize(self, *lines: str) -> None:
+        """Print lines, and append them to the summary."""
         text = "\n".join(lines)
         print(text, flush=True)
         with (self.folder / "summary.txt").open("a", encoding="utf-8") as summary:
@@ -70,61 +74,63 @@ class _Output:
         with (self.folder / "log.txt").open("a", encoding="utf-8") as log:
             log.write(text)
 
-    def save(self, outcomes: Iterable[PartialResult], session: Session) -> None:
-        """Write the record of the session, and the archive of all records so far."""
+    def save(self, results: Iterable[StepResult], session: Session) -> None:
+        """Write the record of the session, and the archive of all records."""
         record = {
             "schema": SCHEMA,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "space": session.space,
             "small": session.small,
-            "steps": [asdict(each) for each in outcomes],
+            "steps": [asdict(result) for result in results],
         }
         path = self.records / f"session-{session.label}.json"
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        # A fixed set of few files is easy to copy back.
+        # One archive is easier to copy back than many files.
         with tarfile.open(self.folder / "records.tar.gz", "w:gz") as archive:
             archive.add(self.records, arcname="records")
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """0: all that could run has passed; 1: something failed; 2: what the space needs is missing.
+    """Run the steps and return the exit code.
 
-    Raises InputError for a pack that cannot be used, a folder that cannot be written and an unknown
-    step.
+    0: all steps passed or were skipped; 1: a step failed; 2: steps were skipped because the machine
+    lacks a requirement of the execution space.
+
+    Raises InputError if the pack is not usable, the folder cannot be written, or a step is unknown.
     """
     begun = monotonic()
     output = _output(arguments.out)
     missing = _missing(arguments.space)
     session = Session(arguments.space, arguments.small, output.records, not missing)
-    outcomes: list[PartialResult] = []
-    environment = _environment(output.records.parent)
+    results: list[StepResult] = []
+    env = _step_env(output.records.parent)
     if arguments.pack is not None:
         unpacked = unpack(arguments.pack, output.records.parent)
-        environment |= unpacked.environment
+        env |= unpacked.env
         session = replace(session, arch=unpacked.arch, expected=unpacked.expected)
-        outcomes.append(PartialResult("unpack", "passed", round(monotonic() - begun, 1)))
-        output.tell(f"=== unpack: passed, {outcomes[0].seconds} s", *unpacked.lines)
+        results.append(StepResult("unpack", "passed", round(monotonic() - begun, 1)))
+        output.summarize(f"=== unpack: passed, {results[0].seconds} s", *unpacked.lines)
     steps = _steps(session, arguments)
-    left_out = [step.name for step in steps if step.device and missing]
-    if left_out:
-        output.tell(f"{missing}; skipped without it: {', '.join(left_out)}")
+    skipped = [step.name for step in steps if step.device and missing]
+    if skipped:
+        output.summarize(f"{missing}; skipped: {', '.join(skipped)}")
     for step in steps:
         left = arguments.seconds - (monotonic() - begun)
-        outcome = _skipped(step, left, missing, environment["PATH"])
-        if outcome is None:
-            outcome = _run(step, min(step.seconds, left), environment, output)
-        elif step.name not in left_out:
-            output.tell(f"=== {step.name}: skipped, {outcome.reason}")
-        outcomes.append(outcome)
-        output.save(outcomes, session)
-    output.tell(f"=== all: {monotonic() - begun:.0f} s, results in {arguments.out}")
-    if any(each.status in ("failed", "timed out") for each in outcomes):
+        result = _skipped(step, left, missing, env["PATH"])
+        if result is None:
+            result = _run(step, min(step.seconds, left), env, output)
+        elif step.name not in skipped:
+            output.summarize(f"=== {step.name}: skipped, {result.reason}")
+        results.append(result)
+        output.save(results, session)
+    output.summarize(f"=== total: {monotonic() - begun:.0f} s, results in {arguments.out}")
+    if any(result.status in ("failed", "timed out") for result in results):
         return 1
-    return 2 if left_out else 0
+    return 2 if skipped else 0
 
 
 def _output(folder: Path) -> _Output:
-    """The folder for results, made and emptied of earlier ones, and a new one for records."""
+    """Create the folder for results, remove earlier results, and create a folder for records."""
     records = Path(tempfile.mkdtemp(prefix="kkspdnn-gpu-")) / "records"
     try:
         records.mkdir()
@@ -136,8 +142,8 @@ def _output(folder: Path) -> _Output:
     return _Output(folder, records)
 
 
-def _environment(work: Path) -> dict[str, str]:
-    """Variables of every step, in addition to those of this process."""
+def _step_env(work: Path) -> dict[str, str]:
+    """Return the environment variables of every step, in addition to those of this process."""
     nvcc = nvcc_path()
     # Where nvcc is, ncu and compute-sanitizer usually are as well.
     toolkit = [] if nvcc is None else [str(Path(nvcc).resolve().parent)]
@@ -149,43 +155,43 @@ def _environment(work: Path) -> dict[str, str]:
 
 
 def _steps(session: Session, arguments: argparse.Namespace) -> list[Step]:
-    """Those that the user wants, in their order."""
-    steps = list(second(session) if arguments.second else first(session))
+    """Return the requested steps in the order of the list."""
+    steps = list(second_steps(session) if arguments.second else first_steps(session))
     names = [step.name for step in steps]
     for name in arguments.only or ():
         if name not in names:
-            raise InputError(f"--only {name}: there is no such step; choose of {', '.join(names)}")
+            raise InputError(f"--only {name}: no such step; choose from {', '.join(names)}")
     return [step for step in steps if not arguments.only or step.name in arguments.only]
 
 
 def _missing(space: str) -> str:
-    """One line about what the space lacks on this machine, or nothing."""
+    """Return one line about a missing requirement of the space, or an empty string."""
     requirements = cuda_requirements() if space == "cuda" else []
-    # Without the driver there is no device either; the compiler is in question only to compile.
-    for each in requirements:
-        if each.detected is None and each.name != "compiler":
-            return f"no {each.name}: {each.remedy}"
+    # A missing driver comes before a missing device. Only compiling needs the compiler.
+    for requirement in requirements:
+        if requirement.detected is None and requirement.name != "compiler":
+            return f"no {requirement.name}: {requirement.remedy}"
     return ""
 
 
-def _skipped(step: Step, left: float, missing: str, programs: str) -> PartialResult | None:
-    """The outcome of a step that cannot run; None if it can."""
+def _skipped(step: Step, left: float, missing: str, programs: str) -> StepResult | None:
+    """Return the result of a step that cannot run; None if it can."""
     reason = ""
     if step.device and missing:
         reason = missing
     elif step.program is not None and which(step.program, path=programs) is None:
         reason = f"no {step.program} on the PATH"
-    elif left < _LEAST_SECONDS:
+    elif left < _MIN_SECONDS:
         reason = "no time left"
-    return PartialResult(step.name, "skipped", reason=reason) if reason else None
+    return StepResult(step.name, "skipped", reason=reason) if reason else None
 
 
-def _run(step: Step, limit: float, added: Mapping[str, str], output: _Output) -> PartialResult:
-    """Run a step, and show the lines of its output that say most."""
+def _run(step: Step, limit: float, env: Mapping[str, str], output: _Output) -> StepResult:
+    """Run a step, and add the key lines of its output to the summary."""
     begun = monotonic()
     text = " ".join(step.command)
-    output.log(f"=== {step.name}: at most {limit:.0f} s: {text}\n")
-    lines, code = _captured(step.command, limit, {**os.environ, **added})
+    output.log(f"=== {step.name}: limit {limit:.0f} s: {text}\n")
+    lines, code = _captured(step.command, limit, {**os.environ, **env})
     seconds = monotonic() - begun
     output.log(lines)
     status, reason = "passed", ""
@@ -193,31 +199,31 @@ def _run(step: Step, limit: float, added: Mapping[str, str], output: _Output) ->
         status, reason = "timed out", f"stopped after {limit:.0f} s"
     elif code != 0:
         status, reason = "failed", f"exit code {code}"
-    output.tell(f"=== {step.name}: {status}, {seconds:.1f} s{reason and ': ' + reason}")
-    shown = _shown(step, lines.splitlines(), status == "passed")
+    output.summarize(f"=== {step.name}: {status}, {seconds:.1f} s{reason and ': ' + reason}")
+    shown = _key_lines(step, lines.splitlines(), status == "passed")
     if shown:
-        output.tell(*(f"  {line[:_WIDEST]}" for line in shown))
-    return PartialResult(step.name, status, round(seconds, 1), reason, text)
+        output.summarize(*(f"  {line[:_MAX_WIDTH]}" for line in shown))
+    return StepResult(step.name, status, round(seconds, 1), reason, text)
 
 
-def _shown(step: Step, lines: list[str], passed: bool) -> list[str]:
-    """The lines of a step's output for the summary; of one that failed, its last ones as well."""
-    telling = [n for n, line in enumerate(lines) if re.search(step.shows, line)][-step.lines :]
+def _key_lines(step: Step, lines: list[str], passed: bool) -> list[str]:
+    """Return the output lines that match `step.shows`, and the last lines if the step failed."""
+    matches = [n for n, line in enumerate(lines) if re.search(step.shows, line)][-step.lines :]
     last = [] if passed else range(max(0, len(lines) - _LAST_LINES), len(lines))
-    return [lines[number].rstrip() for number in sorted({*telling, *last})]
+    return [lines[number].rstrip() for number in sorted({*matches, *last})]
 
 
 def _captured(
-    command: Iterable[str], limit: float, environment: Mapping[str, str]
+    command: Iterable[str], limit: float, env: Mapping[str, str]
 ) -> tuple[str, int | None]:
-    """What a command prints, and its exit code; None where it was stopped at the limit."""
+    """Return the output of a command and its exit code; None if it reached the time limit."""
     with tempfile.TemporaryFile() as file:
         process = subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=dict(environment),
+            env=dict(env),
             start_new_session=True,
         )
         code: int | None = None
@@ -226,7 +232,7 @@ def _captured(
         except subprocess.TimeoutExpired:
             pass
         finally:
-            # Also what a step has started and left running.
+            # Also end processes that the step started and left running.
             terminate_process(process, group=True, grace=_GRACE_SECONDS)
         file.seek(0)
         return file.read().decode("utf-8", "replace"), code

@@ -1,4 +1,4 @@
-"""`python -m bench.gpu sanitized`: small runs of every kernel, for compute-sanitizer."""
+"""`python -m bench.gpu sanitized`: run every kernel on small networks, for compute-sanitizer."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _RUNS = (("fused", "all"), ("fused", "none"), ("spgemm", "all"))
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """1 where a value is wrong."""
+    """Return 1 if a value is wrong."""
     if arguments.space == "cuda":
-        # In CuPy's memory pool a step outside an array would be inside another one.
+        # Without CuPy's memory pool: an access outside an array must not hit another array.
         cupy = import_module("cupy")
         cupy.cuda.set_allocator(None)
         cupy.cuda.set_pinned_memory_allocator(None)
     wrong = 0
-    # One row, a tile that is not full, and several tiles.
+    # One row, a partially filled tile, and several tiles.
     for rows in (1, 33, 600):
         for kernel, exits in _RUNS:
             for net, inputs in (

@@ -1,4 +1,4 @@
-"""The measurements on a GPU machine, most informative first, each with a time limit."""
+"""The steps of `python -m bench.gpu run`: most informative first, each with a time limit."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _DETAILS = r"ok |FAIL|failures|=====|rror"
 
 @dataclass(frozen=True)
 class Step:
-    """One measurement, a command in a process of its own.
+    """One measurement: a command in a process of its own.
 
-    seconds: its time limit
-    device: it needs a GPU; program: it needs this program on the PATH
-    shows: a regular expression; the last `lines` lines that match go into the summary
+    seconds: time limit
+    device: the step needs a GPU; program: name of a program that must be on the PATH, or None
+    shows: regular expression; the last `lines` output lines that match go into the summary
     """
 
     name: str
@@ -37,13 +37,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Session:
-    """What the steps of one `run` have in common.
+    """The options that all steps of one `run` share.
 
     small: small networks, for a dry run
-    records: the folder for records
-    has_device: the space has all that it needs to run
-    arch: what to compile for where there is no device to ask; None: no pack says so
-    expected: the file of expected categories of 1,024 neurons and 120 layers; None: there is none
+    records: folder for records
+    has_device: the machine meets all requirements of the execution space
+    arch: GPU architecture of the pack, used to compile on a machine without a GPU; None: no pack
+    expected: file of expected categories of 1,024 neurons and 120 layers, or None
     """
 
     space: str
@@ -55,23 +55,23 @@ class Session:
 
     @property
     def label(self) -> str:
-        """The end of the names of records: the space, and the name of the GPU."""
+        """The suffix of the names of records: execution space and GPU."""
         return record_label(self.space)
 
     def own(self, name: str, *arguments: str) -> tuple[str, ...]:
-        """The command of a step of this package."""
+        """Return the command line of a subcommand of `bench.gpu`."""
         common = ("--space", self.space, *(("--small",) if self.small else ()))
         return (*_module("bench.gpu", name), *arguments, *common, "--records", str(self.records))
 
     def record(self, name: str) -> str:
-        """The path of a record, for an option --json."""
+        """Return the path of a record, for the option --json."""
         return str(self.records / f"{name}-{self.label}.json")
 
 
 def record_label(space: str) -> str:
-    """The end of the names of records of a space on this machine, such as `cuda-h100-80gb-hbm3`."""
-    found = devices() if space == "cuda" else ()
-    words = re.findall(r"[a-z0-9]+", found[0].name.lower()) if found else []
+    """Return the suffix of record names on this machine, such as `cuda-h100-80gb-hbm3`."""
+    gpus = devices() if space == "cuda" else ()
+    words = re.findall(r"[a-z0-9]+", gpus[0].name.lower()) if gpus else []
     return "-".join([space, *(word for word in words if word != "nvidia")])
 
 
@@ -79,8 +79,8 @@ def _module(name: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", name, *arguments)
 
 
-def first(session: Session) -> Iterator[Step]:
-    """What to learn first: is it correct, how fast is it, and why."""
+def first_steps(session: Session) -> Iterator[Step]:
+    """Yield the default steps: correctness, speed, and the reasons for it."""
     gpu = session.space == "cuda"
     yield Step("environment", 30, session.own("environment"), device=False, lines=40)
     compile_all = ["compile", "--space", session.space]
@@ -116,8 +116,8 @@ def first(session: Session) -> Iterator[Step]:
         yield Step("large-networks", 80, session.own("times", *large), gpu)
 
 
-def second(session: Session) -> Iterator[Step]:
-    """What to learn next: which shape of a launch is best, and all that is slower to check."""
+def second_steps(session: Session) -> Iterator[Step]:
+    """Yield the steps of --second: shapes of a launch, and slower checks."""
     gpu = session.space == "cuda"
     yield Step("environment", 30, session.own("environment"), device=False, lines=40)
     yield Step("sweep", 120, session.own("sweep"), gpu, lines=40)
@@ -130,7 +130,7 @@ def second(session: Session) -> Iterator[Step]:
         more = "4096-480:x3", "4096-1920:x3", "16384-480:x2", "65536-480:x1"
         yield Step("more-networks", 90, session.own("times", *more), gpu)
     native = _module("kkspdnn", "compile", "--space", session.space, "--dtype", "float32")
-    # An empty cache beside the one that was copied.
+    # An empty cache, besides the unpacked one.
     cache = f"KKSPDNN_CACHE={session.records.parent / 'native'}"
     yield Step("native-build", 240, ("env", cache, *native), gpu, lines=6)
 
@@ -141,9 +141,9 @@ _SMALL_TESTS = ("tests/engines/test_limits.py",)
 
 
 def _tests(session: Session, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """The tests of this space, several at once if pytest-xdist is there."""
+    """Return the command for the tests of this space; parallel if pytest-xdist is installed."""
     options = ["-q", "--maxfail=10", "-p", "no:cacheprovider", "--timeout", "100", "-m", "not slow"]
-    # Other versions of NumPy, SciPy and CuPy may have warnings of their own.
+    # Other versions of NumPy, SciPy and CuPy may emit other warnings.
     options += ["-o", "filterwarnings=default", "-k", session.space]
     if find_spec("xdist") is not None and not session.small:
         workers = max(1, min(6, (os.cpu_count() or 1) // 2))

@@ -1,4 +1,4 @@
-"""`python -m bench.gpu sweep`: the fused launch over lanes, team sizes and layers a launch."""
+"""`python -m bench.gpu sweep`: time the fused launch over lanes, team sizes and depths."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 import kkspdnn as kk
 from bench.ceiling.measure import timed
-from bench.ceiling.ours import Ours
-from bench.ceiling.work import Work
-from bench.facts import facts
+from bench.ceiling.tiled_problem import TiledProblem
+from bench.ceiling.workunit import FusedWorkunit
+from bench.environment import collect_environment
 from bench.gpu.steps import record_label
 from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.space import Space, open_space
@@ -28,8 +28,11 @@ _RUNS = 5
 
 @dataclass(frozen=True)
 class Point:
-    """One shape of a launch: rows of a tile, threads of a team, layers a launch, and its median
-    rate, every edge computed. same: it gave the values of the first point."""
+    """One shape of a launch and its median rate; every edge is computed.
+
+    rows: input rows; rows_a_tile, team_threads, layers_a_launch: the shape
+    same: the values equal those of the first point
+    """
 
     rows: int
     rows_a_tile: int
@@ -41,16 +44,16 @@ class Point:
 
 @translate_cupy_errors
 def command(arguments: argparse.Namespace) -> int:
-    """1 where a shape changes a value."""
+    """Return 1 if the shape of a launch changes a value."""
     points = list(_points(arguments.space, arguments.small))
     if arguments.records is not None:
-        here = facts()
+        environment = collect_environment()
         record = {
             "schema": SCHEMA,
-            "machine": here.machine,
-            "gpu": here.gpu,
-            "commit": here.commit,
-            "versions": here.versions,
+            "machine": environment.machine,
+            "gpu": environment.gpu,
+            "commit": environment.commit,
+            "versions": environment.versions,
             "network": f"radixnet-1024x{_LAYERS}",
             "points": [asdict(point) for point in points],
         }
@@ -65,30 +68,30 @@ def _points(name: str, small: bool) -> Iterator[Point]:
     for rows in (600,) if small else (60_000, 8000):
         inputs = kk.images(1024, rows)
         for shaped in _shapes(space):
-            work = Work.of(shaped, net, inputs)
-            ways = {f"{depth}": Ours(work, depth) for depth in _DEPTHS}
-            seconds = timed(ways, _LAYERS, _RUNS)
-            for depth, ours in ways.items():
-                values = ours.values()
+            problem = TiledProblem.of(shaped, net, inputs)
+            candidates = {f"{depth}": FusedWorkunit(problem, depth) for depth in _DEPTHS}
+            seconds = timed(candidates, _LAYERS, _RUNS)
+            for depth, workunit in candidates.items():
+                values = workunit.values()
                 point = Point(
                     rows,
-                    work.shape.lanes,
+                    problem.shape.lanes,
                     shaped.team_size * (32 if shaped.gpu else 1),
                     int(depth),
                     rows * net.edges / median(seconds[depth]),
                     bool(np.array_equal(values, expected.setdefault(rows, values))),
                 )
                 print(
-                    f"{rows} rows, {point.rows_a_tile} a tile, teams of {point.team_threads}, "
-                    f"{depth} layers a launch: {point.edges_per_second:.3g} edges/s"
-                    f"{'' if point.same else ', FAIL: OTHER VALUES'}",
+                    f"{rows} rows, {point.rows_a_tile} per tile, teams of {point.team_threads}, "
+                    f"{depth} layers per launch: {point.edges_per_second:.3g} edges/s"
+                    f"{'' if point.same else ', FAIL: DIFFERENT VALUES'}",
                     flush=True,
                 )
                 yield point
 
 
 def _shapes(space: Space) -> Iterator[Space]:
-    """The space with other tiles and teams."""
+    """Yield the space with different sizes of tiles and teams."""
     if not space.gpu:
         for tile_bytes in (64, 128, 256):
             yield replace(space, tile_bytes=tile_bytes)

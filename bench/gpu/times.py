@@ -1,4 +1,4 @@
-"""`python -m bench.gpu times`: whole networks, several runs of each, one record for each."""
+"""`python -m bench.gpu times`: time whole networks and write the record of the median run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RESULTS = Path(__file__).parents[1] / "results"
 
 @dataclass(frozen=True)
 class Case:
-    """A network and how it is run."""
+    """A network, and the options and number of its runs."""
 
     neurons: int
     layers: int
@@ -36,11 +36,11 @@ class Case:
 
     @classmethod
     def parse(cls, text: str) -> Case:
-        """From 1024-120:dead:fold:spgemm:x5. Raises InputError."""
+        """Parse a text such as 1024-120:dead:fold:spgemm:x5. Raises InputError."""
         size, *words = text.split(":")
         numbers = re.fullmatch(r"([1-9][0-9]{0,6})-([1-9][0-9]{0,6})", size)
         if numbers is None:
-            raise InputError(f"case {text!r}: it begins with NEURONS-LAYERS, such as 1024-120")
+            raise InputError(f"case {text!r}: must begin with NEURONS-LAYERS, such as 1024-120")
         case = cls(int(numbers[1]), int(numbers[2]))
         for word in words:
             if word in ("all", "dead", "none"):
@@ -53,31 +53,31 @@ class Case:
                 case = replace(case, runs=int(word[1:]))
             else:
                 raise InputError(
-                    f"case {text!r}: {word!r} is not all, dead, none, fold, spgemm, xN"
+                    f"case {text!r}: {word!r} is none of all, dead, none, fold, spgemm, xRUNS"
                 )
         return case
 
     def name(self, label: str) -> str:
-        """Of its record, without .json."""
-        parts = [f"{self.neurons}-{self.layers}-{label}"]
-        parts += [self.exits] if self.exits != "all" else []
-        parts += [self.kernel] if self.kernel != "fused" else []
-        return "-".join([*parts, *(["fold"] if self.fold else [])])
+        """Return the file name of the record, without .json."""
+        words = [f"{self.neurons}-{self.layers}-{label}"]
+        words += [self.exits] if self.exits != "all" else []
+        words += [self.kernel] if self.kernel != "fused" else []
+        return "-".join([*words, *(["fold"] if self.fold else [])])
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """1 where a run fails or gives other categories than the record of a CPU."""
+    """Return 1 if a run fails, or its categories differ from those of the record of a CPU."""
     cases = [Case.parse(text) for text in arguments.cases]
     rows = _SMALL_ROWS if arguments.small else _ROWS
     label, failed = record_label(arguments.space), False
-    load = lru_cache(maxsize=1)(_load)  # large ones do not fit into memory together
+    load = lru_cache(maxsize=1)(_load)  # two large networks do not fit into memory
     for case in cases:
         try:
             records = _runs(case, load(case.neurons, case.layers, rows), arguments.space)
         except Exception as error:
             failed = True
-            said = str(error).partition("\n")[0]
-            print(f"FAIL {case.name(label)}: {type(error).__name__}: {said}", flush=True)
+            message = str(error).partition("\n")[0]
+            print(f"FAIL {case.name(label)}: {type(error).__name__}: {message}", flush=True)
             continue
         chosen = _median(records)
         same = _as_recorded(case, chosen)
@@ -94,12 +94,12 @@ def command(arguments: argparse.Namespace) -> int:
 def _load(neurons: int, layers: int, rows: int) -> Problem:
     begun = perf_counter()
     problem = load_problem(neurons=neurons, layers=layers, inputs=rows)
-    print(f"{neurons} x {layers}: made in {perf_counter() - begun:.1f} s", flush=True)
+    print(f"{neurons} x {layers}: generated in {perf_counter() - begun:.1f} s", flush=True)
     return problem
 
 
 def _runs(case: Case, problem: Problem, space: str) -> list[kk.Record]:
-    """The records of its runs. The first has what is allocated and compiled once in it."""
+    """Return the records of the runs; the first one includes compiling and allocation."""
     return [
         kk.infer(
             problem.network,
@@ -115,18 +115,18 @@ def _runs(case: Case, problem: Problem, space: str) -> list[kk.Record]:
 
 
 def _median(records: Sequence[kk.Record]) -> kk.Record:
-    """The record of the run with the median time; what was verified is of the first run."""
+    """Return the record of the run with the median time, with the verification of the first run."""
     middle = median_low(record.inference_seconds for record in records)
     chosen = next(record for record in records if record.inference_seconds == middle)
     return replace(chosen, verified=records[0].verified)
 
 
 def _as_recorded(case: Case, record: kk.Record) -> bool | None:
-    """Are the categories those of the record of a CPU; None where there is none."""
+    """Whether the categories equal those of a CPU record; None if there is no such record."""
     for path in sorted(_RESULTS.glob(f"{case.neurons}-{case.layers}-openmp*.json")):
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if (known["inputs"], known["network"]) == (record.inputs, record.network):
-            return bool(known["categories_sha256"] == record.categories_sha256)
+        on_cpu = json.loads(path.read_text(encoding="utf-8"))
+        if (on_cpu["inputs"], on_cpu["network"]) == (record.inputs, record.network):
+            return bool(on_cpu["categories_sha256"] == record.categories_sha256)
     return None
 
 
@@ -135,10 +135,10 @@ def _line(
 ) -> str:
     seconds = [record.inference_seconds for record in records]
     rate = chosen.edges_multiplied / chosen.inference_seconds
-    verdict = {True: "as on a CPU", False: "FAIL: NOT those of a CPU", None: "no record of a CPU"}
+    verdict = {True: "same as on a CPU", False: "FAIL: NOT as on a CPU", None: "no record of a CPU"}
     return (
         f"{case.name(label):<32} {chosen.inference_seconds * 1e3:9.2f} ms "
-        f"(first {seconds[0] * 1e3:.2f}, least {min(seconds) * 1e3:.2f}), "
+        f"(first {seconds[0] * 1e3:.2f}, min {min(seconds) * 1e3:.2f}), "
         f"{chosen.edges_per_second:.3g} edges/s, {rate:.3g} computed, "
         f"setup {chosen.prepare_seconds:.2f} s; {chosen.categories} categories, {verdict[same]}; "
         f"verified: {records[0].verified.passed}"

@@ -1,4 +1,4 @@
-"""Make a pack usable on this machine; needs nothing but Python."""
+"""Unpack a pack on this machine, with the standard library only."""
 
 from __future__ import annotations
 
@@ -24,58 +24,60 @@ EXPECTED = "expected-1024-120.npz"
 
 @dataclass(frozen=True)
 class Unpacked:
-    """environment: variables for every process that uses the pack
-    arch: the architecture of a GPU that the cache is for; None: it is for a CPU
-    expected: the file of expected categories, or None
-    lines: what was done, for people
+    """An unpacked pack.
+
+    env: environment variables for every process that uses it
+    arch: GPU architecture of the cache entries; None if they are for a CPU
+    expected: file of expected categories, or None
+    lines: a summary to print
     """
 
-    environment: Mapping[str, str]
+    env: Mapping[str, str]
     arch: str | None
     expected: Path | None
     lines: tuple[str, ...]
 
 
 def unpack(pack: Path, work: Path) -> Unpacked:
-    """Unpack the cache, and the wheels of packages that this Python lacks, into `work`.
+    """Unpack the cache, and the wheels of packages that this Python lacks, into the folder `work`.
 
-    Raises InputError for a folder that is no pack, or a damaged one.
+    Raises InputError if the folder is not a pack, or is damaged.
     """
     try:
-        described = json.loads((pack / DESCRIPTION).read_text(encoding="utf-8"))
+        description = json.loads((pack / DESCRIPTION).read_text(encoding="utf-8"))
         with tarfile.open(pack / CACHE, "r:xz") as archive:
-            # Owner and modes of another machine must not come along: the cache checks them.
+            # The filter drops owner and permissions of the other machine: the cache checks them.
             archive.extractall(work, filter="data")
         site, installed = _install(pack / WHEELS, work / "site")
     except (OSError, ValueError, tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError) as error:
         raise InputError(
-            f"--pack {pack}: no usable pack: {error}; make it with python -m bench.gpu pack"
+            f"--pack {pack}: not a usable pack: {error}; make one with python -m bench.gpu pack"
         ) from error
     (work / "cache").chmod(0o700)
     folders = [os.getcwd(), str(site), os.environ.get("PYTHONPATH", "")]
-    environment = {
+    env = {
         "KKSPDNN_CACHE": str(work / "cache"),
         "KKSPDNN_PK": "builtin",
-        "PYTHONPATH": os.pathsep.join(each for each in folders if each),
-        "KKSPDNN_KOKKOS_SDIST": str((pack / described["kokkos_sources"]).absolute()),
+        "PYTHONPATH": os.pathsep.join(folder for folder in folders if folder),
+        "KKSPDNN_KOKKOS_SDIST": str((pack / description["kokkos_sources"]).absolute()),
     }
     if (pack / DATA).is_dir():
-        environment["KKSPDNN_CHALLENGE_DATA"] = str((pack / DATA).absolute())
+        env["KKSPDNN_CHALLENGE_DATA"] = str((pack / DATA).absolute())
     expected = (pack / EXPECTED).absolute()
     return Unpacked(
-        environment,
-        described["arch"],
+        env,
+        description["arch"],
         expected if expected.is_file() else None,
         (
-            f"  cache of {described['entries']} entries by {described['compiled_by']}, "
-            f"source {described['commit']}",
-            f"  packages that this Python lacked: {', '.join(installed) or 'none'}",
+            f"  cache of {description['entries']} entries by {description['compiled_by']}, "
+            f"source {description['commit']}",
+            f"  installed packages that were missing: {', '.join(installed) or 'none'}",
         ),
     )
 
 
 def _install(wheels: Path, site: Path) -> tuple[Path, list[str]]:
-    """Unpack the wheels of packages that this Python does not have; gives their names too."""
+    """Unpack the wheels of missing packages; return their folder and the package names."""
     site.mkdir()
     installed = []
     for wheel in sorted(wheels.glob("*.whl")):

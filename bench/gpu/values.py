@@ -1,4 +1,4 @@
-"""`python -m bench.gpu values`: every engine against the serial reference, value by value."""
+"""`python -m bench.gpu values`: compare every value of each engine with the serial reference."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ import kkspdnn as kk
 from kkspdnn.device.space import open_space
 
 Check = tuple[str, Callable[[], str]]
-"""A name, and a function that raises or gives a few words on what it found."""
+"""A name, and a function that returns a short text or raises if the check fails."""
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """1 if any value is wrong or anything fails; later checks run all the same."""
+    """Run all checks; return 1 if a value is wrong or a check fails."""
     begun, failures = perf_counter(), 0
     for name, check in _checks(arguments.space, arguments.small):
         try:
-            found = check()
-            print(f"[{perf_counter() - begun:6.2f} s] ok   {name}: {found}", flush=True)
+            text = check()
+            print(f"[{perf_counter() - begun:6.2f} s] ok   {name}: {text}", flush=True)
         except Exception as error:
             failures += 1
-            said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            print(f"[{perf_counter() - begun:6.2f} s] FAIL {name}: {said}", flush=True)
+            text = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            print(f"[{perf_counter() - begun:6.2f} s] FAIL {name}: {text}", flush=True)
             traceback.print_exc()
     print(f"failures: {failures}", flush=True)
     return 1 if failures else 0
 
 
 def _checks(space: str, small: bool) -> Iterator[Check]:
-    yield "start Kokkos", lambda: _started(space)
+    yield "start Kokkos", lambda: _start(space)
 
     def challenge(**options: Any) -> str:
         rows = options.pop("rows", 300)
         net = kk.radixnet(64, 24, dtype=options.get("dtype", "float32"))
-        return _compared(net, kk.images(64, rows), space, **options)
+        return _compare(net, kk.images(64, rows), space, **options)
 
     yield "fused, exits none", lambda: challenge(exits="none")
     yield "fused, exits all", lambda: challenge()
@@ -51,34 +51,34 @@ def _checks(space: str, small: bool) -> Iterator[Check]:
     yield "merged neurons", lambda: challenge(fold=True)
     for kernel in ("fused", "spgemm"):
         yield (
-            f"{kernel}, several fan-ins",
-            lambda kernel=kernel: _compared(*ragged(700), space, kernel=kernel),  # type: ignore[misc]
+            f"{kernel}, different fan-ins",
+            lambda kernel=kernel: _compare(*ragged(700), space, kernel=kernel),  # type: ignore[misc]
         )
     neurons, layers, rows = (256, 40, 600) if small else (1024, 120, 6000)
     for exits in ("all", "dead", "none"):
         yield (
             f"{neurons} x {layers}, {rows} rows, exits {exits}",
-            lambda exits=exits: _compared(  # type: ignore[misc]
+            lambda exits=exits: _compare(  # type: ignore[misc]
                 kk.radixnet(neurons, layers), kk.images(neurons, rows), space, exits=exits
             ),
         )
-    yield "twelve repeats", lambda: _repeated(space, 500 if small else 5000)
+    yield "twelve repetitions", lambda: _repeat(space, 500 if small else 5000)
     yield "float64", lambda: challenge(exits="dead", dtype="float64")
 
 
-def _started(space: str) -> str:
-    there = open_space(space)
-    text = f"{there.device_name or 'CPU'}, Kokkos {there.kokkos_version}, {there.compiler}"
-    if there.gpu:
+def _start(name: str) -> str:
+    space = open_space(name)
+    text = f"{space.device_name or 'CPU'}, Kokkos {space.kokkos_version}, {space.compiler}"
+    if space.gpu:
         names = "MultiProcessorCount ClockRate L2CacheSize MaxThreadsPerMultiProcessor"
-        attributes = there.xp.cuda.Device().attributes
+        attributes = space.xp.cuda.Device().attributes
         text += "".join(f", {name} {attributes.get(name)}" for name in names.split())
-        text += f", CuPy {there.xp.__version__}, bytes free {there.device_memory()[0]:,}"
+        text += f", CuPy {space.xp.__version__}, free bytes {space.device_memory()[0]:,}"
     return text
 
 
 def ragged(rows: int) -> tuple[kk.Network, np.ndarray[Any, np.dtype[np.float32]]]:
-    """A network whose neurons have different fan-ins and weights, and dense input rows."""
+    """Return a network whose neurons have different fan-ins and weights, and dense input rows."""
     random, widths = np.random.default_rng(7), [40, 56, 56, 56, 24]
     layers = [
         kk.Layer.from_sparse(
@@ -91,32 +91,32 @@ def ragged(rows: int) -> tuple[kk.Network, np.ndarray[Any, np.dtype[np.float32]]
     return kk.network(layers, ymax=None), x
 
 
-def _compared(net: kk.Network, inputs: Any, space: str, **options: Any) -> str:
-    """All values of a run against the serial reference's."""
+def _compare(net: kk.Network, inputs: Any, space: str, **options: Any) -> str:
+    """Run with full verification; raise AssertionError if it fails."""
     result = kk.infer(net, inputs, space=space, values=True, verification="full", **options)
-    record, found = result.record, result.record.verified
-    if not found.passed:
+    record, verified = result.record, result.record.verified
+    if not verified.passed:
         raise AssertionError(
-            f"largest error {found.max_abs_error}, allowed {found.bound}, "
-            f"same categories: {found.same_categories}"
+            f"largest error {verified.max_abs_error}, allowed {verified.bound}, "
+            f"same categories: {verified.same_categories}"
         )
     rate = record.edges_multiplied / max(record.inference_seconds, 1e-9)
     return (
-        f"largest error {found.max_abs_error:.3g} of {found.bound:.3g}, {record.categories} "
+        f"largest error {verified.max_abs_error:.3g} of {verified.bound:.3g}, {record.categories} "
         f"categories, {record.inference_seconds * 1e3:.2f} ms, {rate:.3g} computed edges/s"
     )
 
 
-def _repeated(space: str, rows: int) -> str:
-    """The same bits from every run, whichever rows exit early: else there is a race."""
+def _repeat(space: str, rows: int) -> str:
+    """Check that repeated runs return the same bits, with and without early exit: no data race."""
     net, inputs = kk.radixnet(256, 40), kk.images(256, rows)
-    seen = set()
+    digests = set()
     for exits in ("none", "dead", "all"):
         for _ in range(4):
             values = kk.infer(net, inputs, space=space, exits=exits, values=True).values
             assert values is not None
-            parts = values.indptr, values.indices, values.data
-            seen.add(sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
-    if len(seen) != 1:
-        raise AssertionError(f"{len(seen)} different results: values change from run to run")
+            arrays = values.indptr, values.indices, values.data
+            digests.add(sha256(b"".join(array.tobytes() for array in arrays)).hexdigest())
+    if len(digests) != 1:
+        raise AssertionError(f"{len(digests)} different results: values change between runs")
     return "the same bits"

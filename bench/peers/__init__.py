@@ -1,16 +1,16 @@
-"""Every implementation that is measured, one small file each."""
+"""The peers: implementations that `python -m bench run` times, one per file."""
 
 from __future__ import annotations
 
 from bench.peer import Peer
 from bench.peers.cusparse_peer import CuSparse, CuSparseDense
 from bench.peers.graphblas_peer import GraphBlas
-from bench.peers.hand_peer import HandPeer
+from bench.peers.hand_written_peer import HandWrittenPeer
+from bench.peers.kkspdnn_peer import Kkspdnn
 from bench.peers.kokkos_kernels_peer import KokkosKernels
 from bench.peers.mkl_peers import MklCsr, MklDense
 from bench.peers.numba_peer import Numba
 from bench.peers.octave_peer import Octave
-from bench.peers.ours import Ours
 from bench.peers.reference_peer import Reference
 from bench.peers.scipy_peers import ScipyCsr, ScipyDense
 from bench.peers.torch_peer import Torch
@@ -18,15 +18,15 @@ from bench.peers.tvm_peer import Tvm
 
 
 def all_peers(space: str = "openmp") -> dict[str, Peer]:
-    """New ones, by their names, in the order of tables and figures.
+    """Return new peers by their names, in the order of tables and figures.
 
-    space: openmp, or cuda for those that compute on a GPU, and the reference
+    space: openmp for peers on a CPU; cuda for peers on a GPU and the serial reference
     """
-    made = _on_gpu() if space == "cuda" else _on_cpu()
-    return {peer.name: peer for peer in made}
+    peers = _gpu_peers() if space == "cuda" else _cpu_peers()
+    return {peer.name: peer for peer in peers}
 
 
-def _on_gpu() -> list[Peer]:
+def _gpu_peers() -> list[Peer]:
     return [
         Reference(),
         CuSparse(),
@@ -34,16 +34,16 @@ def _on_gpu() -> list[Peer]:
         CuSparseDense(drop=True),
         Torch(drop=False, gpu=True),
         Torch(drop=True, gpu=True),
-        HandPeer(),
-        Ours("spgemm", "kkspdnn, SpGEMM", kernel="spgemm", space="cuda"),
-        Ours("none", "kkspdnn, fused, no row leaves", exits="none", space="cuda"),
-        Ours("dead", "kkspdnn, fused, zero rows leave", exits="dead", space="cuda"),
-        Ours("all", "kkspdnn, fused, all exits", space="cuda"),
-        Ours("fold", "kkspdnn, fused, all exits, folded", fold=True, space="cuda"),
+        HandWrittenPeer(),
+        Kkspdnn("spgemm", "kkspdnn, SpGEMM", kernel="spgemm", space="cuda"),
+        Kkspdnn("none", "kkspdnn, fused, no row leaves", exits="none", space="cuda"),
+        Kkspdnn("dead", "kkspdnn, fused, zero rows leave", exits="dead", space="cuda"),
+        Kkspdnn("all", "kkspdnn, fused, all exits", space="cuda"),
+        Kkspdnn("fold", "kkspdnn, fused, all exits, folded", fold=True, space="cuda"),
     ]
 
 
-def _on_cpu() -> list[Peer]:
+def _cpu_peers() -> list[Peer]:
     return [
         Reference(),
         Octave(),
@@ -61,10 +61,10 @@ def _on_cpu() -> list[Peer]:
         Numba(drop=True),
         Tvm(drop=False),
         Tvm(drop=True),
-        Ours("spgemm", "kkspdnn, SpGEMM", kernel="spgemm"),
-        Ours("none", "kkspdnn, fused, no row leaves", exits="none"),
-        Ours("dead", "kkspdnn, fused, zero rows leave", exits="dead"),
-        Ours("all", "kkspdnn, fused, all exits"),
-        Ours("fold", "kkspdnn, fused, all exits, folded", fold=True),
-        Ours("pykokkos", "kkspdnn, fused, all exits, PyKokkos", front="pykokkos"),
+        Kkspdnn("spgemm", "kkspdnn, SpGEMM", kernel="spgemm"),
+        Kkspdnn("none", "kkspdnn, fused, no row leaves", exits="none"),
+        Kkspdnn("dead", "kkspdnn, fused, zero rows leave", exits="dead"),
+        Kkspdnn("all", "kkspdnn, fused, all exits"),
+        Kkspdnn("fold", "kkspdnn, fused, all exits, folded", fold=True),
+        Kkspdnn("pykokkos", "kkspdnn, fused, all exits, PyKokkos", front="pykokkos"),
     ]

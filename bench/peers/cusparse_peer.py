@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.peer import YMAX, Answer, package_version
+from bench.peer import YMAX, PeerResult, package_version
 from bench.peers.csr import CsrPeer
 from bench.peers.dense import DensePeer
-from bench.peers.gpu import CHUNK, missing_on_gpu
+from bench.peers.gpu import CHUNK, missing_gpu_package
 
 
 class CuSparse(CsrPeer):
-    """SpGEMM, then bias and ReLU; input rows and network are there before the clock starts."""
+    """SpGEMM, then bias and ReLU; input rows and network are on the GPU before the clock starts."""
 
     name = "cusparse"
     label = "cuSPARSE, CSR x CSR"
     gpu = True
-    bytes_per_edge: float | None = None  # it chooses its own accumulators
+    bytes_per_edge: float | None = None  # unknown: the library chooses its accumulators
 
     def available(self) -> str | None:
-        return missing_on_gpu("cupy", "CuPy")
+        return missing_gpu_package("cupy", "CuPy")
 
     def version(self) -> str:
         return _version()
@@ -38,7 +38,7 @@ class CuSparse(CsrPeer):
 
         return cupy.asnumpy(cupy.flatnonzero(cupy.diff(y.indptr)))
 
-    def run(self) -> Answer:
+    def run(self) -> PeerResult:
         import cupy
 
         answer = super().run()
@@ -47,7 +47,7 @@ class CuSparse(CsrPeer):
 
 
 class CuSparseDense(DensePeer):
-    """SpMM, then bias and ReLU, on column-major activations, which it takes without a copy."""
+    """SpMM, then bias and ReLU; activations are column-major, so that CuPy does not copy them."""
 
     name = "cusparse-dense"
     label = "cuSPARSE, CSR x dense"
@@ -55,7 +55,7 @@ class CuSparseDense(DensePeer):
     chunk = CHUNK
 
     def available(self) -> str | None:
-        return missing_on_gpu("cupy", "CuPy")
+        return missing_gpu_package("cupy", "CuPy")
 
     def version(self) -> str:
         return _version()
@@ -76,15 +76,15 @@ class CuSparseDense(DensePeer):
         z += bias
         return z.clip(0, YMAX, out=z)
 
-    def living(self, a: Any) -> NDArray[np.bool_]:
+    def active_columns(self, a: Any) -> NDArray[np.bool_]:
         import cupy
 
         return np.asarray(cupy.asnumpy(a.any(axis=0)))
 
-    def columns(self, a: Any, chosen: NDArray[np.bool_]) -> Any:
+    def select_columns(self, a: Any, selected: NDArray[np.bool_]) -> Any:
         import cupy
 
-        return cupy.asfortranarray(a[:, cupy.asarray(np.flatnonzero(chosen))])
+        return cupy.asfortranarray(a[:, cupy.asarray(np.flatnonzero(selected))])
 
 
 def _version() -> str:

@@ -1,22 +1,22 @@
-"""What peers on a GPU have in common."""
+"""Constants and availability checks that peers on a GPU share."""
 
 from __future__ import annotations
 
-from bench.peer import missing
+from bench.peer import missing_package
 from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.pk.system.cuda_driver import devices
 
 CHUNK = 1 << 14
-"""Input rows that go through all layers together: enough to keep a GPU busy."""
+"""Input rows that pass through all layers as one batch: enough to occupy a GPU."""
 
 
-def missing_on_gpu(module: str, package: str) -> str | None:
-    """What to say where a module cannot be imported, or where there is no GPU."""
-    reason = missing(module, package)
+def missing_gpu_package(module: str, package: str) -> str | None:
+    """Return None if a module can be imported and there is a GPU, else the reason why not."""
+    reason = missing_package(module, package)
     return reason if reason is not None or devices() else "no GPU"
 
 
-def missing_to_compile() -> str | None:
-    """What to say where one cannot compile for a GPU and run that, as kkspdnn does."""
+def missing_cuda_toolchain() -> str | None:
+    """Return None if kkspdnn can compile for a GPU and run there, else what is missing."""
     missing = [each.name for each in cuda_requirements() if each.detected is None]
     return f"no {', no '.join(missing)}; see kkspdnn info" if missing else None

@@ -1,5 +1,7 @@
-"""SuiteSparse:GraphBLAS through python-graphblas, as Davis, Aznaveh and Kolodziej chain it
-("Write Quick, Run Fast", HPEC 2019)."""
+"""SuiteSparse:GraphBLAS through python-graphblas.
+
+The operations follow T. Davis, M. Aznaveh and S. Kolodziej, "Write Quick, Run Fast", HPEC 2019.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +10,31 @@ from typing import Any
 
 import numpy as np
 
-from bench.peer import YMAX, Answer, Work, matrix_layers, missing, package_version
+from bench.peer import (
+    YMAX,
+    EdgeCounting,
+    PeerResult,
+    matrix_layers,
+    missing_package,
+    package_version,
+)
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 
 
 class GraphBlas:
-    """mxm over plus_times, then bias, selection of what is above 0, and the upper limit."""
+    """Each layer: mxm over plus_times, bias, selection of the values above 0, upper limit."""
 
     name = "graphblas"
     label = "SuiteSparse:GraphBLAS"
     serial = False
     gpu = False
-    work: Work = "products"
-    bytes_per_edge: float | None = None  # it chooses its own accumulators
-    environment: Mapping[str, str] = {}
+    edge_counting: EdgeCounting = "products"
+    bytes_per_edge: float | None = None  # unknown: the library chooses its accumulators
+    env: Mapping[str, str] = {}
 
     def available(self) -> str | None:
-        return missing("graphblas", "python-graphblas")
+        return missing_package("graphblas", "python-graphblas")
 
     def version(self) -> str:
         return package_version("suitesparse-graphblas")
@@ -34,11 +43,11 @@ class GraphBlas:
         import graphblas as gb
 
         gb.ss.config["nthreads"] = threads
-        self._layers = [(_matrix(each.weights), each.bias) for each in matrix_layers(network)]
+        self._layers = [(_matrix(layer.weights), layer.bias) for layer in matrix_layers(network)]
         self._first = _matrix(inputs.to_csr(np.float32))
         return 0.0
 
-    def run(self) -> Answer:
+    def run(self) -> PeerResult:
         from graphblas import binary, monoid, select, semiring
 
         y = self._first
@@ -48,7 +57,7 @@ class GraphBlas:
             y << select.valuegt(y, 0)
             y << y.apply(binary.min, right=YMAX)
         rows, _ = y.reduce_rowwise(monoid.max).new().to_coo(values=False)
-        return Answer(np.sort(rows).astype(np.int64) + 1)
+        return PeerResult(np.sort(rows).astype(np.int64) + 1)
 
 
 def _matrix(csr: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Kokkos Kernels' SpGEMM through `bench/cpp/spgemm.cpp`, on the Kokkos that kkspdnn uses."""
+"""SpGEMM of Kokkos Kernels through `bench/cpp/spgemm.cpp`, with the Kokkos of kkspdnn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.peer import Answer, Work, matrix_layers
+from bench.peer import EdgeCounting, PeerResult, matrix_layers
 from kkspdnn.errors import ToolchainError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
@@ -27,20 +27,19 @@ _HEADER = "KokkosSparse_spgemm.hpp"
 
 
 class KokkosKernels:
-    """
-    spgemm_symbolic and spgemm_numeric (SPGEMM_KK), then bias and ReLU.
+    """Each layer: spgemm_symbolic and spgemm_numeric (SPGEMM_KK), then bias and ReLU.
 
-    Its headers are those of KokkosKernels_ROOT, else Debian's libtrilinos-kokkos-kernels-dev; they
-    must fit the Kokkos that is used (Debian's 3.4 fits the one from PyPI).
+    The headers come from KokkosKernels_ROOT, else from Debian's libtrilinos-kokkos-kernels-dev.
+    Their version must match that of Kokkos (Debian's 3.4 matches the Kokkos from PyPI).
     """
 
     name = "kokkos-kernels"
     label = "Kokkos Kernels, SpGEMM"
     serial = False
     gpu = False
-    work: Work = "products"
-    bytes_per_edge: float | None = None  # it chooses its own accumulators
-    environment: Mapping[str, str] = {}
+    edge_counting: EdgeCounting = "products"
+    bytes_per_edge: float | None = None  # unknown: the library chooses its accumulators
+    env: Mapping[str, str] = {}
 
     def available(self) -> str | None:
         if _headers() is not None:
@@ -56,7 +55,7 @@ class KokkosKernels:
                 if found:
                     number = int(found.group(1))
                     return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
-        return "3.x"  # which did not say it in its headers
+        return "3.x"  # its headers have no version number
 
     def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
         begun = perf_counter()
@@ -66,25 +65,25 @@ class KokkosKernels:
         self._rows = inputs.rows
         y = inputs.to_csr(np.float32)
         _call(library, "peer_input", y.shape, y)
-        for each in matrix_layers(network):
-            bias = ctypes.c_float(float(each.bias))
-            _call(library, "peer_layer", each.weights.shape, each.weights, bias)
+        for layer in matrix_layers(network):
+            bias = ctypes.c_float(float(layer.bias))
+            _call(library, "peer_layer", layer.weights.shape, layer.weights, bias)
         return compiled
 
-    def run(self) -> Answer:
-        alive = np.zeros(self._rows, np.uint8)
-        if self._library.peer_run(ctypes.c_void_p(alive.ctypes.data)):
+    def run(self) -> PeerResult:
+        active = np.zeros(self._rows, np.uint8)
+        if self._library.peer_run(ctypes.c_void_p(active.ctypes.data)):
             raise ToolchainError(_message(self._library))
-        return Answer(np.flatnonzero(alive).astype(np.int64) + 1)
+        return PeerResult(np.flatnonzero(active).astype(np.int64) + 1)
 
 
 def _headers() -> Path | None:
-    """The folder of Kokkos Kernels' headers."""
+    """Return the folder with the headers of Kokkos Kernels, or None."""
     roots = [os.environ.get(name) for name in ("KokkosKernels_ROOT", "KOKKOSKERNELS_ROOT")]
-    places = [Path(root) / "include" for root in roots if root]
-    places += [Path("/usr/local/include"), Path("/usr/include")]
-    for place in places:
-        for folder in (place, place / "kokkos", place / "trilinos"):
+    include_paths = [Path(root) / "include" for root in roots if root]
+    include_paths += [Path("/usr/local/include"), Path("/usr/include")]
+    for path in include_paths:
+        for folder in (path, path / "kokkos", path / "trilinos"):
             if (folder / _HEADER).is_file():
                 return folder
     return None
@@ -107,27 +106,27 @@ def _library() -> ctypes.CDLL:
         (folder / _SOURCE.name).write_text(source, encoding="ascii")
         run_tool(_command(kit, headers), "compiling with Kokkos Kernels", cwd=folder)
 
-    made = kit.cache.entry("peers", "kokkos-kernels", key, build) / "spgemm.so"
-    library = ctypes.CDLL(str(made))
+    path = kit.cache.entry("peers", "kokkos-kernels", key, build) / "spgemm.so"
+    library = ctypes.CDLL(str(path))
     library.peer_error.restype = ctypes.c_char_p
     atexit.register(library.peer_free)
     return library
 
 
 def _command(kit: Toolkit, headers: Path) -> list[str]:
-    # Looked at last: its folder may have another Kokkos, which must not be mixed in.
-    found = [f"-idirafter{headers}"]
-    # A Kokkos Kernels with instantiations of its own has them in a library.
+    # -idirafter comes last: the folder may contain headers of another Kokkos.
+    include = [f"-idirafter{headers}"]
+    # A Kokkos Kernels with explicit template instantiations has them in a library.
     libraries = [kit.library, *sorted(headers.parent.glob("lib*/libkokkoskernels.*"))[:1]]
-    # Kokkos comes with kkspdnn's library, of which nothing else is used.
+    # The library of kkspdnn provides Kokkos; the peer calls nothing else in it.
     linked = ["-Wl,--no-as-needed", *map(str, libraries)]
-    rpath = [f"-Wl,-rpath,{each.parent}" for each in libraries]
-    return [*kit.compile, *found, "-shared", _SOURCE.name, "-o", "spgemm.so", *linked, *rpath]
+    rpath = [f"-Wl,-rpath,{library.parent}" for library in libraries]
+    return [*kit.compile, *include, "-shared", _SOURCE.name, "-o", "spgemm.so", *linked, *rpath]
 
 
 def _call(library: ctypes.CDLL, name: str, shape: Any, csr: Any, *more: Any) -> None:
-    parts = csr.indptr.astype(np.int32), csr.indices.astype(np.int32), csr.data.astype(np.float32)
-    pointers = [ctypes.c_void_p(part.ctypes.data) for part in parts]
+    arrays = csr.indptr.astype(np.int32), csr.indices.astype(np.int32), csr.data.astype(np.float32)
+    pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
     if library[name](ctypes.c_int(shape[0]), ctypes.c_int(shape[1]), *pointers, *more):
         raise ToolchainError(_message(library))
 

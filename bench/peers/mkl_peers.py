@@ -8,13 +8,13 @@ from typing import Any
 
 import scipy.sparse as sp
 
-from bench.peer import missing, package_version
+from bench.peer import missing_package, package_version
 from bench.peers.csr import CsrPeer
 from bench.peers.dense import DensePeer
 
 
 def dot_product(left: Any, right: Any) -> Any:
-    """The product; sparse_dot_mkl does not find by itself where pip puts MKL."""
+    """Return the product. Sets MKL_RT, because sparse_dot_mkl does not find an MKL from pip."""
     if "MKL_RT" not in os.environ:
         os.environ["MKL_RT"] = _library() or ""
     from sparse_dot_mkl import dot_product_mkl
@@ -33,18 +33,18 @@ def _library() -> str | None:
 
 class _Mkl:
     def available(self) -> str | None:
-        return missing("sparse_dot_mkl", "sparse_dot_mkl")
+        return missing_package("sparse_dot_mkl", "sparse_dot_mkl")
 
     def version(self) -> str:
         return package_version("mkl")
 
     def matrix(self, csr: Any) -> Any:
-        # its interface takes SciPy's matrices, not SciPy's arrays
+        # sparse_dot_mkl accepts SciPy's matrices, not SciPy's arrays.
         return sp.csr_matrix(csr)
 
 
 class MklCsr(_Mkl, CsrPeer):
-    """CSR times CSR."""
+    """CSR activations times CSR weights."""
 
     name = "mkl"
     label = "MKL, CSR x CSR"
@@ -54,7 +54,7 @@ class MklCsr(_Mkl, CsrPeer):
 
 
 class MklDense(_Mkl, DensePeer):
-    """CSR times dense."""
+    """CSR weights times dense activations."""
 
     name = "mkl-dense"
     label = "MKL, CSR x dense"

@@ -1,4 +1,4 @@
-"""Numba: the same tiles as ours, in plain Python."""
+"""Numba: the tile layout of the fused engine, with a kernel in plain Python."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.peer import YMAX, missing, package_version
+from bench.peer import YMAX, missing_package, package_version
 from bench.peers.tiles import LANES, TilePeer
 
 _UNROLL = 8
@@ -21,7 +21,7 @@ def _make_layer(prange: Any) -> Any:
             for j in range(index.shape[0]):
                 total[:] = 0
                 for k in range(0, index.shape[1], 8):
-                    # eight edges at a time, so that the sums stay in registers between them
+                    # Eight edges per iteration, so that the sums stay in registers between them.
                     a0, a1 = a[tile, index[j, k]], a[tile, index[j, k + 1]]
                     a2, a3 = a[tile, index[j, k + 2]], a[tile, index[j, k + 3]]
                     a4, a5 = a[tile, index[j, k + 4]], a[tile, index[j, k + 5]]
@@ -41,13 +41,13 @@ def _make_layer(prange: Any) -> Any:
 
 
 class Numba(TilePeer):
-    """A parallel loop over tiles, the lanes vectorised by LLVM."""
+    """A parallel loop over tiles; LLVM vectorizes the lanes."""
 
     name = "numba"
     label = "Numba, fused tiles"
 
     def available(self) -> str | None:
-        return missing("numba", "Numba")
+        return missing_package("numba", "Numba")
 
     def version(self) -> str:
         return package_version("numba")
@@ -60,8 +60,8 @@ class Numba(TilePeer):
         begun = perf_counter()
         numba.set_num_threads(threads)
         self._layer = numba.njit(parallel=True, error_model="numpy")(_make_layer(numba.prange))
-        few = np.zeros((1, neurons, LANES), np.float32)
-        self.layer(few, self._layers[0], np.empty_like(few))
+        tile = np.zeros((1, neurons, LANES), np.float32)
+        self.layer(tile, self._layers[0], np.empty_like(tile))
         return perf_counter() - begun
 
     def layer(self, a: NDArray[np.float32], weights: Any, out: NDArray[np.float32]) -> None:

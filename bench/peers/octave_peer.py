@@ -1,4 +1,4 @@
-"""GNU Octave, running the challenge's own algorithm."""
+"""GNU Octave, running the challenge's reference algorithm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from scipy.io import loadmat, savemat
 
-from bench.peer import Answer, Work, matrix_layers
+from bench.peer import EdgeCounting, PeerResult, matrix_layers
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.pk.build.toolchain import run_tool
@@ -19,19 +19,18 @@ _SCRIPT = Path(__file__).with_name("inference.m")
 
 
 class Octave:
-    """
-    inference.m on CSC matrices of double, the only type that Octave's sparse matrices have.
+    """inference.m on CSC matrices in float64, the only real dtype of Octave's sparse matrices.
 
-    Each run starts Octave anew; the time is the script's own, without start and loading.
+    Each run starts a new Octave process. The time excludes the start and the loading of files.
     """
 
     name = "octave"
     label = "GNU Octave, float64"
     serial = True
     gpu = False
-    work: Work = "products"
+    edge_counting: EdgeCounting = "products"
     bytes_per_edge: float | None = None
-    environment: Mapping[str, str] = {}
+    env: Mapping[str, str] = {}
 
     def available(self) -> str | None:
         return None if shutil.which("octave") else "octave is not on the PATH"
@@ -45,22 +44,22 @@ class Octave:
     def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
         layers = matrix_layers(network)
         weights = np.empty((1, len(layers)), dtype=object)
-        for place, each in enumerate(layers):
-            weights[0, place] = each.weights.astype(np.float64).tocsc()
+        for position, layer in enumerate(layers):
+            weights[0, position] = layer.weights.astype(np.float64).tocsc()
         problem = {
             "Y0": inputs.to_csr(np.float64).tocsc(),
             "W": weights,
-            "bias": np.array([float(each.bias) for each in layers]),
+            "bias": np.array([float(layer.bias) for layer in layers]),
         }
         self._folder = TemporaryDirectory(prefix="kkspdnn-octave-")
         savemat(Path(self._folder.name) / "problem.mat", problem, oned_as="row")
         return 0.0
 
-    def run(self) -> Answer:
+    def run(self) -> PeerResult:
         folder = Path(self._folder.name)
         run_tool(
             ["octave", "--no-gui", "--quiet", "--norc", _SCRIPT], "Octave", cwd=folder, inherit=True
         )
         answer = loadmat(folder / "answer.mat")
         categories = answer["categories"].ravel().astype(np.int64)
-        return Answer(categories, float(answer["seconds"].item()))
+        return PeerResult(categories, float(answer["seconds"].item()))

@@ -1,4 +1,4 @@
-"""The serial reference that every result is checked against."""
+"""The serial reference, whose categories every peer must return."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.peer import Answer, Work, package_version
+from bench.peer import EdgeCounting, PeerResult, package_version
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.serial_reference import categories, timed_reference
 
 
 class Reference:
-    """`kkspdnn.reference`, which has a clock of its own: the arithmetic only."""
+    """`kkspdnn.reference`; its time is that of the arithmetic only."""
 
     name = "reference"
     label = "Serial reference"
     serial = True
     gpu = False
-    work: Work = "products"
+    edge_counting: EdgeCounting = "products"
     bytes_per_edge: float | None = 16.0
-    environment: Mapping[str, str] = {}
+    env: Mapping[str, str] = {}
 
     def available(self) -> str | None:
         return None
@@ -33,6 +33,6 @@ class Reference:
         self._network, self._inputs = network, inputs
         return 0.0
 
-    def run(self) -> Answer:
+    def run(self) -> PeerResult:
         final, seconds = timed_reference(self._network, self._inputs, dtype=np.float32)
-        return Answer(categories(final), seconds)
+        return PeerResult(categories(final), seconds)

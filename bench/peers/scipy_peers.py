@@ -1,4 +1,4 @@
-"""SciPy: one thread."""
+"""SciPy, on one thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Scipy:
 
 
 class ScipyCsr(_Scipy, CsrPeer):
-    """CSR times CSR."""
+    """CSR activations times CSR weights."""
 
     name = "scipy"
     label = "SciPy, CSR x CSR"
@@ -35,7 +35,7 @@ class ScipyCsr(_Scipy, CsrPeer):
 
 
 class ScipyDense(_Scipy, DensePeer):
-    """CSR times dense."""
+    """CSR weights times dense activations."""
 
     name = "scipy-dense"
     label = "SciPy, CSR x dense"

@@ -1,4 +1,4 @@
-"""Activations in tiles `a[tile][neuron][lane]`: what Numba and TVM have in common."""
+"""Base class of peers that keep dense activations in tiles `a[tile][neuron][lane]`."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.peer import Answer, matrix_layers
-from bench.peers.dropping import DroppingPeer
+from bench.peer import PeerResult, matrix_layers
+from bench.peers.zero_rows import ZeroRowPeer
 from kkspdnn.engines.fused.tiles import aligned
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 
 LANES = 64
 _CHUNK = 32 * LANES
-"""Input rows that go through all layers together: their activations fit into a usual L3 cache."""
+"""Input rows that pass through all layers as one batch, small enough for a typical L3 cache."""
 
 
-class TilePeer(DroppingPeer, ABC):
-    """One kernel call a layer and chunk of rows: gather, multiply, add, bias and ReLU."""
+class TilePeer(ZeroRowPeer, ABC):
+    """One kernel call per layer and chunk of rows: gather, multiply, add, bias and ReLU."""
 
-    # an activation; index and weight are loaded once for all lanes of a tile
+    # One activation per lane; index and weight are loaded once per tile.
     bytes_per_edge: float | None = 4 + 8 / LANES
 
     def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
-        biases = [each.bias for each in matrix_layers(network)]
+        biases = [layer.bias for layer in matrix_layers(network)]
         self._layers = []
         for layer, bias in zip(network.layers, biases, strict=True):
             shape = (layer.outputs, -1)
@@ -43,43 +43,43 @@ class TilePeer(DroppingPeer, ABC):
         assert all(layer.outputs == neurons for layer in network.layers)
         return self.compile(neurons, network.layers[0].fan_in or 0, threads)
 
-    def run(self) -> Answer:
-        found = []
+    def run(self) -> PeerResult:
+        final_ids = []
         for number, chunk in enumerate(self._chunks):
             begin = number * _CHUNK
             ids = np.arange(begin, min(begin + _CHUNK, self._rows), dtype=np.int64)
             a = chunk
-            sides = [aligned(a.shape, np.float32) for _ in range(2)]
+            buffers = [aligned(a.shape, np.float32) for _ in range(2)]
             for position, weights in enumerate(self._layers):
-                out = sides[position % 2][: a.shape[0]]
+                out = buffers[position % 2][: a.shape[0]]
                 self.layer(a, weights, out)
                 a = out
                 if self.drop:
-                    living = _living(a, ids.size)
-                    if self.leave(living):
-                        a, ids = _columns(a, living), ids[living]
+                    active = _active_rows(a, ids.size)
+                    if self.should_compact(active):
+                        a, ids = _select_rows(a, active), ids[active]
                     if ids.size == 0:
                         break
-            found.append(ids[_living(a, ids.size)])
-        return Answer(np.concatenate(found) + 1)
+            final_ids.append(ids[_active_rows(a, ids.size)])
+        return PeerResult(np.concatenate(final_ids) + 1)
 
     def weights(
         self, index: NDArray[np.int32], value: NDArray[Any], bias: NDArray[np.float32]
     ) -> Any:
-        """A layer in the kernel's form: index and value [outputs, fan_in], bias [outputs]."""
+        """Convert a layer for the kernel: index and value [outputs, fan_in], bias [outputs]."""
         return index, value, bias
 
     @abstractmethod
     def compile(self, neurons: int, fan_in: int, threads: int) -> float:
-        """Make the kernel; gives the seconds that took."""
+        """Compile the kernel and return the seconds that took."""
 
     @abstractmethod
     def layer(self, a: NDArray[np.float32], weights: Any, out: NDArray[np.float32]) -> None:
-        """One layer from `a` to `out`, both [tiles, neurons, LANES]."""
+        """Compute one layer from `a` to `out`, both [tiles, neurons, LANES]."""
 
 
 def _tiles(columns: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[neurons, rows] as [tiles, neurons, LANES]; lanes beyond the rows are zero."""
+    """Copy [neurons, rows] to [tiles, neurons, LANES]; lanes beyond the rows are zero."""
     neurons, rows = columns.shape
     count = -(-rows // LANES)
     filled = np.zeros((neurons, count * LANES), np.float32)
@@ -89,11 +89,11 @@ def _tiles(columns: NDArray[np.float32]) -> NDArray[np.float32]:
     return tiles
 
 
-def _living(a: NDArray[np.float32], rows: int) -> NDArray[np.bool_]:
-    """Which of the rows have a nonzero value."""
+def _active_rows(a: NDArray[np.float32], rows: int) -> NDArray[np.bool_]:
+    """Return which of the rows have a nonzero value."""
     return np.asarray(a.any(axis=1)).reshape(-1)[:rows]
 
 
-def _columns(a: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
-    tile, lane = np.divmod(np.flatnonzero(chosen), LANES)
+def _select_rows(a: NDArray[np.float32], selected: NDArray[np.bool_]) -> NDArray[np.float32]:
+    tile, lane = np.divmod(np.flatnonzero(selected), LANES)
     return _tiles(np.ascontiguousarray(a[tile, :, lane].T))

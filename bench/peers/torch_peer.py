@@ -1,4 +1,4 @@
-"""PyTorch: a sparse CSR tensor times a dense one."""
+"""PyTorch: sparse CSR weights times dense activations, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.peer import missing, package_version
+from bench.peer import missing_package, package_version
 from bench.peers.dense import DensePeer
-from bench.peers.gpu import CHUNK, missing_on_gpu
+from bench.peers.gpu import CHUNK, missing_gpu_package
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 
@@ -28,8 +28,8 @@ class Torch(DensePeer):
             self.chunk = CHUNK
 
     def available(self) -> str | None:
-        here = missing_on_gpu if self.gpu else missing
-        return here("torch", "PyTorch")
+        check = missing_gpu_package if self.gpu else missing_package
+        return check("torch", "PyTorch")
 
     def version(self) -> str:
         return package_version("torch")
@@ -43,10 +43,10 @@ class Torch(DensePeer):
     def matrix(self, csr: Any) -> Any:
         import torch
 
-        parts = (csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data)
-        tensors = [torch.from_numpy(part.copy()) for part in parts]
-        made = torch.sparse_csr_tensor(*tensors, size=csr.shape, check_invariants=False)
-        return made.to(self._device)
+        arrays = (csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data)
+        tensors = [torch.from_numpy(array.copy()) for array in arrays]
+        matrix = torch.sparse_csr_tensor(*tensors, size=csr.shape, check_invariants=False)
+        return matrix.to(self._device)
 
     def array(self, dense: NDArray[np.float32]) -> Any:
         import torch
@@ -59,10 +59,10 @@ class Torch(DensePeer):
     def layer(self, a: Any, weights: Any, bias: np.float32) -> Any:
         return self.multiply(weights, a).add_(float(bias)).clamp_(0, 32)
 
-    def living(self, a: Any) -> NDArray[np.bool_]:
+    def active_columns(self, a: Any) -> NDArray[np.bool_]:
         return np.asarray((a != 0).any(dim=0).cpu().numpy())
 
-    def columns(self, a: Any, chosen: NDArray[np.bool_]) -> Any:
+    def select_columns(self, a: Any, selected: NDArray[np.bool_]) -> Any:
         import torch
 
-        return a[:, torch.from_numpy(chosen).to(self._device)].contiguous()
+        return a[:, torch.from_numpy(selected).to(self._device)].contiguous()

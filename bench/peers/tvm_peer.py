@@ -1,4 +1,4 @@
-"""Apache TVM: the layer as a tensor expression, cut into blocks of rows that run in parallel."""
+"""Apache TVM: a layer as a tensor expression over tiles, with a schedule for LLVM."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.peer import missing, package_version
+from bench.peer import missing_package, package_version
 from bench.peers.tiles import LANES, TilePeer
 from kkspdnn.engines.fused.tiles import aligned
 
 
 class Tvm(TilePeer):
-    """te.compute, scheduled by hand for LLVM: tiles in parallel, lanes in SIMD registers."""
+    """te.compute with a manual schedule: tiles in parallel, lanes in SIMD registers."""
 
     name = "tvm"
     label = "Apache TVM, fused tiles"
 
     def available(self) -> str | None:
-        return missing("tvm", "Apache TVM")
+        return missing_package("tvm", "Apache TVM")
 
     def version(self) -> str:
         return package_version("apache-tvm")
@@ -30,7 +30,7 @@ class Tvm(TilePeer):
     ) -> Any:
         import tvm
 
-        return tuple(tvm.runtime.tensor(each) for each in (index, value, bias))
+        return tuple(tvm.runtime.tensor(array) for array in (index, value, bias))
 
     def compile(self, neurons: int, fan_in: int, threads: int) -> float:
         import tvm
@@ -38,20 +38,20 @@ class Tvm(TilePeer):
         begun = perf_counter()
         target = tvm.target.Target({"kind": "llvm", **_processor()})
         self._kernel = tvm.compile(_scheduled(neurons, fan_in), target=target)["layer"]
-        few, out = (aligned((1, neurons, LANES), np.float32) for _ in range(2))
-        few[:] = 0
-        self.layer(few, self._layers[0], out)
+        tile, out = (aligned((1, neurons, LANES), np.float32) for _ in range(2))
+        tile[:] = 0
+        self.layer(tile, self._layers[0], out)
         return perf_counter() - begun
 
     def layer(self, a: NDArray[np.float32], weights: Any, out: NDArray[np.float32]) -> None:
         import tvm
 
-        # out is contiguous, so TVM writes into NumPy's memory
+        # out is contiguous, so TVM writes into the NumPy array.
         self._kernel(tvm.runtime.from_dlpack(a), *weights, tvm.runtime.from_dlpack(out))
 
 
 def _processor() -> dict[str, str]:
-    """The host's processor in LLVM's words, where this TVM can tell."""
+    """Return LLVM's name of the host processor, or nothing if this TVM does not know it."""
     from tvm.target import codegen
 
     name = codegen.llvm_get_system_cpu()
@@ -59,7 +59,7 @@ def _processor() -> dict[str, str]:
 
 
 def _scheduled(neurons: int, fan_in: int) -> Any:
-    """The layer's function: a[tiles, neurons, LANES] to another, any number of tiles."""
+    """Return the scheduled layer from and to [tiles, neurons, LANES], for any number of tiles."""
     from tvm import s_tir, te
 
     tiles = te.var("tiles", "int32")
@@ -73,10 +73,10 @@ def _scheduled(neurons: int, fan_in: int) -> Any:
         lambda t, j, lane: te.sum(a[t, index[j, k], lane] * value[j, k], axis=k),
         "product",
     )
-    zero, most = te.const(0.0, "float32"), te.const(32.0, "float32")
+    zero, upper = te.const(0.0, "float32"), te.const(32.0, "float32")
     activated = te.compute(
         (tiles, neurons, LANES),
-        lambda t, j, lane: te.min(te.max(product[t, j, lane] + bias[j], zero), most),
+        lambda t, j, lane: te.min(te.max(product[t, j, lane] + bias[j], zero), upper),
         "activated",
     )
     function = te.create_prim_func([a, index, value, bias, activated])

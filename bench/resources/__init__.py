@@ -1,2 +1,4 @@
-"""What ptxas makes of the fused workunits: registers, spills, and the loads and instructions of
-their loops over edges, read from the machine code. No GPU is needed."""
+"""Resource use of the CUDA kernels, from their machine code; no GPU is needed.
+
+Registers, spills, and the loads and instructions of the loops over edges.
+"""

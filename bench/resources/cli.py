@@ -1,4 +1,4 @@
-"""The command: 0 where all went well, 1 where a record differs, 2 for what the user can mend."""
+"""The command line of `python -m bench.resources`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.recorded import recorded
+from bench.measurement import run_measurement
 from bench.resources.compare import differences
 from bench.resources.measure import measure
 from bench.resources.record import CHIPS, Report, read_report
@@ -20,29 +20,49 @@ ARCHITECTURES = tuple(CHIPS)
 
 
 def parser() -> Parser:
-    """The options of `python -m bench.resources`."""
+    """Return the parser of `python -m bench.resources`."""
     made = Parser(
         prog="python -m bench.resources",
         description="Compile the fused workunits and report, from the machine code, registers, "
-        "spills, loads in flight, and instructions and L1 wavefronts an edge. Needs nvcc, "
-        "cuobjdump and nvdisasm, and no GPU.",
+        "spills, loads in flight, and instructions and L1 wavefronts per edge. Needs nvcc, "
+        "cuobjdump and nvdisasm, but no GPU.",
         allow_abbrev=False,
     )
     add = made.add_argument
-    add("--arch", nargs="+", choices=ARCHITECTURES, default=ARCHITECTURES, help="(both)")
-    add("--dtype", nargs="+", choices=DTYPES, default=DTYPES, help="of activations (both)")
-    add("--record", type=Path, metavar="FILE", help="show this record; compile nothing")
-    add("--against", type=Path, metavar="FILE", help="exit code 1 where this record differs")
+    add(
+        "--arch",
+        nargs="+",
+        choices=ARCHITECTURES,
+        default=ARCHITECTURES,
+        help="GPU architectures (both)",
+    )
+    add("--dtype", nargs="+", choices=DTYPES, default=DTYPES, help="dtypes of activations (both)")
+    add(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="print the tables of this record; compile nothing",
+    )
+    add(
+        "--against",
+        type=Path,
+        metavar="FILE",
+        help="compare with this record; exit code 1 if it differs",
+    )
     add("--json", type=Path, metavar="FILE", help="write the record")
-    add("--docs", type=Path, metavar="FILE", help="put the tables into this Markdown file")
+    add("--docs", type=Path, metavar="FILE", help="replace the tables in this Markdown file")
     return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and give its exit code."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    options = parser().parse_args(given)
-    command = shlex.join(["python", "-m", "bench.resources", *given])
+    """Run the command and return its exit code.
+
+    0: success; 1: the report differs from the record of --against; 2: an error that the user can
+    correct.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = parser().parse_args(words)
+    command = shlex.join(["python", "-m", "bench.resources", *words])
 
     def measured() -> tuple[str, int]:
         if options.docs is not None:
@@ -57,13 +77,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(line)
         if options.docs is not None:
             write_text(options.docs, update(options.docs, report))
-        return report.to_json(), _compared(against, report)
+        return report.to_json(), _compare(against, report)
 
-    return recorded(options.json, measured)
+    return run_measurement(options.json, measured)
 
 
-def _compared(record: Report | None, report: Report) -> int:
-    found = list(differences(record, report)) if record is not None else []
-    for line in found:
+def _compare(record: Report | None, report: Report) -> int:
+    """Print the differences from a record and return the exit code."""
+    lines = list(differences(record, report)) if record is not None else []
+    for line in lines:
         print(line)
-    return 1 if found else 0
+    return 1 if lines else 0

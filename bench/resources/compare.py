@@ -1,4 +1,4 @@
-"""What has changed from a recorded report to a new one."""
+"""Differences between a recorded report and a new one."""
 
 from __future__ import annotations
 
@@ -18,67 +18,67 @@ _KERNEL: Mapping[str, Callable[[Kernel], float]] = {
     "bytes of static shared memory": lambda k: k.usage.shared_bytes,
     "spill instructions": lambda k: k.spills,
 }
-"""Of a kernel: more is worse."""
+"""Properties of a kernel that should not increase."""
 
 _LOOP: Mapping[str, Callable[[LoopCounts], float]] = {
-    "latencies an edge": lambda loop: loop.latencies / loop.row_edges,
-    "instructions an edge": lambda loop: loop.instructions_per_edge,
-    "L1 wavefronts an edge": lambda loop: loop.wavefronts_per_edge,
+    "latencies per edge": lambda loop: loop.latencies / loop.row_edges,
+    "instructions per edge": lambda loop: loop.instructions_per_edge,
+    "L1 wavefronts per edge": lambda loop: loop.wavefronts_per_edge,
 }
-"""Of a loop: more is worse."""
+"""Properties of a loop that should not increase."""
 
 _LOADS: Mapping[str, Callable[[LoopCounts], float]] = {
     "loads in flight": lambda loop: loop.in_flight,
-    "bytes a load": lambda loop: min(loop.activation_bytes),
+    "bytes per load": lambda loop: min(loop.activation_bytes),
 }
-"""Of a loop: less is worse."""
+"""Properties of a loop that should not decrease."""
 
 
 def differences(recorded: Report, now: Report) -> Iterator[str]:
-    """What differs, a line each: first what is worse than the record, then what makes it stale.
+    """Yield one line per difference: first what got worse, then what makes the record outdated.
 
-    Only kernels of architectures and dtypes that `now` has are compared. Where both come from
-    compilers of different versions, no difference says anything about the code.
+    Compares the architectures and dtypes of `now` only. If the compilers have different versions,
+    the differences say nothing about the code of kkspdnn.
     """
-    old = {each.key: each for each in recorded.kernels}
-    new = {each.key: each for each in now.kernels}
-    pairs = [(old[key], each) for key, each in new.items() if key in old]
+    old = {kernel.key: kernel for kernel in recorded.kernels}
+    new = {kernel.key: kernel for kernel in now.kernels}
+    pairs = [(old[key], kernel) for key, kernel in new.items() if key in old]
     for before, after in pairs:
         yield from _worse(before, after)
-    yield from _stale(pairs)
-    families = {(each.arch, each.dtype) for each in now.kernels if each.is_workunit}
-    for key, each in old.items():
-        if key not in new and each.is_workunit and (each.arch, each.dtype) in families:
-            yield f"{_name(each)}: is in the record and no longer compiled"
-    for key, each in new.items():
+    yield from _outdated(pairs)
+    compiled = {(kernel.arch, kernel.dtype) for kernel in now.kernels if kernel.is_workunit}
+    for key, kernel in old.items():
+        if key not in new and kernel.is_workunit and (kernel.arch, kernel.dtype) in compiled:
+            yield f"{_name(kernel)}: in the record, but no longer compiled"
+    for key, kernel in new.items():
         if key not in old:
-            yield f"{_name(each)}: is not in the record"
+            yield f"{_name(kernel)}: not in the record"
 
 
 def _worse(before: Kernel, after: Kernel) -> Iterator[str]:
     name = _name(after)
-    yield from _rises(_KERNEL, before, after, f"{name}: worse:")
+    yield from _increases(_KERNEL, before, after, f"{name}: worse:")
     now = {loop.rows: loop for loop in after.loops}
-    for was in before.loops:
-        if was.rows not in now:
-            yield f"{name}: worse: no loop over edges computes {was.rows} rows a thread any more"
+    for old in before.loops:
+        if old.rows not in now:
+            yield f"{name}: worse: no loop over edges computes {old.rows} rows per thread"
             continue
-        said = f"{name}, {was.rows} rows a thread: worse:"
-        yield from _rises(_LOOP, was, now[was.rows], said)
-        yield from _rises(_LOADS, was, now[was.rows], said, sign=-1)
+        prefix = f"{name}, {old.rows} rows per thread: worse:"
+        yield from _increases(_LOOP, old, now[old.rows], prefix)
+        yield from _increases(_LOADS, old, now[old.rows], prefix, sign=-1)
 
 
-def _rises(
-    measures: Mapping[str, Callable[[T], float]], before: T, after: T, said: str, sign: int = 1
+def _increases(
+    measures: Mapping[str, Callable[[T], float]], before: T, after: T, prefix: str, sign: int = 1
 ) -> Iterator[str]:
-    """What has risen, or with sign -1 fallen."""
-    for what, measure in measures.items():
-        was, is_now = measure(before), measure(after)
-        if sign * is_now > sign * was:
-            yield f"{said} {is_now:g} {what}, {was:g} in the record"
+    """Yield one line per measure that increased, or decreased if sign is -1."""
+    for name, measure in measures.items():
+        old, new = measure(before), measure(after)
+        if sign * new > sign * old:
+            yield f"{prefix} {new:g} {name}, {old:g} in the record"
 
 
-def _stale(pairs: list[tuple[Kernel, Kernel]]) -> Iterator[str]:
+def _outdated(pairs: list[tuple[Kernel, Kernel]]) -> Iterator[str]:
     for before, after in pairs:
         if before != after and not any(_worse(before, after)):
             old, new = asdict(before), asdict(after)

@@ -1,11 +1,11 @@
-"""What an iteration of a loop over edges costs."""
+"""Instructions, loads and latencies of one iteration of a loop over edges."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.resources.dataflow import Roles, roles
+from bench.resources.dataflow import Roles, classify_loads
 from bench.resources.latency import overlap
 from bench.resources.loops import Loop, innermost_loops
 from bench.resources.sass import Instruction
@@ -19,13 +19,13 @@ _WARP = 32
 class LoopCounts:
     """One iteration of the loop over edges, as a thread sees it.
 
-    edges: of the network; rows: input rows of each, also called lanes
-    instructions: all in the body, the branch included; spills: loads and stores of local memory
-    activation_loads, index_loads, other_loads: how many; other ones are of weights
-    activation_bytes, index_bytes: widths of these loads, bytes a thread, each once
-    in_flight: the largest number of activation loads that a warp issues before it waits for one
-    latencies: load latencies that follow one another, see `latency.Overlap`
-    wavefronts: that the loads and stores of a warp take in L1
+    edges: edges of the network; rows: input rows per edge, also called lanes
+    instructions: in the body, including the branch; spills: loads and stores of local memory
+    activation_loads, index_loads, other_loads: numbers of loads; other loads are of weights
+    activation_bytes, index_bytes: distinct widths of these loads, in bytes per thread
+    in_flight: maximum number of activation loads that a warp issues before it waits for one
+    latencies: number of load latencies in sequence, see `latency.Overlap`
+    wavefronts: L1 wavefronts of the loads and stores of a warp
     """
 
     edges: int
@@ -43,17 +43,17 @@ class LoopCounts:
 
     @property
     def row_edges(self) -> int:
-        """Edges times rows: the multiply-adds, or additions, of a thread."""
+        """Edges times rows: the number of multiply-adds, or additions, of a thread."""
         return self.edges * self.rows
 
     @property
     def loads(self) -> int:
-        """All loads of the iteration."""
+        """The number of loads of an iteration."""
         return self.activation_loads + self.index_loads + self.other_loads
 
     @property
     def mean_in_flight(self) -> float:
-        """Loads of all kinds that a warp has in flight on average while it waits for loads."""
+        """The mean number of loads in flight while a warp waits for loads."""
         return self.loads / self.latencies
 
     @property
@@ -70,19 +70,20 @@ class LoopCounts:
 def main_loops(
     function: Sequence[Instruction], value_bytes: int, index_bytes: int, whole: bool, name: str
 ) -> tuple[LoopCounts, ...]:
-    """
-    The counts of the loops over edges that do most of the work of a kernel, one for each number of
-    rows that a thread computes at once, the most rows first.
+    """Return the counts of the main loops over edges, one per number of rows of a thread.
 
-    Of several with the same rows, the one with the most edges an iteration is taken; others are for
-    the edges that are left. value_bytes, index_bytes: the sizes of an activation and of an index;
-    whole: activations are whole numbers, which a compiler may add three at a time; name: for
-    messages. Raises ToolchainError where no loop loads activations by index, or one cannot be
-    counted.
+    The loop with the most rows comes first. Of several loops with the same rows, the main one has
+    the most edges per iteration; the others compute the remaining edges.
+
+    value_bytes, index_bytes: sizes of an activation and of an index
+    whole: activations are integers, so the compiler may add three of them with one instruction
+    name: of the kernel, for messages
+
+    Raises ToolchainError if no loop loads activations by index, or a loop cannot be counted.
     """
     main: dict[int, LoopCounts] = {}
     for loop in innermost_loops(function):
-        found = roles(loop.body)
+        found = classify_loads(loop.body)
         if found.activations:
             where = f"{name}, loop at {loop.body[0].address:#06x}"
             counts = _counts(loop, found, value_bytes, index_bytes, whole, where)
@@ -90,8 +91,8 @@ def main_loops(
                 main[counts.rows] = counts
     if not main:
         raise ToolchainError(
-            f"{name}: no innermost loop loads from an address made of a loaded index; "
-            "bench/resources must learn what the compiler makes of it"
+            f"{name}: no innermost loop loads from an address that depends on a loaded index; "
+            "adapt bench/resources to the compiler's code"
         )
     return tuple(main[rows] for rows in sorted(main, reverse=True))
 
@@ -105,15 +106,14 @@ def _counts(
     indices = _elements(body, found.indices, index_bytes, "indices", where)
     sums = values if whole else len(found.sums)
     if not sums:
-        raise ToolchainError(f"{where}: has no sum of its activations")
+        raise ToolchainError(f"{where}: no instruction adds the activations")
     if sums % values:
         raise ToolchainError(
-            f"{where}: {sums} sums of {values} activations, which is no whole number for each"
+            f"{where}: {sums} additions for {values} activations, not a whole number per activation"
         )
     if values % indices:
         raise ToolchainError(
-            f"{where}: loads {values} activations for {indices} indices, which is no whole number "
-            "for each"
+            f"{where}: {values} activations for {indices} indices, not a whole number per index"
         )
     overlapping = overlap(body, frozenset(found.activations))
     uniform = frozenset(found.indices) | frozenset(found.others)
@@ -127,7 +127,7 @@ def _counts(
         index_loads=len(found.indices),
         index_bytes=_widths(body, found.indices),
         other_loads=len(found.others),
-        in_flight=overlapping.most,
+        in_flight=overlapping.max_in_flight,
         latencies=overlapping.latencies,
         wavefronts=sum(
             1 if number in uniform and not each.is_local else _wavefronts(each)
@@ -138,38 +138,40 @@ def _counts(
 
 
 def _check_body(loop: Loop, found: Roles, where: str) -> None:
-    """Raise ToolchainError for what the counts would be wrong for."""
+    """Raise ToolchainError if the counts of this loop would be wrong."""
     if loop.skips:
         raise ToolchainError(
-            f"{where}: the branch at {loop.skips[0]:#06x} passes over a part of the body, so its "
-            "instructions cannot be counted"
+            f"{where}: the branch at {loop.skips[0]:#06x} skips instructions of the body, so they "
+            "cannot be counted"
         )
     if any(each.name in ("CALL", "JMP", "BRX") for each in loop.body):
-        raise ToolchainError(f"{where}: the body calls a function, which is not counted")
+        raise ToolchainError(
+            f"{where}: the body calls a function, whose instructions are not counted"
+        )
     if frozenset(found.indices) & frozenset(found.activations):
-        raise ToolchainError(f"{where}: an address is made of an activation")
+        raise ToolchainError(f"{where}: an address depends on an activation")
     if found.other_sums:
         raise ToolchainError(
-            f"{where}: the sum at {loop.body[found.other_sums[0]].address:#06x} takes no activation"
+            f"{where}: the sum at {loop.body[found.other_sums[0]].address:#06x} adds no activation"
         )
     shuffled = any(each.name == "SHFL" for each in loop.body)
-    wide = [n for n in (*found.indices, *found.others) if loop.body[n].width > 4]
-    if shuffled and wide:
+    wide_loads = [n for n in (*found.indices, *found.others) if loop.body[n].width > 4]
+    if shuffled and wide_loads:
         raise ToolchainError(
-            f"{where}: lanes exchange values, so the load at {loop.body[wide[0]].address:#06x} may "
-            "have another address in each lane"
+            f"{where}: lanes exchange values, so the load at "
+            f"{loop.body[wide_loads[0]].address:#06x} may have another address in each lane"
         )
 
 
 def _elements(
-    body: Sequence[Instruction], loads: Iterable[int], size: int, what: str, where: str
+    body: Sequence[Instruction], loads: Iterable[int], size: int, operand: str, where: str
 ) -> int:
-    """How many elements of `size` bytes these loads bring to a thread."""
+    """Return the number of elements of `size` bytes that these loads bring to a thread."""
     total = 0
     for number in loads:
         if body[number].width % size:
             raise ToolchainError(
-                f"{where}: {body[number].opcode} is no load of {what} of {size} bytes"
+                f"{where}: {body[number].opcode} does not load whole {operand} of {size} bytes"
             )
         total += body[number].width // size
     return total
@@ -180,5 +182,5 @@ def _widths(body: Sequence[Instruction], loads: Iterable[int]) -> tuple[int, ...
 
 
 def _wavefronts(access: Instruction) -> int:
-    """Of a warp whose lanes access neighbouring elements from a multiple of 128 bytes on."""
+    """Return the wavefronts of a warp that accesses consecutive elements, aligned to 128 bytes."""
     return -(-_WARP * access.width // _WAVEFRONT_BYTES)

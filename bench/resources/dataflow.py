@@ -1,4 +1,4 @@
-"""What the loads of a loop are for: followed through the registers of its body."""
+"""Data-flow analysis of a loop body: which loads read activations, indices and weights."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from bench.resources.sass import Instruction
 _SUMS = frozenset({"FADD", "FFMA", "DADD", "DFMA"})
 
 _Origins = Mapping[str, frozenset[int]]
-"""By register: the loads, as positions in the body, whose values its value was made of."""
+"""For each register, the loads that its value depends on, as positions in the body."""
 
 
 @dataclass(frozen=True)
 class Roles:
-    """Positions in the body of a loop.
+    """Instructions of a loop by their purpose, as positions in the body.
 
-    activations: loads whose address was made of a loaded value
-    indices: the loads that such addresses were made of
-    others: all other loads, such as those of weights
-    sums: additions and fused multiply-adds of float32 or float64 that take a value made of an
-    activation; other_sums: those that do not
+    activations: loads whose address depends on a loaded value
+    indices: loads that these addresses depend on
+    others: all other loads, for example of weights
+    sums: float32 or float64 additions and fused multiply-adds of a value that depends on an
+    activation; other_sums: the remaining additions
     """
 
     activations: tuple[int, ...]
@@ -31,22 +31,22 @@ class Roles:
     other_sums: tuple[int, ...]
 
 
-def roles(body: Sequence[Instruction]) -> Roles:
-    """What the loads and the sums of a loop are.
+def classify_loads(body: Sequence[Instruction]) -> Roles:
+    """Classify the loads and additions of a loop body.
 
-    A value may come from the iteration before, as in software pipelines, so the body is followed
-    again until nothing changes.
+    A value may come from the previous iteration, as in software pipelines. So the analysis repeats
+    the body until nothing changes.
     """
     before: dict[str, frozenset[int]] = {}
     while True:
         after = dict(before)
         addresses = _follow(body, after)
-        both = {r: before.get(r, frozenset()) | made_of for r, made_of in after.items()}
-        if both == before:
+        merged = {r: before.get(r, frozenset()) | origins for r, origins in after.items()}
+        if merged == before:
             break
-        before = both
-    activations = tuple(n for n, made_of in addresses.items() if made_of)
-    indices = tuple(sorted({each for made_of in addresses.values() for each in made_of}))
+        before = merged
+    activations = tuple(n for n, origins in addresses.items() if origins)
+    indices = tuple(sorted({load for origins in addresses.values() for load in origins}))
     others = tuple(n for n in addresses if n not in activations and n not in indices)
     sums = _sums(body, before, frozenset(activations))
     other_sums = tuple(n for n, e in enumerate(body) if e.name in _SUMS and n not in sums)
@@ -56,37 +56,40 @@ def roles(body: Sequence[Instruction]) -> Roles:
 def _follow(
     body: Sequence[Instruction], state: dict[str, frozenset[int]]
 ) -> dict[int, frozenset[int]]:
-    """Take `state` through the body; gives what the address of each load was made of."""
+    """Update `state` along the body; return the loads that the address of each load depends on."""
     addresses = {}
-    for number, each in enumerate(body):
-        if _is_source(each):
-            addresses[number] = _made_of(state, each.address_registers)
-        _step(state, number, each)
+    for number, instruction in enumerate(body):
+        if _is_source(instruction):
+            addresses[number] = _origins(state, instruction.address_registers)
+        _step(state, number, instruction)
     return addresses
 
 
-def _step(state: dict[str, frozenset[int]], number: int, each: Instruction) -> None:
-    made_of = frozenset({number}) if _is_source(each) else _made_of(state, each.reads)
-    for register in each.writes:
-        kept = state.get(register, frozenset()) if each.guard is not None else frozenset()
-        state[register] = made_of | kept
+def _step(state: dict[str, frozenset[int]], number: int, instruction: Instruction) -> None:
+    is_source = _is_source(instruction)
+    origins = frozenset({number}) if is_source else _origins(state, instruction.reads)
+    guarded = instruction.guard is not None
+    for register in instruction.writes:
+        # A guarded instruction may leave the old value in the register.
+        previous = state.get(register, frozenset()) if guarded else frozenset()
+        state[register] = origins | previous
 
 
-def _is_source(each: Instruction) -> bool:
-    """Does it load from an array? Local memory has what was spilled, such as addresses."""
-    return each.is_load and not each.is_local
+def _is_source(instruction: Instruction) -> bool:
+    """Whether it loads from an array; local memory holds spilled registers, not arrays."""
+    return instruction.is_load and not instruction.is_local
 
 
-def _made_of(state: _Origins, registers: frozenset[str]) -> frozenset[int]:
-    return frozenset().union(*(state.get(each, frozenset()) for each in registers))
+def _origins(state: _Origins, registers: frozenset[str]) -> frozenset[int]:
+    return frozenset().union(*(state.get(register, frozenset()) for register in registers))
 
 
 def _sums(
     body: Sequence[Instruction], before: _Origins, activations: frozenset[int]
 ) -> tuple[int, ...]:
-    state, found = dict(before), []
-    for number, each in enumerate(body):
-        if each.name in _SUMS and _made_of(state, each.reads) & activations:
-            found.append(number)
-        _step(state, number, each)
-    return tuple(found)
+    state, sums = dict(before), []
+    for number, instruction in enumerate(body):
+        if instruction.name in _SUMS and _origins(state, instruction.reads) & activations:
+            sums.append(number)
+        _step(state, number, instruction)
+    return tuple(sums)

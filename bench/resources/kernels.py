@@ -1,5 +1,4 @@
-"""The kernels that are reported on: all fused workunits as the engines launch them, and the
-hand-written ones."""
+"""The kernels of the report: all fused workunits of the engines, and the hand-written kernels."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from kkspdnn.pk.dispatch import compile_workunits
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import Scalar, View
 
-HAND = ("kkspdnn_hand_equal", "kkspdnn_hand_fan_in")
+HAND_WRITTEN = ("kkspdnn_hand_equal", "kkspdnn_hand_fan_in")
 """The kernels of bench/ceiling/ceiling.cu."""
 
 _MODULE = "fused"
@@ -30,9 +29,9 @@ _MODULE = "fused"
 class Compiled:
     """A compiled kernel with a loop over edges.
 
-    dtype, index: the types of activations and of the numbers of input neurons, as NumPy names them
-    file: a cubin or shared library; functor: whether the name is that of a workunit, else of the
-    kernel itself
+    dtype, index: NumPy dtypes of activations and indices
+    file: cubin or shared library
+    functor: `name` is that of a workunit; otherwise it is that of the kernel itself
     """
 
     name: str
@@ -42,26 +41,28 @@ class Compiled:
     file: Path
     functor: bool
 
-    def symbol(self, found: Sequence[str]) -> str:
-        """Which of the kernels in the file it is. Raises ToolchainError where it is not there."""
+    def symbol(self, symbols: Sequence[str]) -> str:
+        """Return its symbol among those of the file. Raises ToolchainError if it is missing."""
         if self.functor:
-            return functor_kernel(found, self.name)
-        if self.name not in found:
-            raise ToolchainError(f"{self.file}: has no kernel {self.name}")
+            return functor_kernel(symbols, self.name)
+        if self.name not in symbols:
+            raise ToolchainError(f"{self.file}: no kernel {self.name}")
         return self.name
 
 
 def workunits(arch: str, dtypes: Sequence[str]) -> list[Compiled]:
-    """The fused workunits for layers of at most 65,536 neurons, whose indices are uint16, compiled
-    for an architecture where the cache lacks them.
+    """Return the fused workunits for an architecture, compiled if they are not in the cache.
 
-    Raises ToolchainError and CacheError.
+    They are the variants for layers of at most 65,536 neurons, whose indices are uint16. Raises
+    ToolchainError and CacheError.
     """
-    launches = [each for d in dtypes for each in engine_launches("cuda", np.dtype(d)).values()]
+    launches = [
+        launch for dtype in dtypes for launch in engine_launches("cuda", np.dtype(dtype)).values()
+    ]
     units = [
-        generate(*launched)
-        for launched in dict.fromkeys(launches)  # counts are bytes with every dtype
-        if launched[0].__module__.rpartition(".")[2] == _MODULE
+        generate(*launch)
+        for launch in dict.fromkeys(launches)  # counts are bytes for each dtype
+        if launch[0].__module__.rpartition(".")[2] == _MODULE
     ]
     kit = toolkit(ExecutionSpace.Cuda, arch)
     files = compile_workunits([(kit, unit) for unit in units])
@@ -69,25 +70,25 @@ def workunits(arch: str, dtypes: Sequence[str]) -> list[Compiled]:
 
 
 def hand_written(arch: str) -> Iterator[Compiled]:
-    """The hand-written kernels, compiled for an architecture; raises as `workunits`."""
+    """Return the hand-written kernels for an architecture; raises as `workunits`."""
     file = compile_kernels(arch)
-    for name in HAND:
+    for name in HAND_WRITTEN:
         yield Compiled(name, arch, np.dtype("float32"), np.dtype("uint16"), file, functor=False)
 
 
 def compiled_by(arch: str) -> str:
-    """The compiler of the workunits and its version, `nvcc release 13.0, V13.0.88`."""
+    """Return the compiler of the workunits, such as `nvcc release 13.0, V13.0.88`."""
     return toolkit(ExecutionSpace.Cuda, arch).compiled_by
 
 
 def kokkos_version(arch: str) -> str:
-    """The version of the Kokkos whose headers are compiled."""
+    """Return the version of Kokkos."""
     return toolkit(ExecutionSpace.Cuda, arch).kokkos_version
 
 
 def _compiled(unit: Generated, arch: str, file: Path) -> Compiled:
-    types = {each.name: each.type for each in unit.signature.parameters}
-    # Counts of edges are made of bytes, x; all others have activations, a.
+    types = {parameter.name: parameter.type for parameter in unit.signature.parameters}
+    # The input array is `a` for activations, and `x` (bytes) where edges are counted.
     value = _element(types, ("a", "x"), unit)
     index = _element(types, ("index", "next_index"), unit)
     return Compiled(unit.name, arch, value.numpy, index.numpy, file, functor=True)
@@ -95,10 +96,10 @@ def _compiled(unit: Generated, arch: str, file: Path) -> Compiled:
 
 def _element(types: Mapping[str, object], names: Sequence[str], unit: Generated) -> Scalar:
     for name in names:
-        found = types.get(name)
-        if isinstance(found, View):
-            return found.element
+        array = types.get(name)
+        if isinstance(array, View):
+            return array.element
     raise ToolchainError(
         f"{unit.name}: no array parameter {' or '.join(names)}; "
-        "bench/resources/kernels.py must learn what it is called"
+        "add its name to bench/resources/kernels.py"
     )

@@ -1,4 +1,4 @@
-"""How far the loads of a loop overlap, for a warp that issues in order."""
+"""Overlap of the loads of a loop, for a warp that issues instructions in order."""
 
 from __future__ import annotations
 
@@ -14,31 +14,33 @@ _ITERATIONS = 24
 
 @dataclass(frozen=True)
 class Overlap:
-    """Of one iteration, where a load takes 1 unit of time and every other instruction 0.
+    """The time of one iteration if a load takes 1 unit and any other instruction 0.
 
-    latencies: its time; loads that are issued before the first wait for one of them take 1 together
-    most: the largest number of the counted loads that are issued before such a wait
+    latencies: the time; loads that are issued before the first wait for one of them overlap, so
+    they take 1 unit in total
+    max_in_flight: maximum number of counted loads that are issued before such a wait
     """
 
     latencies: float
-    most: int
+    max_in_flight: int
 
 
 def overlap(body: Sequence[Instruction], counted: frozenset[int]) -> Overlap:
-    """How the loads of a loop overlap; counted: positions in the body.
+    """Return the overlap of the loads of a loop; counted: positions of loads in the body.
 
-    A warp goes on after a load until an instruction reads or writes its registers. The time is an
-    average over iterations, because a software pipeline waits for loads of the iteration before.
+    A warp continues after a load until an instruction reads or writes its registers. The time is an
+    average over iterations, because a software pipeline waits for loads of the previous iteration.
     """
     ready: Counter[str] = Counter()
     issued: Counter[int] = Counter()
     now, ends = 0, []
     for _ in range(_ITERATIONS):
-        for number, each in enumerate(body):
-            now = max([now, *(ready[register] for register in each.reads | each.writes)])
+        for number, instruction in enumerate(body):
+            registers = instruction.reads | instruction.writes
+            now = max([now, *(ready[register] for register in registers)])
             issued[now] += number in counted
-            for register in each.writes:
-                ready[register] = now + each.is_load
+            for register in instruction.writes:
+                ready[register] = now + instruction.is_load
         ends.append(now)
     half = _ITERATIONS // 2
     time = Fraction(ends[-1] - ends[half - 1], _ITERATIONS - half)

@@ -1,4 +1,4 @@
-"""The innermost loops of a function."""
+"""Find the innermost loops of a function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.resources.sass import Instruction
 class Loop:
     """The instructions from the target of a backward branch to that branch.
 
-    skips: addresses of branches that pass over a part of the body; leaving the loop is not one
+    skips: addresses of branches that skip instructions of the body, except exits of the loop
     """
 
     body: tuple[Instruction, ...]
@@ -20,8 +20,10 @@ class Loop:
 
 
 def innermost_loops(function: Sequence[Instruction]) -> tuple[Loop, ...]:
-    """The loops that contain no other loop, in order; a branch to itself, after the end of a
-    kernel, is none."""
+    """Return the loops that contain no other loop, in order.
+
+    The branch to itself after the end of a kernel is not a loop.
+    """
     backward = [
         (each.target, each.address)
         for each in function

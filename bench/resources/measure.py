@@ -1,4 +1,4 @@
-"""The report: kernels compiled, disassembled and counted."""
+"""Make the report: compile the kernels, disassemble them, and count instructions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from kkspdnn.pk.build.disassemble import CudaDisassembler, cuda_disassembler
 
 
 def measure(architectures: Sequence[str], dtypes: Sequence[str], command: str = "") -> Report:
-    """Compile the fused workunits and the hand-written kernels, and read their machine code.
+    """Compile the fused workunits and the hand-written kernels, and analyse their machine code.
 
-    Raises ToolchainError where a tool is missing, a compile fails, or a loop is not understood, and
+    Raises ToolchainError if a tool is missing, compiling fails or a loop cannot be analysed, and
     CacheError.
     """
     tools = cuda_disassembler()
@@ -38,24 +38,24 @@ def measure(architectures: Sequence[str], dtypes: Sequence[str], command: str = 
 def _kernels(tools: CudaDisassembler, compiled: Iterable[Compiled]) -> Iterable[Kernel]:
     code = cache(lambda file: functions(tools.machine_code(file)))
     usage = cache(lambda file: usages(tools.resource_usage(file)))
-    for each in compiled:
-        found = usage(each.file)
-        symbol = each.symbol(list(found))
-        body = code(each.file)[symbol]
+    for kernel in compiled:
+        resources = usage(kernel.file)
+        symbol = kernel.symbol(list(resources))
+        body = code(kernel.file)[symbol]
         yield Kernel(
-            name=each.name,
-            arch=each.arch,
-            dtype=each.dtype.name,
-            index=each.index.name,
+            name=kernel.name,
+            arch=kernel.arch,
+            dtype=kernel.dtype.name,
+            index=kernel.index.name,
             launch=launch_of(symbol),
-            usage=found[symbol],
+            usage=resources[symbol],
             instructions=len(body),
             spills=sum(instruction.is_local for instruction in body),
             loops=main_loops(
                 body,
-                each.dtype.itemsize,
-                each.index.itemsize,
-                not np.issubdtype(each.dtype, np.floating),
-                f"{each.name} for {each.arch}",
+                kernel.dtype.itemsize,
+                kernel.index.itemsize,
+                not np.issubdtype(kernel.dtype, np.floating),
+                f"{kernel.name} for {kernel.arch}",
             ),
         )

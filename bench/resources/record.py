@@ -1,4 +1,4 @@
-"""The record of a resource report, and the chips that its bounds are for."""
+"""The record of a resource report, and the GPUs whose bounds its tables show."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from kkspdnn.io.json_schema import decode, read_json
 SCHEMA = "kkspdnn-resources/1"
 
 _REGISTERS = 65_536
-_MOST_WARPS = 64
+_MAX_WARPS = 64
 _WARP = 32
 
 
 @dataclass(frozen=True)
 class Chip:
-    """A GPU: its multiprocessors and its clock in hertz."""
+    """A GPU: number of multiprocessors, and clock in hertz."""
 
     name: str
     multiprocessors: int
@@ -28,25 +28,25 @@ class Chip:
 
     @property
     def wavefronts(self) -> float:
-        """L1 wavefronts a second: one a cycle and multiprocessor, of at most 128 bytes."""
+        """L1 wavefronts per second: one of up to 128 bytes per cycle and multiprocessor."""
         return self.multiprocessors * self.hertz
 
     @property
     def instructions(self) -> float:
-        """Instructions of warps a second: four schedulers issue one a cycle each."""
+        """Warp instructions per second: each of four schedulers issues one per cycle."""
         return 4 * self.multiprocessors * self.hertz
 
 
 CHIPS = {"sm_80": Chip("A100", 108, 1.41e9), "sm_90": Chip("H100 SXM", 132, 1.755e9)}
-"""By architecture: the chip that the bounds in the table are for."""
+"""The GPU of each architecture whose bounds the tables show."""
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """What the machine code of one kernel says.
+    """The counts of one kernel.
 
-    dtype, index: the types of activations and indices; launch: see `usage.launch_of`
-    instructions: of the whole kernel; spills: of these, loads and stores of local memory
+    dtype, index: dtypes of activations and indices; launch: see `usage.launch_of`
+    instructions: of the whole kernel; spills: its loads and stores of local memory
     loops: see `counts.main_loops`
     """
 
@@ -62,34 +62,36 @@ class Kernel:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What it is called among others."""
+        """Architecture, name and dtypes, which identify the kernel in a report."""
         return self.arch, self.name, self.dtype, self.index
 
     @property
     def is_workunit(self) -> bool:
-        """Is it launched by Kokkos? Others are hand-written."""
+        """Whether Kokkos launches it; the other kernels are hand-written."""
         return self.launch != OWN
 
     @property
     def warps(self) -> int:
-        """Warps a multiprocessor that the registers leave room for, at most 64.
+        """Resident warps per multiprocessor, limited by registers and by 64.
 
-        A warp gets registers by 256, and warps come by fours.
+        Registers are allocated in units of 256 per warp, and warps in units of four.
         """
-        each = -(-self.usage.registers * _WARP // 256) * 256
-        return min(_MOST_WARPS, _REGISTERS // each // 4 * 4)
+        registers = -(-self.usage.registers * _WARP // 256) * 256
+        return min(_MAX_WARPS, _REGISTERS // registers // 4 * 4)
 
     def edges_in_flight(self, loop: LoopCounts) -> float:
-        """Edges of single rows, a multiprocessor, for which loads are in flight on average while
-        warps do nothing but wait: what latency, in cycles, is to be divided into."""
+        """Return the mean number of edges, of single rows, with loads in flight per multiprocessor.
+
+        All warps wait for loads. Divided by the latency in cycles, it is the rate per cycle.
+        """
         return self.warps * _WARP * loop.row_edges / loop.latencies
 
 
 @dataclass(frozen=True)
 class Report:
-    """All kernels, and what they were compiled and read with.
+    """The counts of all kernels, and the tools that made them.
 
-    nvcc: the compiler; disassembler: see `CudaDisassembler.version`
+    nvcc: compiler; disassembler: see `CudaDisassembler.version`
     """
 
     command: str
@@ -99,13 +101,13 @@ class Report:
     kernels: tuple[Kernel, ...]
 
     def to_json(self) -> str:
-        """As JSON text."""
+        """Return JSON text."""
         return json.dumps({"kind": SCHEMA, **asdict(self)}, indent=1, allow_nan=False) + "\n"
 
 
 def read_report(path: Path) -> Report:
-    """A record that `to_json` made. Raises InputError, with file and field, where it is none."""
-    found = read_json(path)
-    if found.pop("kind", None) != SCHEMA:
-        raise InputError(f"{path}: kind: this is no record of python -m bench.resources ({SCHEMA})")
-    return decode(Report, found, str(path))
+    """Read a record that `to_json` made. Raises InputError with file and field if it is invalid."""
+    fields = read_json(path)
+    if fields.pop("kind", None) != SCHEMA:
+        raise InputError(f"{path}: kind: not a record of python -m bench.resources ({SCHEMA})")
+    return decode(Report, fields, str(path))

@@ -1,5 +1,4 @@
-"""The text of `cuobjdump -sass`: instructions of each function, and the registers that each of them
-reads and writes (sm_70 to sm_90)."""
+"""Parse the output of `cuobjdump -sass` (sm_70 to sm_90): instructions and their registers."""
 
 from __future__ import annotations
 
@@ -20,16 +19,16 @@ _CONSTANTS = frozenset({"LDC", "ULDC", "LDCU"})
 _NO_RESULT = _STORES | {"BRA", "BAR", "BSSY", "BSYNC", "CALL", "EXIT", "RET", "WARPSYNC"}
 
 _WIDTHS = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
-"""Modifiers of memory instructions to bytes a thread; without one of them it is 4."""
+"""Bytes per thread of a memory instruction by its modifier; 4 without one of these."""
 
 
 @dataclass(frozen=True)
 class Instruction:
     """One instruction.
 
-    address: its offset in the function, in bytes
-    guard: the predicate under which it runs, `!P0`; None where it always runs
-    opcode: with its modifiers, `LDG.E.U16`
+    address: offset in the function, in bytes
+    guard: predicate of its execution, such as `!P0`; None if it always runs
+    opcode: with modifiers, such as `LDG.E.U16`
     operands: as printed, the result first
     """
 
@@ -45,54 +44,54 @@ class Instruction:
 
     @property
     def is_load(self) -> bool:
-        """Does it load from global, shared or local memory? Constant banks do not count."""
+        """Whether it loads from global, shared or local memory, but not from constant banks."""
         return self.name in _LOADS
 
     @property
     def is_store(self) -> bool:
-        """Does it write to global, shared or local memory?"""
+        """Whether it writes to global, shared or local memory."""
         return self.name in _STORES
 
     @property
     def is_local(self) -> bool:
-        """Does it access local memory, as register spills do?"""
+        """Whether it accesses local memory, as register spills do."""
         return self.name in ("LDL", "STL")
 
     @property
     def width(self) -> int:
-        """Bytes that each thread loads or stores."""
+        """The number of bytes that a thread loads or stores."""
         return next((_WIDTHS[m] for m in self._modifiers if m in _WIDTHS), 4)
 
     @property
     def target(self) -> int | None:
-        """Where a branch inside the function goes; None for other instructions."""
+        """The target address of a branch inside the function; None for other instructions."""
         if self.name != "BRA" or not self.operands:
             return None
-        place = self.operands[-1]
-        return int(place, 16) if re.fullmatch(r"0x[0-9a-f]+", place) else None
+        address = self.operands[-1]
+        return int(address, 16) if re.fullmatch(r"0x[0-9a-f]+", address) else None
 
     @cached_property
     def writes(self) -> frozenset[str]:
-        """The registers that it writes, `R4` or `UR4`; predicates do not count."""
+        """The registers that it writes, such as `R4` or `UR4`, without predicates."""
         result = self._result
         if result is None:
             return frozenset()
-        return _named(self.operands[result], self._result_registers)
+        return _registers(self.operands[result], self._result_registers)
 
     @cached_property
     def reads(self) -> frozenset[str]:
-        """The registers that it reads; predicates do not count."""
-        found: set[str] = set()
+        """The registers that it reads, without predicates."""
+        registers: set[str] = set()
         for number, operand in enumerate(self.operands):
             if number != self._result:
-                found |= _named(operand, self._source_registers(number))
-        return frozenset(found)
+                registers |= _registers(operand, self._source_registers(number))
+        return frozenset(registers)
 
     @cached_property
     def address_registers(self) -> frozenset[str]:
-        """The registers in the address of a load, without its descriptor."""
-        place = next((o for o in self.operands if "[" in o), "")
-        return _named(place[place.rfind("[") :], 1)
+        """The registers of the address of a load, without its descriptor."""
+        address = next((o for o in self.operands if "[" in o), "")
+        return _registers(address[address.rfind("[") :], 1)
 
     @property
     def _modifiers(self) -> list[str]:
@@ -100,7 +99,7 @@ class Instruction:
 
     @property
     def _result(self) -> int | None:
-        """Which operand is the result: the first that is no predicate."""
+        """The position of the result: the first operand that is not a predicate."""
         if self.name in _NO_RESULT or self.name.endswith("SETP") or self.name.endswith("PLOP3"):
             return None
         for number, operand in enumerate(self.operands):
@@ -131,24 +130,24 @@ class Instruction:
         return 2 if addend or converts_from or self._is_double else 1
 
 
-def _named(operand: str, registers: int) -> frozenset[str]:
-    """The registers of an operand; `registers` of them from each that is named in it."""
+def _registers(operand: str, width: int) -> frozenset[str]:
+    """Return the registers of an operand; each name stands for `width` consecutive registers."""
     return frozenset(
-        f"{kind}{int(first) + n}"
-        for kind, first, pair in _REGISTER.findall(operand)
-        for n in range(2 if pair else registers)
+        f"{prefix}{int(first) + n}"
+        for prefix, first, pair in _REGISTER.findall(operand)
+        for n in range(2 if pair else width)
     )
 
 
 def functions(text: str) -> dict[str, tuple[Instruction, ...]]:
-    """The functions in the output of `cuobjdump -sass`, by their mangled names."""
-    found: dict[str, list[Instruction]] = {}
+    """Return the functions in the output of `cuobjdump -sass`, by their mangled names."""
+    bodies: dict[str, list[Instruction]] = {}
     body: list[Instruction] | None = None
     for line in text.splitlines():
         if (head := _FUNCTION.match(line)) is not None:
-            body = found.setdefault(head[1], [])
+            body = bodies.setdefault(head[1], [])
         elif body is not None and (match := _INSTRUCTION.match(line)) is not None:
             address, guard, opcode, operands = match.groups()
             words = tuple(o.strip() for o in operands.split(",")) if operands else ()
             body.append(Instruction(int(address, 16), guard, opcode, words))
-    return {name: tuple(body) for name, body in found.items()}
+    return {name: tuple(body) for name, body in bodies.items()}

@@ -1,4 +1,4 @@
-"""A report as Markdown tables, and their place in a document."""
+"""Format a report as Markdown tables, and replace the tables in a document."""
 
 from __future__ import annotations
 
@@ -38,37 +38,37 @@ _LOOP: tuple[tuple[str, Callable[[Kernel, LoopCounts], str]], ...] = (
 
 
 def tables(report: Report) -> Iterator[str]:
-    """The tables line by line, two for each architecture."""
+    """Return the lines of the tables, two tables per architecture."""
     yield f"{report.nvcc}, Kokkos {report.kokkos_version}, read with {report.disassembler}."
-    for arch in dict.fromkeys(each.arch for each in report.kernels):
+    for arch in dict.fromkeys(kernel.arch for kernel in report.kernels):
         chip = CHIPS.get(arch)
         bounds = f", bounds for {chip.name}" if chip is not None else ""
-        kernels = [each for each in report.kernels if each.arch == arch]
+        kernels = [kernel for kernel in report.kernels if kernel.arch == arch]
         yield from ("", f"### {arch}: kernels", "")
         yield from _heads([head for head, _ in _MEMORY])
-        for each in kernels:
-            yield _row([*_named(each), *(cell(each) for _, cell in _MEMORY)])
+        for kernel in kernels:
+            yield _row([*_kernel_cells(kernel), *(cell(kernel) for _, cell in _MEMORY)])
         yield from ("", f"### {arch}: an iteration of the loop over edges{bounds}", "")
         yield from _heads([head for head, _ in _LOOP])
-        for each in kernels:
-            for loop in each.loops:
-                yield _row([*_named(each), *(cell(each, loop) for _, cell in _LOOP)])
+        for kernel in kernels:
+            for loop in kernel.loops:
+                yield _row([*_kernel_cells(kernel), *(cell(kernel, loop) for _, cell in _LOOP)])
 
 
 def replaced(document: str, report: Report, name: str) -> str:
-    """A document with the tables between its two marks; name: of the document, for messages.
+    """Return a document with new tables between its two marks; name: for messages.
 
-    Raises InputError where it does not have each mark once, in their order.
+    Raises InputError unless it has each mark once, BEGIN before END.
     """
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end or BEGIN in after or END in before + after:
-        raise InputError(f"{name}: must have the lines {BEGIN} and {END} once each")
+        raise InputError(f"{name}: must contain the lines {BEGIN} and {END} once each")
     return "\n".join([before + BEGIN, "", *tables(report), "", END + after])
 
 
 def update(path: Path, report: Report) -> str:
-    """The text of a document with the tables of a report; raises InputError."""
+    """Return the text of a file with the tables of a report. Raises InputError."""
     try:
         return replaced(path.read_text(encoding="utf-8"), report, str(path))
     except OSError as error:
@@ -80,7 +80,7 @@ def _heads(heads: Sequence[str]) -> Iterator[str]:
     yield _row(["---", "---", *("---" if head == "launch" else "--:" for head in heads)])
 
 
-def _named(kernel: Kernel) -> list[str]:
+def _kernel_cells(kernel: Kernel) -> list[str]:
     return [f"`{kernel.name}`", kernel.dtype]
 
 
@@ -92,9 +92,9 @@ def _widths(widths: Sequence[int]) -> str:
     return ", ".join(map(str, widths))
 
 
-def _rate(kernel: Kernel, what: str, per_edge: float) -> str:
-    """Edges of single rows a second where a chip does nothing but this."""
+def _rate(kernel: Kernel, resource: str, per_edge: float) -> str:
+    """Return the rate in edges per second, of single rows, if this resource is the only limit."""
     chip = CHIPS.get(kernel.arch)
     if chip is None:
         return "unknown"
-    return f"{getattr(chip, what) * 32 / per_edge:.2g}"
+    return f"{getattr(chip, resource) * 32 / per_edge:.2g}"

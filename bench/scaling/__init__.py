@@ -1,1 +1,1 @@
-"""How time falls with ranks: measured parts and runs, a model of both, and what it predicts."""
+"""Inference time against the number of ranks: measurements, a model, and its predictions."""

@@ -1,4 +1,4 @@
-"""`python -m bench.scaling`: measure here, fit the model, predict more ranks."""
+"""`python -m bench.scaling`: measure on this machine, fit a model, predict more ranks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from bench.facts import facts
-from bench.recorded import recorded
+from bench.environment import collect_environment
+from bench.measurement import run_measurement
 from bench.scaling.measure import points, runs, step_seconds
-from bench.scaling.model import fitted
+from bench.scaling.model import fit
 from bench.scaling.table import table
 from kkspdnn.cli.guard import guarded
 from kkspdnn.cli.options import Parser, count
@@ -31,33 +31,50 @@ _PREDICTED = (20, 768)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options of `python -m bench.scaling`."""
+    """Return the parser of `python -m bench.scaling`."""
     made = Parser(prog="python -m bench.scaling", description=__doc__, allow_abbrev=False)
     add = made.add_argument
     add("--neurons", type=count, default=1024, metavar="N", help="(1024)")
     add("--layers", type=count, default=120, metavar="L", help="(120)")
     add("--inputs", type=count, default=60_000, metavar="M", help="input rows (60000)")
-    add("--threads", type=count, default=1, metavar="T", help="of each rank (1)")
-    add("--most", type=count, default=_RANKS[-1], metavar="R", help="ranks to go up to (768)")
-    add("--runs", type=count, default=5, metavar="R", help="runs under mpiexec of each (5)")
+    add("--threads", type=count, default=1, metavar="T", help="threads of each rank (1)")
+    add("--most", type=count, default=_RANKS[-1], metavar="R", help="maximum number of ranks (768)")
+    add(
+        "--runs",
+        type=count,
+        default=5,
+        metavar="R",
+        help="runs with mpiexec for each number of ranks (5)",
+    )
     add("--json", type=Path, metavar="FILE", help="write the record")
-    add("--draw", type=Path, metavar="RECORD", help="draw this record, print its table")
-    add("--out", type=Path, default=Path("plots/figures"), metavar="DIR", help="for --draw")
+    add(
+        "--draw",
+        type=Path,
+        metavar="RECORD",
+        help="draw this record and print its table; measure nothing",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=Path("plots/figures"),
+        metavar="DIR",
+        help="folder for the figures of --draw (plots/figures)",
+    )
     return made
 
 
 def main() -> int:
-    """Measure, print and write the record; 2 for what the user can mend."""
+    """Measure, print and write the record; return the exit code."""
     arguments = parser().parse_args()
     if arguments.draw is not None:
         return guarded(lambda: _draw(arguments.draw, arguments.out))
 
-    def shown() -> tuple[str, int]:
-        record = measured(arguments)
+    def measured() -> tuple[str, int]:
+        record = measure(arguments)
         _show(record)
         return json.dumps(record, indent=1) + "\n", 0
 
-    return recorded(arguments.json, shown)
+    return run_measurement(arguments.json, measured)
 
 
 def _draw(path: Path, folder: Path) -> int:
@@ -69,10 +86,10 @@ def _draw(path: Path, folder: Path) -> int:
     return 0
 
 
-def measured(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The record: points, runs, model, predictions."""
-    here, cores = facts(), usable_cores()
-    most = min(arguments.most, arguments.inputs)
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure, fit the model, and return the record."""
+    environment, cores = collect_environment(), usable_cores()
+    max_ranks = min(arguments.most, arguments.inputs)
     if arguments.threads > cores:
         raise InputError(f"--threads {arguments.threads}: this machine has {cores} cores")
     os.environ.setdefault("OMP_NUM_THREADS", str(arguments.threads))
@@ -82,24 +99,24 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     network, rows = problem.network, problem.inputs
     with delayed_bar(True) as bar:
 
-        def tell(doing: str, done: float) -> None:
+        def on_progress(doing: str, done: float) -> None:
             if bar is not None:
                 bar(doing, done)
 
-        ranks = [each for each in _RANKS if each <= most]
-        found = list(points(network, rows, arguments.threads, ranks, tell))
+        ranks = [count for count in _RANKS if count <= max_ranks]
+        measured_points = list(points(network, rows, arguments.threads, ranks, on_progress))
         options = [f"--{name}={getattr(arguments, name)}" for name in ("neurons", "layers")]
         options += [f"--inputs={rows.rows}", f"--threads={arguments.threads}"]
-        here_ranks = list(range(1, cores // arguments.threads + 1))
-        done = runs(options, here_ranks, arguments.runs, tell)
+        local_ranks = list(range(1, cores // arguments.threads + 1))
+        measured_runs = runs(options, local_ranks, arguments.runs, on_progress)
         step = step_seconds()
-    model = fitted(found, step)
-    work = {point.ranks: point.work.dealt for point in found}
+    model = fit(measured_points, step)
+    work = {point.ranks: point.work.dealt for point in measured_points}
     modelled = [
         {"ranks": n, "seconds": model.seconds(n, rows.rows, imbalance)}
         for n, imbalance in work.items()
     ]
-    by_ranks = {each["ranks"]: each["seconds"] for each in modelled}
+    by_ranks = {point["ranks"]: point["seconds"] for point in modelled}
     predictions = [
         {"ranks": n, "seconds": by_ranks[n], "speedup": by_ranks[1] / by_ranks[n]}
         for n in _PREDICTED
@@ -108,16 +125,16 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "kind": "kkspdnn-scaling/1",
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": here.machine,
-        "compilers": here.compilers,
-        "versions": here.versions,
-        "commit": here.commit,
+        "machine": environment.machine,
+        "compilers": environment.compilers,
+        "versions": environment.versions,
+        "commit": environment.commit,
         "command": shlex.join(["python", "-m", "bench.scaling", *sys.argv[1:]]),
         "network": network.name,
         "inputs": rows.rows,
         "threads": arguments.threads,
-        "points": [asdict(each) for each in found],
-        "runs": [asdict(each) for each in done],
+        "points": [asdict(point) for point in measured_points],
+        "runs": [asdict(run) for run in measured_runs],
         "model": asdict(model),
         "modelled": modelled,
         "predictions": predictions,
@@ -126,24 +143,23 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _show(record: dict[str, Any]) -> None:
-    print(f"{record['network']}, {record['inputs']:,} rows, {record['threads']} thread(s) a rank")
-    print(
-        "ranks    rows  part, s  model, s  most work over mean: dealt  neighbours  of sorted rows"
-    )
+    print(f"{record['network']}, {record['inputs']:,} rows, {record['threads']} thread(s) per rank")
+    print("work of the rank with the most over the mean: rows as given, then sorted by nonzeros")
+    print("ranks    rows  one rank, s  model, s  cyclic  contiguous  cyclic  contiguous")
     for point, modelled in zip(record["points"], record["modelled"], strict=True):
         work = point["work"]
         print(
-            f"{point['ranks']:5}{point['rows']:8,}{point['seconds']:9.4f}"
-            f"{modelled['seconds']:10.4f}{work['dealt']:28.2f}{work['neighbours']:12.2f}"
-            f"{work['sorted_dealt']:8.2f}{work['sorted_neighbours']:8.2f}"
+            f"{point['ranks']:5}{point['rows']:8,}{point['seconds']:13.4f}"
+            f"{modelled['seconds']:10.4f}{work['dealt']:8.2f}{work['neighbours']:12.2f}"
+            f"{work['sorted_dealt']:8.2f}{work['sorted_neighbours']:12.2f}"
         )
     for run in record["runs"]:
-        least, imbalance = min(run["seconds"]), run["imbalance"]
-        print(f"mpiexec -n {run['ranks']}: least {least:.4f} s, imbalance {imbalance:.2f}")
-    for each in record["predictions"]:
+        shortest, imbalance = min(run["seconds"]), run["imbalance"]
+        print(f"mpiexec -n {run['ranks']}: min {shortest:.4f} s, imbalance {imbalance:.2f}")
+    for prediction in record["predictions"]:
         print(
-            f"predicted for {each['ranks']} ranks: {each['seconds']:.4f} s, "
-            f"{each['speedup']:.1f} times as fast as one"
+            f"predicted for {prediction['ranks']} ranks: {prediction['seconds']:.4f} s, "
+            f"speed-up {prediction['speedup']:.1f} over one rank"
         )
 
 

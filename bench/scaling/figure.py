@@ -1,4 +1,4 @@
-"""The measured parts and runs, the model, and what others published, as one figure."""
+"""The figure of measurements, model, predictions and a published result."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from kkspdnn.io.atomic_write import replace_file
 
 
 def draw(record: Mapping[str, Any], folder: Path) -> list[Path]:
-    """scaling-1col and scaling-2col as PDF and PNG."""
-    made = []
+    """Write scaling-1col and scaling-2col as PDF and PNG, and return the paths."""
+    paths = []
     with settings():
         for name, width in WIDTHS.items():
             figure = Figure(figsize=(width, 2.9 if name == "1col" else 2.6), layout="constrained")
             _paint(figure, record)
             for file_name, content in pictures(f"scaling-{name}", figure).items():
-                made.append(folder / file_name)
-                with replace_file(made[-1]) as file:
+                paths.append(folder / file_name)
+                with replace_file(paths[-1]) as file:
                     file.write(content)
-    return made
+    return paths
 
 
 def _paint(figure: Figure, record: Mapping[str, Any]) -> None:

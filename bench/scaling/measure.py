@@ -1,4 +1,4 @@
-"""Parts of the rows as ranks would compute them, and whole runs under mpiexec."""
+"""Time the rows of a rank in one process, and whole runs with mpiexec."""
 
 from __future__ import annotations
 
@@ -24,16 +24,20 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.parallel.row_shards import RowShard
 
-Tell = Callable[[str, float], None]
+OnProgress = Callable[[str, float], None]
+"""Called with the current step and the fraction done, 0 to 1."""
 
-_TIMED, _REPEATS = 20, 5
-"""About so many parts are timed for one number of ranks, each so many times."""
+_TIMED_RANKS = 20
+"""Approximate maximum of ranks whose rows are timed, for each number of ranks."""
+
+_REPEATS = 5
+"""Runs over the rows of a rank."""
 
 
 def points(
-    network: Network, inputs: Inputs, threads: int, ranks: Sequence[int], tell: Tell
+    network: Network, inputs: Inputs, threads: int, ranks: Sequence[int], on_progress: OnProgress
 ) -> Iterator[Point]:
-    """Every part for every number of ranks, by one process with so many threads."""
+    """Yield a point for each number of ranks; one process computes the rows of several ranks."""
     space = open_space("openmp", threads)
     engine = make_engine("fused", space, network.dtype, network.ymax)
     layers = LayerStore(network, engine, network.dtype)
@@ -43,21 +47,27 @@ def points(
     order = np.argsort(np.bitwise_count(inputs.bits).sum(axis=1, dtype=np.int64), kind="stable")
     by_size = Inputs(inputs.rows, inputs.neurons, inputs.source, bits=inputs.bits[order])
     for number, count in enumerate(ranks):
-        tell("parts", number / len(ranks))
-        dealt = [RowShard(place, count).select(inputs) for place in range(count)]
-        spacing = max(1, count // _TIMED)
-        chosen = dealt[::spacing]
-        seconds = [min(_seconds(engine, layers, each) for _ in range(_REPEATS)) for each in chosen]
-        splits = [dealt, _neighbours(inputs, count)]
-        splits += [[RowShard(place, count).select(by_size) for place in range(count)]]
-        splits += [_neighbours(by_size, count)]
-        work = Split(*(_imbalance(engine, layers, each) for each in splits))
-        yield Point(count, dealt[0].rows, median(seconds), work)
+        on_progress("rows of one rank", number / len(ranks))
+        cyclic = _cyclic_shards(inputs, count)
+        timed = cyclic[:: max(1, count // _TIMED_RANKS)]
+        seconds = [min(_seconds(engine, layers, rows) for _ in range(_REPEATS)) for rows in timed]
+        distributions = (
+            cyclic,
+            _contiguous_blocks(inputs, count),
+            _cyclic_shards(by_size, count),
+            _contiguous_blocks(by_size, count),
+        )
+        work = Split(*(_imbalance(engine, layers, blocks) for blocks in distributions))
+        yield Point(count, cyclic[0].rows, median(seconds), work)
 
 
-def _neighbours(inputs: Inputs, count: int) -> list[Inputs]:
-    ends = [inputs.rows * place // count for place in range(count + 1)]
-    return [inputs.slice(*ends[place : place + 2]) for place in range(count)]
+def _cyclic_shards(inputs: Inputs, count: int) -> list[Inputs]:
+    return [RowShard(rank, count).select(inputs) for rank in range(count)]
+
+
+def _contiguous_blocks(inputs: Inputs, count: int) -> list[Inputs]:
+    ends = [inputs.rows * rank // count for rank in range(count + 1)]
+    return [inputs.slice(*ends[rank : rank + 2]) for rank in range(count)]
 
 
 def _seconds(engine: Engine, layers: LayerStore, rows: Inputs) -> float:
@@ -68,44 +78,47 @@ def _seconds(engine: Engine, layers: LayerStore, rows: Inputs) -> float:
 
 
 def _work(engine: Engine, layers: LayerStore, rows: Inputs) -> int:
-    """Multiplications."""
-    return sum(part.computed_edges for part in engine.run(layers, rows, None, lambda _: None))
+    """Run the engine and return the number of computed edges."""
+    results = engine.run(layers, rows, None, lambda _: None)
+    return sum(result.computed_edges for result in results)
 
 
-def _imbalance(engine: Engine, layers: LayerStore, parts: Sequence[Inputs]) -> float:
-    """The work of the part with the most over the mean."""
-    work = [_work(engine, layers, each) for each in parts]
+def _imbalance(engine: Engine, layers: LayerStore, blocks: Sequence[Inputs]) -> float:
+    """Return the largest number of computed edges of a block over the mean."""
+    work = [_work(engine, layers, rows) for rows in blocks]
     return max(work) * len(work) / max(1, sum(work))
 
 
-def runs(options: Sequence[str], ranks: Sequence[int], repeats: int, tell: Tell) -> list[Run]:
-    """`mpiexec -n N python -m kkspdnn OPTIONS` in turns."""
-    found: dict[int, list[tuple[float, float]]] = {count: [] for count in ranks}
+def runs(
+    options: Sequence[str], ranks: Sequence[int], repeats: int, on_progress: OnProgress
+) -> list[Run]:
+    """Run `mpiexec -n N python -m kkspdnn OPTIONS`, the numbers of ranks in turns."""
+    samples: dict[int, list[tuple[float, float]]] = {count: [] for count in ranks}
     with TemporaryDirectory() as folder:
         record = Path(folder) / "record.json"
         more = ["--verify", "none", "--quiet", "--json", str(record)]
         for repeat in range(repeats + 1):
-            tell("runs", repeat / (repeats + 1))
+            on_progress("runs", repeat / (repeats + 1))
             for count in ranks:
                 mpiexec(count, ["-m", "kkspdnn", *options, *more])
-                if repeat:  # the first is to warm up
-                    done = json.loads(record.read_text())
-                    found[count].append((done["inference_seconds"], done["imbalance"] or 1.0))
+                if repeat:  # the first run warms up
+                    run = json.loads(record.read_text())
+                    samples[count].append((run["inference_seconds"], run["imbalance"] or 1.0))
     return [
-        Run(count, tuple(t for t, _ in each), median(i for _, i in each))
-        for count, each in found.items()
+        Run(count, tuple(t for t, _ in pairs), median(i for _, i in pairs))
+        for count, pairs in samples.items()
     ]
 
 
 def step_seconds() -> float:
-    """What it costs two ranks of this machine to meet: one step."""
-    return float(mpiexec(2, ["-m", "bench.scaling.meeting"]))
+    """Return the barrier latency of two ranks of this machine: one step of the model."""
+    return float(mpiexec(2, ["-m", "bench.scaling.barrier_latency"]))
 
 
 def mpiexec(ranks: int, arguments: Sequence[str]) -> str:
-    """What so many ranks of Python print; InputError where they fail."""
-    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    program = shutil.which("mpiexec", path=beside)
+    """Run Python with `ranks` ranks and return its output. Raises InputError if it fails."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    program = shutil.which("mpiexec", path=path)
     if program is None:
         raise InputError("no mpiexec: pip install 'kkspdnn[mpi]'")
     done = subprocess.run(

@@ -1,13 +1,14 @@
-"""A model of inference time against ranks, in data parallel.
+"""A model of inference time against the number of ranks, for data parallelism.
 
-With n ranks the slowest one computes a part of rows/n rows that costs I(n) times the mean, and all
-meet at the end in log2(n) steps, as in any tree:
+The slowest of n ranks computes rows/n rows, which cost I(n) times the mean. At the end the ranks
+synchronize in log2(n) steps, as in a tree:
 
     t(n) = fixed + row * I(n) * rows / n + step * log2(n)
 
-fixed: launches and layers, whatever the rows; row: a row's mean cost. The network is not sent: each
-node makes or reads it, once, before the clock starts. Nothing else is in it: no operating system's
-noise, no slower node, no network slower than `step`, which is measured between ranks of one node.
+fixed: cost of launches and layers, independent of the rows; row: mean cost of a row; step: barrier
+latency of two ranks. The network is not sent: each node generates or reads it before the clock
+starts. The model ignores noise of the operating system, slower nodes, and interconnects slower than
+`step`, which is measured between two ranks of one node.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Split:
-    """What the work of the slowest rank was, over the mean.
+    """The work of the rank with the most work over the mean, for four distributions of the rows.
 
-    dealt: rows dealt out in turn, as kkspdnn does; neighbours: the same number of rows to each, one
-    behind the other; sorted_dealt, sorted_neighbours: the same for rows sorted by nonzeros
+    dealt: cyclic, as in kkspdnn; neighbours: contiguous blocks of the same number of rows
+    sorted_dealt, sorted_neighbours: the same after sorting the rows by their number of nonzeros
     """
 
     dealt: float
@@ -35,10 +36,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Point:
-    """A rank's part of the rows where there are so many ranks, computed by one process alone.
+    """The time of one rank's rows, for a number of ranks, computed by one process alone.
 
-    rows: of the largest part; seconds: the median over parts of the least time of a few, for what
-    else a shared machine does only adds to it; work: see Split
+    rows: of the rank with the most rows
+    seconds: median over ranks of the shortest of several runs; disturbances only add time
+    work: see Split
     """
 
     ranks: int
@@ -49,7 +51,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Run:
-    """Whole runs under mpiexec. seconds: of each; imbalance: of their computing, the median."""
+    """Runs with mpiexec.
+
+    seconds: of each run; imbalance: longest over mean compute time of the ranks, median of the runs
+    """
 
     ranks: int
     seconds: tuple[float, ...]
@@ -58,25 +63,25 @@ class Run:
 
 @dataclass(frozen=True)
 class Model:
-    """Seconds: a run's own, a row's, and a step's of the ranks' meeting."""
+    """The parameters of the model: seconds per run, per row, and per synchronization step."""
 
     fixed_seconds: float
     row_seconds: float
     step_seconds: float
 
     def seconds(self, ranks: int, rows: int, imbalance: float) -> float:
-        """Predicted for `rows` rows in all; imbalance: see Split."""
+        """Return the predicted time for `rows` rows in total; imbalance: I(n), see Split."""
         computing = self.fixed_seconds + self.row_seconds * imbalance * rows / ranks
         return computing + self.step_seconds * log2(ranks)
 
 
-def fitted(points: Sequence[Point], step_seconds: float) -> Model:
-    """Least squares of relative errors, with neither cost below 0."""
+def fit(points: Sequence[Point], step_seconds: float) -> Model:
+    """Fit fixed and row by least squares of the relative errors, with neither below 0."""
     seconds = np.array([point.seconds for point in points])
     terms = np.array([[1.0, point.rows] for point in points]) / seconds[:, None]
-    both = np.linalg.lstsq(terms, np.ones(len(points)), rcond=None)[0]
-    # Where one would be below 0, the other alone.
-    fixed, row = (float(each) for each in both)
+    solution = np.linalg.lstsq(terms, np.ones(len(points)), rcond=None)[0]
+    # If one is negative, set it to 0 and fit the other alone.
+    fixed, row = (float(value) for value in solution)
     if fixed < 0:
         fixed, row = 0.0, float(terms[:, 1].sum() / (terms[:, 1] ** 2).sum())
     elif row < 0:

@@ -1,4 +1,4 @@
-"""The record as the table of bench/scaling.md."""
+"""The Markdown table of bench/scaling.md from a record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SHOWN = (1, 2, 8, 20, 64, 256, 768)
 
 
 def table(record: Mapping[str, Any]) -> Iterator[str]:
-    """Lines of Markdown."""
+    """Return the lines of the table."""
     modelled = {each["ranks"]: each["seconds"] for each in record["modelled"]}
     runs = {each["ranks"]: min(each["seconds"]) for each in record["runs"]}
     names = ("ranks", "rows of each", "a rank's part, alone", "whole run, mpiexec here", "model")

@@ -1,4 +1,4 @@
-"""Machine code for tests: written down in lines, or kept in files as cuobjdump printed it."""
+"""Machine code for tests: from lines of text, or from files with output of cuobjdump."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EXCERPTS = Path(__file__).with_name("sass")
 
 
 def code(text: str) -> tuple[Instruction, ...]:
-    """Instructions, one a line, at addresses 0x0, 0x10 and so on."""
+    """Parse one instruction per line, at addresses 0x0, 0x10 and so on."""
     lines = [line.strip() for line in text.strip().splitlines()]
     body = [f"        /*{16 * n:04x}*/      {line} ;" for n, line in enumerate(lines)]
     return functions("Function : f\n" + "\n".join(body))["f"]

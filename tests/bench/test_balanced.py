@@ -1,4 +1,4 @@
-"""Training, pruning and timing on a few digits, end to end."""
+"""`python -m bench.balanced`: training, pruning and timing with a few digits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import kkspdnn as kk
 from bench.balanced import accuracy, timing
 from bench.balanced.cli import main
 from bench.balanced.digits import Digits, digits
-from bench.balanced.on_gpu import on_gpu
+from bench.balanced.gpu_candidates import gpu_candidates
 from bench.ceiling.report import SPACES
 from kkspdnn.choices import METHODS
 from kkspdnn.device.cuda_check import Requirement
@@ -27,7 +27,7 @@ from kkspdnn.records.pruning_study import study_from
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """2000 images to train with and 300 to test with, 64 hidden neurons, two sparsities."""
+    """2000 training images, 300 test images, 64 hidden neurons and two sparsities."""
     train, test = digits()
     few = Digits(train.bits[:2000], train.labels[:2000]), Digits(test.bits[:300], test.labels[:300])
     monkeypatch.setattr(accuracy, "digits", lambda: few)
@@ -35,30 +35,32 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accuracy, "SPARSITIES", (0.5, 0.9))
 
 
-def test_the_images_are_all_there_and_have_labels() -> None:
+def test_digits_have_all_images_and_labels() -> None:
     train, test = digits()
     assert (len(train.bits), len(test.bits)) == (50_000, 10_000)
     assert set(train.labels) == set(test.labels) == set(range(10))
     assert test.pixels().shape == (10_000, 1024)
 
 
-def test_networks_learn(small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_reaches_high_accuracy_with_every_method(
+    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("torch")
     nets, record = tmp_path / "nets", tmp_path / "train.json"
     options = ["--seeds", "1", "--epochs", "5", "--networks", str(nets), "--json", str(record)]
     assert main(["train", *options]) == 0
     assert "seed 0, balanced-0.9: sparsity" in capsys.readouterr().out
     trained = study_from(read_json(record), str(record))
-    assert [(one.pattern, one.permuted) for one in trained.accuracies] == [
+    assert [(row.pattern, row.permuted) for row in trained.accuracies] == [
         ("dense", False),
         *[("balanced", False), ("balanced", True), ("unstructured", False), ("block", False)] * 2,
     ]
-    # By chance a tenth is right.
+    # Random guesses have an accuracy of 0.1.
     assert trained.accuracies[0].accuracy > 0.7
-    assert all(one.accuracy > 0.3 for one in trained.accuracies)
-    parts = {round(one.sparsity, 2) for one in trained.accuracies if one.pattern == "balanced"}
-    # 2 x 64 x 64 and less of them in the last layer, which stays dense.
-    assert parts == {0.5, 0.9}
+    assert all(row.accuracy > 0.3 for row in trained.accuracies)
+    sparsities = {round(a.sparsity, 2) for a in trained.accuracies if a.pattern == "balanced"}
+    # The last layer stays dense, but it is too small to change the rounded sparsity.
+    assert sparsities == {0.5, 0.9}
     assert {each.name for each in nets.iterdir()} >= {
         "dense",
         "balanced-0.9",
@@ -68,12 +70,12 @@ def test_networks_learn(small: None, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.fixture
 def nets(tmp_path: Path) -> Path:
-    """Networks as those of `train`, with weights by chance."""
-    chance = np.random.default_rng(0)
+    """A folder with networks as those of `train`, with random weights."""
+    random = np.random.default_rng(0)
     layers = [
         kk.Layer.from_sparse(
-            sp.csr_array(chance.normal(size=shape).astype(np.float32) / 8),
-            chance.normal(size=shape[1]).astype(np.float32),
+            sp.csr_array(random.normal(size=shape).astype(np.float32) / 8),
+            random.normal(size=shape[1]).astype(np.float32),
             bias_to="all",
             activation=activation,
         )
@@ -98,71 +100,73 @@ def test_all_implementations_agree(
     threads = [1] if space == "cuda" else sorted({1, usable_cores()})
     options = ["--rows", "1", "70", "--rounds", "2", "--json", str(record), "--space", space]
     assert main(["time", "--networks", str(nets), *options]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     timed = study_from(read_json(record), str(record))
     assert timed.threads == max(threads)
-    assert {(one.rows, one.threads) for one in timed.timings} == set(product((1, 70), threads))
-    assert all(one.space == space for one in timed.timings)
+    assert {(row.rows, row.threads) for row in timed.timings} == set(product((1, 70), threads))
+    assert all(row.space == space for row in timed.timings)
     assert space == "openmp" or timed.gpu
-    assert all(len(one.seconds) == 2 and one.max_abs_error < 1e-3 for one in timed.timings)
-    for name, contender in timing.contenders(space).items():
-        patterns = {one.pattern for one in timed.timings if one.implementation == name}
-        reason = contender.missing()
-        assert patterns == (set(contender.patterns) if reason is None else set())
-        assert reason is None or f"{name} is left out: {reason}" in said
+    assert all(len(row.seconds) == 2 and row.max_abs_error < 1e-3 for row in timed.timings)
+    for name, candidate in timing.candidates(space).items():
+        patterns = {row.pattern for row in timed.timings if row.implementation == name}
+        reason = candidate.missing()
+        assert patterns == (set(candidate.patterns) if reason is None else set())
+        assert reason is None or f"{name} is skipped: {reason}" in printed
     assert len(timed.forms) == (3 if space == "openmp" else 0)
 
 
 @pytest.mark.parametrize("rows", [1, 70])
-def test_what_is_asked_of_cupy(nets: Path, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NumPy and SciPy, whose functions it has, stand in for it where there is no GPU."""
-    waited: list[str] = []
-    device = SimpleNamespace(synchronize=lambda: waited.append("for the device"))
+def test_cupy_candidates_with_numpy_as_cupy(
+    nets: Path, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NumPy and SciPy have the functions of CuPy that the candidates use, so no GPU is needed."""
+    synchronized: list[str] = []
+    device = SimpleNamespace(synchronize=lambda: synchronized.append("device"))
     names = ("asarray", "asfortranarray", "maximum")
-    standing_in = SimpleNamespace(
+    fake_cupy = SimpleNamespace(
         cuda=SimpleNamespace(Device=lambda: device),
         asnumpy=np.asarray,
         **{each: getattr(np, each) for each in names},
     )
-    monkeypatch.setitem(sys.modules, "cupy", standing_in)
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy)
     monkeypatch.setitem(sys.modules, "cupyx", SimpleNamespace())
     monkeypatch.setitem(sys.modules, "cupyx.scipy", SimpleNamespace(sparse=sp))
     x = digits()[1].pixels()[:rows]
-    found = on_gpu()
+    candidates = gpu_candidates()
     for name in ("cuBLAS", "cuBLAS, with copies", "cuSPARSE CSR", "cuSPARSE CSR, with copies"):
-        contender = found[name]
-        assert contender.environment["CUPY_TF32"] == "0"
-        for pattern in contender.patterns:
-            network = timing.network_of(nets, pattern)
-            run = contender.prepare(network, x, 1)
+        candidate = candidates[name]
+        assert candidate.env["CUPY_TF32"] == "0"
+        for pattern in candidate.patterns:
+            network = timing.read_pruned_network(nets, pattern)
+            run = candidate.prepare(network, x, 1)
             expected = kk.infer(network, x, values=True).outputs
             for _ in range(2):
-                waited.clear()
+                synchronized.clear()
                 seconds, outputs = run()
                 assert seconds > 0
                 assert np.allclose(outputs, expected, atol=1e-4)
-                assert len(waited) == 2
-    assert found["kkspdnn"].patterns == METHODS
+                assert len(synchronized) == 2
+    assert candidates["kkspdnn"].patterns == METHODS
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ([], "no such folder"),
         (["--threads", "4096"], "--threads 4096: this machine has"),
         (["--json", "no/folder/record.json"], "make it first"),
     ],
 )
-def test_what_cannot_be_timed_is_told_in_one_line(
-    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_errors_of_time_are_one_line(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["time", "--networks", str(tmp_path), *options]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
 
 
-def test_without_a_gpu_what_is_missing_is_told(
+def test_the_space_cuda_needs_a_gpu(
     nets: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ["time", "--networks", str(nets), "--space", "cuda"]
@@ -173,12 +177,10 @@ def test_without_a_gpu_what_is_missing_is_told(
     assert expected in capsys.readouterr().err
     monkeypatch.setattr("bench.balanced.cli.check_space", lambda name: name)
     assert main([*command, "--threads", "2"]) == 2
-    assert "--threads: a GPU has its own" in capsys.readouterr().err
+    assert "--threads: not used by a GPU" in capsys.readouterr().err
 
 
-def test_an_implementation_that_fails_is_named(
-    nets: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_error_of_a_candidate_names_it(nets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("balanced-0.9", "dense", "unstructured-0.9", "block-0.9"):
         network = kk.read_npz_network(nets / name)
         kk.save_npz_network(kk.network(network.layers[1:], ymax=None), nets / name)

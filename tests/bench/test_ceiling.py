@@ -1,4 +1,4 @@
-"""The kernel written by hand, what it is measured with, and the record."""
+"""`python -m bench.ceiling`: the hand-written CPU kernel, the measurement, and the record."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bench.ceiling import cli
-from bench.ceiling.bound import BYTES_PER_EDGE, Bound, Reading, measure_bound
-from bench.ceiling.hand import Hand
+from bench.ceiling.bound import BYTES_PER_EDGE, Bound, ReadBandwidth, measure_bound
+from bench.ceiling.hand_written import HandWrittenKernel
 from bench.ceiling.measure import Samples, largest_difference, timed
 from bench.ceiling.native import Native, load_native
-from bench.ceiling.ours import Ours
 from bench.ceiling.report import COMPARED, RUNS
-from bench.ceiling.work import Work
+from bench.ceiling.tiled_problem import TileCandidate, TiledProblem
+from bench.ceiling.workunit import FusedWorkunit
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.errors import InputError, ToolchainError
 from kkspdnn.io.shipped_images import images
@@ -47,7 +47,7 @@ def native(space: Space) -> Native:
 @pytest.mark.parametrize("depth", [1, 2, 3, 5, 9])
 @pytest.mark.parametrize("rows", [1, 64, 150])
 @pytest.mark.parametrize("weight", [None, -0.25, 0.3])
-def test_the_hand_kernel_gives_the_reference_s_values(
+def test_the_hand_written_kernel_computes_the_values_of_the_reference(
     space: Space, native: Native, rows: int, depth: int, weight: float | None
 ) -> None:
     rng = np.random.default_rng(rows)
@@ -61,44 +61,48 @@ def test_the_hand_kernel_gives_the_reference_s_values(
         for _ in range(5)
     ]
     inputs = Inputs.from_any(sp.random(rows, 97, 0.4, "csr", np.float32, rng))
-    hand = Hand(native, Work.of(space, network(layers, ymax=2.0), inputs), depth)
+    kernel = HandWrittenKernel(
+        native, TiledProblem.of(space, network(layers, ymax=2.0), inputs), depth
+    )
     for count in (1, 4, 5):
-        hand.start()
-        hand.run(count)
-        found = hand.values()
+        kernel.start()
+        kernel.run(count)
+        found = kernel.values()
         expected = reference(network(layers[:count], ymax=2.0), inputs, dtype=np.float32)
-        # Where a neuron lies is the engine's business, not the kernel's.
+        # The engine permutes neurons, so compare the sorted values of each row.
         assert np.array_equal(np.sort(found), np.sort(expected.toarray()))
         assert np.count_nonzero(found) > 0
 
 
 @pytest.mark.parametrize("neurons", [32, 128])
-def test_the_workunit_gives_the_same_values(space: Space, native: Native, neurons: int) -> None:
-    work = Work.of(space, radixnet(neurons, 20), images(neurons, 100))
-    all_ways = {
-        **{f"ours {depth}": Ours(work, depth) for depth in (1, 3, 16)},
-        **{f"hand {depth}": Hand(native, work, depth) for depth in (1, 3, 20)},
+def test_the_workunit_computes_the_same_values(space: Space, native: Native, neurons: int) -> None:
+    problem = TiledProblem.of(space, radixnet(neurons, 20), images(neurons, 100))
+    candidates: dict[str, TileCandidate] = {
+        **{f"workunit {d}": FusedWorkunit(problem, d) for d in (1, 3, 16)},
+        **{f"hand-written {d}": HandWrittenKernel(native, problem, d) for d in (1, 3, 20)},
     }
-    assert largest_difference(all_ways, [1, 3, 17]) == 0
-    for way in all_ways.values():
-        assert way.values().shape == (100, neurons)
-        assert (way.values() > 0).any()
+    assert largest_difference(candidates, [1, 3, 17]) == 0
+    for candidate in candidates.values():
+        assert candidate.values().shape == (100, neurons)
+        assert (candidate.values() > 0).any()
 
 
-def test_networks_that_the_hand_kernel_does_not_take(space: Space, native: Native) -> None:
+def test_networks_that_the_hand_written_kernel_refuses(space: Space, native: Native) -> None:
     def make(*weights: NDArray[np.float64], dtype: str = "float32", **rule: Any) -> None:
         layers = [Layer.from_sparse(sp.csr_array(w.astype(dtype)), 0.0, **rule) for w in weights]
         net = network(layers)
-        Hand(native, Work.of(space, net, Inputs.from_any(np.eye(1, net.inputs))), 1)
+        HandWrittenKernel(
+            native, TiledProblem.of(space, net, Inputs.from_any(np.eye(1, net.inputs))), 1
+        )
 
     make(np.eye(3))
     with pytest.raises(InputError, match="float32 in tiles of 64 rows"):
         make(np.eye(3), dtype="float64")
-    with pytest.raises(InputError, match="layers of one fan-in"):
+    with pytest.raises(InputError, match="the same fan-in in all layers"):
         make(np.tri(3))
-    with pytest.raises(InputError, match="layers of one fan-in"):
+    with pytest.raises(InputError, match="the same fan-in in all layers"):
         make(np.eye(3), np.ones((3, 3)))
-    with pytest.raises(InputError, match="layers of one width"):
+    with pytest.raises(InputError, match="the same width in all layers"):
         make(np.ones((3, 2)))
     for rule in ({"bias_to": "all"}, {"activation": "linear"}):
         with pytest.raises(InputError, match="the challenge's bias and ReLU"):
@@ -106,50 +110,50 @@ def test_networks_that_the_hand_kernel_does_not_take(space: Space, native: Nativ
 
 
 class Recorder:
-    """A contender that only says when it runs."""
+    """A candidate that only records its calls."""
 
-    def __init__(self, name: str, order: list[str], value: float = 0.0) -> None:
-        self.name, self.order, self.value = name, order, value
+    def __init__(self, name: str, calls: list[str], value: float = 0.0) -> None:
+        self.name, self.calls, self.value = name, calls, value
 
     def start(self) -> None:
-        self.order.append(f"start {self.name}")
+        self.calls.append(f"start {self.name}")
 
     def run(self, layers: int) -> None:
-        self.order.append(f"{self.name} {layers}")
+        self.calls.append(f"{self.name} {layers}")
 
     def values(self) -> NDArray[np.float32]:
         return np.array([[1, self.value]], np.float32)
 
 
-def test_the_better_bound_is_taken_number_by_number() -> None:
-    low, high = Reading(1, 1.0, 1.0, 1.0), Reading(1, 2.0, 2.0, 2.0)
+def test_or_better_keeps_the_higher_value_of_each_field() -> None:
+    low, high = ReadBandwidth(1, 1.0, 1.0, 1.0), ReadBandwidth(1, 2.0, 2.0, 2.0)
     one, other = Bound(3.0, 64, 4.0, 30.0, low, high), Bound(2.0, 64, 4.0, 20.0, high, low)
     assert one.or_better(other) == other.or_better(one) == Bound(3.0, 64, 4.0, 30.0, high, high)
 
 
-def test_contenders_take_turns() -> None:
-    order: list[str] = []
-    seconds = timed({name: Recorder(name, order) for name in "abc"}, 5, 3)
+def test_candidates_run_in_turns() -> None:
+    calls: list[str] = []
+    seconds = timed({name: Recorder(name, calls) for name in "abc"}, 5, 3)
     assert [len(seconds[name]) for name in "abc"] == [3, 3, 3]
-    assert [o[0] for o in order[1::2]] == list("abcbcacababc")
-    assert order[::2] == [f"start {run[0]}" for run in order[1::2]]
-    assert set(order[1::2]) == {"a 5", "b 5", "c 5"}
+    assert [call[0] for call in calls[1::2]] == list("abcbcacababc")
+    assert calls[::2] == [f"start {run[0]}" for run in calls[1::2]]
+    assert set(calls[1::2]) == {"a 5", "b 5", "c 5"}
 
 
 def test_the_largest_difference() -> None:
-    def of(*values: float) -> float:
+    def difference(*values: float) -> float:
         return largest_difference({str(i): Recorder("", [], v) for i, v in enumerate(values)}, [1])
 
-    assert of(3, 3) == 0
-    assert of(3, 3, 1) == 2
-    assert np.isnan(of(3, np.nan, 3))
+    assert difference(3, 3) == 0
+    assert difference(3, 3, 1) == 2
+    assert np.isnan(difference(3, np.nan, 3))
 
 
 def test_samples() -> None:
     assert Samples.of([3.0, 1.0, 2.0]) == Samples(2.0, 1.0, 3.0, (3.0, 1.0, 2.0))
 
 
-def test_the_bound_is_of_this_world(native: Native) -> None:
+def test_the_measured_bound_is_plausible(native: Native) -> None:
     bound = measure_bound(native, 1)
     assert 2e8 < bound.clock_hertz < 2e10
     assert bound.vector_bytes in (16, 32, 64)
@@ -166,9 +170,10 @@ def test_the_record(native: Native, tmp_path: Path, capsys: pytest.CaptureFixtur
     file = tmp_path / "record.json"
     options = ["--neurons", "64", "--rows", "130", "--layers", "3", "--json", str(file)]
     assert cli.main(options) == 0
-    said = capsys.readouterr()
-    assert said.err == ""
-    assert "values      the same after layers 1, 3" in said.out
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "values      the same after layers 1, 3" in printed.out
+    assert "  hand-written, depth 1 " in printed.out
     record = json.loads(file.read_text())
     assert record["command"] == f"python -m bench.ceiling {' '.join(options)}"
     assert (record["neurons"], record["layers"], record["inputs"]) == (64, 3, 130)
@@ -177,17 +182,17 @@ def test_the_record(native: Native, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert all(record[name] for name in ("machine", "compiler", "kokkos_version", "pk", "network"))
     assert "-ffp-contract=off" in record["flags"]
     rates: Mapping[str, Mapping[str, list[float]]] = record["edges_per_second"]
-    assert list(record["ratios"]) == [f"{ours} / {hand}" for ours, hand in COMPARED]
-    for ours, hand in COMPARED:
-        pairs = zip(rates[ours]["samples"], rates[hand]["samples"], strict=True)
-        expected = [one / other for one, other in pairs]
-        ratio = record["ratios"][f"{ours} / {hand}"]
+    assert list(record["ratios"]) == [f"{workunit} / {other}" for workunit, other in COMPARED]
+    for workunit, other in COMPARED:
+        pairs = zip(rates[workunit]["samples"], rates[other]["samples"], strict=True)
+        expected = [a / b for a, b in pairs]
+        ratio = record["ratios"][f"{workunit} / {other}"]
         assert ratio["samples"] == pytest.approx(expected)
         assert len(expected) == RUNS >= 7
         assert ratio["median"] == sorted(ratio["samples"])[RUNS // 2]
 
 
-def test_other_values_are_told(
+def test_different_values_fail(
     native: Native, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("bench.ceiling.report.largest_difference", lambda *_: float("nan"))
@@ -196,7 +201,7 @@ def test_other_values_are_told(
 
 
 @pytest.mark.parametrize(
-    ("options", "why"),
+    ("options", "message"),
     [
         (["--neurons", "1000"], "1000 neurons: a RadiX-Net has"),
         (["--rows", "0"], "'0' is not a whole number from 1"),
@@ -204,13 +209,13 @@ def test_other_values_are_told(
         (["--runs"], "unrecognized arguments: --runs"),
     ],
 )
-def test_mistakes_are_one_line(
-    capsys: pytest.CaptureFixture[str], options: list[str], why: str
+def test_errors_are_one_line(
+    capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
     try:
         code: object = cli.main(options)
-    except SystemExit as left:
-        code = left.code
-    said = capsys.readouterr()
-    assert (code, said.out, said.err.count("\n")) == (2, "", 1)
-    assert why in said.err
+    except SystemExit as exit_call:
+        code = exit_call.code
+    printed = capsys.readouterr()
+    assert (code, printed.out, printed.err.count("\n")) == (2, "", 1)
+    assert message in printed.err

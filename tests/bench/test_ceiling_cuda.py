@@ -1,4 +1,4 @@
-"""The kernel written by hand for GPUs: its arithmetic on the host, and that nvcc compiles it."""
+"""The hand-written CUDA kernel: its arithmetic, run on the host, and its compilation by nvcc."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import scipy.sparse as sp
 
 from bench.ceiling import cli, cuda
 from bench.ceiling.cuda import Kernels, compile_kernels
-from bench.ceiling.hand_cuda import HandCuda
+from bench.ceiling.hand_written_cuda import HandWrittenCudaKernel
 from bench.ceiling.measure import largest_difference
-from bench.ceiling.ours import Ours
-from bench.ceiling.work import Work
+from bench.ceiling.tiled_problem import TileCandidate, TiledProblem
+from bench.ceiling.workunit import FusedWorkunit
 from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.errors import InputError, ToolchainError
@@ -45,12 +45,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 @pytest.fixture(scope="module")
 def space() -> Space:
-    """With the tiles of a GPU."""
+    """The space openmp with the tile size of a GPU."""
     return replace(open_space("openmp"), tile_bytes=512)
 
 
 class OnHost:
-    """What CuPy would launch; with fewer threads a block, which must not matter."""
+    """Launches the kernels on the host, as CuPy does on a GPU, with fewer threads per block."""
 
     def __init__(self, library: ctypes.CDLL, threads: int) -> None:
         self.library = library
@@ -72,7 +72,7 @@ class OnHost:
 
 
 def weighted(weight: float | None) -> Network:
-    """Layers of 8 random inputs each, with equal weights or others."""
+    """Layers with 8 random inputs per neuron; weight: of all edges, or None for random weights."""
     rng = np.random.default_rng(3)
     layers = []
     for _ in range(5):
@@ -84,19 +84,22 @@ def weighted(weight: float | None) -> Network:
 
 @pytest.mark.parametrize("depth", [1, 3, 16])
 @pytest.mark.parametrize("weight", [None, -0.25, 0.3])
-def test_it_gives_the_workunit_s_values(
+def test_it_computes_the_values_of_the_workunit(
     library: ctypes.CDLL, space: Space, weight: float | None, depth: int
 ) -> None:
     rng = np.random.default_rng(1)
     rows = Inputs.from_any(sp.random(270, 128, 0.4, "csr", np.float32, rng))
-    work = Work.of(space, weighted(weight), rows)
+    problem = TiledProblem.of(space, weighted(weight), rows)
     on_host = OnHost(library, 64)
-    ways = {"ours": Ours(work, 1), "hand": HandCuda(on_host.kernels, work, depth)}
-    assert largest_difference(ways, [1, 2, 5]) == 0
-    assert np.count_nonzero(ways["hand"].values()) > 100
+    candidates: dict[str, TileCandidate] = {
+        "workunit": FusedWorkunit(problem, 1),
+        "hand-written": HandWrittenCudaKernel(on_host.kernels, problem, depth),
+    }
+    assert largest_difference(candidates, [1, 2, 5]) == 0
+    assert np.count_nonzero(candidates["hand-written"].values()) > 100
     names = {name for name, _, _ in on_host.launched}
     if weight == -0.25:
-        # Of the first layer nothing is known of the inputs.
+        # The first layer uses the general kernel: its inputs may have any value.
         assert len(names) == 2
     assert max(layers for _, _, layers in on_host.launched) == min(
         depth, 4 if weight == -0.25 else 5
@@ -106,21 +109,26 @@ def test_it_gives_the_workunit_s_values(
 
 
 def test_a_radixnet_in_several_stacks(library: ctypes.CDLL, space: Space) -> None:
-    work = Work.of(space, radixnet(32, 20), Inputs.from_any(np.eye(40, 32)))
+    problem = TiledProblem.of(space, radixnet(32, 20), Inputs.from_any(np.eye(40, 32)))
     on_host = OnHost(library, 32)
-    ways = {"ours": Ours(work, 16), "hand": HandCuda(on_host.kernels, work, 16)}
-    assert largest_difference(ways, [1, 17, 20]) == 0
+    candidates: dict[str, TileCandidate] = {
+        "workunit": FusedWorkunit(problem, 16),
+        "hand-written": HandWrittenCudaKernel(on_host.kernels, problem, 16),
+    }
+    assert largest_difference(candidates, [1, 17, 20]) == 0
 
 
-def test_networks_that_it_does_not_take(space: Space) -> None:
+def test_networks_that_it_refuses(space: Space) -> None:
     def make(weights: Any, at: Space = space) -> None:
         net = network([Layer.from_sparse(np.asarray(weights, np.float32), 0.0)] * 2)
         kernels = Kernels(lambda _: print, "", "")
-        HandCuda(kernels, Work.of(at, net, Inputs.from_any(np.eye(1, net.inputs))), 1)
+        HandWrittenCudaKernel(
+            kernels, TiledProblem.of(at, net, Inputs.from_any(np.eye(1, net.inputs))), 1
+        )
 
     make(np.ones((8, 8)))
     for weights in (np.eye(8), np.ones((10, 10))):
-        with pytest.raises(InputError, match="multiples of 8 edges a neuron"):
+        with pytest.raises(InputError, match="a fan-in that is a multiple of 8"):
             make(weights)
     with pytest.raises(InputError, match="float32 in tiles of 128 rows"):
         make(np.ones((8, 8)), replace(space, tile_bytes=256))
@@ -138,12 +146,12 @@ def test_nvcc_compiles_it(arch: str) -> None:
         compile_kernels("sm_1")
 
 
-def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    if all(each.detected for each in cuda_requirements()):
+def test_the_space_cuda_needs_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    if all(part.detected for part in cuda_requirements()):
         assert cli.main(["--space", "cuda", "--neurons", "64", "--rows", "100"]) == 0
         assert "values      the same" in capsys.readouterr().out
         return
     assert cli.main(["--space", "cuda"]) == 2
-    said = capsys.readouterr()
-    assert (said.out, said.err.count("\n")) == ("", 1)
-    assert "--space cuda: this machine has no " in said.err
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert "--space cuda: this machine has no " in printed.err

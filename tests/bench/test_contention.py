@@ -1,4 +1,4 @@
-"""The measurement on a busy machine runs, and its record says what it must."""
+"""`python -m bench.contention`: a small measurement, its record, and its statistics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bench import contention
-from bench.contention import DEFAULT, ONE, SETTINGS, Plan, Row, busy_loops, ratios, seconds_of
+from bench.contention import DEFAULT, ONE, SETTINGS, Plan, Row, busy_loops, mean_seconds, ratios
 from kkspdnn.errors import InputError
 from kkspdnn.io.json_schema import decode
 from kkspdnn.records.host_load import HostLoad
@@ -22,11 +22,11 @@ ROOT = Path(__file__).parents[2]
 SMALL = ["--neurons", "64", "--layers", "2", "--inputs", "40", "--runs", "1", "--seconds", "0.05"]
 
 
-def test_contention_is_measured(tmp_path: Path) -> None:
+def test_a_small_measurement(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     options = [*SMALL, "--threads", "2", "--busy", "1", "--json", str(path)]
     command = [sys.executable, "-m", "bench.contention", *options]
-    environment = {**os.environ, "OMP_WAIT_POLICY": "active"}  # which is not inherited
+    environment = {**os.environ, "OMP_WAIT_POLICY": "active"}  # must not reach the workers
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
@@ -43,7 +43,7 @@ def test_contention_is_measured(tmp_path: Path) -> None:
     assert all(row.environment == SETTINGS[row.setting] for row in rows)
     assert [each["busy_loops"] for each in record["default_over_best"]] == [0, 1]
     assert decode(HostLoad, record["host"], "host").cores >= 1
-    assert "beside 1 busy loops the default takes" in done.stdout
+    assert "with 1 busy loops the default takes" in done.stdout
     for name in ("machine", "compilers", "versions", "created", "network"):
         assert record[name]
     assert record["commit"] or shutil.which("git") is None
@@ -54,7 +54,7 @@ def row(loops: int, setting: str, *seconds: float) -> Row:
     return Row(loops, setting, 2, {}, seconds)
 
 
-def test_the_default_beside_the_best() -> None:
+def test_ratios_of_default_and_best_setting() -> None:
     rows = [
         row(0, ONE, 4.0, 4.0, 4.0),
         row(0, DEFAULT, 1.0, 2.0, 9.0),
@@ -67,7 +67,7 @@ def test_the_default_beside_the_best() -> None:
     assert (second.busy_loops, second.best, second.ratio) == (3, ONE, 1.25)
 
 
-def test_busy_loops_run_and_end() -> None:
+def test_busy_loops_start_and_end() -> None:
     def loops() -> list[psutil.Process]:
         children = psutil.Process().children()
         return [each for each in children if "while True: pass" in each.cmdline()]
@@ -81,16 +81,18 @@ def test_busy_loops_run_and_end() -> None:
         assert loops() == []
 
 
-def test_wrong_answers_and_failures_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_categories_and_failures_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Plan(64, 2, 40, 1, (0,), 1, 0.01)
-    with pytest.raises(InputError, match="passive: other categories than the serial reference"):
+    with pytest.raises(
+        InputError, match="passive: categories differ from those of the serial reference"
+    ):
         contention._one_process(plan, "passive", "another digest")
     monkeypatch.setenv("KKSPDNN_PK", "odd")
     with pytest.raises(InputError, match="passive: .*KKSPDNN_PK=odd"):
         contention._one_process(plan, "passive", "")
 
 
-def test_the_mean_has_the_slow_calls_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mean_includes_slow_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     waits = iter([1.0, 5.0, 1.0, 1.0])
 
@@ -98,7 +100,7 @@ def test_the_mean_has_the_slow_calls_in_it(monkeypatch: pytest.MonkeyPatch) -> N
         clock[0] += next(waits)
 
     monkeypatch.setattr(contention, "perf_counter", lambda: clock[0])
-    assert seconds_of(call, 7.5) == 2.0
+    assert mean_seconds(call, 7.5) == 2.0
     assert next(iter(waits), None) is None
     waits = iter([3.0])
-    assert seconds_of(call, 0.0) == 3.0
+    assert mean_seconds(call, 0.0) == 3.0

@@ -1,4 +1,4 @@
-"""Every implementation here gives the reference's categories; the others say what they lack."""
+"""Available peers return the categories of the reference; the others say what is missing."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from kkspdnn.serial_reference import categories, reference
 
 ROOT = Path(__file__).parents[2]
 
-# A process of its own for each: libraries bring OpenMP run times of their own, and Kokkos starts
-# once in a process.
+# Each peer has a process of its own: libraries bring their own OpenMP runtimes, and a process can
+# start Kokkos only once.
 SCRIPT = """
 import sys
 import numpy as np
@@ -37,17 +37,17 @@ peer = all_peers(sys.argv[2])[sys.argv[1]]
 for rows in (300, 2100):
     compiled = peer.prepare(radixnet(64, 8), images(64, rows), 2)
     assert compiled >= 0
-    answers = [peer.run() for _ in range(2)]
-    assert np.array_equal(answers[0].categories, answers[1].categories)
-    assert answers[0].categories.dtype == np.int64
-    print(*answers[1].categories.tolist())
+    results = [peer.run() for _ in range(2)]
+    assert np.array_equal(results[0].categories, results[1].categories)
+    assert results[0].categories.dtype == np.int64
+    print(*results[1].categories.tolist())
 """
 
 
 @pytest.mark.parametrize(
     ("space", "name"), [(space, name) for space in SPACES for name in all_peers(space)]
 )
-def test_peers_give_the_reference_s_categories(space: str, name: str) -> None:
+def test_peers_return_the_categories_of_the_reference(space: str, name: str) -> None:
     peer = all_peers(space)[name]
     reason = peer.available()
     if reason is not None:
@@ -57,7 +57,7 @@ def test_peers_give_the_reference_s_categories(space: str, name: str) -> None:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, name, space],
-        env={**os.environ, **peer.environment, "PYTHONPATH": path},
+        env={**os.environ, **peer.env, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=False,
@@ -71,13 +71,13 @@ def test_peers_give_the_reference_s_categories(space: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["cusparse", "cusparse-dense", "cusparse-dense-drop"])
-def test_what_is_asked_of_cupy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NumPy and SciPy, whose functions it has, stand in for it where there is no GPU."""
+def test_cupy_peers_with_numpy_as_cupy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy and SciPy have the functions of CuPy that the peers use, so no GPU is needed."""
     device = SimpleNamespace(synchronize=lambda: None)
     cuda = SimpleNamespace(Device=lambda: device)
     cupy = {each: getattr(np, each) for each in ("asfortranarray", "diff", "flatnonzero")}
-    standing_in = SimpleNamespace(cuda=cuda, asarray=np.array, asnumpy=np.asarray, **cupy)
-    monkeypatch.setitem(sys.modules, "cupy", standing_in)
+    fake_cupy = SimpleNamespace(cuda=cuda, asarray=np.array, asnumpy=np.asarray, **cupy)
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy)
     monkeypatch.setitem(sys.modules, "cupyx", SimpleNamespace())
     monkeypatch.setitem(sys.modules, "cupyx.scipy", SimpleNamespace(sparse=scipy.sparse))
     peer = all_peers("cuda")[name]
@@ -90,7 +90,7 @@ def test_what_is_asked_of_cupy(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_names_and_labels_are_told_apart(space: str) -> None:
+def test_names_and_labels_are_unique(space: str) -> None:
     peers = all_peers(space)
     assert len({peer.label for peer in peers.values()}) == len(peers)
     assert all(name == peer.name for name, peer in peers.items())
@@ -100,12 +100,21 @@ def test_names_and_labels_are_told_apart(space: str) -> None:
 def test_other_biases_are_refused(bias: object) -> None:
     layer = radixnet(64, 1).layers[0]
     other = network([layer, Layer.from_sparse(layer.weights(), bias)])  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="layer 2: one bias below 0 is needed"):
+    with pytest.raises(InputError, match="layer 2: all neurons must have the same negative bias"):
         matrix_layers(other)
 
 
-def test_the_peers_of_every_machine_are_available() -> None:
+def test_peers_without_extra_packages_are_available() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = {name for name, peer in all_peers().items() if peer.available() is None}
-    assert {"reference", "scipy", "scipy-dense", "spgemm", "none", "dead", "all", "fold"} <= found
+        available = {name for name, peer in all_peers().items() if peer.available() is None}
+    assert {
+        "reference",
+        "scipy",
+        "scipy-dense",
+        "spgemm",
+        "none",
+        "dead",
+        "all",
+        "fold",
+    } <= available

@@ -1,4 +1,4 @@
-"""The measurements run, and their records say what they must."""
+"""`python -m bench.reading`: a small measurement and its record."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_reading_is_measured(tmp_path: Path) -> None:
+def test_a_small_measurement(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     done = bench("--neurons", "32", "--json", str(path))
     assert done.returncode == 0, done.stderr
     record = json.loads(path.read_text())
     assert (record["neurons"], record["edges"], record["cores_used"]) == (32, 1024, 1)
-    for form in ("text", "gz", "cached_text", "cached_gz", "binary"):
-        assert f"\n{form}" in done.stdout
-        rate = record["edges"] / record[f"{form}_seconds"]
-        assert record[f"{form}_edges_per_second"] == pytest.approx(rate)
+    for method in ("text", "gz", "cached_text", "cached_gz", "binary"):
+        assert f"\n{method}" in done.stdout
+        rate = record["edges"] / record[f"{method}_seconds"]
+        assert record[f"{method}_edges_per_second"] == pytest.approx(rate)
     assert record["text_bytes"] > record["gz_bytes"]
     assert record["command"] == f"python -m bench.reading --neurons 32 --json {path}"
     assert record["machine"]
     assert record["version"]
 
 
-def test_a_mistake_is_told_in_one_line(tmp_path: Path) -> None:
+def test_errors_are_one_line(tmp_path: Path) -> None:
     done = bench("--neurons", "1000")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("kkspdnn: 1000 neurons: a RadiX-Net has")

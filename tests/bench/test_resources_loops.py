@@ -1,4 +1,4 @@
-"""What an iteration of a loop over edges costs: small loops, and excerpts of what ptxas made."""
+"""Counts of loops over edges: small loops, and excerpts of machine code from ptxas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sass_text import EXCERPTS, code
 
 from bench.resources.counts import LoopCounts, main_loops
-from bench.resources.dataflow import roles
+from bench.resources.dataflow import classify_loads
 from bench.resources.latency import overlap
 from bench.resources.sass import functions
 from kkspdnn.errors import ToolchainError
@@ -34,8 +34,8 @@ def excerpt(name: str) -> LoopCounts:
     return found
 
 
-def test_what_loads_are_for() -> None:
-    found = roles(code(LOOP))
+def test_loads_are_classified() -> None:
+    found = classify_loads(code(LOOP))
     assert (found.indices, found.others, found.activations) == ((0,), (1,), (3,))
     assert (found.sums, found.other_sums) == ((5,), ())
 
@@ -57,8 +57,8 @@ def test_a_loop_of_one_edge_and_one_row() -> None:
     )
 
 
-def test_an_index_of_the_iteration_before() -> None:
-    """A software pipeline: the next index is loaded while this one's activation is."""
+def test_an_index_of_the_previous_iteration() -> None:
+    """A software pipeline loads the next index together with the current activation."""
     found = counted(
         """IMAD.WIDE.U32 R10, R4, UR4, R12
         LDG.E R14, [R10.64]
@@ -98,7 +98,7 @@ def test_activations_of_eight_bytes_are_two_wavefronts() -> None:
     assert (found.edges, found.rows, found.wavefronts) == (1, 1, 3)
 
 
-def test_outputs_that_share_their_inputs() -> None:
+def test_neurons_that_share_their_inputs() -> None:
     """One load of an activation and two of weights feed two multiply-adds."""
     found = counted(
         """LDG.E.U16 R4, [R2.64]
@@ -117,7 +117,7 @@ def test_outputs_that_share_their_inputs() -> None:
     assert found.in_flight == 2
 
 
-def test_bytes_that_are_added_three_at_a_time() -> None:
+def test_bytes_added_by_three_operand_instructions() -> None:
     found = counted(
         """LDG.E.U16 R4, [R2.64]
         LDG.E.U16 R5, [R2.64+0x2]
@@ -138,15 +138,17 @@ def test_inputs_staged_in_shared_memory() -> None:
     assert (found.edges, found.activation_loads, found.wavefronts) == (1, 1, 3)
 
 
-def test_spills_are_counted_and_confuse_nothing() -> None:
+def test_spills_do_not_change_the_other_counts() -> None:
     found = counted(LOOP.replace("FMUL", "STL [R1], R8\nLDL R2, [R1+0x8]\nFMUL", 1))
     assert (found.spills, found.edges, found.instructions) == (2, 1, 10)
     assert found.wavefronts == 3 + 2
 
 
 def test_a_loop_for_each_number_of_rows() -> None:
-    """Tiles of 128 rows run one with four rows a thread, tiles of 32 rows one with a single row;
-    of these the one with the most edges, not that for edges that are left."""
+    """Of the loops with the same rows per thread, the one with the most edges counts.
+
+    Tiles of 128 rows use four rows per thread, tiles of 32 rows use one.
+    """
 
     def loop(start: int, edges: int, rows: int) -> str:
         lines = []
@@ -164,22 +166,28 @@ def test_a_loop_for_each_number_of_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("FADD R20, R20, R14\n@P1 BRA 0x0", "f: no innermost loop loads from an address made of"),
-        (LOOP.replace("FMUL", "@P2 BRA 0x60\nFMUL"), "the branch at 0x0040 passes over a part"),
+        (
+            "FADD R20, R20, R14\n@P1 BRA 0x0",
+            "f: no innermost loop loads from an address that depends",
+        ),
+        (LOOP.replace("FMUL", "@P2 BRA 0x60\nFMUL"), "the branch at 0x0040 skips instructions"),
         (LOOP.replace("FMUL", "CALL.REL.NOINC 0x900\nFMUL"), "the body calls a function"),
-        (LOOP.replace("FMUL", "FADD R9, R9, R8\nFMUL"), "the sum at 0x0040 takes no activation"),
-        (LOOP.replace("FADD", "FMUL"), "no sum of its activations"),
+        (LOOP.replace("FMUL", "FADD R9, R9, R8\nFMUL"), "the sum at 0x0040 adds no activation"),
+        (LOOP.replace("FADD", "FMUL"), "no instruction adds the activations"),
         (
             LOOP.replace("FADD", "LDG.E R15, [R10.64+0x80]\nFADD"),
-            "1 sums of 2 activations",
+            "1 additions for 2 activations",
         ),
-        (LOOP.replace(".U16 ", " "), "loads 1 activations for 2 indices"),
-        (LOOP.replace("LDG.E R14", "LDG.E.U8 R14"), "LDG.E.U8 is no load of activations of 4"),
+        (LOOP.replace(".U16 ", " "), "1 activations for 2 indices"),
+        (
+            LOOP.replace("LDG.E R14", "LDG.E.U8 R14"),
+            "LDG.E.U8 does not load whole activations of 4",
+        ),
         (
             LOOP.replace("FMUL", "IMAD.WIDE.U32 R16, R14, UR4, R12\nLDG.E R18, [R16.64]\nFMUL"),
-            "an address is made of an activation",
+            "an address depends on an activation",
         ),
         (
             LOOP.replace(".U16 R4", ".64 R4").replace("FMUL", "SHFL.IDX PT, R9, R5, RZ, RZ\nFMUL"),
@@ -187,32 +195,32 @@ def test_a_loop_for_each_number_of_rows() -> None:
         ),
     ],
 )
-def test_loops_that_cannot_be_counted(text: str, said: str) -> None:
+def test_loops_that_cannot_be_counted(text: str, message: str) -> None:
     with pytest.raises(ToolchainError) as raised:
         counted(text)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_what_ptxas_made_of_the_workunit_of_equal_weights() -> None:
+def test_the_workunit_for_equal_weights() -> None:
     """Four edges of four rows: 4 loads of indices and 16 of activations, 55 instructions."""
     found = excerpt("fused_equal-sm_90")
     assert (found.edges, found.rows, found.instructions) == (4, 4, 55)
     assert (found.index_loads, found.index_bytes, found.other_loads) == (4, (2,), 0)
     assert (found.activation_loads, found.activation_bytes) == (16, (4,))
     assert found.wavefronts_per_edge == 1.25
-    # First two indices; then one index at a time, and twice a load that is added by itself.
+    # Two indices first, then one index at a time; two loads do not overlap with others.
     assert (found.in_flight, found.latencies) == (4, 7)
 
 
-def test_what_ptxas_made_of_the_workunit_with_weights() -> None:
+def test_the_workunit_for_different_weights() -> None:
     found = excerpt("fused_fan_in-sm_90")
     assert (found.edges, found.rows, found.instructions) == (4, 4, 79)
     assert (found.index_loads, found.activation_loads, found.other_loads) == (4, 16, 4)
     assert found.wavefronts_per_edge == 1.5
 
 
-def test_what_ptxas_made_of_the_kernels_written_by_hand() -> None:
+def test_the_hand_written_kernels() -> None:
     """Eight indices come with one load of 16 bytes."""
     equal = excerpt("hand_equal-sm_90")
     assert (equal.edges, equal.rows, equal.instructions) == (8, 4, 120)
@@ -225,7 +233,7 @@ def test_what_ptxas_made_of_the_kernels_written_by_hand() -> None:
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=6))
 def test_batches_of_loads(batches: list[int]) -> None:
-    """Loads that nothing waits for in between take one latency together."""
+    """Loads without a wait between them overlap, so they take one latency."""
     lines = []
     for size in batches:
         lines += [f"LDG.E R{10 + n}, [R2.64]" for n in range(size)]
@@ -234,9 +242,9 @@ def test_batches_of_loads(batches: list[int]) -> None:
     loads = frozenset(n for n, each in enumerate(body) if each.is_load)
     found = overlap(body, loads)
     assert found.latencies == len(batches)
-    assert found.most == max(batches)
+    assert found.max_in_flight == max(batches)
 
 
-def test_a_load_into_a_register_that_is_still_awaited_waits() -> None:
+def test_a_load_waits_for_a_pending_load_of_its_register() -> None:
     body = code("LDG.E R4, [R2.64]\nLDG.E R4, [R2.64+0x80]\nFADD R5, R5, R4")
     assert overlap(body, frozenset({0, 1})).latencies == 2

@@ -1,4 +1,4 @@
-"""The report on the CUDA kernels: its record, its tables in the docs, and what changes it."""
+"""The report on the CUDA kernels: its record, its tables in the docs, and differences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "bench" / "results" / "resources-cuda.json"
 DOCS = ROOT / "docs" / "cuda-resources.md"
 STALE = (
-    "if that is wanted, the record is out of date: run python -m bench.resources "
+    "if this change is intended, update the record: run python -m bench.resources "
     "--json bench/results/resources-cuda.json --docs docs/cuda-resources.md"
 )
 
@@ -31,7 +31,7 @@ def record() -> Report:
 
 
 def changed(report: Report, name: str, **fields: object) -> Report:
-    """With other fields in the kernels of a name: usage_NAME, or loop_NAME of the first loop."""
+    """Replace fields in the kernels of a name: usage_NAME, or loop_NAME of the first loop."""
 
     def change(kernel: Kernel) -> Kernel:
         if kernel.name != name:
@@ -48,7 +48,7 @@ def changed(report: Report, name: str, **fields: object) -> Report:
     return replace(report, kernels=tuple(change(each) for each in report.kernels))
 
 
-def test_the_tables_in_the_docs_are_those_of_the_record(record: Report) -> None:
+def test_the_docs_contain_the_tables_of_the_record(record: Report) -> None:
     text = DOCS.read_text(encoding="utf-8")
     assert text == replaced(text, record, "docs"), STALE
 
@@ -72,73 +72,74 @@ def test_a_record_is_read_as_it_was_written(record: Report, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "message"),
     [
-        ("kkspdnn-resources/1", "kkspdnn-bench/1", ": kind: this is no record of python -m bench"),
+        ("kkspdnn-resources/1", "kkspdnn-bench/1", ": kind: not a record of python -m bench"),
         ('"nvcc"', '"cc"', ": cc: no such field"),
         ('"registers": 40', '"registers": "40"', "registers: '40' is not a whole number"),
         ("{", "", ":2: not JSON"),
     ],
 )
-def test_what_is_no_record(
-    record: Report, tmp_path: Path, before: str, after: str, said: str
+def test_invalid_records_are_refused(
+    record: Report, tmp_path: Path, before: str, after: str, message: str
 ) -> None:
     path = tmp_path / "record.json"
     path.write_text(record.to_json().replace(before, after, 1))
     with pytest.raises(InputError) as raised:
         read_report(path)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert str(raised.value).startswith(str(path))
 
 
-def test_a_document_without_its_marks(record: Report) -> None:
+def test_a_document_needs_both_marks(record: Report) -> None:
     for text in ("", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"):
-        with pytest.raises(InputError, match="docs: must have the lines"):
+        with pytest.raises(InputError, match="docs: must contain the lines"):
             replaced(text, record, "docs")
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("usage_registers", 128, "worse: 128 registers"),
         ("usage_stack_bytes", 8, "worse: 8 bytes of stack, 0 in the record"),
-        ("loop_instructions", 1000, "instructions an edge"),
-        ("loop_wavefronts", 1000, "L1 wavefronts an edge"),
-        ("loop_latencies", 40.0, "worse: 2.5 latencies an edge"),
+        ("loop_instructions", 1000, "instructions per edge"),
+        ("loop_wavefronts", 1000, "L1 wavefronts per edge"),
+        ("loop_latencies", 40.0, "worse: 2.5 latencies per edge"),
         ("loop_in_flight", 1, "worse: 1 loads in flight"),
-        ("loop_activation_bytes", (1,), "worse: 1 bytes a load"),
+        ("loop_activation_bytes", (1,), "worse: 1 bytes per load"),
         ("usage_registers", 8, "differs from the record in usage"),
         ("loop_instructions", 10, "differs from the record in loops"),
-        ("loop_rows", 8, "worse: no loop over edges computes 4 rows a thread any more"),
+        ("loop_rows", 8, "worse: no loop over edges computes 4 rows per thread"),
         ("loop_in_flight", 16, "differs from the record in loops"),
     ],
 )
-def test_what_got_worse_and_what_got_better(
-    record: Report, field: str, value: object, said: str
+def test_worse_and_outdated_kernels(
+    record: Report, field: str, value: object, message: str
 ) -> None:
     assert not list(differences(record, record))
     found = list(differences(record, changed(record, "fused_equal", **{field: value})))
     assert len(found) == 4  # two dtypes, two architectures
-    assert all(line.startswith("fused_equal (float") and said in line for line in found)
+    assert all(line.startswith("fused_equal (float") and message in line for line in found)
 
 
-def test_kernels_that_came_and_went(record: Report) -> None:
+def test_added_and_removed_kernels(record: Report) -> None:
     less = replace(record, kernels=record.kernels[1:])
     gone = record.kernels[0]
     (line,) = differences(less, record)
-    assert line == f"{gone.name} ({gone.dtype}, {gone.arch}): is not in the record"
-    known = tuple(each for each in record.kernels if each.name != "fused_equal")
-    lines = list(differences(record, replace(record, kernels=known)))
+    assert line == f"{gone.name} ({gone.dtype}, {gone.arch}): not in the record"
+    others = tuple(each for each in record.kernels if each.name != "fused_equal")
+    lines = list(differences(record, replace(record, kernels=others)))
     assert len(lines) == 4
-    assert all("is in the record and no longer compiled" in line for line in lines)
-    # What is not compiled this time says nothing; kernels written by hand always are.
+    assert all("in the record, but no longer compiled" in line for line in lines)
+    # Architectures and dtypes that were not compiled are ignored; hand-written kernels always are
+    # compiled.
     half = tuple(k for k in record.kernels if k.arch == "sm_90" and k.dtype != "float32")
     half += tuple(k for k in record.kernels if k.arch == "sm_90" and k.launch == "own")
     assert not list(differences(record, replace(record, kernels=half)))
 
 
-def test_a_kernel_s_room_for_warps(record: Report) -> None:
-    """65,536 registers an SM, for each warp by 256, and warps by fours."""
+def test_resident_warps(record: Report) -> None:
+    """65,536 registers per SM, allocated in units of 256 per warp, and warps in units of four."""
     kernel = record.kernels[0]
     for registers, warps in ((16, 64), (32, 64), (33, 48), (40, 48), (48, 40), (64, 32), (255, 8)):
         assert replace(kernel, usage=replace(kernel.usage, registers=registers)).warps == warps

@@ -1,4 +1,4 @@
-"""Reading what cuobjdump prints, without CUDA."""
+"""Parsing of the output of cuobjdump, without CUDA."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_usage_of_the_kernel_of_a_functor() -> None:
         functor_kernel([symbol, symbol.replace("local", "constant")], "fused_equal")
 
 
-def test_launch_bounds_and_other_ways_to_launch() -> None:
+def test_launches_of_kernels() -> None:
     symbol = functor_kernel(usages(USAGE.read_text(encoding="utf-8")), "fused_equal")
     bounded = symbol.replace(
         "10TeamPolicyIJNS_4CudaE", "10TeamPolicyIJNS_4CudaENS_12LaunchBoundsILj512ELj2EE"

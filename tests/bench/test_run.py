@@ -1,4 +1,4 @@
-"""`python -m bench`: small runs, records that read back, what fails, and comparing two records."""
+"""`python -m bench`: small runs, their records, failures, and comparison of two records."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.expected_results import compute_expected
 from bench.peers.scipy_peers import ScipyCsr
 from bench.processes import Worker, WorkerError
 from bench.report import changes
 from bench.runner import Plan, measure
-from bench.truth import truth
 from kkspdnn.cli.problem import load_problem
 from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.errors import InputError
@@ -46,7 +46,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     return done.stdout, path
 
 
-def test_a_run_writes_a_record_that_reads_back(ran: tuple[str, Path]) -> None:
+def test_the_record_of_a_run(ran: tuple[str, Path]) -> None:
     record = read_comparison(ran[1])
     names = [row.name for row in record.rows]
     assert names == ["reference", "scipy", "scipy-dense", "cusparse", "spgemm", "all"]
@@ -66,7 +66,7 @@ def test_a_run_writes_a_record_that_reads_back(ran: tuple[str, Path]) -> None:
     assert record.layers is not None
 
 
-def test_a_run_shows_other_machines_as_such(ran: tuple[str, Path]) -> None:
+def test_a_run_prints_published_results(ran: tuple[str, Path]) -> None:
     assert "nothing published for 64 neurons and 4 layers" in ran[0]
     assert "Serial reference" in ran[0]
     done = bench("run", "--inputs", 50, "--only", "scipy", "--runs", 1, "--seconds", "0.001")
@@ -75,7 +75,7 @@ def test_a_run_shows_other_machines_as_such(ran: tuple[str, Path]) -> None:
     assert "one NVIDIA A6000, lossy" in done.stdout
 
 
-def test_compare_fails_past_the_threshold(ran: tuple[str, Path], tmp_path: Path) -> None:
+def test_compare_fails_above_the_threshold(ran: tuple[str, Path], tmp_path: Path) -> None:
     record = read_comparison(ran[1])
     slow = replace(
         record,
@@ -127,36 +127,36 @@ def test_ratios_are_per_row_and_have_a_spread() -> None:
 
 
 def test_other_networks_and_threads_are_not_compared() -> None:
-    with pytest.raises(InputError, match="2 and 3 threads"):
+    with pytest.raises(InputError, match="cannot compare 2 and 3 threads"):
         changes(_record(), replace(_record(), threads=3))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["run", "--neurons", "1000"], "1000 neurons: a RadiX-Net has"),
-        (["run", "--threads", "0"], "--threads 0: at least 1"),
-        (["run", "--runs", "0"], "--runs 0: at least 1"),
-        (["run", "--seconds", "nan"], "--seconds nan: more than 0"),
-        (["run", "--layers", "0"], "--layers 0: at least 1"),
+        (["run", "--threads", "0"], "--threads 0: must be at least 1"),
+        (["run", "--runs", "0"], "--runs 0: must be at least 1"),
+        (["run", "--seconds", "nan"], "--seconds nan: must be above 0"),
+        (["run", "--layers", "0"], "--layers 0: must be at least 1"),
         (["run", "--inputs", "0"], "nothing to measure"),
         (["run", "--only", "magic"], "invalid choice: 'magic'"),
         (["run", "--json", "no/where.json"], "make it first"),
         (["alive", "--layers", "0"], "nothing to measure"),
-        (["roofs", "--threads", "0"], "--threads 0: at least 1"),
+        (["roofs", "--threads", "0"], "--threads 0: must be at least 1"),
         (["compare", "none.json", "none.json"], "none.json: cannot be read"),
         ([], "the following arguments are required"),
     ],
 )
-def test_mistakes_are_told_in_one_line(arguments: list[str], said: str) -> None:
+def test_errors_are_one_line(arguments: list[str], message: str) -> None:
     done = bench(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.startswith("kkspdnn: ")
     assert done.stderr.count("\n") == 1
 
 
-def test_alive_counts_what_the_reference_finds(tmp_path: Path) -> None:
+def test_active_rows_are_those_of_the_reference(tmp_path: Path) -> None:
     path = tmp_path / "alive.json"
     done = bench("alive", "--neurons", "64", "--layers", "5", "--inputs", "200", "--json", path)
     assert done.returncode == 0, done.stderr
@@ -164,39 +164,39 @@ def test_alive_counts_what_the_reference_finds(tmp_path: Path) -> None:
     assert layers is not None
     y0, whole = images(64, 200), radixnet(64, 5)
     uses = before = y0.to_csr(np.float64)
-    # After layer 5, before it, and so on: a row of c everywhere becomes one of 2 c + b.
-    bias, ends = challenge_bias(64), [(0.0, 32.0)]
-    while len(ends) < 5:
-        ends.append(((ends[-1][0] - bias) / 2, (ends[-1][1] - bias) / 2))
+    # Bounds after layer 5, after layer 4 and so on: a layer maps a row of c to a row of 2 c + bias.
+    bias, bounds = challenge_bias(64), [(0.0, 32.0)]
+    while len(bounds) < 5:
+        bounds.append(((bounds[-1][0] - bias) / 2, (bounds[-1][1] - bias) / 2))
     for depth in range(1, 6):
         values = reference(network(whole.layers[:depth]), y0, dtype=np.float32)
         dense = values.toarray()
         assert layers.alive[depth - 1] == (dense != 0).any(axis=1).sum()
         assert layers.saturated[depth - 1] == (dense == 32).all(axis=1).sum()
-        dead, grown = ends[5 - depth]
-        decided = (dense <= dead).all(axis=1) | (dense >= grown).all(axis=1)
-        assert layers.undecided[depth - 1] == (~decided).sum()
+        zero_bound, saturation_bound = bounds[5 - depth]
+        proven = (dense <= zero_bound).all(axis=1) | (dense >= saturation_bound).all(axis=1)
+        assert layers.undecided[depth - 1] == (~proven).sum()
         assert layers.nonzeros[depth - 1] == (dense != 0).sum()
         uses = (before != 0).astype(np.int64) @ (whole.layers[depth - 1].weights() != 0)
         assert layers.products[depth - 1] == uses.sum()
         before = values
-    assert f"layer 5: {layers.alive[4]:,} rows alive" in done.stdout
+    assert f"layer 5: {layers.alive[4]:,} active rows" in done.stdout
 
 
-def test_the_work_of_the_first_rows() -> None:
+def test_computed_edges_of_the_first_rows() -> None:
     weights = np.array([[1, 1], [0, 1]], np.float32)
     layers = [Layer.from_sparse(weights, -0.5), Layer.from_sparse(weights, -0.5)]
     rows = Inputs.from_any(np.array([[1, 0], [0, 1], [0, 0]], np.float32))
-    found = truth(network(layers), rows, lambda done: None)
-    # row 0 is 1 0, then .5 .5; row 1 is 0 1, then 0 .5
+    found = compute_expected(network(layers), rows, lambda done: None)
+    # Row 0 is (1, 0), then (.5, .5); row 1 is (0, 1), then (0, .5).
     assert found.products.tolist() == [2 + 3, 1 + 1, 0]
-    assert found.living.tolist() == [6, 6, 0]
-    assert found.multiplied("products", 1) == 5
-    assert found.multiplied("living", 3) == 12
-    assert found.multiplied("all", 3) == 18
-    assert found.multiplied("own", 3) is None
+    assert found.active_edges.tolist() == [6, 6, 0]
+    assert found.computed_edges("products", 1) == 5
+    assert found.computed_edges("active", 3) == 12
+    assert found.computed_edges("all", 3) == 18
+    assert found.computed_edges("own", 3) is None
     assert found.layers.alive == (2, 1)
-    assert found.of(1).tolist() == [1]
+    assert found.categories_of_first(1).tolist() == [1]
 
 
 def test_a_run_on_a_gpu(tmp_path: Path) -> None:
@@ -216,14 +216,17 @@ def test_a_run_on_a_gpu(tmp_path: Path) -> None:
         assert not path.exists()
 
 
-def test_an_implementation_of_the_other_space() -> None:
+def test_a_peer_of_another_space_is_refused() -> None:
     done = bench("run", *SMALL, "--only", "scipy", "hand")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "--only hand: not with --space openmp; choose of reference, octave, " in done.stderr
+    assert (
+        "--only hand: not available with --space openmp; choose from reference, octave, "
+        in done.stderr
+    )
 
 
 class Unknown(ScipyCsr):
-    """No worker knows it by this name."""
+    """A peer with a name that the worker does not know."""
 
     name = "no-such-peer"
 
@@ -232,34 +235,34 @@ def _plan() -> Plan:
     return Plan(64, 2, 20, 0, None, 1, "openmp", 1, 0.001)
 
 
-def test_other_categories_fail_a_row() -> None:
+def test_wrong_categories_fail_a_row() -> None:
     problem = load_problem(neurons=64, layers=2, inputs=20)
-    right = truth(problem.network, problem.inputs, lambda done: None)
-    wrong = replace(right, categories=np.array([1, 2, 3, 20], np.int64))
+    expected = compute_expected(problem.network, problem.inputs, lambda done: None)
+    wrong = replace(expected, categories=np.array([1, 2, 3, 20], np.int64))
     (row,) = measure([ScipyCsr()], _plan(), wrong, lambda doing, done: None)
     assert (row.status, row.agrees) == ("failed", False)
     assert row.why is not None
-    assert row.why.startswith("other categories: ")
+    assert row.why.startswith("wrong categories: ")
 
 
-def test_a_worker_that_dies_is_a_row_with_its_last_line() -> None:
+def test_a_worker_that_ends_fails_its_row() -> None:
     problem = load_problem(neurons=64, layers=2, inputs=20)
-    right = truth(problem.network, problem.inputs, lambda done: None)
-    rows = measure([Unknown(), ScipyCsr()], _plan(), right, lambda doing, done: None)
+    expected = compute_expected(problem.network, problem.inputs, lambda done: None)
+    rows = measure([Unknown(), ScipyCsr()], _plan(), expected, lambda doing, done: None)
     assert (rows[0].status, rows[0].why) == ("failed", "KeyError: 'no-such-peer'")
     assert rows[1].status == "ok"
 
 
-def test_a_worker_that_hangs_is_ended() -> None:
+def test_a_worker_has_a_time_limit() -> None:
     worker = Worker("bench.worker", ("scipy", "openmp"), 1, {"PYTHONINSPECT": "1"})
     try:
         with pytest.raises(WorkerError, match="no answer in 0 s"):
-            worker.ask({"do": "prepare"}, 0.01)
+            worker.request({"do": "prepare"}, 0.01)
     finally:
         worker.close()
 
 
-def test_workers_end_with_the_process_that_asks() -> None:
+def test_a_worker_ends_with_its_parent() -> None:
     script = """
 import os
 import signal
@@ -267,7 +270,7 @@ from bench.processes import Worker
 
 worker = Worker("bench.worker", ("scipy", "openmp"), 1, {})
 problem = {"neurons": 64, "layers": 2, "inputs": 20, "seed": 0, "data": None}
-worker.ask({"do": "prepare", "problem": problem, "inputs": 20, "threads": 1}, 60)
+worker.request({"do": "prepare", "problem": problem, "inputs": 20, "threads": 1}, 60)
 print(worker._process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -284,10 +287,10 @@ os.kill(os.getpid(), signal.SIGKILL)
         if "Z (zombie)" in state:
             return
         time.sleep(0.1)
-    pytest.fail("it is still there")
+    pytest.fail("the worker still runs")
 
 
-def test_the_ceilings_of_this_machine(tmp_path: Path) -> None:
+def test_machine_ceilings(tmp_path: Path) -> None:
     path = tmp_path / "roofs.json"
     done = bench("roofs", "--threads", 1, "--json", path)
     assert done.returncode == 0, done.stderr

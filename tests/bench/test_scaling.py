@@ -1,4 +1,4 @@
-"""The model of time against ranks, and its measurements on something small."""
+"""`python -m bench.scaling`: the model, and a small measurement."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.scaling.model import Model, Point, Split, fitted
+from bench.scaling.model import Model, Point, Split, fit
 
 ROOT = Path(__file__).parents[2]
 EVEN = Split(1.0, 1.0, 1.0, 1.0)
 
 
 @given(st.floats(0, 1), st.floats(1e-7, 1e-3))
-def test_a_model_is_found_again(fixed: float, row: float) -> None:
+def test_fit_recovers_a_model(fixed: float, row: float) -> None:
     points = [Point(n, 60_000 // n, fixed + row * (60_000 // n), EVEN) for n in (1, 2, 10, 100)]
-    found = fitted(points, 1e-4)
+    found = fit(points, 1e-4)
     assert found.row_seconds == pytest.approx(row, rel=1e-3, abs=1e-9)
     assert found.fixed_seconds == pytest.approx(fixed, rel=1e-3, abs=1e-6)
     expected = fixed + 1.5 * row * 60_000 / 16 + 4e-4
@@ -29,14 +29,14 @@ def test_a_model_is_found_again(fixed: float, row: float) -> None:
 
 
 @given(st.lists(st.floats(1e-4, 10), min_size=2, max_size=6))
-def test_no_cost_is_below_0(seconds: list[float]) -> None:
+def test_fitted_costs_are_not_negative(seconds: list[float]) -> None:
     points = [Point(n + 1, 6000 // (n + 1), t, EVEN) for n, t in enumerate(seconds)]
-    found = fitted(points, 0.0)
+    found = fit(points, 0.0)
     assert found.fixed_seconds >= 0
     assert found.row_seconds >= 0
 
 
-def test_more_ranks_meet_in_more_steps() -> None:
+def test_steps_grow_with_the_logarithm_of_ranks() -> None:
     model = Model(0.0, 1e-6, 1e-3)
     assert np.isclose(model.seconds(8, 8000, 1.0), 1e-3 + 3e-3)
 
@@ -46,7 +46,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_it_is_measured_and_drawn(tmp_path: Path) -> None:
+def test_a_small_measurement_and_its_figure(tmp_path: Path) -> None:
     pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'kkspdnn[mpi]'")
     path = tmp_path / "scaling.json"
     problem = ["--neurons", "64", "--layers", "4", "--inputs", "3000", "--most", "20"]
@@ -68,7 +68,7 @@ def test_it_is_measured_and_drawn(tmp_path: Path) -> None:
     assert names == {f"scaling-{w}col.{kind}" for w in "12" for kind in ("pdf", "png")}
 
 
-def test_a_mistake_is_told_in_one_line(tmp_path: Path) -> None:
+def test_errors_are_one_line(tmp_path: Path) -> None:
     for arguments, words in (
         (["--neurons", "1000"], "1000 neurons: a RadiX-Net has"),
         (["--threads", "4096"], "--threads 4096: this machine has"),

@@ -1,4 +1,4 @@
-"""The job scripts, with stand-ins for Slurm and the driver that write down what they are asked."""
+"""The job scripts, with fake `srun` and `nvidia-smi` commands that record their arguments."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SCRIPTS = Path(__file__).parents[2] / "bench" / "slurm"
 def test_a_job_compiles_once_and_starts_all_ranks(
     tmp_path: Path, script: str, compiled: str, started: str
 ) -> None:
-    asked = tmp_path / "asked"
-    (tmp_path / "srun").write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
+    calls = tmp_path / "calls"
+    (tmp_path / "srun").write_text(f'#!/bin/sh\necho "$@" >> {calls}\n')
     (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nprintf '9.0\\n9.0\\n'\n")
     for name in ("srun", "nvidia-smi"):
         (tmp_path / name).chmod(0o755)
@@ -34,7 +34,7 @@ def test_a_job_compiles_once_and_starts_all_ranks(
         check=True,
         timeout=60,
     )
-    first, second = asked.read_text().splitlines()
+    first, second = calls.read_text().splitlines()
     assert first == f"--nodes=1 --ntasks=1 python -m kkspdnn {compiled}"
     assert second.startswith(started)
     assert second.endswith(

@@ -1,4 +1,4 @@
-"""Steps run in turn, whatever becomes of one, and what they found is kept."""
+"""`bench.gpu run`: all steps run, also after failures, and the results are written."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from bench.gpu.steps import Step
 
 
 def python(text: str, **options: Any) -> Step:
-    """A step that runs this program."""
-    found: dict[str, Any] = {"seconds": 30, "device": False, **options}
-    return Step(found.pop("name", "a"), command=(sys.executable, "-c", text), **found)
+    """Return a step that runs a Python program."""
+    fields: dict[str, Any] = {"seconds": 30, "device": False, **options}
+    return Step(fields.pop("name", "a"), command=(sys.executable, "-c", text), **fields)
 
 
 @pytest.fixture
 def measure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, list[dict[str, Any]]]]:
-    """Run these steps; gives the exit code, what was printed, and the steps of the record."""
+    """Run steps; return the exit code, the output, and the steps of the record."""
 
     def measured(*steps: Step, options: tuple[str, ...] = ()) -> Any:
-        monkeypatch.setattr(run, "first", lambda session: iter(steps))
+        monkeypatch.setattr(run, "first_steps", lambda session: iter(steps))
         out = tmp_path / "out"
         code = cli.main(["run", "--space", "openmp", "--out", str(out), *options])
         printed = capsys.readouterr().out
@@ -46,7 +46,7 @@ def measure(
     return measured
 
 
-def test_it_goes_on_after_failures(measure: Callable[..., Any]) -> None:
+def test_steps_run_after_a_failure(measure: Callable[..., Any]) -> None:
     code, printed, steps = measure(
         python("print('fine')", name="one"),
         python("print('bad'); raise SystemExit(3)", name="two", shows="never"),
@@ -56,7 +56,7 @@ def test_it_goes_on_after_failures(measure: Callable[..., Any]) -> None:
     assert [step["status"] for step in steps] == ["passed", "failed", "passed"]
     assert steps[1]["reason"] == "exit code 3"
     assert "  fine\n" in printed
-    assert "  bad\n" in printed  # what failed is shown whatever it prints
+    assert "  bad\n" in printed  # the output of a failed step is always shown
     assert "hidden" not in printed
     assert "=== two: failed" in printed
 
@@ -66,7 +66,7 @@ def test_all_passed(measure: Callable[..., Any]) -> None:
     assert (code, [step["status"] for step in steps]) == (0, ["passed"])
 
 
-def test_a_step_and_what_it_started_end_at_its_limit(
+def test_a_step_and_its_children_end_at_the_time_limit(
     measure: Callable[..., Any], tmp_path: Path
 ) -> None:
     number = tmp_path / "number"
@@ -92,13 +92,13 @@ def test_a_step_and_what_it_started_end_at_its_limit(
             break
         stat = Path(f"/proc/{number.read_text()}/stat")
         if stat.exists() and ") Z" in stat.read_text():
-            break  # ended, and not yet waited for by whoever adopted it
+            break  # ended, but its new parent has not waited for it
         time.sleep(0.05)
     else:
         pytest.fail("the child of the step still runs")
 
 
-def test_what_a_step_needs(measure: Callable[..., Any]) -> None:
+def test_a_step_without_its_program_is_skipped(measure: Callable[..., Any]) -> None:
     code, printed, steps = measure(python("1", program="no-such-program"))
     assert (code, steps[0]["status"]) == (0, "skipped")
     assert "skipped, no no-such-program on the PATH" in printed
@@ -121,18 +121,18 @@ def test_an_unknown_step(
 ) -> None:
     assert cli.main(["run", "--space", "openmp", "--out", str(tmp_path), "--only", "x"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("kkspdnn: --only x: there is no such step; choose of environment, ")
+    assert error.startswith("kkspdnn: --only x: no such step; choose from environment, ")
     assert error.count("\n") == 1
 
 
 def test_a_machine_without_a_gpu(
     measure: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line, and everything that needs none."""
+    """Steps that need no GPU run; one line says why the others are skipped."""
     missing = "no driver: install it"
     monkeypatch.setattr(run, "_missing", lambda space: missing)
     steps = (
-        python("1", name="facts"),
+        python("1", name="environment"),
         python("raise SystemExit(1)", name="values", device=True),
         python("raise SystemExit(1)", name="times", device=True),
     )
@@ -140,9 +140,9 @@ def test_a_machine_without_a_gpu(
     assert code == 2
     assert [step["status"] for step in ran] == ["passed", "skipped", "skipped"]
     assert printed.count(missing) == 1
-    assert f"{missing}; skipped without it: values, times\n" in printed
+    assert f"{missing}; skipped: values, times\n" in printed
 
 
-def test_the_record_says_what_was_measured(measure: Callable[..., Any]) -> None:
+def test_the_record_contains_the_commands(measure: Callable[..., Any]) -> None:
     _, _, steps = measure(python("print(1)"))
     assert steps[0]["command"].endswith("-c print(1)")

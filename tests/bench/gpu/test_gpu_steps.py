@@ -1,4 +1,4 @@
-"""Every step is a command that its parser takes."""
+"""The command line of each step is valid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import bench.ceiling.cli
 import bench.gpu.cli
 import kkspdnn.cli.compile
 from bench.gpu import steps
-from bench.gpu.steps import SPACES, Session, Step, first, second
+from bench.gpu.steps import SPACES, Session, Step, first_steps, second_steps
 from bench.peers import all_peers
 from kkspdnn.pk.system.cuda_driver import Device
 
@@ -28,11 +28,11 @@ def sessions() -> Iterator[Session]:
 
 def all_steps() -> Iterator[Step]:
     for session in sessions():
-        yield from first(session)
-        yield from second(session)
+        yield from first_steps(session)
+        yield from second_steps(session)
 
 
-@pytest.mark.parametrize("steps_of", [first, second])
+@pytest.mark.parametrize("steps_of", [first_steps, second_steps])
 def test_names_are_unique_and_the_environment_comes_first(
     steps_of: Callable[[Session], Iterator[Step]],
 ) -> None:
@@ -42,7 +42,7 @@ def test_names_are_unique_and_the_environment_comes_first(
         assert len(names) == len(set(names))
 
 
-def test_every_command_is_taken_by_its_parser() -> None:
+def test_parsers_accept_all_commands() -> None:
     seen = set()
     for step in all_steps():
         module, *options = step.command[step.command.index("-m") + 1 :]
@@ -52,8 +52,8 @@ def test_every_command_is_taken_by_its_parser() -> None:
         elif module == "bench.ceiling":
             bench.ceiling.cli.parser().parse_args(options)
         elif module == "bench":
-            given = bench.__main__.parser().parse_args(options)
-            assert set(given.only) <= set(all_peers(given.space))
+            arguments = bench.__main__.parser().parse_args(options)
+            assert set(arguments.only) <= set(all_peers(arguments.space))
         elif module == "kkspdnn":
             assert options[0] == "compile"
             kkspdnn.cli.compile.parser().parse_args(options[1:])
@@ -72,6 +72,6 @@ def test_a_record_is_named_after_the_gpu(monkeypatch: pytest.MonkeyPatch) -> Non
     assert steps.record_label("openmp") == "openmp"
     monkeypatch.setattr(steps, "devices", lambda: ())
     assert steps.record_label("cuda") == "cuda"
-    found = (Device(0, "NVIDIA H100 80GB HBM3", "sm_90"),)
-    monkeypatch.setattr(steps, "devices", lambda: found)
+    gpus = (Device(0, "NVIDIA H100 80GB HBM3", "sm_90"),)
+    monkeypatch.setattr(steps, "devices", lambda: gpus)
     assert steps.record_label("cuda") == "cuda-h100-80gb-hbm3"

@@ -1,4 +1,4 @@
-"""Cases of `bench.gpu times`, and which run of a case becomes its record."""
+"""`bench.gpu times`: parsing of cases, choice of the median run, and failures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_names_of_records() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1024", "1024-", "0-1", "1-1:x0", "1-1:some", "1-1:", "a-1"])
-def test_what_is_no_case(text: str) -> None:
+def test_invalid_cases_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="case"):
         Case.parse(text)
 
@@ -49,7 +49,7 @@ def test_the_median_run_becomes_the_record(
 ) -> None:
     assert times.command(options(tmp_path, "64-4:x3", "64-4:none:x1")) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len([line for line in lines if line.startswith("64 x 4: made in")]) == 1
+    assert len([line for line in lines if line.startswith("64 x 4: generated in")]) == 1
     for name in ("64-4-openmp", "64-4-openmp-none"):
         record = json.loads((tmp_path / f"{name}.json").read_text())
         assert record["inputs"] == 600
@@ -59,28 +59,28 @@ def test_the_median_run_becomes_the_record(
         assert record["command"].startswith("python -m bench.gpu times --space openmp 64-4:x3")
 
 
-def test_of_an_even_number_the_faster_one_in_the_middle() -> None:
+def test_the_median_of_an_even_number_is_the_faster_middle_run() -> None:
     record = kk.infer(kk.radixnet(64, 2), kk.images(64, 10), space="openmp").record
     runs = [replace(record, inference_seconds=seconds) for seconds in (4.0, 1.0, 3.0, 2.0)]
     assert times._median(runs).inference_seconds == 2.0
 
 
-def test_other_categories_than_on_a_cpu_are_a_failure(
+def test_categories_that_differ_from_a_cpu_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    known = tmp_path / "known"
-    known.mkdir()
-    assert times.command(options(known, "64-4:x1")) == 0
-    monkeypatch.setattr(times, "_RESULTS", known)
+    on_cpu = tmp_path / "on_cpu"
+    on_cpu.mkdir()
+    assert times.command(options(on_cpu, "64-4:x1")) == 0
+    monkeypatch.setattr(times, "_RESULTS", on_cpu)
     assert times.command(options(tmp_path, "64-4:x1")) == 0
-    assert "categories, as on a CPU" in capsys.readouterr().out
-    file = known / "64-4-openmp.json"
+    assert "categories, same as on a CPU" in capsys.readouterr().out
+    file = on_cpu / "64-4-openmp.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "categories_sha256": "0"}))
     assert times.command(options(tmp_path, "64-4:x1")) == 1
-    assert "NOT those of a CPU" in capsys.readouterr().out
+    assert "NOT as on a CPU" in capsys.readouterr().out
 
 
-def test_one_case_that_fails_leaves_the_others(
+def test_a_failed_case_does_not_stop_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert times.command(options(tmp_path, "63-4:x1", "64-4:x1")) == 1

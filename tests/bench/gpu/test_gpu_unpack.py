@@ -1,4 +1,4 @@
-"""A pack becomes a cache, a folder of packages, and variables."""
+"""Unpacking: the cache, missing packages, and environment variables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from bench.gpu.unpack import CACHE, DATA, DESCRIPTION, EXPECTED, WHEELS, unpack
 from kkspdnn.errors import InputError
 
-DESCRIBED = {
+DESCRIPTION_FIELDS = {
     "arch": "sm_90",
     "kokkos_sources": "kokkos.tar.gz",
     "entries": 1,
@@ -29,7 +29,7 @@ DESCRIBED = {
 def pack(tmp_path: Path) -> Path:
     made = tmp_path / "pack"
     (made / WHEELS).mkdir(parents=True)
-    (made / DESCRIPTION).write_text(json.dumps(DESCRIBED))
+    (made / DESCRIPTION).write_text(json.dumps(DESCRIPTION_FIELDS))
     entry = tmp_path / "entry"
     entry.write_text("x")
     entry.chmod(0o666)
@@ -51,19 +51,19 @@ def test_packages_that_are_missing_are_installed(
     pack: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    found = unpack(pack, work)
-    assert "packages that this Python lacked: kkspdnn-none-such" in found.lines[1]
+    unpacked = unpack(pack, work)
+    assert "installed packages that were missing: kkspdnn-none-such" in unpacked.lines[1]
     program = "import none_such, numpy; print(none_such.number, numpy.__version__ != '7')"
-    environment = {**os.environ, **found.environment}
+    env = {**os.environ, **unpacked.env}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
     )
     assert done.stdout == "7 True\n"
 
 
-def test_the_cache_belongs_to_this_user_alone(pack: Path, work: Path) -> None:
-    found = unpack(pack, work)
-    cache = Path(found.environment["KKSPDNN_CACHE"])
+def test_the_cache_is_private(pack: Path, work: Path) -> None:
+    unpacked = unpack(pack, work)
+    cache = Path(unpacked.env["KKSPDNN_CACHE"])
     entry = cache / "workunits" / "one" / "entry"
     assert entry.read_text() == "x"
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
@@ -71,25 +71,29 @@ def test_the_cache_belongs_to_this_user_alone(pack: Path, work: Path) -> None:
     assert entry.stat().st_uid == os.getuid()
 
 
-def test_what_else_is_in_the_pack(pack: Path, work: Path, tmp_path: Path) -> None:
-    found = unpack(pack, work)
-    assert (found.arch, found.expected) == ("sm_90", None)
-    assert found.environment["KKSPDNN_KOKKOS_SDIST"] == str(pack / "kokkos.tar.gz")
-    assert "KKSPDNN_CHALLENGE_DATA" not in found.environment
+def test_optional_files_of_a_pack(pack: Path, work: Path, tmp_path: Path) -> None:
+    unpacked = unpack(pack, work)
+    assert (unpacked.arch, unpacked.expected) == ("sm_90", None)
+    assert unpacked.env["KKSPDNN_KOKKOS_SDIST"] == str(pack / "kokkos.tar.gz")
+    assert "KKSPDNN_CHALLENGE_DATA" not in unpacked.env
     (pack / DATA).mkdir()
     (pack / EXPECTED).touch()
     again = tmp_path / "again"
     again.mkdir()
-    found = unpack(pack, again)
-    assert found.expected == pack / EXPECTED
-    assert found.environment["KKSPDNN_CHALLENGE_DATA"] == str(pack / DATA)
+    unpacked = unpack(pack, again)
+    assert unpacked.expected == pack / EXPECTED
+    assert unpacked.env["KKSPDNN_CHALLENGE_DATA"] == str(pack / DATA)
 
 
 @pytest.mark.parametrize("name", [DESCRIPTION, CACHE])
 @pytest.mark.parametrize("content", [None, b"damaged"])
-def test_what_is_no_pack(pack: Path, work: Path, name: str, content: bytes | None) -> None:
+def test_invalid_packs_are_refused(
+    pack: Path, work: Path, name: str, content: bytes | None
+) -> None:
     (pack / name).unlink()
     if content is not None:
         (pack / name).write_bytes(content)
-    with pytest.raises(InputError, match="no usable pack: .*make it with python -m bench.gpu pack"):
+    with pytest.raises(
+        InputError, match="not a usable pack: .*make one with python -m bench.gpu pack"
+    ):
         unpack(pack, work)

@@ -1,4 +1,4 @@
-"""What is wrong is found: the checks of a first run, on a CPU."""
+"""The checks of `bench.gpu values` and the other steps, on a CPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.gpu import launches, profiled, sanitized, sweep, values
 SMALL = argparse.Namespace(space="openmp", small=True, records=None)
 
 
-def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_checks_pass(capsys: pytest.CaptureFixture[str]) -> None:
     assert values.command(SMALL) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "failures: 0"
@@ -24,7 +24,7 @@ def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert all("] ok   " in line for line in lines[:-1])
 
 
-def test_a_wrong_engine_is_found(
+def test_a_failed_verification_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real = kk.infer
@@ -42,19 +42,19 @@ def test_a_wrong_engine_is_found(
     assert "FAIL SpGEMM: AssertionError: largest error 7.0" in printed
 
 
-def test_values_that_change_from_run_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_that_change_between_runs_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     real, runs = kk.infer, []
 
-    def moving(net: kk.Network, inputs: Any, **options: Any) -> Any:
+    def changing(net: kk.Network, inputs: Any, **options: Any) -> Any:
         runs.append(1)
         result = real(net, inputs, **options)
         if len(runs) == 5:
             result.values.data[-1] += 1
         return result
 
-    monkeypatch.setattr(kk, "infer", moving, raising=False)
+    monkeypatch.setattr(kk, "infer", changing, raising=False)
     with pytest.raises(AssertionError, match="2 different results"):
-        values._repeated("openmp", 50)
+        values._repeat("openmp", 50)
 
 
 @pytest.mark.parametrize("module", [launches, profiled, sanitized])

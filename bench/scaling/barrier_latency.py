@@ -1,4 +1,7 @@
-"""Run by all ranks: the seconds that gathering their outcomes takes, printed by the first."""
+"""Measure the latency of the collective that ends a run; start it with mpiexec.
+
+Each repetition synchronizes the ranks, then times the gathering of their results on rank 0.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ from kkspdnn.parallel.ranks import launched_ranks
 
 _REPEATS = 300
 _ROWS = 100
-"""Living rows of a rank, about as many as with 20 ranks and the challenge's smallest network."""
+"""Active rows per rank, about as many as with 20 ranks and the smallest challenge network."""
 
 
 def main() -> None:
-    """Print the median."""
+    """Print the median latency in seconds, on rank 0."""
     ranks = launched_ranks(detect_launch())
     own = PartialResult(np.arange(_ROWS, dtype=np.int64), None, 0)
     times = []

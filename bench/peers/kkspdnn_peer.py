@@ -1,4 +1,4 @@
-"""kkspdnn itself, through `kkspdnn.infer`: what a user gets."""
+"""kkspdnn through its public function `kkspdnn.infer`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.peer import Answer, Work
-from bench.peers.gpu import missing_to_compile
+from bench.peer import EdgeCounting, PeerResult
+from bench.peers.gpu import missing_cuda_toolchain
 from kkspdnn.choices import Exits, Kernel, SpaceName
 from kkspdnn.inference import Result, infer
 from kkspdnn.model.inputs import Inputs
@@ -16,15 +16,16 @@ from kkspdnn.pk import is_installed
 from kkspdnn.version import own_version
 
 
-class Ours:
-    """
-    One choice of kernel, exits, folding, PyKokkos and execution space.
+class Kkspdnn:
+    """kkspdnn with one choice of options.
 
-    Its time is the record's: from input rows in memory to categories.
+    kernel, exits, fold, space: see `kkspdnn.infer`; front: builtin or pykokkos, see KKSPDNN_PK
+
+    The time is the inference time of the record: from input rows in memory to categories.
     """
 
     serial = False
-    work: Work = "own"
+    edge_counting: EdgeCounting = "own"
 
     def __init__(
         self,
@@ -44,28 +45,28 @@ class Ours:
         self._front = front
         self._space: SpaceName = space
         self.gpu = space == "cuda"
-        self.environment: Mapping[str, str] = {"KKSPDNN_PK": front}
-        # fused: an activation for each lane, an index for all; SpGEMM: as CsrPeer
+        self.env: Mapping[str, str] = {"KKSPDNN_PK": front}
+        # fused: one activation per lane and one index per tile; SpGEMM: see CsrPeer
         lanes = 32 if self.gpu else 64
         self.bytes_per_edge: float | None = 4 + 2 / lanes if kernel == "fused" else 16.0
 
     def available(self) -> str | None:
         if self._front == "pykokkos" and not is_installed():
             return "PyKokkos is not installed"
-        return missing_to_compile() if self.gpu else None
+        return missing_cuda_toolchain() if self.gpu else None
 
     def version(self) -> str:
         return own_version()
 
     def prepare(self, network: Network, inputs: Inputs, threads: int) -> float:
         self._network, self._inputs, self._threads = network, inputs, threads
-        few = inputs.slice(0, min(inputs.rows, 128))
-        return self._infer(few).record.compile_seconds
+        sample = inputs.slice(0, min(inputs.rows, 128))
+        return self._infer(sample).record.compile_seconds
 
-    def run(self) -> Answer:
+    def run(self) -> PeerResult:
         result = self._infer(self._inputs)
         record = result.record
-        return Answer(result.categories, record.inference_seconds, record.edges_multiplied)
+        return PeerResult(result.categories, record.inference_seconds, record.edges_multiplied)
 
     def _infer(self, inputs: Inputs) -> Result:
         return infer(

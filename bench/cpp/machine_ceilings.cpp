@@ -1,6 +1,6 @@
-// What the cores can do at most, all threads together: multiply-adds from registers, and reads from
-// arrays of three sizes. Prints three kinds of lines: `threads N`, `edges RATE`, `read BYTES RATE`,
-// where BYTES is the size of one thread's array and RATE is for all threads, a second.
+// Peak rates of all threads together: multiply-adds from registers, and reads from arrays of three
+// sizes. Prints three kinds of lines: `threads N`, `edges RATE`, `read BYTES RATE`, where BYTES is the
+// size of the array of one thread and RATE is the sum over all threads, per second.
 
 #include <omp.h>
 
@@ -28,7 +28,7 @@ float total(const Lanes* sums) {
   return all;
 }
 
-// A product and a sum, rounded apart as in the workunits; eight chains hide the latency.
+// A product and a sum, each rounded, as in the workunits; eight independent chains hide the latency.
 float multiply_add(long steps) {
   Lanes sums[kSums], factor = Lanes{} + 0.999f;
   for (int s = 0; s < kSums; ++s) sums[s] = Lanes{} + float(s);
@@ -50,7 +50,7 @@ float read(const Lanes* data, long count, long times) {
   return total(sums);
 }
 
-// The best of some: a ceiling is what can be reached.
+// The shortest of several runs, because a ceiling is the highest rate that was reached.
 template <class Body>
 double seconds(Body body) {
   double best = 1e30;

@@ -1,4 +1,4 @@
-"""What machine, compilers, versions and source a record is of."""
+"""The environment of a record: machine, GPU, compilers, package versions and source commit."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from kkspdnn.version import own_version
 _FEATURES = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve", "vsx")
 _ROOT = Path(__file__).parents[1]
 _EXPORTED = Path(__file__).with_name("commit.txt")
-"""git archive writes the commit into it."""
+"""`git archive` writes the commit into this file."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """See `kkspdnn.records.comparison.Comparison`; collected before anything is measured."""
+class Environment:
+    """The fields of `kkspdnn.records.comparison.Comparison` that do not depend on a measurement."""
 
     machine: str
     cpu_features: tuple[str, ...]
@@ -42,7 +42,7 @@ class Facts:
         layers: LayerCounts | None = None,
         ceilings: Ceilings | None = None,
     ) -> Comparison:
-        """A comparison record of now."""
+        """Return a comparison record in this environment, created now."""
         return Comparison(
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             machine=self.machine,
@@ -60,14 +60,14 @@ class Facts:
         )
 
 
-def facts() -> Facts:
-    """Of this machine and this clone."""
+def collect_environment() -> Environment:
+    """Return the environment of this process: this machine and this source tree."""
     try:
         compilers = {"c++": host_compiler().version}
     except ToolchainError:
         compilers = {}
     versions = {name: package_version(name) for name in ("numpy", "scipy")}
-    return Facts(
+    return Environment(
         machine=machine(),
         cpu_features=_features(),
         gpu=_gpu(),
@@ -78,12 +78,12 @@ def facts() -> Facts:
             "system": platform.platform(),
             **versions,
         },
-        commit=commit(),
+        commit=source_commit(),
     )
 
 
 def _features() -> tuple[str, ...]:
-    """The SIMD features of the processor, as Linux names them."""
+    """Return the SIMD features of the processor, as named in /proc/cpuinfo."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -105,8 +105,11 @@ def _gpu() -> str | None:
     return "; ".join(f"{each.name}, {each.arch}" for each in devices()) or None
 
 
-def commit() -> str | None:
-    """The commit of this clone, with "+" where files differ from it, or of this git archive."""
+def source_commit() -> str | None:
+    """Return the commit of this clone or git archive; None if unknown.
+
+    The commit of a clone ends with "+" if tracked files have changed.
+    """
     exported = _EXPORTED.read_text(encoding="utf-8").strip()
     if not exported.startswith("$"):
         return exported

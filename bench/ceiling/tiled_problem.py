@@ -1,0 +1,65 @@
+"""A network and input rows in the fused engine's format, as every candidate receives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kkspdnn.device.space import Space
+from kkspdnn.engines.fused.engine import FusedEngine
+from kkspdnn.engines.fused.layer import FusedLayer
+from kkspdnn.engines.fused.tiles import Shape, Tiles
+from kkspdnn.engines.layer_store import LayerStore
+from kkspdnn.errors import InputError
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class TiledProblem:
+    """The packed layers of a network, without early exit of rows, and input rows."""
+
+    engine: FusedEngine
+    layers: Sequence[FusedLayer]
+    shape: Shape
+    inputs: Inputs
+
+    @classmethod
+    def of(cls, space: Space, network: Network, inputs: Inputs) -> TiledProblem:
+        """Pack the layers and compile the workunits.
+
+        Raises InputError if the packed layers do not fit into memory.
+        """
+        engine = FusedEngine(space, network.dtype, network.ymax, "none")
+        packed = LayerStore(network, engine, network.dtype)
+        engine.warm_up(packed, inputs)
+        if packed.held < len(packed):
+            raise InputError("not all layers fit into memory; use fewer --layers")
+        shape = Shape.of(space, network.dtype, packed.widest)
+        return cls(engine, list(packed), shape, inputs)
+
+
+class TileCandidate:
+    """Base class of a candidate: it owns tiles with the input rows; subclasses compute layers."""
+
+    def __init__(self, problem: TiledProblem) -> None:
+        self.problem = problem
+        self.tiles = Tiles(problem.shape, problem.inputs.rows)
+
+    def start(self) -> None:
+        """Copy the input rows into the tiles."""
+        self.tiles.load(self.problem.inputs, 0, self.problem.layers[0].sources)
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until all launches have finished."""
+        self.problem.shape.space.synchronize()
+
+    def values(self) -> NDArray[np.floating]:
+        """Return the activations (rows, neurons), neurons in the order of the packed layers."""
+        front = self.problem.shape.space.to_host(self.tiles.front).transpose(0, 2, 1)
+        dense: NDArray[np.floating] = front.reshape(-1, front.shape[2])
+        return dense[: self.problem.inputs.rows]
