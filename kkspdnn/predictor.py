@@ -1,4 +1,4 @@
-"""A network that is made ready once and then called: rows in, activations out."""
+"""A network that is prepared once and called many times: input rows in, activations out."""
 
 from __future__ import annotations
 
@@ -21,23 +21,22 @@ from kkspdnn.model.matrices import Floats, float_dtype
 from kkspdnn.model.network import Network, check_network
 from kkspdnn.pk.system.fork import ProcessLock
 
-Form = Literal["bits", "csr", "dense"]
-"""How input rows come."""
+RowFormat = Literal["bits", "csr", "dense"]
+"""The storage format of input rows."""
 
 
 class Predictor:
-    """
-    `predict = Predictor(network)`, then `predict(rows)` as often as there are rows.
+    """A callable network, for many small batches of input rows.
 
-    What `infer` does once per call, for its record and its checks, is done here once in all: Kokkos
-    is started, workunits are compiled, layers are brought into the form that the fused kernel
-    takes, and it is proved which rows may leave early.
+    Use `predict = Predictor(network)`, then `predict(rows)` for each batch. The constructor does
+    once what `infer` does in every call: it starts Kokkos, compiles workunits, packs the layers for
+    the fused kernel and computes which rows can exit early.
 
-    space, exits, dtype, threads, device, memory: as of `infer`, and so is what is raised; memory
-    that is full later, by more rows than before, raises at the call.
+    space, exits, dtype, threads, device, memory: as in `infer`, with the same errors. A call raises
+    InputError if a larger batch than before does not fit into memory.
 
-    It can be copied and pickled, as for the processes of a pool: a copy is made ready anew, where
-    it is loaded, from the network and the same options.
+    A Predictor can be copied and pickled, for example for a pool of processes. The copy is prepared
+    from the network and the options in the process that loads it.
     """
 
     @translate_cupy_errors
@@ -55,83 +54,85 @@ class Predictor:
     ) -> None:
         check_network(network)
         check_choice("exits", exits, EXITS)
-        kind = network.dtype if dtype is None else float_dtype(dtype)
+        run_dtype = network.dtype if dtype is None else float_dtype(dtype)
         budget = Budget.from_gigabytes(memory)
         self._space = open_space(space, threads, device)
-        # Its workunits, and with them PyKokkos, are loaded now.
+        # This import loads the workunits, and with them PyKokkos.
         from kkspdnn.engines.fused.engine import FusedEngine
 
-        self._network = given = network.astype(kind)
+        self._network = converted = network.astype(run_dtype)
         self._options: dict[str, Any] = {
             "space": space,
             "exits": exits,
-            "dtype": kind,
+            "dtype": run_dtype,
             "threads": threads,
             "device": device,
             "memory": memory,
         }
-        self._engine = FusedEngine(self._space, kind, given.ymax, exits)
-        self._layers = LayerStore(given, self._engine, kind, budget, values=True)
-        self._known: set[Form] = set()
+        self._engine = FusedEngine(self._space, run_dtype, converted.ymax, exits)
+        self._layers = LayerStore(converted, self._engine, run_dtype, budget, values=True)
+        self._prepared_formats: set[RowFormat] = set()
         self._lock = ProcessLock()
-        self._make_ready(_zeros("dense", network.inputs))
+        self._prepare(_zero_row("dense", network.inputs))
 
     @translate_cupy_errors
     @ieee_arithmetic()
     def __call__(self, rows: Any) -> NDArray[np.floating]:
-        """
-        The activations after the last layer, a new array (rows, outputs) of `dtype`.
+        """Return the activations after the last layer, a new array of shape (rows, outputs).
 
-        rows: as `infer` takes them; a NumPy array of that dtype is neither copied nor made sparse.
-        Threads of Python may call it, and take turns. InputError for rows that the network does
-        not take, for values that are not finite, and where activations overflow; SpaceError in a
-        process that was forked after Kokkos was started.
+        rows: as the `inputs` of `infer`; a NumPy array of the predictor's dtype is neither copied
+        nor converted to a sparse matrix
+
+        Several Python threads may call a Predictor; one of them computes at a time.
+
+        Raises InputError for rows that do not fit the network, for values that are not finite, and
+        if activations overflow; SpaceError in a process that was forked after Kokkos started.
         """
         self._space.prepare_thread()
-        given = Inputs.from_any(rows)
-        given.check_neurons(self._network.inputs)
+        inputs = Inputs.from_any(rows)
+        inputs.check_neurons(self._network.inputs)
         with self._lock:
-            self._make_ready(given)
-            into = self._space.zeros((given.rows, self._layers.outputs), self._engine.dtype)
-            for _ in self._engine.run(self._layers, given, None, no_progress, into):
+            self._prepare(inputs)
+            outputs = self._space.zeros((inputs.rows, self._layers.outputs), self._engine.dtype)
+            for _ in self._engine.run(self._layers, inputs, None, no_progress, outputs):
                 pass
-            found: Floats = self._space.to_host(into)
-            return found
+            on_host: Floats = self._space.to_host(outputs)
+            return on_host
 
-    def _make_ready(self, inputs: Inputs) -> None:
-        """Compile, and compute_exit_bounds which rows leave, for rows that come as these do."""
-        form: Form = "dense"
+    def _prepare(self, inputs: Inputs) -> None:
+        """Compile the workunits and compute the exit bounds for the format of these rows."""
+        row_format: RowFormat = "dense"
         if inputs.dense is None:
-            form = "csr" if inputs.bits is None else "bits"
-        if form not in self._known and inputs.rows:
+            row_format = "csr" if inputs.bits is None else "bits"
+        if row_format not in self._prepared_formats and inputs.rows:
             self._engine.warm_up(self._layers, inputs)
             self._engine.compute_exit_bounds(self._layers, inputs)
-            self._known.add(form)
+            self._prepared_formats.add(row_format)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What is ready belongs to this process: threads, a GPU's memory, compiled code.
+        # Threads, GPU memory and compiled code belong to this process.
         with self._lock:
-            forms = tuple(sorted(self._known))
-        return _made_again, (type(self), self._network, self._options, forms)
+            formats = tuple(sorted(self._prepared_formats))
+        return _rebuild, (type(self), self._network, self._options, formats)
 
 
 P = TypeVar("P", bound=Predictor)
 
 
-def _made_again(
-    kind: type[P], network: Network, options: dict[str, Any], forms: tuple[Form, ...]
+def _rebuild(
+    cls: type[P], network: Network, options: dict[str, Any], formats: tuple[RowFormat, ...]
 ) -> P:
-    """A Predictor of these options, ready for rows that come in these forms."""
-    made = kind(network, **options)
-    for form in forms:
-        made._make_ready(_zeros(form, network.inputs))
-    return made
+    """Return a new Predictor that is prepared for rows in these formats."""
+    predictor = cls(network, **options)
+    for row_format in formats:
+        predictor._prepare(_zero_row(row_format, network.inputs))
+    return predictor
 
 
-def _zeros(form: Form, neurons: int) -> Inputs:
-    """An input row of zeros."""
-    if form == "bits":
+def _zero_row(row_format: RowFormat, neurons: int) -> Inputs:
+    """Return one input row of zeros."""
+    if row_format == "bits":
         bits = np.zeros((1, -(-neurons // 8)), np.uint8)
         return Inputs(rows=1, neurons=neurons, source="memory", bits=bits)
     zeros = np.zeros((1, neurons), np.float32)
-    return Inputs.from_any(zeros if form == "dense" else sp.csr_array(zeros))
+    return Inputs.from_any(zeros if row_format == "dense" else sp.csr_array(zeros))

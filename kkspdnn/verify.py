@@ -1,4 +1,4 @@
-"""A result against the serial reference: on a sample of the input rows, or on all."""
+"""Verification of a result against the serial reference, on a sample of the rows or on all."""
 
 from __future__ import annotations
 
@@ -13,54 +13,61 @@ from kkspdnn.records.run import Verification
 from kkspdnn.serial_reference import compare, timed_reference
 
 _SAMPLE_EDGES = 4_000_000_000
-"""Input rows times edges of the sample: about a second of the serial reference."""
+"""The largest product of sample rows and edges: about a second of the serial reference."""
 
 _SAMPLE_ROWS = 500
-"""The largest sample. It keeps the verification of a small network below a second."""
+"""The largest sample, so that the verification of a small network takes less than a second."""
 
 _ACTIVE_ROWS = 8
 """If the sample has fewer active rows, active rows outside it are compared as well."""
 
 
-def wanted(network: Network, inputs: Inputs, mode: Verify) -> RowSelector:
-    """The active rows whose values `verify` needs: all, or the sample's and a few others."""
+def rows_to_compare(network: Network, inputs: Inputs, mode: Verify) -> RowSelector:
+    """Return a selector of the active rows whose values `verify` needs.
+
+    mode: full (all active rows) or sample (those of the sample and a few others)
+    """
     if mode == "full":
         return lambda rows: np.ones(rows.size, np.bool_)
-    chosen = _sample(network, inputs)
+    sample = _sample_rows(network, inputs)
 
-    def some(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        kept: NDArray[np.bool_] = np.isin(rows, chosen)
+    def select(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        selected: NDArray[np.bool_] = np.isin(rows, sample)
         if rows.size:
-            kept[_spaced(rows.size, _ACTIVE_ROWS)] = True
-        return kept
+            selected[_evenly_spaced(rows.size, _ACTIVE_ROWS)] = True
+        return selected
 
-    return some
+    return select
 
 
 def verify(
-    network: Network, inputs: Inputs, outcome: PartialResult, mode: Verify, inference_seconds: float
+    network: Network, inputs: Inputs, result: PartialResult, mode: Verify, inference_seconds: float
 ) -> Verification:
-    """Compare `outcome`, with the values `wanted`, with the serial reference in their dtype.
+    """Compare a result with the serial reference in the dtype of the result.
 
-    The sample is evenly spaced input rows; these also time the reference. If few of them are
-    active, active rows outside the sample are compared as well. Categories must be the same and
-    values within `error_bound`.
+    result: of all rows, with the values that `rows_to_compare` selects
+    mode: none, sample (evenly spaced input rows) or full (all input rows)
+    inference_seconds: the time that the reference is compared with; 0: unknown
+
+    If the sample has few active rows, active rows outside it are compared as well, but do not count
+    for the time of the reference. The result passes if its categories are the same and its values
+    differ by at most `error_bound`.
     """
     if mode == "none":
         return Verification("none")
     if inputs.rows == 0:
         return Verification(mode, 0, 0.0, 0.0, True, True, 0.0, None)
-    full = np.arange(inputs.rows, dtype=np.int64)
-    chosen = full if mode == "full" else _sample(network, inputs)
-    error, same, seconds = _compared(network, inputs, outcome, chosen)
-    rows = int(chosen.size)
-    more = _more_active_rows(outcome.known, chosen)
+    all_rows = np.arange(inputs.rows, dtype=np.int64)
+    sample = all_rows if mode == "full" else _sample_rows(network, inputs)
+    error, same, seconds = _compare_rows(network, inputs, result, sample)
+    rows = int(sample.size)
+    more = _more_active_rows(result.known, sample)
     if more.size:
-        more_error, more_same, _ = _compared(network, inputs, outcome, more)
+        more_error, more_same, _ = _compare_rows(network, inputs, result, more)
         error, same = max(error, more_error), same and more_same
         rows += int(more.size)
     bound = error_bound(network, inputs.largest)
-    whole = seconds / chosen.size * inputs.rows
+    reference_seconds = seconds / sample.size * inputs.rows
     return Verification(
         mode=mode,
         rows=rows,
@@ -68,76 +75,81 @@ def verify(
         bound=bound,
         same_categories=same,
         passed=same and error <= bound,
-        reference_seconds=whole,
-        speedup=whole / inference_seconds if inference_seconds > 0 else None,
+        reference_seconds=reference_seconds,
+        speedup=reference_seconds / inference_seconds if inference_seconds > 0 else None,
     )
 
 
-def _sample(network: Network, inputs: Inputs) -> NDArray[np.int64]:
-    """Evenly spaced rows, for which the serial reference takes about a second or less."""
-    most = max(4, min(_SAMPLE_ROWS, _SAMPLE_EDGES // max(1, network.edges)))
-    return _spaced(inputs.rows, most)
+def _sample_rows(network: Network, inputs: Inputs) -> NDArray[np.int64]:
+    """Return evenly spaced rows that take the serial reference about a second or less."""
+    limit = max(4, min(_SAMPLE_ROWS, _SAMPLE_EDGES // max(1, network.edges)))
+    return _evenly_spaced(inputs.rows, limit)
 
 
-def _more_active_rows(known: NDArray[np.int64], sample: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Evenly spaced active rows outside the sample, as many as it lacks."""
-    outside = np.setdiff1d(known, sample)
-    inside = known.size - outside.size
-    wanted = min(_ACTIVE_ROWS, max(1, sample.size // 16))
-    return outside[_spaced(outside.size, max(0, wanted - inside))]
+def _more_active_rows(active: NDArray[np.int64], sample: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return evenly spaced active rows outside the sample, if it has too few active rows."""
+    outside = np.setdiff1d(active, sample)
+    inside = active.size - outside.size
+    needed = min(_ACTIVE_ROWS, max(1, sample.size // 16))
+    return outside[_evenly_spaced(outside.size, max(0, needed - inside))]
 
 
-def _spaced(count: int, most: int) -> NDArray[np.int64]:
-    """At most `most` of the numbers 0 to count - 1, evenly spaced."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+def _evenly_spaced(count: int, limit: int) -> NDArray[np.int64]:
+    """Return at most `limit` of the numbers 0 to count - 1, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, limit)).astype(np.int64))
 
 
 def error_bound(network: Network, largest: float = 1.0) -> float:
-    """How far two computations in the network's dtype may differ, in any order of summation.
+    """Return how far two computations in the network's dtype may differ, in any order of summation.
 
-    With u the unit roundoff, g = (n + 2) u / (1 - (n + 2) u) for n terms (Higham, Accuracy and
-    Stability of Numerical Algorithms, 2nd ed., sections 3.1 and 4.2), c the largest column sum of
-    |W| and M the largest activation, one layer turns a difference e into at most c e + 2 g (c M +
-    |b|), and n times the smallest number more where products underflow; values in [0, ymax] differ
-    by at most ymax, those of a layer without ReLU have no limit. `largest` is the largest magnitude
-    of any input. M grows to at most (1 + g) (c M + |b|).
+    largest: the largest magnitude of any input
 
-    This holds for a network of merged neurons (kkspdnn.model.neuron_merging) as well: where k
-    products are left of n, and one of them stands for m, its weight is rounded at most m times (m -
-    1 additions, and to the dtype), the product once, its sum at most k - 1 times and the bias's
-    once more: m + k + 1 factors (1 + d), |d| <= u, on each term. The other k - 1 products stand for
-    one term or more each, so that m + k - 1 <= n, and there are never more than the n + 2 factors
-    that g bounds.
+    The bound follows from layer to layer. For a layer with at most n products in a sum, let u be
+    the unit roundoff, g = (n + 2) u / (1 - (n + 2) u) (Higham, Accuracy and Stability of Numerical
+    Algorithms, 2nd ed., sections 3.1 and 4.2), c the largest column sum of |W|, M the largest
+    magnitude of its inputs and e the largest difference of its inputs. Its outputs differ by at
+    most c e + 2 g (c M + |b|), and by n + 2 times the smallest subnormal number more if products
+    underflow. Their magnitude is at most (1 + g) (c M + |b|). A layer with ReLU limits both to
+    ymax.
 
-    Not covered: a sum that cancels or underflows to exactly 0 in one of them and not in the other,
-    where a bias that goes to nonzero sums is added to one only.
+    The bound holds for a network of merged neurons (kkspdnn.model.neuron_merging) as well. If k of
+    n products remain, and one of them replaces m products, its weight is rounded at most m times (m
+    - 1 additions, and the conversion to the dtype), the product once, the sum at most k - 1 times,
+    and the sum with the bias once: m + k + 1 factors (1 + d), |d| <= u, for each term. Each of the
+    other k - 1 products replaces at least one product, so m + k - 1 <= n, and the factors are at
+    most the n + 2 of g.
+
+    Not covered: a sum that cancels or underflows to exactly 0 in only one of the computations, if
+    the bias is added to nonzero sums only.
     """
-    numbers = np.finfo(network.dtype)
-    unit, smallest = float(numbers.eps) / 2, float(numbers.smallest_subnormal)
+    limits = np.finfo(network.dtype)
+    unit, smallest = float(limits.eps) / 2, float(limits.smallest_subnormal)
     error = 0.0
     for layer in network.layers:
         terms = int(np.diff(layer.start).max(initial=0)) + 2
         gamma = terms * unit / (1 - terms * unit) if terms * unit < 1 else np.inf
         weights = np.abs(layer.value.astype(np.float64))
-        occupied = layer.start[:-1] < layer.start[1:]
-        sums = np.add.reduceat(weights, layer.start[:-1][occupied]) if weights.size else weights
-        column = float(sums.max(initial=0.0))
-        shift = float(np.abs(layer.bias).max())
+        nonempty = layer.start[:-1] < layer.start[1:]
+        sums = np.add.reduceat(weights, layer.start[:-1][nonempty]) if weights.size else weights
+        column_sum = float(sums.max(initial=0.0))
+        bias = float(np.abs(layer.bias).max())
         limit = np.inf if network.ymax is None or layer.activation == "linear" else network.ymax
-        rounded = 2 * gamma * (column * largest + shift) + terms * smallest
-        error = min(limit, column * error + rounded)
-        largest = min(limit, (1 + gamma) * (column * largest + shift))
+        rounding = 2 * gamma * (column_sum * largest + bias) + terms * smallest
+        error = min(limit, column_sum * error + rounding)
+        largest = min(limit, (1 + gamma) * (column_sum * largest + bias))
     return error
 
 
-def _compared(
-    network: Network, inputs: Inputs, outcome: PartialResult, rows: NDArray[np.int64]
+def _compare_rows(
+    network: Network, inputs: Inputs, result: PartialResult, rows: NDArray[np.int64]
 ) -> tuple[float, bool, float]:
-    """Largest difference, whether the categories agree, and the reference's seconds."""
-    assert outcome.values is not None
-    dtype = outcome.values.dtype
+    """Compare some rows with the serial reference.
+
+    Returns the largest difference, whether the categories are the same, and the seconds of the
+    reference.
+    """
+    assert result.values is not None
     sample = inputs.select_rows(rows)
-    expected, seconds = timed_reference(network, sample, dtype=dtype)
-    values = outcome.take(rows)
-    comparison = compare(values, expected)
+    expected, seconds = timed_reference(network, sample, dtype=result.values.dtype)
+    comparison = compare(result.take(rows), expected)
     return comparison.max_abs_error, comparison.same_categories, seconds

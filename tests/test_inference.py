@@ -1,4 +1,4 @@
-"""The Python interface: what infer takes, gives and refuses."""
+"""The Python interface `infer`: arguments, results and errors."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def test_the_example_of_the_package(net: kk.Network, rows: kk.Inputs) -> None:
     assert record.truth == "absent"
 
 
-def test_one_problem_in_every_form(net: kk.Network, rows: kk.Inputs) -> None:
+def test_inputs_in_several_formats_have_the_same_result(net: kk.Network, rows: kk.Inputs) -> None:
     dense = rows.to_dense()
-    forms = (rows, dense, dense.astype(bool), sp.csr_array(dense), sp.coo_matrix(dense))
-    found = [kk.infer(net, form, values=True) for form in forms]
-    for result in found:
-        assert result.categories.tolist() == found[0].categories.tolist()
+    formats = (rows, dense, dense.astype(bool), sp.csr_array(dense), sp.coo_matrix(dense))
+    results = [kk.infer(net, each, values=True) for each in formats]
+    for result in results:
+        assert result.categories.tolist() == results[0].categories.tolist()
         assert result.values is not None
-        assert found[0].values is not None
-        assert (result.values != found[0].values).nnz == 0
+        assert results[0].values is not None
+        assert (result.values != results[0].values).nnz == 0
         assert result.values.has_sorted_indices
 
 
-def test_the_types_of_the_network_or_those_asked_for(net: kk.Network, rows: kk.Inputs) -> None:
+def test_the_dtype_of_the_network_or_the_requested_one(net: kk.Network, rows: kk.Inputs) -> None:
     for dtype in ("float32", np.float64):
         result = kk.infer(net, rows, dtype=dtype, values=True)
         assert result.values is not None
@@ -68,30 +68,30 @@ def test_the_types_of_the_network_or_those_asked_for(net: kk.Network, rows: kk.I
     assert kk.infer(net.astype("float64"), rows).record.dtype == "float64"
 
 
-def test_inputs_are_left_alone(net: kk.Network) -> None:
-    given = sp.csr_array(np.eye(3, 64, dtype=np.float32))
-    before = given.copy()
+def test_inputs_are_not_changed(net: kk.Network) -> None:
+    inputs = sp.csr_array(np.eye(3, 64, dtype=np.float32))
+    before = inputs.copy()
     for kernel in ("fused", "spgemm"):
-        kk.infer(net, given, kernel=kernel)  # type: ignore[arg-type]
-    assert (given != before).nnz == 0
-    assert given.indices.dtype == before.indices.dtype
+        kk.infer(net, inputs, kernel=kernel)  # type: ignore[arg-type]
+    assert (inputs != before).nnz == 0
+    assert inputs.indices.dtype == before.indices.dtype
 
 
 def test_progress_goes_from_0_to_1(net: kk.Network, rows: kk.Inputs) -> None:
     for kernel in ("fused", "spgemm"):
-        told: list[tuple[str, float]] = []
+        calls: list[tuple[str, float]] = []
         kk.infer(
             net,
             rows,
             kernel=kernel,  # type: ignore[arg-type]
             verification="full",
-            progress=lambda doing, done, told=told: told.append((doing, done)),
+            progress=lambda step, fraction, calls=calls: calls.append((step, fraction)),
         )
-        done = [part for doing, part in told if doing == "inference"]
-        assert done == sorted(done)
-        assert done[-1] == pytest.approx(1)
-        assert all(0 <= part <= 1.0001 for part in done)
-        assert told[-1][0] == "verifying"
+        fractions = [fraction for step, fraction in calls if step == "inference"]
+        assert fractions == sorted(fractions)
+        assert fractions[-1] == pytest.approx(1)
+        assert all(0 <= fraction <= 1.0001 for fraction in fractions)
+        assert calls[-1][0] == "verifying"
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_progress_goes_from_0_to_1(net: kk.Network, rows: kk.Inputs) -> None:
         ({"threads": 513}, kk.SpaceError, "513 threads: Kokkos takes at most 512"),
     ],
 )
-def test_options_that_cannot_be(
+def test_invalid_options_are_refused(
     net: kk.Network, rows: kk.Inputs, options: dict[str, Any], error: Any, words: str
 ) -> None:
     with pytest.raises(error, match=words):
         kk.infer(net, rows, **options)
 
 
-def test_a_space_that_is_not_here(
+def test_a_space_that_this_machine_lacks(
     net: kk.Network, rows: kk.Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = Requirement("driver", None, "install it")
@@ -127,18 +127,18 @@ def test_ranks_on_one_gpu_share_its_memory(
     net: kk.Network, rows: kk.Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def bind_rank(*_: object) -> Iterator[GpuAssignment]:
+    def bind_with_shared_gpu(*_: object) -> Iterator[GpuAssignment]:
         yield GpuAssignment(None, ranks=3)
 
     budgets = list[Budget]()
-    shares = strategy.DataParallel
+    data_parallel = strategy.DataParallel
 
-    def spied(*arguments: Any) -> Any:
+    def record_budget(*arguments: Any) -> Any:
         budgets.extend(each for each in arguments if isinstance(each, Budget))
-        return shares(*arguments)
+        return data_parallel(*arguments)
 
-    monkeypatch.setattr(api, "bind_rank", bind_rank)
-    monkeypatch.setattr(strategy, "DataParallel", spied)
+    monkeypatch.setattr(api, "bind_rank", bind_with_shared_gpu)
+    monkeypatch.setattr(strategy, "DataParallel", record_budget)
     kk.infer(net, rows)
     (budget,) = budgets
     on_gpu = replace(budget, device_memory=lambda: (3000, 0))
@@ -146,7 +146,7 @@ def test_ranks_on_one_gpu_share_its_memory(
     assert budget.free() > 1000
 
 
-def test_inputs_that_cannot_be(net: kk.Network) -> None:
+def test_invalid_inputs_are_refused(net: kk.Network) -> None:
     with pytest.raises(kk.InputError, match="have 63 neurons but the network takes 64"):
         kk.infer(net, np.zeros((2, 63)))
     with pytest.raises(kk.InputError, match="row 1, column 3 is nan"):
@@ -155,7 +155,7 @@ def test_inputs_that_cannot_be(net: kk.Network) -> None:
         kk.infer(net, [[1.0] * 64])
 
 
-def test_another_number_of_threads_needs_another_process(
+def test_the_number_of_threads_cannot_change(
     net: kk.Network, rows: kk.Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = kk.infer(net, rows).record.threads
@@ -166,8 +166,8 @@ def test_another_number_of_threads_needs_another_process(
     assert kk.infer(net, rows, space="serial", threads=running + 1).record.threads == 1
 
 
-def test_nothing_is_started_by_the_import() -> None:
-    """No Kokkos, no compiler, no folder of its own."""
+def test_importing_has_no_side_effects() -> None:
+    """It starts no Kokkos and no compiler, and creates no folder."""
     code = "import sys, kkspdnn; print('kkspdnn.engines.fused.engine' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -180,7 +180,9 @@ def test_nothing_is_started_by_the_import() -> None:
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
-def test_networks_go_through_files(tmp_path: Any, net: kk.Network, rows: kk.Inputs) -> None:
+def test_a_network_from_files_has_the_same_result(
+    tmp_path: Any, net: kk.Network, rows: kk.Inputs
+) -> None:
     kk.save_npz_network(net, tmp_path)
     again = kk.read_npz_network(tmp_path)
     assert kk.infer(again, rows).record.categories_sha256 == (

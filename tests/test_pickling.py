@@ -1,4 +1,4 @@
-"""Networks, rows, results, errors and Predictors go through pickle and copy unchanged."""
+"""Networks, inputs, results, errors and Predictors can be pickled and copied."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from kkspdnn.parallel.ranks import CollectiveError
 from kkspdnn.pk.frontend.diagnostics import WorkunitError
 
 
-def through(protocol: int) -> Callable[[Any], Any]:
-    return lambda given: pickle.loads(pickle.dumps(given, protocol))
+def by_pickle(protocol: int) -> Callable[[Any], Any]:
+    return lambda obj: pickle.loads(pickle.dumps(obj, protocol))
 
 
-WAYS = [*(through(protocol) for protocol in range(2, 6)), copy.copy, copy.deepcopy]
-ways = pytest.mark.parametrize("way", WAYS, ids=["2", "3", "4", "5", "copy", "deepcopy"])
+COPIES = [*(by_pickle(protocol) for protocol in range(2, 6)), copy.copy, copy.deepcopy]
+copies = pytest.mark.parametrize("copied", COPIES, ids=["2", "3", "4", "5", "copy", "deepcopy"])
 
 
-def small(dtype: Any = np.float32) -> kk.Network:
+def small_network(dtype: Any = np.float32) -> kk.Network:
     weights = (np.arange(20).reshape(5, 4) % 3).astype(dtype)
     layers = [
         Layer.from_sparse(weights, [0.5, -1, 0, 1], bias_to="all"),
@@ -47,7 +47,7 @@ ROWS = np.arange(15, dtype=np.float32).reshape(3, 5)
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal in type and in all that it holds."""
+    """Whether two objects are equal, with all their fields and types."""
     if type(one) is not type(other):
         return False
     if is_dataclass(one):
@@ -61,65 +61,69 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@ways
+@copies
 @pytest.mark.parametrize(
-    "given",
+    "original",
     [
-        small(),
-        small(np.float64),
-        small().layers[0],
+        small_network(),
+        small_network(np.float64),
+        small_network().layers[0],
         kk.Inputs.from_any(ROWS),
         kk.Inputs.from_any(sp.csr_array(ROWS)),
         kk.Inputs(rows=1, neurons=4, source="memory", bits=np.array([[0xF0]], np.uint8)),
     ],
     ids=["network", "float64", "layer", "dense", "csr", "bits"],
 )
-def test_what_is_given(given: Any, way: Callable[[Any], Any]) -> None:
-    made = way(given)
-    assert made is not given
-    assert same(made, given)
+def test_networks_layers_and_inputs(original: Any, copied: Callable[[Any], Any]) -> None:
+    made = copied(original)
+    assert made is not original
+    assert same(made, original)
 
 
-@ways
-def test_what_is_found(way: Callable[[Any], Any]) -> None:
+@copies
+def test_results(copied: Callable[[Any], Any]) -> None:
     for result in (
-        kk.infer(small(), ROWS, values=True, verification="full"),
+        kk.infer(small_network(), ROWS, values=True, verification="full"),
         kk.infer(kk.radixnet(64, 3), kk.images(64, 20)),
     ):
-        made = way(result)
+        made = copied(result)
         assert same(made, result)
         assert made.record.to_json() == result.record.to_json()
 
 
-@ways
-def test_layers_that_are_made_when_they_are_asked_for(way: Callable[[Any], Any]) -> None:
+@copies
+def test_lazy_layers(copied: Callable[[Any], Any]) -> None:
     net = kk.radixnet(64, 5, seed=3, dtype=np.float64, bias=-0.125)
-    for given in (net, slice_network(net, range(1, 4))):
-        made = way(given)
-        assert type(made.layers) is type(given.layers)
-        assert (made.edges, made.dtype, made.name) == (given.edges, given.dtype, given.name)
-        assert same(list(made.layers), list(given.layers))
-        assert same(list(made.astype(np.float32).layers), list(given.astype(np.float32).layers))
-        # All layers share these, so nobody may write to them.
+    for original in (net, slice_network(net, range(1, 4))):
+        made = copied(original)
+        assert type(made.layers) is type(original.layers)
+        assert (made.edges, made.dtype, made.name) == (
+            original.edges,
+            original.dtype,
+            original.name,
+        )
+        assert same(list(made.layers), list(original.layers))
+        assert same(list(made.astype(np.float32).layers), list(original.astype(np.float32).layers))
+        # All layers share these arrays.
         for array in (made.layers[0].start, made.layers[0].value, made.layers[0].bias):
             assert not array.flags.writeable
     assert len(pickle.dumps(net)) < 1000
 
 
-@ways
+@copies
 def test_layers_in_files(
-    way: Callable[[Any], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    copied: Callable[[Any], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that are read again are found from another working folder, too."""
+    """Layers that are read on access are found after a change of the working folder."""
     net = kk.radixnet(64, 3)
     (tmp_path / "files").mkdir()
     (tmp_path / "elsewhere").mkdir()
     write_network(net, tmp_path / "files")
     monkeypatch.chdir(tmp_path)
-    given = read_network(Path("files"), 64, 3, resident_bytes=0)
-    made = way(given)
-    if way is copy.copy:
-        assert made.layers is given.layers
+    original = read_network(Path("files"), 64, 3, resident_bytes=0)
+    made = copied(original)
+    if copied is copy.copy:
+        assert made.layers is original.layers
     else:
         monkeypatch.chdir(tmp_path / "elsewhere")
     assert same(list(made.layers), list(net.layers))
@@ -133,7 +137,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def error_classes() -> list[type[Exception]]:
-    """Every class of an error that the packages define."""
+    """All exception classes of the package."""
     found = {
         member
         for module in modules()
@@ -143,20 +147,20 @@ def error_classes() -> list[type[Exception]]:
     return sorted(found, key=lambda each: each.__qualname__)
 
 
-def test_errors_of_every_class() -> None:
-    """Processes of a pool send them back."""
+def test_all_exception_classes() -> None:
+    """Processes of a pool send errors back."""
     classes = error_classes()
     assert {kk.KkspdnnError, kk.CacheError, kk.InputError, WorkunitError} <= set(classes)
-    for kind in classes:
-        error = CollectiveError(kk.InputError("why"), 3) if kind is CollectiveError else kind("why")
-        for way in WAYS:
-            made = way(error)
-            assert type(made) is kind
+    for cls in classes:
+        error = CollectiveError(kk.InputError("why"), 3) if cls is CollectiveError else cls("why")
+        for copied in COPIES:
+            made = copied(error)
+            assert type(made) is cls
             assert str(made) == "why"
             assert made.args == error.args
             assert vars(made).keys() == vars(error).keys()
-    assert str(through(5)(kk.InputError("why", layer=2))) == "layer 2: why"
-    failed = through(5)(CollectiveError(kk.SpaceError("why"), 3))
+    assert str(by_pickle(5)(kk.InputError("why", layer=2))) == "layer 2: why"
+    failed = by_pickle(5)(CollectiveError(kk.SpaceError("why"), 3))
     assert (type(failed.error), str(failed.error), failed.rank) == (kk.SpaceError, "why", 3)
 
 
@@ -167,12 +171,12 @@ OPTIONS = [
 ]
 
 
-@ways
+@copies
 @pytest.mark.parametrize("options", OPTIONS)
-def test_a_predictor_is_made_ready_again(way: Callable[[Any], Any], options: Any) -> None:
-    predict = kk.Predictor(small(), **options)
+def test_a_predictor(copied: Callable[[Any], Any], options: Any) -> None:
+    predict = kk.Predictor(small_network(), **options)
     expected = predict(ROWS)
-    made = way(predict)
+    made = copied(predict)
     assert made is not predict
     assert (made(ROWS) == expected).all()
     assert made(ROWS).dtype == expected.dtype
@@ -181,22 +185,22 @@ def test_a_predictor_is_made_ready_again(way: Callable[[Any], Any], options: Any
     assert (predict(ROWS) == expected).all()
 
 
-def test_a_predictor_knows_its_kinds_of_rows() -> None:
-    """What they need is compiled and proved when it is loaded, not at the first call."""
+def test_a_predictor_is_prepared_for_the_same_formats() -> None:
+    """Workunits are compiled and exit bounds computed on load, not at the first call."""
     net = kk.radixnet(64, 6)
     predict = kk.Predictor(net)
     rows = kk.images(64, 50)
     expected = predict(rows)
     predict(rows.to_csr())
-    made = through(5)(predict)
-    assert made._known == {"bits", "csr", "dense"}
+    made = by_pickle(5)(predict)
+    assert made._prepared_formats == {"bits", "csr", "dense"}
     assert made._engine.ends == predict._engine.ends
     assert (made(rows) == expected).all()
     assert len(pickle.dumps(predict)) < 2000
 
 
-def test_a_copy_stands_alone() -> None:
-    net = small()
+def test_a_copy_is_independent() -> None:
+    net = small_network()
     made = copy.deepcopy(kk.Predictor(net))
     expected = made(ROWS)
     net.layers[0].value[:] = 0
@@ -204,7 +208,7 @@ def test_a_copy_stands_alone() -> None:
     assert (copy.deepcopy(made)(ROWS) == expected).all()
 
 
-def ask(predict: kk.Predictor, rows: Any) -> Any:
+def call(predict: kk.Predictor, rows: Any) -> Any:
     return predict(rows)
 
 
@@ -214,16 +218,16 @@ def threads_of(predict: kk.Predictor) -> int:
 
 @pytest.mark.slow
 def test_processes_of_a_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = threads_of(kk.Predictor(small()))
-    predict = kk.Predictor(small(), threads=threads)
-    # What the others would run with by themselves.
+    threads = threads_of(kk.Predictor(small_network()))
+    predict = kk.Predictor(small_network(), threads=threads)
+    # The number of threads that the other processes would use by default.
     monkeypatch.setenv("OMP_NUM_THREADS", str(threads + 1))
-    parts = [(predict, ROWS), (predict, ROWS[:1]), (predict, sp.csr_array(ROWS))]
+    arguments = [(predict, ROWS), (predict, ROWS[:1]), (predict, sp.csr_array(ROWS))]
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        found = pool.starmap(ask, parts)
+        results = pool.starmap(call, arguments)
         assert pool.apply(threads_of, (predict,)) == threads
         with pytest.raises(kk.InputError, match="the input rows have 4 neurons"):
-            pool.apply(ask, (predict, ROWS[:, :4]))
+            pool.apply(call, (predict, ROWS[:, :4]))
     expected = predict(ROWS)
-    for rows, outputs in zip((3, 1, 3), found, strict=True):
+    for rows, outputs in zip((3, 1, 3), results, strict=True):
         assert (outputs == expected[:rows]).all()

@@ -1,4 +1,4 @@
-"""A network called again and again gives what `infer` gives, bit for bit."""
+"""A Predictor returns the values of `infer`, bit for bit."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kkspdnn.errors import InputError
 from kkspdnn.model.network import Layer
 
 
-def ordinary(seed: int = 0, widths: tuple[int, ...] = (70, 40, 40, 40, 9)) -> kk.Network:
-    """Biases on every sum, and no activation at the end."""
+def random_network(seed: int = 0, widths: tuple[int, ...] = (70, 40, 40, 40, 9)) -> kk.Network:
+    """Return a network with biases on all sums, and without activation in the last layer."""
     rng = np.random.default_rng(seed)
     layers = []
     for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False), start=1):
@@ -27,18 +27,18 @@ def ordinary(seed: int = 0, widths: tuple[int, ...] = (70, 40, 40, 40, 9)) -> kk
     return kk.network(layers, None)
 
 
-def some_rows(count: int, neurons: int, dtype: Any = np.float32) -> Any:
+def random_rows(count: int, neurons: int, dtype: Any = np.float32) -> Any:
     rng = np.random.default_rng(count)
     rows = rng.standard_normal((count, neurons)) * (rng.random((count, neurons)) < 0.5)
     return rows.astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_batches_of_any_size_are_what_infer_gives(space: str, dtype: Any) -> None:
-    net = ordinary()
+def test_batches_of_any_size_have_the_outputs_of_infer(space: str, dtype: Any) -> None:
+    net = random_network()
     predict = kk.Predictor(net, space=space, dtype=dtype)
     for count in (1, 200, 3, 64, 0, 65, 200, 1):
-        rows = some_rows(count, 70, dtype)
+        rows = random_rows(count, 70, dtype)
         expected = kk.infer(net, rows, space=space, dtype=dtype, values=True).outputs
         outputs = predict(rows)
         assert outputs.dtype == dtype
@@ -47,8 +47,8 @@ def test_batches_of_any_size_are_what_infer_gives(space: str, dtype: Any) -> Non
 
 
 @pytest.mark.parametrize("exits", ["none", "dead", "all"])
-def test_rows_that_leave_have_their_end(space: str, exits: Any) -> None:
-    """Some as zeros, some at ymax, and some of each kind of input."""
+def test_rows_that_exit_early_have_their_final_outputs(space: str, exits: Any) -> None:
+    """Rows go to zero or saturate, in all formats of inputs."""
     net = kk.radixnet(1024, 20)
     images = kk.images(1024).slice(0, 3000)
     expected = kk.infer(net, images, space=space, exits="none", values=True).outputs
@@ -59,26 +59,26 @@ def test_rows_that_leave_have_their_end(space: str, exits: Any) -> None:
         assert (predict(rows) == expected[: getattr(rows, "rows", 3000)]).all()
 
 
-def test_earlier_answers_stay(space: str) -> None:
-    predict = kk.Predictor(ordinary(), space=space)
-    first = predict(some_rows(5, 70))
-    kept = first.copy()
-    predict(some_rows(6, 70)[:5])
-    assert (first == kept).all()
+def test_earlier_outputs_are_not_overwritten(space: str) -> None:
+    predict = kk.Predictor(random_network(), space=space)
+    first = predict(random_rows(5, 70))
+    before = first.copy()
+    predict(random_rows(6, 70)[:5])
+    assert (first == before).all()
 
 
 def test_rows_are_not_changed(space: str) -> None:
-    rows = some_rows(70, 70)
-    kept = rows.copy()
+    rows = random_rows(70, 70)
+    before = rows.copy()
     rows.flags.writeable = False
-    kk.Predictor(ordinary(), space=space)(rows)
-    assert (rows == kept).all()
+    kk.Predictor(random_network(), space=space)(rows)
+    assert (rows == before).all()
 
 
-def test_rows_of_another_type_and_order() -> None:
-    net = ordinary()
+def test_rows_of_another_dtype_and_memory_order() -> None:
+    net = random_network()
     predict = kk.Predictor(net)
-    rows = some_rows(20, 70).round()
+    rows = random_rows(20, 70).round()
     expected = predict(rows)
     for each in (
         rows.astype(np.float64),
@@ -91,8 +91,7 @@ def test_rows_of_another_type_and_order() -> None:
         assert (predict(each) == expected).all()
 
 
-def test_little_memory_takes_rows_in_parts() -> None:
-    """Parts of the rows land in their places."""
+def test_rows_are_computed_in_chunks_if_memory_is_small() -> None:
     net = kk.radixnet(1024, 4)
     images = kk.images(1024).slice(0, 2000)
     expected = kk.Predictor(net)(images)
@@ -101,18 +100,18 @@ def test_little_memory_takes_rows_in_parts() -> None:
     assert (predict(images) == expected).all()
 
 
-def test_a_network_without_layers_gives_its_rows() -> None:
-    rows = some_rows(7, 5)
+def test_a_network_without_layers_returns_its_rows() -> None:
+    rows = random_rows(7, 5)
     assert (kk.Predictor(kk.network([], None, inputs=5))(rows) == rows).all()
 
 
-def test_threads_take_turns(space: str) -> None:
-    predict = kk.Predictor(ordinary(), space=space)
-    batches = [some_rows(1 + k % 7, 70) for k in range(40)]
+def test_several_threads_may_call(space: str) -> None:
+    predict = kk.Predictor(random_network(), space=space)
+    batches = [random_rows(1 + k % 7, 70) for k in range(40)]
     expected = [predict(each) for each in batches]
     with ThreadPoolExecutor(4) as pool:
-        for found, one in zip(pool.map(predict, batches), expected, strict=True):
-            assert (found == one).all()
+        for outputs, right in zip(pool.map(predict, batches), expected, strict=True):
+            assert (outputs == right).all()
 
 
 @pytest.mark.parametrize(
@@ -126,21 +125,21 @@ def test_threads_take_turns(space: str) -> None:
         (np.ones(70), "inputs: 1 dimensions; it must have 2"),
     ],
 )
-def test_rows_that_cannot_be_used_are_refused_and_do_no_harm(rows: Any, message: str) -> None:
-    predict = kk.Predictor(ordinary())
-    good = some_rows(3, 70)
+def test_invalid_rows_are_refused_and_change_nothing(rows: Any, message: str) -> None:
+    predict = kk.Predictor(random_network())
+    good = random_rows(3, 70)
     expected = predict(good)
     with pytest.raises(InputError, match=message):
         predict(rows)
     assert (predict(good) == expected).all()
 
 
-def test_options_are_looked_at() -> None:
+def test_invalid_options_are_refused() -> None:
     with pytest.raises(InputError, match="exits 'some' is unknown: choose one of none, dead, all"):
-        kk.Predictor(ordinary(), exits="some")  # type: ignore[arg-type]
+        kk.Predictor(random_network(), exits="some")  # type: ignore[arg-type]
     with pytest.raises(kk.SpaceError, match="space 'gpu' is unknown"):
-        kk.Predictor(ordinary(), space="gpu")
+        kk.Predictor(random_network(), space="gpu")
     with pytest.raises(InputError, match="use float32 or float64"):
-        kk.Predictor(ordinary(), dtype=np.int8)
+        kk.Predictor(random_network(), dtype=np.int8)
     with pytest.raises(InputError, match="give gigabytes, a number above 0"):
-        kk.Predictor(ordinary(), memory=-1)
+        kk.Predictor(random_network(), memory=-1)

@@ -1,5 +1,5 @@
-"""Every public function takes rows, weights and options in every form that one of them takes, and
-refuses others in one line."""
+"""All public functions accept the same formats of rows, weights and options, and refuse others with
+a one-line error."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ DENSE: dict[str, Callable[[Any], Any]] = {
     ),
 }
 
-FORMS = SPARSE | DENSE
+ARRAYS = SPARSE | DENSE
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,9 @@ def predict() -> kk.Predictor:
 
 
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of NumPy's matrix
-@pytest.mark.parametrize("form", FORMS)
-def test_rows_in_every_form(form: str, predict: kk.Predictor) -> None:
-    net, rows = network_of(), FORMS[form](ROWS)
+@pytest.mark.parametrize("name", ARRAYS)
+def test_rows_in_all_formats(name: str, predict: kk.Predictor) -> None:
+    net, rows = network_of(), ARRAYS[name](ROWS)
     expected = ROWS @ WEIGHTS + np.float32(0.5)
     assert (kk.infer(net, rows, values=True).outputs == expected).all()
     assert (kk.reference(net, rows).toarray() == expected).all()
@@ -72,9 +72,9 @@ def test_rows_in_every_form(form: str, predict: kk.Predictor) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of NumPy's matrix
-@pytest.mark.parametrize("form", FORMS)
-def test_weights_in_every_form(form: str) -> None:
-    layer = Layer.from_sparse(FORMS[form](WEIGHTS), 0.5)
+@pytest.mark.parametrize("name", ARRAYS)
+def test_weights_in_all_formats(name: str) -> None:
+    layer = Layer.from_sparse(ARRAYS[name](WEIGHTS), 0.5)
     assert (layer.weights().toarray() == WEIGHTS).all()
 
 
@@ -99,17 +99,17 @@ REFUSED: dict[str, Any] = {
 }
 
 
-def refused(call: Callable[[], Any], what: str) -> None:
+def refused(call: Callable[[], Any], beginning: str) -> None:
     with pytest.raises(kk.KkspdnnError) as caught:
         call()
-    said = str(caught.value)
-    assert said.startswith(what)
-    assert "\n" not in said
-    assert len(said) < 200
+    message = str(caught.value)
+    assert message.startswith(beginning)
+    assert "\n" not in message
+    assert len(message) < 200
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_no_function_takes_as_rows(name: str, predict: kk.Predictor) -> None:
+def test_invalid_rows_are_refused(name: str, predict: kk.Predictor) -> None:
     rows, net = REFUSED[name], network_of()
     for call in (
         lambda: kk.infer(net, rows),
@@ -122,21 +122,21 @@ def test_what_no_function_takes_as_rows(name: str, predict: kk.Predictor) -> Non
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_network(name: str, tmp_path: Path) -> None:
-    given = REFUSED[name]
+def test_invalid_networks_are_refused(name: str, tmp_path: Path) -> None:
+    obj = REFUSED[name]
     if name == "network":
-        given = [given]
+        obj = [obj]
     for call in (
-        lambda: kk.infer(given, ROWS),
-        lambda: kk.reference(given, ROWS),
-        lambda: kk.Predictor(given),
-        lambda: kk.prune(given),
-        lambda: kk.save_npz_network(given, tmp_path),
+        lambda: kk.infer(obj, ROWS),
+        lambda: kk.reference(obj, ROWS),
+        lambda: kk.Predictor(obj),
+        lambda: kk.prune(obj),
+        lambda: kk.save_npz_network(obj, tmp_path),
     ):
         refused(call, "network: ")
-    refused(lambda: kk.network(given), "layer")
+    refused(lambda: kk.network(obj), "layer")
     if name != "layer":
-        refused(lambda: kk.network([given]), "layer 1: ")
+        refused(lambda: kk.network([obj]), "layer 1: ")
 
 
 def test_tensors_of_pytorch_are_refused(predict: kk.Predictor) -> None:
@@ -156,7 +156,7 @@ def test_tensors_of_pytorch_are_refused(predict: kk.Predictor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "beginning"),
     [
         ("dtype", "dtype "),
         ("exits", "exits "),
@@ -166,15 +166,15 @@ def test_tensors_of_pytorch_are_refused(predict: kk.Predictor) -> None:
         ("memory", "memory "),
     ],
 )
-def test_options_of_any_other_type(option: str, said: str) -> None:
+def test_options_of_other_types_are_refused(option: str, beginning: str) -> None:
     net = network_of()
     for value in ([1.5, 2], "7 or so", Path(".")):
-        refused(lambda v=value: kk.Predictor(net, **{option: v}), said)
-        refused(lambda v=value: kk.infer(net, ROWS, **{option: v}), said)
-    refused(lambda: kk.Predictor(net, **{option: ROWS}), said)
+        refused(lambda v=value: kk.Predictor(net, **{option: v}), beginning)
+        refused(lambda v=value: kk.infer(net, ROWS, **{option: v}), beginning)
+    refused(lambda: kk.Predictor(net, **{option: ROWS}), beginning)
 
 
-def test_other_numbers_of_any_other_type() -> None:
+def test_numbers_of_other_types_are_refused() -> None:
     net = network_of()
     for value in ([1.5, 2], ROWS, "7", Path("."), np.nan):
         refused(lambda v=value: kk.network(net.layers, v), "ymax ")

@@ -1,4 +1,4 @@
-"""The verifier passes what is right and fails whatever is not."""
+"""Verification passes correct results and fails all others."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from kkspdnn.serial_reference import reference
 from kkspdnn.verify import error_bound, verify
 
 
-def right(net: Network, rows: Inputs) -> PartialResult:
+def correct_result(net: Network, rows: Inputs) -> PartialResult:
     final = reference(net, rows, dtype=net.dtype)
-    alive = np.flatnonzero(np.diff(final.indptr)).astype(np.int64)
-    return PartialResult(alive, sp.csr_array(final[alive]), 0)
+    active = np.flatnonzero(np.diff(final.indptr)).astype(np.int64)
+    return PartialResult(active, sp.csr_array(final[active]), 0)
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +39,10 @@ def rows(request: pytest.FixtureRequest) -> Inputs:
 
 
 @pytest.mark.parametrize("mode", ["sample", "full"])
-def test_the_reference_itself_passes(net: Network, rows: Inputs, mode: Any) -> None:
-    outcome = right(net, rows)
-    assert outcome.rows.size == 60
-    verified = verify(net, rows, outcome, mode, 0.5)
+def test_the_result_of_the_reference_passes(net: Network, rows: Inputs, mode: Any) -> None:
+    result = correct_result(net, rows)
+    assert result.rows.size == 60
+    verified = verify(net, rows, result, mode, 0.5)
     assert verified.passed is True
     assert verified.same_categories is True
     assert verified.max_abs_error == 0
@@ -52,51 +52,51 @@ def test_the_reference_itself_passes(net: Network, rows: Inputs, mode: Any) -> N
     assert verified.speedup == pytest.approx(verified.reference_seconds / 0.5)
 
 
-def drop(outcome: PartialResult, place: int) -> PartialResult:
-    kept = np.delete(np.arange(outcome.rows.size), place)
-    assert outcome.values is not None
-    return replace(outcome, rows=outcome.rows[kept], values=sp.csr_array(outcome.values[kept]))
+def drop(result: PartialResult, position: int) -> PartialResult:
+    kept = np.delete(np.arange(result.rows.size), position)
+    assert result.values is not None
+    return replace(result, rows=result.rows[kept], values=sp.csr_array(result.values[kept]))
 
 
-def add(outcome: PartialResult, _: int) -> PartialResult:
-    assert outcome.values is not None
-    values = sp.csr_array(sp.vstack([outcome.values[:1], outcome.values], format="csr"))
-    return replace(outcome, rows=np.concatenate(([0], outcome.rows)), values=values)
+def add(result: PartialResult, _: int) -> PartialResult:
+    assert result.values is not None
+    values = sp.csr_array(sp.vstack([result.values[:1], result.values], format="csr"))
+    return replace(result, rows=np.concatenate(([0], result.rows)), values=values)
 
 
-def change(outcome: PartialResult, place: int) -> PartialResult:
-    assert outcome.values is not None
-    values = outcome.values.copy()
-    values.data[values.indptr[place]] += 0.01
-    return replace(outcome, values=values)
+def change(result: PartialResult, position: int) -> PartialResult:
+    assert result.values is not None
+    values = result.values.copy()
+    values.data[values.indptr[position]] += 0.01
+    return replace(result, values=values)
 
 
-def rename(outcome: PartialResult, place: int) -> PartialResult:
-    """A row under the number of its dead neighbour."""
-    rows = outcome.rows.copy()
-    rows[place] += 1 if rows[place] % 3 == 2 else -1
-    return replace(outcome, rows=rows)
+def rename(result: PartialResult, position: int) -> PartialResult:
+    """Give a row the number of its neighbour, which is zero."""
+    rows = result.rows.copy()
+    rows[position] += 1 if rows[position] % 3 == 2 else -1
+    return replace(result, rows=rows)
 
 
 @pytest.mark.parametrize("mode", ["sample", "full"])
 @pytest.mark.parametrize("tamper", [drop, add, change, rename])
-@pytest.mark.parametrize("place", [0, 30, 58])
-def test_a_wrong_outcome_fails(
-    net: Network, rows: Inputs, mode: Any, tamper: Any, place: int
+@pytest.mark.parametrize("position", [0, 30, 58])
+def test_a_wrong_result_fails(
+    net: Network, rows: Inputs, mode: Any, tamper: Any, position: int
 ) -> None:
-    verified = verify(net, rows, tamper(right(net, rows), place), mode, 1.0)
+    verified = verify(net, rows, tamper(correct_result(net, rows), position), mode, 1.0)
     assert verified.passed is False
     assert verified.same_categories is (tamper is change)
     if tamper is change:
         assert verified.max_abs_error == pytest.approx(0.01, rel=1e-3)
 
 
-def test_an_invented_row_is_found_in_a_small_sample() -> None:
-    """Few of many rows are sampled, but some of the living always are."""
+def test_a_wrong_active_row_outside_a_small_sample_is_detected() -> None:
+    """The sample has few rows, but some active rows are always compared."""
     net = radixnet(1024, 3)
     rows = Inputs(9000, 1024, "test", bits=np.zeros((9000, 128), np.uint8))
-    nothing = right(net, rows)
-    assert verify(net, rows, nothing, "sample", 1.0).passed
+    no_active_row = correct_result(net, rows)
+    assert verify(net, rows, no_active_row, "sample", 1.0).passed
     one = sp.csr_array(([1.0], ([0], [5])), shape=(1, 1024), dtype=np.float32)
     wrong = PartialResult(np.array([4321]), one, 0)
     verified = verify(net, rows, wrong, "sample", 1.0)
@@ -105,20 +105,20 @@ def test_an_invented_row_is_found_in_a_small_sample() -> None:
 
 
 def test_a_wrong_category_fails_however_small_its_value(net: Network, rows: Inputs) -> None:
-    outcome = add(right(net, rows), 0)
-    assert outcome.values is not None
-    outcome.values.data[: outcome.values.indptr[1]] = 1e-30
-    verified = verify(net, rows, outcome, "full", 1.0)
+    result = add(correct_result(net, rows), 0)
+    assert result.values is not None
+    result.values.data[: result.values.indptr[1]] = 1e-30
+    verified = verify(net, rows, result, "full", 1.0)
     assert verified.max_abs_error is not None
     assert verified.bound is not None
     assert verified.max_abs_error <= verified.bound
     assert verified.passed is False
 
 
-def test_nothing_to_check(net: Network, rows: Inputs) -> None:
-    assert verify(net, rows, right(net, rows), "none", 1.0).passed is None
+def test_no_verification_and_no_rows(net: Network, rows: Inputs) -> None:
+    assert verify(net, rows, correct_result(net, rows), "none", 1.0).passed is None
     none = rows.slice(0, 0)
-    verified = verify(net, none, right(net, none), "full", 1.0)
+    verified = verify(net, none, correct_result(net, none), "full", 1.0)
     assert verified.passed is True
     assert verified.rows == 0
 
@@ -133,15 +133,15 @@ def test_the_bound_grows_with_layers_and_inputs_and_stops_at_ymax() -> None:
 
 
 def test_the_bound_covers_large_inputs_in_another_order() -> None:
-    """The same sum with its inputs permuted rounds otherwise."""
+    """A sum of permuted inputs is rounded differently."""
     rng = np.random.default_rng(2)
     weights = rng.standard_normal((500, 40)).astype(np.float32)
     rows = (1e6 * rng.standard_normal((20, 500))).astype(np.float32)
     net = network([Layer.from_sparse(weights, 0.5)], None)
-    mixed = rng.permutation(500)
-    other = network([Layer.from_sparse(weights[mixed], 0.5)], None)
-    outcome = right(other, Inputs.from_any(rows[:, mixed]))
-    verified = verify(net, Inputs.from_any(rows), outcome, "full", 1.0)
+    permutation = rng.permutation(500)
+    other = network([Layer.from_sparse(weights[permutation], 0.5)], None)
+    result = correct_result(other, Inputs.from_any(rows[:, permutation]))
+    verified = verify(net, Inputs.from_any(rows), result, "full", 1.0)
     assert verified.passed
     assert verified.max_abs_error is not None
     assert verified.max_abs_error > error_bound(net), "inputs of 1 would not be enough"

@@ -113,4 +113,4 @@ def write_outputs(path: Path, result: Result) -> None:
         if path.suffix == ".npy":
             np.save(file, result.outputs)
         else:
-            sp.save_npz(file, result.every_row)
+            sp.save_npz(file, result.sparse_outputs)

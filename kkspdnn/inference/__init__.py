@@ -1,4 +1,4 @@
-"""Inference: a network and input rows in, categories and a record out."""
+"""Inference: from a network and input rows to categories and a record."""
 
 from __future__ import annotations
 

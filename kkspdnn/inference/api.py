@@ -14,7 +14,7 @@ from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import check_device, check_space_name
 from kkspdnn.errors import check_choice
-from kkspdnn.inference.request import Progress, Request
+from kkspdnn.inference.request import Request, StepCallback
 from kkspdnn.inference.result import Result
 from kkspdnn.inference.run import execute
 from kkspdnn.model.ieee import ieee_arithmetic
@@ -43,41 +43,55 @@ def infer(
     verification: Verify = "none",
     values: bool = False,
     memory: float | None = None,
-    progress: Progress | None = None,
+    progress: StepCallback | None = None,
     comm: Any = None,
     parallel: Parallel = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Result:
-    """Run input rows through a network: Y' = min(max(Y W + b, 0), ymax), layer after layer.
+    """Compute input rows through all layers of a network, and return the categories.
 
-    inputs: Inputs, or a SciPy sparse matrix or 2-D NumPy array of shape (rows, neurons)
-    space: serial, openmp or cuda; kernel: fused (tiles) or spgemm (CSR times CSR)
-    exits: which rows leave early in the fused kernel: none, dead (rows of zeros) or all (also rows
-    of ymax that provably stay so)
-    dtype: float32 or float64; None: the network's
-    threads: OpenMP threads; None: OMP_NUM_THREADS, else all cores
-    device: which GPU, within CUDA_VISIBLE_DEVICES; None: KOKKOS_DEVICE_ID, else the first, or with
-    ranks a GPU for each, as far as the node has them
-    fold: merge equal neurons, see kkspdnn.model.neuron_merging; `values` has all outputs
-    verification: none, sample or full, against the serial reference; the verdict is in the
-    record; values: keep the activations of the living rows
-    memory: gigabytes (10^9 bytes) that this process may take in all, now and while it runs: Python
-    with its libraries, the network and the input rows that it holds already, layers as the kernels
-    take them, and activations. Layers that do not fit are made again on each use, and input rows go
-    through in parts. Only `values` and a full verification may come on top, where many rows live.
-    None: layers, and then activations, take at most 40 % of the free memory each
+    Each layer computes Y' = min(max(Y W + b, 0), ymax) from the activations Y, the weights W and
+    the biases b. The categories are the input rows with any nonzero value after the last layer.
 
-    comm: an mpi4py communicator, or Ranks: its ranks share the work. Every rank calls this with the
-    same network, inputs and options, and gets the categories and the record; values on rank 0 only.
-    Where one rank may fail alone, start the script with `python -m mpi4py`: it ends the others
-    parallel: data (each rank takes some of the rows; the ranks of a node hold the layers once),
-    pipeline (each takes some of the layers) or auto: pipeline only where the layers are too large
-    for a node or GPU, but not for all ranks together
-    checkpoint: a folder for finished parts of the rows, which all nodes share; where it has some of
-    the same network, rows and options, these are not computed again
+    network: the layers and the upper limit ymax
+    inputs: the input rows, of shape (rows, neurons): Inputs, a SciPy sparse matrix or a 2-D NumPy
+    array
+    space: the execution space: openmp, serial or cuda
+    kernel: fused (tiles of rows pass through several layers at a time) or spgemm (one sparse matrix
+    product in CSR for each layer)
+    exits: early exit of rows in the fused kernel: all (a row is dropped once its final output is
+    proven to be zero or saturated at ymax), dead (rows of zeros only) or none
+    dtype: float32 or float64; None: the dtype of the network
+    threads: the number of OpenMP threads; None: OMP_NUM_THREADS if set, otherwise one for each core
+    device: the number of the GPU within CUDA_VISIBLE_DEVICES; None: KOKKOS_DEVICE_ID if set,
+    otherwise the first GPU, or with several ranks a GPU for each rank while the node has enough
+    fold: neuron merging: equal neurons are computed once, see kkspdnn.model.neuron_merging
+    verification: comparison with the serial reference: none, sample (some rows) or full (all rows);
+    the record has the verdict
+    values: whether to return the activations of the categories after the last layer
+    memory: the memory budget of this process in gigabytes (10^9 bytes); None: the free memory
+    progress: a function that is called with the name of the current step and its completed
+    fraction, 0 to 1
+    comm: an mpi4py communicator, or Ranks, whose ranks divide the work; None: this process alone
+    parallel: how ranks divide the work: data (each computes some of the rows through all layers),
+    pipeline (each computes some of the layers for all rows) or auto (a pipeline only if the layers
+    are too large for one node or GPU, but not for all of them)
+    checkpoint: a folder, visible on all nodes, in which the results of finished rows are saved; a
+    later call with the same network, rows and options resumes from it
 
-    Raises InputError for a network or inputs that cannot be used, SpaceError, ToolchainError and
-    CacheError for what this machine lacks.
+    The memory budget covers the whole process: Python and its libraries, the network and the input
+    rows that are in memory already, packed layers and activations. Packed layers may use 40 % of
+    the free part of the budget, and activations 40 % of the remainder. Layers that do not fit are
+    packed again on each use, and rows are computed in chunks. Only the values, and a full
+    verification, may exceed the budget if many rows have nonzero values.
+
+    With several ranks, every rank calls this function with the same arguments. Every rank returns
+    the categories and the record; only rank 0 returns the values. If a rank may fail by itself,
+    start the script with `python -m mpi4py`, so that its failure ends the other ranks as well.
+
+    Raises InputError for a network, inputs or options that are invalid, SpaceError if this machine
+    lacks the execution space, ToolchainError if workunits cannot be compiled, and CacheError if the
+    cache folder cannot be used.
     """
     check_device(device, check_space_name(space))
     check_choice("kernel", kernel, KERNELS)
@@ -86,17 +100,18 @@ def infer(
     check_choice("parallel", parallel, PARALLEL)
     check_network(network)
     ranks = Ranks.from_comm(comm)
-    given = Inputs.from_any(inputs)
-    given.check_neurons(network.inputs)
-    kind = network.dtype if dtype is None else float_dtype(dtype)
-    meter = LoadMeter()
-    here = machine()  # before OpenMP may bind this thread to a core, as the user may ask it to
+    rows = Inputs.from_any(inputs)
+    rows.check_neurons(network.inputs)
+    run_dtype = network.dtype if dtype is None else float_dtype(dtype)
+    load_meter = LoadMeter()
+    # Before OpenMP starts, which may bind this thread to a single core.
+    description = machine()
     with bind_rank(ranks, space, threads, device) as gpu:
         request = Request(
             ranks=ranks,
-            network=network.astype(kind),
-            inputs=given,
-            dtype=kind,
+            network=network.astype(run_dtype),
+            inputs=rows,
+            dtype=run_dtype,
             space=space,
             threads=threads,
             device=gpu.device,
@@ -112,16 +127,16 @@ def infer(
             ),
             parallel=parallel,
             checkpoint=None if checkpoint is None else Path(checkpoint),
-            tell=progress if progress is not None else _silent,
-            meter=meter,
-            machine=here,
+            on_progress=progress if progress is not None else _no_progress,
+            load_meter=load_meter,
+            machine=description,
         )
-        request.check_alike()
+        request.check_same_on_all_ranks()
         result = execute(request)
     if ranks is not comm:
         ranks.close()
     return result
 
 
-def _silent(_doing: str, _done: float) -> None:
-    pass
+def _no_progress(_step: str, _fraction: float) -> None:
+    """A step callback that does nothing."""

@@ -1,4 +1,4 @@
-"""A call of `infer`, with its arguments checked."""
+"""A call of `infer` with checked arguments."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from kkspdnn.model.network import Network
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.records.host_load import LoadMeter
 
-Progress = Callable[[str, float], None]
-"""Called with what is being done and how much of it is done, 0 to 1."""
+StepCallback = Callable[[str, float], None]
+"""Called with the name of the current step and its completed fraction, 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One call of `infer`, with its arguments checked.
+    """A call of `infer`: its arguments, checked and converted.
 
-    machine: of this rank, as in Record; meter: measures how busy it is beside this run
+    ranks: the ranks of the communicator, or this process alone
+    network: in the dtype of the run
+    load_meter: measures the load of this node since the call
+    machine: the description of this node's processor
     """
 
     ranks: Ranks
@@ -43,23 +46,23 @@ class Request:
     budget: Budget
     parallel: Parallel
     checkpoint: Path | None
-    tell: Progress
-    meter: LoadMeter
+    on_progress: StepCallback
+    load_meter: LoadMeter
     machine: str
 
     @property
-    def every_value(self) -> bool:
-        """Whether the values of all active rows are needed."""
+    def needs_all_values(self) -> bool:
+        """Whether the values of all active rows are returned or verified."""
         return self.values or self.verification == "full"
 
     @property
-    def any_value(self) -> bool:
-        """Whether the values of some rows are needed."""
+    def needs_values(self) -> bool:
+        """Whether the values of any rows are returned or verified."""
         return self.values or self.verification != "none"
 
-    def check_alike(self) -> None:
-        """Raise InputError, on all ranks, where they do not all run the same."""
-        mine = {
+    def check_same_on_all_ranks(self) -> None:
+        """Raise InputError on all ranks if their arguments differ. Collective."""
+        own = {
             "network": (len(self.network.layers), self.network.edges, self.network.ymax),
             "input rows": (self.inputs.rows, self.inputs.neurons),
             "dtype": str(self.dtype),
@@ -72,11 +75,11 @@ class Request:
             "parallel": self.parallel,
             "checkpoint": self.checkpoint,
         }
-        everywhere = self.ranks.all_gather(mine)
+        all_ranks = self.ranks.all_gather(own)
         different = [
-            name for name in mine if any(e[name] != everywhere[0][name] for e in everywhere)
+            name for name in own if any(rank[name] != all_ranks[0][name] for rank in all_ranks)
         ]
         if different:
             raise InputError(
-                f"the ranks have not the same {', '.join(different)}; give all of them the same"
+                f"the ranks have different arguments ({', '.join(different)}); pass the same to all"
             )

@@ -1,4 +1,4 @@
-"""What `infer` returns."""
+"""The result of inference."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from kkspdnn.records.run import Record
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What inference found.
+    """The result of `infer`.
 
-    categories: int64, the 1-based numbers of the input rows with any nonzero value, ascending
-    values: CSR (len(categories), outputs), their activations after the last layer, or None
+    categories: int64, ascending: the 1-based numbers of the input rows with any nonzero value
+    values: the activations of the categories after the last layer, CSR of shape (len(categories),
+    outputs); None unless requested
+    record: options, sizes, times and verdicts of the run
     """
 
     categories: NDArray[np.int64]
@@ -25,13 +27,13 @@ class Result:
     record: Record
 
     @property
-    def every_row(self) -> sp.csr_array:
-        """The activations after the last layer of all input rows, CSR (inputs, outputs).
+    def sparse_outputs(self) -> sp.csr_array:
+        """The activations of all input rows after the last layer, CSR of shape (rows, outputs).
 
-        InputError where `values` were not kept.
+        Raises InputError if the values were not requested.
         """
         if self.values is None:
-            raise InputError("the values were not kept; ask for them with values=True")
+            raise InputError("the result has no values; call infer with values=True")
         values, rows = self.values, self.record.inputs
         counts = np.zeros(rows, np.int64)
         counts[self.categories - 1] = np.diff(values.indptr)
@@ -41,6 +43,6 @@ class Result:
 
     @property
     def outputs(self) -> NDArray[np.floating]:
-        """As `every_row`, dense."""
-        dense: NDArray[np.floating] = self.every_row.toarray()
+        """The same as `sparse_outputs`, as a dense array."""
+        dense: NDArray[np.floating] = self.sparse_outputs.toarray()
         return dense

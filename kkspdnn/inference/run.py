@@ -10,44 +10,51 @@ from time import perf_counter
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.engines import Engine, PartialResult, ProgressCallback, RowSelector, make_engine
 from kkspdnn.engines.partial_result import concatenate
-from kkspdnn.inference.request import Progress, Request
+from kkspdnn.inference.request import Request, StepCallback
 from kkspdnn.inference.result import Result
 from kkspdnn.inference.run_record import PhaseTimes, Setup, gather_usage, make_record
 from kkspdnn.model.neuron_merging import MergedNetwork, merge_neurons
 from kkspdnn.parallel.partition import Partition, partition_rows, resume
 from kkspdnn.parallel.strategy import Strategy, choose_strategy
 from kkspdnn.records.run import Verification
-from kkspdnn.verify import verify, wanted
+from kkspdnn.verify import rows_to_compare, verify
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """The rows of a run.
+    """The input rows of a run.
 
-    keep: of which of them the values are kept; None: of none
-    total: input rows times layers that this rank computes
+    partition: the row shards
+    selector: selects the rows whose values are kept; None: no row
+    total: the number of rows times layers that this rank reports as progress
     """
 
     partition: Partition
-    keep: RowSelector | None
+    selector: RowSelector | None
     total: int
 
 
 @dataclass(frozen=True, eq=False)
 class _Computed:
-    """What this rank computed, and for how many seconds, without waiting for others."""
+    """The results of this rank.
 
-    outcomes: Sequence[PartialResult]
+    results: of each shard that this rank finished
+    seconds: the time of computation, without waiting for other ranks
+    """
+
+    results: Sequence[PartialResult]
     seconds: float
 
 
 def execute(request: Request) -> Result:
-    """Run all steps, on all ranks. The values are on rank 0 only.
+    """Run all steps of an inference. Collective.
 
-    The execution space is opened, equal neurons are merged, the layers are distributed over the
-    ranks and packed for the kernels, the workunits are compiled and the rows are partitioned. Then
-    each rank computes its rows through its layers, and rank 0 collects what came out. It verifies
-    a sample or all of it against the serial reference, and makes the record.
+    A run opens the execution space, merges equal neurons, distributes the layers over the ranks and
+    packs them for the kernels, compiles the workunits, and partitions the input rows. Each rank
+    then computes its rows and layers, and rank 0 collects the results, verifies them against the
+    serial reference and makes the record.
+
+    Every rank returns the categories and the record, rank 0 also the values if requested.
     """
     started = perf_counter()
     space = _open_space(request)
@@ -61,37 +68,37 @@ def execute(request: Request) -> Result:
     work = _partition_rows(request, setup)
     ready = perf_counter()
     computed = _compute(request, setup.strategy, work)
-    outcome = _collect(request, setup, work, computed.outcomes)
+    result = _collect(request, setup, work, computed.results)
     times = PhaseTimes(started, opened, packed, compiled, ready, perf_counter())
     usage = gather_usage(request, setup, computed.seconds)
     if request.ranks.rank != 0:
         return request.ranks.broadcast(None)
-    if merged is not None and outcome.values is not None:
-        outcome = replace(outcome, values=merged.expand(outcome.values))
+    if merged is not None and result.values is not None:
+        result = replace(result, values=merged.expand(result.values))
     saved_rows = work.partition.saved_rows
-    verified = _verify(request, outcome, 0.0 if saved_rows else times.inference_seconds)
-    categories = outcome.rows + 1
-    record = make_record(request, setup, times, usage, categories, verified, saved_rows)
+    verification = _verify(request, result, 0.0 if saved_rows else times.inference_seconds)
+    categories = result.rows + 1
+    record = make_record(request, setup, times, usage, categories, verification, saved_rows)
     request.ranks.broadcast(Result(categories, None, record))
-    return Result(categories, outcome.take(outcome.rows) if request.values else None, record)
+    return Result(categories, result.take(result.rows) if request.values else None, record)
 
 
 def _open_space(request: Request) -> Space:
-    """The execution space; Kokkos is built for the first rank of a node, others find it."""
-    request.tell("starting Kokkos", 0.0)
+    """Open the execution space; the first rank of a node builds Kokkos if necessary."""
+    request.on_progress("starting Kokkos", 0.0)
     return request.ranks.first_of_node_first(
         lambda: open_space(request.space, request.threads, request.device)
     )
 
 
 def _merge_neurons(request: Request) -> MergedNetwork | None:
-    """The network with equal neurons merged, once for each node; None where that is not wanted."""
+    """Merge equal neurons, once per node, if requested."""
     if not request.fold:
         return None
     return request.ranks.once_per_node(
         lambda: merge_neurons(
             request.network,
-            lambda done: request.tell("folding equal neurons", done),
+            lambda fraction: request.on_progress("merging equal neurons", fraction),
             request.budget,
         )
     )
@@ -100,8 +107,8 @@ def _merge_neurons(request: Request) -> MergedNetwork | None:
 def _distribute_layers(
     request: Request, space: Space, engine: Engine, merged: MergedNetwork | None
 ) -> Setup:
-    """The layers that this rank computes, packed for the kernels."""
-    request.tell("preparing the network", 0.0)
+    """Choose the parallel strategy and pack the layers of this rank."""
+    request.on_progress("packing the layers", 0.0)
     network = request.network if merged is None else merged.network
     strategy = choose_strategy(
         request.parallel,
@@ -110,81 +117,85 @@ def _distribute_layers(
         request.inputs,
         request.ranks,
         request.budget,
-        request.every_value,
+        request.needs_all_values,
     )
     return Setup(space, engine, merged, network, strategy)
 
 
 def _compile_workunits(request: Request, strategy: Strategy) -> None:
-    """Compile what will be launched: the first rank of a node, before the others load it."""
-    request.tell("compiling workunits", 0.0)
+    """Compile the workunits on the first rank of each node; the others load them."""
+    request.on_progress("compiling workunits", 0.0)
     request.ranks.first_of_node_first(strategy.warm_up)
 
 
 def _partition_rows(request: Request, setup: Setup) -> _Work:
-    """The rows that this rank computes, and those that a checkpoint has; all ranks are ready."""
-    keep = None
-    if request.any_value:
-        mode = "full" if request.every_value else request.verification
-        keep = wanted(request.network, request.inputs, mode)
+    """Partition the rows and load those of this rank, on all ranks."""
+    selector = None
+    if request.needs_values:
+        mode = "full" if request.needs_all_values else request.verification
+        selector = rows_to_compare(request.network, request.inputs, mode)
     partition = _partition(request, setup)
-    total = setup.strategy.load_rows(partition, keep)
+    total = setup.strategy.load_rows(partition, selector)
     request.ranks.barrier()
-    return _Work(partition, keep, total)
+    return _Work(partition, selector, total)
 
 
 def _partition(request: Request, setup: Setup) -> Partition:
-    parts = setup.strategy.shards
+    """Return the row shards of the strategy, or those of the checkpoint."""
+    shards = setup.strategy.shards
     if request.checkpoint is None:
-        return partition_rows(request.ranks, parts)
-    request.tell("looking at the checkpoint", 0.0)
+        return partition_rows(request.ranks, shards)
+    request.on_progress("reading the checkpoint", 0.0)
     arithmetic = "GPU" if setup.space.gpu else "CPU"
-    facts = {
+    configuration = {
         "type of numbers": str(request.dtype),
         "kernel": request.kernel,
         "fold": str(request.fold),
         "verification": "full" if request.values else request.verification,
         "arithmetic": f"{arithmetic}, {setup.space.front}",
     }
-    return resume(request.checkpoint, request.ranks, setup.network, request.inputs, facts, parts)
+    return resume(
+        request.checkpoint, request.ranks, setup.network, request.inputs, configuration, shards
+    )
 
 
 def _compute(request: Request, strategy: Strategy, work: _Work) -> _Computed:
-    """This rank's rows through its layers; finished parts are saved to the checkpoint."""
+    """Compute the shards of this rank, and save each one to the checkpoint."""
     started = perf_counter()
     checkpoint = work.partition.checkpoint
-    outcomes = []
-    for part, outcome in strategy.compute(_report(request.tell, max(1, work.total))):
+    results = []
+    on_progress = _fraction_of(request.on_progress, max(1, work.total))
+    for shard, result in strategy.compute(on_progress):
         if checkpoint is not None:
-            checkpoint.save(part.index, outcome)
-        outcomes.append(outcome)
-    return _Computed(outcomes, perf_counter() - started - strategy.wait_seconds)
+            checkpoint.save(shard.index, result)
+        results.append(result)
+    return _Computed(results, perf_counter() - started - strategy.wait_seconds)
 
 
 def _collect(
     request: Request, setup: Setup, work: _Work, own: Sequence[PartialResult]
 ) -> PartialResult:
-    """On rank 0 the outcome of all rows, of all ranks and of the checkpoint."""
+    """Return on rank 0 the result of all rows: those of all ranks and of the checkpoint."""
     if request.ranks.size > 1:
-        request.tell("waiting for the other ranks", 0.0)
-    every_part = chain(work.partition.saved, *request.ranks.gather(own))
-    return concatenate(every_part, setup.network.outputs, request.dtype, work.keep is not None)
+        request.on_progress("waiting for the other ranks", 0.0)
+    results = chain(work.partition.saved, *request.ranks.gather(own))
+    return concatenate(results, setup.network.outputs, request.dtype, work.selector is not None)
 
 
-def _verify(request: Request, outcome: PartialResult, seconds: float) -> Verification:
-    """Compare with the serial reference, as far as that is wanted."""
+def _verify(request: Request, result: PartialResult, seconds: float) -> Verification:
+    """Compare with the serial reference, if requested. seconds: of inference"""
     if request.verification != "none":
-        request.tell("verifying", 0.0)
-    return verify(request.network, request.inputs, outcome, request.verification, seconds)
+        request.on_progress("verifying", 0.0)
+    return verify(request.network, request.inputs, result, request.verification, seconds)
 
 
-def _report(progress: Progress, total: int) -> ProgressCallback:
-    """Tells how much is done when called with the input rows times layers that are settled."""
-    done = 0
+def _fraction_of(on_step: StepCallback, total: int) -> ProgressCallback:
+    """Return a callback that adds up finished rows times layers and reports the fraction."""
+    finished = 0
 
-    def report(settled: int) -> None:
-        nonlocal done
-        done += settled
-        progress("inference", done / total)
+    def on_progress(count: int) -> None:
+        nonlocal finished
+        finished += count
+        on_step("inference", finished / total)
 
-    return report
+    return on_progress

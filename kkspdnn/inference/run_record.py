@@ -1,4 +1,4 @@
-"""The record of a run: its times, the load of its ranks, and what it ran on."""
+"""The record of a run: its times, the work of its ranks, and the hardware."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ from kkspdnn.version import own_version
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What a run computes with. network: with equal neurons merged, where that is wanted"""
+    """The objects that a run computes with.
+
+    merged: the result of neuron merging, or None
+    network: the network that is computed, after merging
+    strategy: the layers and rows of this rank
+    """
 
     space: Space
     engine: Engine
@@ -34,7 +39,15 @@ class Setup:
 
 @dataclass(frozen=True)
 class PhaseTimes:
-    """When the phases of a run ended, in seconds of `perf_counter`."""
+    """The end of each phase of a run, in seconds of `perf_counter`.
+
+    started: the run begins
+    opened: the execution space is open
+    packed: neurons are merged, and layers distributed and packed
+    compiled: the workunits are compiled
+    ready: the rows are partitioned and in memory, and activations are allocated
+    done: rank 0 has the results of all ranks
+    """
 
     started: float
     opened: float
@@ -45,12 +58,12 @@ class PhaseTimes:
 
     @property
     def compile_seconds(self) -> float:
-        """To open the execution space and to compile workunits."""
+        """Opening the execution space and compiling workunits."""
         return self.opened - self.started + self.compiled - self.packed
 
     @property
     def prepare_seconds(self) -> float:
-        """To pack layers, and to get ready for the rows."""
+        """Packing layers, partitioning rows and allocating activations."""
         return self.packed - self.opened + self.ready - self.compiled
 
     @property
@@ -61,7 +74,11 @@ class PhaseTimes:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a run used. loads, gpus: of all ranks; host: how busy the node of this rank was"""
+    """The resources that a run used.
+
+    loads, gpus: the work and the GPUs of all ranks
+    host: the load of this rank's node
+    """
 
     loads: Sequence[RankLoad]
     gpus: tuple[Gpu, ...]
@@ -69,7 +86,10 @@ class Usage:
 
 
 def gather_usage(request: Request, setup: Setup, seconds: float) -> Usage:
-    """The usage of all ranks; collective. seconds: for which this rank computed."""
+    """Return the usage of all ranks. Collective.
+
+    seconds: the time that this rank computed, without waiting
+    """
     ranks, space, strategy = request.ranks, setup.space, setup.strategy
     loads = ranks.all_gather(
         RankLoad(
@@ -85,8 +105,8 @@ def gather_usage(request: Request, setup: Setup, seconds: float) -> Usage:
             peak_memory_bytes=peak_memory(),
         )
     )
-    own = sum(ranks.all_gather_node(request.meter.own_seconds()))
-    host = request.meter.measure(own, ranks.local_size * _host_threads(space))
+    own = sum(ranks.all_gather_node(request.load_meter.own_seconds()))
+    host = request.load_meter.measure(own, ranks.local_size * _host_threads(space))
     gpus = used_gpus(ranks.all_gather((ranks.host, space.device)))
     return Usage(loads, gpus, host)
 
@@ -97,10 +117,13 @@ def make_record(
     times: PhaseTimes,
     usage: Usage,
     categories: NDArray[np.int64],
-    verified: Verification,
+    verification: Verification,
     saved_rows: int,
 ) -> Record:
-    """The record on rank 0. saved_rows: how many rows a checkpoint had the answer for"""
+    """Return the record, on rank 0.
+
+    saved_rows: the number of input rows whose result came from a checkpoint
+    """
     network, inputs, space, strategy = request.network, request.inputs, setup.space, setup.strategy
     merged, loads, several = setup.merged, usage.loads, request.ranks.size > 1
     held = strategy.layers.held
@@ -126,7 +149,7 @@ def make_record(
         categories=int(categories.size),
         categories_sha256=categories_sha256(categories),
         truth="absent",
-        verified=verified,
+        verified=verification,
         network=network.name,
         network_source=network.source,
         inputs_source=inputs.source,
@@ -153,31 +176,35 @@ def make_record(
 
 
 def _host_threads(space: Space) -> int:
-    """Threads of the host that a rank computes with."""
+    """Return the number of CPU threads that a rank computes with."""
     return 1 if space.gpu else space.threads
 
 
 def _machine(machine: str, space: Space, loads: Sequence[RankLoad]) -> str:
-    here = f"{space.device_name}; {machine}" if space.gpu else machine
+    """Return the description of the hardware: of this node, and the number of nodes."""
+    node = f"{space.device_name}; {machine}" if space.gpu else machine
     nodes = len({load.host for load in loads})
-    return here if nodes == 1 else f"{nodes} nodes like {here}"
+    return node if nodes == 1 else f"{nodes} nodes like {node}"
 
 
 def used_gpus(devices: Sequence[tuple[str, Device | None]]) -> tuple[Gpu, ...]:
-    """The GPUs that ranks ran on, each once; devices: of each rank its node and its device."""
-    found = dict[tuple[str, str], Gpu]()
+    """Return the GPUs that ranks ran on, without duplicates.
+
+    devices: for each rank its node and its device; None: a CPU
+    """
+    gpus = dict[tuple[str, str], Gpu]()
     for rank, (host, device) in enumerate(devices):
         if device is None:
             continue
-        which = host, device.uuid or str(device.number)
-        first = Gpu(host, device.number, device.name, device.arch, device.uuid, ())
-        gpu = found.get(which, first)
-        found[which] = replace(gpu, ranks=(*gpu.ranks, rank))
-    return tuple(found.values())
+        identity = host, device.uuid or str(device.number)
+        new = Gpu(host, device.number, device.name, device.arch, device.uuid, ())
+        gpu = gpus.get(identity, new)
+        gpus[identity] = replace(gpu, ranks=(*gpu.ranks, rank))
+    return tuple(gpus.values())
 
 
 def imbalance(loads: Sequence[RankLoad]) -> float:
-    """The longest time of any rank over the mean, at least 1."""
+    """Return the longest time of any rank over the mean, at least 1."""
     seconds = [load.seconds for load in loads]
     mean = sum(seconds) / len(seconds)
     return max(seconds) / mean if mean > 0 else 1.0
