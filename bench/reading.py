@@ -27,8 +27,9 @@ import numpy as np
 
 from bench.measurement import run_measurement
 from kkspdnn.cli.options import Parser, count
-from kkspdnn.io.challenge import layer_path, write_network
+from kkspdnn.io.challenge import write_network
 from kkspdnn.io.challenge_layers import FileLayers, load_layer
+from kkspdnn.io.challenge_names import layer_path
 from kkspdnn.io.layer_cache import LayerCache
 from kkspdnn.model.network import Layer, network
 from kkspdnn.model.radixnet import challenge_bias, radixnet

@@ -57,7 +57,7 @@ def restore_device() -> Iterator[None]:
 @pytest.fixture(params=[sys.maxsize, 0], ids=["numpy", "compiled"])
 def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts of every length are parsed by NumPy, and again by the compiled parser."""
-    monkeypatch.setattr("kkspdnn.io.tsv_parser.WORTH_COMPILING", request.param)
+    monkeypatch.setattr("kkspdnn.io.tsv_parser.MIN_COMPILED_BYTES", request.param)
 
 
 @pytest.fixture(scope="session")

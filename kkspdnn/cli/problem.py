@@ -10,19 +10,14 @@ from numpy.typing import NDArray
 
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
-from kkspdnn.io.challenge import (
-    categories_path,
-    images_path,
-    read_categories,
-    read_images,
-    read_network,
-)
+from kkspdnn.io.challenge import read_categories, read_images, read_network
 from kkspdnn.io.challenge_folder import check_challenge_names
 from kkspdnn.io.challenge_layers import RESIDENT_BYTES
+from kkspdnn.io.challenge_names import categories_path, images_path
 from kkspdnn.io.mnist import mnist_images
 from kkspdnn.io.npz import (
+    npz_input_neurons,
     npz_inputs_shape,
-    npz_network_inputs,
     read_npz_inputs,
     read_npz_network,
 )
@@ -81,7 +76,7 @@ def load_problem(
         raise InputError(f"--data {data}: {'not a' if data.exists() else 'no such'} folder")
     if data is not None and is_network_folder(data):
         check_no_challenge_files(data)
-        layer_inputs, layer = npz_network_inputs(data)
+        layer_inputs, layer = npz_input_neurons(data)
         if neurons is not None and neurons != layer_inputs:
             raise InputError(f"--neurons {neurons}: {layer} has {layer_inputs} inputs")
         file = None if mnist is not None or shipped_images else _inputs_file(data)

@@ -1,1 +1,1 @@
-"""File formats: the challenge, NumPy and SciPy, MNIST, PyTorch and safetensors."""
+"""File formats: the challenge's text files, NumPy, SciPy, MNIST, PyTorch and safetensors."""

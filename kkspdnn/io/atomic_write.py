@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic creation of files and folders: they are complete or absent."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from kkspdnn.errors import InputError
 @contextmanager
 def replace_file(path: Path) -> Iterator[BinaryIO]:
     """
-    A new binary file that takes the place of `path` once the block has ended without an error.
+    Open a temporary binary file that replaces `path` when the block ends without an error.
 
-    Half a text file reads like a whole one, so a killed or full-disk write must leave nothing
-    there. InputError where the folder cannot be written.
+    An incomplete text file looks like a complete one, so a write that fails must leave no file.
+    InputError if the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             yield file
-        _open_up(temporary, 0o666)
+        _apply_umask(temporary, 0o666)
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
@@ -41,12 +41,12 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def create_folder(path: Path) -> Iterator[Path]:
     """
-    An empty folder that becomes `path` once the block has ended without an error.
+    Create a temporary folder that is renamed to `path` when the block ends without an error.
 
-    InputError where there is something at `path` already, or it cannot be written.
+    InputError if `path` exists and is not an empty folder, or if it cannot be written.
     """
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
-        raise InputError(f"{path}: is there already; give the name of a new folder")
+        raise InputError(f"{path}: already exists; give the name of a new folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -54,7 +54,7 @@ def create_folder(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
     try:
         yield temporary
-        _open_up(temporary, 0o777)
+        _apply_umask(temporary, 0o777)
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
@@ -62,9 +62,8 @@ def create_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _open_up(path: Path, mode: int) -> None:
-    """tempfile makes files and folders private; give this one what an ordinary new one would have,
-    of `mode`."""
+def _apply_umask(path: Path, mode: int) -> None:
+    """Set the permissions of a new file or folder of `mode`. Those of tempfile are private."""
     mask = os.umask(0)
     os.umask(mask)
     path.chmod(mode & ~mask)

@@ -1,15 +1,15 @@
 """
-The files of the Sparse DNN Graph Challenge: layers, images and categories under their official
-names.
+Readers and writers of the files of the Sparse DNN Graph Challenge: layers, images and categories.
 
 Formats: Kepner et al., "Sparse Deep Neural Network Graph Challenge" (HPEC 2019),
-graphchallenge.mit.edu. In a folder DIR, each file plain or with .gz after its name:
+graphchallenge.mit.edu. In a folder DIR, each file plain or gzipped (with .gz appended); all numbers
+are counted from 1:
 
-    DIR/neuron1024/n1024-l1.tsv ...      input neuron TAB output neuron TAB weight, from 1
-    DIR/sparse-images-1024.tsv           image TAB neuron TAB value, from 1
-    DIR/neuron1024-l120-categories.tsv   one row number a line, from 1, ascending
+    DIR/neuron1024/n1024-l1.tsv          lines: input neuron TAB output neuron TAB weight
+    DIR/sparse-images-1024.tsv           lines: image TAB neuron TAB value
+    DIR/neuron1024-l120-categories.tsv   one row number per line, ascending
 
-The files hold neither bias nor ymax: these are the challenge's, `challenge_bias(neurons)` and 32.
+The files contain neither the bias nor ymax. These are `challenge_bias(neurons)` and 32.
 """
 
 from __future__ import annotations
@@ -27,11 +27,18 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
 from kkspdnn.io.atomic_write import replace_file
-from kkspdnn.io.challenge_images import packed, sparse
+from kkspdnn.io.challenge_images import read_bits, read_csr
 from kkspdnn.io.challenge_layers import RESIDENT_BYTES, FileLayers
+from kkspdnn.io.challenge_names import (
+    categories_path,
+    find_file,
+    gzipped,
+    images_path,
+    layer_path,
+)
 from kkspdnn.io.layer_cache import open_layer_cache
-from kkspdnn.io.tsv import INT32_MAX, open_text, read_blocks, unreadable, write_triples
-from kkspdnn.io.tsv_lines import Form
+from kkspdnn.io.tsv import INT32_MAX, open_text, read_blocks, read_error, write_triples
+from kkspdnn.io.tsv_lines import TripleFormat
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import Floats, float_dtype
@@ -39,8 +46,13 @@ from kkspdnn.model.network import Network
 from kkspdnn.model.radixnet import challenge_bias
 
 YMAX = 32.0
-_LONGEST_LINE = 1000  # characters of a line of categories
-_MOST_IMAGES = 10_000_000  # beyond it a number is rather a mistake than an image
+"""The upper limit of the ReLU in the challenge's networks."""
+
+_MAX_LINE = 1000
+"""The maximum number of characters of a line of categories."""
+
+_MAX_IMAGES = 10_000_000
+"""The maximum image number if the number of rows is not given. A larger one is likely an error."""
 
 
 def read_layers(
@@ -53,26 +65,27 @@ def read_layers(
     resident_bytes: int = RESIDENT_BYTES,
 ) -> FileLayers:
     """
-    The first `layers` layers in DIR. All are read and checked now. Layers up to a total of
-    `resident_bytes` stay in memory; later ones are read again on each access.
+    The first `layers` layers in a folder of challenge files, all read and checked in this call.
 
-    Parsed layers are kept in the cache folder, and later calls read them from there as long as the
-    bytes of the text stay the same. `layer_cache` limits their size on disk, in gigabytes of 10^9
-    bytes: 0 for no cache; None for KKSPDNN_LAYER_CACHE_GB, else 4.
+    layer_cache: the maximum size of the cache of parsed layers on disk, in gigabytes (10^9 bytes).
+    0: no cache; None: KKSPDNN_LAYER_CACHE_GB, else 4. A cached layer is used if the bytes of the
+    text file are the same
+    resident_bytes: layers up to this total stay in memory; later ones are read again on each access
 
-    InputError naming the first missing file, or `file:line` of what is wrong.
+    InputError naming the first missing file, or `file:line` of an invalid line.
     """
     bias = challenge_bias(neurons)
     if layers < 0:
         raise InputError(f"{layers} layers: the number must not be negative")
     names = [layer_path(folder, neurons, number) for number in range(1, layers + 1)]
-    found = [_existing(name) for name in names]
-    for name, path in zip(names, found, strict=True):
+    paths = []
+    for name in names:
+        path = find_file(name)
         if path is None:
             raise InputError(
                 f"{name}: no such file, nor {name.name}.gz; {layers} layers are needed"
             )
-    paths = [path for path in found if path is not None]
+        paths.append(path)
     cache = open_layer_cache(layer_cache)
     return FileLayers(
         paths, neurons, bias, float_dtype(dtype), cache=cache, resident_bytes=resident_bytes
@@ -89,34 +102,20 @@ def read_network(
     resident_bytes: int = RESIDENT_BYTES,
 ) -> Network:
     """
-    The network in DIR with the challenge's bias and ymax; see `read_layers` for the arguments and
-    for what is raised.
+    The network in a folder of challenge files, with the challenge's bias and ymax.
+
+    Parameters and errors are those of `read_layers`.
     """
-    read = read_layers(
+    file_layers = read_layers(
         folder, neurons, layers, dtype, layer_cache=layer_cache, resident_bytes=resident_bytes
     )
     return Network(
-        layers=read,
+        layers=file_layers,
         inputs=neurons,
         ymax=YMAX,
         name=f"challenge-{neurons}x{layers}",
         source="challenge",
     )
-
-
-def layer_path(folder: str | PathLike[str], neurons: int, number: int) -> Path:
-    """DIR/neuron1024/n1024-l1.tsv for layer 1 of 1024 neurons."""
-    return Path(folder) / f"neuron{neurons}" / f"n{neurons}-l{number}.tsv"
-
-
-def images_path(folder: str | PathLike[str], neurons: int) -> Path:
-    """DIR/sparse-images-1024.tsv for 1024 neurons."""
-    return Path(folder) / f"sparse-images-{neurons}.tsv"
-
-
-def categories_path(folder: str | PathLike[str], neurons: int, layers: int) -> Path:
-    """DIR/neuron1024-l120-categories.tsv for 120 layers of 1024 neurons."""
-    return Path(folder) / f"neuron{neurons}-l{layers}-categories.tsv"
 
 
 @ieee_arithmetic()
@@ -128,29 +127,32 @@ def read_images(
     budget: Budget | None = None,
 ) -> Inputs:
     """
-    The images in DIR as input rows: bits where every value is 1, else CSR of float64.
+    The images in a folder of challenge files as input rows.
 
-    `rows` is the number of input rows: images beyond it are left out, rows without a line are zero.
-    None: as many as the largest image number in the file (trailing zero rows cannot be seen in it).
-    Lines may come in any order. InputError with `file:line`, for a pixel given twice too, and for
-    more rows than fit into the budget of memory (None: what is free).
+    rows: the number of input rows. Images beyond it are ignored, rows without a line are zero.
+    None: the largest image number in the file, which does not show trailing zero rows
+    budget: the memory budget; None: the free memory
+
+    The rows are bits if all values are 1, else CSR of float64. Lines may be in any order.
+    InputError with `file:line` for an invalid line or a duplicate pixel, and if the rows need more
+    memory than the budget.
     """
     if rows is not None and rows < 0:
         raise InputError(f"{rows} input rows: the number must not be negative")
     if neurons < 1:
         raise InputError(f"{neurons} neurons: at least 1 is needed")
     name = images_path(folder, neurons)
-    path = _existing(name)
+    path = find_file(name)
     if path is None:
         raise InputError(f"{name}: no such file, nor {name.name}.gz")
-    most = _MOST_IMAGES if rows is None else INT32_MAX
-    form = Form(("image", "neuron", "value"), (most, neurons), np.float64)
+    max_images = _MAX_IMAGES if rows is None else INT32_MAX
+    columns = TripleFormat(("image", "neuron", "value"), (max_images, neurons), np.float64)
     source = f"challenge images {path.name}"
     memory = Budget() if budget is None else budget
-    bits = packed(path, read_blocks(path, form), neurons, rows, memory)
+    bits = read_bits(path, read_blocks(path, columns), neurons, rows, memory)
     if bits is not None:
         return Inputs(rows=bits.shape[0], neurons=neurons, source=source, bits=bits)
-    csr = sparse(path, read_blocks(path, form), neurons, rows, memory)
+    csr = read_csr(path, read_blocks(path, columns), neurons, rows, memory)
     return Inputs(rows=csr.shape[0], neurons=neurons, source=source, csr=csr)
 
 
@@ -158,40 +160,43 @@ def read_categories(
     folder: str | PathLike[str], neurons: int, layers: int
 ) -> NDArray[np.int64] | None:
     """
-    The true categories: rows from 1, ascending; None where the file is absent.
+    The expected categories, row numbers from 1, ascending. None if there is no file.
 
-    An empty file is legal (no row is left). InputError with `file:line` for anything that is not
-    one whole number from 1 a line, each larger than the one before.
+    An empty file is valid: no row has a category. InputError with `file:line` unless each line is
+    an integer from 1 on that is larger than the one before.
     """
-    path = _existing(categories_path(folder, neurons, layers))
+    path = find_file(categories_path(folder, neurons, layers))
     if path is None:
         return None
-    found: list[int] = []
+    categories: list[int] = []
     with open_text(path) as file:
         text = TextIOWrapper(file, encoding="utf-8-sig", errors="replace")
         try:
-            # a longer line is none: a file without line ends must not fill the memory
-            for number, line in enumerate(iter(lambda: text.readline(_LONGEST_LINE), ""), start=1):
-                _append_row(found, line.strip(string.whitespace), f"{path}:{number}")
+            # Limit the line length: a file without line ends must not fill the memory.
+            for number, line in enumerate(iter(lambda: text.readline(_MAX_LINE), ""), start=1):
+                _append_category(categories, line.strip(string.whitespace), f"{path}:{number}")
         except (OSError, EOFError, zlib.error) as error:
-            raise unreadable(path, error) from error
-    return np.array(found, dtype=np.int64)
+            raise read_error(path, error) from error
+    return np.array(categories, dtype=np.int64)
 
 
-def _append_row(found: list[int], text: str, where: str) -> None:
+def _append_category(categories: list[int], text: str, location: str) -> None:
+    """Append the row number in `text`. InputError, beginning with `location`, if it is invalid."""
     if not (text.isdecimal() and text.isascii() and len(text) <= 18 and int(text) >= 1):
-        raise InputError(f"{where}: {text[:40]!r} is not a row number, from 1")
-    if found and int(text) <= found[-1]:
-        raise InputError(f"{where}: row {text} after row {found[-1]}; rows must ascend")
-    found.append(int(text))
+        raise InputError(f"{location}: {text[:40]!r} is not a row number, from 1")
+    if categories and int(text) <= categories[-1]:
+        raise InputError(f"{location}: row {text} after row {categories[-1]}; rows must ascend")
+    categories.append(int(text))
 
 
 def write_network(network: Network, folder: str | PathLike[str], *, compress: bool = True) -> None:
     """
-    Write a network as the challenge's layer files, gzipped where `compress`.
+    Write a network as layer files of the challenge.
 
-    InputError for what the format cannot hold: a bias, its rule, activation or ymax other than the
-    challenge's, layers that are not square, a layer without edges.
+    compress: whether to gzip the files
+
+    InputError for a network that the format cannot represent: another bias, `bias_to`, activation
+    or ymax than the challenge's, layers that are not square, or a layer without edges.
     """
     neurons = network.inputs
     bias = challenge_bias(neurons)
@@ -201,60 +206,61 @@ def write_network(network: Network, folder: str | PathLike[str], *, compress: bo
             "use save_npz_network"
         )
     if network.ymax != YMAX:
-        raise InputError(f"ymax {network.ymax}: the challenge's files imply {YMAX}")
+        raise InputError(
+            f"ymax {network.ymax}: the challenge's files imply {YMAX}; use save_npz_network"
+        )
     for number, layer in enumerate(network.layers, start=1):
         if (layer.inputs, layer.outputs) != (neurons, neurons):
             raise InputError(
                 f"layer {number} has {layer.inputs} x {layer.outputs} neurons; "
-                f"the challenge's files need {neurons} x {neurons}"
+                f"the challenge's files need {neurons} x {neurons}; use save_npz_network"
             )
         if bool((layer.bias != layer.dtype.type(bias)).any()):
             raise InputError(
-                f"layer {number}: the challenge's files imply a bias of {bias} everywhere"
+                f"layer {number}: the challenge's files imply a bias of {bias} everywhere; "
+                "use save_npz_network"
             )
         if layer.edges == 0:
             raise InputError(
-                f"layer {number} has no edges; the challenge's files need at least one"
+                f"layer {number} has no edges; the challenge's files need at least one; "
+                "use save_npz_network"
             )
         path = layer_path(folder, neurons, number)
         output = np.repeat(np.arange(1, neurons + 1), np.diff(layer.start))
         source = layer.index.astype(np.int64) + 1
-        _write_one(path, source, output, layer.value, compress)
+        _write_lines(path, source, output, layer.value, compress)
 
 
 def write_images(inputs: Inputs, folder: str | PathLike[str], *, compress: bool = True) -> None:
-    """Write input rows as the challenge's image file; InputError where all are zero."""
+    """Write input rows as image file of the challenge. InputError if all values are zero.
+
+    compress: whether to gzip the file
+    """
     if inputs.nonzeros == 0:
-        raise InputError("the input rows are all zero; the challenge's image file cannot say that")
+        raise InputError(
+            "all input rows are zero; the challenge's image file needs at least one pixel"
+        )
     csr = inputs.to_csr(inputs.dtype)
     image = np.repeat(np.arange(1, inputs.rows + 1), np.diff(csr.indptr))
     path = images_path(folder, inputs.neurons)
     value = csr.data if inputs.bits is None else None
-    _write_one(path, image, csr.indices.astype(np.int64) + 1, value, compress)
+    _write_lines(path, image, csr.indices.astype(np.int64) + 1, value, compress)
 
 
 def write_categories(
     categories: NDArray[np.int64], folder: str | PathLike[str], neurons: int, layers: int
 ) -> None:
-    """Write categories (rows from 1, ascending) as the challenge's file."""
+    """Write categories, row numbers from 1, ascending, as file of the challenge."""
     path = categories_path(folder, neurons, layers)
     with replace_file(path) as file:
         file.write("".join(f"{row}\n" for row in categories).encode())
-    _spellings(path)[1].unlink(missing_ok=True)
+    gzipped(path).unlink(missing_ok=True)
 
 
-def _spellings(path: Path) -> tuple[Path, Path]:
-    return path, path.with_name(path.name + ".gz")
-
-
-def _existing(path: Path) -> Path | None:
-    return next((each for each in _spellings(path) if each.is_file()), None)
-
-
-def _write_one(
+def _write_lines(
     path: Path, first: NDArray[Any], second: NDArray[Any], value: Floats | None, compress: bool
 ) -> None:
-    plain, zipped = _spellings(path)
-    write_triples(zipped if compress else plain, first, second, value)
-    # what is left over from before under the other spelling would be read instead
-    (plain if compress else zipped).unlink(missing_ok=True)
+    """Write a file of three columns at `path`, or its gzipped form, and remove the other form."""
+    write_triples(gzipped(path) if compress else path, first, second, value)
+    # A file of the other form, from an earlier write, would be out of date.
+    (path if compress else gzipped(path)).unlink(missing_ok=True)

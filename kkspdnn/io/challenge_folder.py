@@ -1,9 +1,9 @@
 """
-Files in a folder of the challenge's that look like part of a problem, but are not read.
+Checks for misnamed files in a folder of challenge files.
 
-The challenge's files are found by their official names, and a folder may have those of several
-sizes and depths. A name that is nearly right would be passed over, and the run would be one of
-something else.
+The challenge files are found by their official names, and a folder may hold those of several sizes
+and depths. A file whose name is almost right would be ignored silently, and the run would be one of
+another problem. So such a file is an error.
 """
 
 from __future__ import annotations
@@ -13,20 +13,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kkspdnn.errors import InputError
+from kkspdnn.io.challenge_names import (
+    CATEGORIES,
+    IMAGES,
+    LAYER,
+    LAYER_FOLDER,
+    categories_path,
+    images_path,
+    layer_folder,
+    layer_path,
+    name_pattern,
+)
 from kkspdnn.io.npz_folder import DATA_SUFFIX, INPUTS, input_lookalikes, is_bias_name
-
-_OFFICIAL = r"\.tsv(?:\.gz)?"
 
 
 def check_challenge_names(folder: Path, neurons: int, layers: int, *, images: bool) -> None:
     """
-    Raise InputError naming a file that looks like one of this problem's and is not read.
+    Raise InputError naming a file that looks like one of this problem but has another name.
 
-    images: whether the input rows are to come from the folder, or else are the shipped ones. Layers
-    beyond `layers`, and files of other sizes, are no part of the problem.
+    images: whether the input rows are read from the folder
+
+    Files of layers beyond `layers` and of other sizes are not checked.
     """
-    _check_layers(folder / f"neuron{neurons}", neurons, layers)
-    names = sorted(each.name for each in folder.iterdir())
+    _check_layers(folder, neurons, layers)
+    names = sorted(file.name for file in folder.iterdir())
     for name in names:
         if is_bias_name(name):
             raise InputError(
@@ -39,74 +49,80 @@ def check_challenge_names(folder: Path, neurons: int, layers: int, *, images: bo
 
 
 def _check_layers(folder: Path, neurons: int, layers: int) -> None:
-    official = re.compile(rf"n{neurons}-l([1-9][0-9]*){_OFFICIAL}")
-    like = re.compile(
+    inside = layer_folder(folder, neurons)
+    official = name_pattern(LAYER, neurons=neurons, layer="[1-9][0-9]*")
+    lookalike = re.compile(
         rf"(?:n0*{neurons}[-_ ]*)?l(?:ayer)?[-_ ]*([0-9]+){DATA_SUFFIX}", re.IGNORECASE
     )
-    if not folder.is_dir():
+    if not inside.is_dir():
         return
-    for name, match in _lookalikes(folder, like, official):
+    for name, match in _lookalikes(inside, lookalike, official):
         number = int(match[1])
         if number <= layers:
+            first, last = (layer_path(folder, neurons, n).name for n in (1, layers))
             raise InputError(
-                f"{folder / name}: is not read by this name; layers are n{neurons}-l1.tsv to "
-                f"n{neurons}-l{layers}.tsv: rename or remove it"
+                f"{inside / name}: is not read by this name; layers are {first} to {last}: rename "
+                "or remove it"
             )
 
 
 def _check_images(folder: Path, names: list[str], neurons: int) -> None:
-    for name in (*INPUTS, *(each.name for each in input_lookalikes(folder))):
+    expected = images_path(folder, neurons).name
+    for name in (*INPUTS, *(file.name for file in input_lookalikes(folder))):
         if name in names:
             raise InputError(
                 f"{folder / name}: is not read with the challenge's files, whose input rows are in "
-                f"sparse-images-{neurons}.tsv; write them there, or give --shipped-images"
+                f"{expected}; write them to that file, or give --shipped-images"
             )
-    if _is_there(folder, names, re.compile(rf"sparse-images-{neurons}{_OFFICIAL}")):
+    if _has_file(folder, names, name_pattern(IMAGES, neurons=neurons)):
         return
-    rename = f"give them the name sparse-images-{neurons}.tsv, or give --shipped-images"
-    like = re.compile(rf"(?:sparse)?[-_ ]*images?[-_ ]*0*{neurons}{DATA_SUFFIX}", re.IGNORECASE)
-    other = re.compile(rf"sparse-images-([0-9]+){_OFFICIAL}")
+    remedy = f"rename it to {expected}, or give --shipped-images"
+    lookalike = re.compile(
+        rf"(?:sparse)?[-_ ]*images?[-_ ]*0*{neurons}{DATA_SUFFIX}", re.IGNORECASE
+    )
+    other_size = name_pattern(IMAGES, neurons="([0-9]+)")
     for name in names:
-        if like.fullmatch(name):
-            raise InputError(f"{folder / name}: is not read by this name; {rename}")
-        match = other.fullmatch(name)
-        if match and not (folder / f"neuron{match[1]}").is_dir():
+        if lookalike.fullmatch(name):
+            raise InputError(f"{folder / name}: is not read by this name; {remedy}")
+        match = other_size.fullmatch(name)
+        if match and not (folder / LAYER_FOLDER.format(neurons=match[1])).is_dir():
             raise InputError(
-                f"{folder / name}: is of {match[1]} neurons, but the layers have {neurons}; "
-                f"{rename}"
+                f"{folder / name}: has images of {match[1]} neurons, but the layers have "
+                f"{neurons}; {remedy}"
             )
 
 
 def _check_categories(folder: Path, names: list[str], neurons: int, layers: int) -> None:
-    if _is_there(folder, names, re.compile(rf"neuron{neurons}-l{layers}-categories{_OFFICIAL}")):
+    if _has_file(folder, names, name_pattern(CATEGORIES, neurons=neurons, layers=layers)):
         return
-    like = re.compile(
+    lookalike = re.compile(
         rf"n(?:euron)?[-_ ]*0*{neurons}[-_ ]*l(?:ayers?)?[-_ ]*0*{layers}[-_ ]*categor(?:y|ies)"
         rf"{DATA_SUFFIX}",
         re.IGNORECASE,
     )
     for name in names:
-        if like.fullmatch(name):
+        if lookalike.fullmatch(name):
             raise InputError(
-                f"{folder / name}: is not read by this name; the categories that must come out are "
-                f"in neuron{neurons}-l{layers}-categories.tsv: rename or remove it"
+                f"{folder / name}: is not read by this name; the expected categories are read from "
+                f"{categories_path(folder, neurons, layers).name}: rename or remove it"
             )
 
 
-def _is_there(folder: Path, names: list[str], official: re.Pattern[str]) -> bool:
-    """Whether a folder has a file of this name; InputError where it is one that cannot be read."""
-    found = [folder / name for name in names if official.fullmatch(name)]
-    for file in found:
+def _has_file(folder: Path, names: list[str], official: re.Pattern[str]) -> bool:
+    """Whether `folder` has a file of an official name. InputError if it is not a regular file."""
+    matches = [folder / name for name in names if official.fullmatch(name)]
+    for file in matches:
         if not file.is_file():
-            what = "a link that leads nowhere" if file.is_symlink() else "not a file"
-            raise InputError(f"{file}: is {what}; mend or remove it")
-    return bool(found)
+            problem = "a broken link" if file.is_symlink() else "not a file"
+            raise InputError(f"{file}: is {problem}; correct or remove it")
+    return bool(matches)
 
 
 def _lookalikes(
-    folder: Path, like: re.Pattern[str], official: re.Pattern[str]
+    folder: Path, lookalike: re.Pattern[str], official: re.Pattern[str]
 ) -> Iterator[tuple[str, re.Match[str]]]:
-    for name in sorted(each.name for each in folder.iterdir()):
-        match = like.fullmatch(name)
+    """Names in `folder` that match `lookalike` but not `official`."""
+    for name in sorted(file.name for file in folder.iterdir()):
+        match = lookalike.fullmatch(name)
         if match and not official.fullmatch(name):
             yield name, match

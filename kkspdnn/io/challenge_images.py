@@ -1,4 +1,4 @@
-"""Input rows from the lines `image TAB neuron TAB value`, as bits or CSR."""
+"""Input rows from lines `image TAB neuron TAB value`, as bits or CSR."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from kkspdnn.errors import InputError
 from kkspdnn.io.tsv import Block
 
 
-def packed(
+def read_bits(
     path: Path, blocks: Iterable[Block], neurons: int, rows: int | None, budget: Budget
 ) -> NDArray[np.uint8] | None:
     """
-    Bits [rows, ceil(neurons/8)] of the images up to `rows` (None: the largest number there is).
+    Bits [rows, ceil(neurons / 8)] of images 1 to `rows`, or None if a value is not 1.
 
-    None where a value other than 1 turns up. Needs memory for the bits and one block only.
-    InputError with `file:line` where a pixel is given twice, or an image number makes more rows
-    than fit into the budget.
+    path: for messages
+    rows: None for the largest image number
+
+    Needs memory for the bits and one block only. InputError with `file:line` for a duplicate pixel,
+    and for an image number that needs more memory than the budget.
     """
     width = -(-neurons // 8)
     if rows is not None:
@@ -41,18 +43,20 @@ def packed(
             continue
         last = int(image.argmax())
         if image[last] > bits.shape[0]:
-            what = f"{path}:{line[last]}: image {image[last]}: that many rows of {neurons} neurons"
-            budget.require(int(image[last]) * width, what)
-            # rows without a pixel are not touched, so they take no memory yet
-            more = np.zeros((max(int(image[last]), 2 * bits.shape[0]), width), np.uint8)
-            more[:largest] = bits[:largest]
-            bits = more
+            label = (
+                f"{path}:{line[last]}: image {image[last]}: {image[last]} rows of {neurons} neurons"
+            )
+            budget.require(int(image[last]) * width, label)
+            # Pages of zeros take no memory until they are written.
+            larger = np.zeros((max(int(image[last]), 2 * bits.shape[0]), width), np.uint8)
+            larger[:largest] = bits[:largest]
+            bits = larger
         largest = max(largest, int(image[last]))
-        _set(path, bits.reshape(-1), image, neuron, line, 8 * width)
+        _set_bits(path, bits.reshape(-1), image, neuron, line, 8 * width)
     return bits if rows is not None else bits[:largest]
 
 
-def _set(
+def _set_bits(
     path: Path,
     flat: NDArray[np.uint8],
     image: NDArray[np.int32],
@@ -60,55 +64,61 @@ def _set(
     line: NDArray[np.int64],
     stride: int,
 ) -> None:
-    """Set the bit of every pixel; InputError for one that is set already."""
+    """Set the bit of each pixel in `flat`. InputError for a duplicate pixel.
+
+    stride: the number of bits of a row in `flat`
+    """
     key = (image.astype(np.int64) - 1) * stride + (neuron - 1)
     if not bool((key[1:] > key[:-1]).all()):
         order = np.argsort(key, kind="stable")
         key, line, image, neuron = key[order], line[order], image[order], neuron[order]
     byte, bit = key >> 3, (0x80 >> (key & 7)).astype(np.uint8)
-    again = np.concatenate(([False], key[1:] == key[:-1])) | ((flat[byte] & bit) != 0)
-    if again.any():
-        where = np.flatnonzero(again)
-        raise _twice(path, image, neuron, line, int(where[np.argmin(line[where])]))
-    # keys ascend, so the bits of one byte are neighbours
+    duplicate = np.concatenate(([False], key[1:] == key[:-1])) | ((flat[byte] & bit) != 0)
+    if duplicate.any():
+        duplicates = np.flatnonzero(duplicate)
+        first = int(duplicates[np.argmin(line[duplicates])])
+        raise _duplicate_pixel(path, image, neuron, line, first)
+    # Keys ascend, so the bits of a byte are adjacent.
     begin = np.flatnonzero(np.concatenate(([True], byte[1:] != byte[:-1])))
     flat[byte[begin]] |= np.bitwise_or.reduceat(bit, begin)
 
 
-def sparse(
+def read_csr(
     path: Path, blocks: Iterable[Block], neurons: int, rows: int | None, budget: Budget
 ) -> sp.csr_array:
-    """The images up to `rows` as CSR of float64; InputError as in `packed`."""
-    every = list(blocks)
-    image = np.concatenate([block.first for block in every])
-    neuron = np.concatenate([block.second for block in every])
-    value = np.concatenate([block.value for block in every])
-    line = np.arange(1, image.size + 1)  # every line is one value
+    """Images 1 to `rows` as CSR of float64. Parameters and errors are those of `read_bits`."""
+    all_blocks = list(blocks)
+    image = np.concatenate([block.first for block in all_blocks])
+    neuron = np.concatenate([block.second for block in all_blocks])
+    value = np.concatenate([block.value for block in all_blocks])
+    line = np.arange(1, image.size + 1)  # each line is one value
     if rows is not None:
         inside = image <= rows
         image, neuron, value, line = image[inside], neuron[inside], value[inside], line[inside]
     height = rows if rows is not None else int(image.max(initial=0))
-    # an offset for every row, twice while it is sorted
+    # The row offsets, twice while SciPy sorts.
     budget.require(16 * height, f"{path}: {height} input rows of {neurons} neurons")
     coo = sp.coo_array((value, (image - 1, neuron - 1)), shape=(height, neurons))
     csr = coo.tocsr()
     if csr.nnz != value.size:
         order = np.lexsort((line, neuron, image))
         same = (np.diff(image[order]) == 0) & (np.diff(neuron[order]) == 0)
-        where = order[1:][same]
-        raise _twice(path, image, neuron, line, int(where[np.argmin(line[where])]))
+        duplicates = order[1:][same]
+        first = int(duplicates[np.argmin(line[duplicates])])
+        raise _duplicate_pixel(path, image, neuron, line, first)
     csr.sort_indices()
     csr.eliminate_zeros()
     return csr
 
 
-def _twice(
+def _duplicate_pixel(
     path: Path,
     image: NDArray[np.int32],
     neuron: NDArray[np.int32],
     line: NDArray[np.int64],
-    place: int,
+    index: int,
 ) -> InputError:
     return InputError(
-        f"{path}:{line[place]}: neuron {neuron[place]} of image {image[place]} was given before"
+        f"{path}:{line[index]}: neuron {neuron[index]} of image {image[index]} occurs "
+        "twice; remove one of the lines"
     )

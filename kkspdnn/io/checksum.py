@@ -1,4 +1,4 @@
-"""Files that end with a SHA-256 of all their bytes, so that damage is seen before they are used."""
+"""Files that end with a SHA-256 checksum of their content, to detect damage before use."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _LENGTH = len(_MARK) + 64
 _CHUNK = 1 << 20
 
 
-class _Hashing(io.RawIOBase):
-    """A file that is written from its begin to its end, and what its bytes add up to."""
+class _HashingWriter(io.RawIOBase):
+    """A sequential writer that computes the SHA-256 of the bytes written."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
-        self._file, self._place = file, 0
+        self._file, self._position = file, 0
         self.hash = hashlib.sha256()
 
     def writable(self) -> bool:
@@ -27,42 +27,42 @@ class _Hashing(io.RawIOBase):
         size = memoryview(data).nbytes
         self.hash.update(data)
         self._file.write(data)
-        self._place += size
+        self._position += size
         return size
 
     def tell(self) -> int:
-        return self._place
+        return self._position
 
 
 def write_with_checksum(file: BinaryIO, write: Callable[[Any], object]) -> None:
     """
-    Write what `write` writes to the file that it is given, and then a SHA-256 of that.
+    Call `write` with a writer to `file`, and append the SHA-256 of the bytes written.
 
-    The file cannot be read or sought in. A zip archive remains one: readers look for its directory
-    from the end, and pass over what follows.
+    The writer supports neither reading nor seeking. A zip archive stays readable: readers search
+    its directory from the end of the file and skip bytes after it.
     """
-    hashing = _Hashing(file)
-    write(hashing)
-    file.write(_MARK + hashing.hash.hexdigest().encode())
+    writer = _HashingWriter(file)
+    write(writer)
+    file.write(_MARK + writer.hash.hexdigest().encode())
 
 
 def verify_checksum(file: BinaryIO) -> None:
     """
-    Raise ValueError unless a file, from its begin on, is as `write_with_checksum` wrote it.
+    Raise ValueError unless `file` ends with the checksum of its content.
 
-    The file is at its begin again then. Nothing is held in memory.
+    Reads the file in chunks and returns with the position at its begin.
     """
     length = file.seek(0, 2) - _LENGTH
     if length < 0:
-        raise ValueError("cut off")
-    made, left = hashlib.sha256(), length
+        raise ValueError("truncated")
+    computed, remaining = hashlib.sha256(), length
     file.seek(0)
-    while left:
-        chunk = file.read(min(left, _CHUNK))
+    while remaining:
+        chunk = file.read(min(remaining, _CHUNK))
         if not chunk:
-            raise ValueError("cut off")
-        made.update(chunk)
-        left -= len(chunk)
-    if file.read() != _MARK + made.hexdigest().encode():
-        raise ValueError("its bytes are not those that were written")
+            raise ValueError("truncated")
+        computed.update(chunk)
+        remaining -= len(chunk)
+    if file.read() != _MARK + computed.hexdigest().encode():
+        raise ValueError("the checksum does not match the content")
     file.seek(0)

@@ -1,7 +1,7 @@
 """
-A hash of a file's content, several times as fast as reading the text in it.
+A 128-bit hash of the content of files, several times faster to compute than parsing their text.
 
-It tells files apart, and finds damage. It is no protection against a file made to collide.
+It distinguishes files and detects damage. It is not cryptographic: a file can be made to collide.
 """
 
 from __future__ import annotations
@@ -16,49 +16,49 @@ import numpy as np
 from kkspdnn.io.tsv_parser import compiled_library
 
 _BLOCK = 32
-_READ_BYTES = 1 << 20  # stays in the caches of the processor until it is hashed
+_READ_BYTES = 1 << 20  # fits into the caches of the processor
 
 
 class ContentHash(Protocol):
-    """A hash that is fed piece by piece."""
+    """A hash that is updated chunk by chunk."""
 
     name: str
-    """Of the algorithm: two hashes can be compared where it is the same."""
+    """The name of the algorithm. Hashes of different algorithms cannot be compared."""
 
     def update(self, data: bytes | memoryview) -> None:
-        """Take in the next piece, of any length."""
+        """Update the hash with the next chunk, of any length."""
 
     def hexdigest(self) -> str:
-        """The hash of all pieces so far, as 32 hexadecimal digits."""
+        """The hash of all chunks so far, as 32 hexadecimal digits."""
 
-    def fresh(self) -> ContentHash:
-        """A new hash by the same algorithm."""
+    def new(self) -> ContentHash:
+        """A new hash of the same algorithm."""
 
 
 def content_hash(size: int) -> ContentHash:
-    """A new hash for a content of about `size` bytes: XXH64 twice, or BLAKE2 where not compiled."""
+    """A new hash for a content of about `size` bytes: compiled XXH64 with two seeds, or BLAKE2b."""
     library = compiled_library(size)
     return _Blake2() if library is None else _Xxh64(library)
 
 
 def hash_file(path: Path) -> ContentHash:
-    """The hash of a file's bytes; OSError where it cannot be read."""
+    """The hash of the bytes of a file. OSError if it cannot be read."""
     with path.open("rb", buffering=0) as file:
         content = content_hash(path.stat().st_size)
-        piece = bytearray(_READ_BYTES)
-        while read := file.readinto(piece):
-            content.update(memoryview(piece)[:read])
+        buffer = bytearray(_READ_BYTES)
+        while size := file.readinto(buffer):
+            content.update(memoryview(buffer)[:size])
     return content
 
 
 class HashedReader:
-    """Reads from a file and feeds a hash with every byte that is read."""
+    """A reader of a file that updates a hash with all bytes that are read."""
 
     def __init__(self, file: BinaryIO, content: ContentHash) -> None:
         self._file, self._content = file, content
 
     def read(self, size: int = -1) -> bytes:
-        """As a file's `read`."""
+        """Read as `read` of a binary file."""
         data = self._file.read(size)
         self._content.update(data)
         return data
@@ -76,7 +76,7 @@ class _Blake2:
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
 
-    def fresh(self) -> ContentHash:
+    def new(self) -> ContentHash:
         return _Blake2()
 
 
@@ -85,24 +85,24 @@ class _Xxh64:
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library, self._state = library, (ctypes.c_uint64 * 8)()
-        self._total, self._rest = 0, b""
+        self._total, self._pending = 0, b""  # bytes of an incomplete block
         library.kkspdnn_hash_start(self._state)
 
     def update(self, data: bytes | memoryview) -> None:
         self._total += len(data)
-        if self._rest:
-            data = self._rest + bytes(data)
+        if self._pending:
+            data = self._pending + bytes(data)
         blocks = len(data) // _BLOCK
         array = np.frombuffer(data, np.uint8)
         pointer = ctypes.c_void_p(array.ctypes.data)
         self._library.kkspdnn_hash_blocks(self._state, pointer, ctypes.c_int64(blocks))
-        self._rest = bytes(data[blocks * _BLOCK :])
+        self._pending = bytes(data[blocks * _BLOCK :])
 
     def hexdigest(self) -> str:
-        found = (ctypes.c_uint64 * 2)()
-        rest = (self._rest, ctypes.c_int64(len(self._rest)))
-        self._library.kkspdnn_hash_end(self._state, ctypes.c_int64(self._total), *rest, found)
-        return "".join(f"{each:016x}" for each in found)
+        hashes = (ctypes.c_uint64 * 2)()
+        total, pending = ctypes.c_int64(self._total), ctypes.c_int64(len(self._pending))
+        self._library.kkspdnn_hash_end(self._state, total, self._pending, pending, hashes)
+        return "".join(f"{half:016x}" for half in hashes)
 
-    def fresh(self) -> ContentHash:
+    def new(self) -> ContentHash:
         return _Xxh64(self._library)

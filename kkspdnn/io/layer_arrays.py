@@ -1,11 +1,13 @@
 """
-Which arrays of a file make up which Linear layer, by their names.
+Linear layers from named arrays, such as those of a state_dict.
 
     X.weight                     (outputs, inputs), as in PyTorch
     X.kernel                     (inputs, outputs), as in Keras and Flax
     X.weight_orig, X.weight_mask of torch.nn.utils.prune: the weight is their product
     X.weight_v, X.weight_g       of torch.nn.utils.weight_norm: v, scaled to the norms g
-    X.bias                       or bias_orig and bias_mask
+    X.bias                       optional; or X.bias_orig and X.bias_mask
+
+X is the name of the layer. The suffixes after "_" are called forms below.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from kkspdnn.errors import InputError
 Arrays = Mapping[str, NDArray[Any]]
 
 _PAIRS = {"orig": "mask", "v": "g"}
-_REMOVE = {
+_REMEDIES = {
     "spectral_norm": "torch.nn.utils.remove_spectral_norm(layer)",
     "parametrizations": "torch.nn.utils.parametrize.remove_parametrizations(layer, {!r})",
 }
@@ -30,7 +32,7 @@ _REMOVE = {
 
 @dataclass(frozen=True, eq=False)
 class LayerArrays:
-    """weights: (inputs, outputs); bias: of each output, or None"""
+    """The weights, (inputs, outputs), and the bias, (outputs), of a Linear layer."""
 
     weights: NDArray[Any]
     bias: NDArray[Any] | None
@@ -38,80 +40,82 @@ class LayerArrays:
 
 def layer_arrays(arrays: Arrays) -> dict[str, LayerArrays]:
     """
-    The layers by their names, in the order of their weights in `arrays`.
+    The layers by name, in the order of their weights in `arrays`.
 
-    InputError naming the array for one that is not of a Linear layer, or is there in two forms, and
-    for weights that were saved under a parametrization, of which a file does not say which.
+    InputError naming the array if it is not one of a Linear layer, if a weight or bias occurs in
+    several forms, and for the arrays of a parametrization, which does not name its function.
     """
     layers: dict[str, dict[str, list[str]]] = {}
     for key in arrays:
-        stem, name, form = _taken_apart(key)
-        layers.setdefault(stem, {}).setdefault(name, []).append(form)
-    weightless = [stem for stem, names in layers.items() if not names.keys() & {"weight", "kernel"}]
+        layer, name, form = _split_key(key)
+        layers.setdefault(layer, {}).setdefault(name, []).append(form)
+    weightless = [
+        layer for layer, names in layers.items() if not names.keys() & {"weight", "kernel"}
+    ]
     if weightless and len(weightless) < len(layers):
-        stem = weightless[0]
+        layer = weightless[0]
         raise InputError(
-            f"{_joined(stem, next(iter(layers[stem])))} is neither a layer's weight nor its bias; "
-            "only Linear layers are known"
+            f"{_join_key(layer, next(iter(layers[layer])))} is neither the weight nor the bias of "
+            "a layer; only Linear layers are supported"
         )
-    # A layer may come with its bias first, but the order of layers is that of their weights.
-    order = dict.fromkeys(
-        stem for stem, name, _ in map(_taken_apart, arrays) if name in ("weight", "kernel")
+    # The bias of a layer may come first, but the order of layers is that of their weights.
+    ordered = dict.fromkeys(
+        layer for layer, name, _ in map(_split_key, arrays) if name in ("weight", "kernel")
     )
-    return {stem: _layer(arrays, stem, layers[stem]) for stem in order}
+    return {layer: _layer(arrays, layer, layers[layer]) for layer in ordered}
 
 
-def _layer(arrays: Arrays, stem: str, names: dict[str, list[str]]) -> LayerArrays:
+def _layer(arrays: Arrays, layer: str, names: dict[str, list[str]]) -> LayerArrays:
+    """names: the forms of each array of the layer"""
     if "weight" in names and "kernel" in names:
-        raise InputError(f"{stem or 'the layer'} has a weight and a kernel; keep one of the two")
-    kind = "weight" if "weight" in names else "kernel"
-    weights = _value(arrays, stem, kind, names[kind])
+        raise InputError(f"{layer or 'the layer'} has a weight and a kernel; keep one of the two")
+    name = "weight" if "weight" in names else "kernel"
+    weights = _combined(arrays, layer, name, names[name])
     if weights.ndim != 2:
         raise InputError(
-            f"{_joined(stem, kind)} has {weights.ndim} dimensions, a Linear layer's two"
+            f"{_join_key(layer, name)} has {weights.ndim} dimensions; that of a Linear layer has 2"
         )
-    bias = _value(arrays, stem, "bias", names["bias"]) if "bias" in names else None
-    return LayerArrays(weights.T if kind == "weight" else weights, bias)
+    bias = _combined(arrays, layer, "bias", names["bias"]) if "bias" in names else None
+    return LayerArrays(weights.T if name == "weight" else weights, bias)
 
 
-def _taken_apart(key: str) -> tuple[str, str, str]:
-    """A key as the layer, which of its arrays, and in what form: "" for the array itself."""
-    stem, _, name = key.rpartition(".")
-    around, _, module = stem.rpartition(".")
-    above, _, last = around.rpartition(".")
-    if last == "parametrizations" or around == "parametrizations":
-        layer = above if last == "parametrizations" else ""
-        how = _REMOVE["parametrizations"].format(module)
+def _split_key(key: str) -> tuple[str, str, str]:
+    """The layer, the array (weight, kernel or bias) and the form, "" for the array itself."""
+    layer, _, last = key.rpartition(".")
+    above, _, parametrized = layer.rpartition(".")
+    owner, _, container = above.rpartition(".")
+    if container == "parametrizations":
+        remedy = _REMEDIES["parametrizations"].format(parametrized)
         raise InputError(
-            f"{key}: {layer or 'the layer'} was saved with a parametrization of its {module}, and "
-            f"the file does not say which; call {how} before saving"
+            f"{key}: {owner or 'the layer'} was saved with a parametrization of its "
+            f"{parametrized}, and the file does not say which; call {remedy} before saving"
         )
-    kind, _, form = name.partition("_")
-    known = kind in ("weight", "kernel", "bias") and form in ("", *_PAIRS, *_PAIRS.values(), "u")
-    if not known:
+    name, _, form = last.partition("_")
+    known_forms = ("", *_PAIRS, *_PAIRS.values(), "u")
+    if name not in ("weight", "kernel", "bias") or form not in known_forms:
         raise InputError(
-            f"{key} is neither a layer's weight nor its bias; only Linear layers are known"
+            f"{key} is neither the weight nor the bias of a layer; only Linear layers are supported"
         )
-    return stem, kind, form
+    return layer, name, form
 
 
-def _value(arrays: Arrays, stem: str, name: str, forms: list[str]) -> NDArray[Any]:
-    """The array that the layer multiplies with, from the forms that it is there in."""
-    key = _joined(stem, name)
+def _combined(arrays: Arrays, layer: str, name: str, forms: list[str]) -> NDArray[Any]:
+    """The effective weight or bias, computed from its forms."""
+    key = _join_key(layer, name)
     if forms == [""]:
         return arrays[key]
     if "u" in forms:
         raise InputError(
-            f"{key}_u: {stem or 'the layer'} was saved with spectral_norm, whose dimension the "
-            f"file does not say; call {_REMOVE['spectral_norm']} before saving"
+            f"{key}_u: {layer or 'the layer'} was saved with spectral_norm, whose dimension the "
+            f"file does not say; call {_REMEDIES['spectral_norm']} before saving"
         )
     for first, second in _PAIRS.items():
         if sorted(forms) == sorted((first, second)):
-            one, other = arrays[f"{key}_{first}"], arrays[f"{key}_{second}"]
-            return _pruned(key, one, other) if first == "orig" else _scaled(key, one, other)
-    given = ", ".join(f"{key}_{form}" if form else key for form in forms)
+            pair = arrays[f"{key}_{first}"], arrays[f"{key}_{second}"]
+            return _masked(key, *pair) if first == "orig" else _scaled(key, *pair)
+    keys = ", ".join(f"{key}_{form}" if form else key for form in forms)
     raise InputError(
-        f"{given}: one of {key}, {key}_orig with {key}_mask, and {key}_v with {key}_g is needed"
+        f"{keys}: give either {key}, {key}_orig with {key}_mask, or {key}_v with {key}_g"
     )
 
 
@@ -120,37 +124,38 @@ def _check_numbers(key: str, array: NDArray[Any]) -> None:
         raise InputError(f"{key}: {array.dtype} values are not real numbers")
 
 
-def _pruned(key: str, original: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+def _masked(key: str, original: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
     _check_numbers(f"{key}_orig", original)
     _check_numbers(f"{key}_mask", mask)
     if original.shape != mask.shape:
         raise InputError(
             f"{key}_mask has shape {mask.shape}, {key}_orig {original.shape}; they must be equal"
         )
-    # As PyTorch does: the mask in the type of the weights.
+    # As in PyTorch, the mask is cast to the dtype of the weights.
     product: NDArray[Any] = original * mask.astype(original.dtype)
     return product
 
 
 def _scaled(key: str, direction: NDArray[Any], norms: NDArray[Any]) -> NDArray[Any]:
-    """`direction` with norms over all dimensions but the one in which `norms` has more than one."""
+    """`direction` scaled to `norms`, which are over all axes but the one that `norms` keeps."""
     _check_numbers(f"{key}_v", direction)
     _check_numbers(f"{key}_g", norms)
     kept = [axis for axis, length in enumerate(norms.shape) if length != 1]
     shape = tuple(n if axis in kept else 1 for axis, n in enumerate(direction.shape))
-    single = norms.ndim == 0 or (norms.shape == shape and (kept or 1 in direction.shape))
-    if not single or len(kept) > 1:
+    matches = norms.ndim == 0 or (norms.shape == shape and (kept or 1 in direction.shape))
+    if not matches or len(kept) > 1:
         raise InputError(
-            f"{key}_g has shape {norms.shape}, which are no norms of {key}_v {direction.shape}"
+            f"{key}_g has shape {norms.shape}, which does not match {key}_v {direction.shape}; "
+            "it must have norms over all axes but one, or over all axes"
         )
     wide = direction.astype(np.float64)
     reduced = tuple(axis for axis in range(direction.ndim) if axis not in kept)
     lengths = np.sqrt((wide**2).sum(axis=reduced, keepdims=True))
     with np.errstate(divide="ignore", invalid="ignore"):
-        # A direction of length 0 gives NaN, as in PyTorch; it is refused as a weight.
+        # A direction of length 0 gives NaN, as in PyTorch. Layer refuses it as a weight.
         scaled: NDArray[Any] = (wide * (norms / lengths)).astype(direction.dtype)
     return scaled
 
 
-def _joined(stem: str, name: str) -> str:
-    return f"{stem}.{name}" if stem else name
+def _join_key(layer: str, name: str) -> str:
+    return f"{layer}.{name}" if layer else name

@@ -1,9 +1,9 @@
 """
-The challenge's images, made from the raw MNIST file (LeCun, Cortes, Burges; the IDX format).
+The challenge's images, computed from the raw MNIST file (LeCun, Cortes, Burges; IDX format).
 
 The challenge describes its images as MNIST "resized" to M x M and thresholded (Kepner et al., HPEC
-2019). This recipe was found by comparing with its files: of the first 1200 images of 1024 pixels 10
-of 1,228,800 pixels differ.
+2019), without the method. The method here was determined by comparison with its files: in the first
+1200 images of 1024 pixels, 10 of 1,228,800 pixels differ.
 """
 
 from __future__ import annotations
@@ -19,45 +19,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
-from kkspdnn.io.shipped_images import take_rows
-from kkspdnn.io.tsv import open_text, unreadable
+from kkspdnn.io.shipped_images import row_count
+from kkspdnn.io.tsv import open_text, read_error
 from kkspdnn.model.inputs import Inputs
 
 _RAW_SIDE = 28
 _SIDES = {1024: 32, 4096: 64, 16384: 128, 65536: 256}
 _MAGIC = 0x00000803  # unsigned bytes, three dimensions
-_LIMIT = 1 << 31
+_MAX_BYTES = 1 << 31  # of pixels, to limit what a damaged header can request
 
 
 def mnist_images(path: str | PathLike[str], neurons: int, rows: int | None = None) -> Inputs:
     """
-    The first `rows` (None: all) images of a raw MNIST file (IDX3, plain or gzipped) as input bits.
+    The images of a raw MNIST file as input rows of bits.
 
-    `neurons` is 1024, 4096, 16384 or 65536, M = 32, 64, 128, 256 a side. Fourier resampling from 28
-    to M down each image's columns, image by image; then from 28 n to M n along each row of all n
-    images laid side by side; a pixel is 1 where the result is at least half of the largest value
-    over all images. So every image of the file takes part, whatever `rows` is.
+    path: an IDX3 file of 28 x 28 images, plain or gzipped
+    neurons: 1024, 4096, 16384 or 65536, for images of M x M pixels with M = 32, 64, 128 or 256
+    rows: the number of images, from the first one on; None: all
 
-    Neuron = column * M + row. At 65,536 neurons 60,000 images take 1.7 GB of memory and some
-    minutes, at 1024 neurons 0.7 GB and seconds. InputError for another size, more rows than images,
-    or a file that is not IDX of 28 x 28 images.
+    Each column of each image is Fourier resampled from 28 to M pixels. Then the n images are placed
+    side by side, and each row is resampled from 28 n to M n pixels. A pixel is 1 if its value is at
+    least half of the largest value of all images, so the result depends on all images of the file
+    for any `rows`. The neuron of a pixel is column * M + row.
+
+    60,000 images take 1.7 GB of memory and some minutes for 65,536 neurons, and 0.7 GB and seconds
+    for 1024 neurons. InputError for another size, for more rows than images, or for another file
+    format.
     """
     if neurons not in _SIDES:
         raise InputError(f"{neurons} neurons: use {', '.join(map(str, _SIDES))}")
     side, file = _SIDES[neurons], Path(path)
     raw = read_idx(file)
-    count = take_rows(rows, raw.shape[0])
-    largest = max((float(line.max()) for line in _lines(raw, side)), default=0.0)
-    # nothing but black has no half of the largest value: then no pixel is 1
-    half = largest / 2 if raw.any() else np.inf
-    bits = np.zeros((count, side, side // 8), np.uint8)  # image, column, eight rows
-    eight: list[NDArray[np.bool_]] = []
-    # made a second time, because all lines of the big sizes together would not fit into memory
-    for number, line in enumerate(_lines(raw, side)):
-        eight.append(line.reshape(-1, side)[:count] >= half)
-        if len(eight) == 8:
-            bits[:, :, number // 8] = np.packbits(np.stack(eight), axis=0)[0]
-            eight.clear()
+    count = row_count(rows, raw.shape[0])
+    largest = max((float(row.max()) for row in _resampled_rows(raw, side)), default=0.0)
+    # If all images are black, no pixel is 1.
+    threshold = largest / 2 if raw.any() else np.inf
+    bits = np.zeros((count, side, side // 8), np.uint8)  # image, column, group of eight rows
+    eight_rows: list[NDArray[np.bool_]] = []
+    # Resample a second time, because all rows of the large sizes would not fit into memory.
+    for number, row in enumerate(_resampled_rows(raw, side)):
+        eight_rows.append(row.reshape(-1, side)[:count] >= threshold)
+        if len(eight_rows) == 8:
+            bits[:, :, number // 8] = np.packbits(np.stack(eight_rows), axis=0)[0]
+            eight_rows.clear()
     return Inputs(
         rows=count,
         neurons=neurons,
@@ -68,16 +72,16 @@ def mnist_images(path: str | PathLike[str], neurons: int, rows: int | None = Non
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """
-    The images of an IDX3 file, uint8[images, 28, 28]; InputError naming the file for all else.
+    The images of an IDX3 file, uint8[images, 28, 28]. InputError if the file is not valid.
     """
     with open_text(path) as file:
         try:
             head = file.read(16)
             count = _idx_count(path, head)
-            # One byte more than the header claims tells whether there is more.
-            body = file.read(min(count * _RAW_SIDE**2 + 1, _LIMIT))
+            # Read one byte more than the header states, to detect trailing bytes.
+            body = file.read(min(count * _RAW_SIDE**2 + 1, _MAX_BYTES))
         except (gzip.BadGzipFile, EOFError, zlib.error, OSError) as error:
-            raise unreadable(path, error) from error
+            raise read_error(path, error) from error
     if len(body) != count * _RAW_SIDE**2:
         least = "at least " if len(body) > count * _RAW_SIDE**2 else ""
         raise InputError(
@@ -88,9 +92,11 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 def _idx_count(path: Path, head: bytes) -> int:
-    """How many images the header of an IDX3 file claims; InputError unless they are 28 x 28."""
+    """The number of images in the header of an IDX3 file. InputError unless they are 28 x 28."""
     if len(head) < 16 or struct.unpack(">I", head[:4])[0] != _MAGIC:
-        raise InputError(f"{path}: not an IDX file of images (magic number {_MAGIC:#010x})")
+        raise InputError(
+            f"{path}: not an IDX file of images: it does not begin with {_MAGIC:#010x}"
+        )
     count, height, width = struct.unpack(">III", head[4:])
     if (height, width) != (_RAW_SIDE, _RAW_SIDE):
         raise InputError(f"{path}: images of {height} x {width}; MNIST's are 28 x 28")
@@ -98,25 +104,28 @@ def _idx_count(path: Path, head: bytes) -> int:
 
 
 def fourier_resampled(signal: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
-    """A real signal [..., n] as `samples` >= n samples: the same band-limited periodic function."""
-    from scipy.fft import irfft, rfft  # a tenth of a second that other runs need not wait
+    """Fourier resampling of real signals [..., n] to [..., samples], samples >= n.
+
+    The result samples the same band-limited periodic function.
+    """
+    from scipy.fft import irfft, rfft  # imported here because it takes a tenth of a second
 
     before = signal.shape[-1]
     spectrum = rfft(signal, axis=-1)
     if before % 2 == 0 and samples > before:
-        # the highest frequency stands for a conjugate pair that is split in the longer signal
+        # The highest frequency is the sum of a conjugate pair, which the longer signal splits.
         spectrum[..., -1] *= 0.5
-    made: NDArray[np.float64] = irfft(spectrum, samples, axis=-1)
-    made *= samples / before
-    return made
+    resampled: NDArray[np.float64] = irfft(spectrum, samples, axis=-1)
+    resampled *= samples / before
+    return resampled
 
 
-def _lines(raw: NDArray[np.uint8], side: int) -> Iterator[NDArray[np.float64]]:
-    """For each of `side` pixel rows that row of all images side by side, float64[side * images]."""
+def _resampled_rows(raw: NDArray[np.uint8], side: int) -> Iterator[NDArray[np.float64]]:
+    """The `side` pixel rows of all images placed side by side, each float64[side * images]."""
     if raw.shape[0] == 0:
         return
     across = np.ascontiguousarray(raw.transpose(1, 0, 2)).reshape(_RAW_SIDE, -1).astype(np.float64)
-    # resampling is linear, so one matrix [side, 28] does it for the columns of every image
+    # Resampling is linear, so one matrix [side, 28] resamples the columns of all images.
     down = fourier_resampled(np.eye(_RAW_SIDE), side).T
     for weights in down:
         yield fourier_resampled(weights @ across, side * raw.shape[0])

@@ -1,9 +1,9 @@
 """
-Which files of a folder make up a network of the user's, and none that looks like one overlooked.
+The files of a network folder (see kkspdnn.io.npz), found by their names.
 
-Layers may be numbered from 0 or from 1, with leading zeros or without; a bias has the number of its
-layer. A file whose name is nearly right is an error: a run without it would be a run of something
-else. Hidden files are no part of a network.
+Layers are numbered from 0 or 1, with or without leading zeros. A bias has the number of its layer.
+A file whose name is almost right is an error, because the run without it would be one of another
+network. Hidden files are ignored.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kkspdnn.errors import InputError
+from kkspdnn.io.challenge_names import is_challenge_name
 
 SETTINGS = "network.json"
 INPUTS = ("inputs.npz", "inputs.npy")
@@ -24,24 +25,24 @@ DATA_SUFFIX = (
     r"\.(?:npz|npy|tsv|csv|txt|mtx|mat|json|pt|pth|pkl|pickle|safetensors|h5|hdf5|bin|parquet)"
     r"(?:\.(?:gz|bz2|xz|zst|zip))?"
 )
-"""Of files that may hold numbers, as a regular expression."""
+"""A regular expression of the suffixes of files that may contain numbers."""
+
 _LIKE_LAYER = re.compile(
     rf"(?:layers?|bias(?:es)?)(?:[-_ .]*[0-9]+.*{DATA_SUFFIX}|[-_]?[0-9]+|(?:[-_ .(].*)?\.np[yz])",
     re.IGNORECASE,
 )
 _LIKE_SETTINGS = re.compile(r"networks?\.(?:json.*|ya?ml|toml|txt)", re.IGNORECASE)
 _LIKE_INPUTS = re.compile(rf"inputs?(?:[-_ .]*[0-9]+)?(?:{DATA_SUFFIX})?", re.IGNORECASE)
-_CHALLENGE = re.compile(
-    r"neuron[0-9]+|sparse-images-[0-9]+\.tsv(?:\.gz)?|neuron[0-9]+-l[0-9]+-categories\.tsv(?:\.gz)?"
-    r"|n[0-9]+-l[0-9]+\.tsv(?:\.gz)?"
-)
 
 
 @dataclass(frozen=True)
 class NetworkFiles:
-    """layers: their files, in order; biases: the file of each layer's bias, None where it has none
+    """
+    The files of a network.
 
-    first: the number in the first layer's name, 0 or 1
+    layers: the files of the layers, in order
+    biases: for each layer the file of its bias, or None
+    first: the number in the name of the first layer, 0 or 1
     """
 
     folder: Path
@@ -51,36 +52,42 @@ class NetworkFiles:
 
 
 def is_network_folder(folder: Path) -> bool:
-    """Whether a folder is of the user's files: any file of a layer, or one that looks so."""
-    names = [each.name for each in folder.iterdir()]
-    return SETTINGS in names or any(re.match("layer", name, re.I) for name in names if _like(name))
+    """Whether a folder has network.json, or a file with the name of a layer or a similar one."""
+    names = [file.name for file in folder.iterdir()]
+    return SETTINGS in names or any(
+        re.match("layer", name, re.I) for name in names if _looks_like_network(name)
+    )
 
 
-def find_network(folder: Path, count: int | None) -> NetworkFiles:
+def find_network_files(folder: Path, count: int | None) -> NetworkFiles:
     """
-    The files of a network; count: of layers, where it is known.
+    The files of the network in a folder.
 
-    InputError naming the file for one that is missing between others or that two names stand for, a
-    bias without its layer, and files that are not read though their names look as if they were.
+    count: the number of layers, if known
+
+    InputError naming the file for a missing layer, for two files with one number, for a bias
+    without its layer, and for files with similar names, which would be ignored.
     """
     check_network_names(folder)
     layers, biases = _numbered(folder, _LAYER), _numbered(folder, _BIAS)
     first = 0 if 0 in layers else 1
-    wanted = max([max(layers, default=first - 1) + 1 - first, count or 0])
-    if count is not None and wanted > count:
+    needed = max([max(layers, default=first - 1) + 1 - first, count or 0])
+    if count is not None and needed > count:
         raise InputError(
             f"{layers[max(layers)]}: {SETTINGS} says {count} layers; remove or correct one"
         )
-    numbers = range(first, first + wanted)
+    numbers = range(first, first + needed)
     for number in numbers:
         if number not in layers:
             raise InputError(
-                f"{folder / f'layer-{number}.npz'}: no such file; {wanted} layers are needed"
+                f"{folder / f'layer-{number}.npz'}: no such file; {needed} layers are needed"
             )
     for number, file in biases.items():
         if number not in numbers:
-            ends = f"; layers are {first} to {numbers[-1]}" if numbers else ""
-            raise InputError(f"{file}: there is no layer {number}{ends}; rename or remove the file")
+            existing = f"; layers are {first} to {numbers[-1]}" if numbers else ""
+            raise InputError(
+                f"{file}: there is no layer {number}{existing}; rename or remove the file"
+            )
     return NetworkFiles(
         folder,
         tuple(layers[number] for number in numbers),
@@ -90,11 +97,11 @@ def find_network(folder: Path, count: int | None) -> NetworkFiles:
 
 
 def check_network_names(folder: Path) -> None:
-    """Raise InputError naming a file that looks like one of a network and is not read."""
+    """Raise InputError naming a file whose name is similar to one of a network."""
     for file in sorted(folder.iterdir()):
         if _LAYER.fullmatch(file.name) or _BIAS.fullmatch(file.name) or file.name == SETTINGS:
             continue
-        if _like(file.name) and not file.is_dir():
+        if _looks_like_network(file.name) and not file.is_dir():
             raise InputError(
                 f"{file}: is not read by this name; layers are layer-1.npz, layer-2.npz and so on, "
                 f"biases bias-1.npy and so on, options {SETTINGS}: rename or remove it"
@@ -102,68 +109,69 @@ def check_network_names(folder: Path) -> None:
 
 
 def find_inputs(folder: Path) -> Path | None:
-    """The file of input rows, or None; InputError where there are two, or one by another name."""
-    # A link that leads nowhere is there too: reading it tells.
-    found = [folder / name for name in INPUTS if os.path.lexists(folder / name)]
-    if len(found) > 1:
-        raise InputError(f"{found[1]}: there is {found[0].name} too; keep one of the two")
-    like = input_lookalikes(folder)
-    if like:
+    """The file of input rows, or None. InputError for two files, or one with a similar name."""
+    # lexists includes broken links. Reading one raises the error.
+    files = [folder / name for name in INPUTS if os.path.lexists(folder / name)]
+    if len(files) > 1:
+        raise InputError(f"{files[1]}: there is {files[0].name} too; keep one of the two")
+    lookalikes = input_lookalikes(folder)
+    if lookalikes:
         raise InputError(
-            f"{like[0]}: is not read by this name; write input rows to inputs.npz with "
+            f"{lookalikes[0]}: is not read by this name; write input rows to inputs.npz with "
             "scipy.sparse.save_npz or to inputs.npy with numpy.save, or remove it"
         )
-    return found[0] if found else None
+    return files[0] if files else None
 
 
 def input_lookalikes(folder: Path) -> list[Path]:
-    """Files that look like input rows, but are not read by this name."""
+    """Files whose names are similar to those of input rows, and that are not read."""
     return [
-        each
-        for each in sorted(folder.iterdir())
-        if each.name not in INPUTS and _LIKE_INPUTS.fullmatch(each.name) and not each.is_dir()
+        file
+        for file in sorted(folder.iterdir())
+        if file.name not in INPUTS and _LIKE_INPUTS.fullmatch(file.name) and not file.is_dir()
     ]
 
 
 def check_no_challenge_files(folder: Path) -> None:
-    """Raise InputError where a folder of the user's files has some of the challenge's too."""
+    """Raise InputError if a network folder also contains files of the challenge."""
     for file in sorted(folder.iterdir()):
-        if _CHALLENGE.fullmatch(file.name):
+        if is_challenge_name(file.name):
             raise InputError(
-                f"{file}: is of the challenge's files, but {folder} has layer-N.npz or {SETTINGS}, "
-                "with which it is not read; put the two into folders of their own"
+                f"{file}: is one of the challenge's files, but {folder} has layer-N.npz or "
+                f"{SETTINGS}, with which it is not read; put the two into separate folders"
             )
 
 
 def layer_and_bias_files(folder: Path) -> list[Path]:
-    """The files of layers and biases, whatever their numbers."""
-    every = sorted(folder.iterdir())
-    return [each for each in every if _LAYER.fullmatch(each.name) or _BIAS.fullmatch(each.name)]
+    """All files of layers and biases, of any number."""
+    files = sorted(folder.iterdir())
+    return [file for file in files if _LAYER.fullmatch(file.name) or _BIAS.fullmatch(file.name)]
 
 
 def is_network_name(name: str) -> bool:
-    """Whether a file of this name is read from a network's folder, or taken for one that is."""
-    return _like(name) or bool(_LIKE_INPUTS.fullmatch(name))
+    """Whether a file of this name in a network folder is read, or refused for a similar name."""
+    return _looks_like_network(name) or bool(_LIKE_INPUTS.fullmatch(name))
 
 
 def is_bias_name(name: str) -> bool:
-    """Whether a file of this name is, or is taken for, a bias."""
-    return _like(name) and name.lower().startswith("bias")
+    """Whether a file of this name is a bias, or refused for a similar name."""
+    return _looks_like_network(name) and name.lower().startswith("bias")
 
 
-def _like(name: str) -> bool:
+def _looks_like_network(name: str) -> bool:
+    """Whether the name is that of a layer, a bias or network.json, or a similar one."""
     return bool(_LIKE_LAYER.fullmatch(name) or _LIKE_SETTINGS.fullmatch(name))
 
 
 def _numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
-    """Files by their numbers, ascending; InputError where two names have the same number."""
-    found = dict[int, Path]()
+    """The files that match `pattern` by number, ascending. InputError for two with one number."""
+    files = dict[int, Path]()
     for file in sorted(folder.iterdir()):
         match = pattern.fullmatch(file.name)
         if match is None:
             continue
         number = int(match[1])
-        if number in found:
-            raise InputError(f"{file}: has the number of {found[number].name}; remove one of them")
-        found[number] = file
-    return dict(sorted(found.items()))
+        if number in files:
+            raise InputError(f"{file}: has the number of {files[number].name}; remove one of them")
+        files[number] = file
+    return dict(sorted(files.items()))

@@ -1,4 +1,4 @@
-"""Networks from PyTorch models: a Sequential of Linear layers with ReLU between them."""
+"""Networks from PyTorch models: Sequential modules of Linear layers and ReLUs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from kkspdnn.model.network import Layer, Network, network
 @ieee_arithmetic()
 def from_torch(model: Any, *, name: str = "torch") -> Network:
     """
-    The network that computes what `model.eval()` does, within rounding.
+    The network that computes the outputs of `model.eval()`, up to rounding.
 
-    model: a torch.nn.Linear, or a torch.nn.Sequential, also of such, of Linear with ReLU or ReLU6
-    after them or not; Dropout, Identity and a leading Flatten change nothing. A module may stand at
-    several places. Weights that are 0, as of a pruned model, are no edges. Pruning, weight_norm and
-    spectral_norm of torch.nn.utils and parametrizations are computed anew, as a forward pass does;
-    the model is not changed. float32, also for float16 and bfloat16, or float64 where the model is.
+    model: a torch.nn.Linear, or a torch.nn.Sequential, possibly nested, of Linear, ReLU, ReLU6,
+    Dropout, Identity and a leading Flatten; a module may occur more than once
 
-    InputError naming the first module that is none of these or has a forward hook, an activation
-    before the first Linear, ReLU beside ReLU6, layers of different types, and PyTorch where it is
-    not installed.
+    Weights of 0, as in a pruned model, are dropped. Pruning, weight_norm and spectral_norm of
+    torch.nn.utils and parametrizations are computed as in a forward pass. The model is not changed.
+    The dtype is float64 if that of the model is, else float32.
+
+    InputError naming the first module that is not supported or has a forward hook; for an
+    activation before the first Linear, for ReLU and ReLU6 in one model, for layers of different
+    dtypes, and if PyTorch is not installed.
     """
     try:
         from torch import nn
@@ -33,55 +34,55 @@ def from_torch(model: Any, *, name: str = "torch") -> Network:
         raise InputError("from_torch needs PyTorch: pip install 'kkspdnn[torch]'") from error
     layers: list[Layer] = []
     limits: set[float | None] = set()
-    known = (nn.Linear, nn.ReLU, nn.ReLU6, nn.Identity, nn.Dropout, nn.Flatten)
-    for where, module in _flat(model, type(model).__name__):
-        kind = nn.Linear if is_parametrized(module, nn.Linear) else type(module)
-        if kind not in known or (kind is nn.Flatten and layers):
+    supported = (nn.Linear, nn.ReLU, nn.ReLU6, nn.Identity, nn.Dropout, nn.Flatten)
+    for path, module in _flatten(model, type(model).__name__):
+        cls = nn.Linear if is_parametrized(module, nn.Linear) else type(module)
+        if cls not in supported or (cls is nn.Flatten and layers):
             raise InputError(
-                f"{where} ({kind.__name__}) is not supported; a Sequential of Linear, ReLU, ReLU6, "
-                "Dropout and Identity is"
+                f"{path} ({cls.__name__}) is not supported; use a Sequential of Linear, ReLU, "
+                "ReLU6, Dropout and Identity"
             )
-        check_hooks(module, where)
-        if kind is nn.Linear:
-            layers.append(_linear(module, where))
-        elif kind in (nn.ReLU, nn.ReLU6):
+        check_hooks(module, path)
+        if cls is nn.Linear:
+            layers.append(_linear(module, path))
+        elif cls in (nn.ReLU, nn.ReLU6):
             if not layers:
-                raise InputError(f"{where} ({kind.__name__}) comes before the first Linear")
+                raise InputError(f"{path} ({cls.__name__}) comes before the first Linear")
             layers[-1] = replace(layers[-1], activation="relu")
-            limits.add(6.0 if kind is nn.ReLU6 else None)
+            limits.add(6.0 if cls is nn.ReLU6 else None)
             if len(limits) > 1:
-                raise InputError(f"{where}: ReLU and ReLU6 in one model; a network has one limit")
-        elif kind is nn.Flatten and (module.start_dim, module.end_dim) != (1, -1):
+                raise InputError(f"{path}: ReLU and ReLU6 in one model; use one of them")
+        elif cls is nn.Flatten and (module.start_dim, module.end_dim) != (1, -1):
             raise InputError(
-                f"{where}: Flatten({module.start_dim}, {module.end_dim}); only Flatten(1, -1) "
-                "keeps rows as they are"
+                f"{path}: Flatten({module.start_dim}, {module.end_dim}); only Flatten(1, -1) "
+                "keeps the rows"
             )
     if not layers:
         raise InputError("the model has no Linear layer")
     return network(layers, limits.pop() if limits else None, name=name)
 
 
-def _flat(module: Any, where: str) -> Iterator[tuple[str, Any]]:
+def _flatten(module: Any, path: str) -> Iterator[tuple[str, Any]]:
     """
-    The modules in the order of a forward pass, with their names; a Sequential stands for its own.
+    The modules within nested Sequentials in the order of a forward pass, with their paths.
 
-    A module that stands at several places comes as often, which named_children() leaves out.
+    A module that occurs more than once is repeated, unlike in named_children().
     """
     from torch import nn
 
     if type(module) is not nn.Sequential:
-        yield where, module
+        yield path, module
         return
-    check_hooks(module, where)
+    check_hooks(module, path)
     for name, child in module._modules.items():
-        yield from _flat(child, f"{where}.{name}")
+        yield from _flatten(child, f"{path}.{name}")
 
 
-def _linear(module: Any, where: str) -> Layer:
-    weight = current_parameter(module, "weight", where)
-    bias = current_parameter(module, "bias", where)
+def _linear(module: Any, path: str) -> Layer:
+    weight = current_parameter(module, "weight", path)
+    bias = current_parameter(module, "bias", path)
     if weight is None:
-        raise InputError(f"{where}: its weight is None")
+        raise InputError(f"{path}: its weight is None; set a weight")
     return Layer.from_sparse(
-        weight.T, 0.0 if bias is None else bias, activation="linear", bias_to="all", name=where
+        weight.T, 0.0 if bias is None else bias, activation="linear", bias_to="all", name=path
     )

@@ -1,4 +1,4 @@
-"""Tensors of PyTorch as NumPy arrays: those that a module would use in its next forward pass."""
+"""NumPy arrays from PyTorch tensors, and from the parameters of a module's next forward pass."""
 
 from __future__ import annotations
 
@@ -10,99 +10,102 @@ from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
 
-_EXACT_IN_FLOAT32 = ("float16", "bfloat16")
-_AS_THEY_ARE = ("float32", "float64", "bool", "uint8", "int8", "int16", "int32", "int64")
+_TO_FLOAT32 = ("float16", "bfloat16")
+_UNCHANGED = ("float32", "float64", "bool", "uint8", "int8", "int16", "int32", "int64")
 
 
-def tensor_array(tensor: Any, what: str) -> NDArray[Any]:
+def tensor_array(tensor: Any, label: str) -> NDArray[Any]:
     """
-    A copy of a dense tensor of real numbers as an array; float16 and bfloat16 become float32.
+    A copy of a dense tensor of real numbers as an array. float16 and bfloat16 become float32.
 
-    InputError, beginning with `what`, for every other type, for quantized, sparse and meta tensors,
-    and for subclasses of torch.Tensor, whose arithmetic is their own.
+    InputError, beginning with `label`, for other dtypes, for quantized, sparse and meta tensors,
+    and for subclasses of torch.Tensor, which may define another arithmetic.
     """
     import torch
 
     if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
-        raise InputError(f"{what}: {type(tensor).__name__}; a torch.Tensor is needed")
+        raise InputError(f"{label}: {type(tensor).__name__}; a torch.Tensor is needed")
     if tensor.layout != torch.strided:
-        raise InputError(f"{what}: {tensor.layout} tensor; call .to_dense() on it first")
+        raise InputError(f"{label}: {tensor.layout} tensor; call .to_dense() on it first")
     if tensor.device.type == "meta":
-        raise InputError(f"{what}: on the meta device, without values; load the weights first")
-    kind = str(tensor.dtype).removeprefix("torch.")
-    if kind not in (*_EXACT_IN_FLOAT32, *_AS_THEY_ARE):
-        raise InputError(f"{what}: {kind} values; convert them to float32 or float64 first")
-    held = tensor.detach().to("cpu").resolve_neg()
-    if kind in _EXACT_IN_FLOAT32:
-        held = held.to(torch.float32)
-    return np.array(held.numpy())
+        raise InputError(f"{label}: on the meta device, without values; load the weights first")
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype not in (*_TO_FLOAT32, *_UNCHANGED):
+        raise InputError(f"{label}: {dtype} values; convert them to float32 or float64 first")
+    copied = tensor.detach().to("cpu").resolve_neg()
+    if dtype in _TO_FLOAT32:
+        copied = copied.to(torch.float32)
+    return np.array(copied.numpy())
 
 
-def check_hooks(module: Any, where: str) -> None:
+def check_hooks(module: Any, path: str) -> None:
     """
-    Raise InputError where a module does more in a forward pass than its class says.
+    Raise InputError if a forward pass of the module computes more than that of its class.
 
-    Hooks that compute a parameter (`current_parameter` knows which) are no hindrance.
+    path: of the module in the model, the beginning of the message
+
+    Hooks of torch.nn.utils that compute a parameter are allowed, see `current_parameter`.
     """
     from torch.nn.modules import module as modules
 
     if "forward" in vars(module):
-        raise InputError(f"{where}: its forward was replaced; from_torch cannot see what it does")
+        raise InputError(f"{path}: its forward was replaced, whose effect is not known; restore it")
     hooks = [*module._forward_hooks.values(), *modules._global_forward_hooks.values()]
     hooks += modules._global_forward_pre_hooks.values()
-    hooks += [each for each in module._forward_pre_hooks.values() if _computes(each) is None]
+    hooks += [hook for hook in module._forward_pre_hooks.values() if _computed_by(hook) is None]
     if hooks:
         name = getattr(hooks[0], "__qualname__", type(hooks[0]).__name__)
         raise InputError(
-            f"{where}: has the forward hook {name}, and from_torch cannot see what it does; "
-            "remove the hook first"
+            f"{path}: has the forward hook {name}, whose effect is not known; remove the hook first"
         )
 
 
-def current_parameter(module: Any, name: str, where: str) -> NDArray[Any] | None:
+def current_parameter(module: Any, name: str, path: str) -> NDArray[Any] | None:
     """
-    `weight` or `bias` of a module as the next forward pass in eval mode would use it, or None.
+    `weight` or `bias` of a module in its next forward pass in eval mode, or None.
 
-    The attribute itself may be stale: pruning, weight_norm and spectral_norm of torch.nn.utils set
+    path: of the module in the model, the beginning of the message of an InputError
+
+    The attribute may be out of date: pruning, weight_norm and spectral_norm of torch.nn.utils set
     it in a forward pass only, and parametrizations may depend on the mode. The module is not
     changed. InputError as in `tensor_array`.
     """
     import torch
 
-    what = f"{where}.{name}"
-    hooks = [each for each in module._forward_pre_hooks.values() if _computes(each) == name]
+    label = f"{path}.{name}"
+    hooks = [hook for hook in module._forward_pre_hooks.values() if _computed_by(hook) == name]
     if len(hooks) > 1:
-        raise InputError(f"{what}: more than one hook computes it; remove all but one")
+        raise InputError(f"{label}: more than one hook computes it; remove all but one")
     for other in module._forward_pre_hooks.values():
-        if _computes(other) not in ("weight", "bias"):
+        if _computed_by(other) not in ("weight", "bias"):
             raise InputError(
-                f"{where}: a hook computes {_computes(other)}, of which others depend; "
-                "make it permanent with torch.nn.utils.prune.remove or its like"
+                f"{path}: a hook computes {_computed_by(other)}, on which other parameters depend; "
+                "make it permanent, as with torch.nn.utils.prune.remove"
             )
     try:
         with torch.no_grad():
-            tensor = _computed(module, name, hooks)
+            tensor = _compute(module, name, hooks)
     except Exception as error:
-        # Parametrizations are the user's code.
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{what}: cannot be computed: {said:.200}") from error
-    return None if tensor is None else tensor_array(tensor, what)
+        # Parametrizations are user code, which may raise any exception.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{label}: cannot be computed: {reason:.200}") from error
+    return None if tensor is None else tensor_array(tensor, label)
 
 
-def is_parametrized(module: Any, kind: type) -> bool:
-    """Whether torch.nn.utils.parametrize turned a module of exactly this class into its own."""
+def is_parametrized(module: Any, cls: type) -> bool:
+    """Whether the module is one of exactly `cls` to which parametrizations were registered."""
     from torch.nn.utils import parametrize
 
-    made = type(module)
+    parametrized = type(module)  # created by torch.nn.utils.parametrize
     return (
         parametrize.is_parametrized(module)
-        and made.__bases__ == (kind,)
-        and made.forward is kind.forward  # type: ignore[attr-defined]
+        and parametrized.__bases__ == (cls,)
+        and parametrized.forward is cls.forward  # type: ignore[attr-defined]
     )
 
 
-def _computes(hook: Any) -> str | None:
-    """The parameter that a known pre-forward hook of torch.nn.utils computes, None for others."""
+def _computed_by(hook: Any) -> str | None:
+    """The parameter that a forward pre-hook of torch.nn.utils computes, or None for other hooks."""
     from torch.nn.utils.prune import BasePruningMethod
     from torch.nn.utils.spectral_norm import SpectralNorm
     from torch.nn.utils.weight_norm import WeightNorm
@@ -114,7 +117,8 @@ def _computes(hook: Any) -> str | None:
     return None
 
 
-def _computed(module: Any, name: str, hooks: list[Any]) -> Any:
+def _compute(module: Any, name: str, hooks: list[Any]) -> Any:
+    """The tensor of a parameter. hooks: those that compute it, at most one"""
     from torch.nn.utils import parametrize
     from torch.nn.utils.prune import BasePruningMethod
     from torch.nn.utils.spectral_norm import SpectralNorm

@@ -1,7 +1,8 @@
 """
-Tab-separated triples, plain or gzipped, read fast and checked whole.
+Reader and writer of tab-separated triples, plain or gzipped.
 
-The text is read in blocks of whole lines. Every message about a line says `file:line`.
+A file is read in blocks of complete lines, and each line is checked. Messages about a line begin
+with `file:line`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from numpy.typing import NDArray
 from kkspdnn.errors import InputError
 from kkspdnn.io.atomic_write import replace_file
 from kkspdnn.io.content_hash import ContentHash, HashedReader
-from kkspdnn.io.tsv_lines import Form, columns, line_fault
-from kkspdnn.io.tsv_parser import parse_triples, spell_triples
+from kkspdnn.io.tsv_lines import TripleFormat, column_names, line_error
+from kkspdnn.io.tsv_parser import format_triples, parse_triples
 from kkspdnn.model.matrices import Floats, float_dtype
 
-BLOCK_BYTES = 1 << 22  # larger ones leave the caches
-LONGEST_LINE = BLOCK_BYTES  # not less: what one line is must not depend on where blocks end
+BLOCK_BYTES = 1 << 22
+"""Bytes of text to read at a time. Larger blocks do not fit into the processor's caches."""
+
+MAX_LINE_BYTES = BLOCK_BYTES
+"""At least BLOCK_BYTES, so that the lines that are accepted do not depend on the block bounds."""
+
 INT32_MAX = 2**31 - 1
 _WRITE_LINES = 1 << 16
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -34,7 +39,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Consecutive lines: `line` is the number of the first; indices are from 1, as in the file."""
+    """The columns of consecutive lines. `line` is the number of the first; indices start at 1."""
 
     line: int
     first: NDArray[np.int32]
@@ -42,56 +47,62 @@ class Block:
     value: Floats
 
 
-def read_blocks(path: Path, form: Form, content: ContentHash | None = None) -> Iterator[Block]:
+def read_blocks(
+    path: Path, columns: TripleFormat, content: ContentHash | None = None
+) -> Iterator[Block]:
     """
-    The lines of a file, block by block, in file order; `tsv_lines` says what a line may be.
+    The lines of a file in blocks, in the order of the file.
 
-    `content` is fed with the bytes of the file, compressed where it is. A byte order mark at the
-    start and a last line without a line end are accepted. InputError with `file:line` for any other
-    line, cut off or corrupt gzip data, and a file without lines.
+    content: updated with the bytes of the file, which are compressed if the file is
+
+    `kkspdnn.io.tsv_lines` defines the format of a line. A byte order mark at the start and a last
+    line without a line end are accepted. InputError with `file:line` for an invalid line, truncated
+    or corrupt gzip data, and an empty file.
     """
-    dtype, empty = float_dtype(form.dtype), True
-    for line, lines, text in _texts(path, content):
+    dtype, empty = float_dtype(columns.dtype), True
+    for line, lines, text in _line_blocks(path, content):
         empty = False
-        triples, good = parse_triples(text, lines, form.most, dtype)
-        if good < lines:
-            what = line_fault(text.split(b"\n", good + 1)[good], form)
-            assert what is not None, f"{path}:{line + good}: refused without a reason"
-            raise InputError(f"{path}:{line + good}: {what}")
+        triples, valid = parse_triples(text, lines, columns.largest, dtype)
+        if valid < lines:
+            reason = line_error(text.split(b"\n", valid + 1)[valid], columns)
+            assert reason is not None, f"{path}:{line + valid}: refused without a reason"
+            raise InputError(f"{path}:{line + valid}: {reason}")
         yield Block(line, *triples)
     if empty:
-        raise InputError(f"{path}: the file is empty; lines of {columns(form)} are needed")
+        raise InputError(f"{path}: the file is empty; lines of {column_names(columns)} are needed")
 
 
 def write_triples(
     path: Path, first: NDArray[Any], second: NDArray[Any], value: Floats | None
 ) -> None:
     """
-    Write lines `first TAB second TAB value` (1 where None), gzipped where `path` ends in .gz.
+    Write lines `first TAB second TAB value`, gzipped if `path` ends in .gz.
 
-    Floats are written with the fewest digits that read back as the same number of their type.
+    value: None to write 1 in each line. Numbers are written with the fewest digits that are read
+    back as the same number of their dtype
     """
-    with replace_file(path) as file, _deflating(file, path.suffix == ".gz") as target:
+    with replace_file(path) as file, _compressed(file, path.suffix == ".gz") as target:
         for begin in range(0, first.size, _WRITE_LINES):
-            part = slice(begin, begin + _WRITE_LINES)
-            values = None if value is None else value[part]
-            target.write(spell_triples(first[part], second[part], values))
+            lines = slice(begin, begin + _WRITE_LINES)
+            values = None if value is None else value[lines]
+            target.write(format_triples(first[lines], second[lines], values))
 
 
-def _deflating(file: BinaryIO, compress: bool) -> AbstractContextManager[BinaryIO]:
+def _compressed(file: BinaryIO, compress: bool) -> AbstractContextManager[BinaryIO]:
     if not compress:
         return nullcontext(file)
-    # no name and no time inside: the same lines make the same file
+    # Without name and time in the header, the same lines give the same bytes.
     return cast(BinaryIO, gzip.GzipFile("", "wb", 6, file, mtime=0))
 
 
 @contextmanager
 def open_text(path: Path, content: ContentHash | None = None) -> Iterator[BinaryIO]:
     """
-    A plain or gzipped file (told by its first two bytes), open for reading its text as bytes.
+    Open a file and read its bytes, decompressed if its first two bytes are those of gzip.
 
-    `content` is fed with the bytes of the file as they are read. InputError where the file cannot
-    be opened.
+    content: updated with the bytes of the file as they are read
+
+    InputError if the file cannot be opened.
     """
     try:
         file = path.open("rb")
@@ -111,34 +122,38 @@ def open_text(path: Path, content: ContentHash | None = None) -> Iterator[Binary
         )
 
 
-def unreadable(path: Path, error: Exception) -> InputError:
-    """The InputError for an error while reading the file, with the line that it ends in."""
+def read_error(path: Path, error: Exception) -> InputError:
+    """The InputError for `error`, raised while reading `path`, with the line where it occurred."""
     line = 1
     with suppress(OSError, EOFError, zlib.error), open_text(path) as file:
-        # line by line: a larger read would lose the last lines together with the error
-        while piece := file.readline(LONGEST_LINE):
-            line += piece.endswith(b"\n")
+        # Line by line, because a larger read would lose the lines before the error.
+        while text := file.readline(MAX_LINE_BYTES):
+            line += text.endswith(b"\n")
     if isinstance(error, EOFError):
-        return InputError(f"{path}:{line}: the gzip data is cut off here; fetch the file again")
+        return InputError(
+            f"{path}:{line}: the gzip data is truncated here; download the file again"
+        )
     if isinstance(error, gzip.BadGzipFile | zlib.error):
-        return InputError(f"{path}:{line}: the gzip data is corrupt: {error}; fetch the file again")
+        return InputError(
+            f"{path}:{line}: the gzip data is corrupt: {error}; download the file again"
+        )
     return InputError(f"{path}:{line}: cannot be read: {error}")
 
 
-def _texts(path: Path, content: ContentHash | None) -> Iterator[tuple[int, int, bytes]]:
-    """Blocks of whole lines: the number of the first, how many there are, the text with its LFs."""
+def _line_blocks(path: Path, content: ContentHash | None) -> Iterator[tuple[int, int, bytes]]:
+    """Blocks of complete lines: the number of the first, the number of lines, and the text."""
     line, rest = 1, b""
     with open_text(path, content) as file:
         while True:
             try:
                 read = file.read(BLOCK_BYTES)
             except (OSError, EOFError, zlib.error) as error:
-                raise unreadable(path, error) from error
+                raise read_error(path, error) from error
             end = read.rfind(b"\n") + 1
             first_end = read.find(b"\n") if end else len(read)
-            if len(rest) + first_end > LONGEST_LINE:
+            if len(rest) + first_end > MAX_LINE_BYTES:
                 raise InputError(
-                    f"{path}:{line}: more than {LONGEST_LINE} bytes without a line end"
+                    f"{path}:{line}: more than {MAX_LINE_BYTES} bytes without a line end"
                 )
             if read and not end:
                 rest += read
@@ -149,7 +164,7 @@ def _texts(path: Path, content: ContentHash | None) -> Iterator[tuple[int, int, 
             if text and not text.endswith(b"\n"):
                 text += b"\n"
             if text:
-                # four times as fast as bytes.count
+                # Four times as fast as bytes.count.
                 lines = int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n")))
                 yield line, lines, text
                 line += lines

@@ -1,8 +1,8 @@
 """
-Lines of three numbers, parsed and written by a compiled library where there is one, else by NumPy.
+Parser and writer of lines of three numbers in C++, with NumPy as fallback.
 
-The library is compiled once, in less than a second, and kept in the cache. It accepts the lines
-that `kkspdnn.io.tsv_lines` defines, gives the same numbers and names the same first bad line.
+The library is compiled on first use, in less than a second, and kept in the cache. Its results are
+those of the functions in `kkspdnn.io.tsv_lines`: the same lines are valid, and numbers are equal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.errors import CacheError, ToolchainError
-from kkspdnn.io.tsv_lines import Triples, parse_lines, spell_lines
+from kkspdnn.io.tsv_lines import Triples, format_lines, parse_lines
 from kkspdnn.model.matrices import Floats
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.cache_lookup import find_or_build
@@ -26,48 +26,50 @@ from kkspdnn.pk.build.compiler_flags import user_options
 from kkspdnn.pk.build.toolchain import COMPILER_OPTIONS, Compiler, host_compiler, run_tool
 from kkspdnn.pk.system.instruction_sets import Processor
 
-WORTH_COMPILING = 1 << 16
-"""Bytes of text; NumPy reads or writes a shorter one before a library is compiled."""
+MIN_COMPILED_BYTES = 1 << 16
+"""NumPy parses and writes texts of fewer bytes, because that is faster than to compile."""
 
 _SOURCES = tuple(
     Path(__file__).parent / "cpp" / name for name in ("tsv_parser.cpp", "content_hash.cpp")
 )
-_SHORT_LINE, _LONGEST_LINE = 16, 72  # bytes of a line that is written
+_TYPICAL_LINE_BYTES, _MAX_LINE_BYTES = 16, 72  # of a line that is written
 
 
 def parse_triples(
-    text: bytes, lines: int, most: tuple[int, int], dtype: np.dtype[Any]
+    text: bytes, lines: int, largest: tuple[int, int], dtype: np.dtype[Any]
 ) -> tuple[Triples, int]:
     """
-    The three columns of the lines before the first bad one, and the number of these lines.
+    The three columns of the lines before the first invalid one, and the number of these lines.
 
-    `text` is `lines` whole lines, each with its LF. The first two columns are int32, from 1 to
-    `most` (below 2^31), the third is float32 or float64, as `dtype` says.
+    text: `lines` complete lines, each ending in LF
+    largest: the largest value of each integer column, below 2^31; the smallest is 1
+    dtype: of the third column, float32 or float64
     """
     library = compiled_library(len(text))
     if library is None:
-        return parse_lines(text, most, dtype)
+        return parse_lines(text, largest, dtype)
     first, second = np.empty(lines, np.int32), np.empty(lines, np.int32)
     value = np.empty(lines, dtype)
     parse = library[f"kkspdnn_parse_{dtype.name}"]
     parse.restype = ctypes.c_int64
-    sizes = (ctypes.c_int64(len(text)), *map(ctypes.c_int32, most))
-    good = parse(text, *sizes, *map(_pointer, (first, second, value)))
-    return (first[:good], second[:good], value[:good]), good
+    sizes = (ctypes.c_int64(len(text)), *map(ctypes.c_int32, largest))
+    valid = parse(text, *sizes, *map(_pointer, (first, second, value)))
+    return (first[:valid], second[:valid], value[:valid]), valid
 
 
-def spell_triples(
+def format_triples(
     first: NDArray[np.int64], second: NDArray[np.int64], value: Floats | None
 ) -> bytes:
     """
-    Lines `first TAB second TAB value`, with 1 where `value` is None.
+    Lines `first TAB second TAB value`, as bytes.
 
-    A finite value is written with the fewest digits that read back as the same number of its type.
+    value: finite numbers, written with the fewest digits that are read back as the same number of
+    their dtype; None to write 1 in each line
     """
-    library = compiled_library(first.size * _SHORT_LINE)
+    library = compiled_library(first.size * _TYPICAL_LINE_BYTES)
     if library is None:
-        return spell_lines(first, second, value)
-    out = np.empty(first.size * _LONGEST_LINE, np.uint8)
+        return format_lines(first, second, value)
+    out = np.empty(first.size * _MAX_LINE_BYTES, np.uint8)
     write = library[f"kkspdnn_write_{'float32' if value is None else value.dtype.name}"]
     write.restype = ctypes.c_int64
     columns = [np.ascontiguousarray(first, np.int64), np.ascontiguousarray(second, np.int64)]
@@ -78,38 +80,40 @@ def spell_triples(
 
 
 def compiled_library(size: int) -> ctypes.CDLL | None:
-    """The library for `size` bytes of text; None where NumPy is to do the work."""
-    return _loaded() if size >= WORTH_COMPILING else None
+    """The library for `size` bytes of text, or None if NumPy is to be used."""
+    return _loaded() if size >= MIN_COMPILED_BYTES else None
 
 
 def parser_library(processor: Processor | None = None) -> Path:
     """
-    The compiled library in the cache, compiled where it is not there.
+    The path of the compiled library in the cache. Compiles it if it is not cached.
 
-    processor: to compile for; None: any that this machine runs. ToolchainError or CacheError where
-    it cannot be compiled or kept.
+    processor: the processor to compile for; None: any that this machine supports
+
+    ToolchainError if it cannot be compiled, CacheError if it cannot be stored.
     """
     sources = {path.name: path.read_text(encoding="ascii") for path in _SOURCES}
     flags = ("-std=c++17", *COMPILER_OPTIONS, "-shared")
 
-    def build(folder: Path, compiler: Compiler, made_for: Processor) -> None:
+    def build(folder: Path, compiler: Compiler, target: Processor) -> None:
         for name, source in sources.items():
             (folder / name).write_text(source, encoding="ascii")
-        doing = "compiling the parser of text files"
-        command = [compiler.path, *made_for.compiler_options(flags), *compiler.user_options]
-        run_tool([*command, *sources, "-o", "triples.so"], doing, cwd=folder)
+        step = "compiling the parser of text files"
+        command = [compiler.path, *target.compiler_options(flags), *compiler.user_options]
+        run_tool([*command, *sources, "-o", "triples.so"], step, cwd=folder)
 
     content = {**sources, "flags": shlex.join([*flags, *user_options()])}
-    store, kind, name = default_cache(), "parsers", "triples"
-    place = find_or_build(store, kind, name, content, host_compiler, build, processor)
-    return place / "triples.so"
+    folder = find_or_build(
+        default_cache(), "parsers", "triples", content, host_compiler, build, processor
+    )
+    return folder / "triples.so"
 
 
 def load_parser() -> ctypes.CDLL:
     """
-    The compiled library, from the cache where it is there.
+    Load the compiled library. Compiles it if it is not cached.
 
-    ToolchainError or CacheError where it cannot be compiled, kept or loaded.
+    ToolchainError if it cannot be compiled or loaded, CacheError if it cannot be stored.
     """
     library = parser_library()
     try:

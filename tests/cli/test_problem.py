@@ -113,7 +113,7 @@ def test_two_formats_in_one_folder_are_refused(tmp_path: Path, name: str) -> Non
     sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
     made = tmp_path / name
     made.mkdir() if name.endswith("/") else made.write_bytes(b"")
-    with pytest.raises(InputError, match="is of the challenge's files, but"):
+    with pytest.raises(InputError, match="is one of the challenge's files, but"):
         load_problem(data=tmp_path, shipped_images=True)
 
 
@@ -124,14 +124,14 @@ MISNAMED_CHALLENGE_FILES = [
     ("neuron64/n64_l2.tsv", "layers are n64-l1.tsv to"),
     ("neuron64/N64-L2.tsv", "layers are n64-l1.tsv to"),
     ("neuron64/layer-2.npz", "layers are n64-l1.tsv to"),
-    ("sparse_images_64.tsv", "give them the name sparse-images-64.tsv"),
-    ("images-64.tsv", "give them the name sparse-images-64.tsv"),
-    ("sparse-images-1024.tsv", "is of 1024 neurons, but the layers have 64"),
+    ("sparse_images_64.tsv", "rename it to sparse-images-64.tsv"),
+    ("images-64.tsv", "rename it to sparse-images-64.tsv"),
+    ("sparse-images-1024.tsv", "has images of 1024 neurons, but the layers have 64"),
     ("inputs.npz", "is not read with the challenge's files, whose input rows are in"),
     ("inputs.npy", "is not read with the challenge's files, whose input rows are in"),
     ("bias-1.npy", "is not read with the challenge's files, which have their own bias"),
-    ("neuron64-l2-categories.txt", "categories that must come out are in"),
-    ("neuron64-l02-categories.tsv", "categories that must come out are in"),
+    ("neuron64-l2-categories.txt", "the expected categories are read from"),
+    ("neuron64-l02-categories.tsv", "the expected categories are read from"),
 ]
 
 
@@ -150,7 +150,7 @@ def test_misnamed_files_of_the_challenge_are_refused(
 def test_broken_links_are_refused(tmp_path: Path, name: str) -> None:
     write_network(radixnet(64, 2), tmp_path)
     (tmp_path / name).symlink_to(tmp_path / "not-mounted")
-    with pytest.raises(InputError, match=f"{name}: is a link that leads nowhere"):
+    with pytest.raises(InputError, match=f"{name}: is a broken link"):
         load_problem(neurons=64, layers=2, data=tmp_path)
     (tmp_path / name).unlink()
     (tmp_path / name).mkdir()

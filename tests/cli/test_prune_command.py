@@ -103,5 +103,5 @@ def test_an_existing_folder_is_not_changed(
     out.mkdir()
     (out / "mine").write_text("x")
     assert main(["prune", str(source), "--out", str(out)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert [each.name for each in out.iterdir()] == ["mine"]

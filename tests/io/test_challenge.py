@@ -1,4 +1,4 @@
-"""The challenge's files: round trips, the official folder, and `file:line` for everything wrong."""
+"""The challenge's files: round trips, the official files, and errors with `file:line`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ import kkspdnn.io.tsv
 from kkspdnn.device.memory import Budget, resident_memory
 from kkspdnn.errors import InputError
 from kkspdnn.io.challenge import (
-    categories_path,
-    images_path,
-    layer_path,
     read_categories,
     read_images,
     read_layers,
@@ -30,6 +27,7 @@ from kkspdnn.io.challenge import (
     write_network,
 )
 from kkspdnn.io.challenge_layers import read_layer
+from kkspdnn.io.challenge_names import categories_path, images_path, layer_path
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Layer, network
@@ -45,7 +43,7 @@ def same(one: Layer, other: Layer) -> bool:
 
 
 def folder_with(tmp_path: Path, text: bytes, *, compress: bool = False) -> Path:
-    """A folder whose layer 1 of 32 neurons is this text."""
+    """A folder whose layer 1 of 32 neurons has this text."""
     path = layer_path(tmp_path, 32, 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     if compress:
@@ -91,7 +89,7 @@ def test_lines_may_come_in_any_order(tmp_path_factory: pytest.TempPathFactory, s
 
 
 @pytest.mark.usefixtures("parser")
-def test_spellings_of_the_text(tmp_path: Path) -> None:
+def test_line_ends_and_number_formats(tmp_path: Path) -> None:
     plain = b"1\t2\t6.250000e-02\n3\t2\t.5\n"
     expected = read_layers(folder_with(tmp_path / "a", plain), 32, 1)[0]
     assert expected.edges == 2
@@ -115,27 +113,27 @@ def test_the_official_text_files_are_read(challenge_data: Path) -> None:
     with np.load(challenge_data / "n1024-l120-fanin.npz") as archive:
         official = archive["fanin"]
     for number in (1, 2, 7):
-        found = sorted(folder.glob(f"n1024-l{number}.tsv*"))
-        assert found
-        for path in found:
+        paths = sorted(folder.glob(f"n1024-l{number}.tsv*"))
+        assert paths
+        for path in paths:
             layer = read_layer(path, 1024, -0.3, np.float32)
             assert (layer.index.reshape(1024, 32) == official[number - 1]).all()
             assert (layer.value == 0.0625).all()
 
 
 def test_the_official_folder(challenge_folder: Path, challenge_categories: np.ndarray) -> None:
-    made = read_network(challenge_folder, 1024, 120)
-    assert (made.edges, made.layers[-1].fan_in) == (3_932_160, 32)
+    net = read_network(challenge_folder, 1024, 120)
+    assert (net.edges, net.layers[-1].fan_in) == (3_932_160, 32)
     inputs = read_images(challenge_folder, 1024, rows=60_000)
     shipped = images(1024).bits
     assert shipped is not None
     assert inputs.bits is not None
     assert np.array_equal(inputs.bits, shipped)
-    truth = read_categories(challenge_folder, 1024, 120)
-    assert truth is not None
-    assert truth.tolist() == challenge_categories.tolist()
-    final = reference(made, inputs.slice(0, 500), dtype=np.float32)
-    assert categories(final).tolist() == truth[truth <= 500].tolist()
+    expected = read_categories(challenge_folder, 1024, 120)
+    assert expected is not None
+    assert expected.tolist() == challenge_categories.tolist()
+    final = reference(net, inputs.slice(0, 500), dtype=np.float32)
+    assert categories(final).tolist() == expected[expected <= 500].tolist()
     assert read_categories(challenge_folder, 1024, 480) is None
 
 
@@ -174,7 +172,7 @@ BAD_LINES = [
     (b"1\t2\t+infinity\n", "weight '+infinity' is not finite"),
     (b"1\t2\t1e400\n", "weight '1e400' is too large for float32"),
     (b"1\t2\t1e300\n", "weight '1e300' is too large for float32"),
-    (b"5\t5\t0.25\n", "the edge from input 5 to output 5 was given in line 1 already"),
+    (b"5\t5\t0.25\n", "the edge from input 5 to output 5 is already in line 1"),
 ]
 
 
@@ -182,7 +180,7 @@ BAD_LINES = [
 @pytest.mark.parametrize("block", [1 << 25, 16], ids=["one block", "many blocks"])
 @pytest.mark.parametrize("compress", [False, True], ids=["plain", "gz"])
 @pytest.mark.parametrize(("line", "message"), BAD_LINES, ids=[each[1] for each in BAD_LINES])
-def test_a_bad_line_is_named(
+def test_an_invalid_line_is_named(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     line: bytes,
@@ -220,7 +218,7 @@ def test_an_empty_file_is_refused(tmp_path: Path, compress: bool) -> None:
 def test_a_file_without_line_ends_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kkspdnn.io.tsv, "LONGEST_LINE", 64)
+    monkeypatch.setattr(kkspdnn.io.tsv, "MAX_LINE_BYTES", 64)
     long = b"1\t1\t" + b"0" * 61
     for block in (1, 16, 64):
         monkeypatch.setattr(kkspdnn.io.tsv, "BLOCK_BYTES", block)
@@ -239,13 +237,13 @@ def test_broken_gzip_files_are_refused_with_the_line(tmp_path: Path) -> None:
     lines = gzip.decompress(whole).count(b"\n")
 
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"\.gz:\d+: the gzip data is cut off here") as caught:
+    with pytest.raises(InputError, match=r"\.gz:\d+: the gzip data is truncated here") as caught:
         read_layers(tmp_path, 32, 1)
     line = int(re.findall(r"\.gz:(\d+):", str(caught.value))[0])
     assert lines // 4 < line < lines
 
-    path.write_bytes(whole[:-6])  # only the check sum at the end is gone
-    with pytest.raises(InputError, match="the gzip data is cut off here"):
+    path.write_bytes(whole[:-6])  # without the checksum at the end
+    with pytest.raises(InputError, match="the gzip data is truncated here"):
         read_layers(tmp_path, 32, 1)
 
     path.write_bytes(whole[:-8] + bytes(8))
@@ -271,7 +269,7 @@ def test_the_first_missing_layer_is_named(tmp_path: Path) -> None:
     assert len(read_layers(tmp_path, 32, 2)) == 2
 
 
-def test_sizes_that_are_none_are_refused(tmp_path: Path) -> None:
+def test_invalid_sizes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="1000 neurons: a RadiX-Net has"):
         read_network(tmp_path, 1000, 1)
     with pytest.raises(InputError, match="-1 layers: the number must not be negative"):
@@ -279,7 +277,7 @@ def test_sizes_that_are_none_are_refused(tmp_path: Path) -> None:
     assert read_network(tmp_path, 32, 0).outputs == 32
 
 
-def test_a_rewritten_folder_gives_the_new_network(tmp_path: Path) -> None:
+def test_a_rewritten_folder_has_the_new_network(tmp_path: Path) -> None:
     write_network(radixnet(32, 1, seed=0), tmp_path, compress=False)
     assert read_layers(tmp_path, 32, 1)[0].edges == 1024
     write_network(network([random_layer(3, np.float32)]), tmp_path, compress=True)
@@ -305,7 +303,7 @@ def test_a_rewritten_folder_gives_the_new_network(tmp_path: Path) -> None:
         (lambda: network([], inputs=33), "33 neurons: a RadiX-Net has"),
     ],
 )
-def test_networks_that_the_format_cannot_hold(
+def test_networks_that_the_format_cannot_represent(
     tmp_path: Path, make: Callable[[], object], message: str
 ) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
@@ -348,12 +346,12 @@ def test_images_come_back_in_any_order(
         plain = read_images(folder, neurons)
         assert plain.bits is not None
         assert (plain.bits == bits[:last]).all()
-        for wanted in (0, 1, rows // 2, rows + 3):
-            cut = read_images(folder, neurons, wanted)
-            assert cut.rows == wanted
-            expected = np.zeros((wanted, neurons), bool)
-            expected[: min(wanted, rows)] = pixels[:wanted]
-            assert (cut.to_dense(np.float32) == expected).all()
+        for count in (0, 1, rows // 2, rows + 3):
+            selected = read_images(folder, neurons, count)
+            assert selected.rows == count
+            expected = np.zeros((count, neurons), bool)
+            expected[: min(count, rows)] = pixels[:count]
+            assert (selected.to_dense(np.float32) == expected).all()
 
 
 @pytest.mark.usefixtures("parser")
@@ -381,9 +379,21 @@ def test_a_value_close_to_1_is_not_1(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("1\t1\t1\n2\t1\t1\n1\t1\t1\n", 3, "neuron 1 of image 1 was given before"),
-        ("2\t8\t1\n1\t8\t1\n2\t8\t1\n1\t8\t1\n", 3, "neuron 8 of image 2 was given before"),
-        ("1\t1\t0.5\n2\t1\t1\n1\t1\t1\n", 3, "neuron 1 of image 1 was given before"),
+        (
+            "1\t1\t1\n2\t1\t1\n1\t1\t1\n",
+            3,
+            "neuron 1 of image 1 occurs twice; remove one of the lines",
+        ),
+        (
+            "2\t8\t1\n1\t8\t1\n2\t8\t1\n1\t8\t1\n",
+            3,
+            "neuron 8 of image 2 occurs twice; remove one of the lines",
+        ),
+        (
+            "1\t1\t0.5\n2\t1\t1\n1\t1\t1\n",
+            3,
+            "neuron 1 of image 1 occurs twice; remove one of the lines",
+        ),
         ("1\t1\t1\n1\t9\t1\n", 2, "neuron '9' is outside 1..8"),
         ("1\t1\t1\n0\t1\t1\n", 2, "image '0' is outside 1..10000000"),
         ("1\t1\t1\n2000000000\t1\t1\n", 2, "image '2000000000' is outside 1..10000000"),
@@ -408,8 +418,8 @@ def test_bad_images_are_refused(
     assert str(caught.value) == f"{path}:{line}: {message}"
 
 
-def test_an_image_number_is_no_reason_to_take_memory(tmp_path: Path) -> None:
-    """Two lines, of which one makes 10,000,000 rows, 1.28 GB of bits."""
+def test_a_large_image_number_takes_no_memory(tmp_path: Path) -> None:
+    """Two lines, one of which stands for 10,000,000 rows, 1.28 GB of bits."""
     path = images_path(tmp_path, 1024)
     path.write_text("1\t5\t1\n10000000\t6\t1\n")
     before = resident_memory()
@@ -419,7 +429,7 @@ def test_an_image_number_is_no_reason_to_take_memory(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_images(tmp_path, 1024, budget=Budget(total=before + 1_000_000_000))
     assert str(caught.value).startswith(
-        f"{path}:2: image 10000000: that many rows of 1024 neurons need 1.28 GB of memory"
+        f"{path}:2: image 10000000: 10000000 rows of 1024 neurons need 1.28 GB of memory"
     )
     with pytest.raises(InputError, match="2147483647 input rows of 1024 neurons need 274.88 GB"):
         read_images(tmp_path, 1024, 2**31 - 1, budget=Budget(total=before + 1_000_000_000))
@@ -430,7 +440,7 @@ def test_an_image_number_is_no_reason_to_take_memory(tmp_path: Path) -> None:
         read_images(tmp_path, 1, budget=Budget(total=resident_memory() + 100_000_000))
 
 
-def test_images_that_are_not_there_are_refused(tmp_path: Path) -> None:
+def test_missing_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"sparse-images-8\.tsv: no such file, nor sparse-"):
         read_images(tmp_path, 8)
     images_path(tmp_path, 8).write_text("")
@@ -440,16 +450,16 @@ def test_images_that_are_not_there_are_refused(tmp_path: Path) -> None:
         read_images(tmp_path, 8, -1)
     with pytest.raises(InputError, match="0 neurons: at least 1"):
         read_images(tmp_path, 0)
-    with pytest.raises(InputError, match="the input rows are all zero"):
+    with pytest.raises(InputError, match="all input rows are zero"):
         write_images(Inputs.from_any(sp.csr_array((3, 8))), tmp_path)
 
 
 def test_categories_after_a_byte_order_mark(tmp_path: Path) -> None:
-    """As in the layers' files."""
+    """Byte order marks are accepted, as in layer files."""
     categories_path(tmp_path, 32, 4).write_bytes(b"\xef\xbb\xbf3\r\n7\r\n")
-    found = read_categories(tmp_path, 32, 4)
-    assert found is not None
-    assert found.tolist() == [3, 7]
+    categories = read_categories(tmp_path, 32, 4)
+    assert categories is not None
+    assert categories.tolist() == [3, 7]
 
 
 def test_categories_come_back(tmp_path: Path) -> None:
@@ -484,23 +494,23 @@ def test_bad_categories_are_refused(tmp_path: Path, text: str, message: str) -> 
 
 
 def test_files_without_line_ends_take_no_memory(tmp_path: Path) -> None:
-    """Some kilobytes of gzip data may be gigabytes of text."""
+    """Kilobytes of gzip data may expand to gigabytes of text."""
     bomb = gzip.compress(b"1\n" + bytes(100_000_000), 1)
     path = tmp_path / "neuron32-l4-categories.tsv.gz"
     path.write_bytes(bomb)
     layer = layer_path(tmp_path, 32, 1).with_suffix(".tsv.gz")
     layer.parent.mkdir()
     layer.write_bytes(gzip.compress(b"1\t1\t1\n" + bytes(100_000_000), 1))
-    cut = layer_path(tmp_path, 64, 1).with_suffix(".tsv.gz")
-    cut.parent.mkdir()
-    cut.write_bytes(gzip.compress(b"1\t1\t1\n" + bytes(3_000_000), 1)[:-9])
+    truncated = layer_path(tmp_path, 64, 1).with_suffix(".tsv.gz")
+    truncated.parent.mkdir()
+    truncated.write_bytes(gzip.compress(b"1\t1\t1\n" + bytes(3_000_000), 1)[:-9])
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=r"tsv\.gz:2: '.*' is not a row number, from 1"):
             read_categories(tmp_path, 32, 4)
         with pytest.raises(InputError, match=r"l1\.tsv\.gz:2: more than 4194304 bytes without a"):
             read_layers(tmp_path, 32, 1)
-        with pytest.raises(InputError, match=r"l1\.tsv\.gz:2: the gzip data is cut off here"):
+        with pytest.raises(InputError, match=r"l1\.tsv\.gz:2: the gzip data is truncated here"):
             read_layers(tmp_path, 64, 1)
         assert tracemalloc.get_traced_memory()[1] < 50_000_000
     finally:
@@ -510,9 +520,9 @@ def test_files_without_line_ends_take_no_memory(tmp_path: Path) -> None:
 def test_categories_with_any_line_end(tmp_path: Path) -> None:
     for text in (b"3\n7\n", b"3\r\n7", b"3\r7\r", b" 3 \n\t7\n"):
         categories_path(tmp_path, 32, 4).write_bytes(text)
-        found = read_categories(tmp_path, 32, 4)
-        assert found is not None
-        assert found.tolist() == [3, 7]
+        categories = read_categories(tmp_path, 32, 4)
+        assert categories is not None
+        assert categories.tolist() == [3, 7]
 
 
 def test_gzipped_categories(tmp_path: Path) -> None:
@@ -520,7 +530,7 @@ def test_gzipped_categories(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"2\n5\n"))
     assert read_categories(tmp_path, 32, 4) is not None
     path.write_bytes(gzip.compress(b"2\n5\n")[:-3])
-    with pytest.raises(InputError, match=r"\.gz:3: the gzip data is cut off here"):
+    with pytest.raises(InputError, match=r"\.gz:3: the gzip data is truncated here"):
         read_categories(tmp_path, 32, 4)
 
 

@@ -1,4 +1,4 @@
-"""Layers from files: parsed once, and what is cached never changes an answer."""
+"""Layers from files are parsed once, and cached layers equal parsed ones."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 
 from kkspdnn.errors import InputError
 from kkspdnn.io import challenge_layers
-from kkspdnn.io.challenge import layer_path, read_layers, read_network, write_network
+from kkspdnn.io.challenge import read_layers, read_network, write_network
 from kkspdnn.io.challenge_layers import FileLayers, load_layer
+from kkspdnn.io.challenge_names import layer_path
 from kkspdnn.io.layer_cache import LayerCache
 from kkspdnn.model.network import Layer, Network, network
 from kkspdnn.model.radixnet import challenge_bias
@@ -23,9 +24,9 @@ BIAS = challenge_bias(32)
 
 
 def made(seed: int = 0, layers: int = 3) -> Network:
-    """Layers whose texts are all different, and as long as each other."""
+    """A network whose layer files differ but have the same length."""
     rng = np.random.default_rng(seed)
-    # two digits for every input neuron
+    # Input neurons with two digits.
     sources = [rng.permuted(np.tile(np.arange(9, 32), (32, 1)), axis=1) for _ in range(layers)]
     return network(
         [Layer.from_fan_in(each[:, :8], np.float32(0.0625), BIAS, 32) for each in sources]
@@ -39,7 +40,7 @@ def same(one: Layer, other: Layer) -> bool:
 
 @pytest.fixture
 def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of cached layers, in a cache of the test's own."""
+    """The folder of cached layers in a temporary cache folder."""
     (tmp_path / "cache").mkdir(mode=0o700)
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("KKSPDNN_LAYER_CACHE_GB")
@@ -54,22 +55,22 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def parses(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The text files that were really parsed."""
-    seen: list[Path] = []
+    """The text files that were parsed, in order."""
+    parsed: list[Path] = []
     parse = challenge_layers.read_layer
 
     def counting(path: Path, *rest: Any) -> Layer:
-        seen.append(path)
+        parsed.append(path)
         return parse(path, *rest)
 
     monkeypatch.setattr(challenge_layers, "read_layer", counting)
-    return seen
+    return parsed
 
 
 def check(folder: Path, seed: int = 0) -> None:
     expected = made(seed).layers
-    found = read_layers(folder, 32, 3)
-    assert all(same(a, b) for a, b in zip(found, expected, strict=True))
+    layers = read_layers(folder, 32, 3)
+    assert all(same(a, b) for a, b in zip(layers, expected, strict=True))
 
 
 def test_the_text_is_parsed_once(folder: Path, parses: list[Path], entries: Path) -> None:
@@ -77,7 +78,7 @@ def test_the_text_is_parsed_once(folder: Path, parses: list[Path], entries: Path
     assert len(parses) == 3
     check(folder)
     assert len(parses) == 3
-    # one weight stands for all: the file is the indices and little more
+    # One weight is stored for all, so an entry is little more than the indices.
     assert all(each.stat().st_size < 2 * 256 + 33 * 8 + 400 for each in entries.iterdir())
     assert [each.name for each in folder.rglob("*") if each.suffix != ".tsv"] == ["neuron32"]
 
@@ -93,7 +94,7 @@ def test_gz_is_parsed_once(tmp_path: Path, parses: list[Path], entries: Path) ->
 def test_other_content_of_the_same_size_and_time(
     folder: Path, parses: list[Path], entries: Path
 ) -> None:
-    """As out of two archives that give every file the same time."""
+    """As from two archives with the same time for all files."""
     for seed in (0, 1, 0):
         write_network(made(seed), folder, compress=False)
         paths = [layer_path(folder, 32, number) for number in (1, 2, 3)]
@@ -104,7 +105,7 @@ def test_other_content_of_the_same_size_and_time(
     assert len(parses) == len(list(entries.iterdir())) == 6
 
 
-def test_a_renamed_and_a_copied_text_is_known(
+def test_a_renamed_text_is_found_in_the_cache(
     folder: Path, parses: list[Path], entries: Path, tmp_path: Path
 ) -> None:
     check(folder)
@@ -123,14 +124,14 @@ def test_without_a_cache_nothing_is_written(
     elif how == "variable":
         monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", "0")
     else:
-        entries.parent.chmod(0o777)  # others could put their layers there
+        entries.parent.chmod(0o777)  # other users could write entries
     for _ in range(2):
         read_network(folder, 32, 3, layer_cache=size)
     assert len(parses) == 6
     assert not entries.exists()
 
 
-def test_old_binary_forms_are_no_longer_used(
+def test_binary_files_of_earlier_versions_are_ignored(
     folder: Path, parses: list[Path], entries: Path
 ) -> None:
     for number in (1, 2, 3):
@@ -152,7 +153,7 @@ def test_other_text_or_type_is_parsed_again(
     assert np.float32(0.0125) in changed[0].value
     wide = read_layers(folder, 32, 3, np.float64)
     assert len(parses) == 7
-    # from the text, not from what was rounded to float32
+    # From the text, not from numbers rounded to float32.
     assert 0.0125 in wide[0].value
     assert (changed.astype(np.float64)[0].value == wide[0].value).all()
     assert changed.astype(np.float32) is changed
@@ -208,7 +209,7 @@ def test_a_damaged_entry_is_ignored_and_made_again(
     assert len(parses) == 4
 
 
-def test_every_flipped_bit_is_found(tmp_path: Path, entries: Path, parses: list[Path]) -> None:
+def test_each_flipped_bit_is_detected(tmp_path: Path, entries: Path, parses: list[Path]) -> None:
     rng = np.random.default_rng(1)
     path = tmp_path / "a.tsv"
     edges = sorted({(int(a), int(b)) for a, b in rng.integers(1, 33, (100, 2))})
@@ -217,15 +218,15 @@ def test_every_flipped_bit_is_found(tmp_path: Path, entries: Path, parses: list[
     expected, key = load_layer(path, 32, BIAS, np.dtype(np.float32), cache)
     assert key is not None
     (entry,) = entries.iterdir()
-    whole = entry.read_bytes()
-    for place in range(len(whole)):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << int(rng.integers(8))
+    content = entry.read_bytes()
+    for offset in range(len(content)):
+        damaged = bytearray(content)
+        damaged[offset] ^= 1 << int(rng.integers(8))
         entry.write_bytes(damaged)
-        assert cache.load(key) is None, place
+        assert cache.load(key) is None, offset
     assert same(read_layers_of(path, 32, entries), expected)
     assert len(parses) == 2
-    assert entry.read_bytes() == whole
+    assert entry.read_bytes() == content
 
 
 @pytest.mark.parametrize(
@@ -241,10 +242,10 @@ def test_every_flipped_bit_is_found(tmp_path: Path, entries: Path, parses: list[
         lambda start, index, value: (start, index, value[:0]),
     ],
 )
-def test_an_entry_that_is_no_layer_is_ignored(
+def test_an_entry_that_is_not_a_valid_layer_is_ignored(
     folder: Path, parses: list[Path], entries: Path, change: Callable[..., Any]
 ) -> None:
-    """As a version with a fault would have stored it."""
+    """Entries as a version with a bug would have stored them."""
     path, dtype = layer_path(folder, 32, 2), np.dtype(np.float32)
     cache = LayerCache(entries, 1 << 30)
     _, key = load_layer(path, 32, BIAS, dtype, cache)
@@ -272,13 +273,13 @@ def test_a_cache_that_cannot_be_written(
         write_network(made(), folder)
 
 
-def held_none(folder: Path, entries: Path | None) -> FileLayers:
+def no_resident_layers(folder: Path, entries: Path | None) -> FileLayers:
     paths = [layer_path(folder, 32, number) for number in (1, 2, 3)]
     cache = None if entries is None else LayerCache(entries, 1 << 30)
     return FileLayers(paths, 32, BIAS, np.dtype(np.float32), cache=cache, resident_bytes=0)
 
 
-def test_layers_beyond_the_limit_are_read_when_asked_for(
+def test_layers_beyond_the_limit_are_read_on_each_access(
     folder: Path, parses: list[Path], entries: Path
 ) -> None:
     paths = [layer_path(folder, 32, number) for number in (1, 2, 3)]
@@ -292,18 +293,18 @@ def test_layers_beyond_the_limit_are_read_when_asked_for(
     assert layers[2] is not layers[2]
     assert same(layers[2], made().layers[2])
     assert len(parses) == 3
-    assert same(held_none(folder, None)[2], made().layers[2])
+    assert same(no_resident_layers(folder, None)[2], made().layers[2])
     assert len(parses) == 7
 
 
-def test_a_text_that_changes_while_it_is_used(
+def test_a_text_that_changes_between_accesses(
     folder: Path, parses: list[Path], entries: Path
 ) -> None:
-    layers = held_none(folder, entries)
+    layers = no_resident_layers(folder, entries)
     path = layer_path(folder, 32, 2)
     old = path.read_bytes()
     path.write_bytes(old.replace(b"0.0625", b"0.0125", 1))
-    # what was read and checked is what counts
+    # The cached layer of the text that was read is used.
     assert same(layers[1], made().layers[1])
     for entry in entries.iterdir():
         entry.unlink()
@@ -317,16 +318,16 @@ def test_a_text_that_changes_while_it_is_used(
 def test_a_text_that_changes_before_it_is_parsed(
     folder: Path, parses: list[Path], entries: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The entry belongs to the text that was parsed, not to the one that was hashed first."""
+    """The key of the entry is that of the text that was parsed, not of the one hashed before."""
     path = layer_path(folder, 32, 1)
     old = path.read_bytes()
     new = old.replace(b"0.0625", b"0.0125", 1)
     hash_file = challenge_layers.hash_file
 
     def then_change(path: Path) -> Any:
-        found = hash_file(path)
+        result = hash_file(path)
         path.write_bytes(new)
-        return found
+        return result
 
     with monkeypatch.context() as patch:
         patch.setattr(challenge_layers, "hash_file", then_change)
@@ -348,7 +349,7 @@ def test_different_weights_are_kept(tmp_path: Path, parses: list[Path], entries:
     assert len(parses) == 1
 
 
-def test_a_cached_layer_of_a_text_with_no_weight_but_0(
+def test_a_cached_layer_with_weights_of_0_only(
     tmp_path: Path, parses: list[Path], entries: Path
 ) -> None:
     path = tmp_path / "a.tsv"
@@ -364,7 +365,7 @@ def test_a_failed_write_leaves_the_old_file(folder: Path, monkeypatch: pytest.Mo
     def fail(*_: Any, **__: Any) -> bytes:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kkspdnn.io.tsv.spell_triples", fail)
+    monkeypatch.setattr("kkspdnn.io.tsv.format_triples", fail)
     with pytest.raises(InputError, match=r"l1\.tsv: cannot be written: No space left on device"):
         write_network(made(9, 1), folder, compress=False)
     assert layer_path(folder, 32, 1).read_bytes() == before

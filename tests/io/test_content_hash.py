@@ -1,4 +1,4 @@
-"""The hash of a file's content: XXH64 as its specification has it, however it is fed."""
+"""The content hash against published values of XXH64, for any sequence of updates."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from kkspdnn.io.content_hash import ContentHash, HashedReader, content_hash, has
 
 @pytest.fixture(params=[0, 1 << 40], ids=["xxh64-twice", "blake2b-128"])
 def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both algorithms, for contents of every length."""
-    monkeypatch.setattr(tsv_parser, "WORTH_COMPILING", request.param)
+    """Both algorithms, for contents of any length."""
+    monkeypatch.setattr(tsv_parser, "MIN_COMPILED_BYTES", request.param)
     return "blake2b-128" if request.param else "xxh64-twice"
 
 
 def new(name: str) -> ContentHash:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tsv_parser, "WORTH_COMPILING", 0 if name == "xxh64-twice" else 1 << 40)
+        patch.setattr(tsv_parser, "MIN_COMPILED_BYTES", 0 if name == "xxh64-twice" else 1 << 40)
         return content_hash(1)
 
 
@@ -50,14 +50,16 @@ def test_blake2() -> None:
 
 @pytest.mark.parametrize("name", ["xxh64-twice", "blake2b-128"])
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
-def test_pieces_of_any_length_give_the_same(name: str, content: bytes, cuts: list[int]) -> None:
-    whole, pieces = new(name), new(name).fresh()
-    assert (whole.name, pieces.name) == (name, name)
+def test_chunks_of_any_length_give_the_same_hash(
+    name: str, content: bytes, cuts: list[int]
+) -> None:
+    whole, chunks = new(name), new(name).new()
+    assert (whole.name, chunks.name) == (name, name)
     whole.update(content)
-    places = [0, *sorted(min(cut, len(content)) for cut in cuts), len(content)]
-    for begin, end in zip(places[:-1], places[1:], strict=True):
-        pieces.update(memoryview(content)[begin:end])
-    assert pieces.hexdigest() == whole.hexdigest()
+    bounds = [0, *sorted(min(cut, len(content)) for cut in cuts), len(content)]
+    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+        chunks.update(memoryview(content)[begin:end])
+    assert chunks.hexdigest() == whole.hexdigest()
     assert len(whole.hexdigest()) == 32
     read = new(name)
     reader = HashedReader(io.BytesIO(content), read)
@@ -67,17 +69,17 @@ def test_pieces_of_any_length_give_the_same(name: str, content: bytes, cuts: lis
 
 @pytest.mark.parametrize("name", ["xxh64-twice", "blake2b-128"])
 @given(st.binary(min_size=1, max_size=200), st.data())
-def test_every_bit_counts(name: str, content: bytes, data: st.DataObject) -> None:
-    place = data.draw(st.integers(0, 8 * len(content) - 1))
+def test_each_bit_changes_the_hash(name: str, content: bytes, data: st.DataObject) -> None:
+    bit = data.draw(st.integers(0, 8 * len(content) - 1))
     other = bytearray(content)
-    other[place // 8] ^= 1 << place % 8
+    other[bit // 8] ^= 1 << bit % 8
     hashes = set()
     for each in (content, bytes(other), content + b"\0", content[:-1]):
         made = new(name)
         made.update(each)
         hashes.add(made.hexdigest())
     assert len(hashes) == 4
-    # both halves differ: the second seed is no copy of the first
+    # Both halves differ, because their seeds differ.
     assert all(len({each[k : k + 16] for each in hashes}) == 4 for k in (0, 16))
 
 

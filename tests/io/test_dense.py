@@ -1,4 +1,4 @@
-"""Dense networks from files: every form gives the same, and no file ends the process."""
+"""Dense networks from files: equal networks from all formats, and errors for damaged files."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ ARRAYS = {
 }
 
 
-def written(folder: Path, kind: str, arrays: dict[str, Any]) -> Path:
-    path = folder / f"net.{kind}"
-    if kind == "npz":
+def write_file(folder: Path, suffix: str, arrays: dict[str, Any]) -> Path:
+    path = folder / f"net.{suffix}"
+    if suffix == "npz":
         np.savez(path, **arrays)
-    elif kind == "safetensors":
+    elif suffix == "safetensors":
         pytest.importorskip("safetensors")
         from safetensors.numpy import save_file
 
@@ -42,7 +42,7 @@ def written(folder: Path, kind: str, arrays: dict[str, Any]) -> Path:
     return path
 
 
-def is_the_network(net: kk.Network) -> None:
+def check_network(net: kk.Network) -> None:
     assert [(layer.inputs, layer.outputs) for layer in net.layers] == [(5, 7), (7, 3)]
     for layer, name in zip(net.layers, ("2", "10"), strict=True):
         assert (layer.weights().toarray() == ARRAYS[f"{name}.weight"].T).all()
@@ -53,18 +53,18 @@ def is_the_network(net: kk.Network) -> None:
     assert net.ymax is None
 
 
-@pytest.mark.parametrize("kind", ["npz", "safetensors", "pt", "pth"])
-def test_every_form_is_the_same_network(tmp_path: Path, kind: str) -> None:
-    is_the_network(kk.read_dense_network(written(tmp_path, kind, ARRAYS)))
+@pytest.mark.parametrize("suffix", ["npz", "safetensors", "pt", "pth"])
+def test_all_formats_have_the_same_network(tmp_path: Path, suffix: str) -> None:
+    check_network(kk.read_dense_network(write_file(tmp_path, suffix, ARRAYS)))
 
 
 def test_kernels_are_inputs_x_outputs_and_order_is_by_number(tmp_path: Path) -> None:
-    turned = {
+    transposed = {
         "10.kernel": ARRAYS["10.weight"].T,
         "2.bias": ARRAYS["2.bias"],
         "2.weight": ARRAYS["2.weight"],
     }
-    is_the_network(kk.read_dense_network(written(tmp_path, "npz", turned)))
+    check_network(kk.read_dense_network(write_file(tmp_path, "npz", transposed)))
 
 
 def test_one_matrix(tmp_path: Path) -> None:
@@ -75,22 +75,25 @@ def test_one_matrix(tmp_path: Path) -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({}, "no array is called X.weight or X.kernel"),
+    ({}, "no array is named X.weight or X.kernel"),
     ({"a.weight": np.ones((2, 2)), "b.weight": np.ones((2, 2))}, "layers a, b are not numbered"),
     ({"1.weight": np.ones((2, 2)), "01.weight": np.ones((2, 2))}, "layers 1 and 01 have the same"),
     ({"0.weight": np.ones((2, 2)), "0.kernel": np.ones((2, 2))}, "0 has a weight and a kernel"),
-    ({"0.weight": np.ones((2, 2, 3, 3))}, "0.weight has 4 dimensions, a Linear layer's two"),
+    (
+        {"0.weight": np.ones((2, 2, 3, 3))},
+        "0.weight has 4 dimensions; that of a Linear layer has 2",
+    ),
     ({"0.weight": np.ones((2, 2)), "0.running_mean": np.ones(2)}, "0.running_mean is neither"),
-    ({"0.weight": np.ones((2, 2)), "1.bias": np.ones(2)}, "1.bias is neither a layer's weight"),
+    ({"0.weight": np.ones((2, 2)), "1.bias": np.ones(2)}, "1.bias is neither the weight"),
     ({"0.weight": np.full((2, 2), np.nan)}, "0: weights: row 0, column 0 is nan"),
     ({"0.weight": np.ones((2, 2)), "0.bias": np.array([1, np.inf])}, "0: bias inf of output 1"),
     ({"0.weight": np.ones((2, 2)), "0.bias": np.ones(3)}, "0: the bias has shape (3,)"),
     ({"0.weight": np.ones((3, 2)), "1.weight": np.ones((2, 2))}, "layer 1 has 3 outputs but"),
     ({"0.weight": np.array([["a"]])}, "0: weights: <U1 values are not real numbers"),
-    ({"0.weight_orig": np.ones((2, 2))}, "0.weight_orig: one of 0.weight, 0.weight_orig with"),
+    ({"0.weight_orig": np.ones((2, 2))}, "0.weight_orig: give either 0.weight, 0.weight_orig with"),
     (
         {"0.weight": np.ones((2, 2)), "0.weight_mask": np.ones((2, 2))},
-        "0.weight, 0.weight_mask: one of 0.weight,",
+        "0.weight, 0.weight_mask: give either 0.weight,",
     ),
     (
         {"0.weight_orig": np.ones((2, 2)), "0.weight_mask": np.ones((2, 1))},
@@ -98,11 +101,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"0.weight_v": np.ones((2, 2)), "0.weight_g": np.ones((3, 1))},
-        "0.weight_g has shape (3, 1), which are no norms of 0.weight_v (2, 2)",
+        "0.weight_g has shape (3, 1), which does not match 0.weight_v (2, 2)",
     ),
     (
         {"0.weight_v": np.ones((2, 2)), "0.weight_g": np.ones((1, 1))},
-        "0.weight_g has shape (1, 1), which are no norms of 0.weight_v (2, 2)",
+        "0.weight_g has shape (1, 1), which does not match 0.weight_v (2, 2)",
     ),
     (
         {"0.weight_v": np.array([["a"]]), "0.weight_g": np.ones((1, 1))},
@@ -113,16 +116,21 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("arrays", "message"), REFUSED, ids=[each[1] for each in REFUSED])
-def test_arrays_that_are_no_network_are_refused(arrays: dict[str, Any], message: str) -> None:
+def test_invalid_arrays_are_refused(arrays: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         dense_network(arrays, ordered=False)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a.h5", "one of .npy, .npz, .safetensors, .pt, .pth is needed"), ("a.npz", "no such file")],
+    [
+        ("a.h5", "ends in one of .npy, .npz, .safetensors, .pt, .pth, or a network folder"),
+        ("a.npz", "no such file"),
+    ],
 )
-def test_files_that_are_not_there_are_refused(tmp_path: Path, name: str, message: str) -> None:
+def test_unknown_suffixes_and_missing_files_are_refused(
+    tmp_path: Path, name: str, message: str
+) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         kk.read_dense_network(tmp_path / name)
 
@@ -130,28 +138,28 @@ def test_files_that_are_not_there_are_refused(tmp_path: Path, name: str, message
 def test_a_file_of_pytorch_cannot_run_code(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pt")
-    with pytest.raises(InputError, match=r"model.pt: no state_dict .* without running code"):
+    with pytest.raises(InputError, match=r"model.pt: not a state_dict .* without running code"):
         kk.read_dense_network(tmp_path / "model.pt")
     torch.save([torch.ones(2, 2)], tmp_path / "list.pt")
-    with pytest.raises(InputError, match="list.pt: not tensors by name"):
+    with pytest.raises(InputError, match="list.pt: not a dict of tensors"):
         kk.read_dense_network(tmp_path / "list.pt")
 
 
 def test_a_single_linear_layer_has_no_name(tmp_path: Path) -> None:
     arrays = {"weight": ARRAYS["2.weight"], "bias": ARRAYS["2.bias"]}
-    for kind in ("npz", "pt"):
-        net = kk.read_dense_network(written(tmp_path, kind, arrays))
+    for suffix in ("npz", "pt"):
+        net = kk.read_dense_network(write_file(tmp_path, suffix, arrays))
         assert (net.layers[0].weights().toarray() == ARRAYS["2.weight"].T).all()
         assert (net.layers[0].bias == ARRAYS["2.bias"]).all()
 
 
-def saved(folder: Path, model: Any) -> Path:
+def save_state_dict(folder: Path, model: Any) -> Path:
     torch = pytest.importorskip("torch")
     torch.save(model.state_dict(), folder / "model.pt")
     return folder / "model.pt"
 
 
-def same_as_model(net: kk.Network, model: Any, inputs: int) -> None:
+def check_outputs(net: kk.Network, model: Any, inputs: int) -> None:
     torch = pytest.importorskip("torch")
     rows = np.random.default_rng(1).standard_normal((4, inputs)).astype(np.float32)
     with torch.no_grad():
@@ -159,8 +167,8 @@ def same_as_model(net: kk.Network, model: Any, inputs: int) -> None:
     assert np.abs(kk.Predictor(net)(rows) - expected).max() <= 1e-5
 
 
-def test_a_pruned_model_s_state_dict(tmp_path: Path) -> None:
-    """All of its layers pruned, some of them, and pruned for good."""
+def test_the_state_dict_of_a_pruned_model(tmp_path: Path) -> None:
+    """With all layers pruned, and with the pruning of one layer made permanent."""
     torch = pytest.importorskip("torch")
     from torch.nn.utils import prune
 
@@ -170,20 +178,20 @@ def test_a_pruned_model_s_state_dict(tmp_path: Path) -> None:
     for layer in (model[0], model[2]):
         prune.l1_unstructured(layer, "weight", amount=0.75)
     prune.random_unstructured(model[0], "bias", amount=3)
-    for last in (lambda: None, lambda: prune.remove(model[2], "weight")):
-        last()
-        net = kk.read_dense_network(saved(tmp_path, model))
+    for change in (lambda: None, lambda: prune.remove(model[2], "weight")):
+        change()
+        net = kk.read_dense_network(save_state_dict(tmp_path, model))
         assert [layer.edges for layer in net.layers] == [27, 11]
         assert (net.layers[0].bias == 0).sum() == 3
-        same_as_model(net, model, 12)
+        check_outputs(net, model, 12)
     arrays = {name: value.numpy() for name, value in model.state_dict().items()}
-    for kind in ("npz", "safetensors"):
-        same_as_model(kk.read_dense_network(written(tmp_path, kind, arrays)), model, 12)
+    for suffix in ("npz", "safetensors"):
+        check_outputs(kk.read_dense_network(write_file(tmp_path, suffix, arrays)), model, 12)
 
 
 @pytest.mark.parametrize("dim", [0, 1, None])
 @pytest.mark.parametrize("sizes", [(4, 3), (1, 3), (4, 1), (1, 1)])
-def test_a_weight_normed_model_s_state_dict(
+def test_the_state_dict_of_a_weight_normed_model(
     tmp_path: Path, dim: int | None, sizes: tuple[int, int]
 ) -> None:
     torch = pytest.importorskip("torch")
@@ -195,17 +203,17 @@ def test_a_weight_normed_model_s_state_dict(
     with torch.no_grad():
         linear.weight_g *= 1.5
     model = nn.Sequential(linear, nn.ReLU(), nn.Linear(sizes[1], 2))
-    same_as_model(kk.read_dense_network(saved(tmp_path, model)), model, sizes[0])
+    check_outputs(kk.read_dense_network(save_state_dict(tmp_path, model)), model, sizes[0])
 
 
-def test_what_a_state_dict_does_not_tell_is_refused(tmp_path: Path) -> None:
+def test_ambiguous_state_dicts_are_refused(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     nn = torch.nn
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         spectral = nn.Sequential(nn.utils.spectral_norm(nn.Linear(4, 3)))
     with pytest.raises(InputError, match=r"model.pt: 0.weight_u: 0 was saved with spectral_norm"):
-        kk.read_dense_network(saved(tmp_path, spectral))
+        kk.read_dense_network(save_state_dict(tmp_path, spectral))
     normed = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
     message = "{}: {} was saved with a parametrization of its weight, .*remove_parametrizations"
     for model, key, layer in (
@@ -213,15 +221,15 @@ def test_what_a_state_dict_does_not_tell_is_refused(tmp_path: Path) -> None:
         (normed, "parametrizations.weight.original0", "the layer"),
     ):
         with pytest.raises(InputError, match=message.format(key, layer)):
-            kk.read_dense_network(saved(tmp_path, model))
+            kk.read_dense_network(save_state_dict(tmp_path, model))
 
 
-@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
-def test_half_precision_is_exact_in_float32(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_exact_in_float32(tmp_path: Path, dtype: str) -> None:
     torch = pytest.importorskip("torch")
     torch_files = pytest.importorskip("safetensors.torch")
     tensors = {
-        name: torch.from_numpy(array).to(getattr(torch, kind)) for name, array in ARRAYS.items()
+        name: torch.from_numpy(array).to(getattr(torch, dtype)) for name, array in ARRAYS.items()
     }
     torch_files.save_file(tensors, tmp_path / "net.safetensors")
     torch.save({name: tensors[name] for name in tensors}, tmp_path / "net.pt")
@@ -234,40 +242,40 @@ def test_half_precision_is_exact_in_float32(tmp_path: Path, kind: str) -> None:
         assert (net.layers[0].bias == tensors["2.bias"].float().numpy()).all()
 
 
-@pytest.mark.parametrize("kind", ["float8_e4m3fn", "float8_e5m2", "complex64"])
-def test_types_that_cannot_be_kept_are_refused_by_name(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2", "complex64"])
+def test_unsupported_dtypes_are_named(tmp_path: Path, dtype: str) -> None:
     torch = pytest.importorskip("torch")
     torch_files = pytest.importorskip("safetensors.torch")
-    weight = torch.ones(3, 2).to(getattr(torch, kind))
+    weight = torch.ones(3, 2).to(getattr(torch, dtype))
     torch.save({"0.weight": weight}, tmp_path / "net.pt")
-    with pytest.raises(InputError, match=rf"net.pt: 0.weight: {kind} values; convert them"):
+    with pytest.raises(InputError, match=rf"net.pt: 0.weight: {dtype} values; convert them"):
         kk.read_dense_network(tmp_path / "net.pt")
     torch_files.save_file({"0.weight": weight}, tmp_path / "net.safetensors")
-    short = {"float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "complex64": "C64"}[kind]
+    short = {"float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "complex64": "C64"}[dtype]
     with pytest.raises(InputError, match=rf"net.safetensors: 0.weight: {short} values; convert"):
         kk.read_dense_network(tmp_path / "net.safetensors")
 
 
-@pytest.mark.parametrize("kind", ["int64", "int32", "uint8", "bool"])
-def test_whole_numbers_are_exact(tmp_path: Path, kind: str) -> None:
-    values = np.array([[1, 0, 2**24 + 1 if kind in ("int64", "int32") else 1]]).astype(kind)
-    for form in ("npz", "safetensors", "pt"):
-        net = kk.read_dense_network(written(tmp_path, form, {"0.weight": values}))
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
+def test_integers_are_exact(tmp_path: Path, dtype: str) -> None:
+    values = np.array([[1, 0, 2**24 + 1 if dtype in ("int64", "int32") else 1]]).astype(dtype)
+    for suffix in ("npz", "safetensors", "pt"):
+        net = kk.read_dense_network(write_file(tmp_path, suffix, {"0.weight": values}))
         assert np.array_equal(net.layers[0].weights().toarray().T, values)
 
 
 def test_quantized_and_sparse_tensors_are_refused(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save({"0.weight": torch.eye(3).to_sparse()}, tmp_path / "net.pt")
-    with pytest.raises(InputError, match=r"net.pt: (0.weight: torch.sparse_coo|no state_dict)"):
+    with pytest.raises(InputError, match=r"net.pt: (0.weight: torch.sparse_coo|not a state_dict)"):
         kk.read_dense_network(tmp_path / "net.pt")
     torch.save({"0.weight": torch.ones(3, 2, device="meta")}, tmp_path / "net.pt")
-    # PyTorch puts such tensors on the device that they are loaded to, or leaves them.
+    # Versions of PyTorch differ in whether meta tensors are loaded to the CPU.
     with pytest.raises(InputError, match=r"net.pt: "):
         kk.read_dense_network(tmp_path / "net.pt")
 
 
-def test_claims_are_checked_before_memory_is_taken(
+def test_sizes_are_checked_before_memory_is_allocated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch = pytest.importorskip("torch")
@@ -286,7 +294,7 @@ def test_claims_are_checked_before_memory_is_taken(
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.pt", "a.safetensors"])
-def test_other_contents_are_named(tmp_path: Path, name: str) -> None:
+def test_the_actual_type_of_a_file_is_named(tmp_path: Path, name: str) -> None:
     if name.endswith(("pt", "safetensors")):
         pytest.importorskip("torch")
         pytest.importorskip("safetensors")
@@ -300,34 +308,35 @@ def test_other_contents_are_named(tmp_path: Path, name: str) -> None:
             kk.read_dense_network(tmp_path / name)
 
 
-def sample(kind: str, folder: Path) -> bytes:
-    if kind == "npy":
+def sample(suffix: str, folder: Path) -> bytes:
+    """The content of a valid file."""
+    if suffix == "npy":
         buffer = io.BytesIO()
         np.save(buffer, ARRAYS["2.weight"])
         return buffer.getvalue()
-    return written(folder, kind, ARRAYS).read_bytes()
+    return write_file(folder, suffix, ARRAYS).read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["npy", "npz", "safetensors", "pt"])
+@pytest.mark.parametrize("suffix", ["npy", "npz", "safetensors", "pt"])
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_damaged_file_is_a_network_or_refused(tmp_path: Path, kind: str, data: Any) -> None:
-    """Bytes changed, cut off, or made up altogether."""
-    content = bytearray(sample(kind, tmp_path))
+def test_a_damaged_file_is_read_or_refused(tmp_path: Path, suffix: str, data: Any) -> None:
+    """Files with changed bytes, truncated files, and random bytes."""
+    content = bytearray(sample(suffix, tmp_path))
     for _ in range(data.draw(st.integers(0, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     content = content[: data.draw(st.integers(0, len(content)) | st.just(len(content)))]
     if data.draw(st.integers(0, 9)) == 0:
         content = bytearray(data.draw(st.binary(max_size=200)))
-    file = tmp_path / f"damaged.{kind}"
+    file = tmp_path / f"damaged.{suffix}"
     file.write_bytes(content)
-    said, net = "", None
+    message, net = "", None
     try:
         net = kk.read_dense_network(file)
     except InputError as error:
-        said = str(error)
+        message = str(error)
     if net is None:
-        assert said.startswith(str(file))
-        assert "\n" not in said
+        assert message.startswith(str(file))
+        assert "\n" not in message
     else:
         assert all(np.isfinite(layer.value).all() for layer in net.layers)

@@ -1,4 +1,4 @@
-"""The folder of parsed layers: its limit, who leaves, and who may write there."""
+"""The layer cache: size limit, eviction and permissions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kkspdnn.io.content_hash import content_hash
 from kkspdnn.io.layer_cache import Arrays, LayerCache, LayerKey, open_layer_cache
 
 DTYPE = np.dtype(np.float32)
-ENTRY = 608  # bytes of one of `layer`
+ENTRY = 608  # bytes of an entry of `layer`
 
 
 def key(number: int) -> LayerKey:
@@ -34,26 +34,26 @@ def store(cache: LayerCache, *numbers: int) -> None:
         cache.store(key(number), layer(number))
 
 
-def kept(cache: LayerCache, most: int = 20) -> list[int]:
-    found = []
-    for number in range(most):
+def kept(cache: LayerCache, limit: int = 20) -> list[int]:
+    numbers = []
+    for number in range(limit):
         arrays = cache.load(key(number))
         if arrays is not None:
             expected = layer(number)
             for one, other in zip(arrays, expected, strict=True):
                 assert (one.dtype, one.tobytes()) == (other.dtype, other.tobytes())
-            found.append(number)
-    return found
+            numbers.append(number)
+    return numbers
 
 
 def age(folder: Path, **seconds: int) -> None:
-    """Make entries older: their last use was so many seconds after 2001."""
+    """Set the time of the last use of entries to seconds after a date in 2001."""
     for name, each in seconds.items():
         path = folder / f"layer-{key(int(name[1:])).name}"
         os.utime(path, (10**9 + each, 10**9 + each))
 
 
-def test_what_is_stored_comes_back(tmp_path: Path) -> None:
+def test_stored_layers_are_loaded(tmp_path: Path) -> None:
     cache = LayerCache(tmp_path / "a" / "layers", 1 << 30)
     assert kept(cache) == []
     store(cache, 3, 5)
@@ -66,7 +66,7 @@ def test_what_is_stored_comes_back(tmp_path: Path) -> None:
     assert all(array.flags.aligned for array in arrays)
 
 
-def test_an_entry_under_another_key_is_none(tmp_path: Path) -> None:
+def test_an_entry_under_another_key_is_ignored(tmp_path: Path) -> None:
     cache = LayerCache(tmp_path, 1 << 30)
     store(cache, 1)
     (entry,) = tmp_path.iterdir()
@@ -74,7 +74,7 @@ def test_an_entry_under_another_key_is_none(tmp_path: Path) -> None:
     assert kept(cache) == []
 
 
-def test_an_entry_that_others_may_write_to_is_none(tmp_path: Path) -> None:
+def test_an_entry_that_other_users_may_write_to_is_ignored(tmp_path: Path) -> None:
     cache = LayerCache(tmp_path, 1 << 30)
     store(cache, 1)
     (entry,) = tmp_path.iterdir()
@@ -84,15 +84,15 @@ def test_an_entry_that_others_may_write_to_is_none(tmp_path: Path) -> None:
     assert kept(cache) == [1]
 
 
-def test_the_least_recently_used_leave(tmp_path: Path) -> None:
+def test_the_least_recently_used_are_evicted(tmp_path: Path) -> None:
     store(LayerCache(tmp_path, 1 << 30), 1, 2, 3, 4)
     age(tmp_path, n1=30, n2=10, n3=20, n4=40)
-    (tmp_path / ".writing-left").write_bytes(bytes(ENTRY))  # of a writer that was killed
+    (tmp_path / ".writing-left").write_bytes(bytes(ENTRY))  # of an aborted writer
     os.utime(tmp_path / ".writing-left", (10**9, 10**9))
     cache = LayerCache(tmp_path, 4 * ENTRY + 10)
     assert cache.load(key(2)) is not None
     store(cache, 5)
-    # the leftover and 3 have left; 2 was used now
+    # The file of the aborted writer and 3 are evicted; 2 was just used.
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(
         f"layer-{key(number).name}" for number in (1, 2, 4, 5)
     )
@@ -100,8 +100,8 @@ def test_the_least_recently_used_leave(tmp_path: Path) -> None:
     assert kept(LayerCache(tmp_path, 1 << 30)) == [2, 5, 6, 7]
 
 
-def test_a_network_does_not_replace_its_own_layers(tmp_path: Path) -> None:
-    """Read in turns, every layer would else have left just before it is needed again."""
+def test_a_network_does_not_evict_its_own_layers(tmp_path: Path) -> None:
+    """Read in order, each layer would otherwise be evicted just before it is needed again."""
     for _ in range(3):
         cache = LayerCache(tmp_path, 4 * ENTRY + 10)
         for number in range(10):
@@ -119,7 +119,7 @@ def test_a_layer_larger_than_the_limit(tmp_path: Path) -> None:
     assert kept(LayerCache(tmp_path, 1 << 30)) == [1]
 
 
-def test_an_entry_that_leaves_while_it_is_read(tmp_path: Path) -> None:
+def test_an_entry_that_is_removed_while_it_is_read(tmp_path: Path) -> None:
     cache = LayerCache(tmp_path, 1 << 30)
     store(cache, 1)
     arrays = cache.load(key(1))
@@ -151,7 +151,7 @@ def test_processes_that_store_and_evict_at_once(tmp_path: Path) -> None:
         assert process.communicate()[1] == b""
     names = [each.name for each in tmp_path.iterdir()]
     assert all(name.startswith("layer-") for name in names)
-    # each process counts what it sees: together they may be over the limit for a moment
+    # Each process measures the folder itself, so together they may exceed the limit briefly.
     assert len(names) <= 5 + 3 * 4
 
 
@@ -183,17 +183,19 @@ def test_the_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert limit(open_layer_cache()) == 4_000_000_000
 
 
-@pytest.mark.parametrize("given", ["lots", "-1", "nan", "inf"])
-def test_a_limit_that_is_no_size(root: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", given)
-    with pytest.raises(InputError, match=f"KKSPDNN_LAYER_CACHE_GB={given}: give its size in giga"):
+@pytest.mark.parametrize("text", ["lots", "-1", "nan", "inf"])
+def test_an_invalid_limit_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", text)
+    with pytest.raises(InputError, match=f"KKSPDNN_LAYER_CACHE_GB={text}: give its size in giga"):
         open_layer_cache()
-    if given != "lots":
-        with pytest.raises(InputError, match=f"layer cache {given}: give its size in gigabytes"):
-            open_layer_cache(float(given))
+    if text != "lots":
+        with pytest.raises(InputError, match=f"layer cache {text}: give its size in gigabytes"):
+            open_layer_cache(float(text))
 
 
-def test_a_folder_that_others_may_write_to_is_not_used(
+def test_a_folder_that_other_users_may_write_to_is_not_used(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "kkspdnn")
@@ -209,7 +211,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(
     ]
 
 
-def test_a_cache_that_cannot_be_written_says_so_once(
+def test_a_cache_that_cannot_be_written_logs_it_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "kkspdnn")
@@ -221,7 +223,7 @@ def test_a_cache_that_cannot_be_written_says_so_once(
     assert "layers cannot be written: " in caplog.messages[0]
 
 
-def test_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
+def test_folders_are_private_for_any_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         store(LayerCache(tmp_path / "a" / "b" / "layers", 1 << 30), 1)

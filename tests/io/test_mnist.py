@@ -1,4 +1,4 @@
-"""The challenge's images from a raw file: the recipe, against plain SciPy, and broken files."""
+"""The challenge's images from a raw file, against SciPy, and invalid files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def idx(raw: np.ndarray, *, magic: int = 0x803, count: int | None = None) -> byt
 
 
 def blobs(count: int, seed: int = 0) -> np.ndarray:
-    """Random bright blobs on black, as digits are."""
+    """Images of random bright blobs on black, similar to digits."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:28, :28]
     raw = np.zeros((count, 28, 28))
@@ -36,37 +36,39 @@ def blobs(count: int, seed: int = 0) -> np.ndarray:
     return np.minimum(raw, 255).astype(np.uint8)
 
 
-def by_the_recipe(raw: np.ndarray, side: int) -> np.ndarray:
-    """The recipe as it is told, with SciPy and all in memory: rows [images, side * side]."""
+def by_scipy(raw: np.ndarray, side: int) -> np.ndarray:
+    """The method with SciPy's resampling and all images in memory: rows [images, side * side]."""
     count = raw.shape[0]
     down = scipy.signal.resample(raw.astype(np.float64), side, axis=1)
-    together = down.transpose(1, 0, 2).reshape(side, count * 28)
-    across = scipy.signal.resample(together, count * side, axis=1)
+    side_by_side = down.transpose(1, 0, 2).reshape(side, count * 28)
+    across = scipy.signal.resample(side_by_side, count * side, axis=1)
     pixels: np.ndarray = across >= across.max() / 2
     return pixels.reshape(side, count, side).transpose(1, 2, 0).reshape(count, side * side)
 
 
 @pytest.mark.parametrize(("neurons", "side"), [(1024, 32), (4096, 64), (16384, 128), (65536, 256)])
 @pytest.mark.parametrize("compress", [False, True])
-def test_it_is_the_recipe(tmp_path: Path, neurons: int, side: int, compress: bool) -> None:
+def test_images_equal_those_by_scipy(
+    tmp_path: Path, neurons: int, side: int, compress: bool
+) -> None:
     raw = blobs(7)
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(gzip.compress(idx(raw)) if compress else idx(raw))
     inputs = mnist_images(path, neurons)
-    expected = by_the_recipe(raw, side)
+    expected = by_scipy(raw, side)
     assert 0.01 < expected.mean() < 0.6
     assert (inputs.to_dense(np.float32) == expected).all()
     assert inputs.source == f"MNIST file {path.name}, Fourier resampled to {side}x{side}"
 
 
-def test_all_images_take_part_in_the_first_rows(tmp_path: Path) -> None:
+def test_the_first_rows_depend_on_all_images(tmp_path: Path) -> None:
     raw = blobs(6)
     raw[:3] //= 2  # so that the largest value lies in the later images
     path = tmp_path / "raw"
     path.write_bytes(idx(raw))
-    expected = by_the_recipe(raw, 32)
+    expected = by_scipy(raw, 32)
     assert (mnist_images(path, 1024, 3).to_dense(np.float32) == expected[:3]).all()
-    assert (by_the_recipe(raw[:3], 32) != expected[:3]).any()
+    assert (by_scipy(raw[:3], 32) != expected[:3]).any()
     assert mnist_images(path, 1024, 0).rows == 0
 
 
@@ -98,13 +100,16 @@ GOOD = idx(blobs(2))
     [
         (b"", "not an IDX file of images"),
         (GOOD[:15], "not an IDX file of images"),
-        (idx(blobs(2), magic=0x801), "not an IDX file of images .magic number 0x00000803"),
+        (
+            idx(blobs(2), magic=0x801),
+            "not an IDX file of images: it does not begin with 0x00000803",
+        ),
         (b"\x89PNG" + GOOD, "not an IDX file of images"),
         (GOOD[:-1], "1567 bytes of pixels; 2 images need 1568"),
         (GOOD + b"x", "1569 bytes of pixels; 2 images need 1568"),
         (idx(blobs(2), count=2**32 - 1), "1568 bytes of pixels; 4294967295 images need"),
         (idx(blobs(2)[:, :27]), "images of 27 x 28; MNIST's are 28 x 28"),
-        (gzip.compress(GOOD)[:-20], "the gzip data is cut off here"),
+        (gzip.compress(GOOD)[:-20], "the gzip data is truncated here"),
         (gzip.compress(GOOD)[:-8] + bytes(8), "the gzip data is corrupt"),
     ],
 )
@@ -124,7 +129,7 @@ def test_broken_files_are_refused(tmp_path: Path, content: bytes, message: str) 
         ((1024, -1), "-1 input rows"),
     ],
 )
-def test_sizes_that_cannot_be_are_refused(
+def test_invalid_sizes_are_refused(
     tmp_path: Path, arguments: tuple[Any, ...], message: str
 ) -> None:
     path = tmp_path / "raw"
@@ -147,7 +152,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         (GOOD[:16], "at least 1569 bytes of pixels; 2 images need"),
     ],
 )
-def test_the_head_is_checked_before_the_rest_is_unpacked(
+def test_the_header_is_checked_before_the_rest_is_decompressed(
     tmp_path: Path, head: bytes, message: str
 ) -> None:
     path = tmp_path / "a.gz"

@@ -1,4 +1,4 @@
-"""People's own networks: exact round trips, every optional file, and what is refused."""
+"""Network folders: exact round trips, all optional files, and invalid folders."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from kkspdnn.model.network import ACTIVATIONS, BIAS_TO, Layer, network
 from kkspdnn.model.radixnet import radixnet
 
 
-def put(folder: Path, *sizes: int, dtype: Any = np.float32, **said: Any) -> Path:
-    """Layers of ones between these sizes; `said` goes to network.json."""
+def put(folder: Path, *sizes: int, dtype: Any = np.float32, **settings: Any) -> Path:
+    """Write layers of ones with these numbers of neurons, and `settings` to network.json."""
     folder.mkdir(exist_ok=True)
     for number, shape in enumerate(itertools.pairwise(sizes), start=1):
         sp.save_npz(folder / f"layer-{number}.npz", sp.csr_array(np.ones(shape, dtype)))
-    if said:
-        (folder / "network.json").write_text(json.dumps(said))
+    if settings:
+        (folder / "network.json").write_text(json.dumps(settings))
     return folder
 
 
@@ -56,25 +56,25 @@ def test_a_network_comes_back_exactly(
         layers.append(layer.astype(dtype))
     made = network(layers, ymax, inputs=sizes[0], name="mine")
     folder = tmp_path_factory.mktemp("network")
-    # a longer network was there before: nothing of it may be left
+    # The files of a deeper network must be removed.
     save_npz_network(radixnet(32, 6), folder)
     save_npz_network(made, folder)
-    # no layer says no type: float32 then
+    # A network without layers is float32.
     back = read_npz_network(folder, dtype)
     assert (back.inputs, back.outputs, back.ymax) == (made.inputs, made.outputs, ymax)
     assert (back.name, back.source, len(back.layers)) == ("mine", "npz", len(layers))
     for one, other in zip(back.layers, layers, strict=True):
         for name in ("start", "index", "value", "bias"):
-            found, expected = getattr(one, name), getattr(other, name)
-            assert found.dtype == expected.dtype
-            assert (found == expected).all()
+            read, expected = getattr(one, name), getattr(other, name)
+            assert read.dtype == expected.dtype
+            assert (read == expected).all()
         assert (one.activation, one.bias_to) == (other.activation, other.bias_to)
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("name", ["layer-1.npz", "bias-1.npy", "network.json"])
 @given(data=st.data())
-def test_a_damaged_folder_is_a_network_or_refused(tmp_path: Path, name: str, data: Any) -> None:
+def test_a_damaged_folder_is_read_or_refused(tmp_path: Path, name: str, data: Any) -> None:
     weights = np.random.default_rng(0).standard_normal((4, 3))
     save_npz_network(network([Layer.from_sparse(weights, [1.0, 2, 3])]), tmp_path)
     content = bytearray((tmp_path / name).read_bytes())
@@ -82,13 +82,13 @@ def test_a_damaged_folder_is_a_network_or_refused(tmp_path: Path, name: str, dat
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     content = content[: data.draw(st.integers(0, len(content)) | st.just(len(content)))]
     (tmp_path / name).write_bytes(content)
-    said, net = "", None
+    message, net = "", None
     try:
         net = read_npz_network(tmp_path)
     except InputError as error:
-        said = str(error)
+        message = str(error)
     if net is None:
-        assert said.startswith(str(tmp_path))
+        assert message.startswith(str(tmp_path))
     else:
         assert all(np.isfinite(layer.value).all() for layer in net.layers)
         assert all(layer.index.max(initial=0) < layer.inputs for layer in net.layers)
@@ -108,14 +108,14 @@ def test_layers_alone_are_a_network_with_a_plain_relu(tmp_path: Path) -> None:
     assert all((layer.bias == 0).all() for layer in made.layers)
 
 
-def test_activations_and_who_gets_the_bias(tmp_path: Path) -> None:
+def test_activation_and_bias_to(tmp_path: Path) -> None:
     folder = put(tmp_path, 3, 4, 2, activation=["relu", "linear"], bias_to="all")
     made = read_npz_network(folder)
     assert [layer.activation for layer in made.layers] == ["relu", "linear"]
     assert [layer.bias_to for layer in made.layers] == ["all", "all"]
 
 
-def test_biases_from_every_place(tmp_path: Path) -> None:
+def test_biases_from_settings_and_files(tmp_path: Path) -> None:
     one = read_npz_network(put(tmp_path / "one", 3, 4, 2, bias=-0.3, ymax=32))
     assert [layer.bias.tolist() for layer in one.layers] == [
         [np.float32(-0.3)] * 4,
@@ -129,14 +129,14 @@ def test_biases_from_every_place(tmp_path: Path) -> None:
     np.save(files / "bias-2.npy", np.float64(7))
     made = read_npz_network(files)
     assert [layer.bias.tolist() for layer in made.layers] == [[1, 2, 3, 4], [7, 7]]
-    # the bias keeps its digits where float64 is asked for, though the weights are float32
+    # In float64 the bias is not rounded to float32, the dtype of the weights in the file.
     wide = read_npz_network(put(tmp_path / "wide", 2, 2, bias=-0.3), np.float64)
     assert wide.layers[0].bias.tolist() == [-0.3, -0.3]
 
 
-def test_no_layers_need_their_inputs(tmp_path: Path) -> None:
+def test_a_network_without_layers_needs_its_inputs(tmp_path: Path) -> None:
     assert read_npz_network(put(tmp_path / "a", inputs=7, layers=0)).outputs == 7
-    with pytest.raises(InputError, match=r"no layer-1\.npz there"):
+    with pytest.raises(InputError, match=r"no layer-1\.npz in the folder"):
         read_npz_network(put(tmp_path / "b", layers=0))
     with pytest.raises(InputError, match="nowhere: no such folder"):
         read_npz_network(tmp_path / "nowhere")
@@ -183,7 +183,7 @@ DAMAGE: list[tuple[Callable[[Path], Any], str]] = [
     (content("network.json", b"{"), "network.json: cannot be read as JSON"),
     (content("network.json", b"\xff"), "network.json: cannot be read as JSON"),
     (content("network.json", b"[" * 100000), "network.json: cannot be read as JSON"),
-    (content("network.json", b'{"bias": 1, "ymax": 2, "bias": 3}'), "'bias' is given twice"),
+    (content("network.json", b'{"bias": 1, "ymax": 2, "bias": 3}'), "the key 'bias' occurs twice"),
     (
         lambda folder: (folder / "network.json").symlink_to("not-there"),
         "network.json: cannot be read as JSON",
@@ -238,19 +238,19 @@ OTHER_CONTENTS = [
     (b"\x1f\x8b\x08\x00abc", "it is packed with gzip; unpack it first"),
     (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
     (b"%%MatrixMarket matrix", "it is a Matrix Market file"),
-    (b"1\t2\t0.5\n", "it does not begin as one does"),
+    (b"1\t2\t0.5\n", "its first bytes are those of another format"),
 ]
 
 
 @pytest.mark.parametrize(("data", "message"), OTHER_CONTENTS, ids=[e[1] for e in OTHER_CONTENTS])
-def test_what_a_file_really_is_is_named(tmp_path: Path, data: bytes, message: str) -> None:
+def test_the_actual_type_of_a_file_is_named(tmp_path: Path, data: bytes, message: str) -> None:
     folder = put(tmp_path / "mine", 3, 4, 2)
     for name in ("layer-2.npz", "bias-1.npy"):
-        kept = (folder / name).read_bytes() if (folder / name).exists() else None
+        original = (folder / name).read_bytes() if (folder / name).exists() else None
         (folder / name).write_bytes(data)
         with pytest.raises(InputError, match=f"{re.escape(name)}: not a file of .*: {message}"):
             read_npz_network(folder)
-        (folder / name).unlink() if kept is None else (folder / name).write_bytes(kept)
+        (folder / name).unlink() if original is None else (folder / name).write_bytes(original)
 
 
 def test_layers_and_biases_numbered_from_0(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_bias_needs_its_layer(tmp_path: Path) -> None:
         read_npz_network(folder)
 
 
-LOOK_ALIKES = [
+LOOKALIKES = [
     *("layer_3.npz", "Layer-3.npz", "layer-3.npy", "layer3.npz", "layers-3.npz", "layer-3.tsv"),
     *("layer-3 (1).npz", "layer-3.npz.gz", "layer.npz", "layer-three.npz", "layer-3"),
     *("bias_1.npy", "bias-1.npz", "bias-01.txt", "biases-1.npy", "bias.npy", "BIAS-1.NPY"),
@@ -295,8 +295,8 @@ LOOK_ALIKES = [
 ]
 
 
-@pytest.mark.parametrize("name", LOOK_ALIKES)
-def test_files_that_would_be_overlooked_are_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_files_with_similar_names_are_refused(tmp_path: Path, name: str) -> None:
     folder = put(tmp_path, 3, 4, 2)
     (folder / name).write_bytes(b"")
     with pytest.raises(InputError, match=re.escape(f"{name}: is not read by this name; layers")):
@@ -305,7 +305,7 @@ def test_files_that_would_be_overlooked_are_refused(tmp_path: Path, name: str) -
         save_npz_network(radixnet(32, 1), folder)
 
 
-def test_other_files_do_no_harm(tmp_path: Path) -> None:
+def test_other_files_are_ignored(tmp_path: Path) -> None:
     folder = put(tmp_path, 3, 4, 2)
     for name in (
         *("README.md", "y.npy", "outputs.npz", "layer-1.npz.bak", "layer-1.npz~", ".layer-9.npz"),
@@ -316,7 +316,7 @@ def test_other_files_do_no_harm(tmp_path: Path) -> None:
     assert len(read_npz_network(folder).layers) == 2
 
 
-def test_saving_leaves_no_layer_of_another_numbering(tmp_path: Path) -> None:
+def test_saving_removes_layers_of_another_numbering(tmp_path: Path) -> None:
     for name in ("layer-0.npz", "layer-01.npz", "bias-00.npy", "layer-7.npz"):
         (tmp_path / name).write_bytes(b"before")
     save_npz_network(radixnet(32, 2), tmp_path)
@@ -328,7 +328,7 @@ def test_saving_leaves_no_layer_of_another_numbering(tmp_path: Path) -> None:
 def test_a_bias_given_twice_is_refused(tmp_path: Path) -> None:
     folder = put(tmp_path / "mine", 3, 4, bias=1)
     np.save(folder / "bias-1.npy", 1.0)
-    with pytest.raises(InputError, match=r"bias-1\.npy: network\.json gives a bias too"):
+    with pytest.raises(InputError, match=r"bias-1\.npy: network\.json has a bias too"):
         read_npz_network(folder)
 
 
@@ -358,7 +358,9 @@ def test_bad_inputs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"c\.npz: not a file of scipy\.sparse\.save_npz"):
         read_npz_inputs(tmp_path / "c.npz")
     (tmp_path / "c.npz").rename(tmp_path / "d.npy")
-    with pytest.raises(InputError, match=r"d\.npy: an \.npz archive; numpy\.save of one array"):
+    with pytest.raises(
+        InputError, match=r"d\.npy: an \.npz archive; save one array with numpy\.save"
+    ):
         read_npz_inputs(tmp_path / "d.npy")
     np.save(tmp_path / "e.npy", np.ones((2, 2)))
     (tmp_path / "e.npy").rename(tmp_path / "f.npz")

@@ -1,4 +1,4 @@
-"""Networks from PyTorch models give the models' outputs."""
+"""Networks from PyTorch models compute the outputs of the models."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ nn = torch.nn
     limit=st.booleans(),
     double=st.booleans(),
 )
-def test_the_outputs_are_the_model_s(
+def test_the_outputs_equal_those_of_the_model(
     seed: int, widths: list[int], activations: list[str], limit: bool, double: bool
 ) -> None:
     torch.manual_seed(seed)
     modules: list[Any] = [nn.Flatten()]
-    for inputs, outputs, kind in zip(widths, widths[1:], activations, strict=False):
+    for inputs, outputs, activation in zip(widths, widths[1:], activations, strict=False):
         modules.append(nn.Linear(inputs, outputs, bias=bool(seed % 2)))
-        if kind != "none":
+        if activation != "none":
             modules.append(nn.ReLU6() if limit else nn.ReLU())
-        if kind == "dropout":
+        if activation == "dropout":
             modules.append(nn.Dropout())
     model = nn.Sequential(modules[0], nn.Sequential(*modules[1:]))
     model = (model.double() if double else model).eval()
@@ -73,7 +73,7 @@ REFUSED: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("model", "message"), REFUSED, ids=[each[1] for each in REFUSED])
-def test_what_is_not_supported_is_named(model: Any, message: str) -> None:
+def test_unsupported_models_are_refused(model: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         kk.from_torch(model)
 
@@ -87,7 +87,7 @@ def test_weights_that_are_not_finite_are_refused() -> None:
 
 
 def expected_outputs(model: Any, rows: Any) -> Any:
-    """What the model gives in eval mode; its own mode stays."""
+    """The outputs of the model in eval mode. Its own mode is restored."""
     modes = [(module, module.training) for module in model.modules()]
     with torch.no_grad():
         outputs = model.eval()(torch.from_numpy(rows)).numpy()
@@ -96,16 +96,16 @@ def expected_outputs(model: Any, rows: Any) -> Any:
     return outputs
 
 
-def is_the_model(model: Any, inputs: int) -> None:
+def check_outputs(model: Any, inputs: int) -> None:
     rows = np.random.default_rng(inputs).standard_normal((5, inputs)).astype(np.float32)
     net = kk.from_torch(model)
     expected = expected_outputs(model, rows)
-    found = kk.Predictor(net)(rows)
-    assert found.shape == expected.shape
-    assert np.abs(found - expected).max() <= 1e-4 * max(1, np.abs(expected).max())
+    outputs = kk.Predictor(net)(rows)
+    assert outputs.shape == expected.shape
+    assert np.abs(outputs - expected).max() <= 1e-4 * max(1, np.abs(expected).max())
 
 
-def test_a_module_may_stand_at_several_places() -> None:
+def test_a_module_may_occur_more_than_once() -> None:
     act, tied = nn.ReLU(), nn.Linear(16, 16)
     shared = nn.Sequential(nn.Linear(16, 16), act, nn.Linear(16, 16), act, nn.Linear(16, 4))
     assert [layer.activation for layer in kk.from_torch(shared).layers] == [
@@ -113,14 +113,14 @@ def test_a_module_may_stand_at_several_places() -> None:
         "relu",
         "linear",
     ]
-    is_the_model(shared, 16)
+    check_outputs(shared, 16)
     twice = nn.Sequential(tied, nn.ReLU(), tied)
     assert len(kk.from_torch(twice).layers) == 2
-    is_the_model(twice, 16)
+    check_outputs(twice, 16)
     block = nn.Sequential(tied, act)
     nested = nn.Sequential(block, nn.Sequential(block, nn.Dropout(), block), act)
     assert len(kk.from_torch(nested).layers) == 3
-    is_the_model(nested, 16)
+    check_outputs(nested, 16)
 
 
 def pruned(seed: int) -> Any:
@@ -136,14 +136,14 @@ def pruned(seed: int) -> Any:
 
 def weight_normed(seed: int) -> Any:
     torch.manual_seed(seed)
-    made = [nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 4)]
+    linears = [nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 4)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        parts = [
+        normed = [
             nn.utils.weight_norm(each, dim=dim)
-            for each, dim in zip(made, (0, 1, None), strict=True)
+            for each, dim in zip(linears, (0, 1, None), strict=True)
         ]
-    return nn.Sequential(parts[0], nn.ReLU(), parts[1], nn.ReLU(), parts[2])
+    return nn.Sequential(normed[0], nn.ReLU(), normed[1], nn.ReLU(), normed[2])
 
 
 def spectral_normed(seed: int) -> Any:
@@ -167,10 +167,10 @@ COMPUTED = [pruned, weight_normed, spectral_normed, parametrized]
 
 @pytest.mark.parametrize("make", COMPUTED)
 def test_computed_weights_after_load_state_dict(make: Callable[[int], Any]) -> None:
-    """The attribute `weight` of the second model is that of before, until a forward pass."""
+    """The attribute `weight` of the second model is out of date until a forward pass."""
     model = make(1)
     model.load_state_dict(make(0).state_dict())
-    is_the_model(model, 8)
+    check_outputs(model, 8)
 
 
 @pytest.mark.parametrize("make", COMPUTED)
@@ -184,49 +184,49 @@ def test_computed_weights_after_a_step_of_training(make: Callable[[int], Any]) -
         optimizer.step()
     assert model.training
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    is_the_model(model, 8)
+    check_outputs(model, 8)
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
-def test_random_models_give_their_outputs(data: Any) -> None:
-    """Modules may be shared, nested, pruned or normed, and weights loaded anew."""
+def test_outputs_of_random_models(data: Any) -> None:
+    """Modules may be shared, nested, pruned or normed, and weights loaded again."""
     prune = pytest.importorskip("torch.nn.utils.prune")
     seed = data.draw(st.integers(0, 2**31))
 
     def make(seed: int, plan: list[tuple[str, int]]) -> Any:
         torch.manual_seed(seed)
         square, relu, modules = nn.Linear(6, 6), nn.ReLU(), list[Any]()
-        for what, variant in plan:
-            if what == "linear":
+        for step, variant in plan:
+            if step == "linear":
                 linear = square if variant == 0 else nn.Linear(6, 6, bias=variant > 1)
                 if variant == 3:
                     prune.l1_unstructured(linear, "weight", amount=0.4)
                 if variant == 4:
                     linear = nn.utils.parametrizations.weight_norm(linear)
                 modules.append(linear)
-            elif what == "relu":
+            elif step == "relu":
                 modules.append(relu if variant % 2 else nn.ReLU())
-            elif what == "nest" and modules:
+            elif step == "nest" and modules:
                 modules = [nn.Sequential(*modules)]
-            elif what == "again" and modules:
+            elif step == "again" and modules:
                 modules.append(modules[variant % len(modules)])
             else:
                 modules.append(nn.Dropout() if variant % 2 else nn.Identity())
         return nn.Sequential(nn.Linear(6, 6), *modules)
 
-    kinds = st.sampled_from(["linear", "linear", "relu", "nest", "again", "other"])
-    plan = data.draw(st.lists(st.tuples(kinds, st.integers(0, 4)), max_size=8))
+    steps = st.sampled_from(["linear", "linear", "relu", "nest", "again", "other"])
+    plan = data.draw(st.lists(st.tuples(steps, st.integers(0, 4)), max_size=8))
     model = make(seed, plan)
     model.load_state_dict(make(seed + 1, plan).state_dict())
-    is_the_model(model, 6)
+    check_outputs(model, 6)
 
 
-@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
-def test_half_precision_is_exact_in_float32(kind: str) -> None:
-    model = nn.Sequential(nn.Linear(5, 4), nn.ReLU()).to(getattr(torch, kind))
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_exact_in_float32(dtype: str) -> None:
+    model = nn.Sequential(nn.Linear(5, 4), nn.ReLU()).to(getattr(torch, dtype))
     net = kk.from_torch(model)
     assert net.dtype == np.float32
     assert (net.layers[0].weights().toarray() == model[0].weight.detach().float().numpy().T).all()
@@ -239,7 +239,7 @@ def with_hook(register: Callable[[Any], Any]) -> Any:
 
 
 def scaled(module: Any, *_: Any) -> None:
-    """A hook that from_torch does not know."""
+    """A hook whose effect from_torch does not know."""
 
 
 class Halved(nn.Module):
@@ -269,13 +269,13 @@ class Wider(nn.Linear):
     pass
 
 
-def of_dtype(kind: str) -> Any:
+def of_dtype(dtype: str) -> Any:
     linear = nn.Linear(2, 2)
-    linear.weight = nn.Parameter(linear.weight.detach().to(getattr(torch, kind)), False)
+    linear.weight = nn.Parameter(linear.weight.detach().to(getattr(torch, dtype)), False)
     return linear
 
 
-HINDRANCES: list[tuple[Callable[[], Any], str]] = [
+UNSUPPORTED: list[tuple[Callable[[], Any], str]] = [
     (
         lambda: with_hook(lambda model: model[0].register_forward_hook(scaled)),
         "Sequential.0: has the forward hook scaled",
@@ -304,10 +304,8 @@ HINDRANCES: list[tuple[Callable[[], Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("make", "message"), HINDRANCES, ids=[each[1] for each in HINDRANCES])
-def test_models_that_compute_something_else_are_refused(
-    make: Callable[[], Any], message: str
-) -> None:
+@pytest.mark.parametrize(("make", "message"), UNSUPPORTED, ids=[each[1] for each in UNSUPPORTED])
+def test_models_with_other_computations_are_refused(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         kk.from_torch(make())
     assert "\n" not in str(caught.value)
@@ -333,7 +331,7 @@ def test_global_hooks_are_refused() -> None:
     assert kk.from_torch(nn.Linear(2, 2)).edges == 4
 
 
-def test_backward_hooks_change_no_answer() -> None:
+def test_backward_hooks_are_allowed() -> None:
     linear = nn.Linear(2, 2)
     linear.register_full_backward_hook(scaled)
     assert kk.from_torch(linear).edges == 4

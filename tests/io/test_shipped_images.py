@@ -1,4 +1,4 @@
-"""The shipped images and the sizes made of them."""
+"""The shipped images and the sizes computed from them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_there_are_60000_images_and_digits() -> None:
     assert labels()[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
 
 
-def test_neurons_go_down_the_columns() -> None:
-    # image 4 is a 1, image 2 a 0: the 1 is higher than wide and the 0 is empty in its middle
+def test_neurons_are_in_column_order() -> None:
+    # Image 4 is a 1, which is higher than wide. Image 2 is a 0, which is empty in the middle.
     zero, _, one = pictures(1024, 4, 32, 32)[1:4]
     rows, columns = np.flatnonzero(one.any(axis=1)), np.flatnonzero(one.any(axis=0))
     assert np.ptp(rows) > np.ptp(columns)
@@ -44,7 +44,7 @@ def test_neurons_go_down_the_columns() -> None:
     ("neurons", "height", "width"),
     [(2048, 32, 64), (4096, 64, 64), (8192, 64, 128), (65536, 256, 256)],
 )
-def test_bigger_images_repeat_every_pixel(neurons: int, height: int, width: int) -> None:
+def test_larger_images_repeat_each_pixel(neurons: int, height: int, width: int) -> None:
     small = pictures(1024, 5, 32, 32)
     expected = np.kron(small, np.ones((height // 32, width // 32)))
     assert (pictures(neurons, 5, height, width) == expected).all()
@@ -66,14 +66,14 @@ def test_smaller_images_are_an_or_over_blocks(neurons: int, height: int, width: 
 
 
 @pytest.mark.parametrize("neurons", [128, 1024, 2048])
-def test_blocks_of_rows_do_not_matter(neurons: int) -> None:
-    # 5000 rows are more than one block of work
-    some, few = images(neurons, 5000).bits, images(neurons, 100).bits
-    assert some is not None
+def test_the_result_does_not_depend_on_blocks_of_rows(neurons: int) -> None:
+    # 5000 rows are more than one block.
+    many, few = images(neurons, 5000).bits, images(neurons, 100).bits
+    assert many is not None
     assert few is not None
-    assert some.shape[0] == 5000
-    assert (some[:100] == few).all()
-    assert some[4096:].any(axis=1).all()
+    assert many.shape[0] == 5000
+    assert (many[:100] == few).all()
+    assert many[4096:].any(axis=1).all()
 
 
 @pytest.mark.parametrize("neurons", [0, -1024, 1, 16, 1000, 1536, 1 << 30])

@@ -1,4 +1,4 @@
-"""The compiled parser, the NumPy parser and a slow reference agree, and so do the writers."""
+"""The compiled parser, the NumPy parser and a reference agree, and so do the writers."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from hypothesis import example, given, settings
 from kkspdnn.errors import InputError, ToolchainError
 from kkspdnn.io import tsv, tsv_parser
 from kkspdnn.io.tsv import read_blocks, write_triples
-from kkspdnn.io.tsv_lines import Form, line_fault, parse_lines, spell_lines
-from kkspdnn.io.tsv_parser import Triples, load_parser, parse_triples, spell_triples
+from kkspdnn.io.tsv_lines import TripleFormat, format_lines, line_error, parse_lines
+from kkspdnn.io.tsv_parser import Triples, format_triples, load_parser, parse_triples
 
-MOST = (2**31 - 1, 99)
+LARGEST = (2**31 - 1, 99)
 DTYPES = [np.dtype(np.float32), np.dtype(np.float64)]
 
 
 def compiled(text: bytes, dtype: np.dtype[Any]) -> tuple[Triples, int]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tsv_parser, "WORTH_COMPILING", 0)
-        return parse_triples(text, text.count(b"\n"), MOST, dtype)
+        patch.setattr(tsv_parser, "MIN_COMPILED_BYTES", 0)
+        return parse_triples(text, text.count(b"\n"), LARGEST, dtype)
 
 
 def rounded(text: str, dtype: np.dtype[Any]) -> float | None:
-    """The nearest number of the type, ties to even, in exact arithmetic; None where too large."""
+    """The nearest number of the dtype, ties to even, in exact arithmetic; None on overflow."""
     mantissa, _, exponent = text.lower().partition("e")
-    # a larger one changes nothing here, and takes for ever in whole numbers
+    # Limit the exponent, because exact powers of larger ones take too long.
     exact = Fraction(mantissa) * Fraction(10) ** max(-2000, min(int(exponent or 0), 2000))
     bits, lowest = (24, -149) if dtype == np.float32 else (53, -1074)
     size = abs(exact)
@@ -47,9 +47,9 @@ def rounded(text: str, dtype: np.dtype[Any]) -> float | None:
     return -float(size) if text.startswith("-") else float(size)
 
 
-def by_the_book(text: bytes, dtype: np.dtype[Any]) -> tuple[list[tuple[int, int, float]], int]:
-    """Line by line, without any of the code under test."""
-    found: list[tuple[int, int, float]] = []
+def by_reference(text: bytes, dtype: np.dtype[Any]) -> tuple[list[tuple[int, int, float]], int]:
+    """A reference parser, line by line, without the code under test."""
+    rows: list[tuple[int, int, float]] = []
     number = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
     for line in text.decode("latin-1").split("\n")[:-1]:
         fields = line.removesuffix("\r").split("\t")
@@ -58,37 +58,37 @@ def by_the_book(text: bytes, dtype: np.dtype[Any]) -> tuple[list[tuple[int, int,
         if not all(re.fullmatch(r"[+-]?\d+", each, re.A) for each in fields[:2]):
             break
         first, second = (int(each) for each in fields[:2])
-        if not (1 <= first <= MOST[0] and 1 <= second <= MOST[1]):
+        if not (1 <= first <= LARGEST[0] and 1 <= second <= LARGEST[1]):
             break
         if not re.fullmatch(number, fields[2], re.A):
             break
         value = rounded(fields[2], dtype)
         if value is None:
             break
-        found.append((first, second, value))
-    return found, len(found)
+        rows.append((first, second, value))
+    return rows, len(rows)
 
 
-def same(found: Triples, expected: list[tuple[int, int, float]], dtype: np.dtype[Any]) -> bool:
-    kinds = (np.dtype(np.int32), np.dtype(np.int32), dtype)
-    columns = [np.array([line[k] for line in expected], kind) for k, kind in enumerate(kinds)]
+def same(triples: Triples, expected: list[tuple[int, int, float]], dtype: np.dtype[Any]) -> bool:
+    dtypes = (np.dtype(np.int32), np.dtype(np.int32), dtype)
+    columns = [np.array([row[k] for row in expected], each) for k, each in enumerate(dtypes)]
     return all(
         one.dtype == other.dtype and one.tobytes() == other.tobytes()
-        for one, other in zip(found, columns, strict=True)
+        for one, other in zip(triples, columns, strict=True)
     )
 
 
 def check(text: bytes, dtype: np.dtype[Any]) -> int:
-    expected, good = by_the_book(text, dtype)
-    for found, lines in (compiled(text, dtype), parse_lines(text, MOST, dtype)):
-        assert lines == good
-        assert same(found, expected, dtype)
-    form = Form(("a", "b", "c"), MOST, dtype)
-    faults = [line_fault(line, form) for line in text.split(b"\n")[:-1]]
-    assert [fault is None for fault in faults[: good + 1]] == [True] * good + [False] * (
-        good < len(faults)
+    expected, valid = by_reference(text, dtype)
+    for triples, lines in (compiled(text, dtype), parse_lines(text, LARGEST, dtype)):
+        assert lines == valid
+        assert same(triples, expected, dtype)
+    columns = TripleFormat(("a", "b", "c"), LARGEST, dtype)
+    errors = [line_error(line, columns) for line in text.split(b"\n")[:-1]]
+    assert [error is None for error in errors[: valid + 1]] == [True] * valid + [False] * (
+        valid < len(errors)
     )
-    return good
+    return valid
 
 
 digits = st.text("0123456789", min_size=1, max_size=25)
@@ -107,7 +107,7 @@ exponents = st.one_of(
 
 
 def halfway(pair: tuple[int, int]) -> str:
-    """The middle of two neighbouring float32, or a little beside it, in all its digits."""
+    """The exact middle of two adjacent float32, or a number next to it, in decimal."""
     bits, nudge = pair
     below = float(np.uint32(bits).view(np.float32))
     above = float(np.uint32(bits + 1).view(np.float32))
@@ -142,9 +142,11 @@ odd_lines = st.one_of(
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @given(st.lists(odd_lines, max_size=6))
-@example(["1\t1\t1.00000005960464483090\n"])  # above the middle of two float32: not down, up
-@example(["1\t1\t1.00000005960464477539\n"])  # below it
-@example(["1\t1\t1.000000059604644775390625\n", "1\t1\t1.000000178813934326171875\n"])  # on it
+@example(["1\t1\t1.00000005960464483090\n"])  # above the middle of two float32: round up
+@example(["1\t1\t1.00000005960464477539\n"])  # below the middle: round down
+@example(
+    ["1\t1\t1.000000059604644775390625\n", "1\t1\t1.000000178813934326171875\n"]
+)  # the middle: ties to even
 @example(["1\t1\t3.4028235677973366e38\n"])  # FLT_MAX and half a step: infinity
 @example(["1\t1\t3.40282356779733661637539395458142568447e38\n"])
 @example(["1\t1\t3.40282356779733661637539395458142568448e38\n"])
@@ -173,71 +175,71 @@ def test_random_lines(dtype: np.dtype[Any], each: list[str]) -> None:
 def test_mutated_texts(dtype: np.dtype[Any], each: list[str], data: st.DataObject) -> None:
     text = bytearray("".join(each).encode())
     for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(text) - 1))
-        kind = data.draw(st.sampled_from("flip drop insert swap".split()))
-        if kind == "flip":
-            text[place] ^= 1 << data.draw(st.integers(0, 7))
-        elif kind == "drop" and len(text) > 1:
-            del text[place]
-        elif kind == "insert":
-            text.insert(place, data.draw(st.sampled_from(b"0123456789.eE+-\t\r\n nifN\0\xff")))
+        index = data.draw(st.integers(0, len(text) - 1))
+        mutation = data.draw(st.sampled_from("flip drop insert swap".split()))
+        if mutation == "flip":
+            text[index] ^= 1 << data.draw(st.integers(0, 7))
+        elif mutation == "drop" and len(text) > 1:
+            del text[index]
+        elif mutation == "insert":
+            text.insert(index, data.draw(st.sampled_from(b"0123456789.eE+-\t\r\n nifN\0\xff")))
         else:
-            text[place], text[place - 1] = text[place - 1], text[place]
+            text[index], text[index - 1] = text[index - 1], text[index]
     check(bytes(text) + (b"" if text.endswith(b"\n") else b"\n"), dtype)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "", "\r"], ids=repr)
 @settings(max_examples=30)
 @given(st.lists(odd_lines, min_size=1, max_size=5), st.sampled_from([b"", b"\xef\xbb\xbf"]))
-def test_blocks_cut_anywhere_give_one_answer(
+def test_the_result_does_not_depend_on_the_block_size(
     tmp_path_factory: pytest.TempPathFactory, end: str, each: list[str], mark: bytes
 ) -> None:
     text = "".join(each).removesuffix("\n").encode("latin-1") + end.encode()
     path = tmp_path_factory.mktemp("text") / "a.tsv"
     path.write_bytes(mark + text)
-    form = Form(("a", "b", "c"), MOST, np.float32)
-    answers = []
+    columns = TripleFormat(("a", "b", "c"), LARGEST, np.float32)
+    results = []
     for block in (1, 2, 3, 7, 16, 1 << 20):
-        for worth in (0, 1 << 30):
+        for min_compiled in (0, 1 << 30):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(tsv, "BLOCK_BYTES", block)
-                patch.setattr(tsv_parser, "WORTH_COMPILING", worth)
-                answers.append(read(path, form))
-    assert answers == [answers[0]] * len(answers)
-    whole = text if text.endswith(b"\n") or not text else text + b"\n"
-    expected, good = by_the_book(whole, DTYPES[0])
-    total = whole.count(b"\n")
-    if good < total:
-        assert str(answers[0]).startswith(f"{path}:{good + 1}: ")
+                patch.setattr(tsv_parser, "MIN_COMPILED_BYTES", min_compiled)
+                results.append(read(path, columns))
+    assert results == [results[0]] * len(results)
+    complete = text if text.endswith(b"\n") or not text else text + b"\n"
+    expected, valid = by_reference(complete, DTYPES[0])
+    total = complete.count(b"\n")
+    if valid < total:
+        assert str(results[0]).startswith(f"{path}:{valid + 1}: ")
     elif total:
-        assert answers[0] == [(a, b, np.float32(c).tobytes()) for a, b, c in expected]
+        assert results[0] == [(a, b, np.float32(c).tobytes()) for a, b, c in expected]
     else:
-        assert "the file is empty" in str(answers[0])
+        assert "the file is empty" in str(results[0])
 
 
-def read(path: Path, form: Form) -> str | list[tuple[int, int, bytes]]:
-    found: list[tuple[int, int, bytes]] = []
+def read(path: Path, columns: TripleFormat) -> str | list[tuple[int, int, bytes]]:
+    rows: list[tuple[int, int, bytes]] = []
     try:
-        for block in read_blocks(path, form):
-            assert block.line == len(found) + 1
-            columns = (block.first.tolist(), block.second.tolist(), block.value)
-            found += [(a, b, c.tobytes()) for a, b, c in zip(*columns, strict=True)]
+        for block in read_blocks(path, columns):
+            assert block.line == len(rows) + 1
+            values = (block.first.tolist(), block.second.tolist(), block.value)
+            rows += [(a, b, c.tobytes()) for a, b, c in zip(*values, strict=True)]
     except InputError as error:
         return str(error)
-    return found
+    return rows
 
 
 def test_long_fields_take_linear_time() -> None:
-    """Where a digit could belong to two repetitions, this takes hours."""
+    """If a digit could belong to two repetitions of the pattern, this would take hours."""
     many = b"1" * 1_000_000
     for line in (many + b"x\t2\t3\n", b"1\t2\t" + many + b"x\n", b"1\t2\t1." + many + b"x\n"):
         for parse in (lambda text: compiled(text, DTYPES[0]), by_numpy):
             assert parse(line)[1] == 0
-        assert line_fault(line[:-1], Form(("a", "b", "c"), MOST)) is not None
+        assert line_error(line[:-1], TripleFormat(("a", "b", "c"), LARGEST)) is not None
     for line in (b"1\t2\t" + many + b"e-1000000\n", b"1\t2\t." + b"0" * 1_000_000 + b"1e1000000\n"):
         for parse in (lambda text: compiled(text, DTYPES[0]), by_numpy):
-            (_, _, value), good = parse(line)
-            assert good == 1
+            (_, _, value), valid = parse(line)
+            assert valid == 1
             assert value[0] == np.float32("0.1" if b"." in line else 1 / 9)
     zeros = b"0" * 1_000_000 + b"7\t2\t1\n"
     assert compiled(zeros, DTYPES[0])[0][0].tolist() == [7]
@@ -245,7 +247,7 @@ def test_long_fields_take_linear_time() -> None:
 
 
 def by_numpy(text: bytes) -> tuple[Triples, int]:
-    return parse_lines(text, MOST, DTYPES[0])
+    return parse_lines(text, LARGEST, DTYPES[0])
 
 
 indices = st.integers(1, 2**62)
@@ -265,11 +267,11 @@ def test_both_writers_write_the_same(
         value = np.array([row[2] for row in rows]).astype(dtype)
     value[~np.isfinite(value)] = 1
     for values in (None, value):
-        expected = spell_lines(first, second, values)
+        expected = format_lines(first, second, values)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tsv_parser, "WORTH_COMPILING", 0)
-            assert spell_triples(first, second, values) == expected
-    texts = [line.split(b"\t")[2] for line in spell_lines(first, second, value).splitlines()]
+            patch.setattr(tsv_parser, "MIN_COMPILED_BYTES", 0)
+            assert format_triples(first, second, values) == expected
+    texts = [line.split(b"\t")[2] for line in format_lines(first, second, value).splitlines()]
     back = np.array([rounded(text.decode(), dtype) for text in texts], dtype)
     assert back.tobytes() == value.tobytes()
     if dtype == np.float64:
@@ -278,13 +280,13 @@ def test_both_writers_write_the_same(
 
 @pytest.mark.usefixtures("parser")
 def test_a_large_file_is_written_and_read(tmp_path: Path) -> None:
-    count = 200_000  # more than one block, and more than one piece
+    count = 200_000  # more than one block to read and to write
     rng = np.random.default_rng(0)
     first, second = np.arange(1, count + 1), rng.integers(1, 99, count)
     value = rng.standard_normal(count).astype(np.float32)
     for path in (tmp_path / "a.tsv", tmp_path / "a.tsv.gz"):
         write_triples(path, first, second, value)
-        blocks = list(read_blocks(path, Form(("a", "b", "c"), MOST)))
+        blocks = list(read_blocks(path, TripleFormat(("a", "b", "c"), LARGEST)))
         assert (np.concatenate([block.first for block in blocks]) == first).all()
         assert (np.concatenate([block.second for block in blocks]) == second).all()
         assert (np.concatenate([block.value for block in blocks]) == value).all()
@@ -292,8 +294,8 @@ def test_a_large_file_is_written_and_read(tmp_path: Path) -> None:
 
 def test_a_short_text_needs_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tsv_parser, "_loaded", lambda: pytest.fail("it was loaded"))
-    (_, _, value), good = parse_triples(b"1\t2\t3\n", 1, MOST, DTYPES[0])
-    assert (value.tolist(), good) == ([3], 1)
+    (_, _, value), valid = parse_triples(b"1\t2\t3\n", 1, LARGEST, DTYPES[0])
+    assert (value.tolist(), valid) == ([3], 1)
     write_triples(tmp_path / "a.tsv", np.array([1]), np.array([2]), None)
     assert (tmp_path / "a.tsv").read_bytes() == b"1\t2\t1\n"
 
@@ -311,13 +313,13 @@ def test_without_a_compiler_numpy_reads(
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "cache"))
     tsv_parser._loaded.cache_clear()
     try:
-        (block,) = read_blocks(path, Form(("a", "b", "c"), MOST))
-        list(read_blocks(path, Form(("a", "b", "c"), MOST)))
+        (block,) = read_blocks(path, TripleFormat(("a", "b", "c"), LARGEST))
+        list(read_blocks(path, TripleFormat(("a", "b", "c"), LARGEST)))
     finally:
         tsv_parser._loaded.cache_clear()
     assert (block.value == 3.5).all()
     assert block.value.shape == (20_000,)
-    # said once
+    # One warning for both files.
     assert caplog.messages == [
         "text files are read by NumPy, much slower than by the compiled parser: no C++ compiler"
     ]

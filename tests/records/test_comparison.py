@@ -110,7 +110,7 @@ def test_an_invalid_record_is_refused(record: Comparison, change: Any, message: 
     [
         (b"", "a.json:1: not JSON"),
         (b'{"schema":\n nope}', "a.json:2: not JSON"),
-        (b'{"schema": NaN}', "a.json: not JSON: NaN is no JSON number"),
+        (b'{"schema": NaN}', "a.json: not JSON: NaN is not a JSON number"),
         (b"[1]", "a.json: not a JSON object"),
         (b"\xff", "a.json: not UTF-8"),
         (b"[" * 100_000, "a.json"),

@@ -1,4 +1,4 @@
-// Lines `first TAB second TAB value`, read and written. kkspdnn/lines.py defines what a line may be.
+// Parser and writer of lines `first TAB second TAB value`, the format of kkspdnn/io/tsv_lines.py.
 #include <charconv>
 #include <cmath>
 #include <cstddef>
@@ -12,33 +12,34 @@ namespace {
 
 bool is_digit(char c) { return static_cast<unsigned char>(c) - unsigned{'0'} < 10; }
 
-// An integer in 1..most and the TAB after it, with a sign or leading zeros. Returns a pointer past
-// the TAB, or null.
-[[gnu::noinline, gnu::cold]] const char* signed_integer(const char* p, std::int32_t most,
-                                                        std::int32_t& found) {
-  constexpr int longest = 10;  // digits of the largest int32
-  if (*p == '+') ++p;          // a negative integer is out of range
+// Parses an integer in 1..largest with a sign or leading zeros, and the TAB after it. Returns a
+// pointer past the TAB, or null.
+[[gnu::noinline, gnu::cold]] const char* signed_integer(const char* p, std::int32_t largest,
+                                                        std::int32_t& value) {
+  constexpr int max_digits = 10;  // of an int32
+  if (*p == '+') ++p;             // a negative integer is out of range
   while (*p == '0') ++p;
   const char* const begin = p;
   std::uint64_t number = 0;
-  for (; is_digit(*p) && p - begin < longest; ++p) number = 10 * number + (*p - '0');
-  if (*p != '\t' || number < 1 || number > static_cast<std::uint64_t>(most)) return nullptr;
-  found = static_cast<std::int32_t>(number);
+  for (; is_digit(*p) && p - begin < max_digits; ++p) number = 10 * number + (*p - '0');
+  if (*p != '\t' || number < 1 || number > static_cast<std::uint64_t>(largest)) return nullptr;
+  value = static_cast<std::int32_t>(number);
   return p + 1;
 }
 
-const char* integer(const char* p, std::int32_t most, std::int32_t& found) {
-  constexpr int longest = 10;
+// Parses an integer in 1..largest and the TAB after it. Returns a pointer past the TAB, or null.
+const char* integer(const char* p, std::int32_t largest, std::int32_t& value) {
+  constexpr int max_digits = 10;
   const char* const begin = p;
   std::uint64_t number = 0;
-  // The text ends with LF, so digits end before it does.
+  // The text ends with LF, which ends the loop.
   for (unsigned digit; (digit = static_cast<unsigned char>(*p) - unsigned{'0'}) < 10; ++p) {
     number = 10 * number + digit;
   }
-  const bool plain = p - begin <= longest && *p == '\t' && number >= 1 &&
-                     number <= static_cast<std::uint64_t>(most);
-  if (!plain) return signed_integer(begin, most, found);
-  found = static_cast<std::int32_t>(number);
+  const bool plain = p - begin <= max_digits && *p == '\t' && number >= 1 &&
+                     number <= static_cast<std::uint64_t>(largest);
+  if (!plain) return signed_integer(begin, largest, value);
+  value = static_cast<std::int32_t>(number);
   return p + 1;
 }
 
@@ -56,14 +57,14 @@ const char* integer(const char* p, std::int32_t most, std::int32_t& found) {
   return std::isfinite(number);
 }
 
-// A finite decimal number and the line end after it, LF or CR LF. Returns a pointer past the line
-// end, or null.
+// Parses a finite decimal number and the line end after it, LF or CR LF. Returns a pointer past the
+// line end, or null.
 template <class Real>
 const char* real(const char* p, const char* end, Real& number) {
   const char* unsigned_part = p + (*p == '+' || *p == '-');
   const char* digits = unsigned_part + (*unsigned_part == '.');
-  if (!is_digit(*digits)) return nullptr;  // inf and nan too, which from_chars would take
-  const char* const begin = *p == '+' ? p + 1 : p;  // from_chars takes no plus sign
+  if (!is_digit(*digits)) return nullptr;  // also for inf and nan, which from_chars accepts
+  const char* const begin = *p == '+' ? p + 1 : p;  // from_chars accepts no plus sign
   const auto read = std::from_chars(begin, end, number);
   if (read.ec == std::errc::invalid_argument) return nullptr;
   if (read.ec != std::errc{} && !extreme(begin, number)) return nullptr;
@@ -72,21 +73,21 @@ const char* real(const char* p, const char* end, Real& number) {
   return *p == '\n' ? p + 1 : nullptr;
 }
 
-// The number of lines before the first bad one.
+// Parses lines up to the first invalid one. Returns the number of valid lines.
 template <class Real>
-std::int64_t parse(const char* p, std::int64_t bytes, std::int32_t most_first,
-                   std::int32_t most_second, std::int32_t* first, std::int32_t* second,
+std::int64_t parse(const char* p, std::int64_t bytes, std::int32_t largest_first,
+                   std::int32_t largest_second, std::int32_t* first, std::int32_t* second,
                    Real* value) {
   const char* const end = p + bytes;
-  // Most files repeat one value: the same characters up to the line's end are the same number.
+  // Most files repeat one value. The same characters up to the line end are the same number.
   const char* last = p;
   std::size_t length = 0;
   Real number = 0;
   std::int64_t line = 0;
   for (; p < end; ++line) {
-    p = integer(p, most_first, first[line]);
+    p = integer(p, largest_first, first[line]);
     if (!p) break;
-    p = integer(p, most_second, second[line]);
+    p = integer(p, largest_second, second[line]);
     if (!p) break;
     if (!length || static_cast<std::size_t>(end - p) < length || std::memcmp(p, last, length)) {
       const char* const after = real(p, end, number);
@@ -100,10 +101,10 @@ std::int64_t parse(const char* p, std::int64_t bytes, std::int32_t most_first,
   return line;
 }
 
-// The fewest digits that read back as the same number, spelled as Python's repr spells a float:
-// 0.0625, 1.0, 1e-05, 1.5e+16. At most 25 characters.
+// Writes the fewest digits that are read back as the same number, in the format of Python's repr of
+// a float: 0.0625, 1.0, 1e-05, 1.5e+16. Writes at most 25 characters and returns their end.
 template <class Real>
-char* spell(char* out, Real number) {
+char* format(char* out, Real number) {
   char text[32];  // d.ddde+XX
   const char* const end =
       std::to_chars(text, text + sizeof text, number, std::chars_format::scientific).ptr;
@@ -121,30 +122,30 @@ char* spell(char* out, Real number) {
     std::memcpy(out, begin, static_cast<std::size_t>(end - begin));
     return out + (end - begin);
   }
-  // Digit 0 stands for 10^exponent; both sides of the point have a digit.
+  // digits[0] is the digit of 10^exponent. Both sides of the decimal point need a digit.
   const int from = exponent < 0 ? exponent : 0;
   const int to = count - 1 > exponent ? count - 1 : exponent + 1;
-  for (int place = from; place <= to; ++place) {
-    *out++ = place >= 0 && place < count ? digits[place] : '0';
-    if (place == exponent) *out++ = '.';
+  for (int k = from; k <= to; ++k) {
+    *out++ = k >= 0 && k < count ? digits[k] : '0';
+    if (k == exponent) *out++ = '.';
   }
   return out;
 }
 
-// The number of bytes written; `out` has 72 bytes for every line. `value` may be null: then it is 1
-// in every line.
+// Writes lines to `out`, which has 72 bytes for each line. If `value` is null, writes 1 in each
+// line. Returns the number of bytes written.
 template <class Real>
 std::int64_t write(const std::int64_t* first, const std::int64_t* second, const Real* value,
                    std::int64_t lines, char* out) {
-  constexpr int longest = 20;  // characters of an int64
+  constexpr int max_characters = 20;  // of an int64
   char* p = out;
   for (std::int64_t line = 0; line < lines; ++line) {
-    p = std::to_chars(p, p + longest, first[line]).ptr;
+    p = std::to_chars(p, p + max_characters, first[line]).ptr;
     *p++ = '\t';
-    p = std::to_chars(p, p + longest, second[line]).ptr;
+    p = std::to_chars(p, p + max_characters, second[line]).ptr;
     *p++ = '\t';
     if (value) {
-      p = spell(p, value[line]);
+      p = format(p, value[line]);
     } else {
       *p++ = '1';
     }
@@ -157,16 +158,16 @@ std::int64_t write(const std::int64_t* first, const std::int64_t* second, const 
 
 extern "C" {
 
-std::int64_t kkspdnn_parse_float32(const char* text, std::int64_t bytes, std::int32_t most_first,
-                                   std::int32_t most_second, std::int32_t* first,
+std::int64_t kkspdnn_parse_float32(const char* text, std::int64_t bytes, std::int32_t largest_first,
+                                   std::int32_t largest_second, std::int32_t* first,
                                    std::int32_t* second, float* value) {
-  return parse(text, bytes, most_first, most_second, first, second, value);
+  return parse(text, bytes, largest_first, largest_second, first, second, value);
 }
 
-std::int64_t kkspdnn_parse_float64(const char* text, std::int64_t bytes, std::int32_t most_first,
-                                   std::int32_t most_second, std::int32_t* first,
+std::int64_t kkspdnn_parse_float64(const char* text, std::int64_t bytes, std::int32_t largest_first,
+                                   std::int32_t largest_second, std::int32_t* first,
                                    std::int32_t* second, double* value) {
-  return parse(text, bytes, most_first, most_second, first, second, value);
+  return parse(text, bytes, largest_first, largest_second, first, second, value);
 }
 
 std::int64_t kkspdnn_write_float32(const std::int64_t* first, const std::int64_t* second,

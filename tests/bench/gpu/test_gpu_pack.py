@@ -37,7 +37,7 @@ def test_uncommitted_changes_are_refused(
 def test_an_existing_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert cli.main(["pack", str(tmp_path), "--space", "openmp"]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_a_pack_that_is_too_large(
