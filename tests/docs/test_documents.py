@@ -14,6 +14,9 @@ import pytest
 
 import kkspdnn
 from kkspdnn.cli import main
+from kkspdnn.cli.result_table import result_table
+from kkspdnn.io.json_schema import decode, read_json
+from kkspdnn.records.run import Record
 
 ROOT = Path(kkspdnn.__file__).parents[1]
 PAGES = [
@@ -26,6 +29,7 @@ PAGES = [
 ]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _COMMAND = re.compile(r"(?:^|`)((?:python -m )?kkspdnn(?: [^`\n#|]*)?)", re.MULTILINE)
+_SAMPLE = re.compile(r"^<!-- printed from (\S+) -->\n```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _OPTIONAL = {"torch": "torch", "mpi4py": "mpi"}
 """Packages that examples import, and the extra that installs each."""
 
@@ -81,6 +85,15 @@ def test_the_records_that_a_page_names_exist(page: Path) -> None:
     names = re.findall(r"bench/results/([\w-]+\.json)", _BLOCK.sub("", page.read_text("utf-8")))
     # Commands that write a record name a new one.
     assert [name for name in names if not (ROOT / "bench" / "results" / name).exists()] == []
+
+
+def test_samples_are_the_tables_of_their_records() -> None:
+    """A block below `<!-- printed from RECORD -->` has lines of the table of that record."""
+    samples = [match for page in PAGES for match in _SAMPLE.findall(page.read_text("utf-8"))]
+    assert len(samples) == 2
+    for name, text in samples:
+        record = decode(Record, read_json(ROOT / name), name, strict=False)
+        assert [line for line in text.splitlines() if line not in result_table(record)] == []
 
 
 def test_a_page_is_in_the_navigation() -> None:
