@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kkspdnn.device.space import Space
 from kkspdnn.pk.build.cache import default_cache
-from kkspdnn.pk.build.cache_lookup import maker
+from kkspdnn.pk.build.cache_lookup import compiler_key
 from kkspdnn.pk.build.nvcc import find_nvcc
 from kkspdnn.pk.build.nvcc_host import find_nvcc_host
 from kkspdnn.pk.build.toolchain import host_compiler, run_tool
@@ -46,7 +46,7 @@ def compile_kernels(arch: str) -> Path:
         "source": _SOURCE.read_text(encoding="utf-8"),
         "flags": shlex.join(FLAGS),
         "arch": arch,
-        **maker(host, nvcc.version),
+        **compiler_key(host, nvcc.version),
     }
 
     def build(folder: Path) -> None:
@@ -57,7 +57,7 @@ def compile_kernels(arch: str) -> Path:
             environment=nvcc.environment(host),
         )
 
-    return default_cache().entry("bench", f"ceiling-{arch}", key, build) / "ceiling.cubin"
+    return default_cache().get_or_build("bench", f"ceiling-{arch}", key, build) / "ceiling.cubin"
 
 
 def load_kernels(space: Space) -> Kernels:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import default_cache
-from kkspdnn.pk.build.cache_lookup import maker
+from kkspdnn.pk.build.cache_lookup import compiler_key
 from kkspdnn.pk.build.toolchain import COMPILER_OPTIONS, host_compiler, run_tool
 from kkspdnn.pk.system.instruction_sets import native_processor
 
@@ -42,7 +42,7 @@ def load_native() -> Native:
         "source": _SOURCE.read_text(encoding="utf-8"),
         "flags": shlex.join(FLAGS),
         **native_processor().key,
-        **maker(compiler),
+        **compiler_key(compiler),
     }
 
     def build(folder: Path) -> None:
@@ -51,7 +51,7 @@ def load_native() -> Native:
             [compiler.path, *FLAGS, _SOURCE, "-o", target], "compiling bench/ceiling/ceiling.cpp"
         )
 
-    path = default_cache().entry("bench", "ceiling", key, build) / "ceiling.so"
+    path = default_cache().get_or_build("bench", "ceiling", key, build) / "ceiling.so"
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:

@@ -98,7 +98,7 @@ def _library() -> ctypes.CDLL:
         "source": source,
         "compile": " ".join(_command(kit, headers)),
         "runtime": str(kit.place),
-        **kit.tools.maker,
+        **kit.tools.compiler_key,
         "headers": str(headers),
     }
 
@@ -106,7 +106,7 @@ def _library() -> ctypes.CDLL:
         (folder / _SOURCE.name).write_text(source, encoding="ascii")
         run_tool(_command(kit, headers), "compiling with Kokkos Kernels", cwd=folder)
 
-    path = kit.cache.entry("peers", "kokkos-kernels", key, build) / "spgemm.so"
+    path = kit.cache.get_or_build("peers", "kokkos-kernels", key, build) / "spgemm.so"
     library = ctypes.CDLL(str(path))
     library.peer_error.restype = ctypes.c_char_p
     atexit.register(library.peer_free)

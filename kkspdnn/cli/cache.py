@@ -7,10 +7,10 @@ from itertools import groupby
 
 from kkspdnn.cli.options import Parser, whole
 from kkspdnn.pk.build.cache import default_cache
-from kkspdnn.pk.build.cache_upkeep import DAY, Entry, clear, entries
+from kkspdnn.pk.build.cache_cleanup import SECONDS_PER_DAY, CacheEntry, clear_cache, list_entries
 
 _MB = 1e6
-_UNITS = ((DAY, "day"), (3600.0, "hour"), (60.0, "minute"))
+_UNITS = ((SECONDS_PER_DAY, "day"), (3600.0, "hour"), (60.0, "minute"))
 
 
 def parser() -> Parser:
@@ -43,29 +43,29 @@ def show_cache(argv: Sequence[str]) -> Iterator[str]:
     if arguments.action == "clear":
         # Other roots are read-only caches of other users.
         root = cache.roots[-1]
-        yield f"{root}: removed {_count(clear(root, arguments.unused or 0))}\n"
+        yield f"{root}: removed {_count(clear_cache(root, arguments.unused or 0))}\n"
         return
     for root in cache.roots:
-        yield from _list_entries(str(root), entries(root))
+        yield from _list_entries(str(root), list_entries(root))
 
 
-def _list_entries(root: str, cached: Sequence[Entry]) -> Iterator[str]:
+def _list_entries(root: str, cached: Sequence[CacheEntry]) -> Iterator[str]:
     """Yield a line for each name: the number of its entries, their size and their last use."""
     yield f"{root}: {_count(cached)}\n"
     width = max((len(each.name) for each in cached), default=0)
-    for (kind, name), group in groupby(cached, key=lambda each: (each.kind, each.name)):
+    for (kind, name), group in groupby(cached, key=lambda each: (each.category, each.name)):
         named = list(group)
         yield f"  {kind:<10}{name:<{width}}  {_count(named):>22}, used {_age(named[0])}\n"
 
 
-def _count(cached: Sequence[Entry]) -> str:
+def _count(cached: Sequence[CacheEntry]) -> str:
     noun = "entry" if len(cached) == 1 else "entries"
     return f"{len(cached)} {noun}, {sum(each.size for each in cached) / _MB:,.1f} MB"
 
 
-def _age(entry: Entry) -> str:
+def _age(entry: CacheEntry) -> str:
     for seconds, unit in _UNITS:
-        number = int(entry.days * DAY / seconds)
+        number = int(entry.days_unused * SECONDS_PER_DAY / seconds)
         if number:
             return f"{number} {unit}{'s' if number > 1 else ''} ago"
     return "just now"

@@ -20,8 +20,7 @@ from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
 from kkspdnn.pk import chosen, is_installed
 from kkspdnn.pk.build.cache import default_cache
-from kkspdnn.pk.build.file_trust import VARIABLE as CACHE_VARIABLE
-from kkspdnn.pk.build.file_trust import refuse_shared
+from kkspdnn.pk.build.file_trust import CACHE_VARIABLE, check_trusted
 from kkspdnn.pk.build.find_kokkos import Candidate, candidates
 from kkspdnn.pk.build.kokkos_cuda import NEEDED
 from kkspdnn.pk.build.kokkos_source import SDIST, SDIST_VERSION
@@ -127,7 +126,7 @@ def _cache() -> Iterator[Finding]:
     origin = f" ({CACHE_VARIABLE})" if os.environ.get(CACHE_VARIABLE) else ""
     try:
         root = default_cache().root
-        refuse_shared(root)
+        check_trusted(root)
     except KkspdnnError as error:
         yield Finding("cache", "folder", str(error), False)
         return

@@ -33,8 +33,8 @@ from kkspdnn.errors import CacheError, InputError
 from kkspdnn.io.content_hash import ContentHash
 from kkspdnn.model.matrices import Floats
 from kkspdnn.model.network import Indices, index_dtype
-from kkspdnn.pk.build.cache import default_cache, make_private
-from kkspdnn.pk.build.file_trust import check_private, refuse_shared
+from kkspdnn.pk.build.cache import default_cache, make_private_folder
+from kkspdnn.pk.build.file_trust import check_private, check_trusted
 from kkspdnn.units import GB
 
 SIZE_VARIABLE = "KKSPDNN_LAYER_CACHE_GB"
@@ -108,7 +108,7 @@ class LayerCache:
         data = _encode(key, arrays)
         path = self._path(key)
         try:
-            make_private(self._folder, self._folder.parent)
+            make_private_folder(self._folder, self._folder.parent)
             if not self._evict_for(data.size):
                 self._closed = True
                 return
@@ -179,9 +179,9 @@ def open_layer_cache(gigabytes: float | None = None) -> LayerCache | None:
         return None
     try:
         root = default_cache().root
-        refuse_shared(root)
+        check_trusted(root)
         if (root / "layers").exists():
-            refuse_shared(root / "layers")
+            check_trusted(root / "layers")
     except CacheError as error:
         _log(str(error))
         return None

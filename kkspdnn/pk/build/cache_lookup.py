@@ -1,14 +1,14 @@
-"""
-Which entry of the cache serves this machine: its own, or one made for others.
+"""Searching the cache for an entry that this machine can use.
 
-A key has three parts: what is compiled (`content`), the processor that it is compiled for, and who
-compiled it (`maker`: the compilers' versions and the C library's). This machine's own entry agrees
-in all three. Besides, any entry of the same content serves whose processor's instruction sets this
-machine has and whose C library is no newer,
+The key of an entry has three sections: its content (what is compiled), the processor that it is
+compiled for, and the compiler (`compiler_key`: the versions of the compilers and of the C library).
+This machine's own entry is equal in all three. Another entry with the same content can be used if
+this machine has all instruction sets of its processor, if its C library is not newer than this
+machine's, and
 
-- if it was made for a named processor, by `kkspdnn compile --cpu NAME`;
-- if it was made for a GPU, whose architecture is always named, and is part of the content;
-- if it was made for another machine, copied with its cache, and there is no compiler here.
+- if it was compiled for a named processor, by `kkspdnn compile --cpu NAME`,
+- if it was compiled for a GPU, whose architecture is always named and belongs to the content, or
+- if it comes from a copied cache and this machine has no compiler.
 """
 
 from __future__ import annotations
@@ -27,135 +27,148 @@ from kkspdnn.pk.system.instruction_sets import Processor, libc_version, native_p
 
 T = TypeVar("T")
 
-_MAKER = ("compiler", "nvcc", "libc")
-_PROCESSOR = ("march", "processor")
+_COMPILER_FIELDS = ("compiler", "nvcc", "libc")
+_PROCESSOR_FIELDS = ("march", "processor")
 
 
-def maker(compiler: Compiler, nvcc: str | None = None) -> dict[str, str]:
-    """The part of a key that says who compiles; nvcc: its version, where it compiles too."""
+def compiler_key(compiler: Compiler, nvcc: str | None = None) -> dict[str, str]:
+    """Return the fields of a key that identify the compilers and the C library.
+
+    nvcc: its version, if it is used
+    """
     with_nvcc = {} if nvcc is None else {"nvcc": nvcc}
     return {"compiler": compiler.version, **with_nvcc, "libc": libc_version()}
 
 
-def maker_of(key: Key) -> dict[str, str]:
-    """The same part of an entry's key."""
-    return {name: key[name] for name in _MAKER if name in key}
+def compiler_key_of(key: Key) -> dict[str, str]:
+    """Return the fields of `compiler_key` in the key of an entry."""
+    return {name: key[name] for name in _COMPILER_FIELDS if name in key}
 
 
 def processor_of(key: Key) -> Processor | None:
-    """The processor that an entry is for, from its key; None for code for a GPU."""
-    return Processor.from_key(*(key[name] for name in _PROCESSOR)) if "march" in key else None
+    """Return the processor in the key of an entry; None for GPU code."""
+    if "march" not in key:
+        return None
+    return Processor.from_key(*(key[name] for name in _PROCESSOR_FIELDS))
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What to look for in the cache.
+class CacheQuery:
+    """A search for an entry of the cache.
 
-    made_by: see `maker`; None where a compiler is missing
-    processor: None for code for a GPU
-    driver: the newest CUDA that this machine's driver runs; None: any will do
+    content: the fields of the key without processor and compiler
+    compiler: see `compiler_key`; None if a compiler is missing
+    processor: None for GPU code
+    driver: the newest CUDA that this machine's driver supports; None accepts any
     """
 
-    kind: str
+    category: str
     name: str
     content: Mapping[str, str]
-    made_by: Mapping[str, str] | None
+    compiler: Mapping[str, str] | None
     processor: Processor | None
     driver: tuple[int, int] | None = None
 
     def key(self) -> dict[str, str]:
-        """The key of this machine's own entry; there must be a compiler."""
-        assert self.made_by is not None
-        own = self.processor.key if self.processor is not None else {}
-        return {**self.content, **own, **self.made_by}
+        """Return the key of this machine's own entry; requires a compiler."""
+        assert self.compiler is not None
+        processor = self.processor.key if self.processor is not None else {}
+        return {**self.content, **processor, **self.compiler}
 
-    def serves(self, key: Key) -> bool:
-        """May an entry with this key be used, though it is not this machine's own?"""
-        free = (*_MAKER, *_PROCESSOR)
-        content = {name: value for name, value in key.items() if name not in free}
-        if content != dict(self.content) or not _loads_with(key.get("libc", "")):
+    def accepts(self, key: Key) -> bool:
+        """Return whether this machine can use an entry that is not its own."""
+        machine_fields = (*_COMPILER_FIELDS, *_PROCESSOR_FIELDS)
+        content = {name: value for name, value in key.items() if name not in machine_fields}
+        if content != dict(self.content) or not _libc_is_compatible(key.get("libc", "")):
             return False
-        if self.driver is not None and self.driver[0] < parse_cuda_version(key.get("nvcc", ""))[0]:
+        cuda = parse_cuda_version(key.get("nvcc", ""))
+        if self.driver is not None and self.driver[0] < cuda[0]:
             return False
-        made_for = processor_of(key)
-        if (made_for is None) != (self.processor is None):
+        processor = processor_of(key)
+        if (processor is None) != (self.processor is None):
             return False
-        if made_for is not None and not made_for.runs_here:
+        if processor is not None and not processor.runs_here:
             return False
-        return self.made_by is None or made_for is None or made_for.march != "native"
+        return self.compiler is None or processor is None or processor.march != "native"
 
 
-def find(store: Cache, wanted: Wanted) -> tuple[Path, dict[str, str]] | None:
-    """The entry that serves best, and its key; None where none does.
+def find_entry(store: Cache, query: CacheQuery) -> tuple[Path, dict[str, str]] | None:
+    """Return the best entry and its key; None if there is none.
 
-    This machine's own comes first, then those with the most instruction sets, of these those of
-    this machine's compiler, then those of the newest CUDA.
+    This machine's own entry is preferred, then more instruction sets, then this machine's compiler,
+    then the newer CUDA.
     """
-    candidates = sorted(
-        (key for key in store.keys(wanted.kind, wanted.name) if wanted.serves(key)),
-        key=lambda key: _rank(key, wanted.made_by),
+    keys = sorted(
+        (key for key in store.keys(query.category, query.name) if query.accepts(key)),
+        key=lambda key: _preference(key, query.compiler),
         reverse=True,
     )
-    if wanted.made_by is not None:
-        candidates.insert(0, wanted.key())
-    for key in candidates:
-        place = store.find(wanted.kind, wanted.name, key)
-        if place is not None:
-            return place, key
+    if query.compiler is not None:
+        keys.insert(0, query.key())
+    for key in keys:
+        entry = store.find(query.category, query.name, key)
+        if entry is not None:
+            return entry, key
     return None
 
 
 def find_or_build(
     store: Cache,
-    kind: str,
+    category: str,
     name: str,
     content: Mapping[str, str],
-    compiler: Callable[[], Compiler],
+    get_compiler: Callable[[], Compiler],
     build: Callable[[Path, Compiler, Processor], None],
     processor: Processor | None = None,
 ) -> Path:
-    """The entry of a library that runs here, found, or built with this machine's compiler.
+    """Return the entry of a library that this machine can use; build it if there is none.
 
-    content: of its key, without compiler and processor; compiler: gives the compiler, or raises
-    ToolchainError where there is none, which is raised only if no entry serves. processor: for
-    which the library must be made; None: any that this machine runs.
+    content: the fields of its key without processor and compiler
+    get_compiler: returns the compiler or raises ToolchainError, which is raised only if a build is
+    needed
+    processor: to compile for; None accepts any that this machine can run
     """
-    own, missing = attempt(compiler)
-    made_by = maker(own) if own is not None else None
-    made_for = processor or native_processor()
-    wanted = Wanted(kind, name, content, made_by, made_for)
-    found = find(store, wanted) if processor is None else None
-    if found is not None:
-        return found[0]
-    if own is None:
+    compiler, missing = try_find(get_compiler)
+    key = compiler_key(compiler) if compiler is not None else None
+    target = processor or native_processor()
+    query = CacheQuery(category, name, content, key, target)
+    match = find_entry(store, query) if processor is None else None
+    if match is not None:
+        return match[0]
+    if compiler is None:
         assert missing is not None
         raise missing
-    return store.entry(kind, name, wanted.key(), lambda folder: build(folder, own, made_for))
+    return store.get_or_build(
+        category, name, query.key(), lambda folder: build(folder, compiler, target)
+    )
 
 
-def attempt(get: Callable[[], T]) -> tuple[T | None, ToolchainError | None]:
-    """What `get` gives, or why it cannot: a tool that is missing matters only to a build."""
+def try_find(find: Callable[[], T]) -> tuple[T | None, ToolchainError | None]:
+    """Call `find`; return its result and None, or None and its ToolchainError.
+
+    A missing tool matters only if something must be built.
+    """
     try:
-        return get(), None
+        return find(), None
     except ToolchainError as error:
         return None, error
 
 
-def _rank(key: Key, made_by: Mapping[str, str] | None) -> tuple[int, bool, tuple[int, int]]:
-    made_for = processor_of(key)
-    sets = len(made_for.instruction_sets) if made_for is not None else 0
-    own = made_by is not None and maker_of(key) == dict(made_by)
-    # An older CUDA may know the architecture through PTX only.
-    return sets, own, parse_cuda_version(key.get("nvcc", ""))
+def _preference(key: Key, compiler: Mapping[str, str] | None) -> tuple[int, bool, tuple[int, int]]:
+    processor = processor_of(key)
+    instruction_sets = len(processor.instruction_sets) if processor is not None else 0
+    same_compiler = compiler is not None and compiler_key_of(key) == dict(compiler)
+    # An older CUDA may support the architecture as PTX only.
+    return instruction_sets, same_compiler, parse_cuda_version(key.get("nvcc", ""))
 
 
-def _loads_with(built: str) -> bool:
-    """Does a library that was built with this C library load with this machine's?"""
-    name, numbers = _version(built)
-    own_name, own_numbers = _version(libc_version())
-    return name == own_name and numbers <= own_numbers
+def _libc_is_compatible(libc: str) -> bool:
+    """Return whether a library that was linked with this C library loads with this machine's."""
+    name, version = _split_version(libc)
+    own_name, own_version = _split_version(libc_version())
+    return name == own_name and version <= own_version
 
 
-def _version(text: str) -> tuple[str, tuple[int, ...]]:
-    name, _, number = text.partition(" ")
-    return name, tuple(int(each) for each in re.findall(r"\d+", number))
+def _split_version(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, version = text.partition(" ")
+    return name, tuple(int(number) for number in re.findall(r"\d+", version))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import Cache
-from kkspdnn.pk.build.cache_lookup import maker
+from kkspdnn.pk.build.cache_lookup import compiler_key
 from kkspdnn.pk.build.compiler_flags import user_options
 from kkspdnn.pk.build.find_kokkos import Kokkos, look
 from kkspdnn.pk.build.kokkos_source import (
@@ -79,9 +79,9 @@ def build(
     ToolchainError where there is no network, no OpenMP, or the build fails.
     """
     kind = "openmp" if openmp else "serial"
-    key = {**content(openmp), **maker(compiler)}
+    key = {**content(openmp), **compiler_key(compiler)}
     builder = _Builder(compiler, kind, tuple(passed_over))
-    return built(cache.entry("kokkos", kind, key, builder), kind)
+    return built(cache.get_or_build("kokkos", kind, key, builder), kind)
 
 
 def built(place: Path, kind: str) -> Kokkos:

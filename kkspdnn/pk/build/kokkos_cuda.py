@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import Cache
-from kkspdnn.pk.build.cache_lookup import maker
+from kkspdnn.pk.build.cache_lookup import compiler_key
 from kkspdnn.pk.build.compiler_flags import user_options
 from kkspdnn.pk.build.find_kokkos import Kokkos, read_config
 from kkspdnn.pk.build.kokkos_cpu import (
@@ -159,9 +159,9 @@ def build(
     passed_over: why others are not used, to be logged where this one is built. Raises
     ToolchainError where there is no network or the build fails.
     """
-    key = {**content(arch), **maker(host, nvcc.version)}
+    key = {**content(arch), **compiler_key(host, nvcc.version)}
     builder = _Builder(host, nvcc, arch, tuple(passed_over))
-    return built(cache.entry("kokkos", f"cuda-{arch}", key, builder), arch)
+    return built(cache.get_or_build("kokkos", f"cuda-{arch}", key, builder), arch)
 
 
 def built(place: Path, arch: str) -> Kokkos:

@@ -16,7 +16,7 @@ from pathlib import Path
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build import kokkos_cpu, kokkos_cuda
 from kkspdnn.pk.build.cache import Cache, default_cache
-from kkspdnn.pk.build.cache_lookup import Wanted, attempt, find, maker
+from kkspdnn.pk.build.cache_lookup import CacheQuery, compiler_key, find_entry, try_find
 from kkspdnn.pk.build.compiler_flags import user_options
 from kkspdnn.pk.build.find_kokkos import Candidate, Kokkos, candidates, usable
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc
@@ -95,7 +95,7 @@ class _Plan:
         suffix = "_cuda" if self.arch is not None else "_serial" if self.separate else ""
         return f"libkkspdnn_runtime{suffix}.so"
 
-    def wanted(self, made_by: Mapping[str, str] | None, processor: Processor | None) -> Wanted:
+    def wanted(self, made_by: Mapping[str, str] | None, processor: Processor | None) -> CacheQuery:
         """What to look for in the cache."""
         kokkos = json.dumps(dict(self.key), sort_keys=True)
         if self.installed is not None:
@@ -107,7 +107,7 @@ class _Plan:
             "library": self.library,
             "kokkos": kokkos,
         }
-        return Wanted("runtime", self.kokkos, content, made_by, processor)
+        return CacheQuery("runtime", self.kokkos, content, made_by, processor)
 
     def toolkit(self, store: Cache, found: tuple[Path, Mapping[str, str]]) -> Toolkit:
         place, key = found
@@ -145,7 +145,7 @@ class _Machine:
     def made_by(self) -> dict[str, str] | None:
         if self.compiler is None or self.missing is not None:
             return None
-        return maker(self.compiler, self.nvcc.version if self.nvcc is not None else None)
+        return compiler_key(self.compiler, self.nvcc.version if self.nvcc is not None else None)
 
     def find(self, plan: _Plan) -> Toolkit | None:
         """The plan's runtime library, if the cache has one that serves."""
@@ -153,9 +153,9 @@ class _Machine:
         if self.exactly:
             if self.made_by is None:
                 return None
-            place = self.store.find(wanted.kind, wanted.name, wanted.key())
+            place = self.store.find(wanted.category, wanted.name, wanted.key())
             return plan.toolkit(self.store, (place, wanted.key())) if place is not None else None
-        found = find(self.store, replace(wanted, driver=self.driver))
+        found = find_entry(self.store, replace(wanted, driver=self.driver))
         if found is None:
             return None
         if self.missing is not None and os.environ.get("CXX"):
@@ -204,8 +204,8 @@ class _Machine:
 
 @cache
 def _gpu_toolkit(arch: str, exactly: bool) -> Toolkit:
-    host, missing = attempt(host_compiler)
-    nvcc, no_nvcc = attempt(find_nvcc)
+    host, missing = try_find(host_compiler)
+    nvcc, no_nvcc = try_find(find_nvcc)
     missing = missing or no_nvcc
     # Compiling for a named GPU is for any driver.
     driver = None if exactly else driver_version()
@@ -224,7 +224,7 @@ def _gpu_toolkit(arch: str, exactly: bool) -> Toolkit:
             found = own.find(next(plans()))
             if found is not None:
                 return found
-            host, missing = attempt(partial(find_nvcc_host, nvcc, host))
+            host, missing = try_find(partial(find_nvcc_host, nvcc, host))
     exactly = exactly and missing is None
     machine = _Machine(default_cache(), host, missing, None, nvcc, exactly, driver)
     return machine.first(plans())
@@ -244,14 +244,14 @@ def _refuse_spaces(host: Compiler, nvcc: Nvcc, store: Cache) -> None:
 
 @cache
 def _toolkit(space: ExecutionSpace, cpu: str | None) -> Toolkit:
-    compiler, missing = attempt(host_compiler)
+    compiler, missing = try_find(host_compiler)
     processor = parse_processor(cpu) if cpu is not None else native_processor()
     machine = _Machine(default_cache(), compiler, missing, processor, exactly=cpu is not None)
     if space is ExecutionSpace.OpenMP:
         return machine.first(_openmp_plans())
     first = next(_openmp_plans())
     if compiler is None or machine.find(first) is not None or _has_openmp(compiler):
-        both, failed = attempt(lambda: _toolkit(ExecutionSpace.OpenMP, cpu))
+        both, failed = try_find(lambda: _toolkit(ExecutionSpace.OpenMP, cpu))
         if both is not None and "SERIAL" in both.devices:
             return both
         if both is not None:
@@ -277,7 +277,7 @@ def _has_openmp(compiler: Compiler) -> bool:
 
 def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None) -> Toolkit:
     """The plan's runtime library, built where the cache has none of just this key."""
-    key = plan.wanted(tools.maker, processor).key()
+    key = plan.wanted(tools.compiler_key, processor).key()
     library, options, path = plan.library, list(GPU_OPTIONS), str(tools.kokkos.wrapper)
     if processor is not None:
         path = tools.compiler.path
@@ -332,7 +332,7 @@ def _built(store: Cache, plan: _Plan, tools: Tools, processor: Processor | None)
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         shutil.rmtree(build_folder)
 
-    return plan.toolkit(store, (store.entry("runtime", plan.kokkos, key, build), key))
+    return plan.toolkit(store, (store.get_or_build("runtime", plan.kokkos, key, build), key))
 
 
 def _copy_libraries(kokkos: Kokkos, folder: Path) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build import kokkos_cpu, kokkos_cuda
 from kkspdnn.pk.build.cache import Cache
-from kkspdnn.pk.build.cache_lookup import maker, maker_of, processor_of
+from kkspdnn.pk.build.cache_lookup import compiler_key, compiler_key_of, processor_of
 from kkspdnn.pk.build.find_kokkos import Kokkos
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc
 from kkspdnn.pk.build.nvcc_host import find_nvcc_host
@@ -67,9 +67,9 @@ class Tools:
         return cls(compiler, kokkos, nvcc, kokkos.config.parents[2])
 
     @property
-    def maker(self) -> dict[str, str]:
-        """What of them a cache entry depends on, see `lookup.maker`."""
-        return maker(self.compiler, self.nvcc.version if self.nvcc is not None else None)
+    def compiler_key(self) -> dict[str, str]:
+        """What of them a cache entry depends on, see `cache_lookup.compiler_key`."""
+        return compiler_key(self.compiler, self.nvcc.version if self.nvcc is not None else None)
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -121,7 +121,7 @@ class Toolkit:
     @property
     def compiled_by(self) -> str:
         """The compiler of the workunits and its version."""
-        made_by = maker_of(dict(self.key))
+        made_by = compiler_key_of(dict(self.key))
         return made_by["compiler"] if self.arch is None else f"nvcc {made_by['nvcc']}"
 
     @property
@@ -204,7 +204,7 @@ class Toolkit:
         if found is not None:
             return found
         try:
-            key = {**self._content(generated), **self.tools.maker}
+            key = {**self._content(generated), **self.tools.compiler_key}
         except ToolchainError as error:
             raise ToolchainError(
                 f"workunit {generated.name} is not in the cache: {error}"
@@ -226,7 +226,7 @@ class Toolkit:
             except ToolchainError as error:
                 raise ToolchainError(_with_path(str(error), generated)) from error
 
-        return self.cache.entry("workunits", generated.name, key, build) / "workunit.so"
+        return self.cache.get_or_build("workunits", generated.name, key, build) / "workunit.so"
 
     def _run_path(self) -> list[str]:
         """For tools such as ldd: a process has loaded the runtime library already, which the loader
@@ -237,7 +237,7 @@ class Toolkit:
 
     def _own_key(self, generated: Generated) -> dict[str, str]:
         """The key of a workunit that the compiler of the runtime library compiled."""
-        return {**self._content(generated), **maker_of(dict(self.key))}
+        return {**self._content(generated), **compiler_key_of(dict(self.key))}
 
     def _content(self, generated: Generated) -> dict[str, str]:
         return {

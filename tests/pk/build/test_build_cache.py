@@ -1,4 +1,4 @@
-"""The cache on disk: whole keys, damage, locks, interrupts, folders of others."""
+"""The cache: keys, damaged entries, locks, interrupts, read-only folders."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ import pytest
 from kkspdnn.errors import CacheError, ToolchainError
 from kkspdnn.pk.build import kokkos_cpu, locks
 from kkspdnn.pk.build import toolkit as toolkit_module
-from kkspdnn.pk.build.cache import Cache, default_cache, is_whole, remove, touch
-from kkspdnn.pk.build.cache_lookup import maker
+from kkspdnn.pk.build.cache import Cache, default_cache, is_intact, mark_used, remove_entry
+from kkspdnn.pk.build.cache_lookup import compiler_key
 from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.build.toolchain import build_tool, host_compiler
 from kkspdnn.pk.build.toolkit import Toolkit
@@ -33,7 +33,7 @@ KEY = {"source": "int x;", "compiler": "g++ 12"}
 
 
 class Builder:
-    """Writes two files and a link, and counts how often."""
+    """Writes two files and a link, and counts its calls."""
 
     def __init__(self) -> None:
         self.runs = 0
@@ -51,11 +51,11 @@ def store(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
 
 
-def change_files(place: Path, change: Callable[[dict[str, str]], object]) -> None:
-    """Change the list of files in an entry's manifest."""
-    manifest = json.loads((place / "manifest.json").read_text())
+def change_files(entry: Path, change: Callable[[dict[str, str]], object]) -> None:
+    """Change the files that the manifest of an entry lists."""
+    manifest = json.loads((entry / "manifest.json").read_text())
     change(manifest["files"])
-    (place / "manifest.json").write_text(json.dumps(manifest))
+    (entry / "manifest.json").write_text(json.dumps(manifest))
 
 
 def leftovers(store: Cache) -> list[Path]:
@@ -64,24 +64,24 @@ def leftovers(store: Cache) -> list[Path]:
 
 def test_an_entry_is_built_once(store: Cache) -> None:
     build = Builder()
-    place = store.entry("workunits", "w", KEY, build)
-    assert place.parent == store.root / "workunits"
-    digest = place.name.removeprefix("w-")
+    entry = store.get_or_build("workunits", "w", KEY, build)
+    assert entry.parent == store.root / "workunits"
+    digest = entry.name.removeprefix("w-")
     assert len(digest) == 32
     assert set(digest) <= set("0123456789abcdef")
-    assert (place / "lib" / "w.so").read_bytes() == b"machine code"
-    assert store.entry("workunits", "w", dict(reversed(KEY.items())), build) == place
+    assert (entry / "lib" / "w.so").read_bytes() == b"machine code"
+    assert store.get_or_build("workunits", "w", dict(reversed(KEY.items())), build) == entry
     assert build.runs == 1
     assert not leftovers(store)
 
 
-def test_every_part_of_the_key_counts(store: Cache) -> None:
+def test_every_field_of_the_key_counts(store: Cache) -> None:
     build = Builder()
-    places = {store.entry("workunits", "w", KEY, build)}
+    entries = {store.get_or_build("workunits", "w", KEY, build)}
     for name in KEY:
-        places.add(store.entry("workunits", "w", KEY | {name: KEY[name] + " "}, build))
-    places.add(store.entry("workunits", "w", KEY | {"more": ""}, build))
-    assert len(places) == build.runs == 4
+        entries.add(store.get_or_build("workunits", "w", KEY | {name: KEY[name] + " "}, build))
+    entries.add(store.get_or_build("workunits", "w", KEY | {"more": ""}, build))
+    assert len(entries) == build.runs == 4
 
 
 @pytest.mark.parametrize(
@@ -113,13 +113,13 @@ def test_every_part_of_the_key_counts(store: Cache) -> None:
 )
 def test_a_damaged_entry_is_rebuilt(store: Cache, damage: Callable[[Path], object]) -> None:
     build = Builder()
-    place = store.entry("workunits", "w", KEY, build)
-    damage(place)
-    assert not is_whole(place, KEY)
-    assert store.entry("workunits", "w", KEY, build) == place
+    entry = store.get_or_build("workunits", "w", KEY, build)
+    damage(entry)
+    assert not is_intact(entry, KEY)
+    assert store.get_or_build("workunits", "w", KEY, build) == entry
     assert build.runs == 2
-    assert is_whole(place, KEY)
-    assert (place / "lib" / "w.so").read_bytes() == b"machine code"
+    assert is_intact(entry, KEY)
+    assert (entry / "lib" / "w.so").read_bytes() == b"machine code"
 
 
 @pytest.mark.parametrize("error", [ToolchainError("no"), KeyboardInterrupt(), MemoryError()])
@@ -129,17 +129,17 @@ def test_a_failed_build_leaves_nothing(store: Cache, error: BaseException) -> No
         raise error
 
     with pytest.raises(type(error)):
-        store.entry("workunits", "w", KEY, build)
+        store.get_or_build("workunits", "w", KEY, build)
     assert [p.name for p in (store.root / "workunits").iterdir() if p.suffix != ".lock"] == []
-    assert store.entry("workunits", "w", KEY, Builder()).is_dir()
+    assert store.get_or_build("workunits", "w", KEY, Builder()).is_dir()
 
 
-def test_what_a_killed_process_left_is_cleared_away(store: Cache) -> None:
-    place = store.entry("workunits", "w", KEY, Builder())
-    shutil.rmtree(place)
-    (place.parent / f".building-{place.name}-x1").mkdir()
-    (place.parent / ".building-other-123-x1").mkdir()
-    store.entry("workunits", "w", KEY, Builder())
+def test_the_folder_of_a_killed_build_is_removed(store: Cache) -> None:
+    entry = store.get_or_build("workunits", "w", KEY, Builder())
+    shutil.rmtree(entry)
+    (entry.parent / f".building-{entry.name}-x1").mkdir()
+    (entry.parent / ".building-other-123-x1").mkdir()
+    store.get_or_build("workunits", "w", KEY, Builder())
     assert [p.name for p in leftovers(store)] == [".building-other-123-x1"]
 
 
@@ -147,15 +147,15 @@ def test_only_the_owner_may_write_whatever_the_umask(store: Cache) -> None:
     before = os.umask(0)
     try:
         store = Cache(store.root / "below" / "cache")
-        store.entry("workunits", "w", KEY, Builder())
+        store.get_or_build("workunits", "w", KEY, Builder())
     finally:
         os.umask(before)
     for folder in (store.root.parent.parent, store.root, store.root / "workunits"):
         assert folder.stat().st_mode & 0o077 == 0
-    store.entry("workunits", "v", KEY, Builder())
+    store.get_or_build("workunits", "v", KEY, Builder())
 
 
-def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_folder_of_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "here"))
     assert default_cache().root == tmp_path / "here"
     monkeypatch.setenv("KKSPDNN_CACHE", "~/there")
@@ -168,11 +168,11 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_entries_are_as_readable_as_the_cache_folder(store: Cache) -> None:
     store.root.mkdir(mode=0o755)
     store.root.chmod(0o755)
-    place = store.entry("workunits", "w", KEY, Builder())
-    modes = {path.name: path.lstat().st_mode & 0o777 for path in [place, *place.rglob("*")]}
+    entry = store.get_or_build("workunits", "w", KEY, Builder())
+    modes = {path.name: path.lstat().st_mode & 0o777 for path in [entry, *entry.rglob("*")]}
     assert modes.pop("w.so") == 0o777  # a symbolic link
     assert modes == {
-        place.name: 0o755,
+        entry.name: 0o755,
         "lib": 0o755,
         "w.so.1": 0o644,
         "w.cpp": 0o644,
@@ -183,23 +183,23 @@ def test_entries_are_as_readable_as_the_cache_folder(store: Cache) -> None:
 def test_the_umask_of_a_build_does_not_matter(store: Cache) -> None:
     before = os.umask(0)
     try:
-        place = store.entry("workunits", "w", KEY, Builder())
+        entry = store.get_or_build("workunits", "w", KEY, Builder())
     finally:
         os.umask(before)
-    assert not any(path.stat().st_mode & 0o022 for path in place.rglob("*"))
-    assert store.find("workunits", "w", KEY) == place
+    assert not any(path.stat().st_mode & 0o022 for path in entry.rglob("*"))
+    assert store.find("workunits", "w", KEY) == entry
 
 
-def test_an_entry_may_be_moved(store: Cache, tmp_path: Path) -> None:
-    place = store.entry("workunits", "w", KEY, Builder())
+def test_an_entry_may_be_copied(store: Cache, tmp_path: Path) -> None:
+    entry = store.get_or_build("workunits", "w", KEY, Builder())
     shutil.copytree(store.root, tmp_path / "copy", symlinks=True)
     found = Cache(tmp_path / "copy").find("workunits", "w", KEY)
-    assert found == tmp_path / "copy" / place.relative_to(store.root)
+    assert found == tmp_path / "copy" / entry.relative_to(store.root)
 
 
 def test_the_time_of_last_use(store: Cache) -> None:
-    place = store.entry("workunits", "w", KEY, Builder())
-    manifest = place / "manifest.json"
+    entry = store.get_or_build("workunits", "w", KEY, Builder())
+    manifest = entry / "manifest.json"
     for age, marked in ((10, False), (1_000_000, True), (-1_000_000, True)):
         then = time.time() - age
         os.utime(manifest, (then, then))
@@ -207,27 +207,27 @@ def test_the_time_of_last_use(store: Cache) -> None:
         assert (abs(manifest.stat().st_mtime - time.time()) < 5) == marked or age == 10
         assert (manifest.stat().st_mtime != pytest.approx(then, abs=1)) == marked
     manifest.unlink()
-    touch(place)
+    mark_used(entry)
     assert not manifest.exists()
 
 
 def test_an_entry_is_removed_unless_it_is_being_built(store: Cache) -> None:
-    place = store.entry("workunits", "w", KEY, Builder())
-    with locks.exclusive(place.with_name(f"{place.name}.lock"), "build it"):
-        assert not remove(place)
-        assert is_whole(place, KEY)
-    assert remove(place)
-    assert not place.exists()
-    assert remove(place)
+    entry = store.get_or_build("workunits", "w", KEY, Builder())
+    with locks.exclusive(entry.with_name(f"{entry.name}.lock"), "build it"):
+        assert not remove_entry(entry)
+        assert is_intact(entry, KEY)
+    assert remove_entry(entry)
+    assert not entry.exists()
+    assert remove_entry(entry)
 
 
 @pytest.fixture
 def read_only(store: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
-    """A cache with one entry that cannot be written to, and the user's own beside it.
+    """A read-only cache with one entry, and the user's own cache as its fallback.
 
-    Nothing stops root from writing, so the system is asked in its place.
+    Root may write to all folders, so that os.access is replaced.
     """
-    store.entry("workunits", "w", KEY, Builder())
+    store.get_or_build("workunits", "w", KEY, Builder())
     real = os.access
 
     def access(path: Path, mode: int) -> bool:
@@ -239,44 +239,40 @@ def read_only(store: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return default_cache()
 
 
-def test_what_a_read_only_cache_lacks_is_built_in_the_user_s(
+def test_missing_entries_of_a_read_only_cache_are_built_in_the_user_s(
     read_only: Cache, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = sorted(read_only.root.rglob("*"))
     own = tmp_path / "home" / "kkspdnn"
     assert read_only.roots == (read_only.root, own)
     build = Builder()
-    assert read_only.entry("workunits", "w", KEY, build).is_relative_to(read_only.root)
+    assert read_only.get_or_build("workunits", "w", KEY, build).is_relative_to(read_only.root)
     assert build.runs == 0
     assert not own.exists()
     with caplog.at_level(logging.INFO, "kkspdnn.progress"):
-        made = read_only.entry("workunits", "v", KEY, build)
-        assert read_only.entry("workunits", "v", KEY, build) == made
-        read_only.entry("workunits", "u", KEY, build)
-    assert made.parent == own / "workunits"
+        entry = read_only.get_or_build("workunits", "v", KEY, build)
+        assert read_only.get_or_build("workunits", "v", KEY, build) == entry
+        read_only.get_or_build("workunits", "u", KEY, build)
+    assert entry.parent == own / "workunits"
     assert build.runs == 2
-    assert caplog.messages == [
-        f"the cache {read_only.root} cannot be written to; building in {own}"
-    ]
+    assert caplog.messages == [f"the cache {read_only.root} is read-only; building in {own}"]
     assert sorted(read_only.root.rglob("*")) == before
     assert {key["source"] for key in read_only.keys("workunits", "v")} == {"int x;"}
 
 
-def test_a_spare_folder_of_others_matters_once_it_is_needed(
+def test_a_fallback_folder_of_others_is_an_error_only_if_it_is_needed(
     read_only: Cache, tmp_path: Path
 ) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home").chmod(0o777)
     build = Builder()
-    assert read_only.entry("workunits", "w", KEY, build).is_relative_to(read_only.root)
+    assert read_only.get_or_build("workunits", "w", KEY, build).is_relative_to(read_only.root)
     with pytest.raises(CacheError, match=f"others may write to {tmp_path / 'home'}"):
-        read_only.entry("workunits", "v", KEY, build)
+        read_only.get_or_build("workunits", "v", KEY, build)
     assert build.runs == 0
 
 
-def test_a_cache_that_can_be_written_to_has_no_spare(
-    store: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_writable_cache_has_no_fallback(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     store.root.mkdir()
     monkeypatch.setenv("KKSPDNN_CACHE", str(store.root))
     assert default_cache() == store
@@ -287,70 +283,69 @@ def test_a_cache_that_can_be_written_to_has_no_spare(
 
 @pytest.fixture
 def kit(store: Cache, monkeypatch: pytest.MonkeyPatch) -> Toolkit:
-    """A toolkit on an empty cache, whose compiler only writes down that it ran."""
+    """A toolkit with an empty cache, whose compiler writes its command into the library."""
 
     real = toolkit(pk.Serial)
 
-    def run(command: list[object], doing: str, cwd: Path, environment: object) -> str:
+    def run_tool(command: list[object], action: str, cwd: Path, environment: object) -> str:
         (cwd / "workunit.so").write_text(" ".join(map(str, command)))
         return ""
 
-    monkeypatch.setattr(toolkit_module, "run_tool", run)
-    made = replace(real, cache=store)
-    made.__dict__["tools"] = real.tools
-    return made
+    monkeypatch.setattr(toolkit_module, "run_tool", run_tool)
+    fake = replace(real, cache=store)
+    fake.__dict__["tools"] = real.tools
+    return fake
 
 
-def test_the_whole_key_of_a_workunit(kit: Toolkit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fields_of_a_workunit_s_key(kit: Toolkit) -> None:
     generated = generate(kernels.dot, pk.Serial)
-    places = [kit.workunit(generated)]
-    assert kit.workunit(generated) == places[0]
+    entries = [kit.workunit(generated)]
+    assert kit.workunit(generated) == entries[0]
     texts = [
         replace(generated, text=generated.text + "// changed\n"),
         generate(kernels.dot, pk.OpenMP),
     ]
-    places += [kit.workunit(text) for text in texts]
+    entries += [kit.workunit(text) for text in texts]
     tools, key = kit.tools, dict(kit.key)
     newer = replace(tools.compiler, version=tools.compiler.version + " (patched)")
-    # Another runtime library, and another compiler than the runtime library's.
+    # Another runtime library, and another compiler than that of the runtime library.
     other = replace(kit, place=kit.place.with_name("another"))
     other.__dict__["_description"] = kit._description
     other.__dict__["tools"] = tools
     patched = replace(kit, key=tuple(sorted({**key, "compiler": newer.version}.items())))
     patched.__dict__["tools"] = replace(tools, compiler=newer)
-    places += [each.workunit(generated) for each in (other, patched)]
-    assert len(set(places)) == len(places)
+    entries += [each.workunit(generated) for each in (other, patched)]
+    assert len(set(entries)) == len(entries)
 
 
 def test_no_path_of_this_machine_is_in_a_key(kit: Toolkit, tmp_path: Path) -> None:
-    """Neither of the package, nor of the cache, nor of the compiler."""
-    place = kit.workunit(generate(kernels.dot, pk.Serial)).parent
+    """Neither the path of the package, of the cache, nor of the compiler."""
+    workunit = kit.workunit(generate(kernels.dot, pk.Serial)).parent
     runtime = toolkit(pk.Serial)
     if runtime.installed is not None:
         pytest.skip("the user's Kokkos is part of the key by its path")
-    for entry in (place, runtime.place):
-        key = json.loads((entry / "manifest.json").read_text())["key"]
-        said = json.dumps(key)
+    for entry in (workunit, runtime.place):
+        key = json.dumps(json.loads((entry / "manifest.json").read_text())["key"])
         for folder in (
             Path(toolkit_module.__file__).parents[3],
             runtime.cache.root,
             tmp_path,
             Path(host_compiler().path).parent,
         ):
-            assert f"{folder}/" not in said, (entry.name, folder)
+            assert f"{folder}/" not in key, (entry.name, folder)
 
 
-def test_an_entry_serves_without_a_compiler(kit: Toolkit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_workunit_needs_no_compiler(kit: Toolkit, monkeypatch: pytest.MonkeyPatch) -> None:
     generated = generate(kernels.dot, pk.Serial)
-    made = kit.workunit(generated)
+    library = kit.workunit(generated)
 
-    def nowhere() -> None:
+    def no_compiler() -> None:
         raise ToolchainError("no C++ compiler")
 
-    monkeypatch.setattr(toolkit_module, "host_compiler", nowhere)
+    monkeypatch.setattr(toolkit_module, "host_compiler", no_compiler)
     without = replace(kit)
-    assert without.find_workunit(generated) == made
-    assert without.workunit(generated) == made
+    assert without.find_workunit(generated) == library
+    assert without.workunit(generated) == library
     missing = replace(generated, text=generated.text + "// changed\n")
     assert without.find_workunit(missing) is None
     with pytest.raises(ToolchainError, match="^workunit dot is not in the cache: no C"):
@@ -361,8 +356,8 @@ def test_the_types_of_a_launch_are_in_the_key() -> None:
     from kkspdnn.pk.types import DOUBLE, FLOAT, View
 
     texts = {
-        generate(kernels.generic, pk.Serial, (View(kind, 1), View(kind, 1), kind)).text
-        for kind in (FLOAT, DOUBLE)
+        generate(kernels.generic, pk.Serial, (View(scalar, 1), View(scalar, 1), scalar)).text
+        for scalar in (FLOAT, DOUBLE)
     }
     assert len(texts) == 2
 
@@ -371,10 +366,10 @@ def test_a_damaged_library_is_compiled_again(store: Cache) -> None:
     kit = replace(toolkit(pk.Serial), cache=store)
     generated: Generated = generate(kernels.count_short, pk.Serial)
     library = kit.workunit(generated)
-    whole = library.read_bytes()
-    os.truncate(library, len(whole) // 2)
+    size = library.stat().st_size
+    os.truncate(library, size // 2)
     assert kit.workunit(generated) == library
-    assert library.stat().st_size == len(whole)
+    assert library.stat().st_size == size
     manifest = json.loads((library.parent / "manifest.json").read_text())
     assert manifest["key"]["source"] == generated.text
 
@@ -397,15 +392,15 @@ print(pk.parallel_reduce("w", pk.RangePolicy(pk.OpenMP, 0, 5), kernels.dot, x=x,
 
 @pytest.fixture
 def with_kokkos(tmp_path: Path) -> dict[str, str]:
-    """The environment of a process whose cache holds Kokkos and no workunit."""
+    """The environment of a process whose cache contains Kokkos and no workunit."""
     root = tmp_path / "cache"
     root.mkdir(mode=0o700)
     kit = toolkit(pk.OpenMP)
-    for part in (kit.kokkos.config, kit.place):
-        if part.is_relative_to(kit.cache.root):
-            kind, entry = part.relative_to(kit.cache.root).parts[:2]
-            copied = root / kind / entry
-            shutil.copytree(kit.cache.root / kind / entry, copied, symlinks=True)
+    for path in (kit.kokkos.config, kit.place):
+        if path.is_relative_to(kit.cache.root):
+            category, entry = path.relative_to(kit.cache.root).parts[:2]
+            copied = root / category / entry
+            shutil.copytree(kit.cache.root / category / entry, copied, symlinks=True)
             copied.parent.chmod(0o700)
     folders = [str(Path(__file__).parents[1]), str(Path(toolkit_module.__file__).parents[3])]
     return {**os.environ, "KKSPDNN_CACHE": str(root), "PYTHONPATH": os.pathsep.join(folders)}
@@ -421,7 +416,7 @@ def start(environment: dict[str, str]) -> subprocess.Popen[str]:
     )
 
 
-def test_two_processes_at_once(with_kokkos: dict[str, str]) -> None:
+def test_two_processes_compile_one_workunit(with_kokkos: dict[str, str]) -> None:
     both = [start(with_kokkos), start(with_kokkos)]
     for process in both:
         out, error = process.communicate(timeout=300)
@@ -445,26 +440,25 @@ def test_an_interrupt_during_a_compile(with_kokkos: dict[str, str], tmp_path: Pa
     _, error = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
     assert error.rstrip().endswith("KeyboardInterrupt")
-    left = [p for p in (root / "workunits").iterdir() if p.suffix != ".lock"]
-    assert left == []
+    assert [p for p in (root / "workunits").iterdir() if p.suffix != ".lock"] == []
     assert [p for p in scratch.iterdir() if p.name.startswith("kkspdnn")] == []
     again = start(with_kokkos)
     out, error = again.communicate(timeout=300)
     assert (again.returncode, out, error) == (0, "ready\n30.0\n", "")
 
 
-def test_a_run_says_for_whom_it_waits(tmp_path: Path) -> None:
-    """Of a process that builds Kokkos and was stopped; also where nobody looks at a terminal."""
+def test_a_run_names_the_process_that_it_waits_for(tmp_path: Path) -> None:
+    """The other process builds Kokkos and is stopped; the output is not a terminal."""
     if toolkit(pk.OpenMP).installed is not None:
         pytest.skip("the user's Kokkos is not built")
-    key = {**kokkos_cpu.content(openmp=True), **maker(host_compiler())}
+    key = {**kokkos_cpu.content(openmp=True), **compiler_key(host_compiler())}
     building = (
         "import time, json, sys\n"
         "from kkspdnn.pk.build.cache import default_cache\n"
         "def build(folder):\n"
         "    print('building', flush=True)\n"
         "    time.sleep(100)\n"
-        "default_cache().entry('kokkos', 'openmp', json.loads(sys.argv[1]), build)\n"
+        "default_cache().get_or_build('kokkos', 'openmp', json.loads(sys.argv[1]), build)\n"
     )
     folder = str(Path(toolkit_module.__file__).parents[3])
     environment = {**os.environ, "PYTHONPATH": folder, "KKSPDNN_CACHE": str(tmp_path / "cache")}
@@ -491,10 +485,10 @@ def test_a_run_says_for_whom_it_waits(tmp_path: Path) -> None:
         ]
         with subprocess.Popen(run, env=environment, stderr=subprocess.PIPE, text=True) as waiting:
             assert waiting.stderr is not None
-            said = waiting.stderr.readline()
+            message = waiting.stderr.readline()
             waiting.kill()
         builder.kill()
-    assert said == f"kkspdnn: waiting for process {builder.pid} to build kokkos/openmp\n"
+    assert message == f"kkspdnn: waiting for process {builder.pid} to build kokkos/openmp\n"
 
 
 def test_tools_are_found() -> None:
@@ -502,7 +496,7 @@ def test_tools_are_found() -> None:
     assert Path(build_tool("ninja")).is_file()
 
 
-def test_a_home_that_does_not_exist_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_folder_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KKSPDNN_CACHE", "~nobody-of-this-name/cache")
     with pytest.raises(CacheError, match="~nobody-of-this-name/cache: .*; name a folder"):
         default_cache()

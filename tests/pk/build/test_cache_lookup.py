@@ -1,4 +1,4 @@
-"""The cache entry that serves a machine: by content, processor, compiler and C library."""
+"""Cache entries that a machine can use, by content, processor, compiler and C library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build import cache_lookup
 from kkspdnn.pk.build.cache import Cache
-from kkspdnn.pk.build.cache_lookup import Wanted, find, find_or_build
+from kkspdnn.pk.build.cache_lookup import CacheQuery, find_entry, find_or_build
 from kkspdnn.pk.build.toolchain import Compiler
 from kkspdnn.pk.system import instruction_sets
 from kkspdnn.pk.system.instruction_sets import LEVELS, Processor
@@ -39,122 +39,123 @@ def store(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
 
 
-def put(store: Cache, *parts: Mapping[str, str]) -> Path:
-    key = {name: value for part in parts for name, value in part.items()}
-    return store.entry("k", "n", key, lambda folder: (folder / "f").touch())
+def add_entry(store: Cache, *sections: Mapping[str, str]) -> Path:
+    """Add an entry whose key has the fields of all sections."""
+    key = {name: value for section in sections for name, value in section.items()}
+    return store.get_or_build("k", "n", key, lambda folder: (folder / "f").touch())
 
 
-def wanted(made_by: Mapping[str, str] | None) -> Wanted:
-    return Wanted("k", "n", CONTENT, made_by, NATIVE)
+def query(compiler: Mapping[str, str] | None) -> CacheQuery:
+    return CacheQuery("k", "n", CONTENT, compiler, NATIVE)
 
 
-def test_this_machine_s_own_comes_first(store: Cache) -> None:
-    own = put(store, CONTENT, HERE, NATIVE.key)
-    for part in (V2, V3, SMALLER):
-        put(store, CONTENT, HERE, part.key)
-        put(store, CONTENT, THERE, part.key)
-    assert find(store, wanted(HERE)) == (own, wanted(HERE).key())
+def test_this_machine_s_own_entry_is_preferred(store: Cache) -> None:
+    own = add_entry(store, CONTENT, HERE, NATIVE.key)
+    for processor in (V2, V3, SMALLER):
+        add_entry(store, CONTENT, HERE, processor.key)
+        add_entry(store, CONTENT, THERE, processor.key)
+    assert find_entry(store, query(HERE)) == (own, query(HERE).key())
 
 
-def test_with_a_compiler_only_named_processors_serve_else(store: Cache) -> None:
-    for part in (NATIVE, SMALLER):
-        put(store, CONTENT, THERE, part.key)
-    put(store, CONTENT, HERE, SMALLER.key)
-    put(store, CONTENT, HERE, V4.key)
-    assert find(store, wanted(HERE)) is None
-    places = [
-        put(store, CONTENT, by, part.key)
-        for by, part in ((THERE, V2), (HERE, V2), (THERE, V3), (HERE, V3))
+def test_with_a_compiler_other_entries_need_a_named_processor(store: Cache) -> None:
+    for processor in (NATIVE, SMALLER):
+        add_entry(store, CONTENT, THERE, processor.key)
+    add_entry(store, CONTENT, HERE, SMALLER.key)
+    add_entry(store, CONTENT, HERE, V4.key)
+    assert find_entry(store, query(HERE)) is None
+    entries = [
+        add_entry(store, CONTENT, compiler, processor.key)
+        for compiler, processor in ((THERE, V2), (HERE, V2), (THERE, V3), (HERE, V3))
     ]
-    for place in reversed(places):
-        found = find(store, wanted(HERE))
-        assert found is not None
-        assert found[0] == place
-        (place / "f").unlink()
+    for entry in reversed(entries):
+        match = find_entry(store, query(HERE))
+        assert match is not None
+        assert match[0] == entry
+        (entry / "f").unlink()
 
 
-def test_without_a_compiler_whatever_runs_here_serves(store: Cache) -> None:
-    put(store, CONTENT, THERE, LARGER.key)
-    put(store, CONTENT, THERE, V4.key)
-    put(store, {"source": "int y;"}, THERE, NATIVE.key)
-    put(store, {**CONTENT, "more": ""}, THERE, NATIVE.key)
-    put(store, CONTENT, THERE, NATIVE.key, {"libc": "glibc 2.40"})
-    put(store, CONTENT, THERE, NATIVE.key, {"libc": "musl"})
-    put(store, CONTENT, THERE)
-    assert find(store, wanted(None)) is None
-    places = [
-        put(store, CONTENT, THERE, V2.key),
-        put(store, CONTENT, THERE, SMALLER.key, {"libc": "glibc 2.9"}),
-        put(store, CONTENT, THERE, NATIVE.key),
+def test_without_a_compiler_all_code_that_runs_here_is_used(store: Cache) -> None:
+    add_entry(store, CONTENT, THERE, LARGER.key)
+    add_entry(store, CONTENT, THERE, V4.key)
+    add_entry(store, {"source": "int y;"}, THERE, NATIVE.key)
+    add_entry(store, {**CONTENT, "more": ""}, THERE, NATIVE.key)
+    add_entry(store, CONTENT, THERE, NATIVE.key, {"libc": "glibc 2.40"})
+    add_entry(store, CONTENT, THERE, NATIVE.key, {"libc": "musl"})
+    add_entry(store, CONTENT, THERE)
+    assert find_entry(store, query(None)) is None
+    entries = [
+        add_entry(store, CONTENT, THERE, V2.key),
+        add_entry(store, CONTENT, THERE, SMALLER.key, {"libc": "glibc 2.9"}),
+        add_entry(store, CONTENT, THERE, NATIVE.key),
     ]
-    for place in reversed(places):
-        found = find(store, wanted(None))
-        assert found is not None
-        assert found[0] == place
-        (place / "f").unlink()
+    for entry in reversed(entries):
+        match = find_entry(store, query(None))
+        assert match is not None
+        assert match[0] == entry
+        (entry / "f").unlink()
 
 
-def test_code_for_a_gpu_needs_no_processor(store: Cache) -> None:
+def test_the_key_of_gpu_code_has_no_processor(store: Cache) -> None:
     nvcc = {"nvcc": "release 13.0"}
-    gpu = Wanted("k", "n", CONTENT, {**HERE, **nvcc}, None)
-    own = put(store, CONTENT, HERE, nvcc)
-    put(store, CONTENT, HERE, nvcc, NATIVE.key)
-    assert find(store, gpu) == (own, gpu.key())
+    gpu = CacheQuery("k", "n", CONTENT, {**HERE, **nvcc}, None)
+    own = add_entry(store, CONTENT, HERE, nvcc)
+    add_entry(store, CONTENT, HERE, nvcc, NATIVE.key)
+    assert find_entry(store, gpu) == (own, gpu.key())
     (own / "f").unlink()
-    put(store, {"source": "int y;"}, THERE, {"nvcc": "release 12.9"})
-    put(store, CONTENT, {**THERE, "libc": "glibc 2.40"}, {"nvcc": "release 12.9"})
-    assert find(store, gpu) is None
+    add_entry(store, {"source": "int y;"}, THERE, {"nvcc": "release 12.9"})
+    add_entry(store, CONTENT, {**THERE, "libc": "glibc 2.40"}, {"nvcc": "release 12.9"})
+    assert find_entry(store, gpu) is None
 
 
-def test_code_for_a_gpu_serves_whoever_compiled_it(store: Cache) -> None:
-    """Its architecture is part of the content, so a cache may come from another CUDA."""
-    other = put(store, CONTENT, THERE, {"nvcc": "release 12.9"})
-    for made_by in ({**HERE, "nvcc": "release 13.0"}, None):
-        found = find(store, Wanted("k", "n", CONTENT, made_by, None))
-        assert found is not None
-        assert found[0] == other
+def test_gpu_code_of_another_compiler_is_used(store: Cache) -> None:
+    """Its architecture belongs to the content, so that another CUDA may have compiled it."""
+    other = add_entry(store, CONTENT, THERE, {"nvcc": "release 12.9"})
+    for compiler in ({**HERE, "nvcc": "release 13.0"}, None):
+        match = find_entry(store, CacheQuery("k", "n", CONTENT, compiler, None))
+        assert match is not None
+        assert match[0] == other
 
 
-def test_the_driver_runs_what_serves(store: Cache) -> None:
-    """Of its own major version of CUDA and of all before; the newest of these first."""
-    made = {
-        version: put(store, CONTENT, THERE, {"nvcc": f"release {version}, V{version}.9"})
+def test_gpu_code_that_the_driver_supports_is_used(store: Cache) -> None:
+    """Of the driver's major version of CUDA or an earlier one; the newest is preferred."""
+    entries = {
+        version: add_entry(store, CONTENT, THERE, {"nvcc": f"release {version}, V{version}.9"})
         for version in ("11.8", "12.4", "12.10", "13.0")
     }
     for driver, best in (((13, 0), "13.0"), ((12, 4), "12.10"), ((11, 2), "11.8"), (None, "13.0")):
-        found = find(store, Wanted("k", "n", CONTENT, None, None, driver))
-        assert found is not None
-        assert found[0] == made[best]
-    assert find(store, Wanted("k", "n", CONTENT, None, None, (10, 2))) is None
+        match = find_entry(store, CacheQuery("k", "n", CONTENT, None, None, driver))
+        assert match is not None
+        assert match[0] == entries[best]
+    assert find_entry(store, CacheQuery("k", "n", CONTENT, None, None, (10, 2))) is None
 
 
-def test_what_is_missing_is_raised_only_where_it_is_needed(
+def test_a_missing_compiler_is_an_error_only_if_it_is_needed(
     store: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_lookup, "native_processor", lambda: NATIVE)
     built = []
 
-    def nowhere() -> Compiler:
+    def no_compiler() -> Compiler:
         raise ToolchainError("no C++ compiler")
 
-    def build(folder: Path, compiler: Compiler, made_for: Processor) -> None:
-        assert made_for == NATIVE or len(built) == 2
+    def build(folder: Path, compiler: Compiler, processor: Processor) -> None:
+        assert processor == NATIVE or len(built) == 2
         built.append(compiler)
         (folder / "f").touch()
 
-    def look(compiler: object) -> Path:
-        return find_or_build(store, "k", "n", CONTENT, compiler, build)  # type: ignore[arg-type]
+    def library(get_compiler: object) -> Path:
+        return find_or_build(store, "k", "n", CONTENT, get_compiler, build)  # type: ignore[arg-type]
 
     with pytest.raises(ToolchainError, match="no C"):
-        look(nowhere)
+        library(no_compiler)
     here = Compiler("/usr/bin/g++", "g++ 12")
-    place = look(lambda: here)
-    assert look(nowhere) == look(lambda: here) == place
-    assert look(lambda: Compiler("/opt/g++", "g++ 12")) == place
-    assert look(lambda: Compiler("/opt/g++", "g++ 14")) != place
+    entry = library(lambda: here)
+    assert library(no_compiler) == library(lambda: here) == entry
+    assert library(lambda: Compiler("/opt/g++", "g++ 12")) == entry
+    assert library(lambda: Compiler("/opt/g++", "g++ 14")) != entry
     assert built == [here, Compiler("/opt/g++", "g++ 14")]
     for _ in range(2):
         other = find_or_build(store, "k", "n", CONTENT, lambda: here, build, V4)
-    assert other != place
+    assert other != entry
     assert len(built) == 3
-    assert look(lambda: here) == place
+    assert library(lambda: here) == entry

@@ -1,4 +1,4 @@
-"""Who may write to what is loaded: folders, files, links and what leads to them."""
+"""Cached files that others can change are refused: folders, files, links and parent folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from kkspdnn.errors import CacheError
 from kkspdnn.pk.build.cache import Cache
-from kkspdnn.pk.build.file_trust import refuse_shared
+from kkspdnn.pk.build.file_trust import check_trusted
 
 KEY = {"source": "int x;"}
 
@@ -25,54 +25,54 @@ def store(tmp_path: Path) -> Cache:
 
 
 @pytest.fixture
-def place(store: Cache) -> Path:
-    return store.entry("workunits", "w", KEY, build)
+def entry(store: Cache) -> Path:
+    return store.get_or_build("workunits", "w", KEY, build)
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
 @pytest.mark.parametrize("below", ["", "workunits", "ENTRY", "ENTRY/lib", "ENTRY/lib/w.so"])
-def test_what_others_may_write_to(store: Cache, place: Path, below: str, mode: int) -> None:
-    spoiled = store.root / below.replace("ENTRY", str(place.relative_to(store.root)))
-    spoiled.chmod(mode)
+def test_files_that_others_may_write_to(store: Cache, entry: Path, below: str, mode: int) -> None:
+    writable = store.root / below.replace("ENTRY", str(entry.relative_to(store.root)))
+    writable.chmod(mode)
     with pytest.raises(CacheError) as caught:
-        store.entry("workunits", "w", KEY, build)
+        store.get_or_build("workunits", "w", KEY, build)
     assert str(caught.value) == (
-        f"others may write to {spoiled} (mode {mode:04o}): run chmod -R go-w on it, "
+        f"others may write to {writable} (mode {mode:04o}): run chmod -R go-w on it, "
         "or set KKSPDNN_CACHE to a folder of your own"
     )
-    spoiled.chmod(0o700)
-    assert store.entry("workunits", "w", KEY, build) == place
+    writable.chmod(0o700)
+    assert store.get_or_build("workunits", "w", KEY, build) == entry
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can change the owner of a file")
 @pytest.mark.parametrize("below", ["", "workunits", "ENTRY", "ENTRY/lib", "ENTRY/lib/w.so"])
-def test_what_another_user_has(store: Cache, place: Path, below: str) -> None:
-    other = store.root / below.replace("ENTRY", str(place.relative_to(store.root)))
-    os.chown(other, 12345, 12345)
+def test_files_of_another_user(store: Cache, entry: Path, below: str) -> None:
+    foreign = store.root / below.replace("ENTRY", str(entry.relative_to(store.root)))
+    os.chown(foreign, 12345, 12345)
     with pytest.raises(CacheError) as caught:
-        store.entry("workunits", "w", KEY, build)
+        store.get_or_build("workunits", "w", KEY, build)
     assert str(caught.value) == (
-        f"{other} belongs to another user; set KKSPDNN_CACHE to a folder of your own"
+        f"{foreign} belongs to another user; set KKSPDNN_CACHE to a folder of your own"
     )
 
 
-def test_what_root_has_is_trusted(
-    store: Cache, place: Path, monkeypatch: pytest.MonkeyPatch
+def test_files_of_root_are_trusted(
+    store: Cache, entry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if place.stat().st_uid != 0:
-        pytest.skip("only root can make files of root")
+    if entry.stat().st_uid != 0:
+        pytest.skip("only root can create files of root")
     monkeypatch.setattr(os, "getuid", lambda: 12345)
-    assert store.find("workunits", "w", KEY) == place
+    assert store.find("workunits", "w", KEY) == entry
 
 
 def test_a_folder_of_another_user(
-    store: Cache, place: Path, monkeypatch: pytest.MonkeyPatch
+    store: Cache, entry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if place.stat().st_uid == 0:
-        pytest.skip("everybody trusts root")
+    if entry.stat().st_uid == 0:
+        pytest.skip("files of root are trusted")
     monkeypatch.setattr(os, "getuid", lambda: store.root.stat().st_uid + 1)
     with pytest.raises(CacheError, match="belongs to another user; set KKSPDNN_CACHE to"):
-        store.entry("workunits", "w", KEY, build)
+        store.get_or_build("workunits", "w", KEY, build)
 
 
 def test_a_parent_that_others_may_write_to(tmp_path: Path) -> None:
@@ -81,15 +81,15 @@ def test_a_parent_that_others_may_write_to(tmp_path: Path) -> None:
     shared.chmod(0o777)
     store = Cache(shared / "cache")
     with pytest.raises(CacheError, match=f"others may write to {shared} "):
-        store.entry("workunits", "w", KEY, build)
+        store.get_or_build("workunits", "w", KEY, build)
     assert not store.root.exists()
     shared.chmod(0o1777)
-    store.entry("workunits", "w", KEY, build)
+    store.get_or_build("workunits", "w", KEY, build)
 
 
 @pytest.mark.parametrize("through", ["cache", "folder", "two", "relative"])
-def test_where_a_link_leads_is_looked_at(tmp_path: Path, through: str) -> None:
-    """The folder is refused by its own name, and by every other."""
+def test_the_target_of_a_link_is_checked(tmp_path: Path, through: str) -> None:
+    """A folder is refused by its own path and through each link."""
     opened = tmp_path / "open"
     opened.mkdir()
     (opened / "c").mkdir(mode=0o700)
@@ -114,41 +114,41 @@ def test_where_a_link_leads_is_looked_at(tmp_path: Path, through: str) -> None:
         for name in (opened / "c", root):
             if refused:
                 with pytest.raises(CacheError, match=f"others may write to {opened} "):
-                    refuse_shared(name)
+                    check_trusted(name)
             else:
-                refuse_shared(name)
+                check_trusted(name)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give links away")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can change the owner of a link")
 def test_a_link_of_another_user(tmp_path: Path) -> None:
-    """In a sticky folder: whoever has the link may turn it to another folder later."""
+    """In a sticky folder, the owner of the link may change its target later."""
     (tmp_path / "mine").mkdir(mode=0o700)
     link = tmp_path / "link"
     link.symlink_to("mine")
-    refuse_shared(link)
+    check_trusted(link)
     os.lchown(link, 12345, 12345)
     with pytest.raises(CacheError, match=f"{link} belongs to another user"):
-        refuse_shared(link)
+        check_trusted(link)
 
 
 def test_links_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(CacheError, match=r"a/c: too many symbolic links; set KKSPDNN_CACHE"):
-        refuse_shared(tmp_path / "a" / "c")
+        check_trusted(tmp_path / "a" / "c")
 
 
-def test_a_kind_s_folder_that_is_a_link(store: Cache, place: Path, tmp_path: Path) -> None:
-    place.parent.rename(tmp_path / "elsewhere")
-    place.parent.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(CacheError, match=f"{place.parent} is a symbolic link; remove it"):
-        store.entry("workunits", "w", KEY, build)
+def test_a_category_folder_that_is_a_link(store: Cache, entry: Path, tmp_path: Path) -> None:
+    entry.parent.rename(tmp_path / "elsewhere")
+    entry.parent.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CacheError, match=f"{entry.parent} is a symbolic link; remove it"):
+        store.get_or_build("workunits", "w", KEY, build)
 
 
-def test_places_that_cannot_be_a_cache(tmp_path: Path) -> None:
+def test_paths_that_cannot_be_a_cache(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    for root, why in (
+    for root, message in (
         (file, f"{file} is not a folder; set KKSPDNN_CACHE to a folder of your own"),
         (file / "below", f"{file} is not a folder; set KKSPDNN_CACHE to a folder of your own"),
         (
@@ -157,6 +157,6 @@ def test_places_that_cannot_be_a_cache(tmp_path: Path) -> None:
         ),
     ):
         with pytest.raises(CacheError) as caught:
-            Cache(root).entry("workunits", "w", KEY, build)
-        assert str(caught.value).startswith(why)
+            Cache(root).get_or_build("workunits", "w", KEY, build)
+        assert str(caught.value).startswith(message)
         assert "\n" not in str(caught.value)

@@ -27,7 +27,7 @@ from kkspdnn.pk.build.toolchain import run_tool
 def build(folder):
     with scratch_folder() as scratch:
         run_tool(['/bin/sh', '-c', 'sleep 60 & echo $! >> {mark}; wait'], 'waiting', cwd=scratch)
-Cache(Path({cache!r})).entry('a', 'b', {{}}, build)
+Cache(Path({cache!r})).get_or_build('a', 'b', {{}}, build)
 """
 PARALLEL = """
 from kkspdnn.pk.system.termination import map_in_threads
