@@ -142,9 +142,8 @@ def _partition_rows(request: Request, setup: Setup) -> _Work:
 
 def _partition(request: Request, setup: Setup) -> Partition:
     """Return the row shards of the strategy, or those of the checkpoint."""
-    shards = setup.strategy.shards
     if request.checkpoint is None:
-        return partition_rows(request.ranks, shards)
+        return partition_rows(request.ranks, setup.strategy.shards)
     request.on_progress("reading the checkpoint", 0.0)
     arithmetic = "GPU" if setup.space.gpu else "CPU"
     configuration = {
@@ -154,9 +153,7 @@ def _partition(request: Request, setup: Setup) -> Partition:
         "verification": "full" if request.values else request.verification,
         "arithmetic": f"{arithmetic}, {setup.space.front}",
     }
-    return resume(
-        request.checkpoint, request.ranks, setup.network, request.inputs, configuration, shards
-    )
+    return resume(request.checkpoint, request.ranks, setup.network, request.inputs, configuration)
 
 
 def _compute(request: Request, strategy: Strategy, work: _Work) -> _Computed:

@@ -51,14 +51,14 @@ def resume(
     network: Network,
     inputs: Inputs,
     configuration: Mapping[str, str],
-    shards: int,
 ) -> Partition:
     """Partition the rows into the shards of a checkpoint and load the finished ones.
 
     configuration: what the values depend on, except the layers and input rows
-    shards: a new checkpoint has a multiple of this number of shards
 
-    Raises InputError if the checkpoint belongs to another run or is damaged. Collective.
+    The number of shards of a new checkpoint is a multiple of the number of ranks. Collective.
+
+    Raises InputError if the checkpoint belongs to another run or is damaged.
     """
     depth = len(network.layers)
     own = [layer_digest(network.layers[each]) for each in range(ranks.rank, depth, ranks.size)]

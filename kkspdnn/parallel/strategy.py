@@ -12,8 +12,9 @@ from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.parallel.data import DataParallel
+from kkspdnn.parallel.layer_distribution import is_pipeline_needed
 from kkspdnn.parallel.partition import Partition
-from kkspdnn.parallel.pipeline import PipelineParallel, is_pipeline_needed
+from kkspdnn.parallel.pipeline import PipelineParallel
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.parallel.row_shards import RowShard
 

@@ -16,7 +16,7 @@ from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import open_space
 from kkspdnn.engines import make_engine
 from kkspdnn.model.layer_slice import renumber_layer_errors, slice_network
-from kkspdnn.parallel import pipeline
+from kkspdnn.parallel import layer_distribution
 
 Run = Callable[..., tuple[int, str, str]]
 Said = Callable[[str, str], list[str]]
@@ -60,11 +60,13 @@ def test_a_pipeline_is_needed_if_layers_fit_only_into_all_ranks(
 ) -> None:
     """About 290 kB of layers: 64 KiB of indices each and 4 KiB of biases."""
     engine = make_engine("fused", open_space("openmp"), np.dtype(np.float32), 32.0)
-    monkeypatch.setattr(pipeline, "layer_capacity", lambda _, budget: capacity // budget.processes)
+    monkeypatch.setattr(
+        layer_distribution, "layer_capacity", lambda _, budget: capacity // budget.processes
+    )
     others: Any = SimpleNamespace(size=ranks, all_gather=lambda value: [value] * ranks)
     budget = Budget(processes=ranks_per_node)
     network = kk.radixnet(1024, 4)
-    assert pipeline.is_pipeline_needed(engine, network, others, budget) is needed
+    assert layer_distribution.is_pipeline_needed(engine, network, others, budget) is needed
 
 
 def test_an_overflow_is_reported_with_its_layer(run: Run, said: Said, tmp_path: Path) -> None:
