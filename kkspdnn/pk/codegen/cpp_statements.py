@@ -41,7 +41,7 @@ class StatementPrinter:
                 out.open(f"if ({bare(s.test)})")
                 self.block(s.body, vectors)
                 if s.orelse:
-                    out.otherwise()
+                    out.reopen("} else {")
                     self.block(s.orelse, vectors)
                 out.close()
             case ir.While():

@@ -1,8 +1,7 @@
-"""ir.Kernel to C++: a functor, and one C function that launches it.
+"""C++ of a workunit: a functor, and one C function that launches it.
 
-The text is meant to be read: the workunit's own names, two-space blocks, and `#line` wherever
-the next C++ line does not come from the next Python line, so that the compiler's messages name
-the workunit's own file.
+The text is written for readers: it has the names of the workunit and indented blocks. `#line`
+directives make the compiler's messages name the lines of the workunit's Python file.
 """
 
 from __future__ import annotations
@@ -13,20 +12,23 @@ from kkspdnn.pk import ir
 from kkspdnn.pk.codegen.cpp_statements import StatementPrinter
 from kkspdnn.pk.codegen.writer import Writer
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.signature import Signature
+from kkspdnn.pk.signature import Parameter, Signature
 from kkspdnn.pk.system.paths import package_path
 from kkspdnn.pk.types import View
 
 POLICY_FIELDS = ("begin", "end", "team_size", "vector_length")
-"""What every launch packs first, each an int64; then the address of the result."""
+"""The first fields of the packed arguments of a launch, each an int64. The address of the result
+follows."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """C++ of one workunit for one execution space and one choice of types.
+    """The C++ of one workunit for one execution space and one choice of types.
 
-    text: with no path of this machine, so that it is the same wherever the workunit is installed
-    path: of the workunit's Python file; file: what the text calls it, see `paths.package_path`
+    text: the C++; it contains no absolute path, so that it does not depend on the installation
+    written: the views that the workunit stores to
+    path: of the workunit's Python file
+    file: the name of that file in `text`, see `paths.package_path`
     """
 
     name: str
@@ -38,12 +40,12 @@ class Generated:
 
 
 def lanes_header(gpu: bool) -> str:
-    """Which file of `cpp` has the packs of lanes."""
+    """Return the file in `cpp` that defines the vectors of lanes."""
     return "kkspdnn_lanes_cuda.hpp" if gpu else "kkspdnn_lanes.hpp"
 
 
 def emit(kernel: ir.Kernel, target: ExecutionSpace) -> Generated:
-    """Print the C++ of `kernel`, which `vectorize` has prepared for `target`."""
+    """Return the C++ of a kernel that `vectorize` has prepared for `target`."""
     writer, file = Writer(), package_path(kernel.path)
     _Emitter(writer, kernel, target, file).file()
     return Generated(
@@ -52,21 +54,36 @@ def emit(kernel: ir.Kernel, target: ExecutionSpace) -> Generated:
 
 
 class _Emitter:
+    """Writes the C++ file of one workunit.
+
+    path: the name of its Python file in comments and `#line` directives
+    """
+
     def __init__(
-        self, writer: Writer, kernel: ir.Kernel, target: ExecutionSpace, name: str
+        self, writer: Writer, kernel: ir.Kernel, target: ExecutionSpace, path: str
     ) -> None:
-        """name: what to call the workunit's file, in which its functions are too"""
         self.out = writer
         self.kernel = kernel
         self.target = target
-        self.path = name
-        self.statements = StatementPrinter(writer, target, name)
-
-    # ---- the file -----------------------------------------------------------------------------
+        self.path = path
+        self.statements = StatementPrinter(writer, target, path)
 
     def file(self) -> None:
-        out, kernel = self.out, self.kernel
-        out.put(f"// {kernel.name}, from line {kernel.line} of {self.path}")
+        out = self.out
+        self._head()
+        out.open("namespace")
+        self._type_names()
+        for function in self.kernel.functions:
+            self._device_function(function)
+        self._functor()
+        self._packed_arguments()
+        out.close("}  // namespace")
+        out.put()
+        self._launcher()
+
+    def _head(self) -> None:
+        out = self.out
+        out.put(f"// {self.kernel.name}, from line {self.kernel.line} of {self.path}")
         out.put(f"// for Kokkos::{self.target.value}")
         for header in ("Kokkos_Core.hpp", "cmath", "cstdint", "exception"):
             out.put(f"#include <{header}>")
@@ -74,32 +91,20 @@ class _Emitter:
         out.put()
         out.put('extern "C" void kkspdnn_set_error(const char* message);')
         out.put()
-        out.open("namespace")
+
+    def _type_names(self) -> None:
+        out, parameters = self.out, self.kernel.signature.parameters
         out.put(f"using execution_space = Kokkos::{self.target.value};")
         out.put("using team_member = Kokkos::TeamPolicy<execution_space>::member_type;")
-        ranks = sorted(
-            {p.type.rank for p in kernel.signature.parameters if isinstance(p.type, View)}
-        )
-        for rank in ranks:
+        for rank in sorted({p.type.rank for p in parameters if isinstance(p.type, View)}):
             out.put("template <class T>")
             out.put(
                 f"using View{rank}D = Kokkos::View<T{'*' * rank}, Kokkos::LayoutRight, "
                 "execution_space::memory_space, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;"
             )
         out.put()
-        for function in kernel.functions:
-            self.device_function(function)
-        self.functor()
-        self.packed()
-        out.close("}  // namespace")
-        out.put()
-        self.launcher()
 
-    def view_type(self, name: str, view: View) -> str:
-        const = "" if name in self.kernel.written else "const "
-        return f"View{view.rank}D<{const}{view.element.cpp}>"
-
-    def device_function(self, function: ir.DeviceFunction) -> None:
+    def _device_function(self, function: ir.DeviceFunction) -> None:
         parameters = ", ".join(f"const {p.type.cpp} {p.name}" for p in function.parameters)
         self.out.at(self.path, function.line)
         self.out.open(f"KOKKOS_INLINE_FUNCTION {function.result.cpp} {function.name}({parameters})")
@@ -108,13 +113,13 @@ class _Emitter:
         self.out.in_generated_file()
         self.out.put()
 
-    def functor(self) -> None:
+    # ---- the functor --------------------------------------------------------------------------
+
+    def _functor(self) -> None:
         out, signature = self.out, self.kernel.signature
         out.open(f"struct {self.kernel.name}_functor")
         for parameter in signature.parameters:
-            kind = parameter.type
-            text = self.view_type(parameter.name, kind) if isinstance(kind, View) else kind.cpp
-            out.put(f"{text} {parameter.name};")
+            out.put(f"{self._type(parameter)} {parameter.name};")
         out.put()
         first = "const team_member& " if signature.team else "const int32_t "
         arguments = [first + signature.index]
@@ -125,7 +130,8 @@ class _Emitter:
         out.at(self.path, self.kernel.line)
         out.open(f"KOKKOS_INLINE_FUNCTION void operator()({', '.join(arguments)}) const")
         if signature.team and self.target is not ExecutionSpace.Cuda:
-            # Copies stay in registers; members would be read again after every store of a pack.
+            # Copies stay in registers; the compiler would load members again after each store of a
+            # vector, which may alias them.
             for parameter in signature.parameters:
                 out.put(f"const auto {parameter.name} = this->{parameter.name};")
         self.statements.block(self.kernel.body)
@@ -134,58 +140,45 @@ class _Emitter:
         out.close("};")
         out.put()
 
-    def packed(self) -> None:
-        """The arguments of one launch, laid out as Python's `struct` packs them."""
+    def _type(self, parameter: Parameter) -> str:
+        """The C++ type of a member of the functor."""
+        type_ = parameter.type
+        if isinstance(type_, View):
+            return f"View{type_.rank}D<{self._const(parameter)}{type_.element.cpp}>"
+        return type_.cpp
+
+    def _const(self, parameter: Parameter) -> str:
+        return "" if parameter.name in self.kernel.written else "const "
+
+    # ---- a launch -----------------------------------------------------------------------------
+
+    def _packed_arguments(self) -> None:
+        """The arguments of one launch, in the layout of Python's `struct`."""
         out = self.out
         out.open("struct Packed")
         for name in POLICY_FIELDS:
             out.put(f"int64_t _policy_{name};")
         out.put("void* _policy_result;")
         for parameter in self.kernel.signature.parameters:
-            kind = parameter.type
-            if isinstance(kind, View):
-                const = "" if parameter.name in self.kernel.written else "const "
-                out.put(f"{const}{kind.element.cpp}* {parameter.name};")
-                for dimension in range(kind.rank):
+            type_ = parameter.type
+            if isinstance(type_, View):
+                out.put(f"{self._const(parameter)}{type_.element.cpp}* {parameter.name};")
+                for dimension in range(type_.rank):
                     out.put(f"int64_t _extent{dimension}_{parameter.name};")
             else:
-                out.put(f"{kind.cpp} {parameter.name};")
+                out.put(f"{type_.cpp} {parameter.name};")
         out.close("};")
 
-    def launcher(self) -> None:
+    def _launcher(self) -> None:
+        """The C function that launches the functor."""
         out, signature = self.out, self.kernel.signature
         out.open('extern "C" int kkspdnn_launch(const char* label, const void* arguments)')
         out.open("try")
         out.put("const Packed& p = *static_cast<const Packed*>(arguments);")
-        members = []
-        for parameter in signature.parameters:
-            kind = parameter.type
-            if isinstance(kind, View):
-                extents = ", ".join(f"p._extent{d}_{parameter.name}" for d in range(kind.rank))
-                view = self.view_type(parameter.name, kind)
-                members.append(f"{view}(p.{parameter.name}, {extents})")
-            else:
-                members.append(f"p.{parameter.name}")
-        out.put(f"const {self.kernel.name}_functor functor{{{', '.join(members)}}};")
-        if signature.team:
-            out.put("using Policy = Kokkos::TeamPolicy<execution_space>;")
-            out.put("const int league = static_cast<int>(p._policy_end);")
-            out.put("const int vector = static_cast<int>(p._policy_vector_length);")
-            out.put(
-                "const Policy policy = p._policy_team_size == 0"
-                " ? Policy(league, Kokkos::AUTO, vector)"
-                " : Policy(league, static_cast<int>(p._policy_team_size), vector);"
-            )
-        else:
-            # Kokkos computes the blocks of a scan, and of a reduction on a GPU, in the index type,
-            # and the last ones end past the range: near 2^31 an int32_t would wrap.
-            gpu = self.target is ExecutionSpace.Cuda
-            wide = signature.pattern == "scan" or (gpu and signature.pattern == "reduce")
-            index = "int64_t" if wide else "int32_t"
-            out.put(
-                f"const Kokkos::RangePolicy<execution_space, Kokkos::IndexType<{index}>> policy("
-                f"static_cast<{index}>(p._policy_begin), static_cast<{index}>(p._policy_end));"
-            )
+        members = ", ".join(self._unpacked(parameter) for parameter in signature.parameters)
+        out.put(f"const {self.kernel.name}_functor functor{{{members}}};")
+        for line in self._policy():
+            out.put(line)
         if signature.result is None:
             out.put("Kokkos::parallel_for(label, policy, functor);")
         else:
@@ -193,16 +186,45 @@ class _Emitter:
             out.put(f"Kokkos::parallel_{signature.pattern}(label, policy, functor, result);")
             out.put(f"*static_cast<{signature.result.cpp}*>(p._policy_result) = result;")
         if self.target is ExecutionSpace.Cuda:
-            # Kokkos looks at a launch's own errors in debug builds only.
+            # Kokkos checks for errors of the launch itself in debug builds only.
             out.put("const cudaError_t status = cudaGetLastError();")
             out.open("if (status != cudaSuccess)")
             out.put("kkspdnn_set_error(cudaGetErrorString(status));")
             out.put("return 1;")
             out.close()
         out.put("return 0;")
-        out.close("} catch (const std::exception& error) {")
-        out.depth += 1
+        out.reopen("} catch (const std::exception& error) {")
         out.put("kkspdnn_set_error(error.what());")
         out.put("return 1;")
         out.close()
         out.close()
+
+    def _unpacked(self, parameter: Parameter) -> str:
+        """A member of the functor from the packed arguments."""
+        name = parameter.name
+        if not isinstance(parameter.type, View):
+            return f"p.{name}"
+        extents = ", ".join(f"p._extent{d}_{name}" for d in range(parameter.type.rank))
+        return f"{self._type(parameter)}(p.{name}, {extents})"
+
+    def _policy(self) -> list[str]:
+        """The policy of the launch."""
+        signature = self.kernel.signature
+        if signature.team:
+            return [
+                "using Policy = Kokkos::TeamPolicy<execution_space>;",
+                "const int league = static_cast<int>(p._policy_end);",
+                "const int vector = static_cast<int>(p._policy_vector_length);",
+                "const Policy policy = p._policy_team_size == 0"
+                " ? Policy(league, Kokkos::AUTO, vector)"
+                " : Policy(league, static_cast<int>(p._policy_team_size), vector);",
+            ]
+        # Kokkos computes the blocks of a scan, and of a reduction on a GPU, in the index type, and
+        # the last blocks end past the range: near 2^31 an int32_t would wrap.
+        gpu = self.target is ExecutionSpace.Cuda
+        wide = signature.pattern == "scan" or (gpu and signature.pattern == "reduce")
+        index = "int64_t" if wide else "int32_t"
+        return [
+            f"const Kokkos::RangePolicy<execution_space, Kokkos::IndexType<{index}>> policy("
+            f"static_cast<{index}>(p._policy_begin), static_cast<{index}>(p._policy_end));"
+        ]

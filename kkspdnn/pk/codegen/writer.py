@@ -34,9 +34,9 @@ class Writer:
         self.depth -= 1
         self.put(text)
 
-    def otherwise(self) -> None:
-        """Close the block of an if and open that of its else."""
-        self.close("} else {")
+    def reopen(self, text: str) -> None:
+        """Add a line that closes a block and opens the next, such as `} else {`."""
+        self.close(text)
         self.depth += 1
 
     def at(self, path: str, line: int) -> None:

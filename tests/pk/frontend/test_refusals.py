@@ -11,7 +11,7 @@ from kkspdnn.errors import KkspdnnError
 from kkspdnn.pk.frontend.analyse import analyse
 from kkspdnn.pk.frontend.diagnostics import WorkunitError
 from kkspdnn.pk.frontend.parse import parse
-from kkspdnn.pk.frontend.refusals import REFUSED
+from kkspdnn.pk.frontend.unsupported import UNSUPPORTED
 from kkspdnn.pk.types import DOUBLE, FLOAT, INT32, View
 
 PARAMETERS = (
@@ -179,7 +179,7 @@ CATALOGUE = {
 ONLY_IN_ASYNC = {"Await", "AsyncFor", "AsyncWith"}
 
 
-@pytest.mark.parametrize("construct", sorted(REFUSED, key=lambda c: c.__name__))
+@pytest.mark.parametrize("construct", sorted(UNSUPPORTED, key=lambda c: c.__name__))
 def test_every_construct_of_the_catalogue(load: Load, construct: type) -> None:
     name = construct.__name__
     if name in ONLY_IN_ASYNC:
@@ -193,7 +193,7 @@ def test_every_construct_of_the_catalogue(load: Load, construct: type) -> None:
         )
         parameters = TEAM
     said = refusal(load, workunit(body, parameters))
-    what, instead = REFUSED[construct]
+    what, instead = UNSUPPORTED[construct]
     first, line, caret, last = said.splitlines()
     assert first.partition(": ")[2] == f"{what} is not in the workunit language"
     assert last.strip() == instead

@@ -11,10 +11,9 @@ from ir_of_source import HEAD, Load, lane_function, without_lines
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend.analyse import analyse
 from kkspdnn.pk.frontend.parse import parse
-from kkspdnn.pk.passes.loop_invariance import hoist_address, modified_in
 from kkspdnn.pk.passes.vectorize import vectorize
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.types import BOOL, DOUBLE, FLOAT, INT32, INT64, UINT8, UINT32
+from kkspdnn.pk.types import BOOL, DOUBLE, FLOAT, INT32, UINT8
 
 CPU, GPU = ExecutionSpace.OpenMP, ExecutionSpace.Cuda
 
@@ -363,65 +362,3 @@ def test_loops_over_bytes_are_unrolled_on_a_cpu(load: Load, loop: str, unroll: i
     for target, expected in ((CPU, unroll), (GPU, 1)):
         after = lane_range(lane_function(load, body), target)
         assert [s.unroll for s in after.body if isinstance(s, ir.For)] == [expected]
-
-
-HOISTED = [
-    ("x[0][k][v]", ir.StridedElement(element("x", ZERO, ZERO), 1, K)),
-    ("x[0][n + k][v]", ir.StridedElement(element("x", ZERO, N), 1, K)),
-    ("x[0][k + n][v]", ir.StridedElement(element("x", ZERO, N), 1, K)),
-    ("x[k][n][v]", ir.StridedElement(element("x", ZERO, N), 0, K)),
-    (
-        "x[0][n + 2 * k][v]",
-        ir.StridedElement(element("x", ZERO, N), 1, ir.Binary("*", TWO, K, INT32)),
-    ),
-    (
-        "x[0][n - k][v]",
-        ir.StridedElement(element("x", ZERO, ZERO), 1, ir.Binary("-", N, K, INT32)),
-    ),
-    ("x[0][n][v]", element("x", ZERO, N)),
-    ("x[k][k][v]", element("x", K, K)),
-]
-
-
-@pytest.mark.parametrize(("load_of", "expected"), HOISTED)
-def test_loop_invariant_addresses_are_hoisted_on_a_gpu(
-    load: Load, load_of: str, expected: ir.Element | ir.StridedElement
-) -> None:
-    kernel = lane_function(load, f"{DECLARE}for k in range(n):\n    z += {load_of}")
-    loop = lane_range(kernel, GPU).body[1]
-    assert loop.body == (ir.AssignVector(0, Z, "+=", ir.VectorLoad(expected, FLOAT)),)
-    on_cpu = lane_range(kernel, CPU).body[1].body[0].value.source
-    assert isinstance(on_cpu, ir.Element)
-
-
-def test_unsigned_sums_are_not_split() -> None:
-    """They may wrap."""
-    start, k = ir.Name("start", UINT32), ir.Name("k", UINT32)
-    index = ir.Binary("+", start, k, UINT32)
-    assert hoist_address(element("x", ZERO, index), frozenset({"k"})) == ir.StridedElement(
-        element("x", ZERO, ZERO), 1, index
-    )
-
-
-def test_what_a_loop_modifies() -> None:
-    e = ir.Name("e", INT64)
-    inner = ir.For(
-        0,
-        "j",
-        ZERO,
-        N,
-        ONE,
-        False,
-        (
-            ir.DeclareArray(0, "c", FLOAT, (F,)),
-            ir.Assign(0, ir.Element("c", (ZERO,), FLOAT, True), "=", F),
-        ),
-    )
-    test = ir.Binary("<", e, N, BOOL)
-    body = (
-        ir.Declare(0, "k", INT32, N),
-        ir.If(0, test, (ir.Assign(0, e, "+=", ONE),), (inner,)),
-        ir.Assign(0, element("y", ZERO, K), "=", F),
-    )
-    assert modified_in(ir.While(0, test, body)) == {"k", "e", "j", "c", "y"}
-    assert modified_in(ir.For(0, "i", ZERO, N, ONE, False, ())) == {"i"}

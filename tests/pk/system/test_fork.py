@@ -158,7 +158,7 @@ predict = kk.Predictor(net)
 held, done = threading.Event(), threading.Event()
 
 def hold():
-    with runtime_library.ONE_AT_A_TIME, parse._ONE_AT_A_TIME, predict._lock:
+    with runtime_library.ONE_AT_A_TIME, parse._PARSER_LOCK, predict._lock:
         with kokkos_runtime.get_runtime(predict._space.execution_space).lock:
             held.set()
             done.wait()
@@ -184,7 +184,7 @@ from kkspdnn.pk.frontend import parse
 held, done = threading.Event(), threading.Event()
 
 def hold():
-    with runtime_library.ONE_AT_A_TIME, parse._ONE_AT_A_TIME:
+    with runtime_library.ONE_AT_A_TIME, parse._PARSER_LOCK:
         held.set()
         done.wait()
 

@@ -1,15 +1,17 @@
-"""What the workunit language leaves out: the construct, its name and what to write instead.
+"""Python constructs that are not in the workunit language.
 
-The list is PyKokkos's own: a workunit must mean the same to the real PyKokkos and to the
-built-in compiler, so what only one of them takes is refused here.
+The list is PyKokkos's: a workunit must mean the same to the real PyKokkos and to the built-in
+compiler, so a construct that only one of them compiles is refused.
 """
 
 from __future__ import annotations
 
 import ast
-from typing import Final
+from typing import Final, NoReturn
 
-REFUSED: Final[dict[type[ast.AST], tuple[str, str]]] = {
+from kkspdnn.pk.frontend.diagnostics import SourceFile
+
+UNSUPPORTED: Final[dict[type[ast.AST], tuple[str, str]]] = {
     ast.IfExp: ("a conditional expression", "write an if statement that assigns in both branches"),
     ast.Tuple: ("a tuple", "write one statement for each value"),
     ast.List: ("a list", "only `x: List[pk.float] = [0.0, 0.0]` makes a local array"),
@@ -47,32 +49,16 @@ REFUSED: Final[dict[type[ast.AST], tuple[str, str]]] = {
     ast.In: ("in", "write the comparisons or a loop"),
     ast.NotIn: ("not in", "write the comparisons or a loop"),
 }
+"""Node of the syntax tree to the name of the construct and what to write instead."""
 
-ATOMICS: Final = frozenset(
-    {"atomic_fetch_add", "atomic_fetch_sub", "atomic_fetch_max", "atomic_fetch_min"}
-    | {"atomic_fetch_and", "atomic_fetch_or", "atomic_fetch_xor"}
-)
 
-MATH: Final = {
-    **dict.fromkeys(("sqrt", "fabs", "exp", "log", "floor", "ceil", "tanh"), 1),
-    **dict.fromkeys(("fmin", "fmax", "pow"), 2),
-}
-"""`math.NAME` and its number of arguments."""
+def refuse_construct(file: SourceFile, node: ast.AST, construct: ast.AST | None = None) -> NoReturn:
+    """Raise the WorkunitError for a node that is not in the language.
 
-CPP_WORDS: Final = frozenset(
-    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl
-    concept const consteval constexpr constinit const_cast continue co_await co_return co_yield
-    decltype default delete do double dynamic_cast else enum explicit export extern false float
-    for friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator
-    or or_eq private protected public register reinterpret_cast requires return short signed
-    sizeof static static_assert static_cast struct switch template this thread_local throw true
-    try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor
-    xor_eq
-
-    int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t std main
-    NULL NAN INFINITY EOF assert errno linux unix stdin stdout stderr
-
-    Kokkos P Packed execution_space pack team_member""".split()
-) | frozenset(MATH)
-"""Names that C++, its headers' macros or the generated functor have taken: no local, argument or
-`@pk.function` may have one."""
+    construct: an operator of `node`, which has no source location of its own
+    """
+    type_ = type(construct or node)
+    what, instead = UNSUPPORTED.get(
+        type_, (type_.__name__, "use the statements of the workunit language")
+    )
+    file.refuse(node, f"{what} is not in the workunit language", instead)

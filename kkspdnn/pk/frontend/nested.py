@@ -1,0 +1,132 @@
+"""Nested parallel patterns: `pk.parallel_for(pk.TeamThreadRange(m, n), inner)`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kkspdnn.pk import ir
+from kkspdnn.pk.frontend.annotations import (
+    accumulator_annotation,
+    is_pk,
+    is_plain,
+    scalar_annotation,
+)
+from kkspdnn.pk.frontend.expressions import Expressions
+from kkspdnn.pk.frontend.operators import check_conversion
+from kkspdnn.pk.frontend.parse import FunctionSource
+from kkspdnn.pk.frontend.scopes import Scope
+from kkspdnn.pk.types import INT32, Nested, Scalar, Team
+
+
+@dataclass(frozen=True)
+class _NestedFunction:
+    """A function defined in a workunit, and the scopes around its definition."""
+
+    node: ast.FunctionDef
+    scopes: tuple[Scope, ...]
+
+
+class NestedPatterns(Expressions):
+    """Analyses the nested functions of a workunit and the patterns that run them."""
+
+    def __init__(self, source: FunctionSource) -> None:
+        super().__init__(source)
+        self._nested: dict[str, _NestedFunction] = {}
+
+    def block(self, statements: Sequence[ast.stmt], scope: Scope) -> tuple[ir.Stmt, ...]:
+        """Return the IR of the statements of a block."""
+        raise NotImplementedError
+
+    def define_nested(self, node: ast.FunctionDef) -> None:
+        """Remember a nested function; each pattern that runs it is analysed on its own."""
+        # PyKokkos writes the function at its definition, so it sees the names declared above.
+        scopes = tuple(scope.copy() for scope in self.scopes)
+        self.declare(node, node.name, Nested(node.name))
+        self._nested[node.name] = _NestedFunction(node, scopes)
+
+    def nested_reduction(
+        self, node: ast.AnnAssign, target: ast.Name, type_: Scalar, call: ast.Call
+    ) -> ir.Stmt:
+        """Return `s: float = pk.parallel_reduce(…)`."""
+        nested = self.nested_pattern(call, target.id)
+        if nested.inner.result != type_:
+            self.refuse(
+                node.annotation,
+                f"`{target.id}` and the accumulator differ in type",
+                "give both the same, for example float with pk.Acc[pk.double]",
+            )
+        self.declare(target, target.id, type_)
+        return nested
+
+    def nested_pattern(self, call: ast.Call, into: str | None) -> ir.Nested:
+        """Return a nested pattern; into: the local that gets the result of a reduction."""
+        word = "parallel_for" if into is None else "parallel_reduce"
+        hint = f"write pk.{word}(pk.TeamThreadRange(m, n), inner)"
+        if len(call.args) != 2 or call.keywords:
+            self.refuse(call, f"a nested pk.{word} takes a range and a function", hint)
+        policy, function = call.args
+        range_, team, bounds = self._policy(policy, hint)
+        if not isinstance(function, ast.Name) or not isinstance(self.find(function.id), Nested):
+            self.refuse(
+                function, "this is not a nested function", "define it above with def inner(i: int)"
+            )
+        inner = self._inner(self._nested[function.id], into)
+        return ir.Nested(call.lineno, range_, team, bounds, inner, into)
+
+    def _policy(self, policy: ast.expr, hint: str) -> tuple[str, str, tuple[ir.Expr, ...]]:
+        """The range, the team and the bounds of a nested policy."""
+        if not isinstance(policy, ast.Call) or not (
+            is_pk(policy.func, "TeamThreadRange") or is_pk(policy.func, "ThreadVectorRange")
+        ):
+            self.refuse(policy, "this is not a range of a team", hint)
+        assert isinstance(policy.func, ast.Attribute)
+        if not 2 <= len(policy.args) <= 3 or policy.keywords:
+            self.refuse(policy, "a range takes the team and a count", hint)
+        team, *bounds = policy.args
+        if not isinstance(team, ast.Name) or not isinstance(self.find(team.id), Team):
+            self.refuse(team, "this is not a team handle", "pass the workunit's pk.TeamMember")
+        values = []
+        for bound in bounds:
+            value = self.integer(bound)
+            check_conversion(self.source.file, bound, value.type, INT32)
+            values.append(value)
+        return policy.func.attr, team.id, tuple(values)
+
+    def _inner(self, function: _NestedFunction, into: str | None) -> ir.Inner:
+        """Analyse a nested function in the scopes of its definition."""
+        outside, self.scopes = self.scopes, list(function.scopes)
+        try:
+            return self._inner_function(function.node, into)
+        finally:
+            self.scopes = outside
+
+    def _inner_function(self, node: ast.FunctionDef, into: str | None) -> ir.Inner:
+        parameters = node.args.args
+        expected = 1 if into is None else 2
+        hint = "write def inner(i: int)"
+        if into is not None:
+            hint = "write def inner(i: int, acc: pk.Acc[pk.double])"
+        if len(parameters) != expected or not is_plain(node.args) or node.decorator_list:
+            self.refuse(node, f"a nested function here takes {expected} parameter(s)", hint)
+        item = parameters[0]
+        if scalar_annotation(item.annotation) != INT32:
+            self.refuse(item, "the work item is an int", hint)
+        # Locals of the function share the scope of its parameters, so that it may assign to them.
+        scope = Scope({}, {item.arg}, is_function=True)
+        self.scopes.append(scope)
+        self.declare(item, item.arg, INT32)
+        accumulator, result = None, None
+        if into is not None:
+            accumulator = parameters[1].arg
+            result = accumulator_annotation(parameters[1].annotation)
+            if result is None:
+                self.refuse(
+                    parameters[1],
+                    f"`{accumulator}` is not an accumulator",
+                    "write acc: pk.Acc[pk.double]",
+                )
+            self.declare(parameters[1], accumulator, result)
+        self.scopes.pop()
+        return ir.Inner(item.arg, accumulator, result, self.block(node.body, scope))

@@ -1,0 +1,77 @@
+"""The names that a function sees, block by block."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from kkspdnn.pk.frontend.parse import FunctionSource
+from kkspdnn.pk.frontend.reserved import check_name
+from kkspdnn.pk.frontend.unsupported import refuse_construct
+from kkspdnn.pk.types import Type
+
+
+@dataclass
+class Scope:
+    """The names of one C++ block; those in `constant` cannot be assigned.
+
+    is_function: whether the block is the body of a function, nested or not
+    """
+
+    types: dict[str, Type] = field(default_factory=dict)
+    constant: set[str] = field(default_factory=set)
+    is_function: bool = False
+
+    def add(self, name: str, type_: Type, *, constant: bool = False) -> None:
+        self.types[name] = type_
+        if constant:
+            self.constant.add(name)
+
+    def copy(self) -> Scope:
+        return Scope(dict(self.types), set(self.constant), self.is_function)
+
+
+class Scopes:
+    """The scopes at one point of a function, innermost last."""
+
+    def __init__(self, source: FunctionSource) -> None:
+        self.source = source
+        self.scopes: list[Scope] = []
+
+    def refuse(self, node: ast.AST, what: str, instead: str) -> NoReturn:
+        """Raise the WorkunitError for `node`."""
+        self.source.file.refuse(node, what, instead)
+
+    def refuse_construct(self, node: ast.AST) -> NoReturn:
+        """Raise the WorkunitError for a node that is not in the language."""
+        refuse_construct(self.source.file, node)
+
+    def find(self, name: str) -> Type | None:
+        """Return the type of a visible name, else None."""
+        for scope in reversed(self.scopes):
+            if name in scope.types:
+                return scope.types[name]
+        return None
+
+    def is_constant(self, name: str) -> bool:
+        """Return whether a name may be read but not assigned."""
+        return any(name in scope.constant for scope in self.scopes)
+
+    def is_captured(self, name: str) -> bool:
+        """Return whether a nested function sees `name` from the function around it."""
+        for scope in reversed(self.scopes):
+            if name in scope.types:
+                return False
+            if scope.is_function:
+                return True
+        return False
+
+    def declare(self, node: ast.AST, name: str, type_: Type) -> None:
+        """Add a name to the innermost scope."""
+        check_name(self.source.file, node, name)
+        if self.find(name) is not None:
+            self.refuse(
+                node, f"`{name}` is declared already", "assign without a type, or rename it"
+            )
+        self.scopes[-1].types[name] = type_

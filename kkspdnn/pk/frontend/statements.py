@@ -1,0 +1,251 @@
+"""The statements of the workunit language: from syntax trees to typed IR."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import NoReturn
+
+from kkspdnn.pk import ir
+from kkspdnn.pk.frontend import loops, operators
+from kkspdnn.pk.frontend.annotations import is_pk, scalar_annotation
+from kkspdnn.pk.frontend.nested import NestedPatterns
+from kkspdnn.pk.frontend.parse import FunctionSource
+from kkspdnn.pk.frontend.scopes import Scope
+from kkspdnn.pk.frontend.unsupported import UNSUPPORTED
+from kkspdnn.pk.types import INT32, LocalArray, Scalar
+
+
+class Statements(NestedPatterns):
+    """Analyses one function, statement by statement.
+
+    result: the type that a `@pk.function` returns; None for a workunit
+    """
+
+    def __init__(self, source: FunctionSource, result: Scalar | None = None) -> None:
+        super().__init__(source)
+        self.result = result
+
+    def block(self, statements: Sequence[ast.stmt], scope: Scope) -> tuple[ir.Stmt, ...]:
+        """Return the IR of the statements of a block."""
+        self.scopes.append(scope)
+        try:
+            return tuple(s for s in map(self._statement, statements) if s is not None)
+        finally:
+            self.scopes.pop()
+
+    def _statement(self, node: ast.stmt) -> ir.Stmt | None:
+        line = node.lineno
+        match node:
+            case ast.Pass() | ast.Expr(value=ast.Constant(value=str())):
+                return None
+            case ast.AnnAssign():
+                return self._declaration(node)
+            case ast.Assign():
+                return self._assignment(node)
+            case ast.AugAssign():
+                return self._augmented_assignment(node)
+            case ast.If():
+                test = self.expression(node.test)
+                body = self.block(node.body, Scope())
+                return ir.If(line, test, body, self.block(node.orelse, Scope()))
+            case ast.While():
+                self._refuse_else(node)
+                test = self.expression(node.test)
+                return ir.While(line, test, self.block(node.body, Scope()))
+            case ast.For():
+                return self._for(node)
+            case ast.Break() | ast.Continue():
+                return ir.Jump(line, "break" if isinstance(node, ast.Break) else "continue")
+            case ast.Return():
+                return self._return(node)
+            case ast.FunctionDef():
+                self.define_nested(node)
+                return None
+            case ast.Expr(value=ast.Call() as call):
+                return self._call_statement(call)
+            case ast.Expr(value=value):
+                if type(value) in UNSUPPORTED:
+                    self.refuse_construct(value)
+                self.refuse(node, "an expression without effect", "assign it, or leave it out")
+        self.refuse_construct(node)
+
+    # ---- declarations -------------------------------------------------------------------------
+
+    def _declaration(self, node: ast.AnnAssign) -> ir.Stmt:
+        target, line = node.target, node.lineno
+        if not isinstance(target, ast.Name) or node.value is None:
+            self.refuse(node, "a declaration without a value", "write `x: pk.float = 0.0`")
+        if isinstance(node.annotation, ast.Subscript):
+            return self._local_array(target, node.annotation, node.value)
+        if is_pk(node.annotation, "cpp_auto"):
+            value = self.expression(node.value)
+            self.declare(target, target.id, value.type)
+            return ir.Declare(line, target.id, value.type, value)
+        type_ = scalar_annotation(node.annotation)
+        if type_ is None:
+            self._refuse_type(node.annotation)
+        if isinstance(node.value, ast.Call) and is_pk(node.value.func, "parallel_reduce"):
+            return self.nested_reduction(node, target, type_, node.value)
+        value = self.converted(node.value, type_)
+        self.declare(target, target.id, type_)
+        return ir.Declare(line, target.id, type_, value)
+
+    def _refuse_type(self, annotation: ast.expr) -> NoReturn:
+        self.refuse(
+            annotation,
+            f"`{ast.unparse(annotation)}` is not a type that locals can have",
+            "write int, float, bool, pk.NAME, or List[pk.NAME] for an array",
+        )
+
+    def _local_array(self, target: ast.Name, annotation: ast.Subscript, value: ast.expr) -> ir.Stmt:
+        if is_pk(annotation.value) and ast.unparse(annotation.value).startswith("pk.ScratchView"):
+            self.refuse(
+                annotation,
+                "scratch memory is not in the workunit language",
+                "its size is not portable: use a view or a local array",
+            )
+        is_list = isinstance(annotation.value, ast.Name) and annotation.value.id == "List"
+        element = scalar_annotation(annotation.slice)
+        if not is_list or element is None:
+            self._refuse_type(annotation)
+        if not isinstance(value, ast.List) or not value.elts:
+            self.refuse(
+                value, "a local array needs a literal", "write [0.0, 0.0]: it gives the length"
+            )
+        values = tuple(self.converted(v, element) for v in value.elts)
+        self.declare(target, target.id, LocalArray(element, len(values)))
+        return ir.DeclareArray(target.lineno, target.id, element, values)
+
+    # ---- assignments --------------------------------------------------------------------------
+
+    def _assignment(self, node: ast.Assign) -> ir.Stmt:
+        if len(node.targets) != 1:
+            self.refuse(
+                node, "a = b = c is not in the workunit language", "write one assignment a line"
+            )
+        target = self._target(node.targets[0])
+        return ir.Assign(node.lineno, target, "=", self.converted(node.value, target.type))
+
+    def _augmented_assignment(self, node: ast.AugAssign) -> ir.Stmt:
+        if isinstance(node.op, (ast.Div, ast.Pow, ast.MatMult)):
+            self.refuse(
+                node,
+                "this augmented assignment is not in the workunit language",
+                "write x = x / y, or x = x ** y",
+            )
+        target = self._target(node.target)
+        value = self.expression(node.value)
+        result = operators.binary(self.source.file, node, node.op, target, value)
+        operators.check_conversion(self.source.file, node, result.type, target.type)
+        return ir.Assign(node.lineno, target, operators.ARITHMETIC[type(node.op)] + "=", value)
+
+    def _target(self, target: ast.expr) -> ir.Name | ir.Element:
+        """The local or the element that an assignment writes to."""
+        if isinstance(target, ast.Name):
+            return self._local_target(target)
+        if isinstance(target, ast.Subscript):
+            element = self.element(target)
+            if not element.local:
+                self.written.add(element.array)
+            elif self.is_captured(element.array):
+                self._refuse_captured(target, element.array)
+            return element
+        if type(target) in UNSUPPORTED:
+            self.refuse_construct(target)
+        self.refuse(
+            target, "this cannot be assigned", "assign to a local or to an element of a view"
+        )
+
+    def _local_target(self, target: ast.Name) -> ir.Name:
+        type_ = self.find(target.id)
+        if type_ is None:
+            self.refuse(
+                target,
+                f"`{target.id}` has no type yet in this block",
+                f"declare it where every use sees it: `{target.id}: pk.float = …`",
+            )
+        if not isinstance(type_, Scalar) or self.is_constant(target.id):
+            self.refuse(target, f"`{target.id}` cannot be assigned", "copy it into a local first")
+        if self.is_captured(target.id):
+            self._refuse_captured(target, target.id)
+        return ir.Name(target.id, type_)
+
+    def _refuse_captured(self, node: ast.AST, name: str) -> NoReturn:
+        self.refuse(
+            node,
+            f"`{name}` belongs to the workunit around this function",
+            "use a nested pk.parallel_reduce with a pk.Acc, or a view",
+        )
+
+    # ---- loops, return and calls --------------------------------------------------------------
+
+    def _refuse_else(self, node: ast.For | ast.While) -> None:
+        if node.orelse:
+            self.refuse(
+                node.orelse[0],
+                "else after a loop is not in the workunit language",
+                "set a flag in the loop",
+            )
+
+    def _for(self, node: ast.For) -> ir.Stmt:
+        file = self.source.file
+        self._refuse_else(node)
+        arguments = loops.range_arguments(file, node)
+        if not isinstance(node.target, ast.Name):
+            self.refuse(node.target, "a loop has one counter", "write for j in range(a, b)")
+        bounds = [self._bound(argument) for argument in arguments]
+        loops.check_bounds_invariant(file, arguments, node.body)
+        begin: ir.Expr = ir.Constant("0", INT32)
+        step: ir.Expr = ir.Constant("1", INT32)
+        end = bounds[0]
+        if len(bounds) > 1:
+            begin, end = bounds[0], bounds[1]
+        descending = False
+        if len(bounds) == 3:
+            descending = loops.is_descending(file, arguments[2])
+            step = bounds[2]
+        counter = node.target.id
+        self.scopes.append(Scope({}, {counter}))
+        try:
+            self.declare(node.target, counter, INT32)
+            body = self.block(node.body, Scope())
+        finally:
+            self.scopes.pop()
+        return ir.For(node.lineno, counter, begin, end, step, descending, body)
+
+    def _bound(self, argument: ast.expr) -> ir.Expr:
+        value = self.expression(argument)
+        if not value.type.is_int or value.type.bits > 32:
+            self.refuse(
+                argument,
+                f"the counter of a range is an int32_t, not {value.type.name}",
+                "write int(…), or use a while loop with a pk.int64 local",
+            )
+        return value
+
+    def _return(self, node: ast.Return) -> ir.Stmt:
+        if self.result is None:
+            if node.value is not None:
+                self.refuse(node, "a workunit returns nothing", "write results into a view")
+            return ir.Jump(node.lineno, "return")
+        if node.value is None:
+            self.refuse(node, "a pk.function returns a value", "write return x")
+        return ir.ReturnValue(node.lineno, self.converted(node.value, self.result))
+
+    def _call_statement(self, call: ast.Call) -> ir.Stmt:
+        if is_pk(call.func, "parallel_for"):
+            return self.nested_pattern(call, None)
+        if is_pk(call.func, "parallel_reduce"):
+            self.refuse(
+                call,
+                "a nested reduction without a result",
+                "write s: float = pk.parallel_reduce(…)",
+            )
+        match self.team_method(call):
+            case (team, "team_barrier") if not call.args and not call.keywords:
+                return ir.Barrier(call.lineno, team)
+        value = self.expression(call)
+        if not isinstance(value, ir.Atomic):
+            self.refuse(call, "a call without effect", "assign its value")
+        return ir.Evaluate(call.lineno, value)
