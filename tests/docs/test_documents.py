@@ -81,10 +81,23 @@ def test_the_commands_of_a_page_parse(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_the_records_that_a_page_names_exist(page: Path) -> None:
-    names = re.findall(r"bench/results/([\w-]+\.json)", _BLOCK.sub("", page.read_text("utf-8")))
-    # Commands that write a record name a new one.
-    assert [name for name in names if not (ROOT / "bench" / "results" / name).exists()] == []
+def test_the_files_and_names_of_a_page_exist(page: Path) -> None:
+    text = _BLOCK.sub("", page.read_text("utf-8"))
+    folders = "kkspdnn|bench|docs|tests|workunits|examples|plots"
+    paths = re.findall(rf"`((?:{folders})/[\w./-]*)`", text)
+    missing = [path for path in paths if "FILE" not in path and not (ROOT / path).exists()]
+    assert missing == []
+    for name in re.findall(r"`(kkspdnn(?:\.\w+)+)`", text):
+        assert exists(name), name
+
+
+def exists(name: str) -> bool:
+    """Whether a dotted name is a module or the attribute of one."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return hasattr(import_module(module), attribute) or find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def test_samples_are_the_tables_of_their_records() -> None:
