@@ -1,1 +1,1 @@
-"""Figures and tables for papers, drawn from records alone: `python -m kkspdnn plot`."""
+"""Figures and tables for papers, drawn from records: `python -m kkspdnn plot`."""

@@ -1,8 +1,17 @@
-"""All figures, in the order of a paper's evaluation section."""
+"""The list of all figures, in the order of a paper's evaluation section."""
 
 from __future__ import annotations
 
-from kkspdnn.figures import alive, poster, pruning, rates, roofline, size, speedup, threads
+from kkspdnn.figures import (
+    active_rows,
+    poster,
+    problem_size,
+    pruning,
+    rates,
+    roofline,
+    scaling,
+    speedup,
+)
 from kkspdnn.figures.points import Records
 from kkspdnn.figures.style import WIDTHS, Chart, pictures, settings
 from kkspdnn.records.published import published
@@ -11,8 +20,8 @@ __all__ = ["WIDTHS", "charts", "pictures", "settings"]
 
 
 def charts(records: Records) -> list[Chart]:
-    """Those for which the records have what is needed."""
-    known = published()
-    modules = (rates, speedup, size, threads, roofline, alive, pruning, poster)
-    made = [module.chart(records, known) for module in modules]
-    return [chart for chart in made if chart is not None]
+    """Return the figures that can be drawn from these records."""
+    results = published()
+    modules = (rates, speedup, problem_size, scaling, roofline, active_rows, pruning, poster)
+    possible = [module.chart(records, results) for module in modules]
+    return [chart for chart in possible if chart is not None]

@@ -1,9 +1,9 @@
-"""Records of all kinds as one list of points, which is all that figures are drawn from."""
+"""Reads records of runs and benchmarks as a list of data points for figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -15,26 +15,40 @@ from kkspdnn.records.pruning_study import Study, study_from
 from kkspdnn.records.run import Record
 
 REFERENCE = "reference"
-"""The serial reference among the rows of a comparison."""
+"""The name of the serial reference in a comparison."""
 
 _LABELS = {
     "spgemm": "kkspdnn, SpGEMM",
-    "none": "kkspdnn, fused, no row leaves",
-    "dead": "kkspdnn, fused, zero rows leave",
-    "all": "kkspdnn, fused, all exits",
-    "fold": "kkspdnn, fused, all exits, folded",
+    "none": "kkspdnn, fused, no early exit",
+    "dead": "kkspdnn, fused, zero rows dropped",
+    "all": "kkspdnn, fused, early exit",
+    "fold": "kkspdnn, fused, early exit, merged neurons",
 }
+"""Labels of runs, by kernel, `--exits` or `--fold`."""
+
+_DISPLAYED = {
+    "no row leaves": "no early exit",
+    "zero rows leave": "zero rows dropped",
+    "all exits": "early exit",
+    "folded": "merged neurons",
+}
+"""Phrases in the labels of comparison records, and those that figures display."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """
-    One implementation on one network and machine.
+    """The times of one implementation on one network and machine.
 
-    name, label: as in kkspdnn.records.comparison.Row; architecture: execution space and machine
-    problem_inputs: rows of the problem; inputs: those that it was timed with
-    threads, ranks: of all ranks together, and how many ranks of MPI
-    seconds: of every timed run; multiplied: edges really multiplied in one; None where unknown
+    name: as in kkspdnn.records.comparison.Row
+    label: as displayed
+    architecture: the GPU, or the machine
+    threads: of all MPI ranks
+    problem_inputs: the number of input rows of the problem
+    inputs: the number of input rows that were timed
+    seconds: of each run
+    computed_edges: edges really multiplied in one run; None if unknown
+    bytes_per_edge: see kkspdnn.records.comparison.Row; None if unknown
+    ranks: the number of MPI ranks
     """
 
     name: str
@@ -47,7 +61,7 @@ class Point:
     problem_inputs: int
     inputs: int
     seconds: tuple[float, ...]
-    multiplied: int | None
+    computed_edges: int | None
     bytes_per_edge: float | None
     ranks: int = 1
 
@@ -75,8 +89,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Records:
-    """All that was read. points: of one process, no two of the same; of_ranks: of runs with
-    more ranks; skipped: files of other formats."""
+    """The contents of several files.
+
+    points: of one process, one for each implementation, network and machine
+    comparisons, studies: the records of benchmarks
+    skipped: files of other formats
+    of_ranks: like `points`, of runs with several MPI ranks
+    """
 
     points: tuple[Point, ...]
     comparisons: tuple[Comparison, ...]
@@ -86,23 +105,22 @@ class Records:
 
 
 def read_records(paths: Sequence[Path]) -> Records:
-    """
-    Records of `python -m bench`, of `python -m bench.balanced` and of `python -m kkspdnn --json`.
+    """Read records of `python -m bench`, `python -m bench.balanced` and `python -m kkspdnn --json`.
 
-    InputError with file and field for one that breaks its schema, and where no file is a record.
+    Raises InputError with file and field for an invalid record, or if no file is a record.
     """
     comparisons, points, studies, skipped = [], [], [], []
     of_ranks: list[Point] = []
     for path in paths:
-        given = read_json(path)
-        if given.get("schema") == PRUNING:
-            studies.append(study_from(given, str(path)))
-        elif "schema" in given:
-            comparison = comparison_from(given, str(path))
+        fields = read_json(path)
+        if fields.get("schema") == PRUNING:
+            studies.append(study_from(fields, str(path)))
+        elif "schema" in fields:
+            comparison = _with_displayed_labels(comparison_from(fields, str(path)))
             comparisons.append(comparison)
             points += _of_comparison(comparison)
-        elif {"space", "kernel", "inference_seconds"} <= given.keys():
-            run = decode(Record, given, str(path), strict=False)
+        elif {"space", "kernel", "inference_seconds"} <= fields.keys():
+            run = decode(Record, fields, str(path), strict=False)
             (of_ranks if run.loads else points).append(_of_run(run, path))
         else:
             skipped.append(path)
@@ -121,14 +139,25 @@ def read_records(paths: Sequence[Path]) -> Records:
 
 
 def _best(points: Iterable[Point]) -> list[Point]:
-    """Of measurements of the same, the one of the most runs; in the order of first mention."""
+    """Keep the point with the most runs of those that measure the same, in the given order."""
     kept: dict[tuple[object, ...], Point] = {}
     for point in points:
-        where = point.architecture, point.threads, point.ranks
-        key = (point.name, *where, point.network, point.problem_inputs)
+        hardware = point.architecture, point.threads, point.ranks
+        key = (point.name, *hardware, point.network, point.problem_inputs)
         if key not in kept or len(point.seconds) > len(kept[key].seconds):
             kept[key] = point
     return list(kept.values())
+
+
+def _with_displayed_labels(record: Comparison) -> Comparison:
+    rows = [replace(row, label=_displayed(row.label)) for row in record.rows]
+    return replace(record, rows=tuple(rows))
+
+
+def _displayed(label: str) -> str:
+    for stored, displayed in _DISPLAYED.items():
+        label = label.replace(stored, displayed)
+    return label
 
 
 def _of_comparison(record: Comparison) -> list[Point]:
@@ -151,26 +180,26 @@ def _point(record: Comparison, row: Row) -> Point:
         problem_inputs=network.inputs,
         inputs=row.inputs,
         seconds=row.inference_seconds,
-        multiplied=row.edges_multiplied,
+        computed_edges=row.edges_multiplied,
         bytes_per_edge=row.bytes_per_edge,
     )
 
 
 def _of_run(record: Record, path: Path) -> Point:
-    """A run that was found wrong is no measurement."""
+    """Return the point of a run; raise InputError if its result was wrong."""
     if not record.inference_seconds > 0 or record.inputs < 1:
         raise InputError(f"{path}: inference_seconds and inputs must be above 0")
     if record.saved_rows:
-        raise InputError(f"{path}: saved_rows: this run went on from a checkpoint; leave it out")
+        raise InputError(f"{path}: saved_rows: this run resumed from a checkpoint; leave it out")
     if record.verified.passed is False or record.truth == "failed":
         raise InputError(f"{path}: this run failed its verification; leave it out")
     name = "spgemm" if record.kernel == "spgemm" else "fold" if record.fold else record.exits
     if name not in _LABELS:
         raise InputError(f"{path}: exits: {name!r} is unknown")
-    front = "" if record.pk == "builtin" else ", PyKokkos"
+    suffix = "" if record.pk == "builtin" else ", PyKokkos"
     return Point(
-        name=name if not front else "pykokkos",
-        label=_LABELS[name] + front,
+        name=name if not suffix else "pykokkos",
+        label=_LABELS[name] + suffix,
         architecture=_architecture(None, record.machine),
         threads=record.threads,
         neurons=record.neurons,
@@ -179,7 +208,7 @@ def _of_run(record: Record, path: Path) -> Point:
         problem_inputs=record.inputs,
         inputs=record.inputs,
         seconds=(record.inference_seconds,),
-        multiplied=record.edges_multiplied,
+        computed_edges=record.edges_multiplied,
         bytes_per_edge=None,
         ranks=max(1, len(record.loads)),
     )
@@ -189,8 +218,8 @@ def _architecture(gpu: str | None, machine: str) -> str:
     return gpu if gpu is not None else machine
 
 
-def widest(records: Records) -> Comparison | None:
-    """The comparison with the most measured implementations, the reference among them."""
+def largest_comparison(records: Records) -> Comparison | None:
+    """Return the comparison with the most measured implementations and with the reference."""
     with_reference = [
         each for each in records.comparisons if any(r.name == REFERENCE for r in each.measured)
     ]

@@ -1,4 +1,4 @@
-"""The TVM poster's table of rates beside ours, on networks of the same number of neurons."""
+"""The figure of rates beside those of the TVM poster, for the same number of neurons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMES = ("scipy", "mkl", "graphblas", "tvm", "tvm-drop", "spgemm", "none", "all
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """From the points with the poster's neurons, one for each implementation and network."""
+    """Return the figure of one point for each implementation and network; None without points."""
     poster = published.poster
     best: dict[tuple[str, str], Point] = {}
     for point in records.points:
@@ -38,9 +38,9 @@ def chart(records: Records, published: Published) -> Chart | None:
 def _paint(figure: Figure, wide: bool, points: list[Point], poster: Poster) -> None:
     axes = figure.subplots()
     names = [f"{row.name}, {poster.machine} (published)" for row in poster.rows]
-    for place, row in enumerate(poster.rows):
+    for position, row in enumerate(poster.rows):
         axes.barh(
-            place,
+            position,
             row.high - row.low,
             left=row.low,
             height=0.5,
@@ -54,16 +54,16 @@ def _paint(figure: Figure, wide: bool, points: list[Point], poster: Poster) -> N
     networks = list(dict.fromkeys(p.network for p in sorted(points, key=lambda p: p.layers)))
     for number, network in enumerate(networks):
         for each in (p for p in points if p.network == network):
-            place = len(names) + labels.index(each.label)
+            position = len(names) + labels.index(each.label)
             axes.errorbar(
                 each.rate,
-                place,
+                position,
                 xerr=spread(each.rates) if len(each.seconds) > 1 else None,
                 marker=MARKERS[number],
                 color=COLOURS[number],
                 linestyle="none",
                 elinewidth=0.8,
-                label=f"{network}, here",
+                label=f"{network}, measured",
             )
     axes.axhline(len(names) - 0.5, color=GREY, linewidth=0.5)
     axes.set_xscale("log")
@@ -85,7 +85,7 @@ def _table(points: list[Point], poster: Poster) -> Table:
         low, middle, high = p.rates
         rows.append((p.label, p.architecture, p.layers, middle, low, high))
     return Table(
-        f"Rates for {poster.neurons} neurons beside those of a {poster.source} (other machine; "
+        f"Rates for {poster.neurons} neurons, and published rates: {poster.source} (other machine; "
         "lowest and highest over the numbers of layers).",
         ("implementation", "machine", "layers", "edges/s", "lowest", "highest"),
         tuple(rows),

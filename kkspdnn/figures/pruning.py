@@ -1,4 +1,4 @@
-"""Pruned networks: accuracy against sparsity, and speed-up over dense, published ones in grey."""
+"""The figure of pruned networks: accuracy by sparsity, and speed-up over dense."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from matplotlib.ticker import MultipleLocator, NullLocator
 
 from kkspdnn.choices import METHODS
 from kkspdnn.figures.points import Records
-from kkspdnn.figures.pruned_values import (
+from kkspdnn.figures.pruning_curves import (
     Curve,
-    Speeds,
+    SpeedupPanel,
     Values,
-    accuracies_of,
-    speeds_of,
-    styles,
+    accuracy_curves,
+    speedup_panels,
+    style_numbers,
 )
 from kkspdnn.figures.style import (
     COLOURS,
@@ -31,50 +31,50 @@ from kkspdnn.figures.style import (
     letter,
     log_ticks,
     panels,
+    shifted,
     spread,
-    turned,
 )
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import Pruning, Published
 
-_PERPLEXITIES = ("blocks of 8 x 8", "blocks of 50")
-"""Those drawn, which are nearest to what is measured here: 8 x 8, and 30 blocks of a neuron's 1500
-inputs. All are in the table."""
+_DRAWN_PERPLEXITIES = ("blocks of 8 x 8", "blocks of 50")
+"""The blocks whose perplexities are drawn, which are closest to the measured ones: 8 x 8, and 30
+blocks of the 1500 inputs of a neuron. The table has all of them."""
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """From the records of python -m bench.balanced; None where there are none."""
-    known = published.pruning
-    accuracies, dense = accuracies_of(records.studies)
-    speeds = speeds_of(records.studies)
+    """Return the figure of records of python -m bench.balanced; None without such records."""
+    results = published.pruning
+    accuracies, dense = accuracy_curves(records.studies)
+    measured = speedup_panels(records.studies)
     painters: list[Callable[[Axes, str], None]] = []
-    drawn = styles([each.label for each in accuracies], 0)
+    styles = style_numbers([each.label for each in accuracies], 0)
     if accuracies:
-        painters.append(partial(_paint_accuracies, accuracies, dense, drawn))
-        painters.append(partial(_paint_perplexities, known))
-    if speeds:
-        labels = [each.label for at in speeds for each in at.curves if _shown(each.label)]
-        drawn = styles(labels, len(accuracies))
-        painters += [partial(_paint_speeds, each, drawn) for each in speeds]
-        painters.append(partial(_paint_published, known))
+        painters.append(partial(_paint_accuracies, accuracies, dense, styles))
+        painters.append(partial(_paint_perplexities, results))
+    if measured:
+        labels = [each.label for panel in measured for each in panel.curves if _is_drawn(each)]
+        styles = style_numbers(labels, len(accuracies))
+        painters += [partial(_paint_speedups, panel, styles) for panel in measured]
+        painters.append(partial(_paint_published, results))
     if not painters:
         return None
 
     def paint(figure: Figure, wide: bool) -> None:
         axes = panels(figure, len(painters), wide)
-        for place, (each, painter) in enumerate(zip(axes, painters, strict=True)):
-            painter(each, letter(place))
+        for index, (panel, painter) in enumerate(zip(axes, painters, strict=True)):
+            painter(panel, letter(index))
         legend(figure, 3 if wide else 2)
 
-    high = 1.55 * len(painters) + 1.3, 1.7 * -(-len(painters) // 3) + 1.0
-    return Chart("pruning", _table(accuracies, dense, speeds, known), high, paint)
+    heights = 1.55 * len(painters) + 1.3, 1.7 * -(-len(painters) // 3) + 1.0
+    return Chart("pruning", _table(accuracies, dense, measured, results), heights, paint)
 
 
 def _paint_accuracies(
-    curves: list[Curve], dense: Values | None, drawn: Mapping[str, int], axes: Axes, name: str
+    curves: list[Curve], dense: Values | None, styles: Mapping[str, int], axes: Axes, name: str
 ) -> None:
     for curve in curves:
-        _draw(axes, curve, drawn[curve.label])
+        _draw(axes, curve, styles[curve.label])
     if dense is not None:
         axes.axhline(dense[1], color=GREY, linewidth=0.8, linestyle="--", label="dense")
     axes.set_xlabel(f"{name} sparsity (%)")
@@ -82,46 +82,46 @@ def _paint_accuracies(
     grid(axes, "both")
 
 
-def _paint_perplexities(known: Pruning, axes: Axes, name: str) -> None:
-    for each in known.perplexities:
-        if each.parts in _PERPLEXITIES:
+def _paint_perplexities(results: Pruning, axes: Axes, name: str) -> None:
+    for each in results.perplexities:
+        if each.parts in _DRAWN_PERPLEXITIES:
             axes.plot(
-                [float(part) for part in each.values],
+                [float(percent) for percent in each.values],
                 list(each.values.values()),
                 label=f"published: {each.pattern}, {each.parts}",
                 **_grey(METHODS.index(each.pattern)),
             )
     axes.set_xlabel(f"{name} sparsity (%), published")
-    axes.set_ylabel("perplexity (low: good)")
+    axes.set_ylabel("perplexity (lower: better)")
     axes.xaxis.set_major_locator(MultipleLocator(10))
     grid(axes, "both")
 
 
-def _paint_speeds(speeds: Speeds, drawn: Mapping[str, int], axes: Axes, name: str) -> None:
-    curves = [each for each in speeds.curves if _shown(each.label)]
+def _paint_speedups(panel: SpeedupPanel, styles: Mapping[str, int], axes: Axes, name: str) -> None:
+    curves = [each for each in panel.curves if _is_drawn(each)]
     for curve in curves:
-        _draw(axes, curve, drawn[curve.label])
+        _draw(axes, curve, styles[curve.label])
     axes.set_xscale("log")
     axes.set_yscale("log")
-    rows = sorted({int(each) for curve in curves for each in curve.values})
-    axes.set_xticks(rows, [f"{each:,}" for each in rows])
+    rows = sorted({int(count) for curve in curves for count in curve.values})
+    axes.set_xticks(rows, [f"{count:,}" for count in rows])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.axhline(1, color="black", linewidth=0.8)
     log_ticks(axes.yaxis)
-    axes.set_xlabel(f"{name} input rows, {speeds.short}")
+    axes.set_xlabel(f"{name} input rows, {panel.short_name}")
     axes.set_ylabel("speed-up over dense")
     grid(axes, "both")
 
 
-def _paint_published(known: Pruning, axes: Axes, name: str) -> None:
-    for place, pattern in enumerate(METHODS):
-        found = [each.speedups()[pattern] for each in known.workloads]
-        style = _grey(place) | {"linestyle": "none"}
-        axes.plot(range(len(found)), found, label=f"published: {pattern}", **style)
+def _paint_published(results: Pruning, axes: Axes, name: str) -> None:
+    for index, pattern in enumerate(METHODS):
+        speedups = [each.speedups()[pattern] for each in results.workloads]
+        style = _grey(index) | {"linestyle": "none"}
+        axes.plot(range(len(speedups)), speedups, label=f"published: {pattern}", **style)
     axes.set_yscale("log")
     axes.margins(y=0.15)
     axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_xticks(range(len(known.workloads)), [each.name for each in known.workloads])
+    axes.set_xticks(range(len(results.workloads)), [each.name for each in results.workloads])
     axes.tick_params(axis="x", labelsize=6)
     log_ticks(axes.yaxis)
     axes.set_xlabel(f"{name} published, on a GPU")
@@ -129,15 +129,18 @@ def _paint_published(known: Pruning, axes: Axes, name: str) -> None:
     grid(axes, "y")
 
 
-def _grey(place: int) -> dict[str, Any]:
-    """As of our pattern number `place`, but grey and hollow."""
-    line: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": LINES[place]}
-    return line | {"marker": MARKERS[place], "markerfacecolor": "white"}
+def _grey(index: int) -> dict[str, Any]:
+    """Return the style of published results of pattern number `index`: grey, hollow markers."""
+    line: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": LINES[index]}
+    return line | {"marker": MARKERS[index], "markerfacecolor": "white"}
 
 
-def _shown(label: str) -> bool:
-    """All of ours, and of CSR, to which patterns are the same, one; all are in the table."""
-    return "CSR" not in label or label.endswith("unstructured")
+def _is_drawn(curve: Curve) -> bool:
+    """Return whether a curve is drawn: CSR does not depend on the pattern, so one is enough.
+
+    The table has all curves.
+    """
+    return "CSR" not in curve.label or curve.label.endswith("unstructured")
 
 
 def _draw(axes: Axes, curve: Curve, style: int) -> None:
@@ -147,45 +150,49 @@ def _draw(axes: Axes, curve: Curve, style: int) -> None:
         [each[1] for each in curve.values.values()],
         yerr=[[below[0] for below, _ in errors], [above[0] for _, above in errors]],
         color=COLOURS[style % len(COLOURS)],
-        marker=MARKERS[turned(style) % len(MARKERS)],
-        linestyle=LINES[turned(style) % len(LINES)],
+        marker=MARKERS[shifted(style) % len(MARKERS)],
+        linestyle=LINES[shifted(style) % len(LINES)],
         elinewidth=0.8,
         label=curve.label,
     )
 
 
 def _table(
-    accuracies: list[Curve], dense: Values | None, speeds: Iterable[Speeds], known: Pruning
+    accuracies: list[Curve],
+    dense: Values | None,
+    measured: Iterable[SpeedupPanel],
+    results: Pruning,
 ) -> Table:
     rows: list[tuple[Cell, ...]] = []
     if dense is not None:
-        rows.append(("accuracy (%)", "dense", "here", 0.0, None, dense[1], dense[0], dense[2]))
+        rows.append(("accuracy (%)", "dense", "measured", 0.0, None, dense[1], dense[0], dense[2]))
     for curve in accuracies:
-        for part, (low, middle, high) in curve.values.items():
-            rows.append(("accuracy (%)", curve.label, "here", part, None, middle, low, high))
-    for each in known.perplexities:
-        for percent, value in each.values.items():
+        for percent, (low, middle, high) in curve.values.items():
+            rows.append(("accuracy (%)", curve.label, "measured", percent, None, middle, low, high))
+    for each in results.perplexities:
+        for text, value in each.values.items():
             label = f"{each.pattern}, {each.parts}"
-            rows.append(("perplexity", label, "published", float(percent), *_alone(value)))
-    for at in speeds:
-        for curve in at.curves:
+            rows.append(("perplexity", label, "published", float(text), *_single(value)))
+    for panel in measured:
+        for curve in panel.curves:
             for count, (low, middle, high) in curve.values.items():
-                found = (int(count), middle, low, high)
-                rows.append(("speed-up", curve.label, at.where, None, *found))
-    for workload in known.workloads:
+                speedup = (int(count), middle, low, high)
+                rows.append(("speed-up", curve.label, panel.hardware, None, *speedup))
+    for workload in results.workloads:
         speedups = workload.speedups()
         for time in workload.times[1:]:
-            where, part = f"published, {workload.name}", round(100 * time.sparsity, 1)
-            rows.append(("speed-up", time.pattern, where, part, *_alone(speedups[time.pattern])))
+            source, percent = f"published, {workload.name}", round(100 * time.sparsity, 1)
+            value = speedups[time.pattern]
+            rows.append(("speed-up", time.pattern, source, percent, *_single(value)))
     return Table(
         "Pruned networks: accuracy, mean, lowest and highest of the seeds; speed-up over the "
         "faster dense implementation, median and quartiles of the runs. Published, on "
-        f"{known.machine}: {known.source}. VGG-16 is a network for images, fc6 to fc8 are its "
-        "last layers, LSTM one for language, CTC one for speech; perplexity is the LSTM's.",
-        ("value", "pattern", "where", "sparsity (%)", "input rows", "middle", "lowest", "highest"),
+        f"{results.machine}: {results.source}. VGG-16 classifies images, fc6 to fc8 are its last "
+        "layers, LSTM models language, CTC recognises speech; perplexity is that of the LSTM.",
+        ("value", "pattern", "source", "sparsity (%)", "input rows", "middle", "lowest", "highest"),
         tuple(rows),
     )
 
 
-def _alone(value: float) -> tuple[None, float, None, None]:
+def _single(value: float) -> tuple[None, float, None, None]:
     return None, value, None, None

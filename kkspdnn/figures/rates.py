@@ -1,4 +1,4 @@
-"""Edges/s per network, one group of bars per architecture, published rates as marked lines."""
+"""The figure of edges/s by network and architecture, with published rates as lines."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kkspdnn.figures.points import Point, Records
-from kkspdnn.figures.style import COLOURS, HATCHES, LINES, Chart, grid, legend, spread, turned
+from kkspdnn.figures.style import COLOURS, HATCHES, LINES, Chart, grid, legend, shifted, spread
 from kkspdnn.figures.table import Table
 from kkspdnn.records.published import Published, PublishedSystem
 
 _NAME = "all"
-_WIDEST = 0.3
-"""Of a bar, where the distance of two architectures is 1."""
+_MAX_WIDTH = 0.3
+"""Of a bar; two architectures have a distance of 1."""
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """From the points of the fused kernel with all exits; None where there are none."""
+    """Return the figure of the fused kernel with early exit; None without such points."""
     best: dict[tuple[str, str], Point] = {}
     for point in records.points:
         key = (point.architecture, point.network)
@@ -47,17 +47,17 @@ def _paint(axes: Axes, points: list[Point], systems: list[PublishedSystem]) -> N
     drawn = [p.rates[0] for p in points]
     networks = list(dict.fromkeys(p.network for p in points))
     architectures = list(dict.fromkeys(p.architecture for p in points))
-    width = min(0.8 / len(networks), _WIDEST)
+    width = min(0.8 / len(networks), _MAX_WIDTH)
     left = -width * len(networks) / 2
     for point in points:
-        place = networks.index(point.network)
-        x = architectures.index(point.architecture) + left + (place + 0.5) * width
+        index = networks.index(point.network)
+        x = architectures.index(point.architecture) + left + (index + 0.5) * width
         axes.bar(
             x,
             point.rate,
             width=0.8 * width,
-            color=COLOURS[place % len(COLOURS)],
-            hatch=HATCHES[turned(place) % len(HATCHES)],
+            color=COLOURS[index % len(COLOURS)],
+            hatch=HATCHES[shifted(index) % len(HATCHES)],
             edgecolor="black",
             linewidth=0.5,
             label=f"kkspdnn, {point.network}",
@@ -70,10 +70,10 @@ def _paint(axes: Axes, points: list[Point], systems: list[PublishedSystem]) -> N
             lossy = "" if system.exact else " (lossy)"
             label = f"published: {system.name}{lossy}"
             drawn.append(rate)
-            reach = [x - 0.48 * width, x + 0.48 * width]
-            axes.plot(reach, [rate, rate], color="white", linewidth=2.4, zorder=3)
+            ends = [x - 0.48 * width, x + 0.48 * width]
+            axes.plot(ends, [rate, rate], color="white", linewidth=2.4, zorder=3)
             axes.plot(
-                reach,
+                ends,
                 [rate, rate],
                 color=COLOURS[-1 - number % len(COLOURS)],
                 linestyle=LINES[number % len(LINES)],
@@ -89,7 +89,7 @@ def _paint(axes: Axes, points: list[Point], systems: list[PublishedSystem]) -> N
 
 
 def _decade_below(rates: list[float]) -> float:
-    """A power of ten: bars of a logarithmic axis have no natural end."""
+    """Return the start of the bars: a logarithmic axis has no zero."""
     return float(10 ** math.floor(math.log10(min(rates))))
 
 
@@ -101,7 +101,7 @@ def _table(points: list[Point], systems: list[PublishedSystem]) -> Table:
         others = [s.rate(p.neurons, p.layers) for s in systems]
         rows.append((p.architecture, p.network, p.threads, p.inputs, middle, low, high, *others))
     return Table(
-        "Inference rates, fused kernel with all exits. Median, lowest and highest of the runs; "
+        "Inference rates, fused kernel with early exit. Median, lowest and highest of the runs; "
         "published rates are of other machines: "
         + "; ".join(f"{s.name}: {s.source}" for s in systems)
         + ".",

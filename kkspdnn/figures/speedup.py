@@ -1,11 +1,11 @@
-"""Speed-up over the serial reference, measured in the same record."""
+"""The figure of speed-up over the serial reference of the same record."""
 
 from __future__ import annotations
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from kkspdnn.figures.points import REFERENCE, Records, widest
+from kkspdnn.figures.points import REFERENCE, Records, largest_comparison
 from kkspdnn.figures.style import COLOURS, GREY, Chart, grid, legend
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.comparison import Comparison, Row
@@ -13,8 +13,8 @@ from kkspdnn.records.published import Published, SpeedupRange
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """From the comparison with the most rows that has the reference; None where none has it."""
-    chosen = widest(records)
+    """Return the figure of the largest comparison with the reference; None without one."""
+    chosen = largest_comparison(records)
     if chosen is None or len(chosen.measured) < 2:
         return None
     assert chosen.network is not None
@@ -44,16 +44,16 @@ def _paint(
     figure: Figure,
     wide: bool,
     values: list[tuple[Row, list[float]]],
-    known: SpeedupRange,
+    published: SpeedupRange,
     title: str,
 ) -> None:
     axes = figure.subplots()
-    for place, (row, (low, middle, high)) in enumerate(values):
+    for position, (row, (low, middle, high)) in enumerate(values):
         ours = row.label.startswith("kkspdnn")
-        axes.hlines(place, 1, middle, colors=COLOURS[0] if ours else GREY, linewidth=1.5)
+        axes.hlines(position, 1, middle, colors=COLOURS[0] if ours else GREY, linewidth=1.5)
         axes.errorbar(
             middle,
-            place,
+            position,
             xerr=[[middle - low], [high - middle]],
             marker="o" if ours else "s",
             color=COLOURS[0] if ours else GREY,
@@ -65,13 +65,13 @@ def _paint(
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.axvline(1, color="black", linewidth=0.8)
-    for number, value in enumerate((known.low, known.high)):
+    for number, value in enumerate((published.low, published.high)):
         axes.axvline(
             value,
             color=COLOURS[5],
             linestyle=("--", ":")[number],
             linewidth=1,
-            label=f"published: KK-SpDNN 2019, {('least', 'most')[number]} ({value:g}x)",
+            label=f"published: KK-SpDNN 2019, {('lowest', 'highest')[number]} ({value:g}x)",
         )
     axes.set_yticks(range(len(values)), [row.label for row, _ in values])
     axes.tick_params(axis="y", labelsize=6.5)
@@ -82,16 +82,16 @@ def _paint(
     grid(axes, "x")
 
 
-def _table(values: list[tuple[Row, list[float]]], known: SpeedupRange) -> Table:
+def _table(values: list[tuple[Row, list[float]]], published: SpeedupRange) -> Table:
     rows: list[tuple[Cell, ...]]
     rows = [(r.label, r.threads, r.inputs, mid, low, high) for r, (low, mid, high) in values]
     rows += [
-        ("published: KK-SpDNN 2019, least", None, None, known.low, None, None),
-        ("published: KK-SpDNN 2019, most", None, None, known.high, None, None),
+        ("published: KK-SpDNN 2019, lowest", None, None, published.low, None, None),
+        ("published: KK-SpDNN 2019, highest", None, None, published.high, None, None),
     ]
     return Table(
         "Speed-up over the serial reference: median, lowest and highest of the runs over the "
-        f"reference's median. Published, on other machines: {known.source}.",
+        f"reference's median. Published, on other machines: {published.source}.",
         ("implementation", "threads", "inputs", "speed-up", "lowest", "highest"),
         tuple(rows),
     )

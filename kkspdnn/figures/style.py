@@ -1,7 +1,7 @@
-"""How all figures look: print sizes, and marks that the colour-blind and grey printers tell apart.
+"""The style of all figures: sizes for print, colours, markers, hatches and lines.
 
-Colours are those of Okabe and Ito ("Color Universal Design", 2008) without yellow; no two things
-are told apart by colour alone.
+The colours are those of Okabe and Ito ("Color Universal Design", 2008) without yellow. Curves and
+bars differ in marker, line or hatch as well, for colour-blind readers and grey printers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from kkspdnn.figures.table import Table
 
 WIDTHS = {"1col": 3.5, "2col": 7.16}
-"""Inches: one column and two columns of an IEEE or ACM page."""
+"""Widths in inches: one column and two columns of an IEEE or ACM page."""
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999999")
 HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "oooo")
@@ -47,7 +47,7 @@ _SETTINGS: dict[str, Any] = {
     "errorbar.capsize": 2,
     "figure.dpi": 300,
     "savefig.dpi": 300,
-    # whole TrueType fonts: what publishers ask for
+    # embedded TrueType fonts, as publishers require
     "pdf.fonttype": 42,
     "svg.hashsalt": "kkspdnn",
 }
@@ -55,11 +55,11 @@ _SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Chart:
-    """
-    A figure that has not been drawn yet, and its table.
+    """A figure that is drawn on demand, and its table.
 
-    name: of its files; heights: inches, for one and two columns
-    paint: fills an empty figure; told whether it is two columns wide
+    name: the stem of its file names
+    heights: in inches, for one column and two columns
+    paint: draws into an empty figure; its second argument is True for two columns
     """
 
     name: str
@@ -68,7 +68,7 @@ class Chart:
     paint: Callable[[Figure, bool], None]
 
     def figure(self, width: str) -> Figure:
-        """Drawn for a width of WIDTHS, within `settings`."""
+        """Draw the figure for a width of WIDTHS; to be called within `settings`."""
         wide = width == "2col"
         figure = Figure(figsize=(WIDTHS[width], self.heights[wide]), layout="constrained")
         self.paint(figure, wide)
@@ -76,25 +76,27 @@ class Chart:
 
 
 def pictures(name: str, figure: Figure) -> dict[str, bytes]:
-    """NAME.pdf and NAME.png of a figure; the same figure gives the same files."""
+    """Return NAME.pdf and NAME.png of a figure, by file name; the bytes are reproducible."""
     files = {}
-    for kind in ("pdf", "png"):
+    for suffix in ("pdf", "png"):
         buffer = BytesIO()
-        metadata = {"CreationDate": None} if kind == "pdf" else None
-        figure.savefig(buffer, format=kind, metadata=metadata)
-        files[f"{name}.{kind}"] = buffer.getvalue()
+        metadata = {"CreationDate": None} if suffix == "pdf" else None
+        figure.savefig(buffer, format=suffix, metadata=metadata)
+        files[f"{name}.{suffix}"] = buffer.getvalue()
     return files
 
 
-def turned(place: int) -> int:
-    """The number of the marker, line or hatch that goes with colour number `place`: where colours
-    begin again, these are one further on."""
-    return place + place // len(COLOURS)
+def shifted(index: int) -> int:
+    """Return the index of the marker, line or hatch for colour number `index`.
+
+    It is shifted by one each time the colours repeat, so that all pairs differ.
+    """
+    return index + index // len(COLOURS)
 
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """These settings instead of the user's."""
+    """Replace the user's Matplotlib settings inside the block."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
@@ -102,37 +104,37 @@ def settings() -> Iterator[None]:
 
 
 def spread(values: tuple[float, float, float]) -> list[list[float]]:
-    """Error bars from lowest, middle and highest value."""
+    """Return the error bars of a lowest, middle and highest value, as errorbar expects them."""
     low, middle, high = values
     return [[middle - low], [high - middle]]
 
 
 def grid(axes: Axes, axis: Literal["both", "x", "y"]) -> None:
-    """Thin lines behind the data, along one axis."""
+    """Draw a grid behind the data, along one axis or both."""
     axes.grid(visible=True, axis=axis, which="major", color="#dddddd", linewidth=0.5)
     axes.set_axisbelow(True)
 
 
 def panels(figure: Figure, count: int, wide: bool) -> list[Axes]:
-    """So many panels: up to three side by side where there is room."""
+    """Return `count` panels, up to three side by side in a wide figure."""
     columns = min(count, 3) if wide else 1
-    made = list(figure.subplots(-(-count // columns), columns, squeeze=False).ravel())
-    for spare in made[count:]:
-        spare.remove()
-    return made[:count]
+    axes = list(figure.subplots(-(-count // columns), columns, squeeze=False).ravel())
+    for unused in axes[count:]:
+        unused.remove()
+    return axes[:count]
 
 
-def legend(figure: Figure, columns: int, place: str = "outside lower center") -> None:
-    """One legend for all panels, each label once."""
-    found: dict[str, Any] = {}
+def legend(figure: Figure, columns: int, location: str = "outside lower center") -> None:
+    """Add one legend for all panels, with each label once."""
+    entries: dict[str, Any] = {}
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
-        found |= dict(zip(labels, handles, strict=True))
-    figure.legend(found.values(), found.keys(), loc=place, ncols=columns, handlelength=3)
+        entries |= dict(zip(labels, handles, strict=True))
+    figure.legend(entries.values(), entries.keys(), loc=location, ncols=columns, handlelength=3)
 
 
 def log_ticks(axis: Axis) -> None:
-    """Labels at 1, 2 and 5 of each decade where an axis has few decades, else at 1."""
+    """Label 1, 2 and 5 of each decade if the axis spans less than two decades, else 1."""
     low, high = axis.get_view_interval()
     subs = (1.0, 2.0, 5.0) if high / low < 100 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs))
@@ -141,6 +143,6 @@ def log_ticks(axis: Axis) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def letter(place: int) -> str:
-    """The name of a panel."""
-    return f"({'abcdefgh'[place]})"
+def letter(index: int) -> str:
+    """Return the name of a panel, such as (a)."""
+    return f"({'abcdefgh'[index]})"

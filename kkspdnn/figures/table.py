@@ -1,4 +1,4 @@
-"""Tables as CSV and as LaTeX (booktabs)."""
+"""Tables, written as CSV and as LaTeX (booktabs)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ _ESCAPES = {c: "\\" + c for c in "&%$#_{}"} | {
 
 @dataclass(frozen=True)
 class Table:
-    """columns: headings with units; rows: one cell each; caption: a sentence."""
+    """A table.
+
+    caption: one or more sentences
+    columns: the headings, with units
+    rows: the cells; None is an empty cell
+    """
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
     def csv(self) -> str:
-        """Numbers with all their digits; None is an empty cell."""
+        """Return the table as CSV, with all digits of numbers."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
@@ -32,10 +37,10 @@ class Table:
         return text.getvalue()
 
     def latex(self, label: str) -> str:
-        """A table environment for \\usepackage{booktabs}; numbers with three digits."""
+        """Return a table environment for \\usepackage{booktabs}, with three digits of numbers."""
         numeric = [
-            all(isinstance(row[place], int | float | None) for row in self.rows)
-            for place in range(len(self.columns))
+            all(isinstance(row[column], int | float | None) for row in self.rows)
+            for column in range(len(self.columns))
         ]
         lines = [
             r"\begin{table}",

@@ -1,4 +1,4 @@
-"""Records of which every figure can be drawn."""
+"""Records from which every figure can be drawn."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def comparison(neurons: int = 1024, layers: int = 120, inputs: int = 60_000) -> 
 
 
 def study() -> Study:
-    parts = (("dense", 0.0, 0.98), ("balanced", 0.8, 0.975), ("balanced", 0.9, 0.965))
-    accuracies = [Accuracy(pattern, part, 0, found) for pattern, part, found in parts]
+    values = (("dense", 0.0, 0.98), ("balanced", 0.8, 0.975), ("balanced", 0.9, 0.965))
+    accuracies = [Accuracy(pattern, sparsity, 0, value) for pattern, sparsity, value in values]
     accuracies.append(Accuracy("balanced", 0.9, 1, 0.975))
     times = {
         ("NumPy", "dense"): (3e-3,),
@@ -94,11 +94,11 @@ def folder(tmp_path: Path) -> Path:
     assert base.network is not None
     half = replace(one, network=replace(base.network, inputs=30_000), layers=None)
     half = replace(half, rows=(row("all", "kkspdnn, fused, all exits", 0.3, 1, 30_000),))
-    roofs = replace(base, network=None, rows=(), layers=None)
-    roofs = replace(roofs, ceilings=Ceilings(2, 1e11, 4e11, 2e11, 3e10))
+    ceilings = replace(base, network=None, rows=(), layers=None)
+    ceilings = replace(ceilings, ceilings=Ceilings(2, 1e11, 4e11, 2e11, 3e10))
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "pruning.json").write_text(study().to_json())
-    records = {"a": base, "b": deep, "c": wide, "d": one, "e": half, "f": roofs}
+    records = {"a": base, "b": deep, "c": wide, "d": one, "e": half, "f": ceilings}
     for name, each in records.items():
         (tmp_path / "records" / f"{name}.json").write_text(json.dumps(asdict(each)))
     return tmp_path / "records"

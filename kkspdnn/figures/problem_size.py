@@ -1,4 +1,4 @@
-"""Inference time against layers, neurons and inputs."""
+"""The figure of inference time against layers, neurons and input rows."""
 
 from __future__ import annotations
 
@@ -25,55 +25,55 @@ from kkspdnn.records.published import Published
 
 _NAMES = ("spgemm", "none", "dead", "all", "fold")
 _AXES = ("layers", "neurons", "problem_inputs")
-_WORDS = {"layers": "layers", "neurons": "neurons a layer", "problem_inputs": "input rows"}
+_AXIS_LABELS = {"layers": "layers", "neurons": "neurons per layer", "problem_inputs": "input rows"}
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """
-    From our points on the machine and threads with the most of them; None where no size varies.
+    """Return the figure for the machine and threads with the most points of kkspdnn.
 
-    Only runs over all rows of their problem have a time that compares.
+    Only points with all input rows of their problem are used, because only their times are
+    comparable. None if no size varies.
     """
     ours = [p for p in records.points if p.name in _NAMES and p.inputs == p.problem_inputs]
     if not ours:
         return None
-    (place, _), *_ = Counter((p.architecture, p.threads) for p in ours).most_common(1)
-    ours = [p for p in ours if (p.architecture, p.threads) == place]
+    (hardware, _), *_ = Counter((p.architecture, p.threads) for p in ours).most_common(1)
+    ours = [p for p in ours if (p.architecture, p.threads) == hardware]
     curves = {axis: _curves(ours, axis) for axis in _AXES}
     if not any(curves.values()):
         return None
 
     def paint(figure: Figure, wide: bool) -> None:
-        _paint(figure, wide, {axis: found for axis, found in curves.items() if found})
+        _paint(figure, wide, {axis: lines for axis, lines in curves.items() if lines})
 
     count = sum(map(bool, curves.values()))
     return Chart("size", _table(curves), (1.7 * count + 0.5, 2.5), paint)
 
 
 def _curves(points: list[Point], axis: str) -> dict[str, list[Point]]:
-    """By label, points that differ in this size only: of all such sets the one of most points."""
+    """Return points that differ only in this size, by label: the largest such set."""
     others = [each for each in _AXES if each != axis]
     sets: dict[tuple[int, ...], dict[str, list[Point]]] = {}
     for point in points:
         key = tuple(getattr(point, each) for each in others)
         sets.setdefault(key, {}).setdefault(point.label, []).append(point)
-    found = []
+    candidates = []
     for by_label in sets.values():
         curves = {
             label: sorted(line, key=lambda p: int(getattr(p, axis)))
             for label, line in by_label.items()
             if len({getattr(p, axis) for p in line}) > 1
         }
-        found.append(curves)
-    return max(found, key=lambda curves: sum(map(len, curves.values())))
+        candidates.append(curves)
+    return max(candidates, key=lambda curves: sum(map(len, curves.values())))
 
 
 def _paint(figure: Figure, wide: bool, curves: dict[str, dict[str, list[Point]]]) -> None:
     drawn = panels(figure, len(curves), wide)
-    labels = list(dict.fromkeys(label for found in curves.values() for label in found))
-    for number, (axis, found) in enumerate(curves.items()):
+    labels = list(dict.fromkeys(label for lines in curves.values() for label in lines))
+    for number, (axis, lines) in enumerate(curves.items()):
         axes = drawn[number]
-        for label, line in found.items():
+        for label, line in lines.items():
             style = labels.index(label)
             for point in line:
                 axes.errorbar(
@@ -94,11 +94,11 @@ def _paint(figure: Figure, wide: bool, curves: dict[str, dict[str, list[Point]]]
             )
         axes.set_xscale("log")
         axes.set_yscale("log")
-        ticks = sorted({int(getattr(p, axis)) for line in found.values() for p in line})
+        ticks = sorted({int(getattr(p, axis)) for line in lines.values() for p in line})
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
         log_ticks(axes.yaxis)
-        axes.set_xlabel(f"{letter(number)} {_WORDS[axis]}")
+        axes.set_xlabel(f"{letter(number)} {_AXIS_LABELS[axis]}")
         if number == 0 or not wide:
             axes.set_ylabel("inference time (s)")
         grid(axes, "both")
@@ -106,7 +106,7 @@ def _paint(figure: Figure, wide: bool, curves: dict[str, dict[str, list[Point]]]
 
 
 def _table(curves: dict[str, dict[str, list[Point]]]) -> Table:
-    points = {p: None for found in curves.values() for line in found.values() for p in line}
+    points = {p: None for lines in curves.values() for line in lines.values() for p in line}
     rows = []
     for p in sorted(points, key=lambda p: (p.label, p.neurons, p.layers, p.inputs)):
         low, middle, high = p.times

@@ -1,8 +1,8 @@
-"""Rows alive, saturated and undecided after each layer."""
+"""The figure of active, saturated and undecided rows after each layer."""
 
 from __future__ import annotations
 
-from dataclasses import astuple, fields
+from dataclasses import astuple
 
 from matplotlib.figure import Figure
 
@@ -12,12 +12,12 @@ from kkspdnn.figures.table import Table
 from kkspdnn.records.comparison import LayerCounts, NetworkSize
 from kkspdnn.records.published import Published
 
-_MARKED = 20
-"""Layers that have a mark."""
+_MARKED_LAYERS = 20
+"""The last layer with a marker: later markers would hide the lines."""
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """From the record of the most input rows that counted them, the deepest; else None."""
+    """Return the figure of the record with the most input rows, then edges; None without one."""
     counted = [
         (each.network, each.layers)
         for each in records.comparisons
@@ -30,15 +30,15 @@ def chart(records: Records, published: Published) -> Chart | None:
     def paint(figure: Figure, wide: bool) -> None:
         _paint(figure, wide, network, layers)
 
-    return Chart("alive", _table(network, layers), (2.6, 2.6), paint)
+    return Chart("active", _table(network, layers), (2.6, 2.6), paint)
 
 
 def _paint(figure: Figure, wide: bool, network: NetworkSize, layers: LayerCounts) -> None:
     axes = figure.subplots()
     curves = {
-        "alive: any value above 0": layers.alive,
+        "active: any value above 0": layers.alive,
         "saturated: every value at the upper limit": layers.saturated,
-        "undecided: no end is proved": layers.undecided,
+        "undecided: final output not proven": layers.undecided,
     }
     for number, (label, counts) in enumerate(curves.items()):
         drawn = [(depth, count) for depth, count in enumerate(counts, start=1) if count]
@@ -48,8 +48,7 @@ def _paint(figure: Figure, wide: bool, network: NetworkSize, layers: LayerCounts
             color=COLOURS[number],
             marker=MARKERS[number],
             markersize=3,
-            # further on they would hide the lines
-            markevery=[place for place, (depth, _) in enumerate(drawn) if depth <= _MARKED],
+            markevery=[i for i, (depth, _) in enumerate(drawn) if depth <= _MARKED_LAYERS],
             linestyle=LINES[number],
             label=label,
         )
@@ -70,8 +69,8 @@ def _paint(figure: Figure, wide: bool, network: NetworkSize, layers: LayerCounts
 def _table(network: NetworkSize, layers: LayerCounts) -> Table:
     counts = zip(*astuple(layers), strict=True)
     return Table(
-        f"Of {network.inputs:,} input rows of {network.name}: rows alive, saturated and undecided "
+        f"Of {network.inputs:,} input rows of {network.name}: active, saturated and undecided rows "
         "after each layer, their nonzero values, and the layer's products of nonzeros.",
-        ("layer", *(each.name for each in fields(layers))),
+        ("layer", "active", "saturated", "undecided", "nonzeros", "products"),
         tuple((depth, *each) for depth, each in enumerate(counts, start=1)),
     )
