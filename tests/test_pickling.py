@@ -131,20 +131,20 @@ def test_layers_in_files(
 
 def modules() -> Iterator[ModuleType]:
     for package in (kk, importlib.import_module("kkspdnn.workunits")):
-        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not found.name.endswith("__main__"):
-                yield importlib.import_module(found.name)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                yield importlib.import_module(module.name)
 
 
 def error_classes() -> list[type[Exception]]:
     """All exception classes of the package."""
-    found = {
+    classes = {
         member
         for module in modules()
         for _, member in inspect.getmembers(module, inspect.isclass)
         if issubclass(member, BaseException) and member.__module__.startswith("kkspdnn")
     }
-    return sorted(found, key=lambda each: each.__qualname__)
+    return sorted(classes, key=lambda each: each.__qualname__)
 
 
 def test_all_exception_classes() -> None:

@@ -25,9 +25,9 @@ def network_of(weights: Any = WEIGHTS) -> kk.Network:
 FORMATS = ["csr", "csc", "coo", "bsr", "dok", "lil", "dia"]
 
 SPARSE: dict[str, Callable[[Any], Any]] = {
-    f"{name}_{kind}": getattr(sp, f"{name}_{kind}")
+    f"{name}_{container}": getattr(sp, f"{name}_{container}")
     for name in FORMATS
-    for kind in ("matrix", "array")
+    for container in ("matrix", "array")
 }
 
 DENSE: dict[str, Callable[[Any], Any]] = {

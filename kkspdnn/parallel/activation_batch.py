@@ -21,7 +21,7 @@ class ActivationBatch:
 
     rows: int64, ascending, the numbers of the rows in `values`
     values: their activations
-    size: the number of rows of the batch; rows that are in neither list are zeros
+    size: the number of rows of the batch; rows that are neither in `rows` nor saturated are zeros
     saturated: int64, ascending, rows that are not in `values`, whose every value is the upper limit
     """
 

@@ -20,7 +20,7 @@ _SAMPLE_ROWS = 1024
 """Rows that measure the cost of each layer."""
 
 _CPU_TRANSFER, _GPU_TRANSFER = 512.0, 16384.0
-"""The cost of `_transfer_cost_per_value` for one CPU thread, and for a GPU."""
+"""The cost of a transferred value for one CPU thread, as measured, and for a GPU, an estimate."""
 
 
 def distribute_layers(
@@ -73,7 +73,7 @@ def distribute_layers(
 def _transfer_cost_per_value(engine: Engine) -> float:
     """The cost of transferring an activation between ranks, in multiplications.
 
-    A transfer takes about 20 ns, as measured, in which all threads of the engine could multiply.
+    A transfer takes about 20 ns on a CPU, in which all threads of the engine could multiply.
     """
     if engine.in_csr:
         return 4.0

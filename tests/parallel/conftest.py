@@ -19,7 +19,7 @@ from kkspdnn.pk.build.cache import default_cache
 HOME = Path(kkspdnn.__file__).parents[1]
 
 Start = Callable[..., "subprocess.Popen[str]"]
-Said = Callable[[str, str], list[str]]
+Messages = Callable[[str, str], list[str]]
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def start() -> Start:
     for _, size, rank in _VARIABLES:
         kept.pop(size, None)
         kept.pop(rank, None)
-    given = {
+    environment = {
         **kept,
         "PYTHONPATH": str(HOME),
         "KKSPDNN_CACHE": str(default_cache().root),
@@ -49,7 +49,7 @@ def start() -> Start:
     def begin(ranks: int, *arguments: object, **more: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [mpiexec, "-n", str(ranks), sys.executable, *map(str, arguments)],
-            env={**given, **more},
+            env={**environment, **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -75,7 +75,7 @@ def run(start: Start) -> Callable[..., tuple[int, str, str]]:
 
 
 @pytest.fixture(scope="session")
-def said() -> Said:
+def messages() -> Messages:
     """Return the messages of kkspdnn after a failure; launchers print lines as well."""
 
     def lines(out: str, err: str) -> list[str]:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 Run = Callable[..., tuple[int, str, str]]
-Said = Callable[[str, str], list[str]]
+Messages = Callable[[str, str], list[str]]
 Start = Callable[..., "subprocess.Popen[str]"]
 COMMAND = ("-W", "error", "-m", "kkspdnn")
 
@@ -28,7 +28,7 @@ COMMAND = ("-W", "error", "-m", "kkspdnn")
     ],
 )
 def test_one_failing_rank_ends_all(
-    run: Run, said: Said, tmp_path: Path, kind: str, line: str
+    run: Run, messages: Messages, tmp_path: Path, kind: str, line: str
 ) -> None:
     script = Path(__file__).with_name("fails_alone.py")
     files = ["--json", tmp_path / "record.json", "--categories", tmp_path / "categories.tsv"]
@@ -36,19 +36,19 @@ def test_one_failing_rank_ends_all(
     assert code != 0
     if kind == "bug":
         assert err.count("ZeroDivisionError: a bug") == 1
-        assert said(out, err) == []
+        assert messages(out, err) == []
     else:
-        (only,) = said(out, err)
+        (only,) = messages(out, err)
         assert only.startswith(line)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupt_while_mpi_starts_ends_all(run: Run, said: Said) -> None:
+def test_an_interrupt_while_mpi_starts_ends_all(run: Run, messages: Messages) -> None:
     begun = time.monotonic()
     code, out, err = run(3, Path(__file__).with_name("interrupted_early.py"))
     assert time.monotonic() - begun < 60
     assert code == 130
-    assert said(out, err) == ["kkspdnn: rank 1: interrupted"]
+    assert messages(out, err) == ["kkspdnn: rank 1: interrupted"]
     assert "Traceback" not in err
 
 
@@ -61,22 +61,22 @@ def test_an_interrupt_while_mpi_starts_ends_all(run: Run, said: Said) -> None:
     ],
 )
 def test_an_error_of_all_ranks_is_printed_once(
-    run: Run, said: Said, options: list[str], line: str
+    run: Run, messages: Messages, options: list[str], line: str
 ) -> None:
     code, out, err = run(3, *COMMAND, *options)
     assert code == 2
-    (only,) = said(out, err)
+    (only,) = messages(out, err)
     assert only.startswith(line)
 
 
-def test_a_failing_compile_ends_all(run: Run, said: Said, tmp_path: Path) -> None:
+def test_a_failing_compile_ends_all(run: Run, messages: Messages, tmp_path: Path) -> None:
     compiler = tmp_path / "broken"
     compiler.write_text("#!/bin/sh\necho 'broken: error: cannot compile' >&2\nexit 1\n")
     compiler.chmod(0o755)
     more = {"CXX": str(compiler), "KKSPDNN_CACHE": str(tmp_path / "cache")}
     code, out, err = run(2, *COMMAND, "--neurons", "64", "--layers", "3", **more)
     assert code != 0
-    (only,) = said(out, err)
+    (only,) = messages(out, err)
     assert "cannot compile" in only
 
 
@@ -116,7 +116,7 @@ def test_a_killed_rank_ends_all_and_the_run_resumes_later(
     assert json.loads(record.read_text())["categories_sha256"] == again["categories_sha256"]
 
 
-def test_a_damaged_checkpoint_ends_all(run: Run, said: Said, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_ends_all(run: Run, messages: Messages, tmp_path: Path) -> None:
     command = (
         *COMMAND,
         "--neurons",
@@ -131,5 +131,5 @@ def test_a_damaged_checkpoint_ends_all(run: Run, said: Said, tmp_path: Path) -> 
     shard.write_bytes(shard.read_bytes()[:-30])
     code, out, err = run(2, *command)
     assert code != 0
-    (only,) = said(out, err)
+    (only,) = messages(out, err)
     assert only.startswith(f"kkspdnn: {shard}: is damaged")

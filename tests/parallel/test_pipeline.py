@@ -19,19 +19,19 @@ from kkspdnn.model.layer_slice import renumber_layer_errors, slice_network
 from kkspdnn.parallel import layer_distribution
 
 Run = Callable[..., tuple[int, str, str]]
-Said = Callable[[str, str], list[str]]
+Messages = Callable[[str, str], list[str]]
 
 
 def test_spans_are_the_layers_of_the_network() -> None:
     lazy = kk.radixnet(64, 7)
     for network in (lazy, kk.network(list(lazy.layers))):
-        for span in (range(3), range(3, 7), range(7, 7), range(2, 2)):
-            part = slice_network(network, span)
-            assert len(part.layers) == len(span)
-            assert (part.inputs, part.outputs, part.ymax) == (64, 64, 32.0)
-            assert part.edges == sum(network.layers[i].edges for i in span)
-            for made, layer in zip(span, part.layers, strict=True):
-                assert np.array_equal(layer.index, network.layers[made].index)
+        for positions in (range(3), range(3, 7), range(7, 7), range(2, 2)):
+            sliced = slice_network(network, positions)
+            assert len(sliced.layers) == len(positions)
+            assert (sliced.inputs, sliced.outputs, sliced.ymax) == (64, 64, 32.0)
+            assert sliced.edges == sum(network.layers[i].edges for i in positions)
+            for position, layer in zip(positions, sliced.layers, strict=True):
+                assert np.array_equal(layer.index, network.layers[position].index)
         assert slice_network(network, range(1, 3)).astype("float64").dtype == np.float64
 
 
@@ -69,7 +69,9 @@ def test_a_pipeline_is_needed_if_layers_fit_only_into_all_ranks(
     assert layer_distribution.is_pipeline_needed(engine, network, others, budget) is needed
 
 
-def test_an_overflow_is_reported_with_its_layer(run: Run, said: Said, tmp_path: Path) -> None:
+def test_an_overflow_is_reported_with_its_layer(
+    run: Run, messages: Messages, tmp_path: Path
+) -> None:
     for number in range(1, 5):
         weight = 3e38 if number == 4 else 1.0
         sp.save_npz(tmp_path / f"layer-{number}.npz", sp.csr_array(np.full((2, 2), weight, "f4")))
@@ -77,5 +79,5 @@ def test_an_overflow_is_reported_with_its_layer(run: Run, said: Said, tmp_path: 
     (tmp_path / "network.json").write_text('{"ymax": null, "bias": 0}')
     code, out, err = run(3, "-m", "kkspdnn", "--data", tmp_path, "--parallel", "pipeline")
     assert code != 0
-    (only,) = said(out, err)
+    (only,) = messages(out, err)
     assert "layer 4: the activations overflow float32" in only

@@ -29,13 +29,13 @@ from kkspdnn.records.run import Record, write_text
 WORLD = MPI.COMM_WORLD
 
 
-def say_device(device: int | None) -> None:
+def print_device(device: int | None) -> None:
     with bind_rank(Ranks(WORLD), "cuda", None, device) as gpu:
         choose_device(gpu.device)
         mine = cuda_driver.selected_device()
-    said = f"rank {WORLD.rank}: device {mine.number}, {mine.name}, {gpu.ranks} on it"
-    # From one rank: lines that several print at once may reach mpiexec in pieces.
-    print("".join(f"{line}\n" for line in WORLD.gather(said) or ()), end="", flush=True)
+    line = f"rank {WORLD.rank}: device {mine.number}, {mine.name}, {gpu.ranks} on it"
+    # Rank 0 prints all lines: output of several ranks may be interleaved.
+    print("".join(f"{each}\n" for each in WORLD.gather(line) or ()), end="", flush=True)
 
 
 def run_network(file: Path) -> None:
@@ -62,18 +62,18 @@ def run_network(file: Path) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser()
-    options.add_argument("--device", type=int)
-    options.add_argument("--each")
-    options.add_argument("--infer", type=Path)
-    given = options.parse_args()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", type=int)
+    parser.add_argument("--each")
+    parser.add_argument("--infer", type=Path)
+    options = parser.parse_args()
     logging.basicConfig(format="%(message)s")
-    if given.each is not None:
-        os.environ[given.each] = str(WORLD.rank)
-    if given.infer is not None:
-        run_network(given.infer)
+    if options.each is not None:
+        os.environ[options.each] = str(WORLD.rank)
+    if options.infer is not None:
+        run_network(options.infer)
     else:
-        say_device(given.device)
+        print_device(options.device)
 
 
 main()
