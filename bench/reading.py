@@ -31,7 +31,8 @@ from kkspdnn.io.challenge import write_network
 from kkspdnn.io.challenge_layers import FileLayers, load_layer
 from kkspdnn.io.challenge_names import layer_path
 from kkspdnn.io.layer_cache import LayerCache
-from kkspdnn.model.network import Layer, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import network
 from kkspdnn.model.radixnet import challenge_bias, radixnet
 from kkspdnn.pk.build.toolchain import host_compiler, machine
 from kkspdnn.version import own_version

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from kkspdnn.io.pytorch import from_torch
     from kkspdnn.io.shipped_images import images
     from kkspdnn.model.inputs import Inputs
-    from kkspdnn.model.network import Layer, Network, network
+    from kkspdnn.model.layers import Layer
+    from kkspdnn.model.network import Network, network
     from kkspdnn.model.radixnet import radixnet
     from kkspdnn.predictor import Predictor
     from kkspdnn.pruning.prune import prune
@@ -69,7 +70,8 @@ _MODULES = {
     "inference": ("Result", "infer"),
     "model.inputs": ("Inputs",),
     "io.mnist": ("mnist_images",),
-    "model.network": ("Layer", "Network", "network"),
+    "model.layers": ("Layer",),
+    "model.network": ("Network", "network"),
     "io.npz": ("read_npz_inputs", "read_npz_network", "save_npz_network"),
     "predictor": ("Predictor",),
     "io.dense": ("read_dense_network",),

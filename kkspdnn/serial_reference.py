@@ -13,8 +13,9 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.errors import InputError
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.layers import Layer
 from kkspdnn.model.matrices import float_dtype
-from kkspdnn.model.network import Layer, Network, check_network
+from kkspdnn.model.network import Network, check_network
 
 
 def reference(network: Network, inputs: Any, *, dtype: DTypeLike = np.float64) -> sp.csr_array:

@@ -18,7 +18,8 @@ from on_gpu import skip_unless_here
 from kkspdnn.choices import SPACES
 from kkspdnn.io.challenge import write_categories, write_images, write_network
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import Network, network
 from kkspdnn.pk.build.toolchain import host_compiler
 from kkspdnn.pk.system.cuda_driver import DEVICE_VARIABLE
 

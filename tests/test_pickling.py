@@ -21,7 +21,7 @@ import scipy.sparse as sp
 import kkspdnn as kk
 from kkspdnn.io.challenge import read_network, write_network
 from kkspdnn.model.layer_slice import slice_network
-from kkspdnn.model.network import Layer
+from kkspdnn.model.layers import Layer
 from kkspdnn.parallel.ranks import CollectiveError
 from kkspdnn.pk.frontend.diagnostics import WorkunitError
 

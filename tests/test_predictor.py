@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 import kkspdnn as kk
 from kkspdnn.errors import InputError
-from kkspdnn.model.network import Layer
+from kkspdnn.model.layers import Layer
 
 
 def random_network(seed: int = 0, widths: tuple[int, ...] = (70, 40, 40, 40, 9)) -> kk.Network:

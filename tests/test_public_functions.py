@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn as kk
-from kkspdnn.model.network import Layer
+from kkspdnn.model.layers import Layer
 
 WEIGHTS = np.array([[1, 0, 2, 0], [0, 3, 0, 0], [0, 0, 0, 1], [2, 0, 1, 0]], np.float32)
 ROWS = np.array([[1, 0, 3, 0], [0, 0, 0, 0], [2, 1, 0, 1]], np.float32)

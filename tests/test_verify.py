@@ -11,7 +11,8 @@ import scipy.sparse as sp
 
 from kkspdnn.engines import PartialResult
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import Network, network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.serial_reference import reference
 from kkspdnn.verify import error_bound, verify

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import kkspdnn as kk
 from kkspdnn.errors import InputError
 from kkspdnn.model.checks import MAX_NEURONS
-from kkspdnn.model.network import Layer
+from kkspdnn.model.layers import Layer
 
 SHAPES = [(70_000, 5), (5, 70_000), (65_537, 65_537), (65_536, 3), (1, 1), (3, 1)]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kkspdnn.errors import InputError
-from kkspdnn.model.network import Layer
+from kkspdnn.model.layers import Layer
 
 
 def upper_limit(dtype: np.dtype[Any], ymax: float | None) -> Any:

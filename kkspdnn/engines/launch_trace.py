@@ -19,7 +19,8 @@ from kkspdnn.engines import make_engine
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import Network, network
 from kkspdnn.pk import VARIABLE, chosen, provide_pykokkos
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate

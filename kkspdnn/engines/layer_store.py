@@ -13,7 +13,8 @@ from kkspdnn.device.double_buffer import DoubleBuffer, ToDevice
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import Space
 from kkspdnn.errors import InputError
-from kkspdnn.model.network import Layer, Network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import Network
 
 MOST_ROWS = 2**30
 """Rows that go through a network together, at most: workunits number them in 32 bits, and count a

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer
+from kkspdnn.model.layers import Layer
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from kkspdnn.engines.overflow_guard import LayerBound, OverflowGuard
 from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer
+from kkspdnn.model.layers import Layer
 from kkspdnn.workunits import bias, relu, spgemm
 
 _DENSE_ROWS_BYTES = 1 << 30

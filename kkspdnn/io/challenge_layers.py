@@ -22,8 +22,8 @@ from kkspdnn.io.layer_cache import LayerCache, LayerKey
 from kkspdnn.io.tsv import read_blocks
 from kkspdnn.io.tsv_lines import TripleFormat
 from kkspdnn.model.ieee import ieee_arithmetic
+from kkspdnn.model.layers import Layer, LazyLayers, index_dtype
 from kkspdnn.model.matrices import Floats, bias_vector, float_dtype
-from kkspdnn.model.network import Layer, LazyLayers, index_dtype
 
 RESIDENT_BYTES = 2 << 30
 """Layers up to this total stay in memory; later ones are read again on each access."""

@@ -31,7 +31,8 @@ from kkspdnn.io.numpy_files import describe_content, read_npy, read_npz
 from kkspdnn.io.pytorch_tensors import tensor_array
 from kkspdnn.io.safetensors_files import read_safetensors
 from kkspdnn.model.ieee import ieee_arithmetic
-from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import Network, network
 
 
 @ieee_arithmetic()

@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 
 from kkspdnn.errors import CacheError, InputError
 from kkspdnn.io.content_hash import ContentHash
+from kkspdnn.model.layers import Indices, index_dtype
 from kkspdnn.model.matrices import Floats
-from kkspdnn.model.network import Indices, index_dtype
 from kkspdnn.pk.build.cache import default_cache, make_private_folder
 from kkspdnn.pk.build.file_trust import check_private, check_trusted
 from kkspdnn.units import GB

@@ -50,8 +50,9 @@ from kkspdnn.io.npz_folder import (
 from kkspdnn.io.numpy_files import npy_shape, read_npy, read_sparse, sparse_shape
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.layers import ACTIVATIONS, BIAS_TO, Layer
 from kkspdnn.model.matrices import float_dtype
-from kkspdnn.model.network import ACTIVATIONS, BIAS_TO, Layer, Network, check_network, network
+from kkspdnn.model.network import Network, check_network, network
 
 _LARGEST = float(np.finfo(np.float64).max)
 _CHOICES: dict[str, tuple[str, ...]] = {"activation": ACTIVATIONS, "bias_to": BIAS_TO}

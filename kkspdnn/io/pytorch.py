@@ -9,7 +9,8 @@ from typing import Any
 from kkspdnn.errors import InputError
 from kkspdnn.io.pytorch_tensors import check_hooks, current_parameter, is_parametrized
 from kkspdnn.model.ieee import ieee_arithmetic
-from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import Network, network
 
 
 @ieee_arithmetic()

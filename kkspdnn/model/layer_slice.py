@@ -9,7 +9,8 @@ from dataclasses import replace
 from numpy.typing import DTypeLike
 
 from kkspdnn.errors import InputError
-from kkspdnn.model.network import Layer, LazyLayers, Network
+from kkspdnn.model.layers import Layer, LazyLayers
+from kkspdnn.model.network import Network
 
 
 class _LazySlice(LazyLayers):

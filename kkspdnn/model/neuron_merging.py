@@ -40,8 +40,9 @@ from numpy.typing import NDArray
 
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
+from kkspdnn.model.layers import BiasTo, Layer, index_dtype
 from kkspdnn.model.matrices import Floats
-from kkspdnn.model.network import BiasTo, Layer, Network, index_dtype
+from kkspdnn.model.network import Network
 
 _EDGE_BYTES, _OUTPUT_BYTES = 96, 256
 """Measured maximum memory to merge a layer: edges are sorted, and outputs are keys of a dict."""

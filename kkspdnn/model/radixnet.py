@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from kkspdnn.errors import InputError
+from kkspdnn.model.layers import Indices, Layer, LazyLayers, index_dtype
 from kkspdnn.model.matrices import Floats, bias_vector, float_dtype
-from kkspdnn.model.network import Indices, Layer, LazyLayers, Network, index_dtype
+from kkspdnn.model.network import Network
 
 _INPUTS_PER_RESIDUE = 16
 FAN_IN = 2 * _INPUTS_PER_RESIDUE

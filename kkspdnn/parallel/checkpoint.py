@@ -25,7 +25,8 @@ from kkspdnn.io.atomic_write import replace_file
 from kkspdnn.io.checksum import verify_checksum, write_with_checksum
 from kkspdnn.io.json_schema import decode, read_json
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, Network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import Network
 
 FORMAT = "kkspdnn-checkpoint-2"
 _MANIFEST = "checkpoint.json"

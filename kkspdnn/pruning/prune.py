@@ -10,8 +10,9 @@ import numpy as np
 from kkspdnn.choices import METHODS, Method
 from kkspdnn.errors import InputError, check_choice, short_repr
 from kkspdnn.model.ieee import ieee_arithmetic
+from kkspdnn.model.layers import Layer
 from kkspdnn.model.matrices import Floats
-from kkspdnn.model.network import Layer, Network, check_network
+from kkspdnn.model.network import Network, check_network
 from kkspdnn.pruning.masks import (
     Mask,
     Permutation,

@@ -24,7 +24,8 @@ from kkspdnn.device.space import Space, open_space
 from kkspdnn.errors import InputError, ToolchainError
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.build.toolchain import host_compiler
 from kkspdnn.serial_reference import reference

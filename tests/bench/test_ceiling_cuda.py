@@ -22,7 +22,8 @@ from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.errors import InputError, ToolchainError
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import Network, network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.build.nvcc import nvcc_path
 from tests.on_host import compiled

@@ -18,7 +18,8 @@ from bench.peer import matrix_layers
 from bench.peers import all_peers
 from kkspdnn.errors import InputError
 from kkspdnn.io.shipped_images import images
-from kkspdnn.model.network import Layer, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.serial_reference import categories, reference
 

@@ -22,7 +22,8 @@ from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.errors import InputError
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import network
 from kkspdnn.model.radixnet import challenge_bias, radixnet
 from kkspdnn.records.comparison import Comparison, Row, read_comparison
 from kkspdnn.records.run import categories_sha256

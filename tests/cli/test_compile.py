@@ -70,7 +70,8 @@ RUN_ALL = """
 import numpy as np, scipy.sparse as sp
 import kkspdnn as kk
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import network
 
 space = "SPACE"
 rng = np.random.default_rng(1)

@@ -16,7 +16,8 @@ from kkspdnn.engines.layer_store import GRANULE, MOST_ROWS, LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import Network, network
 
 WIDTH, DEPTH, ROWS = 64, 40, 500
 

@@ -15,7 +15,8 @@ from kkspdnn.engines.launch_trace import all_launches, engine_launches
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.inference import infer
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk import dispatch
 from kkspdnn.pk.frontend.workunit import Workunit

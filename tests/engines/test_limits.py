@@ -10,7 +10,8 @@ import pytest
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import network
 
 BIG = 3e38
 

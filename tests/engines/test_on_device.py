@@ -26,7 +26,8 @@ from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import Network, network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk import provide_pykokkos
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from kkspdnn.errors import InputError
 from kkspdnn.inference import Result, infer
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import ACTIVATIONS, BIAS_TO, Layer, Network, network
+from kkspdnn.model.layers import ACTIVATIONS, BIAS_TO, Layer
+from kkspdnn.model.network import Network, network
 from kkspdnn.serial_reference import categories, reference
 from kkspdnn.verify import error_bound
 

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn as kk
-from kkspdnn.model.network import Layer
+from kkspdnn.model.layers import Layer
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
 

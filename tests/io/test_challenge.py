@@ -30,7 +30,8 @@ from kkspdnn.io.challenge_layers import read_layer
 from kkspdnn.io.challenge_names import categories_path, images_path, layer_path
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import network
 from kkspdnn.model.radixnet import challenge_bias, radixnet
 from kkspdnn.serial_reference import categories, reference
 

@@ -17,7 +17,8 @@ from kkspdnn.io.challenge import read_layers, read_network, write_network
 from kkspdnn.io.challenge_layers import FileLayers, load_layer
 from kkspdnn.io.challenge_names import layer_path
 from kkspdnn.io.layer_cache import LayerCache
-from kkspdnn.model.network import Layer, Network, network
+from kkspdnn.model.layers import Layer
+from kkspdnn.model.network import Network, network
 from kkspdnn.model.radixnet import challenge_bias
 
 BIAS = challenge_bias(32)

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 
 from kkspdnn.errors import InputError
 from kkspdnn.io.npz import read_npz_inputs, read_npz_network, save_npz_network
-from kkspdnn.model.network import ACTIVATIONS, BIAS_TO, Layer, network
+from kkspdnn.model.layers import ACTIVATIONS, BIAS_TO, Layer
+from kkspdnn.model.network import network
 from kkspdnn.model.radixnet import radixnet
 
 

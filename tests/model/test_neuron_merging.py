@@ -24,7 +24,8 @@ from kkspdnn.inference import Result, infer
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model import neuron_merging
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import ACTIVATIONS, BIAS_TO, Layer, LazyLayers, Network, network
+from kkspdnn.model.layers import ACTIVATIONS, BIAS_TO, Layer, LazyLayers
+from kkspdnn.model.network import Network, network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.serial_reference import reference
 from kkspdnn.verify import error_bound

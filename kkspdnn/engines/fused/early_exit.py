@@ -23,8 +23,8 @@ from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.fused.layer import FusedLayer, likeness, prepared
 from kkspdnn.engines.fused.tiles import Shape, Tiles
 from kkspdnn.engines.layer_store import LayerStore
+from kkspdnn.model.layers import Layer
 from kkspdnn.model.matrices import Floats
-from kkspdnn.model.network import Layer
 
 Answers = Callable[[Floats], tuple[Floats, Floats]]
 """What a layer makes of rows of one value everywhere: the least and the largest output of each."""

@@ -23,7 +23,7 @@ from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.engines.overflow_guard import OverflowGuard
 from kkspdnn.engines.partial_result import RowSelector
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Layer
+from kkspdnn.model.layers import Layer
 
 
 class FusedEngine:

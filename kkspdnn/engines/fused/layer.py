@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.engines.activation import activation
 from kkspdnn.engines.overflow_guard import LayerBound
+from kkspdnn.model.layers import Activation, BiasTo, Indices, Layer, index_dtype
 from kkspdnn.model.matrices import Floats
-from kkspdnn.model.network import Activation, BiasTo, Indices, Layer, index_dtype
 from kkspdnn.workunits import fused
 
 MOST_DEPTH = 16

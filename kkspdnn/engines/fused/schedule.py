@@ -20,7 +20,7 @@ from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.engines.overflow_guard import OverflowGuard
 from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Indices
+from kkspdnn.model.layers import Indices
 
 _MOVE_EDGES = 32
 """Looking at a row's value and moving it costs about as much as computing so many edges; where the

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.device.space import Space
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import Indices, index_dtype
+from kkspdnn.model.layers import Indices, index_dtype
 from kkspdnn.workunits import compact, tiles
 
 _ALIGNMENT = 4096

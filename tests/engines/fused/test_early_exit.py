@@ -20,7 +20,8 @@ from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.inference import infer
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import BIAS_TO, Layer, Network, network
+from kkspdnn.model.layers import BIAS_TO, Layer
+from kkspdnn.model.network import Network, network
 from kkspdnn.model.radixnet import challenge_bias, radixnet
 from kkspdnn.serial_reference import reference
 

@@ -17,7 +17,8 @@ from kkspdnn.errors import InputError
 from kkspdnn.inference import Result, infer
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.network import ACTIVATIONS, BIAS_TO, Layer, Network, network
+from kkspdnn.model.layers import ACTIVATIONS, BIAS_TO, Layer
+from kkspdnn.model.network import Network, network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.serial_reference import reference
 

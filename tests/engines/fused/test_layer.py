@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kkspdnn.engines.fused.layer import FusedLayer, prepared, stacked
-from kkspdnn.model.network import Layer
+from kkspdnn.model.layers import Layer
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.workunits import fused
 
