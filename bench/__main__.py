@@ -17,7 +17,7 @@ from bench.expected_results import compute_expected
 from bench.machine_ceilings import measure_machine_ceilings
 from bench.measurement import run_measurement
 from bench.peers import all_peers
-from bench.report import changes, show, show_changes
+from bench.report import compare, show, show_changes
 from bench.runner import Plan, measure
 from kkspdnn.cli.guard import guarded
 from kkspdnn.cli.options import Parser
@@ -34,8 +34,8 @@ _QUICK_INPUTS, _QUICK_SECONDS = 3000, 0.2
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench`, with its subcommands."""
-    made = Parser(prog="python -m bench", description=__doc__, allow_abbrev=False)
-    commands = made.add_subparsers(dest="command", required=True, parser_class=Parser)
+    root = Parser(prog="python -m bench", description=__doc__, allow_abbrev=False)
+    commands = root.add_subparsers(dest="command", required=True, parser_class=Parser)
     run = commands.add_parser("run", help="time implementations in turns", allow_abbrev=False)
     alive = commands.add_parser("alive", help="count active rows per layer", allow_abbrev=False)
     for command in (run, alive):
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("after", type=Path)
     text = "fail if a time ratio is above this (1.25)"
     compare.add_argument("--threshold", type=float, default=1.25, metavar="X", help=text)
-    return made
+    return root
 
 
 def _add_run_options(run: argparse.ArgumentParser) -> None:
@@ -71,7 +71,7 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--runs", type=int, default=5, metavar="R", help=text)
     text = "maximum time of one run; slower implementations get fewer input rows (5)"
     run.add_argument("--seconds", type=float, default=5.0, metavar="T", help=text)
-    text = "3000 input rows and 0.2 s a run: takes two minutes"
+    text = "3000 input rows and 0.2 s per run: takes two minutes"
     run.add_argument("--quick", action="store_true", help=text)
     text = "read the expected categories from this file; it is written if it does not exist"
     run.add_argument("--expected", type=Path, metavar="FILE", help=text)
@@ -184,9 +184,9 @@ def _measure_ceilings(arguments: argparse.Namespace, command: str, console: Cons
 def _compare(arguments: argparse.Namespace, console: Console) -> int:
     if not arguments.threshold > 0:
         raise InputError(f"--threshold {arguments.threshold}: must be above 0")
-    found = changes(read_comparison(arguments.before), read_comparison(arguments.after))
-    show_changes(found, arguments.threshold, console)
-    return 1 if any(change.fails(arguments.threshold) for change in found) else 0
+    changes = compare(read_comparison(arguments.before), read_comparison(arguments.after))
+    show_changes(changes, arguments.threshold, console)
+    return 1 if any(change.fails(arguments.threshold) for change in changes) else 0
 
 
 def _problem(arguments: argparse.Namespace, inputs: int | None) -> Problem:

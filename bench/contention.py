@@ -84,8 +84,8 @@ class Plan:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench.contention`."""
-    made = Parser(prog="python -m bench.contention", description=__doc__, allow_abbrev=False)
-    add = made.add_argument
+    root = Parser(prog="python -m bench.contention", description=__doc__, allow_abbrev=False)
+    add = root.add_argument
     add("--neurons", type=count, default=1024, metavar="N", help="(1024)")
     add("--layers", type=count, default=24, metavar="L", help="(24)")
     add("--inputs", type=count, default=256, metavar="M", help="input rows of a call (256)")
@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--json", type=Path, metavar="FILE", help="write the record")
     add("--worker", metavar="PLAN", help=argparse.SUPPRESS)
-    return made
+    return root
 
 
 def main() -> int:

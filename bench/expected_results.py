@@ -85,7 +85,7 @@ def compute_expected(
 
 
 def exit_bounds(network: Network) -> Sequence[ExitBounds]:
-    """Return the exit bounds before each layer and after the last one, by serial kernels."""
+    """Return the exit bounds before each layer and after the last one, from the space serial."""
     space, dtype = open_space("serial"), network.dtype
     engine = make_engine("fused", space, dtype, network.ymax)
     layers = LayerStore(network, engine, dtype)
@@ -99,7 +99,9 @@ def _count_saturated_and_undecided(
     y: sp.csr_array, bounds: ExitBounds, ymax: float | None
 ) -> tuple[int, int]:
     """Count the rows whose values all equal ymax, and the rows whose final output is not proven."""
-    least, most = (np.asarray(each.todense()).ravel() for each in (y.min(axis=1), y.max(axis=1)))
+    minimum, maximum = (
+        np.asarray(extremes.todense()).ravel() for extremes in (y.min(axis=1), y.max(axis=1))
+    )
     limit = np.inf if ymax is None else ymax
-    proven = bounds.dies(least, most) | bounds.grows(least, most, limit)
-    return int(np.count_nonzero(least == limit)), int(np.count_nonzero(~proven))
+    proven = bounds.dies(minimum, maximum) | bounds.grows(minimum, maximum, limit)
+    return int(np.count_nonzero(minimum == limit)), int(np.count_nonzero(~proven))

@@ -94,13 +94,13 @@ def matrix_layers(network: Network) -> list[MatrixLayer]:
     The challenge adds the bias to nonzero sums only. Dense implementations add it to every sum; the
     result is the same because ReLU sets a negative bias to zero.
     """
-    made = []
+    matrices = []
     for number, layer in enumerate(network.layers, start=1):
         bias = np.float32(layer.bias[0])
         if not (bias < 0 and bool((layer.bias == layer.bias[0]).all())):
             raise InputError(f"layer {number}: all neurons must have the same negative bias")
-        made.append(MatrixLayer(layer.weights().astype(np.float32), bias))
-    return made
+        matrices.append(MatrixLayer(layer.weights().astype(np.float32), bias))
+    return matrices
 
 
 def missing_package(module: str, package: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Worker processes that answer requests: JSON objects, one a line, over stdin and stdout."""
+"""Worker processes that answer requests: one JSON object per line, over stdin and stdout."""
 
 from __future__ import annotations
 

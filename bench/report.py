@@ -38,14 +38,14 @@ def _cells(row: Row, serial: Row | None, edges: int) -> list[str]:
     if row.status != "ok":
         return ["", "", "", f"{row.status}: {row.why}", "", "", ""]
     assert row.inputs is not None
-    least, most = min(row.inference_seconds), max(row.inference_seconds)
+    shortest, longest = min(row.inference_seconds), max(row.inference_seconds)
     rate = row.rate(edges)
     computed = row.edges_multiplied
     return [
         str(row.threads),
         f"{row.inputs:,}",
         f"{(row.prepare_seconds or 0) + (row.compile_seconds or 0):.2f}",
-        f"{row.seconds:.3f} ({least:.3f} to {most:.3f})",
+        f"{row.seconds:.3f} ({shortest:.3f} to {longest:.3f})",
         f"{rate:.3g}",
         "" if serial is None else f"{rate / serial.rate(edges):.1f}",
         "" if computed is None else f"{computed / row.seconds:.3g}",
@@ -72,7 +72,7 @@ class Change:
         return self.ratio is None or self.ratio > threshold
 
 
-def changes(before: Comparison, after: Comparison) -> list[Change]:
+def compare(before: Comparison, after: Comparison) -> list[Change]:
     """Return the change of each implementation that has times in the first record.
 
     Raises InputError if the networks or the numbers of threads differ.
@@ -109,12 +109,12 @@ def _change(old: Row, new: Row | None) -> Change:
     )
 
 
-def show_changes(found: Iterable[Change], threshold: float, console: Console) -> None:
+def show_changes(changes: Iterable[Change], threshold: float, console: Console) -> None:
     """Print one line per change."""
     table = Table(box=None)
     for name in ("implementation", "time, second / first", "lowest", "highest", ""):
         table.add_column(name, justify="left" if name in ("implementation", "") else "right")
-    for change in found:
+    for change in changes:
         if change.ratio is None:
             table.add_row(change.label, "", "", "", f"FAILED: {change.why}")
             continue

@@ -127,11 +127,12 @@ class _MeasuredPeer:
             return self._plan.seconds
         seconds = float(answer["seconds"])
         self._time_limit = _TIME_LIMIT + 100 * seconds
-        found = np.array(answer["categories"], np.int64)
+        categories = np.array(answer["categories"], np.int64)
         expected = self._expected.categories_of_first(rows)
-        agrees = np.array_equal(found, expected)
+        agrees = np.array_equal(categories, expected)
         if not agrees:
-            missing, extra = np.setdiff1d(expected, found).size, np.setdiff1d(found, expected).size
+            missing = np.setdiff1d(expected, categories).size
+            extra = np.setdiff1d(categories, expected).size
             self._fail(f"wrong categories: {missing} missing, {extra} extra")
         edges = answer["computed_edges"]
         if edges is None:
@@ -140,8 +141,8 @@ class _MeasuredPeer:
             self.row,
             inference_seconds=(*self.row.inference_seconds, seconds),
             edges_multiplied=edges,
-            categories=int(found.size),
-            categories_sha256=categories_sha256(found),
+            categories=int(categories.size),
+            categories_sha256=categories_sha256(categories),
             agrees=agrees,
         )
         return seconds

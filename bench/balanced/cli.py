@@ -29,8 +29,8 @@ _PACKAGES = ("torch", "mkl", "sparse-dot-mkl", "cupy-cuda12x", "cupy-cuda13x")
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench.balanced`, with its subcommands."""
-    made = Parser(prog="python -m bench.balanced", description=__doc__, allow_abbrev=False)
-    commands = made.add_subparsers(dest="command", required=True, parser_class=Parser)
+    root = Parser(prog="python -m bench.balanced", description=__doc__, allow_abbrev=False)
+    commands = root.add_subparsers(dest="command", required=True, parser_class=Parser)
     train = commands.add_parser(
         "train",
         help="train, prune and retrain networks, and measure their accuracy",
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     time.add_argument("--threads", type=count, nargs="+", metavar="T", help=text)
     for command in (train, time):
         command.add_argument("--json", type=Path, metavar="FILE", help="write the record")
-    return made
+    return root
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -27,8 +27,8 @@ class Digits:
 def digits() -> tuple[Digits, Digits]:
     """Return the first 50,000 images for training and the last 10,000 for testing.
 
-    kkspdnn does not ship the MNIST test images. So the accuracies compare with each other, not with
-    published ones.
+    kkspdnn does not ship the MNIST test images, so the accuracies are not comparable with published
+    ones.
     """
     with as_file(files("kkspdnn") / "data" / "images-1024.npz") as path, np.load(path) as archive:
         bits, labels = archive["bits"], archive["labels"]

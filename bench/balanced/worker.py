@@ -22,7 +22,7 @@ from bench.balanced.training import sparsity
 from bench.processes import serve
 
 _SECONDS = 0.05
-"""Minimum time of one answer. It has several runs: other processes evicted the caches before."""
+"""Minimum time of one answer: several runs, as other processes have evicted the caches before."""
 
 
 def main() -> int:

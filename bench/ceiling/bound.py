@@ -40,7 +40,7 @@ class Bound:
 
     clock_hertz: of one core, from a chain of dependent additions, one per cycle
     vector_bytes: size of one vector load
-    one_load_edges_per_second: rate if every core loaded one vector of activations per cycle
+    one_load_edges_per_second: rate if every core loads one vector of activations per cycle
     l1, l2: bandwidth of arrays half as large as that cache, so that they stay in it
     """
 

@@ -1,10 +1,11 @@
-// The fused layer written by hand, and the speed of the core and the caches it runs on.
+// A hand-written fused layer, and measurements of the clock of a core and the bandwidth of its
+// caches.
 //
-// Activations are a[tile][side * neurons + neuron][lane], 64 rows a tile, in aligned memory, as the
-// workunit has them. The sums of one or two neurons of a tile stay in vector registers for their
-// whole fan-in: one load of an index, then only contiguous loads of activations and an addition
-// each. A weight is loaded and multiplied edge by edge where weights differ; one that is the same
-// power of two everywhere is multiplied with the sum instead, as the workunit does.
+// Activations are a[tile][buffer * neurons + neuron][lane], 64 rows per tile, in aligned memory, as
+// in the workunit. The sums of one or two neurons of a tile stay in vector registers for the whole
+// fan-in. An edge is one load of an index, then contiguous loads of activations with an addition
+// each. If the weights differ, each edge also loads and multiplies its weight. If all weights are
+// the same power of two, the sum is multiplied instead, as in the workunit.
 #include <chrono>
 #include <cstdint>
 #include <cstring>
@@ -25,8 +26,8 @@ typedef uint64_t bits __attribute__((vector_size(vector_bytes)));
 
 constexpr int lanes = 64;
 constexpr int width = vector_bytes / sizeof(float);
-// Eight sums: fewer would wait for each other's additions, more would leave no registers for the
-// weight and the loads where there are sixteen.
+// Eight sums: with fewer, additions wait for each other; with more, sixteen vector registers are
+// not enough for sums, weight and loads.
 constexpr int sums = lanes / width < 8 ? lanes / width : 8;
 constexpr int pair = 8 / sums;
 
@@ -36,7 +37,7 @@ vector load(const float* p) {
   return v;
 }
 
-// `value` holds a weight for each edge, or is null where all are `weight`, a power of two.
+// `value` has a weight for each edge; it is null if all weights are `weight`, a power of two.
 struct Layer {
   const uint16_t* index;
   const float* value;
@@ -44,7 +45,7 @@ struct Layer {
   const float* bias;
 };
 
-// `many` neurons from n on.
+// Computes `many` neurons, beginning with n.
 template <int many, bool same>
 inline void compute(const float* x, float* y, Layer w, int n, int fan_in, float ymax) {
   const vector zero = {}, most = zero + ymax;
@@ -88,9 +89,9 @@ double seconds_since(std::chrono::steady_clock::time_point begun) {
 
 extern "C" int kkspdnn_vector_bytes() { return vector_bytes; }
 
-// Takes all tiles of `a` through the layers, from side 0 on; the result is on side layers % 2.
-// `depth` layers of a tile follow one another while it is in the cache: 1 is layer after layer,
-// `layers` is depth first.
+// Computes the layers for all tiles of `a`. The input is in buffer 0; the result is in buffer 0 for
+// an even number of layers, else in buffer 1. `depth` consecutive layers are computed for a tile
+// while it is in the cache; `layers` computes all layers of a tile before the next tile.
 extern "C" void kkspdnn_hand_layers(float* a, int64_t tiles, int neurons, int fan_in, int layers,
                                     int depth, const uint16_t* const* index,
                                     const float* const* value, const float* weight,
@@ -110,8 +111,8 @@ extern "C" void kkspdnn_hand_layers(float* a, int64_t tiles, int neurons, int fa
   }
 }
 
-// Seconds in which every thread reads `bytes` of memory of its own, a multiple of 4 vectors,
-// `passes` times. `memory` holds that for each thread.
+// Returns the seconds in which each thread reads its own `bytes`, a multiple of 4 vectors, `passes`
+// times. `memory` has `bytes` for each thread.
 extern "C" double kkspdnn_read_seconds(const char* memory, int64_t bytes, int64_t passes,
                                        int threads) {
   const auto begun = std::chrono::steady_clock::now();
@@ -127,7 +128,7 @@ extern "C" double kkspdnn_read_seconds(const char* memory, int64_t bytes, int64_
           seen[i] |= v;
         }
       }
-      // For all that the compiler knows the bytes may have changed, so they are read again.
+      // The compiler must assume that the bytes have changed, so the next pass reads them again.
       asm volatile("" : : : "memory");
     }
     for (int i = 1; i < 4; ++i) seen[0] |= seen[i];
@@ -137,7 +138,7 @@ extern "C" double kkspdnn_read_seconds(const char* memory, int64_t bytes, int64_
   return seconds_since(begun);
 }
 
-// Seconds for `count` additions that each wait for the one before: a cycle each.
+// Returns the seconds of `count` dependent additions, of one cycle each.
 extern "C" double kkspdnn_add_seconds(int64_t count) {
   const auto begun = std::chrono::steady_clock::now();
   uint64_t sum = 0, step = 1;

@@ -18,20 +18,20 @@ ROWS = {"openmp": 8192, "cuda": 60_000}
 
 def parser() -> Parser:
     """Return the parser of `python -m bench.ceiling`."""
-    made = Parser(
+    root = Parser(
         prog="python -m bench.ceiling",
         description="Time the fused workunit and a hand-written kernel on the same layers of a "
         f"RadiX-Net in float32: {RUNS} rounds in one process, early exit off.",
         allow_abbrev=False,
     )
-    add_space_option(made, SPACES)
-    made.add_argument("--neurons", type=count, default=1024, metavar="N", help="(1024)")
-    made.add_argument("--layers", type=count, default=120, metavar="L", help="(120)")
+    add_space_option(root, SPACES)
+    root.add_argument("--neurons", type=count, default=1024, metavar="N", help="(1024)")
+    root.add_argument("--layers", type=count, default=120, metavar="L", help="(120)")
     text = ", ".join(f"{rows} with {space}" for space, rows in ROWS.items())
-    made.add_argument("--rows", type=count, metavar="M", help=f"input rows ({text})")
-    made.add_argument("--threads", type=count, metavar="T", help="threads of openmp (all cores)")
-    made.add_argument("--json", type=Path, metavar="FILE", help="write the record")
-    return made
+    root.add_argument("--rows", type=count, metavar="M", help=f"input rows ({text})")
+    root.add_argument("--threads", type=count, metavar="T", help="threads of openmp (all cores)")
+    root.add_argument("--json", type=Path, metavar="FILE", help="write the record")
+    return root
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -67,7 +67,7 @@ def load_kernels(space: Space) -> Kernels:
 
 
 def nominal_edges_per_second(space: Space) -> float:
-    """Return the rate if each multiprocessor loaded 128 bytes per cycle at its maximum clock.
+    """Return the rate if each multiprocessor loads 128 bytes per cycle at its maximum clock.
 
     An edge loads 4 bytes.
     """

@@ -1,6 +1,6 @@
-// One layer of 1024 x 1024 neurons, 3 weights in each of 32 blocks of a neuron's inputs, in three
-// forms of the weights, one thread, tiles of input rows. Prints lines `FORM RATE`, where RATE is
-// edges x rows a second, the median of the rounds.
+// One balanced layer of 1024 x 1024 neurons, with 3 weights in each of 32 blocks of a neuron's
+// inputs, in three storage formats; one thread, tiles of input rows. Prints lines `FORMAT RATE`,
+// where RATE is the median of edges x rows per second.
 
 #include <algorithm>
 #include <chrono>
@@ -22,7 +22,8 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// As the workunit: an index of the whole layer, or of the block; `lanes` rows of V registers each.
+// The loop of the workunit. An index counts from the start of the layer, or of the block if
+// `local`; a tile has V registers of rows.
 template <class Index, bool local, int V>
 void fan_in(const Lanes* x, Lanes* y, const Index* index, const float* value) {
   for (int n = 0; n < kNeurons; ++n) {
@@ -37,10 +38,10 @@ void fan_in(const Lanes* x, Lanes* y, const Index* index, const float* value) {
   }
 }
 
-// Block after block for G neurons at a time, whose sums stay in registers: a block's inputs come
-// from the L1 cache for all but the first of them. Weights are [group][block][neuron][kept].
+// Block after block for G neurons at a time, whose sums stay in registers. Only the first neuron
+// loads the inputs of a block from beyond the L1 cache. Weights are [group][block][neuron][kept].
 template <int G, int V>
-void by_block(const Lanes* x, Lanes* y, const uint8_t* index, const float* value) {
+void block_by_block(const Lanes* x, Lanes* y, const uint8_t* index, const float* value) {
   for (int first = 0; first < kNeurons; first += G) {
     Lanes sums[G][V] = {};
     for (int block = 0; block < kBlocks; ++block) {
@@ -62,9 +63,9 @@ void by_block(const Lanes* x, Lanes* y, const uint8_t* index, const float* value
 template <int V, class Layer>
 void measure(const char* name, Layer layer) {
   constexpr int tiles = kRows / (16 * V), size = kNeurons * V;
-  void* room = nullptr;
-  if (posix_memalign(&room, 4096, 2 * sizeof(Lanes) * size_t(size) * tiles) != 0) std::exit(1);
-  Lanes* a = static_cast<Lanes*>(room);
+  void* memory = nullptr;
+  if (posix_memalign(&memory, 4096, 2 * sizeof(Lanes) * size_t(size) * tiles) != 0) std::exit(1);
+  Lanes* a = static_cast<Lanes*>(memory);
   for (int i = 0; i < 2 * size * tiles; ++i) a[i] = Lanes{} + float(i % 7);
   std::vector<double> seconds;
   for (int round = 0; round < kRounds; ++round) {
@@ -107,6 +108,6 @@ int main() {
     fan_in<uint8_t, true, 4>(x, y, local.data(), v);
   });
   measure<2>("block-by-block-uint8", [&](const Lanes* x, Lanes* y) {
-    by_block<kGroup, 2>(x, y, grouped.data(), v);
+    block_by_block<kGroup, 2>(x, y, grouped.data(), v);
   });
 }

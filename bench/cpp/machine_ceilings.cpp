@@ -1,6 +1,6 @@
 // Peak rates of all threads together: multiply-adds from registers, and reads from arrays of three
-// sizes. Prints three kinds of lines: `threads N`, `edges RATE`, `read BYTES RATE`, where BYTES is the
-// size of the array of one thread and RATE is the sum over all threads, per second.
+// sizes. Prints three kinds of lines: `threads N`, `edges RATE`, `read BYTES RATE`, where BYTES is
+// the size of the array of one thread and RATE is the sum over all threads, per second.
 
 #include <omp.h>
 
@@ -28,7 +28,8 @@ float total(const Lanes* sums) {
   return all;
 }
 
-// A product and a sum, each rounded, as in the workunits; eight independent chains hide the latency.
+// A product and a sum, each rounded, as in the workunits; eight independent chains hide the
+// latency.
 float multiply_add(long steps) {
   Lanes sums[kSums], factor = Lanes{} + 0.999f;
   for (int s = 0; s < kSums; ++s) sums[s] = Lanes{} + float(s);

@@ -1,7 +1,7 @@
-// Kokkos Kernels' SpGEMM, layer after layer, as KK-SpDNN chains it (Ellis and Rajamanickam, HPEC
-// 2019): symbolic, numeric, then bias and ReLU, which keep what is above zero.
+// SpGEMM of Kokkos Kernels for each layer, as in KK-SpDNN (Ellis and Rajamanickam, HPEC 2019):
+// symbolic, numeric, then bias and ReLU, which drop the values that are not positive.
 //
-// Kokkos has been started by the library that this one is linked against.
+// The library that this one is linked against has started Kokkos.
 
 #include <KokkosKernels_Handle.hpp>
 #include <KokkosSparse_CrsMatrix.hpp>
@@ -60,7 +60,7 @@ Matrix product(const Matrix& a, const Matrix& b) {
   return Matrix("product", a.numRows(), b.numCols(), count, values, row_map, entries);
 }
 
-// Bias and ReLU; only what is above zero is kept.
+// Bias and ReLU; only positive values are stored.
 Matrix activated(const Matrix& z, float bias) {
   const int rows = z.numRows();
   auto old_map = z.graph.row_map;
@@ -84,13 +84,13 @@ Matrix activated(const Matrix& z, float bias) {
   Matrix::values_type::non_const_type values(Kokkos::view_alloc("value", Kokkos::WithoutInitializing), count);
   Kokkos::parallel_for(
       "keep", Policy(0, rows), KOKKOS_LAMBDA(int row) {
-        int place = row_map(row);
+        int position = row_map(row);
         for (int i = old_map(row); i < old_map(row + 1); ++i) {
           const float sum = old_values(i) + bias;
           if (sum > 0) {
-            entries(place) = old_entries(i);
-            values(place) = sum < 32 ? sum : 32;
-            ++place;
+            entries(position) = old_entries(i);
+            values(position) = sum < 32 ? sum : 32;
+            ++position;
           }
         }
       });
@@ -129,17 +129,17 @@ int peer_layer(int inputs, int outputs, const int* start, const int* index, cons
   });
 }
 
-// alive[rows]: 1 where the row has any nonzero value after the last layer
-int peer_run(uint8_t* alive) {
+// active[rows]: 1 if the row has a nonzero value after the last layer
+int peer_run(uint8_t* active) {
   return guarded([&] {
     Matrix y = problem->input;
     for (size_t layer = 0; layer < problem->layers.size(); ++layer)
       y = activated(product(y, problem->layers[layer]), problem->bias[layer]);
-    for (int row = 0; row < y.numRows(); ++row) alive[row] = y.graph.row_map(row + 1) > y.graph.row_map(row);
+    for (int row = 0; row < y.numRows(); ++row) active[row] = y.graph.row_map(row + 1) > y.graph.row_map(row);
   });
 }
 
-// Views must be gone before Kokkos is.
+// Views must be freed before Kokkos is finalized.
 void peer_free() {
   delete problem;
   problem = nullptr;

@@ -19,7 +19,7 @@ STEP_COMMANDS = {
     "environment": "print the GPU, its driver, and the versions of tools and packages",
     "values": "compare the values of every engine with the serial reference",
     "times": "time whole networks and write the record of the median run of each",
-    "launches": "time one fused launch, its host side, and copies to the device",
+    "launches": "time one fused launch, its host overhead, and copies to the device",
     "sanitized": "run every kernel on small networks, with a separate allocation per array",
     "profiled": "launch each fused kernel once while the profiler is on",
     "profile": "collect the hardware counters of `profiled` with ncu",
@@ -30,8 +30,8 @@ STEP_COMMANDS = {
 
 def parser() -> Parser:
     """Return the parser of `python -m bench.gpu`, with its subcommands."""
-    made = Parser(prog="python -m bench.gpu", description=__doc__, allow_abbrev=False)
-    commands = made.add_subparsers(dest="command", required=True, parser_class=Parser)
+    root = Parser(prog="python -m bench.gpu", description=__doc__, allow_abbrev=False)
+    commands = root.add_subparsers(dest="command", required=True, parser_class=Parser)
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, allow_abbrev=False)
@@ -68,7 +68,7 @@ def parser() -> Parser:
         add_space_option(parser_of_command, SPACES, default="cuda")
         text = "dry run on small networks"
         parser_of_command.add_argument("--small", action="store_true", help=text)
-    return made
+    return root
 
 
 def main(argv: Sequence[str] | None = None) -> int:

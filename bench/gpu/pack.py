@@ -73,8 +73,7 @@ def command(arguments: argparse.Namespace) -> int:
         size = _bytes(folder)
         if size > MAX_BYTES:
             raise InputError(
-                f"the pack has {size / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f} MB; "
-                "leave out --data"
+                f"the pack has {size / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f} MB; omit --data"
             )
     for file in sorted(arguments.folder.iterdir()):
         print(f"{_bytes(file) / 1e6:8.1f} MB  {file.name}")

@@ -26,7 +26,7 @@ def command(arguments: argparse.Namespace) -> int:
                 (kk.radixnet(64, 8), kk.images(64, rows)),
                 ragged(rows),
             ):
-                found = kk.infer(
+                verified = kk.infer(
                     net,
                     inputs,
                     space=arguments.space,
@@ -35,7 +35,7 @@ def command(arguments: argparse.Namespace) -> int:
                     values=True,
                     verification="full",
                 ).record.verified
-                wrong += not found.passed
-                verdict = "ok  " if found.passed else "FAIL"
+                wrong += not verified.passed
+                verdict = "ok  " if verified.passed else "FAIL"
                 print(f"{verdict} {net.name}, {rows} rows, {kernel}, exits {exits}", flush=True)
     return 1 if wrong else 0

@@ -58,7 +58,7 @@ class Session:
         """The suffix of the names of records: execution space and GPU."""
         return record_label(self.space)
 
-    def own(self, name: str, *arguments: str) -> tuple[str, ...]:
+    def command(self, name: str, *arguments: str) -> tuple[str, ...]:
         """Return the command line of a subcommand of `bench.gpu`."""
         common = ("--space", self.space, *(("--small",) if self.small else ()))
         return (*_module("bench.gpu", name), *arguments, *common, "--records", str(self.records))
@@ -82,53 +82,53 @@ def _module(name: str, *arguments: str) -> tuple[str, ...]:
 def first_steps(session: Session) -> Iterator[Step]:
     """Yield the default steps: correctness, speed, and the reasons for it."""
     gpu = session.space == "cuda"
-    yield Step("environment", 30, session.own("environment"), device=False, lines=40)
+    yield Step("environment", 30, session.command("environment"), device=False, lines=40)
     compile_all = ["compile", "--space", session.space]
     if gpu and not session.has_device and session.arch is not None:
         compile_all += ["--arch", session.arch]
     yield Step("compile", 200, _module("kkspdnn", *compile_all), device=False, lines=4)
-    yield Step("values", 100, session.own("values"), gpu, shows=_DETAILS, lines=24)
+    yield Step("values", 100, session.command("values"), gpu, shows=_DETAILS, lines=24)
     cases = (
         ("1024-120:x7 1024-120:dead:x7 1024-120:none:x5 1024-120:fold:x5 1024-120:spgemm:x3 ")
         + "1024-480:x5 1024-1920:x5 4096-120:x5"
         if not session.small
         else "64-24:x3 64-24:none:x3 64-24:spgemm:x2"
     )
-    yield Step("times", 70, session.own("times", *cases.split()), gpu)
+    yield Step("times", 70, session.command("times", *cases.split()), gpu)
     ceiling = ["--space", session.space, "--json", session.record("ceiling-1024")]
     if session.small:
         ceiling += ["--neurons", "1024", "--layers", "8", "--rows", "256"]
     yield Step("hand-written", 70, _module("bench.ceiling", *ceiling), gpu)
-    yield Step("launches", 30, session.own("launches"), gpu, lines=20)
+    yield Step("launches", 30, session.command("launches"), gpu, lines=20)
     sanitizer = "compute-sanitizer"
-    sanitized = session.own("sanitized")
+    sanitized = session.command("sanitized")
     if gpu:
         sanitized = (sanitizer, "--tool", "memcheck", "--leak-check", "no", *sanitized)
     needed = sanitizer if gpu else None
     yield Step("memcheck", 60, sanitized, gpu, needed, shows=_DETAILS)
     profile = "profile" if gpu else "profiled"
     needed = "ncu" if gpu else None
-    yield Step("profile", 75, session.own(profile), gpu, needed, lines=60)
+    yield Step("profile", 75, session.command(profile), gpu, needed, lines=60)
     yield Step("tests", 80, _tests(session, _FIRST_TESTS), gpu, lines=12)
     yield Step("peers", 80, _peers(session), gpu, lines=20)
     if not session.small:
         large = "16384-120:x2", "65536-120:x2", "65536-120:dead:x1"
-        yield Step("large-networks", 80, session.own("times", *large), gpu)
+        yield Step("large-networks", 80, session.command("times", *large), gpu)
 
 
 def second_steps(session: Session) -> Iterator[Step]:
     """Yield the steps of --second: shapes of a launch, and slower checks."""
     gpu = session.space == "cuda"
-    yield Step("environment", 30, session.own("environment"), device=False, lines=40)
-    yield Step("sweep", 120, session.own("sweep"), gpu, lines=40)
+    yield Step("environment", 30, session.command("environment"), device=False, lines=40)
+    yield Step("sweep", 120, session.command("sweep"), gpu, lines=40)
     if gpu:
         for tool in ("racecheck", "initcheck", "synccheck"):
-            command = ("compute-sanitizer", "--tool", tool, *session.own("sanitized"))
+            command = ("compute-sanitizer", "--tool", tool, *session.command("sanitized"))
             yield Step(tool, 75, command, True, "compute-sanitizer", shows=_DETAILS)
     yield Step("language-tests", 120, _tests(session, _MORE_TESTS), gpu, lines=12)
     if not session.small:
         more = "4096-480:x3", "4096-1920:x3", "16384-480:x2", "65536-480:x1"
-        yield Step("more-networks", 90, session.own("times", *more), gpu)
+        yield Step("more-networks", 90, session.command("times", *more), gpu)
     native = _module("kkspdnn", "compile", "--space", session.space, "--dtype", "float32")
     # An empty cache, besides the unpacked one.
     cache = f"KKSPDNN_CACHE={session.records.parent / 'native'}"

@@ -51,9 +51,9 @@ class KokkosKernels:
         assert headers is not None
         for name in ("KokkosKernels_Version_Info.hpp", "KokkosKernels_config.h"):
             for file in headers.glob(name):
-                found = re.search(r"KOKKOSKERNELS_VERSION\s+(\d+)", file.read_text())
-                if found:
-                    number = int(found.group(1))
+                match = re.search(r"KOKKOSKERNELS_VERSION\s+(\d+)", file.read_text())
+                if match:
+                    number = int(match.group(1))
                     return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
         return "3.x"  # its headers have no version number
 

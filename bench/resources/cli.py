@@ -21,14 +21,14 @@ ARCHITECTURES = tuple(CHIPS)
 
 def parser() -> Parser:
     """Return the parser of `python -m bench.resources`."""
-    made = Parser(
+    root = Parser(
         prog="python -m bench.resources",
         description="Compile the fused workunits and report, from the machine code, registers, "
         "spills, loads in flight, and instructions and L1 wavefronts per edge. Needs nvcc, "
         "cuobjdump and nvdisasm, but no GPU.",
         allow_abbrev=False,
     )
-    add = made.add_argument
+    add = root.add_argument
     add(
         "--arch",
         nargs="+",
@@ -51,7 +51,7 @@ def parser() -> Parser:
     )
     add("--json", type=Path, metavar="FILE", help="write the record")
     add("--docs", type=Path, metavar="FILE", help="replace the tables in this Markdown file")
-    return made
+    return root
 
 
 def main(argv: Sequence[str] | None = None) -> int:

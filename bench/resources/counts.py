@@ -83,10 +83,10 @@ def main_loops(
     """
     main: dict[int, LoopCounts] = {}
     for loop in innermost_loops(function):
-        found = classify_loads(loop.body)
-        if found.activations:
-            where = f"{name}, loop at {loop.body[0].address:#06x}"
-            counts = _counts(loop, found, value_bytes, index_bytes, whole, where)
+        roles = classify_loads(loop.body)
+        if roles.activations:
+            location = f"{name}, loop at {loop.body[0].address:#06x}"
+            counts = _counts(loop, roles, value_bytes, index_bytes, whole, location)
             if counts.rows not in main or counts.edges > main[counts.rows].edges:
                 main[counts.rows] = counts
     if not main:
@@ -98,80 +98,81 @@ def main_loops(
 
 
 def _counts(
-    loop: Loop, found: Roles, value_bytes: int, index_bytes: int, whole: bool, where: str
+    loop: Loop, roles: Roles, value_bytes: int, index_bytes: int, whole: bool, location: str
 ) -> LoopCounts:
     body = loop.body
-    _check_body(loop, found, where)
-    values = _elements(body, found.activations, value_bytes, "activations", where)
-    indices = _elements(body, found.indices, index_bytes, "indices", where)
-    sums = values if whole else len(found.sums)
+    _check_body(loop, roles, location)
+    values = _elements(body, roles.activations, value_bytes, "activations", location)
+    indices = _elements(body, roles.indices, index_bytes, "indices", location)
+    sums = values if whole else len(roles.sums)
     if not sums:
-        raise ToolchainError(f"{where}: no instruction adds the activations")
+        raise ToolchainError(f"{location}: no instruction adds the activations")
     if sums % values:
         raise ToolchainError(
-            f"{where}: {sums} additions for {values} activations, not a whole number per activation"
+            f"{location}: {sums} additions for {values} activations, not an integer ratio"
         )
     if values % indices:
         raise ToolchainError(
-            f"{where}: {values} activations for {indices} indices, not a whole number per index"
+            f"{location}: {values} activations for {indices} indices, not an integer ratio"
         )
-    overlapping = overlap(body, frozenset(found.activations))
-    uniform = frozenset(found.indices) | frozenset(found.others)
+    overlapping = overlap(body, frozenset(roles.activations))
+    uniform = frozenset(roles.indices) | frozenset(roles.others)
     return LoopCounts(
         edges=indices * (sums // values),
         rows=values // indices,
         instructions=len(body),
-        spills=sum(each.is_local for each in body),
-        activation_loads=len(found.activations),
-        activation_bytes=_widths(body, found.activations),
-        index_loads=len(found.indices),
-        index_bytes=_widths(body, found.indices),
-        other_loads=len(found.others),
+        spills=sum(instruction.is_local for instruction in body),
+        activation_loads=len(roles.activations),
+        activation_bytes=_widths(body, roles.activations),
+        index_loads=len(roles.indices),
+        index_bytes=_widths(body, roles.indices),
+        other_loads=len(roles.others),
         in_flight=overlapping.max_in_flight,
         latencies=overlapping.latencies,
         wavefronts=sum(
-            1 if number in uniform and not each.is_local else _wavefronts(each)
-            for number, each in enumerate(body)
-            if each.is_load or each.is_store
+            1 if number in uniform and not instruction.is_local else _wavefronts(instruction)
+            for number, instruction in enumerate(body)
+            if instruction.is_load or instruction.is_store
         ),
     )
 
 
-def _check_body(loop: Loop, found: Roles, where: str) -> None:
+def _check_body(loop: Loop, roles: Roles, location: str) -> None:
     """Raise ToolchainError if the counts of this loop would be wrong."""
     if loop.skips:
         raise ToolchainError(
-            f"{where}: the branch at {loop.skips[0]:#06x} skips instructions of the body, so they "
-            "cannot be counted"
+            f"{location}: the branch at {loop.skips[0]:#06x} skips instructions of the body, so "
+            "they cannot be counted"
         )
-    if any(each.name in ("CALL", "JMP", "BRX") for each in loop.body):
+    if any(instruction.name in ("CALL", "JMP", "BRX") for instruction in loop.body):
         raise ToolchainError(
-            f"{where}: the body calls a function, whose instructions are not counted"
+            f"{location}: the body calls a function, whose instructions are not counted"
         )
-    if frozenset(found.indices) & frozenset(found.activations):
-        raise ToolchainError(f"{where}: an address depends on an activation")
-    if found.other_sums:
+    if frozenset(roles.indices) & frozenset(roles.activations):
+        raise ToolchainError(f"{location}: an address depends on an activation")
+    if roles.other_sums:
         raise ToolchainError(
-            f"{where}: the sum at {loop.body[found.other_sums[0]].address:#06x} adds no activation"
+            f"{location}: the addition at {loop.body[roles.other_sums[0]].address:#06x} "
+            "adds no activation"
         )
-    shuffled = any(each.name == "SHFL" for each in loop.body)
-    wide_loads = [n for n in (*found.indices, *found.others) if loop.body[n].width > 4]
+    shuffled = any(instruction.name == "SHFL" for instruction in loop.body)
+    wide_loads = [n for n in (*roles.indices, *roles.others) if loop.body[n].width > 4]
     if shuffled and wide_loads:
         raise ToolchainError(
-            f"{where}: lanes exchange values, so the load at "
+            f"{location}: lanes exchange values, so the load at "
             f"{loop.body[wide_loads[0]].address:#06x} may have another address in each lane"
         )
 
 
 def _elements(
-    body: Sequence[Instruction], loads: Iterable[int], size: int, operand: str, where: str
+    body: Sequence[Instruction], loads: Iterable[int], size: int, operand: str, location: str
 ) -> int:
     """Return the number of elements of `size` bytes that these loads bring to a thread."""
     total = 0
     for number in loads:
         if body[number].width % size:
             raise ToolchainError(
-                f"{where}: {body[number].opcode} does not load whole {operand} of {size} bytes"
+                f"{location}: {body[number].opcode} does not load whole {operand} of {size} bytes"
             )
         total += body[number].width // size
     return total

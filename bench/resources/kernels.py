@@ -88,7 +88,7 @@ def kokkos_version(arch: str) -> str:
 
 def _compiled(unit: Generated, arch: str, file: Path) -> Compiled:
     types = {parameter.name: parameter.type for parameter in unit.signature.parameters}
-    # The input array is `a` for activations, and `x` (bytes) where edges are counted.
+    # The input array is `a` for activations, and `x` (bytes) for counts of edges.
     value = _element(types, ("a", "x"), unit)
     index = _element(types, ("index", "next_index"), unit)
     return Compiled(unit.name, arch, value.numpy, index.numpy, file, functor=True)

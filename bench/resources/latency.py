@@ -16,8 +16,8 @@ _ITERATIONS = 24
 class Overlap:
     """The time of one iteration if a load takes 1 unit and any other instruction 0.
 
-    latencies: the time; loads that are issued before the first wait for one of them overlap, so
-    they take 1 unit in total
+    latencies: the time; loads overlap if they are issued before the first wait for one of them, and
+    take 1 unit in total
     max_in_flight: maximum number of counted loads that are issued before such a wait
     """
 

@@ -25,9 +25,9 @@ def innermost_loops(function: Sequence[Instruction]) -> tuple[Loop, ...]:
     The branch to itself after the end of a kernel is not a loop.
     """
     backward = [
-        (each.target, each.address)
-        for each in function
-        if each.target is not None and each.target < each.address
+        (instruction.target, instruction.address)
+        for instruction in function
+        if instruction.target is not None and instruction.target < instruction.address
     ]
     return tuple(
         _loop(function, first, last)
@@ -41,10 +41,10 @@ def innermost_loops(function: Sequence[Instruction]) -> tuple[Loop, ...]:
 
 
 def _loop(function: Sequence[Instruction], first: int, last: int) -> Loop:
-    body = tuple(each for each in function if first <= each.address <= last)
+    body = tuple(instruction for instruction in function if first <= instruction.address <= last)
     skips = tuple(
-        each.address
-        for each in body[:-1]
-        if each.target is not None and each.address < each.target <= last
+        instruction.address
+        for instruction in body[:-1]
+        if instruction.target is not None and instruction.address < instruction.target <= last
     )
     return Loop(body, skips)

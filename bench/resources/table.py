@@ -13,7 +13,7 @@ BEGIN, END = "<!-- resources: begin -->", "<!-- resources: end -->"
 
 _MEMORY: tuple[tuple[str, Callable[[Kernel], str]], ...] = (
     ("registers", lambda k: str(k.usage.registers)),
-    ("warps an SM", lambda k: str(k.warps)),
+    ("warps per SM", lambda k: str(k.warps)),
     ("stack B", lambda k: str(k.usage.stack_bytes)),
     ("local B", lambda k: str(k.usage.local_bytes)),
     ("spills", lambda k: str(k.spills)),
@@ -24,16 +24,16 @@ _MEMORY: tuple[tuple[str, Callable[[Kernel], str]], ...] = (
 
 _LOOP: tuple[tuple[str, Callable[[Kernel, LoopCounts], str]], ...] = (
     ("edges x rows", lambda _, loop: f"{loop.edges} x {loop.rows}"),
-    ("B a load", lambda _, loop: _widths(loop.activation_bytes)),
-    ("B an index load", lambda _, loop: _widths(loop.index_bytes)),
-    ("most in flight", lambda _, loop: str(loop.in_flight)),
+    ("B per load", lambda _, loop: _widths(loop.activation_bytes)),
+    ("B per index load", lambda _, loop: _widths(loop.index_bytes)),
+    ("max in flight", lambda _, loop: str(loop.in_flight)),
     ("latencies", lambda _, loop: f"{loop.latencies:.3g}"),
     ("mean in flight", lambda _, loop: f"{loop.mean_in_flight:.1f}"),
-    ("instructions an edge", lambda _, loop: f"{loop.instructions_per_edge:.2f}"),
-    ("wavefronts an edge", lambda _, loop: f"{loop.wavefronts_per_edge:.2f}"),
+    ("instructions per edge", lambda _, loop: f"{loop.instructions_per_edge:.2f}"),
+    ("wavefronts per edge", lambda _, loop: f"{loop.wavefronts_per_edge:.2f}"),
     ("L1 bound", lambda k, loop: _rate(k, "wavefronts", loop.wavefronts_per_edge)),
     ("issue bound", lambda k, loop: _rate(k, "instructions", loop.instructions_per_edge)),
-    ("edges in flight an SM", lambda k, loop: f"{k.edges_in_flight(loop):,.0f}"),
+    ("edges in flight per SM", lambda k, loop: f"{k.edges_in_flight(loop):,.0f}"),
 )
 
 

@@ -32,8 +32,8 @@ _PREDICTED = (20, 768)
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench.scaling`."""
-    made = Parser(prog="python -m bench.scaling", description=__doc__, allow_abbrev=False)
-    add = made.add_argument
+    root = Parser(prog="python -m bench.scaling", description=__doc__, allow_abbrev=False)
+    add = root.add_argument
     add("--neurons", type=count, default=1024, metavar="N", help="(1024)")
     add("--layers", type=count, default=120, metavar="L", help="(120)")
     add("--inputs", type=count, default=60_000, metavar="M", help="input rows (60000)")
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for the figures of --draw (plots/figures)",
     )
-    return made
+    return root
 
 
 def main() -> int:
@@ -144,14 +144,14 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _show(record: dict[str, Any]) -> None:
     print(f"{record['network']}, {record['inputs']:,} rows, {record['threads']} thread(s) per rank")
-    print("work of the rank with the most over the mean: rows as given, then sorted by nonzeros")
-    print("ranks    rows  one rank, s  model, s  cyclic  contiguous  cyclic  contiguous")
+    print("last four columns: maximum over mean work, for the rows as given and sorted by nonzeros")
+    print("ranks    rows  block, s  model, s  round-robin  contiguous  round-robin  contiguous")
     for point, modelled in zip(record["points"], record["modelled"], strict=True):
         work = point["work"]
         print(
-            f"{point['ranks']:5}{point['rows']:8,}{point['seconds']:13.4f}"
-            f"{modelled['seconds']:10.4f}{work['dealt']:8.2f}{work['neighbours']:12.2f}"
-            f"{work['sorted_dealt']:8.2f}{work['sorted_neighbours']:12.2f}"
+            f"{point['ranks']:5}{point['rows']:8,}{point['seconds']:10.4f}"
+            f"{modelled['seconds']:10.4f}{work['dealt']:13.2f}{work['neighbours']:12.2f}"
+            f"{work['sorted_dealt']:13.2f}{work['sorted_neighbours']:12.2f}"
         )
     for run in record["runs"]:
         shortest, imbalance = min(run["seconds"]), run["imbalance"]
@@ -159,7 +159,7 @@ def _show(record: dict[str, Any]) -> None:
     for prediction in record["predictions"]:
         print(
             f"predicted for {prediction['ranks']} ranks: {prediction['seconds']:.4f} s, "
-            f"speed-up {prediction['speedup']:.1f} over one rank"
+            f"speedup {prediction['speedup']:.1f} over one rank"
         )
 
 

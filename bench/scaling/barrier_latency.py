@@ -22,12 +22,12 @@ _ROWS = 100
 def main() -> None:
     """Print the median latency in seconds, on rank 0."""
     ranks = launched_ranks(detect_launch())
-    own = PartialResult(np.arange(_ROWS, dtype=np.int64), None, 0)
+    result = PartialResult(np.arange(_ROWS, dtype=np.int64), None, 0)
     times = []
     for _ in range(_REPEATS):
         ranks.barrier()
         begun = perf_counter()
-        ranks.gather([own])
+        ranks.gather([result])
         times.append(perf_counter() - begun)
     if ranks.rank == 0:
         print(median(times))

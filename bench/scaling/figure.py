@@ -30,28 +30,28 @@ def _paint(figure: Figure, record: Mapping[str, Any]) -> None:
     axes = figure.subplots()
     points, runs, predicted = record["points"], record["runs"], record["predictions"]
     base = points[0]["seconds"]
-    ranks = [each["ranks"] for each in points]
+    ranks = [point["ranks"] for point in points]
     axes.plot(ranks, ranks, color=GREY, linestyle=":", label="ranks")
-    modelled = [base / each["seconds"] for each in record["modelled"]]
+    modelled = [base / point["seconds"] for point in record["modelled"]]
     axes.plot(ranks, modelled, color=COLOURS[0], linestyle="--", label="model")
     axes.plot(
-        *(ranks, [base / each["seconds"] for each in points]),
+        *(ranks, [base / point["seconds"] for point in points]),
         color=COLOURS[2],
         marker="^",
         linestyle="none",
-        label="a rank's part, measured alone",
+        label="a rank's block, measured alone",
     )
     axes.plot(
-        [each["ranks"] for each in runs],
-        [min(runs[0]["seconds"]) / min(each["seconds"]) for each in runs],
+        [run["ranks"] for run in runs],
+        [min(runs[0]["seconds"]) / min(run["seconds"]) for run in runs],
         color=COLOURS[0],
         marker="o",
         linestyle="none",
         label="mpiexec on this machine, measured",
     )
     axes.plot(
-        [each["ranks"] for each in predicted],
-        [each["speedup"] for each in predicted],
+        [point["ranks"] for point in predicted],
+        [point["speedup"] for point in predicted],
         color=COLOURS[0],
         marker="o",
         markerfacecolor="white",
@@ -72,8 +72,8 @@ def _paint(figure: Figure, record: Mapping[str, Any]) -> None:
     log_ticks(axes.xaxis)
     log_ticks(axes.yaxis)
     axes.set_xlabel("ranks (KK-SpDNN: nodes)")
-    axes.set_ylabel("times as fast as one")
-    text = f"{record['network']}, {record['inputs']:,} rows, {record['threads']} thread(s) a rank"
+    axes.set_ylabel("speedup over one rank")
+    text = f"{record['network']}, {record['inputs']:,} rows, {record['threads']} thread(s) per rank"
     figure.suptitle(f"{text}\n{record['machine']}", fontsize=7)
     grid(axes, "both")
     legend(figure, 2)

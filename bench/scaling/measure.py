@@ -1,4 +1,4 @@
-"""Time the rows of a rank in one process, and whole runs with mpiexec."""
+"""Time the blocks of rows of single ranks in one process, and whole runs with mpiexec."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ OnProgress = Callable[[str, float], None]
 """Called with the current step and the fraction done, 0 to 1."""
 
 _TIMED_RANKS = 20
-"""Approximate maximum of ranks whose rows are timed, for each number of ranks."""
+"""Approximate number of ranks whose blocks are timed, for each number of ranks."""
 
 _REPEATS = 5
-"""Runs over the rows of a rank."""
+"""Runs over each block; the shortest one counts."""
 
 
 def points(
     network: Network, inputs: Inputs, threads: int, ranks: Sequence[int], on_progress: OnProgress
 ) -> Iterator[Point]:
-    """Yield a point for each number of ranks; one process computes the rows of several ranks."""
+    """Yield a point for each number of ranks; one process computes the blocks of several ranks."""
     space = open_space("openmp", threads)
     engine = make_engine("fused", space, network.dtype, network.ymax)
     layers = LayerStore(network, engine, network.dtype)
@@ -47,21 +47,21 @@ def points(
     order = np.argsort(np.bitwise_count(inputs.bits).sum(axis=1, dtype=np.int64), kind="stable")
     by_size = Inputs(inputs.rows, inputs.neurons, inputs.source, bits=inputs.bits[order])
     for number, count in enumerate(ranks):
-        on_progress("rows of one rank", number / len(ranks))
-        cyclic = _cyclic_shards(inputs, count)
-        timed = cyclic[:: max(1, count // _TIMED_RANKS)]
+        on_progress("blocks", number / len(ranks))
+        round_robin = _shards(inputs, count)
+        timed = round_robin[:: max(1, count // _TIMED_RANKS)]
         seconds = [min(_seconds(engine, layers, rows) for _ in range(_REPEATS)) for rows in timed]
         distributions = (
-            cyclic,
+            round_robin,
             _contiguous_blocks(inputs, count),
-            _cyclic_shards(by_size, count),
+            _shards(by_size, count),
             _contiguous_blocks(by_size, count),
         )
         work = Split(*(_imbalance(engine, layers, blocks) for blocks in distributions))
-        yield Point(count, cyclic[0].rows, median(seconds), work)
+        yield Point(count, round_robin[0].rows, median(seconds), work)
 
 
-def _cyclic_shards(inputs: Inputs, count: int) -> list[Inputs]:
+def _shards(inputs: Inputs, count: int) -> list[Inputs]:
     return [RowShard(rank, count).select(inputs) for rank in range(count)]
 
 

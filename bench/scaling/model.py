@@ -24,7 +24,7 @@ import numpy as np
 class Split:
     """The work of the rank with the most work over the mean, for four distributions of the rows.
 
-    dealt: cyclic, as in kkspdnn; neighbours: contiguous blocks of the same number of rows
+    dealt: round-robin, as in kkspdnn; neighbours: contiguous blocks of the same number of rows
     sorted_dealt, sorted_neighbours: the same after sorting the rows by their number of nonzeros
     """
 
@@ -36,10 +36,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Point:
-    """The time of one rank's rows, for a number of ranks, computed by one process alone.
+    """The time of one rank's block of rows, for a number of ranks, computed by one process alone.
 
-    rows: of the rank with the most rows
-    seconds: median over ranks of the shortest of several runs; disturbances only add time
+    rows: of the largest block
+    seconds: median over blocks of the shortest of several runs; disturbances only add time
     work: see Split
     """
 

@@ -10,24 +10,24 @@ _SHOWN = (1, 2, 8, 20, 64, 256, 768)
 
 def table(record: Mapping[str, Any]) -> Iterator[str]:
     """Return the lines of the table."""
-    modelled = {each["ranks"]: each["seconds"] for each in record["modelled"]}
-    runs = {each["ranks"]: min(each["seconds"]) for each in record["runs"]}
-    names = ("ranks", "rows of each", "a rank's part, alone", "whole run, mpiexec here", "model")
-    yield f"| {' | '.join(names)} | times as fast as one |"
+    modelled = {point["ranks"]: point["seconds"] for point in record["modelled"]}
+    runs = {run["ranks"]: min(run["seconds"]) for run in record["runs"]}
+    names = ("ranks", "rows of each", "a rank's block, alone", "whole run, mpiexec here", "model")
+    yield f"| {' | '.join(names)} | speedup |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for point in record["points"]:
         ranks = point["ranks"]
         if ranks in _SHOWN:
             run = f" {runs[ranks]:.4f} s" if ranks in runs else ""
-            times = modelled[1] / modelled[ranks]
+            speedup = modelled[1] / modelled[ranks]
             yield (
                 f"| {ranks} | {point['rows']:,} | {point['seconds']:.4f} s |{run} | "
-                f"{modelled[ranks]:.4f} s | {times:.1f} |"
+                f"{modelled[ranks]:.4f} s | {speedup:.1f} |"
             )
     model = record["model"]
     yield ""
     yield (
-        f"{record['machine']}; the least of {len(record['runs'][0]['seconds'])} runs, and of a few "
-        f"times each part: fixed {1e3 * model['fixed_seconds']:.2f} ms, row "
+        f"{record['machine']}; the minimum of {len(record['runs'][0]['seconds'])} runs, and of a "
+        f"few times each block: fixed {1e3 * model['fixed_seconds']:.2f} ms, row "
         f"{1e6 * model['row_seconds']:.2f} µs, step {1e3 * model['step_seconds']:.2f} ms."
     )

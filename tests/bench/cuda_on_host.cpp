@@ -1,4 +1,5 @@
-// ceiling.cu on a CPU: every thread of a block is a thread of the host, blocks come one by one.
+// Runs ceiling.cu on a CPU: each thread of a block is a host thread; blocks run one after the
+// other.
 #include <algorithm>
 #include <barrier>
 #include <cstdint>
@@ -13,11 +14,11 @@
 struct alignas(16) uint4 {
   unsigned x, y, z, w;
 };
-struct Place {
+struct Index {
   unsigned x, y;
 };
-static thread_local Place threadIdx, blockIdx;
-static Place blockDim, gridDim;
+static thread_local Index threadIdx, blockIdx;
+static Index blockDim, gridDim;
 static std::unique_ptr<std::barrier<>> all;
 static void __syncthreads() { all->arrive_and_wait(); }
 using std::min;
@@ -44,8 +45,8 @@ static void launch(Kernel kernel, int tiles, int blocks, int threads, Arguments.
 
 extern "C" void on_host(int which, int tiles, int blocks, int threads, float* a,
                         const uint16_t* index, const float* value, float weight, const float* bias,
-                        float ymax, int fan_in, int layer, int depth, int side, int neurons) {
+                        float ymax, int fan_in, int layer, int depth, int buffer, int neurons) {
   const auto kernels = {kkspdnn_hand_equal, kkspdnn_hand_fan_in};
   launch(kernels.begin()[which], tiles, blocks, threads, a, index, value, weight, bias, ymax,
-         fan_in, layer, depth, side, neurons);
+         fan_in, layer, depth, buffer, neurons);
 }

@@ -174,7 +174,10 @@ def test_a_loop_for_each_number_of_rows() -> None:
         ),
         (LOOP.replace("FMUL", "@P2 BRA 0x60\nFMUL"), "the branch at 0x0040 skips instructions"),
         (LOOP.replace("FMUL", "CALL.REL.NOINC 0x900\nFMUL"), "the body calls a function"),
-        (LOOP.replace("FMUL", "FADD R9, R9, R8\nFMUL"), "the sum at 0x0040 adds no activation"),
+        (
+            LOOP.replace("FMUL", "FADD R9, R9, R8\nFMUL"),
+            "the addition at 0x0040 adds no activation",
+        ),
         (LOOP.replace("FADD", "FMUL"), "no instruction adds the activations"),
         (
             LOOP.replace("FADD", "LDG.E R15, [R10.64+0x80]\nFADD"),

@@ -15,7 +15,7 @@ import pytest
 from bench.expected_results import compute_expected
 from bench.peers.scipy_peers import ScipyCsr
 from bench.processes import Worker, WorkerError
-from bench.report import changes
+from bench.report import compare
 from bench.runner import Plan, measure
 from kkspdnn.cli.problem import load_problem
 from kkspdnn.device.cuda_check import cuda_requirements
@@ -116,20 +116,20 @@ def _record(*rows: Row) -> Comparison:
 def test_ratios_are_per_row_and_have_a_spread() -> None:
     old = Row("a", "A", "ok", inputs=100, inference_seconds=(1.0, 2.0, 4.0))
     new = replace(old, inputs=50, inference_seconds=(1.0, 3.0, 3.5))
-    (change,) = changes(_record(old), _record(new))
+    (change,) = compare(_record(old), _record(new))
     assert (change.ratio, change.lowest, change.highest) == (3.0, 0.5, 7.0)
     assert change.fails(2.9)
     assert not change.fails(3.0)
-    (gone,) = changes(_record(old), _record(replace(old, status="failed", why="it broke")))
+    (gone,) = compare(_record(old), _record(replace(old, status="failed", why="it broke")))
     assert gone.fails(1000)
     assert gone.why == "failed: it broke"
-    (gone,) = changes(_record(old), _record())
+    (gone,) = compare(_record(old), _record())
     assert gone.fails(1000)
 
 
 def test_other_networks_and_threads_are_not_compared() -> None:
     with pytest.raises(InputError, match="cannot compare 2 and 3 threads"):
-        changes(_record(), replace(_record(), threads=3))
+        compare(_record(), replace(_record(), threads=3))
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_pack_that_is_too_large(
 
     monkeypatch.setattr(pack, "_fill", fill)
     assert cli.main(["pack", str(tmp_path / "p"), "--space", "openmp"]) == 2
-    assert "the pack has 50.0 MB, more than 50 MB; leave out --data" in capsys.readouterr().err
+    assert "the pack has 50.0 MB, more than 50 MB; omit --data" in capsys.readouterr().err
     assert not (tmp_path / "p").exists()
 
 
