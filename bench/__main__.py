@@ -19,7 +19,7 @@ from bench.measurement import run_measurement
 from bench.peers import all_peers
 from bench.report import compare, show, show_changes
 from bench.runner import Plan, measure
-from kkspdnn.cli.guard import guarded
+from kkspdnn.cli.exit_codes import exit_code_of
 from kkspdnn.cli.options import Parser
 from kkspdnn.cli.problem import Problem, load_problem
 from kkspdnn.cli.progress import delayed_bar
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
     command = shlex.join(["python", "-m", "bench", *words])
     if arguments.command == "compare":
-        return guarded(lambda: _compare(arguments, console))
+        return exit_code_of(lambda: _compare(arguments, console))
 
     def measured() -> tuple[str, int]:
         commands = {"run": _run, "alive": _count_active_rows, "roofs": _measure_ceilings}

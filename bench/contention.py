@@ -26,7 +26,7 @@ import numpy as np
 
 from bench.environment import collect_environment
 from bench.measurement import run_measurement
-from kkspdnn.cli.options import Parser, count
+from kkspdnn.cli.options import Parser, positive_int
 from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
 from kkspdnn.io.shipped_images import images
@@ -86,18 +86,18 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench.contention`."""
     root = Parser(prog="python -m bench.contention", description=__doc__, allow_abbrev=False)
     add = root.add_argument
-    add("--neurons", type=count, default=1024, metavar="N", help="(1024)")
-    add("--layers", type=count, default=24, metavar="L", help="(24)")
-    add("--inputs", type=count, default=256, metavar="M", help="input rows of a call (256)")
+    add("--neurons", type=positive_int, default=1024, metavar="N", help="(1024)")
+    add("--layers", type=positive_int, default=24, metavar="L", help="(24)")
+    add("--inputs", type=positive_int, default=256, metavar="M", help="input rows of a call (256)")
     add(
         "--threads",
-        type=count,
+        type=positive_int,
         metavar="T",
         help="threads, except of the setting 'one thread' (all cores)",
     )
     loops = "numbers of busy loops besides 0 (half the cores, all cores, twice the cores)"
-    add("--busy", type=count, nargs="+", metavar="K", help=loops)
-    add("--runs", type=count, default=5, metavar="R", help="processes of each setting (5)")
+    add("--busy", type=positive_int, nargs="+", metavar="K", help=loops)
+    add("--runs", type=positive_int, default=5, metavar="R", help="processes of each setting (5)")
     add(
         "--seconds", type=float, default=2.0, metavar="S", help="measuring time of each process (2)"
     )

@@ -13,7 +13,13 @@ from bench.peer import package_version
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.toolchain import host_compiler, machine, run_tool
 from kkspdnn.pk.system.cuda_driver import devices
-from kkspdnn.records.comparison import Ceilings, Comparison, LayerCounts, NetworkSize, Row
+from kkspdnn.records.comparison import (
+    Ceilings,
+    Comparison,
+    LayerCounts,
+    NetworkSize,
+    PeerResult,
+)
 from kkspdnn.version import own_version
 
 _FEATURES = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve", "vsx")
@@ -38,7 +44,7 @@ class Environment:
         threads: int,
         command: str,
         network: NetworkSize | None,
-        rows: tuple[Row, ...] = (),
+        rows: tuple[PeerResult, ...] = (),
         layers: LayerCounts | None = None,
         ceilings: Ceilings | None = None,
     ) -> Comparison:

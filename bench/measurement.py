@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kkspdnn.cli.guard import guarded
+from kkspdnn.cli.exit_codes import exit_code_of
 from kkspdnn.records.run import check_writable, write_text
 
 
@@ -26,4 +26,4 @@ def run_measurement(path: Path | None, measure: Callable[[], tuple[str, int]]) -
             write_text(path, text)
         return code
 
-    return guarded(run)
+    return exit_code_of(run)

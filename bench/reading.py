@@ -26,7 +26,7 @@ from time import perf_counter
 import numpy as np
 
 from bench.measurement import run_measurement
-from kkspdnn.cli.options import Parser, count
+from kkspdnn.cli.options import Parser, positive_int
 from kkspdnn.io.challenge import write_network
 from kkspdnn.io.challenge_layers import FileLayers, load_layer
 from kkspdnn.io.challenge_names import layer_path
@@ -45,7 +45,9 @@ _LIMIT = 1 << 40  # size limit of the layer cache in bytes, never reached
 def main() -> int:
     """Measure, print a table and write the record; return the exit code."""
     parser = Parser(prog="python -m bench.reading", allow_abbrev=False)
-    parser.add_argument("--neurons", type=count, default=65536, help="neurons of the layer (65536)")
+    parser.add_argument(
+        "--neurons", type=positive_int, default=65536, help="neurons of the layer (65536)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     arguments = parser.parse_args()
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kkspdnn.errors import InputError
-from kkspdnn.records.comparison import Comparison, Row
+from kkspdnn.records.comparison import Comparison, PeerResult
 from kkspdnn.records.published import published_rates
 
 
@@ -34,7 +34,7 @@ def show(record: Comparison, console: Console) -> None:
         console.print(line, highlight=False)
 
 
-def _cells(row: Row, serial: Row | None, edges: int) -> list[str]:
+def _cells(row: PeerResult, serial: PeerResult | None, edges: int) -> list[str]:
     if row.status != "ok":
         return ["", "", "", f"{row.status}: {row.why}", "", "", ""]
     assert row.inputs is not None
@@ -92,7 +92,7 @@ def _network_text(record: Comparison) -> str:
     return f"{network.name}, {network.inputs} inputs" if network is not None else "none"
 
 
-def _change(old: Row, new: Row | None) -> Change:
+def _change(old: PeerResult, new: PeerResult | None) -> Change:
     if new is None:
         return Change(old.label, None, why="not in the second record")
     if new.status != "ok":

@@ -12,7 +12,7 @@ import numpy as np
 from bench.expected_results import ExpectedResults
 from bench.peer import Peer
 from bench.processes import Worker, WorkerError
-from kkspdnn.records.comparison import Row
+from kkspdnn.records.comparison import PeerResult
 from kkspdnn.records.run import categories_sha256
 
 _TRIAL_ROWS = 1000
@@ -58,7 +58,7 @@ class _MeasuredPeer:
     """The worker of a peer, and its row of the record so far."""
 
     def __init__(self, peer: Peer, plan: Plan, expected: ExpectedResults) -> None:
-        self.row = Row(peer.name, peer.label, "missing", peer.available(), gpu=peer.gpu)
+        self.row = PeerResult(peer.name, peer.label, "missing", peer.available(), gpu=peer.gpu)
         self._peer = peer
         self._plan = plan
         self._expected = expected
@@ -163,7 +163,7 @@ class _MeasuredPeer:
 
 def measure(
     peers: list[Peer], plan: Plan, expected: ExpectedResults, on_progress: OnProgress
-) -> tuple[Row, ...]:
+) -> tuple[PeerResult, ...]:
     """Measure the peers and return a row for each, in their order.
 
     All peers are prepared and warmed up first. Then they are timed in turns, so that a temporary

@@ -4,7 +4,7 @@ import gc
 import sys
 from typing import NoReturn
 
-from kkspdnn.cli.guard import end_at_interrupt
+from kkspdnn.cli.exit_codes import end_at_interrupt
 
 
 def entry() -> NoReturn:

@@ -16,7 +16,7 @@ from bench.ceiling.report import SPACES
 from bench.environment import collect_environment
 from bench.measurement import run_measurement
 from bench.peer import package_version
-from kkspdnn.cli.options import Parser, count
+from kkspdnn.cli.options import Parser, positive_int
 from kkspdnn.device.space import check_space
 from kkspdnn.device.space_names import add_space_option
 from kkspdnn.errors import InputError
@@ -36,16 +36,18 @@ def parser() -> argparse.ArgumentParser:
         help="train, prune and retrain networks, and measure their accuracy",
         allow_abbrev=False,
     )
-    train.add_argument("--seeds", type=count, default=3, metavar="N", help="number of seeds (3)")
     train.add_argument(
-        "--epochs", type=count, default=4, metavar="N", help="epochs of training (4)"
+        "--seeds", type=positive_int, default=3, metavar="N", help="number of seeds (3)"
+    )
+    train.add_argument(
+        "--epochs", type=positive_int, default=4, metavar="N", help="epochs of training (4)"
     )
     text = "epochs of retraining after each of the two pruning steps (1)"
-    train.add_argument("--retrain-epochs", type=count, default=1, metavar="N", help=text)
+    train.add_argument("--retrain-epochs", type=positive_int, default=1, metavar="N", help=text)
     text = "fractions of the weights to remove (0.6 0.8 0.9 0.95)"
     train.add_argument("--sparsities", type=float, nargs="+", metavar="S", help=text)
     train.add_argument(
-        "--blocks", type=count, default=32, metavar="N", help="blocks per neuron (32)"
+        "--blocks", type=positive_int, default=32, metavar="N", help="blocks per neuron (32)"
     )
     train.add_argument(
         "--networks", type=Path, metavar="DIR", help="folder for the networks of seed 0"
@@ -54,11 +56,11 @@ def parser() -> argparse.ArgumentParser:
     text = "folder with the networks of `train`"
     time.add_argument("--networks", type=Path, metavar="DIR", required=True, help=text)
     add_space_option(time, SPACES)
-    time.add_argument("--rounds", type=count, default=9, metavar="N", help="rounds (9)")
+    time.add_argument("--rounds", type=positive_int, default=9, metavar="N", help="rounds (9)")
     text = "batch sizes in input rows (1 64 4096)"
-    time.add_argument("--rows", type=count, nargs="+", default=ROWS, metavar="M", help=text)
+    time.add_argument("--rows", type=positive_int, nargs="+", default=ROWS, metavar="M", help=text)
     text = "numbers of CPU threads (1 and all cores)"
-    time.add_argument("--threads", type=count, nargs="+", metavar="T", help=text)
+    time.add_argument("--threads", type=positive_int, nargs="+", metavar="T", help=text)
     for command in (train, time):
         command.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     return root

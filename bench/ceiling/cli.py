@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.ceiling.report import RUNS, SPACES, measure
 from bench.measurement import run_measurement
-from kkspdnn.cli.options import Parser, count
+from kkspdnn.cli.options import Parser, positive_int
 from kkspdnn.device.space_names import add_space_option
 
 ROWS = {"openmp": 8192, "cuda": 60_000}
@@ -25,11 +25,13 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     add_space_option(root, SPACES)
-    root.add_argument("--neurons", type=count, default=1024, metavar="N", help="(1024)")
-    root.add_argument("--layers", type=count, default=120, metavar="L", help="(120)")
+    root.add_argument("--neurons", type=positive_int, default=1024, metavar="N", help="(1024)")
+    root.add_argument("--layers", type=positive_int, default=120, metavar="L", help="(120)")
     text = ", ".join(f"{rows} with {space}" for space, rows in ROWS.items())
-    root.add_argument("--rows", type=count, metavar="M", help=f"input rows ({text})")
-    root.add_argument("--threads", type=count, metavar="T", help="threads of openmp (all cores)")
+    root.add_argument("--rows", type=positive_int, metavar="M", help=f"input rows ({text})")
+    root.add_argument(
+        "--threads", type=positive_int, metavar="T", help="threads of openmp (all cores)"
+    )
     root.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     return root
 

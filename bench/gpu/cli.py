@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from bench.gpu.steps import SPACES
-from kkspdnn.cli.guard import guarded
-from kkspdnn.cli.options import Parser, count, path
+from kkspdnn.cli.exit_codes import exit_code_of
+from kkspdnn.cli.options import Parser, file_path, positive_int
 from kkspdnn.device.space_names import add_space_option
 
 STEP_COMMANDS = {
@@ -37,21 +37,21 @@ def parser() -> Parser:
         return commands.add_parser(name, help=text, description=text, allow_abbrev=False)
 
     pack = command("pack", "pack the files that a machine without a package index needs")
-    pack.add_argument("folder", type=path, metavar="DIR", help="a new folder for the pack")
+    pack.add_argument("folder", type=file_path, metavar="DIR", help="a new folder for the pack")
     pack.add_argument(
         "--arch", default="sm_90", metavar="sm_XX", help="architecture of the GPU (sm_90)"
     )
     text = "Python version of the GPU machine, for the packed wheels (3.12)"
     pack.add_argument("--python", default="3.12", metavar="X.Y", help=text)
     text = "also pack the official challenge files in this folder, for the tests"
-    pack.add_argument("--data", type=path, metavar="DIR", help=text)
+    pack.add_argument("--data", type=file_path, metavar="DIR", help=text)
     run = command("run", "run the measurements one after the other, each with a time limit")
-    run.add_argument("--pack", type=path, metavar="DIR", help="the pack to unpack first")
+    run.add_argument("--pack", type=file_path, metavar="DIR", help="the pack to unpack first")
     run.add_argument(
-        "--out", type=path, required=True, metavar="DIR", help="folder for the results"
+        "--out", type=file_path, required=True, metavar="DIR", help="folder for the results"
     )
     text = "time limit in seconds; the remaining steps are skipped (360)"
-    run.add_argument("--seconds", type=count, default=360, metavar="T", help=text)
+    run.add_argument("--seconds", type=positive_int, default=360, metavar="T", help=text)
     text = "run the second list of steps: sweep, other sanitizers and tests, native build"
     run.add_argument("--second", action="store_true", help=text)
     text = "run these steps only, in the order of the list"
@@ -59,7 +59,7 @@ def parser() -> Parser:
     all_commands = [pack, run]
     for name, text in STEP_COMMANDS.items():
         step = command(name, text)
-        step.add_argument("--records", type=path, metavar="DIR", help="folder for records")
+        step.add_argument("--records", type=file_path, metavar="DIR", help="folder for records")
         all_commands.append(step)
         if name == "times":
             text = "NEURONS-LAYERS with any of :EXITS :fold :xRUNS, for example 1024-120:dead:x5"
@@ -83,4 +83,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         command: Callable[[argparse.Namespace], int] = module.command
         return command(arguments)
 
-    return guarded(run)
+    return exit_code_of(run)

@@ -17,8 +17,8 @@ from bench.measurement import run_measurement
 from bench.scaling.measure import points, runs, step_seconds
 from bench.scaling.model import fit
 from bench.scaling.table import table
-from kkspdnn.cli.guard import guarded
-from kkspdnn.cli.options import Parser, count
+from kkspdnn.cli.exit_codes import exit_code_of
+from kkspdnn.cli.options import Parser, positive_int
 from kkspdnn.cli.problem import load_problem
 from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
@@ -34,14 +34,20 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench.scaling`."""
     root = Parser(prog="python -m bench.scaling", description=__doc__, allow_abbrev=False)
     add = root.add_argument
-    add("--neurons", type=count, default=1024, metavar="N", help="(1024)")
-    add("--layers", type=count, default=120, metavar="L", help="(120)")
-    add("--inputs", type=count, default=60_000, metavar="M", help="input rows (60000)")
-    add("--threads", type=count, default=1, metavar="T", help="threads of each rank (1)")
-    add("--most", type=count, default=_RANKS[-1], metavar="R", help="maximum number of ranks (768)")
+    add("--neurons", type=positive_int, default=1024, metavar="N", help="(1024)")
+    add("--layers", type=positive_int, default=120, metavar="L", help="(120)")
+    add("--inputs", type=positive_int, default=60_000, metavar="M", help="input rows (60000)")
+    add("--threads", type=positive_int, default=1, metavar="T", help="threads of each rank (1)")
+    add(
+        "--most",
+        type=positive_int,
+        default=_RANKS[-1],
+        metavar="R",
+        help="maximum number of ranks (768)",
+    )
     add(
         "--runs",
-        type=count,
+        type=positive_int,
         default=5,
         metavar="R",
         help="runs with mpiexec for each number of ranks (5)",
@@ -67,7 +73,7 @@ def main() -> int:
     """Measure, print and write the record; return the exit code."""
     arguments = parser().parse_args()
     if arguments.draw is not None:
-        return guarded(lambda: _draw(arguments.draw, arguments.out))
+        return exit_code_of(lambda: _draw(arguments.draw, arguments.out))
 
     def measured() -> tuple[str, int]:
         record = measure(arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from kkspdnn.cli.options import Parser, whole
+from kkspdnn.cli.options import Parser, nonnegative_int
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.cache_cleanup import SECONDS_PER_DAY, CacheEntry, clear_cache, list_entries
 
@@ -24,7 +24,7 @@ def parser() -> Parser:
     add = options.add_argument
     add("action", nargs="?", choices=("show", "clear"), default="show", help="(show)")
     unused = "with clear: remove only entries not used for this number of days"
-    add("--unused", type=whole, metavar="DAYS", help=unused)
+    add("--unused", type=nonnegative_int, metavar="DAYS", help=unused)
     return options
 
 

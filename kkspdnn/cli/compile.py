@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from time import perf_counter
 
 from kkspdnn.choices import DTYPES
-from kkspdnn.cli.guard import importing
+from kkspdnn.cli.exit_codes import ending_at_interrupt
 from kkspdnn.cli.options import Parser
 from kkspdnn.device.space_names import add_space_option
 from kkspdnn.errors import InputError
@@ -48,7 +48,7 @@ def compile_all(argv: Sequence[str]) -> Iterator[str]:
     options = parser()
     options.refuse_unknown(argv)
     arguments = options.parse_args(argv)
-    with importing():
+    with ending_at_interrupt():
         from kkspdnn.device.space import EXECUTION_SPACES
         from kkspdnn.engines.launch_trace import all_generated
         from kkspdnn.io.tsv_parser import parser_library

@@ -15,9 +15,16 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 
 from kkspdnn.choices import DTYPES, EXITS, KERNELS, PARALLEL, VERIFY
-from kkspdnn.cli.guard import end_at_interrupt, guarded, guarded_on_rank
+from kkspdnn.cli.exit_codes import end_at_interrupt, exit_code_of, exit_code_of_rank
 from kkspdnn.cli.logs import logs_on_stderr
-from kkspdnn.cli.options import Parser, cache_gigabytes, count, gigabytes, path, whole
+from kkspdnn.cli.options import (
+    Parser,
+    file_path,
+    nonnegative_gigabytes,
+    nonnegative_int,
+    positive_gigabytes,
+    positive_int,
+)
 from kkspdnn.device.space_names import add_space_option
 from kkspdnn.parallel.launcher import Launch, detect_launch
 
@@ -64,12 +71,22 @@ def parser(quiet: bool = False) -> Parser:
 
 def _add_problem_options(options: Parser) -> None:
     add = options.add_argument
-    add("--neurons", type=count, metavar="N", help="neurons per layer (1024)")
-    add("--layers", type=whole, metavar="L", help="number of layers (120, or all of --data)")
-    add("--inputs", type=whole, metavar="M", help="number of input rows (60000, or all of --data)")
+    add("--neurons", type=positive_int, metavar="N", help="neurons per layer (1024)")
+    add(
+        "--layers",
+        type=nonnegative_int,
+        metavar="L",
+        help="number of layers (120, or all of --data)",
+    )
+    add(
+        "--inputs",
+        type=nonnegative_int,
+        metavar="M",
+        help="number of input rows (60000, or all of --data)",
+    )
     data = "folder with the challenge's files, or with layer-1.npz, layer-2.npz and so on"
-    add("--data", type=path, metavar="DIR", help=data)
-    add("--mnist", type=path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
+    add("--data", type=file_path, metavar="DIR", help=data)
+    add("--mnist", type=file_path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
     shipped = "use the shipped MNIST images as input rows, also for a network of --data"
     add("--shipped-images", action="store_true", help=shipped)
 
@@ -87,17 +104,23 @@ def _add_run_options(options: Parser) -> None:
     add("--fold", action="store_true", help=fold)
     dtype = "dtype of weights and activations (float32)"
     add("--dtype", choices=DTYPES, default="float32", help=dtype)
-    add("--threads", type=count, metavar="T", help="OpenMP threads (all cores)")
+    add("--threads", type=positive_int, metavar="T", help="OpenMP threads (all cores)")
     budget = (
         "memory budget of the whole process: Python, network, inputs, layers, activations; in "
         "gigabytes of 10^9 bytes (the free memory)"
     )
-    add("--memory", type=gigabytes, metavar="GB", help=budget)
+    add("--memory", type=positive_gigabytes, metavar="GB", help=budget)
     layer_cache = "maximum size of the cache of parsed layers; 0: no cache (4)"
-    add("--layer-cache", type=cache_gigabytes, metavar="GB", help=layer_cache)
+    add("--layer-cache", type=nonnegative_gigabytes, metavar="GB", help=layer_cache)
     gpu = "GPU number within CUDA_VISIBLE_DEVICES (0, or with mpiexec one for each rank)"
-    add("--device", type=whole, metavar="N", help=gpu)
-    add("--seed", type=whole, default=0, metavar="S", help="random seed of the RadiX-Net (0)")
+    add("--device", type=nonnegative_int, metavar="N", help=gpu)
+    add(
+        "--seed",
+        type=nonnegative_int,
+        default=0,
+        metavar="S",
+        help="random seed of the RadiX-Net (0)",
+    )
     verify = "rows to compare with the serial reference (sample)"
     add("--verify", choices=VERIFY, default="sample", help=verify)
     parallel = (
@@ -106,15 +129,15 @@ def _add_run_options(options: Parser) -> None:
     )
     add("--parallel", choices=PARALLEL, default="auto", help=parallel)
     checkpoint = "folder for the results of finished blocks of rows; the same command resumes"
-    add("--checkpoint", type=path, metavar="DIR", help=checkpoint)
+    add("--checkpoint", type=file_path, metavar="DIR", help=checkpoint)
 
 
 def _add_output_options(options: Parser) -> None:
     add = options.add_argument
-    add("--json", type=path, metavar="FILE", help="write the record of the run")
-    add("--categories", type=path, metavar="FILE", help="write the list of categories")
+    add("--json", type=file_path, metavar="FILE", help="write the record of the run")
+    add("--categories", type=file_path, metavar="FILE", help="write the list of categories")
     outputs = "write the activations after the last layer: dense .npy or sparse .npz"
-    add("--outputs", type=path, metavar="FILE", help=outputs)
+    add("--outputs", type=file_path, metavar="FILE", help=outputs)
     published = "also print published rates of other implementations on other machines"
     add("--published", action="store_true", help=published)
     add("--quiet", action="store_true", help="print no table and no progress bar")
@@ -151,8 +174,8 @@ def _run(arguments: argparse.Namespace, command: str, started: Launch | None) ->
     quiet = arguments.quiet or (started is not None and started.rank > 0)
     with logs_on_stderr(logging.WARNING if quiet else logging.INFO):
         if started is None:
-            return guarded(lambda: run(arguments, command, Ranks()))
-        return guarded_on_rank(started, lambda ranks: run(arguments, command, ranks))
+            return exit_code_of(lambda: run(arguments, command, Ranks()))
+        return exit_code_of_rank(started, lambda ranks: run(arguments, command, ranks))
 
 
 def _enable_garbage_collection() -> None:
@@ -169,7 +192,7 @@ def _print_all(text: Callable[[], Iterable[str]]) -> int:
     """Print chunks of text as they are generated, and return the exit code."""
     _enable_garbage_collection()
     with logs_on_stderr(logging.INFO):
-        return guarded(lambda: _print(text()))
+        return exit_code_of(lambda: _print(text()))
 
 
 def _print(chunks: Iterable[str]) -> int:

@@ -36,20 +36,20 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"kkspdnn: {message}; see {self.prog} --help\n")
 
 
-def whole(text: str, least: int = 0) -> int:
-    """Convert a whole number from `least` on, for argparse."""
+def nonnegative_int(text: str, minimum: int = 0) -> int:
+    """Convert a whole number from `minimum` on, for argparse."""
     # int() also accepts signs, spaces, underscores and the digits of other scripts.
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) >= least):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) >= minimum):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {minimum}")
     return int(text)
 
 
-def count(text: str) -> int:
+def positive_int(text: str) -> int:
     """Convert a whole number from 1 on, for argparse."""
-    return whole(text, 1)
+    return nonnegative_int(text, 1)
 
 
-def path(text: str) -> Path:
+def file_path(text: str) -> Path:
     """Convert the path of a file or folder, for argparse."""
     # Path("") is the current folder, which an unset shell variable must not select.
     if not text:
@@ -57,14 +57,14 @@ def path(text: str) -> Path:
     return Path(text)
 
 
-def gigabytes(text: str) -> float:
+def positive_gigabytes(text: str) -> float:
     """Convert a number of gigabytes above 0, for argparse."""
     if not _DECIMAL.fullmatch(text) or float(text) * GB < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of gigabytes above 0")
     return float(text)
 
 
-def cache_gigabytes(text: str) -> float:
+def nonnegative_gigabytes(text: str) -> float:
     """Convert a number of gigabytes from 0 on, for argparse."""
     if not _DECIMAL.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of gigabytes from 0")

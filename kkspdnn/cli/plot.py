@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kkspdnn.cli.guard import importing
-from kkspdnn.cli.options import Parser, path
+from kkspdnn.cli.exit_codes import ending_at_interrupt
+from kkspdnn.cli.options import Parser, file_path
 from kkspdnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ def parser() -> argparse.ArgumentParser:
         "CSV) from records of runs and benchmarks.",
         allow_abbrev=False,
     )
-    options.add_argument("records", nargs="+", type=path, metavar="RECORD", help="JSON files")
+    options.add_argument("records", nargs="+", type=file_path, metavar="RECORD", help="JSON files")
     options.add_argument(
-        "--out", type=path, required=True, metavar="DIR", help="folder for the files"
+        "--out", type=file_path, required=True, metavar="DIR", help="folder for the files"
     )
     return options
 
@@ -37,7 +37,7 @@ def plot(argv: Sequence[str]) -> Iterator[str]:
     Raises InputError for invalid records, or if they allow no figure.
     """
     arguments = parser().parse_args(argv)
-    with importing():
+    with ending_at_interrupt():
         from kkspdnn.figures.points import read_records
         from kkspdnn.io.atomic_write import replace_file
 

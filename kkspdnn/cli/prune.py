@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kkspdnn.choices import METHODS
-from kkspdnn.cli.guard import importing
-from kkspdnn.cli.options import Parser, count, path
+from kkspdnn.cli.exit_codes import ending_at_interrupt
+from kkspdnn.cli.options import Parser, file_path, positive_int
 
 
 def parser() -> Parser:
@@ -24,8 +24,8 @@ def parser() -> Parser:
         ".npy, .npz, .safetensors, a state_dict of PyTorch (.pt), or the folder of a network; "
         "arrays X.weight (outputs, inputs) or X.kernel (inputs, outputs), and X.bias"
     )
-    add("network", type=path, metavar="IN", help=source)
-    add("--out", type=path, required=True, metavar="OUT", help="name of the new folder")
+    add("network", type=file_path, metavar="IN", help=source)
+    add("--out", type=file_path, required=True, metavar="OUT", help="name of the new folder")
     how = (
         "weights to keep: balanced: the same number in each block of a neuron's inputs; "
         "unstructured: the largest of a layer; block: whole blocks of the matrix (balanced)"
@@ -34,7 +34,11 @@ def parser() -> Parser:
     fraction = "fraction of the weights to prune, or one for each layer: 0.9,0.9,0 (0.9)"
     add("--sparsity", type=_numbers, default=(0.9,), metavar="S", help=fraction)
     add(
-        "--blocks", type=count, default=32, metavar="N", help="blocks of inputs of each neuron (32)"
+        "--blocks",
+        type=positive_int,
+        default=32,
+        metavar="N",
+        help="blocks of inputs of each neuron (32)",
     )
     permute = "distribute the inputs over balanced blocks by the magnitude of their weights"
     add("--permute", action="store_true", help=permute)
@@ -51,7 +55,7 @@ def prune_files(argv: Sequence[str]) -> Iterator[str]:
     options = parser()
     options.refuse_unknown(argv)
     arguments = options.parse_args(argv)
-    with importing():
+    with ending_at_interrupt():
         from kkspdnn.io.atomic_write import create_folder
         from kkspdnn.io.dense import read_dense_network
         from kkspdnn.io.npz import read_npz_network, save_npz_network

@@ -11,7 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
-from kkspdnn.cli.outputs import check_distinct, check_outputs_name, write_outputs
+from kkspdnn.cli.output_files import check_distinct, check_outputs_name, write_outputs
 from kkspdnn.cli.problem import Problem, load_problem
 from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.cli.result_table import result_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kkspdnn.choices import DTYPES
-from kkspdnn.cli.guard import importing
+from kkspdnn.cli.exit_codes import ending_at_interrupt
 from kkspdnn.cli.options import Parser
 from kkspdnn.device.space_names import add_space_option
 
@@ -40,7 +40,7 @@ def show(argv: Sequence[str]) -> Iterator[str]:
     options = parser()
     options.refuse_unknown(argv)
     arguments = options.parse_args(argv)
-    with importing():
+    with ending_at_interrupt():
         from kkspdnn.cli.workunit_text import workunit_text
 
     yield from workunit_text(arguments)

@@ -9,7 +9,7 @@ from statistics import median
 
 from kkspdnn.errors import InputError
 from kkspdnn.io.json_schema import decode, read_json
-from kkspdnn.records.comparison import SCHEMA, Comparison, Row, comparison_from
+from kkspdnn.records.comparison import SCHEMA, Comparison, PeerResult, comparison_from
 from kkspdnn.records.pruning_study import SCHEMA as PRUNING
 from kkspdnn.records.pruning_study import Study, study_from
 from kkspdnn.records.run import Record
@@ -39,7 +39,7 @@ _DISPLAYED = {
 class Point:
     """The times of one implementation on one network and machine.
 
-    name: as in kkspdnn.records.comparison.Row
+    name: as in kkspdnn.records.comparison.PeerResult
     label: as displayed
     architecture: the GPU, or the machine
     threads: of all MPI ranks
@@ -47,7 +47,7 @@ class Point:
     inputs: the number of input rows that were timed
     seconds: of each run
     computed_edges: edges really multiplied in one run; None if unknown
-    bytes_per_edge: see kkspdnn.records.comparison.Row; None if unknown
+    bytes_per_edge: see kkspdnn.records.comparison.PeerResult; None if unknown
     ranks: the number of MPI ranks
     """
 
@@ -164,7 +164,7 @@ def _of_comparison(record: Comparison) -> list[Point]:
     return [_point(record, row) for row in record.measured]
 
 
-def _point(record: Comparison, row: Row) -> Point:
+def _point(record: Comparison, row: PeerResult) -> Point:
     network = record.network
     assert network is not None
     assert row.inputs is not None

@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter
 from kkspdnn.figures.points import REFERENCE, Records, largest_comparison
 from kkspdnn.figures.style import COLOURS, GREY, Chart, grid, legend
 from kkspdnn.figures.table import Cell, Table
-from kkspdnn.records.comparison import Comparison, Row
+from kkspdnn.records.comparison import Comparison, PeerResult
 from kkspdnn.records.published import Published, SpeedupRange
 
 
@@ -43,7 +43,7 @@ def _title(record: Comparison) -> str:
 def _paint(
     figure: Figure,
     wide: bool,
-    values: list[tuple[Row, list[float]]],
+    values: list[tuple[PeerResult, list[float]]],
     published: SpeedupRange,
     title: str,
 ) -> None:
@@ -82,7 +82,7 @@ def _paint(
     grid(axes, "x")
 
 
-def _table(values: list[tuple[Row, list[float]]], published: SpeedupRange) -> Table:
+def _table(values: list[tuple[PeerResult, list[float]]], published: SpeedupRange) -> Table:
     rows: list[tuple[Cell, ...]]
     rows = [(r.label, r.threads, r.inputs, mid, low, high) for r, (low, mid, high) in values]
     rows += [

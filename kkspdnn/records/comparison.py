@@ -39,7 +39,7 @@ class NetworkSize:
 
 
 @dataclass(frozen=True)
-class Row:
+class PeerResult:
     """The result of one implementation. Times are in seconds of wall clock.
 
     name: on the command line; label: in tables and figures
@@ -149,7 +149,7 @@ class Comparison:
     commit: str | None
     command: str
     network: NetworkSize | None
-    rows: tuple[Row, ...] = ()
+    rows: tuple[PeerResult, ...] = ()
     layers: LayerCounts | None = None
     ceilings: Ceilings | None = None
     schema: str = SCHEMA
@@ -159,7 +159,7 @@ class Comparison:
         return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
 
     @property
-    def measured(self) -> tuple[Row, ...]:
+    def measured(self) -> tuple[PeerResult, ...]:
         """The results with times."""
         return tuple(row for row in self.rows if row.status == "ok")
 
@@ -186,7 +186,7 @@ def comparison_from(fields: dict[str, Any], where: str) -> Comparison:
     return record
 
 
-def _check_row(row: Row, where: str) -> None:
+def _check_row(row: PeerResult, where: str) -> None:
     assert row.status in get_args(Status)
     if row.status != "ok":
         if not row.why:

@@ -25,7 +25,7 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.network import network
 from kkspdnn.model.radixnet import challenge_bias, radixnet
-from kkspdnn.records.comparison import Comparison, Row, read_comparison
+from kkspdnn.records.comparison import Comparison, PeerResult, read_comparison
 from kkspdnn.records.run import categories_sha256
 from kkspdnn.serial_reference import categories, reference
 
@@ -95,7 +95,7 @@ def test_compare_fails_above_the_threshold(ran: tuple[str, Path], tmp_path: Path
     assert bench("compare", path, ran[1]).returncode == 0
 
 
-def _record(*rows: Row) -> Comparison:
+def _record(*rows: PeerResult) -> Comparison:
     problem = load_problem(neurons=64, layers=1, inputs=1)
     assert problem.inputs.rows == 1
     return Comparison(
@@ -114,7 +114,7 @@ def _record(*rows: Row) -> Comparison:
 
 
 def test_ratios_are_per_row_and_have_a_spread() -> None:
-    old = Row("a", "A", "ok", inputs=100, inference_seconds=(1.0, 2.0, 4.0))
+    old = PeerResult("a", "A", "ok", inputs=100, inference_seconds=(1.0, 2.0, 4.0))
     new = replace(old, inputs=50, inference_seconds=(1.0, 3.0, 3.5))
     (change,) = compare(_record(old), _record(new))
     assert (change.ratio, change.lowest, change.highest) == (3.0, 0.5, 7.0)

@@ -8,12 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from kkspdnn.records.comparison import Ceilings, Comparison, LayerCounts, NetworkSize, Row
+from kkspdnn.records.comparison import (
+    Ceilings,
+    Comparison,
+    LayerCounts,
+    NetworkSize,
+    PeerResult,
+)
 from kkspdnn.records.pruning_study import Accuracy, Study, Timing
 
 
-def row(name: str, label: str, seconds: float, threads: int = 2, inputs: int = 60_000) -> Row:
-    return Row(
+def row(
+    name: str, label: str, seconds: float, threads: int = 2, inputs: int = 60_000
+) -> PeerResult:
+    return PeerResult(
         name=name,
         label=label,
         status="ok",
@@ -51,7 +59,7 @@ def comparison(neurons: int = 1024, layers: int = 120, inputs: int = 60_000) -> 
             row("tvm", "TVM & co", 2.0, inputs=30_000),
             row("none", "kkspdnn, fused, no row leaves", 5.0),
             row("all", "kkspdnn, fused, all exits", 0.25),
-            Row("torch", "PyTorch", "missing", "PyTorch is not installed"),
+            PeerResult("torch", "PyTorch", "missing", "PyTorch is not installed"),
         ),
         layers=LayerCounts(counts, few, few, counts, counts),
     )

@@ -16,7 +16,7 @@ from kkspdnn.records.comparison import (
     Comparison,
     LayerCounts,
     NetworkSize,
-    Row,
+    PeerResult,
     comparison_from,
     read_comparison,
 )
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def record() -> Comparison:
-    good = Row(
+    good = PeerResult(
         name="scipy",
         label="SciPy",
         status="ok",
@@ -50,7 +50,7 @@ def record() -> Comparison:
         commit=None,
         command="python -m bench run",
         network=NetworkSize("n", 64, 2, 20, 4096, "float32"),
-        rows=(good, Row("tvm", "TVM", "missing", "not installed")),
+        rows=(good, PeerResult("tvm", "TVM", "missing", "not installed")),
         layers=LayerCounts((3, 2), (0, 1), (2, 0), (9, 4), (90, 40)),
         ceilings=Ceilings(2, 1e11, 1e12, 5e11, 1e10),
     )

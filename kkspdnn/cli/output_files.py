@@ -13,14 +13,18 @@ import scipy.sparse as sp
 from kkspdnn.errors import InputError
 from kkspdnn.inference import Result
 from kkspdnn.io.atomic_write import replace_file
+from kkspdnn.io.challenge_names import CATEGORIES, IMAGES, LAYER_FOLDER, name_pattern
 from kkspdnn.io.npz_folder import is_network_name
 
 _SUFFIXES = (".npy", ".npz")
-_CHALLENGE = re.compile(
-    r"sparse-images-[0-9]+\.tsv(\.gz)?|neuron[0-9]+-l[0-9]+-categories\.tsv(\.gz)?"
+_INPUT_NAMES = (
+    name_pattern(IMAGES),
+    name_pattern(CATEGORIES),
+    re.compile(r"checkpoint\.json|part-[0-9]+-of-[0-9]+\.npz"),
 )
-_CHALLENGE_LAYERS = re.compile(r"neuron[0-9]+")
-_CHECKPOINT = re.compile(r"checkpoint\.json|part-[0-9]+-of-[0-9]+\.npz")
+"""The input files in a folder of the challenge and in a checkpoint."""
+
+_LAYER_FOLDER = re.compile(LAYER_FOLDER.format(neurons="[0-9]+"))
 
 
 def check_distinct(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> None:
@@ -39,7 +43,7 @@ def check_distinct(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> N
                 same = f"both {file}" if file == earlier else f"one file, {earlier} and {file}"
                 raise InputError(f"{other} and {option} are {same}; give two files")
         for other, source in inputs.items():
-            if not _is_device(file) and _is_read(file, source):
+            if not _is_device(file) and _would_overwrite(file, source):
                 raise InputError(
                     f"{option} {file}: is a file that {other} {source} reads; give another name"
                 )
@@ -60,7 +64,7 @@ def _is_device(file: Path) -> bool:
     return file.absolute().is_relative_to("/dev") or (file.exists() and not file.is_file())
 
 
-def _is_read(file: Path, source: Path) -> bool:
+def _would_overwrite(file: Path, source: Path) -> bool:
     if not source.is_dir():
         return _same(file, source)
     try:
@@ -70,21 +74,21 @@ def _is_read(file: Path, source: Path) -> bool:
     if inside is not None and _is_input_name(inside):
         # A missing file of categories may be created, as the expected ones of later runs.
         return file.exists() or not inside.name.startswith("neuron")
-    return file.exists() and any(_same(file, each) for each in _read_files(source))
+    return file.exists() and any(_same(file, each) for each in _input_files(source))
 
 
 def _is_input_name(inside: Path) -> bool:
     """Return whether a run reads the file of this path, relative to its folder."""
     name = inside.name
     if len(inside.parts) == 1:
-        known = _CHALLENGE.fullmatch(name) or _CHECKPOINT.fullmatch(name)
-        return bool(known) or is_network_name(name)
-    return len(inside.parts) == 2 and bool(_CHALLENGE_LAYERS.fullmatch(inside.parts[0]))
+        is_known = any(pattern.fullmatch(name) for pattern in _INPUT_NAMES)
+        return is_known or is_network_name(name)
+    return len(inside.parts) == 2 and bool(_LAYER_FOLDER.fullmatch(inside.parts[0]))
 
 
-def _read_files(folder: Path) -> Iterator[Path]:
+def _input_files(folder: Path) -> Iterator[Path]:
     for each in folder.iterdir():
-        if each.is_dir() and _CHALLENGE_LAYERS.fullmatch(each.name):
+        if each.is_dir() and _LAYER_FOLDER.fullmatch(each.name):
             yield from each.iterdir()
         elif _is_input_name(Path(each.name)):
             yield each

@@ -54,7 +54,7 @@ def raising_at_interrupt() -> AbstractContextManager[None]:
     return _handling(signal.default_int_handler)
 
 
-def importing() -> AbstractContextManager[None]:
+def ending_at_interrupt() -> AbstractContextManager[None]:
     """End this process with one line at Ctrl-C inside the block, for imports."""
     return _handling(_end)
 
@@ -71,13 +71,13 @@ def _handling(handler: Callable[[int, FrameType | None], object]) -> Iterator[No
         signal.signal(signal.SIGINT, previous)
 
 
-def guarded(action: Callable[[], int]) -> int:
+def exit_code_of(action: Callable[[], int]) -> int:
     """Run `action` and return the exit code; an error that the user can fix is printed."""
     code, message = _run(action)
     return code if message is None else _report(message, code)
 
 
-def guarded_on_rank(started: Launch, action: Callable[[Ranks], int]) -> int:
+def exit_code_of_rank(started: Launch, action: Callable[[Ranks], int]) -> int:
     """Run `action` on this rank of an MPI launch and return the exit code.
 
     If only this rank fails, all ranks are ended: the others would wait for it forever.

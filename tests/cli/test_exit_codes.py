@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from kkspdnn.cli.guard import guarded, raising_at_interrupt
+from kkspdnn.cli.exit_codes import exit_code_of, raising_at_interrupt
 from kkspdnn.errors import InputError
 
 
@@ -21,7 +21,7 @@ def interrupt() -> int:
 
 def test_an_interrupt_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     previous = signal.getsignal(signal.SIGINT)
-    assert guarded(interrupt) == 130
+    assert exit_code_of(interrupt) == 130
     assert capsys.readouterr().err == "kkspdnn: interrupted\n"
     assert signal.getsignal(signal.SIGINT) is previous
 
@@ -30,7 +30,7 @@ def test_an_error_that_the_user_can_fix_is_one_line(capsys: pytest.CaptureFixtur
     def fail() -> int:
         raise InputError("a name\nwith a line end")
 
-    assert guarded(fail) == 2
+    assert exit_code_of(fail) == 2
     assert capsys.readouterr().err == "kkspdnn: a name with a line end\n"
 
 
@@ -48,7 +48,7 @@ def test_the_previous_handler_is_restored() -> None:
 
 def test_no_handler_is_set_outside_the_main_thread() -> None:
     codes = []
-    thread = threading.Thread(target=lambda: codes.append(guarded(lambda: 3)))
+    thread = threading.Thread(target=lambda: codes.append(exit_code_of(lambda: 3)))
     thread.start()
     thread.join()
     assert codes == [3]
@@ -57,7 +57,7 @@ def test_no_handler_is_set_outside_the_main_thread() -> None:
 @pytest.mark.parametrize(("quiet", "printed"), [(False, "kkspdnn: interrupted\n"), (True, "")])
 def test_the_end_of_the_process_at_an_interrupt(quiet: bool, printed: str) -> None:
     script = (
-        "import os, signal\nfrom kkspdnn.cli.guard import end_at_interrupt\n"
+        "import os, signal\nfrom kkspdnn.cli.exit_codes import end_at_interrupt\n"
         f"end_at_interrupt(quiet={quiet})\n"
         "try:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    pass\n"
         "print('still here')\n"

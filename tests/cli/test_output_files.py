@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kkspdnn.cli.outputs import check_distinct
+from kkspdnn.cli.output_files import check_distinct
 from kkspdnn.errors import InputError
 
 
