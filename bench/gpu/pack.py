@@ -22,10 +22,10 @@ from kkspdnn.device.space import EXECUTION_SPACES
 from kkspdnn.engines.launch_trace import all_generated
 from kkspdnn.errors import InputError
 from kkspdnn.io.atomic_write import create_folder
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.build.kokkos_source import SDIST, SDIST_VERSION, fetch_sdist
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.runtime_library import RuntimeLibrary
 from kkspdnn.pk.build.toolchain import run_tool
-from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.dispatch import compile_workunits
 from kkspdnn.pk.policy import ExecutionSpace
 
@@ -102,10 +102,10 @@ def _fill(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
         for file in (*arguments.data.glob("*.npz"), *arguments.data.glob("*.tsv")):
             shutil.copy(file, folder / DATA)
     gpu = arguments.space == "cuda"
-    kit = toolkit(
+    runtime_library = find_runtime_library(
         ExecutionSpace[EXECUTION_SPACES[arguments.space]], arguments.arch if gpu else None
     )
-    entries = list(_entries(kit, arguments.space))
+    entries = list(_entries(runtime_library, arguments.space))
     with tarfile.open(folder / CACHE, "w:xz") as cache:
         for entry in entries:
             cache.add(entry, arcname=f"cache/{entry.parent.name}/{entry.name}")
@@ -115,8 +115,8 @@ def _fill(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     description = {
         "commit": source,
         "space": arguments.space,
-        "arch": kit.arch,
-        "compiled_by": kit.compiled_by,
+        "arch": runtime_library.arch,
+        "compiled_by": runtime_library.compiled_by,
         "kokkos_sources": archive_name,
         "entries": len(entries),
         "python": arguments.python,
@@ -126,14 +126,14 @@ def _fill(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     return description
 
 
-def _entries(kit: Toolkit, space: SpaceName) -> Iterator[Path]:
+def _entries(runtime_library: RuntimeLibrary, space: SpaceName) -> Iterator[Path]:
     """Yield the cache entries that a run may need; compile the missing ones."""
-    yield kit.place
+    yield runtime_library.folder
     # The tests compile workunits on the GPU machine and need these headers.
-    if kit.tools.prefix is not None:
-        yield kit.tools.prefix
+    if runtime_library.tools.kokkos_folder is not None:
+        yield runtime_library.tools.kokkos_folder
     texts = all_generated(space, DTYPES)
-    for library in compile_workunits([(kit, text) for text in texts]):
+    for library in compile_workunits([(runtime_library, text) for text in texts]):
         yield library.parent
 
 

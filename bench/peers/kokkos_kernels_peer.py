@@ -17,8 +17,8 @@ from bench.peer import EdgeCounting, PeerResult, matrix_layers
 from kkspdnn.errors import ToolchainError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
+from kkspdnn.pk.build.runtime_library import RuntimeLibrary
 from kkspdnn.pk.build.toolchain import run_tool
-from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.runtime.kokkos_runtime import get_runtime
 
@@ -90,38 +90,39 @@ def _headers() -> Path | None:
 
 
 def _library() -> ctypes.CDLL:
-    kit = get_runtime(ExecutionSpace.OpenMP).toolkit
+    runtime_library = get_runtime(ExecutionSpace.OpenMP).library
     headers = _headers()
     assert headers is not None
     source = _SOURCE.read_text(encoding="ascii")
     key = {
         "source": source,
-        "compile": " ".join(_command(kit, headers)),
-        "runtime": str(kit.place),
-        **kit.tools.compiler_key,
+        "compile": " ".join(_command(runtime_library, headers)),
+        "runtime": str(runtime_library.folder),
+        **runtime_library.tools.compiler_key,
         "headers": str(headers),
     }
 
     def build(folder: Path) -> None:
         (folder / _SOURCE.name).write_text(source, encoding="ascii")
-        run_tool(_command(kit, headers), "compiling with Kokkos Kernels", cwd=folder)
+        run_tool(_command(runtime_library, headers), "compiling with Kokkos Kernels", cwd=folder)
 
-    path = kit.cache.get_or_build("peers", "kokkos-kernels", key, build) / "spgemm.so"
+    path = runtime_library.cache.get_or_build("peers", "kokkos-kernels", key, build) / "spgemm.so"
     library = ctypes.CDLL(str(path))
     library.peer_error.restype = ctypes.c_char_p
     atexit.register(library.peer_free)
     return library
 
 
-def _command(kit: Toolkit, headers: Path) -> list[str]:
+def _command(runtime_library: RuntimeLibrary, headers: Path) -> list[str]:
     # -idirafter comes last: the folder may contain headers of another Kokkos.
     include = [f"-idirafter{headers}"]
     # A Kokkos Kernels with explicit template instantiations has them in a library.
-    libraries = [kit.library, *sorted(headers.parent.glob("lib*/libkokkoskernels.*"))[:1]]
+    libraries = [runtime_library.path, *sorted(headers.parent.glob("lib*/libkokkoskernels.*"))[:1]]
     # The library of kkspdnn provides Kokkos; the peer calls nothing else in it.
     linked = ["-Wl,--no-as-needed", *map(str, libraries)]
     rpath = [f"-Wl,-rpath,{library.parent}" for library in libraries]
-    return [*kit.compile, *include, "-shared", _SOURCE.name, "-o", "spgemm.so", *linked, *rpath]
+    command = [*runtime_library.compile_command, *include, "-shared", _SOURCE.name]
+    return [*command, "-o", "spgemm.so", *linked, *rpath]
 
 
 def _call(library: ctypes.CDLL, name: str, shape: Any, csr: Any, *more: Any) -> None:

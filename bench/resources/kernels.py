@@ -12,7 +12,7 @@ from bench.ceiling.cuda import compile_kernels
 from bench.resources.usage import functor_kernel
 from kkspdnn.engines.launch_trace import engine_launches
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.dispatch import compile_workunits
@@ -64,8 +64,8 @@ def workunits(arch: str, dtypes: Sequence[str]) -> list[Compiled]:
         for launch in dict.fromkeys(launches)  # counts are bytes for each dtype
         if launch[0].__module__.rpartition(".")[2] == _MODULE
     ]
-    kit = toolkit(ExecutionSpace.Cuda, arch)
-    files = compile_workunits([(kit, unit) for unit in units])
+    runtime_library = find_runtime_library(ExecutionSpace.Cuda, arch)
+    files = compile_workunits([(runtime_library, unit) for unit in units])
     return [_compiled(unit, arch, file) for unit, file in zip(units, files, strict=True)]
 
 
@@ -78,12 +78,12 @@ def hand_written(arch: str) -> Iterator[Compiled]:
 
 def compiled_by(arch: str) -> str:
     """Return the compiler of the workunits, such as `nvcc release 13.0, V13.0.88`."""
-    return toolkit(ExecutionSpace.Cuda, arch).compiled_by
+    return find_runtime_library(ExecutionSpace.Cuda, arch).compiled_by
 
 
 def kokkos_version(arch: str) -> str:
     """Return the version of Kokkos."""
-    return toolkit(ExecutionSpace.Cuda, arch).kokkos_version
+    return find_runtime_library(ExecutionSpace.Cuda, arch).kokkos_version
 
 
 def _compiled(unit: Generated, arch: str, file: Path) -> Compiled:

@@ -52,7 +52,7 @@ def compile_all(argv: Sequence[str]) -> Iterator[str]:
         from kkspdnn.device.space import EXECUTION_SPACES
         from kkspdnn.engines.launch_trace import all_generated
         from kkspdnn.io.tsv_parser import parser_library
-        from kkspdnn.pk.build.runtime_library import toolkit
+        from kkspdnn.pk.build.find_runtime import find_runtime_library
         from kkspdnn.pk.dispatch import compile_workunits
         from kkspdnn.pk.policy import ExecutionSpace
 
@@ -65,18 +65,20 @@ def compile_all(argv: Sequence[str]) -> Iterator[str]:
     # Before the build of Kokkos, which takes a minute: an unknown name is refused at once.
     processor = parse_processor(arguments.cpu or "native")
     start = perf_counter()
-    kit = toolkit(
+    runtime_library = find_runtime_library(
         ExecutionSpace[EXECUTION_SPACES[arguments.space]], arguments.arch, processor.march
     )
-    target = kit.arch if kit.processor is None else kit.processor.march
+    cpu = runtime_library.processor
+    target = runtime_library.arch if cpu is None else cpu.march
     elapsed = f"{perf_counter() - start:.1f} s"
-    yield f"Kokkos {kit.kokkos_version} for {target}, {kit.compiled_by}: {elapsed}\n"
+    version, compiler = runtime_library.kokkos_version, runtime_library.compiled_by
+    yield f"Kokkos {version} for {target}, {compiler}: {elapsed}\n"
     start = perf_counter()
     texts = all_generated(arguments.space, arguments.dtype or DTYPES)
-    libraries = compile_workunits([(kit, text) for text in texts])
+    libraries = compile_workunits([(runtime_library, text) for text in texts])
     for text, library in zip(texts, libraries, strict=True):
         size = os.path.getsize(library) / 1024
         yield f"  {text.name}: {size:,.0f} KiB\n"
-    if kit.processor is not None:
+    if cpu is not None:
         parser_library(processor)
     yield f"{len(texts)} workunits: {perf_counter() - start:.1f} s\n"

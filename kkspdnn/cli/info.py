@@ -21,8 +21,8 @@ from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
 from kkspdnn.pk import chosen, is_installed
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.file_trust import CACHE_VARIABLE, check_trusted
-from kkspdnn.pk.build.find_kokkos import Candidate, candidates
-from kkspdnn.pk.build.kokkos_cuda import NEEDED
+from kkspdnn.pk.build.find_kokkos import SearchResult, search_kokkos
+from kkspdnn.pk.build.kokkos_cuda import REQUIRED_DEVICES
 from kkspdnn.pk.build.kokkos_source import SDIST, SDIST_VERSION
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc, nvcc_path
 from kkspdnn.pk.build.nvcc_host import find_nvcc_host
@@ -61,7 +61,7 @@ def findings() -> Iterator[Finding]:
     yield Finding("machine", "python", f"{sys.version.split()[0]} at {sys.executable}")
     yield Finding("machine", "kkspdnn", own_version())
     yield from _tools()
-    yield from _kokkos("kokkos", candidates(frozenset({"OPENMP"})))
+    yield from _kokkos("kokkos", search_kokkos(frozenset({"OPENMP"})))
     yield from _cache()
     yield from _pykokkos()
     for space in ("serial", "openmp", "cuda"):
@@ -83,7 +83,7 @@ def _cuda() -> Iterator[Finding]:
     for conflict in conflicts(detect_versions(nvcc)):
         yield Finding("cuda", "version conflict", conflict, False)
     if devices():
-        yield from _kokkos("cuda", candidates(NEEDED, devices()[0].arch))
+        yield from _kokkos("cuda", search_kokkos(REQUIRED_DEVICES, devices()[0].arch))
 
 
 def _nvcc_host(nvcc: Nvcc) -> Finding:
@@ -111,13 +111,13 @@ def _tools() -> Iterator[Finding]:
         yield Finding("compilers", "text files", f"read by NumPy, much slower: {error}")
 
 
-def _kokkos(section: str, installations: list[Candidate]) -> Iterator[Finding]:
+def _kokkos(section: str, installations: list[SearchResult]) -> Iterator[Finding]:
     found = False
-    for candidate in installations:
-        used = candidate.kokkos is not None and not found
+    for result in installations:
+        used = result.kokkos is not None and not found
         found = found or used
-        text = f"{candidate.reason}, used" if used else candidate.reason
-        yield Finding(section, candidate.place, text, used or None)
+        text = f"{result.reason}, used" if used else result.reason
+        yield Finding(section, result.location, text, used or None)
     built = f"built from {SDIST} {SDIST_VERSION} of PyPI"
     yield Finding(section, "cache", "not needed" if found else built, None)
 

@@ -13,7 +13,7 @@ from kkspdnn.device.space import EXECUTION_SPACES
 from kkspdnn.engines.launch_trace import engine_launches
 from kkspdnn.errors import InputError
 from kkspdnn.pk.build.disassemble import hot_function
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.dispatch import Launched
 from kkspdnn.pk.locate import complete, locate, read_types
@@ -38,7 +38,8 @@ def workunit_text(arguments: argparse.Namespace) -> Iterator[str]:
     )
     generated = generate(workunit, execution_space, complete_types)
     if arguments.assembly:
-        yield hot_function(toolkit(execution_space).workunit(generated), generated.name)
+        library = find_runtime_library(execution_space).compile_workunit(generated)
+        yield hot_function(library, generated.name)
     else:
         yield generated.text
 

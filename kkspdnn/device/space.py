@@ -205,8 +205,8 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         started.reset_float_modes()
         prepare_thread = started.reset_float_modes
         running = started.threads
-        version = started.toolkit.kokkos_version
-        compiler = started.toolkit.compiled_by
+        version = started.library.kokkos_version
+        compiler = started.library.compiled_by
     else:
         kokkos_process().claim()
         if threads is not None and name == "openmp":

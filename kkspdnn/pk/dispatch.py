@@ -9,9 +9,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.find_runtime import find_runtime_library
+from kkspdnn.pk.build.runtime_library import RuntimeLibrary
 from kkspdnn.pk.build.toolchain import usable_cores
-from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.frontend.workunit import Workunit
@@ -71,22 +71,22 @@ def compile_ahead(rehearsal: Callable[[], object]) -> None:
     """
     todo = [w for w in rehearse(rehearsal) if (w[1], w[2]) not in w[0].programs]
     texts = [generate(*each) for each in todo]
-    kits = {space: toolkit(space) for _, space, _ in todo}
-    jobs = [(kits[space], text) for (_, space, _), text in zip(todo, texts, strict=True)]
+    libraries = {space: find_runtime_library(space) for _, space, _ in todo}
+    jobs = [(libraries[space], text) for (_, space, _), text in zip(todo, texts, strict=True)]
     for (workunit, space, types), text, library in zip(
         todo, texts, compile_workunits(jobs), strict=True
     ):
         workunit.programs[space, types] = Program(text, library, get_runtime(space))
 
 
-def compile_workunits(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
+def compile_workunits(jobs: Sequence[tuple[RuntimeLibrary, Generated]]) -> list[Path]:
     """The libraries of these workunits, in order; those that the cache lacks are compiled, as many
     at once as there are cores. Raises what the first failing compile raises."""
-    found = [kit.find_workunit(text) for kit, text in jobs]
+    found = [library.find_workunit(text) for library, text in jobs]
     total, made = found.count(None), count(1)
 
-    def compiled(job: tuple[Toolkit, Generated]) -> Path:
-        library = job[0].workunit(job[1])
+    def compiled(job: tuple[RuntimeLibrary, Generated]) -> Path:
+        library = job[0].compile_workunit(job[1])
         done = next(made)
         log_progress(f"compiling workunits: {done} of {total}", done, total)
         return library
@@ -99,7 +99,8 @@ def compile_workunits(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
 def _compiled(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program:
     kokkos_process().check()
     generated = generate(workunit, space, types)
-    return Program(generated, toolkit(space).workunit(generated), get_runtime(space))
+    library = find_runtime_library(space).compile_workunit(generated)
+    return Program(generated, library, get_runtime(space))
 
 
 def _launch(

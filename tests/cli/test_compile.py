@@ -15,9 +15,9 @@ from kkspdnn.cli import main
 from kkspdnn.engines.launch_trace import all_launches, engine_launches
 from kkspdnn.pk import provide_pykokkos
 from kkspdnn.pk.build.cache import default_cache
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.build.nvcc import nvcc_path
-from kkspdnn.pk.build.runtime_library import toolkit
-from kkspdnn.pk.build.toolkit import Toolkit
+from kkspdnn.pk.build.runtime_library import RuntimeLibrary
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.system.cuda_driver import Device
@@ -37,23 +37,23 @@ def test_every_workunit_is_listed(
 ) -> None:
     """With each combination of types; nothing is compiled here."""
     requested = list[tuple[object, str | None, str | None]]()
-    kit = toolkit(pk.Serial)
+    runtime_library = find_runtime_library(pk.Serial)
 
-    def fake_toolkit(space: object, arch: str | None, cpu: str | None) -> Toolkit:
+    def fake_find(space: object, arch: str | None, cpu: str | None) -> RuntimeLibrary:
         requested.append((space, arch, cpu))
-        return kit
+        return runtime_library
 
-    def fake_compile(jobs: Sequence[tuple[Toolkit, Generated]]) -> list[Path]:
-        assert all(each is kit for each, _ in jobs)
-        return [kit.library for _ in jobs]
+    def fake_compile(jobs: Sequence[tuple[RuntimeLibrary, Generated]]) -> list[Path]:
+        assert all(each is runtime_library for each, _ in jobs)
+        return [runtime_library.path for _ in jobs]
 
-    monkeypatch.setattr("kkspdnn.pk.build.runtime_library.toolkit", fake_toolkit)
+    monkeypatch.setattr("kkspdnn.pk.build.find_runtime.find_runtime_library", fake_find)
     monkeypatch.setattr("kkspdnn.pk.dispatch.compile_workunits", fake_compile)
     parsers = list[Processor]()
     monkeypatch.setattr("kkspdnn.io.tsv_parser.parser_library", parsers.append)
     assert main.main(["compile", "--space", "serial", *options]) == 0
     first, *lines, last = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"Kokkos {kit.kokkos_version} for native, ")
+    assert first.startswith(f"Kokkos {runtime_library.kokkos_version} for native, ")
     assert requested == [(pk.Serial, None, options[1] if "--cpu" in options else "native")]
     assert parsers == [parse_processor(requested[0][2] or "")]
     names = [line.split(":")[0].strip() for line in lines]

@@ -139,7 +139,9 @@ def test_errors(
     assert "see kkspdnn show --help" in refused(capsys, "add_bias", "twice")
     assert "--types: 'x': write NAME=TYPE" in refused(capsys, "add_bias", "--types", "x")
     monkeypatch.setattr("kkspdnn.pk.build.disassemble.shutil.which", lambda _: None)
-    monkeypatch.setattr("kkspdnn.pk.build.toolkit.Toolkit.workunit", lambda *_: own)
+    monkeypatch.setattr(
+        "kkspdnn.pk.build.runtime_library.RuntimeLibrary.compile_workunit", lambda *_: own
+    )
     assert "no objdump" in refused(capsys, "add_bias", "--assembly")
 
 

@@ -85,7 +85,7 @@ def test_nothing_is_launched_or_compiled(monkeypatch: pytest.MonkeyPatch) -> Non
     def refuse(*_: object) -> None:
         raise AssertionError
 
-    for name in ("toolkit", "get_runtime", "Program", "_compiled"):
+    for name in ("find_runtime_library", "get_runtime", "Program", "_compiled"):
         monkeypatch.setattr(f"kkspdnn.pk.dispatch.{name}", refuse)
     assert engine_launches("openmp", np.dtype("float32"))
 

@@ -17,7 +17,7 @@ from on_gpu import PATTERNS, copying, skip_unless_here
 os.environ["KKSPDNN_PK"] = "builtin"
 
 from kkspdnn.pk import provide_pykokkos
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.policy import ExecutionSpace
 
 provide_pykokkos()
@@ -41,7 +41,7 @@ def space(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ex
 def no_kokkos_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable leads to a Kokkos that the user has."""
     for each in (ExecutionSpace.OpenMP, ExecutionSpace.Serial):
-        toolkit(each)  # With what the user has, once for the process.
+        find_runtime_library(each)  # Also finds the user's Kokkos, once in the process.
     for variable in ("Kokkos_DIR", "Kokkos_ROOT", "KOKKOS_ROOT", "CMAKE_PREFIX_PATH"):
         monkeypatch.delenv(variable, raising=False)
 

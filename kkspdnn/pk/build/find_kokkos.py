@@ -1,4 +1,7 @@
-"""Finding a Kokkos that the user has; `kokkos_cpu.py` builds one where there is none."""
+"""Searching for a Kokkos that the user has installed.
+
+If there is none, `kokkos_cpu.py` or `kokkos_cuda.py` builds one.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +17,27 @@ from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.compiler_flags import changes_values
 from kkspdnn.pk.system.paths import unsupported_path
 
-_OLDEST = (3, 4)
+_OLDEST_VERSION = (3, 4)
 _DEVICE_COMPILERS = frozenset({"CUDA", "HIP", "SYCL"})
 _ARCHITECTURE = r"\b(?:PASCAL|VOLTA|TURING|AMPERE|ADA|HOPPER|BLACKWELL)(\d+)\b"
-"""How Kokkos names NVIDIA's architectures: HOPPER90 is sm_90."""
+"""Kokkos's names of NVIDIA's architectures: HOPPER90 is sm_90."""
 
-_ODD_BUILDS = {
+_UNSUPPORTED_OPTIONS = {
     "COMPILE_AS_CMAKE_LANGUAGE": "was built as CMake's language CUDA, not with nvcc_wrapper",
     "CUDA_RELOCATABLE_DEVICE_CODE": "was built with relocatable device code",
 }
-"""Options of Kokkos whose users must be compiled in another way than workunits are."""
+"""Options of Kokkos for which workunits would have to be compiled differently."""
 
 
 @dataclass(frozen=True)
 class Kokkos:
-    """A Kokkos that CMake can find in `config` (the folder of KokkosConfig.cmake).
+    """A Kokkos installation, whose KokkosConfig.cmake is in the folder `config`.
 
-    origin: how it was found, for people
-    stamp: changes when its configuration does
-    arch: the GPU architecture it is built for, `sm_90`, or None
-    wrapper: its nvcc_wrapper, the C++ compiler that its users on a GPU need, or None
+    devices: in Kokkos's names, such as OPENMP
+    origin: where it was found or that it was built, for messages
+    stamp: a digest that changes with its configuration
+    arch: the GPU architecture that it was built for, such as `sm_90`, or None
+    wrapper: its nvcc_wrapper, the C++ compiler for GPUs, or None
     """
 
     config: Path
@@ -46,161 +50,171 @@ class Kokkos:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A place that was looked at: the Kokkos there, or why there is none to use.
+class SearchResult:
+    """A location that was searched, with its Kokkos or the reason why there is no usable one.
 
-    named: the user named the place, by Kokkos_DIR or Kokkos_ROOT
-    demanded: and it holds no Kokkos, a broken one, or none of a version that we know
+    location: a folder, or a variable and its value
+    set_by_user: Kokkos_DIR or Kokkos_ROOT names the location
+    is_error: set_by_user, but there is no Kokkos, a broken one, or an unknown version
     """
 
-    place: str
+    location: str
     kokkos: Kokkos | None
     reason: str
-    named: bool
-    demanded: bool = False
+    set_by_user: bool
+    is_error: bool = False
 
     @property
-    def passed_over(self) -> str | None:
-        """The place and the reason, where a Kokkos is there that is not used."""
-        there = self.kokkos is None and self.reason != _NOTHING
-        return f"{self.place}: {self.reason}" if there else None
+    def skipped(self) -> str | None:
+        """The location and the reason, if it has a Kokkos that is not usable, else None."""
+        has_kokkos = self.kokkos is None and self.reason != _NOT_INSTALLED
+        return f"{self.location}: {self.reason}" if has_kokkos else None
 
 
-_NOTHING = "no KokkosConfig.cmake"
+_NOT_INSTALLED = "no KokkosConfig.cmake"
 
 
-def candidates(needed: frozenset[str], arch: str | None = None) -> list[Candidate]:
-    """Every place where the user may have a Kokkos, in the order of preference.
+def search_kokkos(needed: frozenset[str], arch: str | None = None) -> list[SearchResult]:
+    """Search all locations where the user may have installed Kokkos, in the order of preference.
 
-    needed: the devices it must have, in Kokkos's names, such as {"OPENMP"}; arch: the GPU
-    architecture that it must be built for, where CUDA is needed.
-    The places are those of CMake's find_package: Kokkos_DIR, Kokkos_ROOT, CMAKE_PREFIX_PATH,
-    the prefixes of the PATH, and the system's.
+    The locations are those of CMake's find_package: Kokkos_DIR, Kokkos_ROOT, CMAKE_PREFIX_PATH, the
+    prefixes of the PATH, and the system's prefixes.
+
+    needed: the required devices, in Kokkos's names, such as {"OPENMP"}
+    arch: the required GPU architecture if CUDA is needed
     """
-    places: list[tuple[str, Path, bool]] = []
+    locations: list[tuple[str, Path, bool]] = []
     for variable in ("Kokkos_DIR", "Kokkos_ROOT", "KOKKOS_ROOT", "CMAKE_PREFIX_PATH"):
-        for part in re.split(r"[:;]", os.environ.get(variable, "")):
-            if part:
-                named = variable != "CMAKE_PREFIX_PATH"
-                places.append((f"{variable}={part}", Path(part), named))
-    for part in os.environ.get("PATH", "").split(":"):
-        if Path(part).name in ("bin", "sbin"):
-            places.append((f"PATH: {Path(part).parent}", Path(part).parent, False))
-    places += [(str(p), p, False) for p in (Path("/usr/local"), Path("/usr"))]
-    found: list[Candidate] = []
+        for path in re.split(r"[:;]", os.environ.get(variable, "")):
+            if path:
+                set_by_user = variable != "CMAKE_PREFIX_PATH"
+                locations.append((f"{variable}={path}", Path(path), set_by_user))
+    for path in os.environ.get("PATH", "").split(":"):
+        if Path(path).name in ("bin", "sbin"):
+            locations.append((f"PATH: {Path(path).parent}", Path(path).parent, False))
+    locations += [(str(p), p, False) for p in (Path("/usr/local"), Path("/usr"))]
+    results: list[SearchResult] = []
     seen: set[str] = set()
-    for label, place, named in places:
-        # Unlike Path.resolve, this never raises, whatever may not be read.
-        real = os.path.realpath(place)
+    for location, prefix, set_by_user in locations:
+        # Unlike Path.resolve, realpath never raises, even if a folder may not be read.
+        real = os.path.realpath(prefix)
         if real in seen:
             continue
         seen.add(real)
-        found.append(look(label, place, named, needed, arch))
-    return found
+        results.append(inspect_prefix(location, prefix, set_by_user, needed, arch))
+    return results
 
 
-def look(
-    label: str, place: Path, named: bool, needed: frozenset[str], arch: str | None = None
-) -> Candidate:
-    """What there is in one place; arguments as for `candidates`, and of `Candidate`."""
+def inspect_prefix(
+    location: str,
+    prefix: Path,
+    set_by_user: bool,
+    needed: frozenset[str],
+    arch: str | None = None,
+) -> SearchResult:
+    """Check the Kokkos in a folder; parameters as for `search_kokkos` and `SearchResult`."""
 
-    def refused(reason: str) -> Candidate:
-        return Candidate(label, None, reason, named, demanded=named)
+    def error(reason: str) -> SearchResult:
+        return SearchResult(location, None, reason, set_by_user, is_error=set_by_user)
 
-    files = [place / "KokkosConfig.cmake"]
-    for pattern in ("lib/cmake/Kokkos", "lib64/cmake/Kokkos", "lib/*/cmake/Kokkos", "cmake/Kokkos"):
-        # glob and isfile pass over folders that this user may not read.
-        below = os.path.join(glob.escape(str(place)), pattern, "KokkosConfig.cmake")
-        found = glob.glob(below)
-        files += [Path(each) for each in sorted(found)]
-    for file in files:
+    for file in _config_files(prefix):
         if not os.path.isfile(file):
             continue
         try:
-            kokkos, options = read_config(file, label)
-            broken = _broken(file.parent)
-        except OSError as error:
-            return refused(f"{error.filename}: {error.strerror}")
+            kokkos, options = read_config(file, location)
+            defect = _find_defect(file.parent)
+        except OSError as failure:
+            return error(f"{failure.filename}: {failure.strerror}")
         number = tuple(int(n) for n in kokkos.version.split(".")[:2]) if kokkos.version else ()
-        if number < _OLDEST:
-            return refused(f"Kokkos {kokkos.version or 'unknown'} is older than 3.4")
-        if broken is not None:
-            return refused(f"Kokkos {kokkos.version} {broken}")
-        unfit = _unfit(kokkos, options, needed, arch)
-        if unfit is not None:
-            return Candidate(label, None, f"Kokkos {kokkos.version} {unfit}", named)
-        return Candidate(label, kokkos, f"Kokkos {kokkos.version}", named)
-    if named:
+        if number < _OLDEST_VERSION:
+            return error(f"Kokkos {kokkos.version or 'unknown'} is older than 3.4")
+        if defect is not None:
+            return error(f"Kokkos {kokkos.version} {defect}")
+        mismatch = _find_mismatch(kokkos, options, needed, arch)
+        if mismatch is not None:
+            return SearchResult(location, None, f"Kokkos {kokkos.version} {mismatch}", set_by_user)
+        return SearchResult(location, kokkos, f"Kokkos {kokkos.version}", set_by_user)
+    if set_by_user:
         try:
-            os.listdir(place)
-        except OSError as error:
-            return refused(error.strerror or str(error))
-    return refused(_NOTHING)
+            os.listdir(prefix)
+        except OSError as failure:
+            return error(failure.strerror or str(failure))
+    return error(_NOT_INSTALLED)
+
+
+def _config_files(prefix: Path) -> list[Path]:
+    """Return the possible paths of KokkosConfig.cmake; of those with a wildcard, all matches."""
+    files = [prefix / "KokkosConfig.cmake"]
+    for pattern in ("lib/cmake/Kokkos", "lib64/cmake/Kokkos", "lib/*/cmake/Kokkos", "cmake/Kokkos"):
+        # glob skips folders that this user may not read.
+        path = os.path.join(glob.escape(str(prefix)), pattern, "KokkosConfig.cmake")
+        files += [Path(match) for match in sorted(glob.glob(path))]
+    return files
 
 
 def read_config(file: Path, origin: str) -> tuple[Kokkos, frozenset[str]]:
-    """The Kokkos of a KokkosConfig.cmake, and the options it was built with.
+    """Return the Kokkos of a KokkosConfig.cmake, and the options that it was built with.
 
-    Raises OSError where the files beside it are not there.
+    Raises OSError if the files beside it cannot be read.
     """
     folder = file.parent
     common = (folder / "KokkosConfigCommon.cmake").read_text(errors="replace")
-    stamped = (folder / "KokkosConfigVersion.cmake").read_text(errors="replace")
+    version_file = (folder / "KokkosConfigVersion.cmake").read_text(errors="replace")
     capability = _match(_ARCHITECTURE, _match(r"Kokkos_ARCH (.*)\)", common))
     wrappers = [above / "bin" / "nvcc_wrapper" for above in folder.parents]
     kokkos = Kokkos(
         folder,
-        _match(r'PACKAGE_VERSION "([0-9.]+)"', stamped),
-        _words(_match(r"Kokkos_DEVICES (.*)\)", common)),
+        _match(r'PACKAGE_VERSION "([0-9.]+)"', version_file),
+        _split_list(_match(r"Kokkos_DEVICES (.*)\)", common)),
         origin,
-        hashlib.sha256(f"{file}\n{common}\n{stamped}".encode()).hexdigest(),
+        hashlib.sha256(f"{file}\n{common}\n{version_file}".encode()).hexdigest(),
         f"sm_{capability}" if capability else None,
         next((wrapper for wrapper in wrappers if os.path.isfile(wrapper)), None),
     )
-    return kokkos, _words(_match(r"Kokkos_OPTIONS (.*)\)", common))
+    return kokkos, _split_list(_match(r"Kokkos_OPTIONS (.*)\)", common))
 
 
-def _broken(folder: Path) -> str | None:
-    """Why CMake or a workunit cannot use the targets of this package; None where they can.
+def _find_defect(folder: Path) -> str | None:
+    """Return why a package cannot be used at all; None if it can.
 
-    CMake refuses a package that names a file which is not there, as that of a distribution whose
-    static libraries are packaged apart, or nowhere.
+    CMake refuses a package that names a missing file. Some distributions put the static libraries,
+    which the package names, into another package or into none.
     """
     for file in sorted(folder.glob("KokkosTargets*.cmake")):
         text = file.read_text(errors="replace")
         options = " ".join(re.findall(r'INTERFACE_COMPILE_OPTIONS "(.*)"', text))
         changing = changes_values(re.split(r"[;\s:<>$\\]+", options))
         if changing is not None:
-            return f"has its users compile with {changing}, which changes results"
+            return f"adds the compiler option {changing}, which changes results"
         for line in text.splitlines():
             if "_cmake_import_check_files_for_" not in line:
                 continue
             for name in re.findall(r'"([^"]+)"', line):
-                library = name.replace("${_IMPORT_PREFIX}", _prefix(folder))
+                library = name.replace("${_IMPORT_PREFIX}", _import_prefix(folder))
                 if "${" not in library and not os.path.exists(library):
-                    return f"names {library}, which is not there"
+                    return f"names {library}, which does not exist"
     return None
 
 
-def _prefix(folder: Path) -> str:
-    """What its CMake files call _IMPORT_PREFIX."""
+def _import_prefix(folder: Path) -> str:
+    """Return the value of _IMPORT_PREFIX in the CMake files of a package."""
     try:
         text = (folder / "KokkosTargets.cmake").read_text(errors="replace")
     except FileNotFoundError:
         text = ""
-    upwards = text.count("get_filename_component(_IMPORT_PREFIX")
-    if upwards:
-        return str((folder / "KokkosTargets.cmake").parents[upwards - 1]).rstrip("/")
+    levels = text.count("get_filename_component(_IMPORT_PREFIX")
+    if levels:
+        return str((folder / "KokkosTargets.cmake").parents[levels - 1]).rstrip("/")
     return _match(r'set\(_IMPORT_PREFIX "(.*)"\)', text)
 
 
-def _unfit(
+def _find_mismatch(
     kokkos: Kokkos, options: frozenset[str], needed: frozenset[str], arch: str | None
 ) -> str | None:
-    """Why workunits cannot be compiled against this Kokkos; None where they can."""
-    odd = unsupported_path(kokkos.config, nvcc_wrapper=arch is not None)
-    if odd is not None:
-        return f"in {odd}"
+    """Return why a Kokkos does not fit the required devices and architecture; None if it does."""
+    problem = unsupported_path(kokkos.config, nvcc_wrapper=arch is not None)
+    if problem is not None:
+        return f"in {problem}"
     if not needed <= kokkos.devices:
         return f"has no {', '.join(sorted(needed - kokkos.devices))}"
     foreign = sorted((kokkos.devices & _DEVICE_COMPILERS) - needed)
@@ -214,30 +228,32 @@ def _unfit(
         return "has no bin/nvcc_wrapper"
     if not os.path.exists(kokkos.config.parents[1] / "libkokkoscore.so"):
         return "is no shared library: build it with -DBUILD_SHARED_LIBS=ON"
-    return next((_ODD_BUILDS[option] for option in sorted(_ODD_BUILDS.keys() & options)), None)
+    unsupported = sorted(_UNSUPPORTED_OPTIONS.keys() & options)
+    return _UNSUPPORTED_OPTIONS[unsupported[0]] if unsupported else None
 
 
-def _words(text: str) -> frozenset[str]:
+def _split_list(text: str) -> frozenset[str]:
+    """Split a list of CMake, or the arguments of one of its commands."""
     return frozenset(re.split(r"[;\s]+", text.strip('" ')))
 
 
 def _match(pattern: str, text: str) -> str:
-    found = re.search(pattern, text)
-    return found.group(1) if found else ""
+    """Return the first group of the first match, or an empty string."""
+    match = re.search(pattern, text)
+    return match.group(1) if match else ""
 
 
-def usable(looked: Iterable[Candidate]) -> Iterator[Candidate]:
-    """Those of `candidates` with a usable Kokkos, best first.
+def usable_results(results: Iterable[SearchResult]) -> Iterator[SearchResult]:
+    """Yield the results with a usable Kokkos, the best first.
 
-    One that lacks a device, or needs another GPU's compiler, is passed over, as is a broken one
-    that nobody named. Raises ToolchainError on the way where Kokkos_DIR or Kokkos_ROOT names a
-    place without a Kokkos 3.4 or newer, or with a broken one.
+    Results with another reason are skipped. Raises ToolchainError at a result that is an error:
+    Kokkos_DIR or Kokkos_ROOT names a folder without a Kokkos 3.4 or newer, or with a broken one.
     """
-    for candidate in looked:
-        if candidate.kokkos is not None:
-            yield candidate
-        elif candidate.demanded:
+    for result in results:
+        if result.kokkos is not None:
+            yield result
+        elif result.is_error:
             raise ToolchainError(
-                f"{candidate.place}: {candidate.reason}; "
+                f"{result.location}: {result.reason}; "
                 "point it at an installed Kokkos 3.4 to 5.x, or unset it"
             )

@@ -1,4 +1,4 @@
-"""Kokkos for CPUs, built from its sources on PyPI and kept in the cache."""
+"""Kokkos for CPUs, built from its sources on PyPI into the cache."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import Cache
 from kkspdnn.pk.build.cache_lookup import compiler_key
 from kkspdnn.pk.build.compiler_flags import user_options
-from kkspdnn.pk.build.find_kokkos import Kokkos, look
+from kkspdnn.pk.build.find_kokkos import Kokkos, inspect_prefix
 from kkspdnn.pk.build.kokkos_source import (
     PATCHES,
     SDIST,
@@ -40,15 +40,15 @@ _CONFIGURE = (
     "-DKokkos_ENABLE_SERIAL=ON",
     "-DKokkos_CXX_STANDARD=17",
     "-DBUILD_SHARED_LIBS=ON",
-    # CMake compiles eight files as one and reads Kokkos' headers once for them: the build takes two
-    # thirds of the time.
+    # CMake compiles eight files as one, so that Kokkos' headers are read once for eight files. The
+    # build takes two thirds of the time.
     "-DCMAKE_UNITY_BUILD=ON",
     "-Wno-dev",
 )
 
-UNITY_CHANGES = (
+UNITY_PATCHES = (
     # Files that are compiled as one share their declarations. Some declare the namespace
-    # Kokkos::Experimental::Impl, which hides Kokkos::Impl here.
+    # Kokkos::Experimental::Impl, which hides Kokkos::Impl in this file.
     (
         "core/src/impl/Kokkos_Error.cpp",
         "<< Impl::human_memory_size(m_attempted_size)",
@@ -56,69 +56,76 @@ UNITY_CHANGES = (
     ),
 )
 
-ISOLATED = ("-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF", "-DCMAKE_FIND_PACKAGE_NO_PACKAGE_REGISTRY=ON")
-"""CMake looks for packages in ~/.cmake as well; what is built must not depend on it."""
+NO_PACKAGE_REGISTRY = (
+    "-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF",
+    "-DCMAKE_FIND_PACKAGE_NO_PACKAGE_REGISTRY=ON",
+)
+"""Otherwise CMake also searches ~/.cmake for packages, and the build would depend on it."""
 
 
-def content(openmp: bool) -> dict[str, str]:
-    """What the Kokkos that `build` builds depends on, but for the compiler."""
+def key_content(openmp: bool) -> dict[str, str]:
+    """Return the cache key of the Kokkos that `build` builds, without the compiler."""
     return {
         "sdist": SDIST_SHA256,
         "machine": platform.machine(),
         "openmp": str(openmp),
-        "options": json.dumps((_CONFIGURE, PATCHES, UNITY_CHANGES, user_options())),
+        "options": json.dumps((_CONFIGURE, PATCHES, UNITY_PATCHES, user_options())),
     }
 
 
-def build(
-    cache: Cache, compiler: Compiler, openmp: bool, passed_over: Sequence[str] = ()
-) -> Kokkos:
-    """Kokkos 3.4.01 from PyPI, built once into the cache (a few seconds to half a minute).
+def build(cache: Cache, compiler: Compiler, openmp: bool, skipped: Sequence[str] = ()) -> Kokkos:
+    """Return Kokkos 3.4.01 from the cache; build it first if it is missing.
 
-    passed_over: why others are not used, to be logged where this one is built. Raises
-    ToolchainError where there is no network, no OpenMP, or the build fails.
+    A build takes a few seconds to half a minute. Raises ToolchainError if it fails, for example
+    without a network or OpenMP.
+
+    skipped: the user's installations that are not usable, which a build logs
     """
-    kind = "openmp" if openmp else "serial"
-    key = {**content(openmp), **compiler_key(compiler)}
-    builder = _Builder(compiler, kind, tuple(passed_over))
-    return built(cache.get_or_build("kokkos", kind, key, builder), kind)
+    variant = "openmp" if openmp else "serial"
+    key = {**key_content(openmp), **compiler_key(compiler)}
+    builder = _Builder(compiler, variant, tuple(skipped))
+    return read_built(cache.get_or_build("kokkos", variant, key, builder), variant)
 
 
-def built(place: Path, kind: str) -> Kokkos:
-    """The Kokkos that was built into `place`; kind: "openmp" or "serial".
+def read_built(folder: Path, variant: str) -> Kokkos:
+    """Return the Kokkos in an entry of the cache; variant: "openmp" or "serial".
 
-    Raises ToolchainError where there is none that can be used.
+    Raises ToolchainError if it is not usable.
     """
-    needed = frozenset({"OPENMP", "SERIAL"} if kind == "openmp" else {"SERIAL"})
-    found = look(f"built from {SDIST} {SDIST_VERSION}", place, False, needed)
-    if found.kokkos is None:
-        raise ToolchainError(f"the built Kokkos in {place} is unusable: {found.reason}")
-    return replace(found.kokkos, stamp=place.name)
+    needed = frozenset({"OPENMP", "SERIAL"} if variant == "openmp" else {"SERIAL"})
+    result = inspect_prefix(f"built from {SDIST} {SDIST_VERSION}", folder, False, needed)
+    if result.kokkos is None:
+        raise ToolchainError(f"the built Kokkos in {folder} is unusable: {result.reason}")
+    return replace(result.kokkos, stamp=folder.name)
 
 
 @dataclass(frozen=True)
 class _Builder:
+    """Builds Kokkos into a folder; see `build` and `read_built`."""
+
     compiler: Compiler
-    kind: str
-    passed_over: tuple[str, ...]
+    variant: str
+    skipped: tuple[str, ...]
 
     def __call__(self, folder: Path) -> None:
-        for reason in self.passed_over:
-            _LOG.info("passing over %s", reason)
-        openmp = self.kind == "openmp"
+        for installation in self.skipped:
+            _LOG.info("skipping %s", installation)
+        openmp = self.variant == "openmp"
         if openmp:
             require_openmp(self.compiler)
-        # The one without OpenMP may share a process with a Kokkos of the user's, which two
-        # libraries of one name, or with the same static objects, cannot.
-        separate = () if openmp else self.compiler.private_statics_option
+        # Kokkos without OpenMP may be loaded beside the user's Kokkos. Their libraries then need
+        # different names and must not share static objects.
+        private_statics = () if openmp else self.compiler.private_statics_option
         with scratch_folder() as scratch:
-            tell_building()
-            source = fetch_sources(scratch, UNITY_CHANGES)
+            log_building()
+            source = fetch_sources(scratch, UNITY_PATCHES)
             cmake, ninja = build_tool("cmake"), build_tool("ninja")
+            flags = shlex.join([*self.compiler.user_options, *private_statics])
             run_tool(
-                [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *_CONFIGURE, *ISOLATED]
+                [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *_CONFIGURE]
+                + [*NO_PACKAGE_REGISTRY]
                 + [f"-DCMAKE_CXX_COMPILER={self.compiler.path}"]
-                + [f"-DCMAKE_CXX_FLAGS={shlex.join([*self.compiler.user_options, *separate])}"]
+                + [f"-DCMAKE_CXX_FLAGS={flags}"]
                 + [f"-DKokkos_ENABLE_OPENMP={'ON' if openmp else 'OFF'}"]
                 + ([] if openmp else ["-DCMAKE_RELEASE_POSTFIX=_serial"])
                 + ["-S", str(source), "-B", str(scratch / "build")],
@@ -126,16 +133,16 @@ class _Builder:
             )
             run_tool([ninja, "-C", scratch / "build"], "building Kokkos")
             install(scratch / "build", folder)
-        built(folder, self.kind)
+        read_built(folder, self.variant)
 
 
-def tell_building() -> None:
-    """Log that Kokkos is being built, which takes a while."""
+def log_building() -> None:
+    """Log that Kokkos is being built."""
     log_progress(f"building Kokkos {KOKKOS_VERSION}, once per machine (about a minute)")
 
 
 def install(build_folder: Path, folder: Path) -> None:
-    """Install what was built into a folder, by CMake; copies, which outlive the build folder."""
+    """Copy the built files into a folder with `cmake --install`."""
     run_tool(
         [build_tool("cmake"), "--install", str(build_folder), "--prefix", str(folder)],
         "installing Kokkos into the cache",
@@ -143,11 +150,13 @@ def install(build_folder: Path, folder: Path) -> None:
 
 
 @contextmanager
-def scratch_folder(wrapper: bool = False) -> Iterator[Path]:
-    """A folder to build Kokkos in, gone after the block, even one that SIGTERM or SIGHUP ends;
-    wrapper: with its nvcc_wrapper.
+def scratch_folder(nvcc_wrapper: bool = False) -> Iterator[Path]:
+    """Create a temporary folder to build Kokkos in, and remove it after the block.
 
-    Raises ToolchainError where there is none, or the tools cannot take its name.
+    It is also removed if SIGTERM or SIGHUP ends the block. Raises ToolchainError if it cannot be
+    created, or if the build tools do not support its path.
+
+    nvcc_wrapper: nvcc_wrapper must support the path too
     """
     try:
         temporary = tempfile.TemporaryDirectory(prefix="kkspdnn-kokkos-")
@@ -156,14 +165,14 @@ def scratch_folder(wrapper: bool = False) -> Iterator[Path]:
             f"no folder for temporary files: {error.strerror or error}; set TMPDIR to one"
         ) from error
     with exit_on_signals(), temporary as name:
-        odd = unsupported_path(Path(name), wrapper)
-        if odd is not None:
-            raise ToolchainError(f"the temporary folder {odd}; set TMPDIR to another one")
+        problem = unsupported_path(Path(name), nvcc_wrapper)
+        if problem is not None:
+            raise ToolchainError(f"the temporary folder {problem}; set TMPDIR to another one")
         yield Path(name)
 
 
 def require_openmp(compiler: Compiler) -> None:
-    """Raise ToolchainError where the compiler cannot compile and link OpenMP."""
+    """Raise ToolchainError if the compiler cannot compile and link a program with OpenMP."""
     with tempfile.TemporaryDirectory(prefix="kkspdnn-openmp-") as folder:
         source = Path(folder) / "probe.cpp"
         source.write_text("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")

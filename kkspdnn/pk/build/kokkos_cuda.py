@@ -1,6 +1,7 @@
-"""Kokkos for NVIDIA GPUs, built from the same source distribution as the one for CPUs.
+"""Kokkos for NVIDIA GPUs, built from its sources on PyPI into the cache.
 
-Kokkos 3.4.01 is of 2021. CUDA 13 and newer GPUs take it with the few changes below.
+Kokkos 3.4.01 was released in 2021. The patches below let it compile with CUDA 13 and for newer
+GPUs.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from kkspdnn.pk.build.cache_lookup import compiler_key
 from kkspdnn.pk.build.compiler_flags import user_options
 from kkspdnn.pk.build.find_kokkos import Kokkos, read_config
 from kkspdnn.pk.build.kokkos_cpu import (
-    ISOLATED,
-    UNITY_CHANGES,
+    NO_PACKAGE_REGISTRY,
+    UNITY_PATCHES,
     install,
+    log_building,
     scratch_folder,
-    tell_building,
 )
 from kkspdnn.pk.build.kokkos_source import (
     PATCHES,
@@ -38,17 +39,17 @@ from kkspdnn.pk.build.toolchain import Compiler, build_tool, run_tool
 
 _LOG = logging.getLogger("kkspdnn")
 
-NEEDED = frozenset({"CUDA"})
-"""What a Kokkos of the user's must have; it has a space of the host whatever that is."""
+REQUIRED_DEVICES = frozenset({"CUDA"})
+"""The devices that a Kokkos of the user must have. Any Kokkos also has a host space."""
 
-_CHANGES = (
+_CUDA_PATCHES = (
     # Half precision is not used, and its header does not compile with CUDA 13.
     (
         "core/src/Cuda/Kokkos_Cuda_Half.hpp",
         "#ifndef KOKKOS_CUDA_HALF_HPP_\n",
         "#define KOKKOS_CUDA_HALF_HPP_\n#ifndef KOKKOS_CUDA_HALF_HPP_\n",
     ),
-    # CUDA 13 takes a location instead of a device.
+    # In CUDA 13 the parameter is a location instead of a device.
     (
         "core/src/Cuda/Kokkos_CudaSpace.cpp",
         "cudaMemPrefetchAsync(ptr, bytes, space.cuda_device(),",
@@ -59,18 +60,18 @@ _CHANGES = (
         "    space.cuda_device(),\n"
         "#endif\n",
     ),
-    # Launches over teams ask for the largest shared memory, which the L1 cache is then without. No
-    # workunit has any of its own: all live from L1.
+    # A launch over teams requests the maximum of shared memory, which is taken from the L1 cache.
+    # Workunits use no shared memory and need the L1 cache.
     (
         "core/src/Cuda/Kokkos_Cuda_KernelLaunch.hpp",
         "(prefer_shmem ? cudaFuncCachePreferShared : cudaFuncCachePreferL1)",
         "cudaFuncCachePreferL1",
     ),
-    # AMPERE80 stands for every architecture here: Kokkos knows the names up to sm_86, and its code
-    # asks for those of Kepler and Maxwell only. nvcc_wrapper gets the -arch that is written here.
+    # The build uses the name AMPERE80 for all architectures: Kokkos 3.4 knows names up to sm_86,
+    # and its code depends on those of Kepler and Maxwell only. nvcc_wrapper gets this -arch.
     ("cmake/kokkos_arch.cmake", "(AMPERE80  sm_80)", "(AMPERE80  {arch})"),
-    *UNITY_CHANGES,
-    # Likewise for Kokkos::Impl::Experimental, which hides Kokkos::Experimental.
+    *UNITY_PATCHES,
+    # As in UNITY_PATCHES: Kokkos::Impl::Experimental hides Kokkos::Experimental.
     (
         "core/src/impl/Kokkos_HostSpace.cpp",
         "catch (Experimental::RawMemoryAllocationFailure const &failure) {\n"
@@ -79,14 +80,14 @@ _CHANGES = (
         "    if (failure.failure_mode() == Kokkos::Experimental::RawMemoryAllocationFailure::\n",
     ),
 )
-"""In addition to what every build needs."""
+"""Applied in addition to PATCHES."""
 
-_NEWEST_OF_ALL = 90
-"""The newest architecture that every nvcc from 12.0 on compiles for."""
+_NEWEST_WITHOUT_PTX = 90
+"""The newest architecture that all versions of nvcc from 12.0 on generate machine code for."""
 
-_PTX_CHANGES = (
-    # Kokkos aborts on a device of another major version than it was compiled for, which code of
-    # sm_XX could not run on. PTX runs on every later device.
+_PTX_PATCHES = (
+    # Kokkos aborts if the major version of the device differs from the one that it was compiled
+    # for, as machine code does not run there. PTX runs on all later devices.
     (
         "core/src/Cuda/Kokkos_Cuda_Instance.cpp",
         "if (compiled_major != cudaProp.major || compiled_minor > cudaProp.minor) {",
@@ -94,15 +95,20 @@ _PTX_CHANGES = (
         "        (compiled_major == cudaProp.major && compiled_minor > cudaProp.minor)) {",
     ),
 )
-"""For architectures newer than that, which an nvcc may compile for as PTX."""
+"""Applied for newer architectures, for which nvcc may generate PTX."""
 
-_WRAPPER_CHANGE = ("bin/nvcc_wrapper", 'default_arch="sm_35"', 'default_arch="{arch}"')
-"""CUDA 12 refuses even `nvcc_wrapper --version` where this default is an architecture that it no
-longer has. Not in the key: whatever is compiled is given its own -arch."""
+_WRAPPER_PATCH = ("bin/nvcc_wrapper", 'default_arch="sm_35"', 'default_arch="{arch}"')
+"""CUDA 12 refuses even `nvcc_wrapper --version` if it does not support the default architecture.
+
+The patch is not in the cache key, as every compile sets its own -arch.
+"""
 
 _FIND_CUDA = "KOKKOS_CREATE_IMPORTED_TPL(CUDA INTERFACE)\nset(TPLCUDA_FOUND TRUE)\n"
-"""Nothing to link with: nvcc adds CUDA's runtime by itself, and no function of the driver's library
-is called, which is not there where programs are only compiled."""
+"""The contents of FindTPLCUDA.cmake, which adds no libraries to link with.
+
+nvcc links CUDA's runtime by itself. The driver's library is not used, and is missing on machines
+that only compile.
+"""
 
 _CONFIGURE = (
     "-DCMAKE_BUILD_TYPE=Release",
@@ -111,7 +117,7 @@ _CONFIGURE = (
     "-DBUILD_SHARED_LIBS=ON",
     # As for CPUs: Kokkos' headers are read once for eight files.
     "-DCMAKE_UNITY_BUILD=ON",
-    "-DCMAKE_RELEASE_POSTFIX=_cuda",  # Two libraries of one name cannot be in one process.
+    "-DCMAKE_RELEASE_POSTFIX=_cuda",  # libraries in one process need different names
     "-DKokkos_ENABLE_CUDA=ON",
     "-DKokkos_ENABLE_CUDA_LAMBDA=ON",
     "-DKokkos_ENABLE_SERIAL=ON",
@@ -121,28 +127,29 @@ _CONFIGURE = (
 )
 
 
-_FLAGS = "-fno-gnu-unique"
-"""Nor may two in one process share static objects."""
+_PRIVATE_STATICS = "-fno-gnu-unique"
+"""Libraries in one process must not share static objects either."""
 
 
 def architecture_flag(target: str) -> str:
-    """For nvcc_wrapper, as Kokkos itself writes it; its own default may be one that nvcc lacks.
+    """Return the -arch option for nvcc_wrapper, in the same form as Kokkos adds it.
 
-    target: see `Nvcc.target`. With PTX for a target, nvcc writes nothing but PTX.
+    target: see `Nvcc.target`. If it is PTX, nvcc generates only PTX.
     """
     return f"-arch={target}"
 
 
-def _changes(arch: str) -> tuple[Patch, ...]:
-    return _CHANGES + (_PTX_CHANGES if (arch_number(arch) or 0) > _NEWEST_OF_ALL else ())
+def _patches(arch: str) -> tuple[Patch, ...]:
+    newer = (arch_number(arch) or 0) > _NEWEST_WITHOUT_PTX
+    return _CUDA_PATCHES + (_PTX_PATCHES if newer else ())
 
 
-def content(arch: str) -> dict[str, str]:
-    """What the Kokkos that `build` builds depends on, but for the compilers.
+def key_content(arch: str) -> dict[str, str]:
+    """Return the cache key of the Kokkos that `build` builds, without the compilers.
 
-    Whether it is machine code or PTX follows from the version of nvcc, which is in the key too.
+    The version of nvcc, which decides between machine code and PTX, belongs to the compilers.
     """
-    options = (_CONFIGURE, PATCHES, _changes(arch), _FIND_CUDA, _FLAGS, user_options())
+    options = (_CONFIGURE, PATCHES, _patches(arch), _FIND_CUDA, _PRIVATE_STATICS, user_options())
     return {
         "sdist": SDIST_SHA256,
         "machine": platform.machine(),
@@ -152,52 +159,58 @@ def content(arch: str) -> dict[str, str]:
 
 
 def build(
-    cache: Cache, host: Compiler, nvcc: Nvcc, arch: str, passed_over: Sequence[str] = ()
+    cache: Cache, host: Compiler, nvcc: Nvcc, arch: str, skipped: Sequence[str] = ()
 ) -> Kokkos:
-    """Kokkos 3.4.01 from PyPI for one architecture, built once into the cache in about a minute.
+    """Return Kokkos 3.4.01 for an architecture from the cache; build it first if it is missing.
 
-    passed_over: why others are not used, to be logged where this one is built. Raises
-    ToolchainError where there is no network or the build fails.
+    A build takes about a minute. Raises ToolchainError if it fails, for example without a network.
+
+    skipped: the user's installations that are not usable, which a build logs
     """
-    key = {**content(arch), **compiler_key(host, nvcc.version)}
-    builder = _Builder(host, nvcc, arch, tuple(passed_over))
-    return built(cache.get_or_build("kokkos", f"cuda-{arch}", key, builder), arch)
+    key = {**key_content(arch), **compiler_key(host, nvcc.version)}
+    builder = _Builder(host, nvcc, arch, tuple(skipped))
+    return read_built(cache.get_or_build("kokkos", f"cuda-{arch}", key, builder), arch)
 
 
-def built(place: Path, arch: str) -> Kokkos:
-    """The Kokkos that was built into `place`. Raises ToolchainError where there is none."""
-    file = place / "lib" / "cmake" / "Kokkos" / "KokkosConfig.cmake"
+def read_built(folder: Path, arch: str) -> Kokkos:
+    """Return the Kokkos in an entry of the cache; raise ToolchainError if there is none."""
+    file = folder / "lib" / "cmake" / "Kokkos" / "KokkosConfig.cmake"
     try:
-        found, _ = read_config(file, f"built from {SDIST} {SDIST_VERSION}")
+        kokkos, _ = read_config(file, f"built from {SDIST} {SDIST_VERSION}")
     except OSError as error:
-        raise ToolchainError(f"the built Kokkos in {place} is unusable: {error}") from error
-    return replace(found, arch=arch, stamp=place.name)
+        raise ToolchainError(f"the built Kokkos in {folder} is unusable: {error}") from error
+    return replace(kokkos, arch=arch, stamp=folder.name)
 
 
 @dataclass(frozen=True)
 class _Builder:
+    """Builds Kokkos into a folder; see `build`."""
+
     host: Compiler
     nvcc: Nvcc
     arch: str
-    passed_over: tuple[str, ...]
+    skipped: tuple[str, ...]
 
     def __call__(self, folder: Path) -> None:
         environment = self.nvcc.environment(self.host)
-        for reason in self.passed_over:
-            _LOG.info("passing over %s", reason)
-        with scratch_folder(wrapper=True) as scratch:
-            tell_building()
+        for installation in self.skipped:
+            _LOG.info("skipping %s", installation)
+        with scratch_folder(nvcc_wrapper=True) as scratch:
+            log_building()
             target = self.nvcc.target(self.arch)
-            changes = [
+            patches = [
                 (name, old, new.replace("{arch}", target))
-                for name, old, new in (*_changes(self.arch), _WRAPPER_CHANGE)
+                for name, old, new in (*_patches(self.arch), _WRAPPER_PATCH)
             ]
-            source = fetch_sources(scratch, changes)
+            source = fetch_sources(scratch, patches)
             (source / "cmake" / "Modules" / "FindTPLCUDA.cmake").write_text(_FIND_CUDA)
             cmake, ninja = build_tool("cmake"), build_tool("ninja")
-            flags = shlex.join([*self.host.user_options, _FLAGS, architecture_flag(target)])
+            flags = shlex.join(
+                [*self.host.user_options, _PRIVATE_STATICS, architecture_flag(target)]
+            )
             run_tool(
-                [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *_CONFIGURE, *ISOLATED]
+                [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *_CONFIGURE]
+                + [*NO_PACKAGE_REGISTRY]
                 + [f"-DCMAKE_CXX_COMPILER={source / 'bin' / 'nvcc_wrapper'}"]
                 + [f"-DCMAKE_CXX_FLAGS={flags}"]
                 + ["-S", str(source), "-B", str(scratch / "build")],
@@ -210,4 +223,4 @@ class _Builder:
                 environment=environment,
             )
             install(scratch / "build", folder)
-        built(folder, self.arch)
+        read_built(folder, self.arch)

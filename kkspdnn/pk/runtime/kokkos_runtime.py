@@ -11,9 +11,9 @@ from contextlib import suppress
 from functools import cache
 
 from kkspdnn.errors import SpaceError, ToolchainError
-from kkspdnn.pk.build.runtime_library import ONE_AT_A_TIME, toolkit
+from kkspdnn.pk.build.find_runtime import KOKKOS_LOCK, find_runtime_library
+from kkspdnn.pk.build.runtime_library import RuntimeLibrary
 from kkspdnn.pk.build.toolchain import omp_num_threads
-from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.runtime.cpu_load import CpuLoadMonitor
 from kkspdnn.pk.runtime.device_context import DeviceContext
@@ -38,7 +38,7 @@ class Runtime:
 
     def __init__(
         self,
-        kit: Toolkit,
+        library: RuntimeLibrary,
         threads: int | None,
         device: Device | None = None,
         monitor_load: bool = False,
@@ -48,35 +48,35 @@ class Runtime:
         threads: see `get_runtime`
         monitor_load: launch with a single thread while other processes use the cores
         """
-        self.toolkit = kit
+        self.library = library
         self.device = device
         self.lock = threading.Lock()
         self._process = os.getpid()
         self._thread = threading.get_ident()
         self._registered = threading.local()
         inherited = was_forked() and openmp_is_loaded()
-        self._library = kit.load()
-        self._library.kkspdnn_last_error.restype = ctypes.c_char_p
+        self._functions = library.load()
+        self._functions.kkspdnn_last_error.restype = ctypes.c_char_p
         thread_count = self._thread_count(threads)
         if inherited:
             self._check_openmp(thread_count)
         number = device.number if device is not None else -1
         kokkos_process().claim()
-        if self._library.kkspdnn_initialize(thread_count, number) != 0:
+        if self._functions.kkspdnn_initialize(thread_count, number) != 0:
             raise ToolchainError(f"Kokkos did not start: {self.last_error()}")
         self._registered.done = True
         self._context = DeviceContext(number) if device is not None else None
-        self.threads: int = self._library.kkspdnn_concurrency()
-        self._run = self._library.kkspdnn_run
+        self.threads: int = self._functions.kkspdnn_concurrency()
+        self._run = self._functions.kkspdnn_run
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int]
-        can_run_alone = monitor_load and self._library.kkspdnn_can_run_alone()
+        can_run_alone = monitor_load and self._functions.kkspdnn_can_run_alone()
         self._load_monitor = CpuLoadMonitor() if can_run_alone else None
         self._single = False
         atexit.register(self._finalize)
 
     def _thread_count(self, threads: int | None) -> int:
         """Return the number of threads to start Kokkos with, within OpenMP's limit."""
-        limit: int = self._library.kkspdnn_thread_limit()
+        limit: int = self._functions.kkspdnn_thread_limit()
         if threads is not None:
             if threads > limit:
                 raise SpaceError(
@@ -88,7 +88,7 @@ class Runtime:
         if requested is None:
             # OpenMP counts the cores that it may run on, but does not know the quota.
             maximum = min(limit, MAX_THREADS, cpu_quota() or MAX_THREADS)
-            default: int = self._library.kkspdnn_default_threads()
+            default: int = self._functions.kkspdnn_default_threads()
             return min(maximum, default)
         if requested > limit:
             logging.getLogger("kkspdnn").warning(
@@ -101,7 +101,7 @@ class Runtime:
 
     def _check_openmp(self, threads: int) -> None:
         """Raise SpaceError if OpenMP waits for threads that a fork did not copy."""
-        if not self._library.kkspdnn_openmp_answers(threads, _OPENMP_TIMEOUT):
+        if not self._functions.kkspdnn_openmp_answers(threads, _OPENMP_TIMEOUT):
             raise SpaceError(
                 "this process was forked after a library in it had used OpenMP, whose threads "
                 "were not: start processes with the `spawn` method "
@@ -113,12 +113,12 @@ class Runtime:
         if os.getpid() != self._process:
             return
         if self._context is None:
-            self._library.kkspdnn_finalize()
+            self._functions.kkspdnn_finalize()
             return
         # The failure of a device was reported when it happened.
         with suppress(SpaceError):
             self._context.activate()
-            self._library.kkspdnn_finalize()
+            self._functions.kkspdnn_finalize()
 
     def launch(
         self, function: int, label: bytes, arguments: bytes, single_thread_allowed: bool
@@ -161,7 +161,7 @@ class Runtime:
 
     def _reset_float_modes(self) -> None:
         if not self._single:  # else the other threads sleep
-            self._library.kkspdnn_reset_modes()
+            self._functions.kkspdnn_reset_modes()
 
     def _register_thread(self) -> None:
         """Prepare OpenMP for launches from the calling thread, which holds the lock."""
@@ -169,7 +169,7 @@ class Runtime:
             return
         cores = os.sched_getaffinity(0)
         try:
-            self._library.kkspdnn_enter()
+            self._functions.kkspdnn_enter()
         finally:
             # OpenMP may bind this thread, see openmp_start_settings; the rest of the Python program
             # must not stay bound.
@@ -178,7 +178,7 @@ class Runtime:
 
     def last_error(self) -> str:
         """Return the first line of the last error of Kokkos in the calling thread."""
-        text: bytes = self._library.kkspdnn_last_error()
+        text: bytes = self._functions.kkspdnn_last_error()
         first = text.decode(errors="replace").partition("\n")[0]
         if threading.get_ident() != self._thread:
             # Kokkos 3.5 to 3.7 refuse launches from other threads.
@@ -190,17 +190,17 @@ class _RuntimeRegistry:
     """The Runtime of this process for each library and device."""
 
     def __init__(self) -> None:
-        self._started: dict[tuple[Toolkit, Device | None], Runtime] = {}
+        self._started: dict[tuple[RuntimeLibrary, Device | None], Runtime] = {}
 
-    def get(self, kit: Toolkit, device: Device | None, threads: int | None) -> Runtime:
+    def get(self, library: RuntimeLibrary, device: Device | None, threads: int | None) -> Runtime:
         """Return the Runtime; `threads` counts in the first call only, which starts it."""
-        runtime = self._started.get((kit, device))
+        runtime = self._started.get((library, device))
         if runtime is None:
             # If the user sets how threads wait, kkspdnn does not change the number of threads on a
             # busy machine either.
             with openmp_start_settings(threads or omp_num_threads()) as default_waiting:
-                runtime = Runtime(kit, threads, device, monitor_load=default_waiting)
-                self._started[kit, device] = runtime
+                runtime = Runtime(library, threads, device, monitor_load=default_waiting)
+                self._started[library, device] = runtime
         return runtime
 
 
@@ -220,9 +220,9 @@ def get_runtime(space: ExecutionSpace, threads: int | None = None) -> Runtime:
     in this process, and in a process that was forked after Kokkos was started.
     """
     kokkos_process().check()
-    with ONE_AT_A_TIME:
+    with KOKKOS_LOCK:
         if space is not ExecutionSpace.Cuda:
-            return _registry().get(toolkit(space), None, threads)
+            return _registry().get(find_runtime_library(space), None, threads)
         return _device_runtime(selected_device())
 
 
@@ -239,4 +239,4 @@ def _device_runtime(device: Device) -> Runtime:
             f"Kokkos already runs on device {first.number} in this process; "
             f"start a new process for device {device.number}"
         )
-    return _registry().get(toolkit(ExecutionSpace.Cuda), device, None)
+    return _registry().get(find_runtime_library(ExecutionSpace.Cuda), device, None)

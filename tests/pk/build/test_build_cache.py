@@ -20,12 +20,12 @@ import pytest
 
 from kkspdnn.errors import CacheError, ToolchainError
 from kkspdnn.pk.build import kokkos_cpu, locks
-from kkspdnn.pk.build import toolkit as toolkit_module
+from kkspdnn.pk.build import runtime_library as runtime_library_module
 from kkspdnn.pk.build.cache import Cache, default_cache, is_intact, mark_used, remove_entry
 from kkspdnn.pk.build.cache_lookup import compiler_key
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.find_runtime import find_runtime_library
+from kkspdnn.pk.build.runtime_library import RuntimeLibrary
 from kkspdnn.pk.build.toolchain import build_tool, host_compiler
-from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
 
@@ -282,74 +282,80 @@ def test_a_writable_cache_has_no_fallback(store: Cache, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def kit(store: Cache, monkeypatch: pytest.MonkeyPatch) -> Toolkit:
-    """A toolkit with an empty cache, whose compiler writes its command into the library."""
+def runtime_library(store: Cache, monkeypatch: pytest.MonkeyPatch) -> RuntimeLibrary:
+    """A runtime library with an empty cache, whose compiler writes its command into a file."""
 
-    real = toolkit(pk.Serial)
+    real = find_runtime_library(pk.Serial)
 
     def run_tool(command: list[object], action: str, cwd: Path, environment: object) -> str:
         (cwd / "workunit.so").write_text(" ".join(map(str, command)))
         return ""
 
-    monkeypatch.setattr(toolkit_module, "run_tool", run_tool)
+    monkeypatch.setattr(runtime_library_module, "run_tool", run_tool)
     fake = replace(real, cache=store)
     fake.__dict__["tools"] = real.tools
     return fake
 
 
-def test_the_fields_of_a_workunit_s_key(kit: Toolkit) -> None:
+def test_the_fields_of_a_workunit_s_key(runtime_library: RuntimeLibrary) -> None:
     generated = generate(kernels.dot, pk.Serial)
-    entries = [kit.workunit(generated)]
-    assert kit.workunit(generated) == entries[0]
+    entries = [runtime_library.compile_workunit(generated)]
+    assert runtime_library.compile_workunit(generated) == entries[0]
     texts = [
         replace(generated, text=generated.text + "// changed\n"),
         generate(kernels.dot, pk.OpenMP),
     ]
-    entries += [kit.workunit(text) for text in texts]
-    tools, key = kit.tools, dict(kit.key)
+    entries += [runtime_library.compile_workunit(text) for text in texts]
+    tools, key = runtime_library.tools, dict(runtime_library.key)
     newer = replace(tools.compiler, version=tools.compiler.version + " (patched)")
     # Another runtime library, and another compiler than that of the runtime library.
-    other = replace(kit, place=kit.place.with_name("another"))
-    other.__dict__["_description"] = kit._description
+    other = replace(runtime_library, folder=runtime_library.folder.with_name("another"))
+    other.__dict__["_description"] = runtime_library._description
     other.__dict__["tools"] = tools
-    patched = replace(kit, key=tuple(sorted({**key, "compiler": newer.version}.items())))
+    patched = replace(
+        runtime_library, key=tuple(sorted({**key, "compiler": newer.version}.items()))
+    )
     patched.__dict__["tools"] = replace(tools, compiler=newer)
-    entries += [each.workunit(generated) for each in (other, patched)]
+    entries += [each.compile_workunit(generated) for each in (other, patched)]
     assert len(set(entries)) == len(entries)
 
 
-def test_no_path_of_this_machine_is_in_a_key(kit: Toolkit, tmp_path: Path) -> None:
+def test_no_path_of_this_machine_is_in_a_key(
+    runtime_library: RuntimeLibrary, tmp_path: Path
+) -> None:
     """Neither the path of the package, of the cache, nor of the compiler."""
-    workunit = kit.workunit(generate(kernels.dot, pk.Serial)).parent
-    runtime = toolkit(pk.Serial)
-    if runtime.installed is not None:
+    workunit = runtime_library.compile_workunit(generate(kernels.dot, pk.Serial)).parent
+    real = find_runtime_library(pk.Serial)
+    if real.user_kokkos is not None:
         pytest.skip("the user's Kokkos is part of the key by its path")
-    for entry in (workunit, runtime.place):
+    for entry in (workunit, real.folder):
         key = json.dumps(json.loads((entry / "manifest.json").read_text())["key"])
         for folder in (
-            Path(toolkit_module.__file__).parents[3],
-            runtime.cache.root,
+            Path(runtime_library_module.__file__).parents[3],
+            real.cache.root,
             tmp_path,
             Path(host_compiler().path).parent,
         ):
             assert f"{folder}/" not in key, (entry.name, folder)
 
 
-def test_a_cached_workunit_needs_no_compiler(kit: Toolkit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_workunit_needs_no_compiler(
+    runtime_library: RuntimeLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generated = generate(kernels.dot, pk.Serial)
-    library = kit.workunit(generated)
+    library = runtime_library.compile_workunit(generated)
 
     def no_compiler() -> None:
         raise ToolchainError("no C++ compiler")
 
-    monkeypatch.setattr(toolkit_module, "host_compiler", no_compiler)
-    without = replace(kit)
+    monkeypatch.setattr(runtime_library_module, "host_compiler", no_compiler)
+    without = replace(runtime_library)
     assert without.find_workunit(generated) == library
-    assert without.workunit(generated) == library
+    assert without.compile_workunit(generated) == library
     missing = replace(generated, text=generated.text + "// changed\n")
     assert without.find_workunit(missing) is None
     with pytest.raises(ToolchainError, match="^workunit dot is not in the cache: no C"):
-        without.workunit(missing)
+        without.compile_workunit(missing)
 
 
 def test_the_types_of_a_launch_are_in_the_key() -> None:
@@ -363,12 +369,12 @@ def test_the_types_of_a_launch_are_in_the_key() -> None:
 
 
 def test_a_damaged_library_is_compiled_again(store: Cache) -> None:
-    kit = replace(toolkit(pk.Serial), cache=store)
+    runtime_library = replace(find_runtime_library(pk.Serial), cache=store)
     generated: Generated = generate(kernels.count_short, pk.Serial)
-    library = kit.workunit(generated)
+    library = runtime_library.compile_workunit(generated)
     size = library.stat().st_size
     os.truncate(library, size // 2)
-    assert kit.workunit(generated) == library
+    assert runtime_library.compile_workunit(generated) == library
     assert library.stat().st_size == size
     manifest = json.loads((library.parent / "manifest.json").read_text())
     assert manifest["key"]["source"] == generated.text
@@ -395,14 +401,17 @@ def with_kokkos(tmp_path: Path) -> dict[str, str]:
     """The environment of a process whose cache contains Kokkos and no workunit."""
     root = tmp_path / "cache"
     root.mkdir(mode=0o700)
-    kit = toolkit(pk.OpenMP)
-    for path in (kit.kokkos.config, kit.place):
-        if path.is_relative_to(kit.cache.root):
-            category, entry = path.relative_to(kit.cache.root).parts[:2]
+    runtime_library = find_runtime_library(pk.OpenMP)
+    for path in (runtime_library.kokkos.config, runtime_library.folder):
+        if path.is_relative_to(runtime_library.cache.root):
+            category, entry = path.relative_to(runtime_library.cache.root).parts[:2]
             copied = root / category / entry
-            shutil.copytree(kit.cache.root / category / entry, copied, symlinks=True)
+            shutil.copytree(runtime_library.cache.root / category / entry, copied, symlinks=True)
             copied.parent.chmod(0o700)
-    folders = [str(Path(__file__).parents[1]), str(Path(toolkit_module.__file__).parents[3])]
+    folders = [
+        str(Path(__file__).parents[1]),
+        str(Path(runtime_library_module.__file__).parents[3]),
+    ]
     return {**os.environ, "KKSPDNN_CACHE": str(root), "PYTHONPATH": os.pathsep.join(folders)}
 
 
@@ -449,9 +458,9 @@ def test_an_interrupt_during_a_compile(with_kokkos: dict[str, str], tmp_path: Pa
 
 def test_a_run_names_the_process_that_it_waits_for(tmp_path: Path) -> None:
     """The other process builds Kokkos and is stopped; the output is not a terminal."""
-    if toolkit(pk.OpenMP).installed is not None:
+    if find_runtime_library(pk.OpenMP).user_kokkos is not None:
         pytest.skip("the user's Kokkos is not built")
-    key = {**kokkos_cpu.content(openmp=True), **compiler_key(host_compiler())}
+    key = {**kokkos_cpu.key_content(openmp=True), **compiler_key(host_compiler())}
     building = (
         "import time, json, sys\n"
         "from kkspdnn.pk.build.cache import default_cache\n"
@@ -460,7 +469,7 @@ def test_a_run_names_the_process_that_it_waits_for(tmp_path: Path) -> None:
         "    time.sleep(100)\n"
         "default_cache().get_or_build('kokkos', 'openmp', json.loads(sys.argv[1]), build)\n"
     )
-    folder = str(Path(toolkit_module.__file__).parents[3])
+    folder = str(Path(runtime_library_module.__file__).parents[3])
     environment = {**os.environ, "PYTHONPATH": folder, "KKSPDNN_CACHE": str(tmp_path / "cache")}
     builder = subprocess.Popen(
         [sys.executable, "-c", building, json.dumps(key)],

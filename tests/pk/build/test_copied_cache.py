@@ -1,4 +1,4 @@
-"""A cache in another place, used by another installation on a machine without a compiler."""
+"""A copied cache, used by another installation on a machine without a compiler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import kernels
 import pytest
 
 import kkspdnn
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.policy import ExecutionSpace
 
 HOME = Path(kkspdnn.__file__).parents[1]
@@ -27,24 +27,24 @@ provide_pykokkos()
 import numpy as np
 import pykokkos as pk
 import kernels
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 
 if "AHEAD" in os.environ:
-    toolkit(pk.Serial, cpu=os.environ["AHEAD"])
+    find_runtime_library(pk.Serial, cpu=os.environ["AHEAD"])
 x = np.arange(5.0)
 print(pk.parallel_reduce("w", pk.RangePolicy(pk.Serial, 0, 5), kernels.dot, x=x, y=x))
-print(toolkit(pk.Serial).processor.march)
+print(find_runtime_library(pk.Serial).processor.march)
 """
 
 
 @dataclass(frozen=True)
 class Installation:
-    """A copy of the package and of the kernels, with a cache of its own."""
+    """A copy of the package and of the kernels, with its own cache."""
 
     folder: Path
 
     @classmethod
-    def of(cls, folder: Path) -> Installation:
+    def copy_to(cls, folder: Path) -> Installation:
         for name in ("kkspdnn", "workunits"):
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(HOME / name, folder / name, ignore=ignored)
@@ -67,60 +67,60 @@ class Installation:
             check=False,
         )
 
-    def written(self) -> dict[str, int]:
-        """All files of the cache, and when each was last changed."""
+    def modification_times(self) -> dict[str, int]:
+        """The files of the cache and their modification times."""
         return {str(p): p.lstat().st_mtime_ns for p in self.cache.rglob("*") if p.is_file()}
 
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """A first installation, whose cache has Kokkos, the runtime library and one workunit."""
-    made = Installation.of(tmp_path_factory.mktemp("first"))
-    kit = toolkit(ExecutionSpace.Serial)
-    made.cache.mkdir(mode=0o700)
-    for kind in ("kokkos", "runtime"):
-        shutil.copytree(kit.cache.root / kind, made.cache / kind, symlinks=True)
-    done = made.run()
+    installation = Installation.copy_to(tmp_path_factory.mktemp("first"))
+    cache = find_runtime_library(ExecutionSpace.Serial).cache
+    installation.cache.mkdir(mode=0o700)
+    for category in ("kokkos", "runtime"):
+        shutil.copytree(cache.root / category, installation.cache / category, symlinks=True)
+    done = installation.run()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("30.0\nnative\n")
-    return made
+    return installation
 
 
 @pytest.fixture
 def copied(warm: Installation, tmp_path: Path) -> Installation:
-    """A second installation with a copy of the first's cache, and nothing else of it."""
-    made = Installation.of(tmp_path / "second")
-    shutil.copytree(warm.cache, made.cache, symlinks=True)
-    return made
+    """A second installation with a copy of the first one's cache."""
+    installation = Installation.copy_to(tmp_path / "second")
+    shutil.copytree(warm.cache, installation.cache, symlinks=True)
+    return installation
 
 
 @pytest.mark.slow
 def test_nothing_is_compiled_or_written(copied: Installation, tmp_path: Path) -> None:
-    """Nor is a compiler, CMake or Kokkos needed."""
+    """No compiler, CMake or Kokkos is needed."""
     shutil.rmtree(copied.cache / "kokkos")
     (tmp_path / "empty").mkdir()
-    before = copied.written()
+    before = copied.modification_times()
     for path in (str(tmp_path / "empty"), os.environ["PATH"]):
         done = copied.run(PATH=path)
         assert (done.returncode, done.stdout, done.stderr) == (0, "30.0\nnative\n", "")
-        assert copied.written() == before
+        assert copied.modification_times() == before
 
 
 @pytest.mark.slow
-def test_a_compiler_that_is_not_there_is_said_and_not_needed(copied: Installation) -> None:
+def test_a_missing_compiler_is_logged_and_not_needed(copied: Installation) -> None:
     done = copied.run(CXX="/no/such/g++")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "CXX=/no/such/g++: there is no such program; set CXX to a C++17 compiler, or unset it; "
-        "using what the cache has",
+        "using cached code",
         "30.0",
         "native",
     ]
 
 
 @pytest.mark.slow
-def test_what_this_processor_cannot_run_is_not_loaded(copied: Installation, tmp_path: Path) -> None:
-    """It was made for one with other instruction sets, and no compiler is there to make more."""
+def test_code_for_another_processor_is_not_loaded(copied: Installation, tmp_path: Path) -> None:
+    """This processor has fewer instruction sets; a compiler is needed, and used if there is one."""
     (tmp_path / "sitecustomize.py").write_text(
         "from kkspdnn.pk.system import instruction_sets\n"
         "real = instruction_sets.cpu_features()\n"
@@ -140,11 +140,11 @@ def test_what_this_processor_cannot_run_is_not_loaded(copied: Installation, tmp_
 @pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the levels are those of x86-64")
 def test_an_entry_for_a_named_processor(copied: Installation, tmp_path: Path) -> None:
-    """Is used where there is none for this one, with a compiler and without."""
+    """It is used if there is none for this processor, with a compiler and without."""
     shutil.rmtree(copied.cache / "runtime")
-    made = copied.run(AHEAD="x86-64")
-    assert (made.returncode, made.stderr) == (0, "")
-    assert made.stdout.endswith("30.0\nx86-64\n")
+    ahead = copied.run(AHEAD="x86-64")
+    assert (ahead.returncode, ahead.stderr) == (0, "")
+    assert ahead.stdout.endswith("30.0\nx86-64\n")
     for path in (str(tmp_path), os.environ["PATH"]):
         done = copied.run(PATH=path)
         assert (done.returncode, done.stdout, done.stderr) == (0, "30.0\nx86-64\n", "")

@@ -11,7 +11,7 @@ import pytest
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.disassemble import CudaDisassembler, cuda_disassembler, hot_function
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.policy import ExecutionSpace
 
@@ -19,7 +19,7 @@ from kkspdnn.pk.policy import ExecutionSpace
 def test_the_function_with_the_loop(space: ExecutionSpace) -> None:
     if shutil.which("objdump") is None:
         pytest.skip("no objdump on the PATH")
-    library = toolkit(space).workunit(generate(kernels.running_sum, space))
+    library = find_runtime_library(space).compile_workunit(generate(kernels.running_sum, space))
     first, *code = hot_function(library, "running_sum").splitlines()
     assert first.endswith(">:")
     assert "running_sum_functor" in first or "kkspdnn_launch" in first

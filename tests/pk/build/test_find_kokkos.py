@@ -1,4 +1,4 @@
-"""Finding Kokkos: what is passed over, and the one line that says why not."""
+"""Searching for Kokkos: which installations are used, skipped or an error, and the reasons."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ BOTH = frozenset({"OPENMP", "SERIAL"})
 
 
 def first_usable(needed: frozenset[str], arch: str | None = None) -> Kokkos | None:
-    looked = find_kokkos.candidates(needed, arch)
-    return next((each.kokkos for each in find_kokkos.usable(looked)), None)
+    results = find_kokkos.search_kokkos(needed, arch)
+    return next((each.kokkos for each in find_kokkos.usable_results(results)), None)
 
 
 @pytest.fixture(autouse=True)
-def nothing_of_the_user_s(no_kokkos_of_the_user: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_installation(no_kokkos_of_the_user: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere/bin")
 
 
-def fake(
+def write_kokkos(
     prefix: Path, version: str = "4.6.1", devices: str = "OPENMP;SERIAL", lib: str = "lib"
 ) -> Path:
-    """The CMake files of an installed Kokkos, as far as they are read."""
+    """Write the CMake files of an installed Kokkos that are read; return their folder."""
     folder = prefix / lib / "cmake" / "Kokkos"
     folder.mkdir(parents=True)
     (folder / "KokkosConfig.cmake").write_text("# config\n")
@@ -41,26 +41,26 @@ def fake(
     "variable", ["Kokkos_ROOT", "KOKKOS_ROOT", "Kokkos_DIR", "CMAKE_PREFIX_PATH"]
 )
 @pytest.mark.parametrize("lib", ["lib", "lib64", "lib/x86_64-linux-gnu"])
-def test_the_places_of_find_package(
+def test_the_locations_of_find_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, lib: str
 ) -> None:
-    folder = fake(tmp_path, lib=lib)
+    folder = write_kokkos(tmp_path, lib=lib)
     monkeypatch.setenv(variable, str(folder if variable == "Kokkos_DIR" else tmp_path))
-    found = first_usable(BOTH)
-    assert found is not None
-    assert (found.config, found.version, found.devices) == (folder, "4.6.1", BOTH)
-    assert found.origin.startswith(f"{variable}={tmp_path}")
+    kokkos = first_usable(BOTH)
+    assert kokkos is not None
+    assert (kokkos.config, kokkos.version, kokkos.devices) == (folder, "4.6.1", BOTH)
+    assert kokkos.origin.startswith(f"{variable}={tmp_path}")
 
 
 def test_a_kokkos_beside_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = fake(tmp_path)
+    folder = write_kokkos(tmp_path)
     monkeypatch.setenv("PATH", f"/nowhere:{tmp_path}/bin")
-    found = first_usable(BOTH)
-    assert found is not None
-    assert found.config == folder
+    kokkos = first_usable(BOTH)
+    assert kokkos is not None
+    assert kokkos.config == folder
 
 
-def test_a_place_without_kokkos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_location_without_kokkos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
     with pytest.raises(ToolchainError) as caught:
         first_usable(BOTH)
@@ -74,54 +74,54 @@ def test_a_place_without_kokkos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_kokkos_that_is_too_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
-    fake(tmp_path, version)
+    write_kokkos(tmp_path, version)
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
     with pytest.raises(ToolchainError, match=rf"Kokkos {version or 'unknown'} is older than 3\.4"):
         first_usable(BOTH)
 
 
 @pytest.mark.parametrize("version", ["3.4.01", "3.7.2", "4.6.2", "5.0.0"])
-def test_versions_that_are_known(
+def test_versions_that_are_supported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
-    fake(tmp_path, version)
+    write_kokkos(tmp_path, version)
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
-    found = first_usable(BOTH)
-    assert found is not None
-    assert found.version == version
+    kokkos = first_usable(BOTH)
+    assert kokkos is not None
+    assert kokkos.version == version
 
 
-def test_a_kokkos_without_its_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = fake(tmp_path)
+def test_a_kokkos_without_one_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_kokkos(tmp_path)
     (folder / "KokkosConfigCommon.cmake").unlink()
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
     with pytest.raises(ToolchainError, match=r"KokkosConfigCommon\.cmake: No such file"):
         first_usable(BOTH)
 
 
-def test_what_is_passed_over_is_listed_with_its_reason(
+def test_skipped_installations_are_listed_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake(tmp_path / "serial", devices="SERIAL")
-    fake(tmp_path / "gpu", devices="CUDA;OPENMP;SERIAL")
-    good = fake(tmp_path / "good")
+    write_kokkos(tmp_path / "serial", devices="SERIAL")
+    write_kokkos(tmp_path / "gpu", devices="CUDA;OPENMP;SERIAL")
+    good = write_kokkos(tmp_path / "good")
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path / "serial"))
-    places = [tmp_path / "gpu", tmp_path / "empty", tmp_path / "good", tmp_path / "good"]
-    monkeypatch.setenv("CMAKE_PREFIX_PATH", ":".join(map(str, places)))
-    reasons = [c.reason for c in find_kokkos.candidates(BOTH)]
+    prefixes = [tmp_path / "gpu", tmp_path / "empty", tmp_path / "good", tmp_path / "good"]
+    monkeypatch.setenv("CMAKE_PREFIX_PATH", ":".join(map(str, prefixes)))
+    reasons = [result.reason for result in find_kokkos.search_kokkos(BOTH)]
     assert reasons[:4] == [
         "Kokkos 4.6.1 has no OPENMP",
         "Kokkos 4.6.1 with CUDA needs its compiler",
         "no KokkosConfig.cmake",
         "Kokkos 4.6.1",
     ]
-    found = first_usable(BOTH)
-    assert found is not None
-    assert found.config == good
+    kokkos = first_usable(BOTH)
+    assert kokkos is not None
+    assert kokkos.config == good
 
 
 def test_a_kokkos_for_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It must be for the same architecture, shared, and with its compiler."""
+    """It must be built for the architecture, with shared libraries, and have its compiler."""
     configurations = {
         "cpu": ("OPENMP;SERIAL", "AMPERE80", ""),
         "older": ("CUDA;SERIAL", "AMPERE80;ZEN3", ""),
@@ -133,7 +133,7 @@ def test_a_kokkos_for_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "good": ("CUDA;SERIAL;OPENMP", "ZEN3;HOPPER90", "CUDA_LAMBDA"),
     }
     for name, (devices, arch, options) in configurations.items():
-        folder = fake(tmp_path / name, devices=devices)
+        folder = write_kokkos(tmp_path / name, devices=devices)
         with (folder / "KokkosConfigCommon.cmake").open("a") as file:
             file.write(f"set(Kokkos_ARCH {arch})\nset(Kokkos_OPTIONS {options})\n")
         if name != "static":
@@ -142,8 +142,8 @@ def test_a_kokkos_for_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             (tmp_path / name / "bin").mkdir()
             (tmp_path / name / "bin" / "nvcc_wrapper").touch()
     monkeypatch.setenv("CMAKE_PREFIX_PATH", ":".join(str(tmp_path / n) for n in configurations))
-    found = find_kokkos.candidates(frozenset({"CUDA", "SERIAL"}), "sm_90")
-    assert [each.reason.removeprefix("Kokkos 4.6.1 ") for each in found[:8]] == [
+    results = find_kokkos.search_kokkos(frozenset({"CUDA", "SERIAL"}), "sm_90")
+    assert [each.reason.removeprefix("Kokkos 4.6.1 ") for each in results[:8]] == [
         "has no CUDA",
         "is for sm_80, not for sm_90",
         "is for an unknown architecture, not for sm_90",
@@ -159,10 +159,10 @@ def test_a_kokkos_for_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert chosen.arch == "sm_90"
 
 
-def test_the_stamp_follows_the_configuration(
+def test_the_stamp_changes_with_the_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = fake(tmp_path)
+    folder = write_kokkos(tmp_path)
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
     first = first_usable(BOTH)
     with (folder / "KokkosConfigCommon.cmake").open("a") as file:
@@ -181,7 +181,7 @@ get_filename_component(_IMPORT_PREFIX "${_IMPORT_PREFIX}" PATH)
 get_filename_component(_IMPORT_PREFIX "${_IMPORT_PREFIX}" PATH)
 get_filename_component(_IMPORT_PREFIX "${_IMPORT_PREFIX}" PATH)
 set_target_properties(Kokkos::kokkoscore PROPERTIES
-  INTERFACE_COMPILE_OPTIONS "\\$<\\$<COMPILE_LANGUAGE:CXX>:GIVEN>"
+  INTERFACE_COMPILE_OPTIONS "\\$<\\$<COMPILE_LANGUAGE:CXX>:ADDED>"
 )
 """
 FILES = """
@@ -189,85 +189,91 @@ list(APPEND _cmake_import_check_files_for_Kokkos::kokkossimd "PREFIX/lib/libkokk
 """
 
 
-def with_targets(prefix: Path, options: str = "-fopenmp", named: str = "${_IMPORT_PREFIX}") -> Path:
-    folder = fake(prefix)
-    (folder / "KokkosTargets.cmake").write_text(TARGETS.replace("GIVEN", options))
-    (folder / "KokkosTargets-none.cmake").write_text(FILES.replace("PREFIX", named))
+def write_with_targets(
+    prefix: Path, options: str = "-fopenmp", import_prefix: str = "${_IMPORT_PREFIX}"
+) -> Path:
+    """Write a Kokkos whose targets have these options and name a library below import_prefix."""
+    folder = write_kokkos(prefix)
+    (folder / "KokkosTargets.cmake").write_text(TARGETS.replace("ADDED", options))
+    (folder / "KokkosTargets-none.cmake").write_text(FILES.replace("PREFIX", import_prefix))
     return folder
 
 
 @pytest.mark.parametrize("relative", [True, False])
-def test_a_package_that_names_a_file_which_is_not_there(
+def test_a_package_that_names_a_missing_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relative: bool
 ) -> None:
-    """As of a distribution that packages the static libraries apart: passed over where it was only
-    found, an error where it was named."""
-    broken, good = tmp_path / "broken", fake(tmp_path / "good")
-    with_targets(broken, named="${_IMPORT_PREFIX}" if relative else str(broken))
-    reason = f"Kokkos 4.6.1 names {broken}/lib/libkokkossimd.a, which is not there"
+    """It is skipped, or an error if the user set it with Kokkos_ROOT.
+
+    Such a package is from a distribution with the static libraries in another package.
+    """
+    broken, good = tmp_path / "broken", write_kokkos(tmp_path / "good")
+    write_with_targets(broken, import_prefix="${_IMPORT_PREFIX}" if relative else str(broken))
+    reason = f"Kokkos 4.6.1 names {broken}/lib/libkokkossimd.a, which does not exist"
     monkeypatch.setenv("CMAKE_PREFIX_PATH", f"{broken}:{tmp_path / 'good'}")
-    looked = find_kokkos.candidates(BOTH)
-    assert looked[0].reason == reason
-    assert looked[0].passed_over == f"CMAKE_PREFIX_PATH={broken}: {reason}"
-    found = first_usable(BOTH)
-    assert found is not None
-    assert found.config == good
+    result = find_kokkos.search_kokkos(BOTH)[0]
+    assert result.reason == reason
+    assert result.skipped == f"CMAKE_PREFIX_PATH={broken}: {reason}"
+    kokkos = first_usable(BOTH)
+    assert kokkos is not None
+    assert kokkos.config == good
     monkeypatch.setenv("Kokkos_ROOT", str(broken))
     with pytest.raises(ToolchainError) as caught:
         first_usable(BOTH)
     assert str(caught.value).startswith(f"Kokkos_ROOT={broken}: {reason}; point it at")
     (broken / "lib" / "libkokkossimd.a").touch()
-    found = first_usable(BOTH)
-    assert found is not None
-    assert found.config.is_relative_to(broken)
+    kokkos = first_usable(BOTH)
+    assert kokkos is not None
+    assert kokkos.config.is_relative_to(broken)
 
 
-def test_a_package_whose_options_change_answers(
+def test_a_package_whose_options_change_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_targets(tmp_path, options="-fopenmp;-ffast-math")
+    write_with_targets(tmp_path, options="-fopenmp;-ffast-math")
     (tmp_path / "lib" / "libkokkossimd.a").touch()
     monkeypatch.setenv("CMAKE_PREFIX_PATH", str(tmp_path))
-    said = "Kokkos 4.6.1 has its users compile with -ffast-math, which changes results"
-    assert find_kokkos.candidates(BOTH)[0].reason == said
+    reason = "Kokkos 4.6.1 adds the compiler option -ffast-math, which changes results"
+    assert find_kokkos.search_kokkos(BOTH)[0].reason == reason
 
 
 def test_openmp_needs_no_serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As distributions package Kokkos."""
-    folder = fake(tmp_path, devices="OPENMP")
+    """The Kokkos of distributions may have OpenMP only."""
+    folder = write_kokkos(tmp_path, devices="OPENMP")
     monkeypatch.setenv("CMAKE_PREFIX_PATH", str(tmp_path))
-    found = first_usable(frozenset({"OPENMP"}))
-    assert found is not None
-    assert found.config == folder
-    assert find_kokkos.candidates(frozenset({"SERIAL"}))[0].reason == "Kokkos 4.6.1 has no SERIAL"
+    kokkos = first_usable(frozenset({"OPENMP"}))
+    assert kokkos is not None
+    assert kokkos.config == folder
+    results = find_kokkos.search_kokkos(frozenset({"SERIAL"}))
+    assert results[0].reason == "Kokkos 4.6.1 has no SERIAL"
 
 
-# ---- places that cannot be looked at ----------------------------------------------------------
+# ---- folders that cannot be read --------------------------------------------------------------
 
 
 def test_symbolic_links_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     circle = tmp_path / "circle"
     circle.symlink_to(circle)
-    fake(tmp_path / "good")
+    write_kokkos(tmp_path / "good")
     monkeypatch.setenv("PATH", f"{circle}/bin:{tmp_path}/good/bin")
-    found = first_usable(BOTH)
-    assert found is not None
-    assert found.origin == f"PATH: {tmp_path}/good"
+    kokkos = first_usable(BOTH)
+    assert kokkos is not None
+    assert kokkos.origin == f"PATH: {tmp_path}/good"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_folders_that_this_user_may_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A PATH with a folder of root's, as in a container that runs as another user."""
+    """The PATH may have a folder of root in a container that runs as another user."""
     with tempfile.TemporaryDirectory() as name:
         closed = Path(name) / "closed"
-        fake(closed / "kokkos")
+        write_kokkos(closed / "kokkos")
         closed.chmod(0o700)
         closed.parent.chmod(0o755)
         monkeypatch.setenv("PATH", f"{closed}/kokkos/bin")
         monkeypatch.setenv("CMAKE_PREFIX_PATH", str(closed))
         os.seteuid(12345)
         try:
-            first, second, *_ = find_kokkos.candidates(BOTH)
+            first, second, *_ = find_kokkos.search_kokkos(BOTH)
             assert first.reason == second.reason == "no KokkosConfig.cmake"
             monkeypatch.setenv("Kokkos_ROOT", str(closed))
             with pytest.raises(ToolchainError, match=f"ROOT={closed}: Permission denied; point"):

@@ -1,4 +1,4 @@
-"""Building Kokkos, and starting with one of the user's: each failure is one line."""
+"""Building Kokkos, and using the user's Kokkos: each failure is a one-line error."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pykokkos as pk
 import pytest
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.build import kokkos_cpu, runtime_library
+from kkspdnn.pk.build import find_runtime, kokkos_cpu
 from kkspdnn.pk.build.cache import Cache
-from kkspdnn.pk.build.find_kokkos import Candidate, Kokkos
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.find_kokkos import Kokkos, SearchResult
+from kkspdnn.pk.build.find_runtime import find_runtime_library
+from kkspdnn.pk.build.runtime_library import RuntimeLibrary
 from kkspdnn.pk.build.toolchain import host_compiler
-from kkspdnn.pk.build.toolkit import Toolkit
 from kkspdnn.pk.system.instruction_sets import native_processor
 
 BOTH = frozenset({"OPENMP", "SERIAL"})
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Cache:
 
 @pytest.fixture
 def no_openmp(tmp_path: Path) -> Path:
-    """g++, but it refuses -fopenmp."""
+    """Write a g++ that refuses -fopenmp."""
     real = host_compiler().path
     script = tmp_path / "g++-without-openmp"
     script.write_text(
@@ -60,12 +60,13 @@ def test_a_compiler_without_openmp(
     )
 
 
-def test_each_missing_thing_is_one_line_of_a_program(no_openmp: Path, tmp_path: Path) -> None:
-    """The same through a launch, in processes of their own."""
+def test_each_missing_tool_is_a_one_line_error(no_openmp: Path, tmp_path: Path) -> None:
+    """In new processes."""
     program = (
         "from kkspdnn.pk import provide_pykokkos; provide_pykokkos()\n"
-        "import pykokkos as pk\nfrom kkspdnn.pk.build.runtime_library import toolkit\n"
-        "try:\n    toolkit(pk.OpenMP)\nexcept Exception as e:\n    print(type(e).__name__, e)\n"
+        "import pykokkos as pk\nfrom kkspdnn.pk.build.find_runtime import find_runtime_library\n"
+        "try:\n    find_runtime_library(pk.OpenMP)\n"
+        "except Exception as e:\n    print(type(e).__name__, e)\n"
     )
     source = Path(kokkos_cpu.__file__).parents[3]
     for changed, expected in (
@@ -90,52 +91,54 @@ def test_each_missing_thing_is_one_line_of_a_program(no_openmp: Path, tmp_path: 
         assert done.stdout.count("\n") == 1
 
 
-def fake_kokkos(place: Path, devices: str) -> Candidate:
-    kokkos = Kokkos(place, "4.6.1", frozenset(devices.split(";")), "a test", "stamp")
-    return Candidate(f"CMAKE_PREFIX_PATH={place}", kokkos, "Kokkos 4.6.1", named=False)
+def fake_result(prefix: Path, devices: str) -> SearchResult:
+    kokkos = Kokkos(prefix, "4.6.1", frozenset(devices.split(";")), "a test", "stamp")
+    location = f"CMAKE_PREFIX_PATH={prefix}"
+    return SearchResult(location, kokkos, "Kokkos 4.6.1", set_by_user=False)
 
 
-def test_a_kokkos_that_does_not_link_is_passed_over(
+def test_a_kokkos_that_does_not_link_is_skipped(
     store: Cache, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Unless the user named it."""
+    """Unless the user set it with Kokkos_ROOT."""
     other, good = Path("/other"), Path("/good")
     host = host_compiler()
-    ours = toolkit(pk.OpenMP)
+    library = find_runtime_library(pk.OpenMP)
 
-    def build(machine: object, plan: runtime_library._Plan, compiler: object) -> Toolkit:
-        if plan.installed is not None and plan.installed.config == other:
+    def build(finder: object, spec: find_runtime._RuntimeSpec, compiler: object) -> RuntimeLibrary:
+        if spec.user_kokkos is not None and spec.user_kokkos.config == other:
             raise ToolchainError("linking failed: no -lhwloc")
-        return replace(ours, installed=plan.installed)
+        return replace(library, user_kokkos=spec.user_kokkos)
 
-    monkeypatch.setattr(runtime_library._Machine, "_build", build)
-    machine = runtime_library._Machine(store, host, None, native_processor())
+    monkeypatch.setattr(find_runtime._RuntimeFinder, "_build", build)
+    finder = find_runtime._RuntimeFinder(store, host, None, native_processor())
 
-    def first(*found: Candidate) -> Path | None:
-        installed = machine.first(runtime_library._plans("openmp", {}, found)).installed
-        return installed.config if installed is not None else None
+    def used_config(*results: SearchResult) -> Path | None:
+        specs = find_runtime._specs("openmp", {}, results)
+        kokkos = finder.find_or_build(specs).user_kokkos
+        return kokkos.config if kokkos is not None else None
 
-    bad = fake_kokkos(other, "OPENMP")
+    bad = fake_result(other, "OPENMP")
     with caplog.at_level(logging.WARNING, "kkspdnn"):
-        assert first(bad) is None
-        assert first(bad, fake_kokkos(good, "OPENMP")) == good
-    said = "passing over CMAKE_PREFIX_PATH=/other: linking failed: no -lhwloc"
-    assert caplog.messages == [said, said]
-    named = replace(bad, place="Kokkos_ROOT=/other", named=True)
+        assert used_config(bad) is None
+        assert used_config(bad, fake_result(good, "OPENMP")) == good
+    warning = "skipping CMAKE_PREFIX_PATH=/other: linking failed: no -lhwloc"
+    assert caplog.messages == [warning, warning]
+    set_by_user = replace(bad, location="Kokkos_ROOT=/other", set_by_user=True)
     with pytest.raises(ToolchainError) as caught:
-        first(named)
+        used_config(set_by_user)
     assert str(caught.value) == (
         "Kokkos_ROOT=/other: linking failed: no -lhwloc; point it at another Kokkos, or unset it"
     )
-    without = replace(machine, compiler=None, missing=ToolchainError("no C++ compiler"))
+    without = replace(finder, compiler=None, missing=ToolchainError("no C++ compiler"))
     with pytest.raises(ToolchainError, match="^no C"):
-        without.first(runtime_library._plans("openmp", {}, [named]))
+        without.find_or_build(find_runtime._specs("openmp", {}, [set_by_user]))
 
 
-def test_an_install_that_leaves_nothing_is_not_kept(
+def test_an_empty_installation_is_not_cached(
     store: Cache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As DESTDIR made of it: the tools succeed, and the folder is empty."""
+    """With DESTDIR set, for example, the tools succeed, but the folder stays empty."""
     monkeypatch.setattr(kokkos_cpu, "run_tool", lambda *_, **__: "")
     monkeypatch.setattr(kokkos_cpu, "fetch_sources", lambda folder, _: folder)
     with pytest.raises(ToolchainError, match="unusable: no KokkosConfig.cmake"):
@@ -143,17 +146,17 @@ def test_an_install_that_leaves_nothing_is_not_kept(
     assert [p.suffix for p in (store.root / "kokkos").iterdir()] == [".lock"]
 
 
-def test_the_toolkit_says_what_it_uses() -> None:
-    kit = toolkit(pk.OpenMP)
-    assert kit.kokkos.version.split(".")[0] in "345"
-    assert BOTH <= kit.kokkos.devices
-    assert kit.library.is_file()
-    assert not any(word.endswith((".cpp", ".o", ".d")) for word in kit.compile)
-    assert toolkit(pk.Serial) == kit
+def test_the_properties_of_a_runtime_library() -> None:
+    library = find_runtime_library(pk.OpenMP)
+    assert library.kokkos.version.split(".")[0] in "345"
+    assert BOTH <= library.kokkos.devices
+    assert library.path.is_file()
+    assert not any(word.endswith((".cpp", ".o", ".d")) for word in library.compile_command)
+    assert find_runtime_library(pk.Serial) == library
 
 
 @pytest.mark.slow
-def test_a_process_with_no_openmp_runs_serial(no_openmp: Path, tmp_path: Path) -> None:
+def test_serial_without_openmp(no_openmp: Path, tmp_path: Path) -> None:
     """Kokkos is built without OpenMP, and a workunit runs."""
     if shutil.which("g++", path="/usr/bin:/bin") is None:
         pytest.skip("g++ is not in /usr/bin")
@@ -180,21 +183,21 @@ OPENMP_WITHOUT_SERIAL = """
 import numpy as np
 from kkspdnn.pk import provide_pykokkos; provide_pykokkos()
 import pykokkos as pk, kernels
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 x = np.arange(5.0)
 for space in (pk.OpenMP, pk.Serial, pk.OpenMP):
     print(pk.parallel_reduce("w", pk.RangePolicy(space, 0, 5), kernels.dot, x=x, y=x))
-    print(sorted(toolkit(space).kokkos.devices))
+    print(sorted(find_runtime_library(space).kokkos.devices))
 """
 
 
 @pytest.mark.slow
-def test_a_kokkos_with_openmp_alone(tmp_path: Path) -> None:
-    """It serves OpenMP; Serial runs on one of ours, in the same process."""
+def test_a_kokkos_with_openmp_only(tmp_path: Path) -> None:
+    """It is used for OpenMP, and a Kokkos in the cache for Serial, in the same process."""
     host = host_compiler()
     with kokkos_cpu.scratch_folder() as scratch:
         try:
-            source = kokkos_cpu.fetch_sources(scratch, kokkos_cpu.UNITY_CHANGES)
+            source = kokkos_cpu.fetch_sources(scratch, kokkos_cpu.UNITY_PATCHES)
         except ToolchainError as error:
             pytest.skip(str(error))
         options = [o.replace("SERIAL=ON", "SERIAL=OFF") for o in kokkos_cpu._CONFIGURE]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.build import runtime_library
+from kkspdnn.pk.build import find_runtime
 from kkspdnn.pk.build.nvcc import Nvcc
 from kkspdnn.pk.build.nvcc_host import find_nvcc_host, host_refusal
 from kkspdnn.pk.build.toolchain import Compiler
@@ -107,12 +107,12 @@ def test_a_driver_too_old_for_the_toolkit(tmp_path: Path, monkeypatch: pytest.Mo
     """A run is refused before anything is compiled; compiling for an --arch needs no driver."""
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "cache"))
     nvcc = Nvcc("nvcc", tmp_path, "release 13.0, V13.0.88", ("sm_75", "sm_90"))
-    monkeypatch.setattr(runtime_library, "find_nvcc", lambda: nvcc)
-    monkeypatch.setattr(runtime_library, "find_nvcc_host", lambda _, host: host)
-    monkeypatch.setattr(runtime_library, "driver_version", lambda: (12, 4))
-    find = runtime_library._gpu_toolkit.__wrapped__
+    monkeypatch.setattr(find_runtime, "find_nvcc", lambda: nvcc)
+    monkeypatch.setattr(find_runtime, "find_nvcc_host", lambda _, host: host)
+    monkeypatch.setattr(find_runtime, "driver_version", lambda: (12, 4))
+    find = find_runtime._find_for_gpu.__wrapped__
     with pytest.raises(ToolchainError, match=r"of CUDA 13.0, and the driver runs up to CUDA 12.4"):
-        find("sm_90", exactly=False)
+        find("sm_90", exact=False)
     # This nvcc has neither code nor PTX for sm_70, so that nothing is built.
     with pytest.raises(ToolchainError, match="does not compile for sm_70, .* CUDA 12"):
-        find("sm_70", exactly=True)
+        find("sm_70", exact=True)

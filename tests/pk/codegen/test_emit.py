@@ -17,7 +17,7 @@ import pytest
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk import ir
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.codegen.emit import emit
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.frontend.analyse import analyse
@@ -82,7 +82,7 @@ def test_a_mistake_in_cpp_names_the_workunit_s_line(load: Load) -> None:
         ExecutionSpace.Serial,
     )
     with pytest.raises(ToolchainError) as caught:
-        toolkit(ExecutionSpace.Serial).workunit(text)
+        find_runtime_library(ExecutionSpace.Serial).compile_workunit(text)
     said = str(caught.value)
     assert said.startswith(f"compiling workunit w failed: {module.__file__}:7:")
     assert "nowhere" in said

@@ -11,7 +11,7 @@ import pykokkos as pk
 import pytest
 
 from kkspdnn.engines.launch_trace import engine_launches
-from kkspdnn.pk.build.toolkit import CPP
+from kkspdnn.pk.build.runtime_library import CPP_FOLDER
 from kkspdnn.pk.codegen.emit import lanes_header
 from kkspdnn.pk.compiler import generate
 from tests.on_host import compiled
@@ -21,7 +21,7 @@ from tests.on_host import compiled
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     source = Path(__file__).with_name("lanes_on_host.cpp")
     target = tmp_path_factory.mktemp("lanes") / "on_host.so"
-    header = CPP / lanes_header(gpu=True)
+    header = CPP_FOLDER / lanes_header(gpu=True)
     loaded = compiled(source, target, "-std=c++17", f'-DHEADER="{header}"')
     loaded.run.argtypes = [
         *(c_int, c_int, c_int, c_void_p, c_void_p, c_float, c_float, c_void_p),

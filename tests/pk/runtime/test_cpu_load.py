@@ -100,7 +100,7 @@ from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.runtime.kokkos_runtime import get_runtime
 
 started = get_runtime(ExecutionSpace.OpenMP, 2)
-print(bool(started._library.kkspdnn_can_run_alone()), started._load_monitor is not None)
+print(bool(started._functions.kkspdnn_can_run_alone()), started._load_monitor is not None)
 """
 
 
@@ -148,7 +148,7 @@ def test_launches_with_one_thread_give_equal_results(
     monkeypatch: pytest.MonkeyPatch, kernel: str
 ) -> None:
     started = get_runtime(ExecutionSpace.OpenMP)
-    if not started._library.kkspdnn_can_run_alone():
+    if not started._functions.kkspdnn_can_run_alone():
         pytest.skip("this Kokkos or this number of threads has no launches with fewer threads")
     net, rows = radixnet(1024, 12), images(1024, 700)
     expected = infer(net, rows, kernel=kernel, values=True)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ import pytest
 
 import kkspdnn
 from kkspdnn.errors import SpaceError, ToolchainError
-from kkspdnn.pk.build.runtime_library import toolkit
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.build.toolchain import usable_cores
 from kkspdnn.pk.dispatch import compile_ahead
 from kkspdnn.pk.runtime.kokkos_runtime import get_runtime
@@ -48,7 +48,7 @@ def test_serial_and_openmp_share_one_kokkos() -> None:
 def test_cuda_without_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kkspdnn.pk.system.cuda_driver.devices", tuple)
     with pytest.raises(SpaceError, match="no NVIDIA device: run on a machine with a GPU"):
-        toolkit(pk.Cuda)
+        find_runtime_library(pk.Cuda)
     with pytest.raises(SpaceError, match="no NVIDIA device"):
         get_runtime(pk.Cuda)
 

@@ -152,13 +152,13 @@ def test_locks_that_another_thread_holds_during_the_fork() -> None:
         CHILDREN
         + """
 from kkspdnn.pk.runtime import kokkos_runtime
-from kkspdnn.pk.build import runtime_library
+from kkspdnn.pk.build import find_runtime
 from kkspdnn.pk.frontend import parse
 predict = kk.Predictor(net)
 held, done = threading.Event(), threading.Event()
 
 def hold():
-    with runtime_library.ONE_AT_A_TIME, parse._PARSER_LOCK, predict._lock:
+    with find_runtime.KOKKOS_LOCK, parse._PARSER_LOCK, predict._lock:
         with kokkos_runtime.get_runtime(predict._space.execution_space).lock:
             held.set()
             done.wait()
@@ -179,12 +179,12 @@ def test_a_lock_that_is_held_before_kokkos_starts() -> None:
     out, _ = script(
         CHILDREN
         + """
-from kkspdnn.pk.build import runtime_library
+from kkspdnn.pk.build import find_runtime
 from kkspdnn.pk.frontend import parse
 held, done = threading.Event(), threading.Event()
 
 def hold():
-    with runtime_library.ONE_AT_A_TIME, parse._PARSER_LOCK:
+    with find_runtime.KOKKOS_LOCK, parse._PARSER_LOCK:
         held.set()
         done.wait()
 

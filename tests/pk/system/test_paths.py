@@ -8,10 +8,10 @@ import pykokkos as pk
 import pytest
 
 from kkspdnn.errors import CacheError, ToolchainError
-from kkspdnn.pk.build import kokkos_cpu, runtime_library
+from kkspdnn.pk.build import find_runtime, kokkos_cpu
 from kkspdnn.pk.build.cache import default_cache
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.build.nvcc import Nvcc
-from kkspdnn.pk.build.runtime_library import toolkit
 from kkspdnn.pk.build.toolchain import host_compiler
 from kkspdnn.pk.system.instruction_sets import native_processor
 from kkspdnn.pk.system.paths import package_path, unsupported_path
@@ -52,12 +52,12 @@ def test_workunits_are_compiled_in_a_folder_with_a_space(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Quotes and a hash too; the runtime library is built with CMake, a workunit without."""
-    kit = toolkit(pk.Serial)
+    tools = find_runtime_library(pk.Serial).tools
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "it's #1 ünï"))
-    plan = next(runtime_library._openmp_plans())
-    made = runtime_library._built(default_cache(), plan, kit.tools, native_processor())
-    assert made.library.is_file()
-    assert " ünï" in str(made.library)
+    spec = next(find_runtime._openmp_specs())
+    library = find_runtime._build_runtime(default_cache(), spec, tools, native_processor())
+    assert library.path.is_file()
+    assert " ünï" in str(library.path)
 
 
 def test_nvcc_wrapper_does_not_support_spaces(
@@ -66,11 +66,11 @@ def test_nvcc_wrapper_does_not_support_spaces(
     host = host_compiler()
     # An architecture that no other test uses, as a process searches for its tools once.
     nvcc = Nvcc("nvcc", Path("/usr/local/cuda"), "release 13.0", ("sm_120",))
-    monkeypatch.setattr(runtime_library, "find_nvcc", lambda: nvcc)
-    monkeypatch.setattr(runtime_library, "find_nvcc_host", lambda _, host: host)
+    monkeypatch.setattr(find_runtime, "find_nvcc", lambda: nvcc)
+    monkeypatch.setattr(find_runtime, "find_nvcc_host", lambda _, host: host)
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "two words"))
     with pytest.raises(ToolchainError) as caught:
-        toolkit(pk.Cuda, "sm_120")
+        find_runtime_library(pk.Cuda, "sm_120")
     assert str(caught.value) == (
         f"the cache '{tmp_path}/two words' contains ' ', which compilers and CMake do not "
         "support for a GPU; set KKSPDNN_CACHE to another folder"
@@ -81,7 +81,7 @@ def test_nvcc_wrapper_does_not_support_spaces(
     with pytest.raises(
         ToolchainError, match="toolkit '/my cuda' contains ' ', .*; set CUDA_HOME to"
     ):
-        runtime_library._refuse_spaces(host, spaced, default_cache())
+        find_runtime._check_gpu_paths(host, spaced, default_cache())
 
 
 def test_a_temporary_folder_that_the_tools_do_not_support(

@@ -1,0 +1,175 @@
+"""All workunits compile and link for two GPU architectures; this needs nvcc, but no GPU.
+
+The libraries are entries of the cache, so that nothing is compiled with a warm cache.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import kernels
+import numpy as np
+import pykokkos as pk
+import pytest
+from fake_nvcc import write_fake_nvcc
+
+import kkspdnn
+from kkspdnn.choices import DTYPES
+from kkspdnn.engines.launch_trace import engine_launches
+from kkspdnn.pk.build import find_runtime, kokkos_cuda
+from kkspdnn.pk.build.find_runtime import _RuntimeSpec, find_runtime_library
+from kkspdnn.pk.build.nvcc import nvcc_path
+from kkspdnn.pk.codegen.emit import Generated
+from kkspdnn.pk.compiler import generate
+from kkspdnn.pk.dispatch import compile_workunits
+
+needs_nvcc = pytest.mark.skipif(nvcc_path() is None, reason="no nvcc, see kkspdnn info")
+
+LANGUAGE_WORKUNITS = (
+    "functions",
+    "mathematics",
+    "team_sums",
+    "team_reduction",
+    "atomics",
+    "running_sum",
+)
+"""From tests/pk/kernels.py: with constructs that the engines' workunits do not use."""
+
+
+def combined(units: list[Generated]) -> Generated:
+    """All units in one file, each in a namespace; the launch of unit n is kkspdnn_launch_n.
+
+    Kokkos' headers, which take most of the time, are then read once: one unit takes 13 s of CPU
+    time, 24 units in one file take 31 s.
+    """
+    lines = [line for unit in units for line in unit.text.splitlines()]
+    text = list(dict.fromkeys(line for line in lines if line.startswith("#include")))
+    for number, unit in enumerate(units):
+        body = [line for line in unit.text.splitlines() if not line.startswith("#include")]
+        text += [f"#define kkspdnn_launch kkspdnn_launch_{number}", f"namespace unit_{number} {{"]
+        text += [*body, "}", "#undef kkspdnn_launch"]
+    return replace(units[0], text="\n".join(text) + "\n")
+
+
+LOADING = """
+import ctypes, sys
+*runtime_libraries, library, count = sys.argv[1:]
+# Workunits need the symbols of the runtime library, and that needs those of Kokkos.
+assert [ctypes.CDLL(each) for each in runtime_libraries][-1].kkspdnn_kokkos_version() >= 30400
+loaded = ctypes.CDLL(library)
+assert all(loaded[f"kkspdnn_launch_{number}"] for number in range(int(count)))
+"""
+"""Runs in a new process: in this process, the first Kokkos that is loaded would be used for both
+architectures, and for later tests on a GPU."""
+
+
+@needs_nvcc
+@pytest.mark.parametrize("arch", [pytest.param("sm_80", marks=pytest.mark.slow), "sm_90"])
+def test_every_workunit_compiles_and_links(arch: str) -> None:
+    """Loading resolves all symbols, and needs neither driver nor device."""
+    runtime_library = find_runtime_library(pk.Cuda, arch)
+    assert f"-arch={arch}" in runtime_library.compile_command
+    # Workunits without floats are equal for both dtypes and are compiled once.
+    units_of: dict[str, list[Generated]] = {}
+    seen = set[str]()
+    for dtype in DTYPES:
+        units = [generate(*each) for each in engine_launches("cuda", np.dtype(dtype)).values()]
+        units_of[dtype] = [unit for unit in units if unit.text not in seen]
+        seen |= {unit.text for unit in units}
+    assert all(len(units) > 9 for units in units_of.values())
+    units_of["float64"] += [
+        generate(getattr(kernels, name), pk.Cuda) for name in LANGUAGE_WORKUNITS
+    ]
+    jobs = [(runtime_library, combined(units)) for units in units_of.values()]
+    for library, units in zip(compile_workunits(jobs), units_of.values(), strict=True):
+        arguments = [*map(str, runtime_library.load_order), str(library), str(len(units))]
+        subprocess.run([sys.executable, "-c", LOADING, *arguments], check=True)
+
+
+@needs_nvcc
+def test_a_cached_library_is_found_without_running_nvcc(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A build checks whether nvcc supports the host compiler; a start from the cache need not."""
+    runtime_library = find_runtime_library(pk.Cuda, "sm_90")
+    tried: list[str] = []
+    monkeypatch.setattr(find_runtime, "find_nvcc_host", lambda nvcc, host: tried.append(host.path))
+    for exact in (False, True):
+        assert find_runtime._find_for_gpu.__wrapped__("sm_90", exact) == runtime_library
+    assert tried == []
+
+
+FINDING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from kkspdnn.pk import provide_pykokkos
+provide_pykokkos()
+import pykokkos as pk
+import kernels
+from kkspdnn.pk.compiler import generate
+from kkspdnn.pk.build.find_runtime import find_runtime_library
+runtime_library = find_runtime_library(pk.Cuda)
+print(runtime_library.compiled_by)
+print(runtime_library.compile_workunit(generate(kernels.running_sum, pk.Cuda)))
+runtime_library.load()
+"""
+
+
+@needs_nvcc
+@pytest.mark.slow
+def test_a_copied_cache_on_a_machine_with_another_cuda(tmp_path: Path, fake_driver: Path) -> None:
+    """The other nvcc cannot compile, and Kokkos is not in the copied cache."""
+    runtime_library = find_runtime_library(pk.Cuda, "sm_90")
+    library = runtime_library.compile_workunit(generate(kernels.running_sum, pk.Cuda))
+    cache = tmp_path / "cache"
+    for entry in (runtime_library.folder, library.parent):
+        shutil.copytree(entry, cache / entry.parent.name / entry.name, symlinks=True)
+    cache.chmod(0o700)
+    write_fake_nvcc(tmp_path / "cuda", "release 13.9, V13.9.1")
+    variables = {
+        "KKSPDNN_CACHE": str(cache),
+        "CUDA_HOME": str(tmp_path / "cuda"),
+        "LD_LIBRARY_PATH": str(fake_driver),
+        "FAKE_GPUS": "0",
+        "PYTHONPATH": str(Path(kkspdnn.__file__).parents[1]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", FINDING, str(Path(kernels.__file__).parent)],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    compiled_by, path = done.stdout.splitlines()
+    assert compiled_by == runtime_library.compiled_by != "nvcc release 13.9, V13.9.1"
+    assert Path(path) == cache / "workunits" / library.parent.name / library.name
+
+
+def test_the_architecture_is_in_the_keys() -> None:
+    """Those of Kokkos and the runtime library, whose entry is in the key of a workunit."""
+    contents = [kokkos_cuda.key_content(arch) for arch in ("sm_80", "sm_90")]
+    assert contents[0] != contents[1]
+    specs = [_RuntimeSpec("cuda", content, arch="sm_90") for content in contents]
+    one, other = (spec.query(None, None).content for spec in specs)
+    assert one != other
+
+
+@needs_nvcc
+@pytest.mark.slow
+def test_architectures_have_different_entries() -> None:
+    """For Kokkos, the runtime library and a workunit."""
+    libraries = [find_runtime_library(pk.Cuda, arch) for arch in ("sm_80", "sm_90")]
+    text = generate(kernels.running_sum, pk.Cuda)
+    for one, other in (
+        [library.kokkos.config for library in libraries],
+        [library.path for library in libraries],
+        [library.compile_workunit(text) for library in libraries],
+    ):
+        assert isinstance(one, Path)
+        assert one != other
