@@ -104,7 +104,7 @@ def test_progress_goes_from_0_to_1(net: kk.Network, rows: kk.Inputs) -> None:
         ({"exits": "some"}, kk.InputError, "exits 'some' is unknown"),
         ({"dtype": "float16"}, kk.InputError, "float16"),
         ({"threads": 0}, kk.SpaceError, "0 threads: at least 1"),
-        ({"threads": 513}, kk.SpaceError, "513 threads: Kokkos takes at most 512"),
+        ({"threads": 513}, kk.SpaceError, "513 threads: Kokkos supports at most 512"),
     ],
 )
 def test_invalid_options_are_refused(

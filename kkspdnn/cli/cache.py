@@ -53,9 +53,9 @@ def _list_entries(root: str, cached: Sequence[CacheEntry]) -> Iterator[str]:
     """Yield a line for each name: the number of its entries, their size and their last use."""
     yield f"{root}: {_count(cached)}\n"
     width = max((len(each.name) for each in cached), default=0)
-    for (kind, name), group in groupby(cached, key=lambda each: (each.category, each.name)):
+    for (category, name), group in groupby(cached, key=lambda each: (each.category, each.name)):
         named = list(group)
-        yield f"  {kind:<10}{name:<{width}}  {_count(named):>22}, used {_age(named[0])}\n"
+        yield f"  {category:<10}{name:<{width}}  {_count(named):>22}, used {_age(named[0])}\n"
 
 
 def _count(cached: Sequence[CacheEntry]) -> str:

@@ -112,14 +112,14 @@ def _tools() -> Iterator[Finding]:
 
 
 def _kokkos(section: str, installations: list[SearchResult]) -> Iterator[Finding]:
-    found = False
+    uses_installed = False
     for result in installations:
-        used = result.kokkos is not None and not found
-        found = found or used
+        used = result.kokkos is not None and not uses_installed
+        uses_installed = uses_installed or used
         text = f"{result.reason}, used" if used else result.reason
         yield Finding(section, result.location, text, used or None)
     built = f"built from {SDIST} {SDIST_VERSION} of PyPI"
-    yield Finding(section, "cache", "not needed" if found else built, None)
+    yield Finding(section, "cache", "not needed" if uses_installed else built, None)
 
 
 def _cache() -> Iterator[Finding]:

@@ -97,8 +97,10 @@ def load_problem(
         return Problem(network, _images(size, inputs, mnist, memory), None)
     check_challenge_names(data, size, depth, images=mnist is None and not shipped_images)
     # Packed layers need memory besides these.
-    held = min(RESIDENT_BYTES, memory.share() // 2)
-    network = read_network(data, size, depth, dtype, layer_cache=layer_cache, resident_bytes=held)
+    resident = min(RESIDENT_BYTES, memory.share() // 2)
+    network = read_network(
+        data, size, depth, dtype, layer_cache=layer_cache, resident_bytes=resident
+    )
     path = images_path(data, size)
     other_rows = mnist is not None or shipped_images
     if not other_rows and (path.is_file() or path.with_name(path.name + ".gz").is_file()):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ALIGNMENT = 256
-"""Bytes. The offset of every array in a buffer is a multiple, as for an allocation of its own."""
+"""Bytes. The offset of every array in a buffer is a multiple, as for a separate allocation."""
 
 ToDevice = Callable[[NDArray[Any]], Any]
 """Copies an array of a layer to the memory that the workunits access."""

@@ -194,7 +194,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         raise SpaceError(f"{threads} threads: at least 1 is needed")
     requested = threads if name == "openmp" and threads is not None else omp_num_threads()
     if requested is not None and requested > MAX_THREADS:
-        raise SpaceError(f"{requested} threads: Kokkos takes at most {MAX_THREADS}")
+        raise SpaceError(f"{requested} threads: Kokkos supports at most {MAX_THREADS}")
     front = chosen()
     pk = provide_pykokkos()
     execution_space = getattr(pk, EXECUTION_SPACES[name])

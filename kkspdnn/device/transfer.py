@@ -13,7 +13,7 @@ class CupyTransfer:
     """Pinned host memory, GPU memory, and a non-blocking stream that copies between them.
 
     Workunits run in the stream of Kokkos's default instance. Up to Kokkos 3 that is CUDA's legacy
-    default stream, which is also CuPy's. Since Kokkos 4 it is a blocking stream of its own: work in
+    default stream, which is also CuPy's. Since Kokkos 4 it is a separate blocking stream: work in
     the legacy stream waits for all earlier work in blocking streams, and they wait for it. So in
     both cases an event recorded in the legacy stream comes after all earlier launches, and an event
     that the legacy stream waits for comes before all later launches.

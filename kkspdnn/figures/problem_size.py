@@ -34,12 +34,12 @@ def chart(records: Records, published: Published) -> Chart | None:
     Only points with all input rows of their problem are used, because only their times are
     comparable. None if no size varies.
     """
-    ours = [p for p in records.points if p.name in _NAMES and p.inputs == p.problem_inputs]
-    if not ours:
+    own_points = [p for p in records.points if p.name in _NAMES and p.inputs == p.problem_inputs]
+    if not own_points:
         return None
-    (hardware, _), *_ = Counter((p.architecture, p.threads) for p in ours).most_common(1)
-    ours = [p for p in ours if (p.architecture, p.threads) == hardware]
-    curves = {axis: _curves(ours, axis) for axis in _AXES}
+    (hardware, _), *_ = Counter((p.architecture, p.threads) for p in own_points).most_common(1)
+    own_points = [p for p in own_points if (p.architecture, p.threads) == hardware]
+    curves = {axis: _curves(own_points, axis) for axis in _AXES}
     if not any(curves.values()):
         return None
 

@@ -49,18 +49,18 @@ def _paint(
 ) -> None:
     axes = figure.subplots()
     for position, (row, (low, middle, high)) in enumerate(values):
-        ours = row.label.startswith("kkspdnn")
-        axes.hlines(position, 1, middle, colors=COLOURS[0] if ours else GREY, linewidth=1.5)
+        is_kkspdnn = row.label.startswith("kkspdnn")
+        axes.hlines(position, 1, middle, colors=COLOURS[0] if is_kkspdnn else GREY, linewidth=1.5)
         axes.errorbar(
             middle,
             position,
             xerr=[[middle - low], [high - middle]],
-            marker="o" if ours else "s",
-            color=COLOURS[0] if ours else GREY,
-            markerfacecolor=COLOURS[0] if ours else "white",
+            marker="o" if is_kkspdnn else "s",
+            color=COLOURS[0] if is_kkspdnn else GREY,
+            markerfacecolor=COLOURS[0] if is_kkspdnn else "white",
             linestyle="none",
             elinewidth=0.8,
-            label="kkspdnn" if ours else "others",
+            label="kkspdnn" if is_kkspdnn else "others",
         )
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -18,8 +18,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     """A cache with two entries of 200,000 bytes, the second one last used three days ago."""
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "cache"))
     cache = Cache(tmp_path / "cache")
-    for kind, name, age in (("kokkos", "openmp", 90), ("workunits", "fused_csr", 3 * 86400 + 90)):
-        entry = cache.get_or_build(kind, name, {}, lambda folder: (folder / "f").touch())
+    for category, name, age in (
+        ("kokkos", "openmp", 90),
+        ("workunits", "fused_csr", 3 * 86400 + 90),
+    ):
+        entry = cache.get_or_build(category, name, {}, lambda folder: (folder / "f").touch())
         size = (entry / "manifest.json").stat().st_size
         (entry / "f").write_bytes(bytes(200_000 - size))
         last_use = time.time() - age

@@ -77,9 +77,9 @@ space = "SPACE"
 rng = np.random.default_rng(1)
 for neurons in (64, 65_600):
     columns = np.arange(neurons)
-    for kind in ("equal", "different", "ragged"):
-        weights = np.full(neurons, 0.5) if kind == "equal" else 1 + columns / neurons
-        used = columns[: neurons - 1] if kind == "ragged" else columns
+    for weight_type in ("equal", "different", "ragged"):
+        weights = np.full(neurons, 0.5) if weight_type == "equal" else 1 + columns / neurons
+        used = columns[: neurons - 1] if weight_type == "ragged" else columns
         square = (weights[used], (columns[used], used))
         layers = []
         for outputs in (neurons, neurons, 64):

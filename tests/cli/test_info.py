@@ -17,14 +17,14 @@ from kkspdnn.pk.system.cuda_driver import Device
 
 
 def test_every_section_is_reported() -> None:
-    found = list(findings())
-    sections = list(dict.fromkeys(finding.section for finding in found))
+    reported = list(findings())
+    sections = list(dict.fromkeys(finding.section for finding in reported))
     assert sections == ["machine", "compilers", "kokkos", "cache", "pykokkos", "spaces", "cuda"]
-    spaces = {f.name: f for f in found if f.section == "spaces"}
+    spaces = {f.name: f for f in reported if f.section == "spaces"}
     assert spaces["serial"].ok
     assert spaces["openmp"].ok
     assert "agrees with the reference" in spaces["openmp"].text
-    assert all("\n" not in finding.text for finding in found)
+    assert all("\n" not in finding.text for finding in reported)
 
 
 def test_every_searched_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,10 +39,10 @@ def test_a_kokkos_for_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("Kokkos_ROOT", str(tmp_path))
     monkeypatch.setattr(info, "_test_space", lambda space: info.Finding("spaces", space, "", True))
     monkeypatch.setattr(info, "devices", lambda: (Device(0, "A", "sm_90"),))
-    found = [finding.name for finding in findings() if finding.section == "cuda"]
-    assert found[:4] == ["driver", "device", "compiler", "CuPy"]
-    assert f"Kokkos_ROOT={tmp_path}" in found[4:6]
-    assert found[-1] == "cache"
+    reported = [finding.name for finding in findings() if finding.section == "cuda"]
+    assert reported[:4] == ["driver", "device", "compiler", "CuPy"]
+    assert f"Kokkos_ROOT={tmp_path}" in reported[4:6]
+    assert reported[-1] == "cache"
 
 
 @pytest.mark.parametrize("refused", [False, True])
@@ -60,16 +60,18 @@ def test_conflicting_versions_of_cuda(monkeypatch: pytest.MonkeyPatch, refused: 
     monkeypatch.setattr(info, "nvcc_path", lambda: nvcc.path)
     monkeypatch.setattr(info, "find_nvcc", lambda: nvcc)
     monkeypatch.setattr(info, "find_nvcc_host", find_nvcc_host)
-    monkeypatch.setattr(info, "detect_versions", lambda found: replace(versions, nvcc=found))
-    found = [finding for finding in findings() if finding.section == "cuda"][4:]
-    assert [(each.name, each.ok) for each in found] == [
+    monkeypatch.setattr(info, "detect_versions", lambda reported: replace(versions, nvcc=reported))
+    reported = [finding for finding in findings() if finding.section == "cuda"][4:]
+    assert [(each.name, each.ok) for each in reported] == [
         ("nvcc", not refused),
         ("version conflict", False),
         ("version conflict", False),
     ]
-    assert ("g++ 14" if refused else "host compiler /usr/bin/g++-13: g++ 13.3") in found[0].text
-    assert found[1].text.startswith("cupy-cuda13x needs a driver for CUDA 13")
-    assert found[2].text.startswith("/x/nvcc is of CUDA 13.0, and the driver runs up to CUDA 12.4")
+    assert ("g++ 14" if refused else "host compiler /usr/bin/g++-13: g++ 13.3") in reported[0].text
+    assert reported[1].text.startswith("cupy-cuda13x needs a driver for CUDA 13")
+    assert reported[2].text.startswith(
+        "/x/nvcc is of CUDA 13.0, and the driver runs up to CUDA 12.4"
+    )
 
 
 def test_a_failing_space_is_reported_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,10 +19,10 @@ from kkspdnn.model.radixnet import radixnet
 
 
 def test_defaults_without_a_folder() -> None:
-    made = load_problem()
-    assert (made.network.inputs, len(made.network.layers)) == (1024, 120)
-    assert made.inputs.rows == 60000
-    assert made.expected_categories is None
+    problem = load_problem()
+    assert (problem.network.inputs, len(problem.network.layers)) == (1024, 120)
+    assert problem.inputs.rows == 60000
+    assert problem.expected_categories is None
     assert load_problem(seed=3, layers=2, inputs=1).network.name == "radixnet-1024x2-seed3"
     assert load_problem(dtype="float64", layers=2, inputs=1).network.dtype == np.float64
 
@@ -30,28 +30,28 @@ def test_defaults_without_a_folder() -> None:
 def test_a_folder_without_images_uses_the_shipped_ones(tmp_path: Path) -> None:
     write_network(radixnet(64, 2), tmp_path)
     write_categories(np.array([2, 5, 9]), tmp_path, 64, 2)
-    made = load_problem(neurons=64, layers=2, inputs=6, data=tmp_path)
-    assert made.network.source == "challenge"
-    assert "shipped" in made.inputs.source
-    assert made.expected_categories is not None
-    assert made.expected_categories.tolist() == [2, 5]
+    problem = load_problem(neurons=64, layers=2, inputs=6, data=tmp_path)
+    assert problem.network.source == "challenge"
+    assert "shipped" in problem.inputs.source
+    assert problem.expected_categories is not None
+    assert problem.expected_categories.tolist() == [2, 5]
 
 
 def test_files_of_earlier_versions_beside_the_layers_are_ignored(tmp_path: Path) -> None:
     write_network(radixnet(64, 2), tmp_path)
     for layer in list((tmp_path / "neuron64").iterdir()):
         layer.with_name(layer.name + ".kkspdnn.npz").write_bytes(b"of an earlier version")
-    made = load_problem(neurons=64, layers=2, inputs=6, data=tmp_path)
-    assert made.network.edges == radixnet(64, 2).edges
+    problem = load_problem(neurons=64, layers=2, inputs=6, data=tmp_path)
+    assert problem.network.edges == radixnet(64, 2).edges
 
 
 def test_the_users_own_network(tmp_path: Path) -> None:
     sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
-    made = load_problem(data=tmp_path, shipped_images=True)
-    assert made.network.source == "npz"
-    assert (made.inputs.rows, made.inputs.neurons) == (60000, 64)
-    made = load_problem(data=tmp_path, inputs=7, neurons=64, layers=1, shipped_images=True)
-    assert made.inputs.rows == 7
+    problem = load_problem(data=tmp_path, shipped_images=True)
+    assert problem.network.source == "npz"
+    assert (problem.inputs.rows, problem.inputs.neurons) == (60000, 64)
+    problem = load_problem(data=tmp_path, inputs=7, neurons=64, layers=1, shipped_images=True)
+    assert problem.inputs.rows == 7
 
 
 def test_the_users_own_network_without_input_rows_is_refused(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_dense_input_rows(tmp_path: Path) -> None:
     sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(20)))
     rows = np.random.default_rng(0).random((5, 20)).astype(np.float32)
     np.save(tmp_path / "inputs.npy", rows)
-    made = load_problem(data=tmp_path)
-    assert made.inputs.source == "file inputs.npy"
-    assert (made.inputs.to_dense() == rows).all()
+    problem = load_problem(data=tmp_path)
+    assert problem.inputs.source == "file inputs.npy"
+    assert (problem.inputs.to_dense() == rows).all()
     assert (load_problem(data=tmp_path, inputs=2).inputs.to_dense() == rows[:2]).all()
     with pytest.raises(InputError, match=r"--inputs 6: .*inputs.npy has 5 rows"):
         load_problem(data=tmp_path, inputs=6)
@@ -111,8 +111,8 @@ def test_misnamed_input_rows_are_refused(tmp_path: Path, name: str) -> None:
 )
 def test_two_formats_in_one_folder_are_refused(tmp_path: Path, name: str) -> None:
     sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
-    made = tmp_path / name
-    made.mkdir() if name.endswith("/") else made.write_bytes(b"")
+    path = tmp_path / name
+    path.mkdir() if name.endswith("/") else path.write_bytes(b"")
     with pytest.raises(InputError, match="is one of the challenge's files, but"):
         load_problem(data=tmp_path, shipped_images=True)
 
@@ -163,9 +163,9 @@ def test_files_of_other_challenge_networks_are_ignored(tmp_path: Path) -> None:
     write_network(radixnet(32, 1), tmp_path)
     write_images(images(32, 5), tmp_path)
     write_categories(np.array([1]), tmp_path, 64, 4)
-    made = load_problem(neurons=64, layers=2, inputs=3, data=tmp_path)
-    assert "shipped" in made.inputs.source
-    assert made.expected_categories is None
+    problem = load_problem(neurons=64, layers=2, inputs=3, data=tmp_path)
+    assert "shipped" in problem.inputs.source
+    assert problem.expected_categories is None
     write_images(images(64, 5), tmp_path)
     (tmp_path / "sparse-images-64.csv").write_bytes(b"")
     assert load_problem(neurons=64, layers=2, data=tmp_path).inputs.rows == 5
@@ -175,9 +175,9 @@ def test_files_of_other_challenge_networks_are_ignored(tmp_path: Path) -> None:
 
 def test_a_network_without_layers_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "network.json").write_text('{"inputs": 64}')
-    made = load_problem(data=tmp_path, inputs=3, shipped_images=True)
-    assert len(made.network.layers) == 0
-    assert made.network.inputs == 64
+    problem = load_problem(data=tmp_path, inputs=3, shipped_images=True)
+    assert len(problem.network.layers) == 0
+    assert problem.network.inputs == 64
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -200,9 +200,9 @@ def test_categories_beyond_the_input_rows(tmp_path: Path) -> None:
     write_categories(np.array([2, 10, 11]), tmp_path, 64, 2)
     with pytest.raises(InputError, match="categories.tsv: row 11, but there are 10 input rows; "):
         load_problem(neurons=64, layers=2, data=tmp_path)
-    made = load_problem(neurons=64, layers=2, data=tmp_path, inputs=10)
-    assert made.expected_categories is not None
-    assert made.expected_categories.tolist() == [2, 10]
+    problem = load_problem(neurons=64, layers=2, data=tmp_path, inputs=10)
+    assert problem.expected_categories is not None
+    assert problem.expected_categories.tolist() == [2, 10]
 
 
 def test_a_problem_larger_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def test_unusual_numbers_of_threads_in_the_environment(
 
 def test_too_many_threads_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "100000")
-    with pytest.raises(SpaceError, match="100000 threads: Kokkos takes at most 512"):
+    with pytest.raises(SpaceError, match="100000 threads: Kokkos supports at most 512"):
         open_space("openmp")
 
 
