@@ -13,7 +13,7 @@ from kkspdnn.errors import InputError
 from kkspdnn.io.challenge import read_categories, read_images, read_network
 from kkspdnn.io.challenge_folder import check_challenge_names
 from kkspdnn.io.challenge_layers import RESIDENT_BYTES
-from kkspdnn.io.challenge_names import categories_path, images_path
+from kkspdnn.io.challenge_names import categories_path, find_file, images_path
 from kkspdnn.io.mnist import mnist_images
 from kkspdnn.io.npz import (
     npz_input_neurons,
@@ -101,19 +101,18 @@ def load_problem(
     network = read_network(
         data, size, depth, dtype, layer_cache=layer_cache, resident_bytes=resident
     )
-    path = images_path(data, size)
     other_rows = mnist is not None or shipped_images
-    if not other_rows and (path.is_file() or path.with_name(path.name + ".gz").is_file()):
+    if not other_rows and find_file(images_path(data, size)) is not None:
         rows = read_images(data, size, inputs, budget=memory)
     else:
         rows = _images(size, inputs, mnist, memory)
     expected = read_categories(data, size, depth)
-    if inputs is None and expected is not None and expected.size and expected[-1] > rows.rows:
-        raise InputError(
-            f"{categories_path(data, size, depth)}: row {expected[-1]}, but there are {rows.rows} "
-            f"input rows; give the input rows of this file, or --inputs {rows.rows}"
-        )
     if expected is not None:
+        if inputs is None and expected.size and expected[-1] > rows.rows:
+            raise InputError(
+                f"{categories_path(data, size, depth)}: row {expected[-1]}, but there are "
+                f"{rows.rows} input rows; give the input rows of this file, or --inputs {rows.rows}"
+            )
         expected = expected[expected <= rows.rows]
     return Problem(network, rows, expected)
 
