@@ -237,7 +237,7 @@ def measure(
         ratios=_ratios(seconds),
         compared_after=depths,
         largest_difference=difference,
-        allowed=0.0 if device.front == "builtin" else error_bound(network),
+        allowed=0.0 if device.implementation == "builtin" else error_bound(network),
         bound=bound,
         nominal_edges_per_second=nominal_edges_per_second(device) if device.gpu else None,
         space=device.name,
@@ -245,7 +245,7 @@ def measure(
         compiler=hand_written.compiler,
         flags=hand_written.flags,
         kokkos_version=device.kokkos_version,
-        pk=device.front,
+        pk=device.implementation,
         version=own_version(),
         command=command,
     )

@@ -66,5 +66,5 @@ def _cpu_peers() -> list[Peer]:
         Kkspdnn("dead", "kkspdnn, fused, zero rows leave", exits="dead"),
         Kkspdnn("all", "kkspdnn, fused, all exits"),
         Kkspdnn("fold", "kkspdnn, fused, all exits, folded", fold=True),
-        Kkspdnn("pykokkos", "kkspdnn, fused, all exits, PyKokkos", front="pykokkos"),
+        Kkspdnn("pykokkos", "kkspdnn, fused, all exits, PyKokkos", implementation="pykokkos"),
     ]

@@ -19,7 +19,8 @@ from kkspdnn.version import own_version
 class Kkspdnn:
     """kkspdnn with one choice of options.
 
-    kernel, exits, fold, space: see `kkspdnn.infer`; front: builtin or pykokkos, see KKSPDNN_PK
+    kernel, exits, fold, space: see `kkspdnn.infer`
+    implementation: of PyKokkos, builtin or pykokkos, see KKSPDNN_PK
 
     The time is the inference time of the record: from input rows in memory to categories.
     """
@@ -34,7 +35,7 @@ class Kkspdnn:
         kernel: Kernel = "fused",
         exits: Exits = "all",
         fold: bool = False,
-        front: str = "builtin",
+        implementation: str = "builtin",
         space: SpaceName = "openmp",
     ) -> None:
         self.name = name
@@ -42,16 +43,16 @@ class Kkspdnn:
         self._kernel: Kernel = kernel
         self._exits: Exits = exits
         self._fold = fold
-        self._front = front
+        self._implementation = implementation
         self._space: SpaceName = space
         self.gpu = space == "cuda"
-        self.env: Mapping[str, str] = {"KKSPDNN_PK": front}
+        self.env: Mapping[str, str] = {"KKSPDNN_PK": implementation}
         # fused: one activation per lane and one index per tile; SpGEMM: see CsrPeer
         lanes = 32 if self.gpu else 64
         self.bytes_per_edge: float | None = 4 + 2 / lanes if kernel == "fused" else 16.0
 
     def available(self) -> str | None:
-        if self._front == "pykokkos" and not is_installed():
+        if self._implementation == "pykokkos" and not is_installed():
             return "PyKokkos is not installed"
         return missing_cuda_toolchain() if self.gpu else None
 

@@ -17,8 +17,7 @@ from kkspdnn.inference import infer
 from kkspdnn.io.shipped_images import images
 from kkspdnn.io.tsv_parser import load_parser
 from kkspdnn.model.radixnet import radixnet
-from kkspdnn.pk import VARIABLE as FRONT_VARIABLE
-from kkspdnn.pk import chosen, is_installed
+from kkspdnn.pk import IMPLEMENTATION_VARIABLE, active_implementation, is_installed
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.file_trust import CACHE_VARIABLE, check_trusted
 from kkspdnn.pk.build.find_kokkos import SearchResult, search_kokkos
@@ -146,8 +145,8 @@ def _sizes(root: Path) -> Iterator[int]:
 def _pykokkos() -> Iterator[Finding]:
     yield Finding("pykokkos", "real package", "installed" if is_installed() else "not installed")
     try:
-        origin = f" ({FRONT_VARIABLE})" if os.environ.get(FRONT_VARIABLE) else ""
-        yield Finding("pykokkos", "in use", chosen() + origin, True)
+        origin = f" ({IMPLEMENTATION_VARIABLE})" if os.environ.get(IMPLEMENTATION_VARIABLE) else ""
+        yield Finding("pykokkos", "in use", active_implementation() + origin, True)
     except KkspdnnError as error:
         yield Finding("pykokkos", "in use", str(error), False)
 

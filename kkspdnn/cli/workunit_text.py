@@ -15,8 +15,8 @@ from kkspdnn.errors import InputError
 from kkspdnn.pk.build.disassemble import hot_function
 from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.compiler import generate
-from kkspdnn.pk.dispatch import Launched
-from kkspdnn.pk.locate import complete, locate, read_types
+from kkspdnn.pk.dispatch import Specialization
+from kkspdnn.pk.locate import load_workunit, order_types, parse_types
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import Scalar, View
 
@@ -29,14 +29,14 @@ def workunit_text(arguments: argparse.Namespace) -> Iterator[str]:
             "--assembly shows machine code of a CPU; for a GPU run kkspdnn compile, then cuobjdump "
             "-sass on the workunit.so in the cache"
         )
-    types = read_types(arguments.types)
+    types = parse_types(arguments.types)
     if arguments.workunit is None:
         yield from _list_workunits(engine_launches(space, np.dtype(arguments.dtype)))
         return
-    workunit, execution_space, complete_types = _find(
+    workunit, execution_space, ordered_types = _find(
         arguments.workunit, space, np.dtype(arguments.dtype), types
     )
-    generated = generate(workunit, execution_space, complete_types)
+    generated = generate(workunit, execution_space, ordered_types)
     if arguments.assembly:
         library = find_runtime_library(execution_space).compile_workunit(generated)
         yield hot_function(library, generated.name)
@@ -46,10 +46,10 @@ def workunit_text(arguments: argparse.Namespace) -> Iterator[str]:
 
 def _find(
     name: str, space: SpaceName, dtype: np.dtype[np.floating], types: Mapping[str, Scalar | View]
-) -> Launched:
+) -> Specialization:
     """Return a workunit, its space and the types of its parameters without annotation."""
     if ":" in name:
-        workunit, inferred_types = locate(name), {}
+        workunit, inferred_types = load_workunit(name), {}
     else:
         engines = engine_launches(space, dtype)
         if name not in engines:
@@ -60,10 +60,10 @@ def _find(
         workunit, _, inferred = engines[name]
         inferred_types = dict(zip(workunit.generic, inferred, strict=True))
     execution_space = ExecutionSpace[EXECUTION_SPACES[space]]
-    return workunit, execution_space, complete(workunit, {**inferred_types, **types})
+    return workunit, execution_space, order_types(workunit, {**inferred_types, **types})
 
 
-def _list_workunits(launches: Mapping[str, Launched]) -> Iterator[str]:
+def _list_workunits(launches: Mapping[str, Specialization]) -> Iterator[str]:
     for name in sorted(launches):
         workunit = launches[name][0]
         summary = shorten(workunit.__doc__ or "", 75, placeholder=" …")

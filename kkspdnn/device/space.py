@@ -19,7 +19,7 @@ from kkspdnn.device.gpu_vendors import unsupported_gpu_vendors
 from kkspdnn.device.space_names import unknown_space
 from kkspdnn.device.transfer import CupyTransfer
 from kkspdnn.errors import SpaceError, short_repr
-from kkspdnn.pk import Front, chosen, provide_pykokkos
+from kkspdnn.pk import Implementation, active_implementation, provide_pykokkos
 from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
 from kkspdnn.pk.dispatch import compile_ahead
 from kkspdnn.pk.runtime.kokkos_runtime import MAX_THREADS, get_runtime
@@ -52,7 +52,7 @@ class Space:
     """An execution space in which Kokkos runs.
 
     name: serial, openmp or cuda
-    front: which PyKokkos is used: builtin (the built-in compiler) or pykokkos (the real package)
+    implementation: of PyKokkos: builtin (the built-in compiler) or pykokkos (the real package)
     pk: the module of that PyKokkos
     execution_space: such as `pk.OpenMP`
     threads: the number of threads that run concurrently
@@ -67,7 +67,7 @@ class Space:
     """
 
     name: SpaceName
-    front: Front
+    implementation: Implementation
     pk: ModuleType
     execution_space: Any
     threads: int
@@ -162,7 +162,7 @@ class Space:
 
         The built-in compiler compiles all of them in parallel, the real PyKokkos one at a time.
         """
-        if self.front == "builtin":
+        if self.implementation == "builtin":
             compile_ahead(launch_each)
         launch_each()
         self.synchronize()  # keeps the launches out of later timings
@@ -195,12 +195,12 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
     requested = threads if name == "openmp" and threads is not None else omp_num_threads()
     if requested is not None and requested > MAX_THREADS:
         raise SpaceError(f"{requested} threads: Kokkos supports at most {MAX_THREADS}")
-    front = chosen()
+    implementation = active_implementation()
     pk = provide_pykokkos()
     execution_space = getattr(pk, EXECUTION_SPACES[name])
     xp = _cupy() if name == "cuda" else np
     prepare_thread = kokkos_process().check
-    if front == "builtin":
+    if implementation == "builtin":
         started = get_runtime(execution_space, threads if name == "openmp" else None)
         started.reset_float_modes()
         prepare_thread = started.reset_float_modes
@@ -226,7 +226,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         )
     return Space(
         name=name,
-        front=front,
+        implementation=implementation,
         pk=pk,
         execution_space=execution_space,
         threads=running,

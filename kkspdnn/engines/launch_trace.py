@@ -1,6 +1,6 @@
 """The workunits that the engines launch, and the types that they are launched with.
 
-Found by rehearsing the engines' own warm-up on networks of every kind: nothing is compiled or
+They are traced in the engines' warm-up on networks of each category: nothing is compiled or
 started, and no table can go stale.
 """
 
@@ -21,10 +21,10 @@ from kkspdnn.errors import KkspdnnError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.network import Network, network
-from kkspdnn.pk import VARIABLE, chosen, provide_pykokkos
+from kkspdnn.pk import IMPLEMENTATION_VARIABLE, active_implementation, provide_pykokkos
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
-from kkspdnn.pk.dispatch import Launched, rehearse
+from kkspdnn.pk.dispatch import Specialization, trace_launches
 
 _NEURONS = 32
 _WIDE = np.iinfo(np.uint16).max + 33
@@ -39,7 +39,7 @@ class _Stage(Space):
         launch_each()
 
 
-def engine_launches(space: SpaceName, dtype: np.dtype[Any]) -> dict[str, Launched]:
+def engine_launches(space: SpaceName, dtype: np.dtype[Any]) -> dict[str, Specialization]:
     """Every workunit of the engines by its name, as a run in this space and dtype launches it;
     one that is launched with several types, with the last of them that a layer of at most 65,536
     neurons has.
@@ -49,7 +49,7 @@ def engine_launches(space: SpaceName, dtype: np.dtype[Any]) -> dict[str, Launche
     return {each[0].__name__: each for each in _launches(space, dtype, (_NEURONS,))}
 
 
-def all_launches(space: SpaceName, dtype: np.dtype[Any]) -> tuple[Launched, ...]:
+def all_launches(space: SpaceName, dtype: np.dtype[Any]) -> tuple[Specialization, ...]:
     """All that runs in this space and dtype may launch, each workunit with all its types.
 
     Raises KkspdnnError where the real PyKokkos is in use, which the built-in compiler knows nothing
@@ -70,17 +70,17 @@ def all_generated(space: SpaceName, dtypes: Iterable[str]) -> list[Generated]:
 
 def _launches(
     space: SpaceName, dtype: np.dtype[Any], sizes: tuple[int, ...]
-) -> tuple[Launched, ...]:
+) -> tuple[Specialization, ...]:
     """With inputs and outputs of these numbers of neurons, in every combination."""
-    if chosen() != "builtin":
+    if active_implementation() != "builtin":
         raise KkspdnnError(
             "the real PyKokkos is in use, and keeps its C++ in ./pk_cpp; "
-            f"set {VARIABLE}=builtin to see the built-in compiler's"
+            f"set {IMPLEMENTATION_VARIABLE}=builtin to see the built-in compiler's"
         )
     pk = provide_pykokkos()
     stage = _Stage(
         name=space,
-        front="builtin",
+        implementation="builtin",
         pk=pk,
         execution_space=getattr(pk, EXECUTION_SPACES[space]),
         threads=1,
@@ -96,7 +96,7 @@ def _launches(
                 for inputs in _inputs(net.inputs):
                     engine.warm_up(layers, inputs)
 
-    return rehearse(warm_up_all)
+    return trace_launches(warm_up_all)
 
 
 def _networks(inputs: int, outputs: int, dtype: np.dtype[Any]) -> Iterator[Network]:

@@ -151,7 +151,7 @@ def _partition(request: Request, setup: Setup) -> Partition:
         "kernel": request.kernel,
         "fold": str(request.fold),
         "verification": "full" if request.values else request.verification,
-        "arithmetic": f"{arithmetic}, {setup.space.front}",
+        "arithmetic": f"{arithmetic}, {setup.space.implementation}",
     }
     return resume(request.checkpoint, request.ranks, setup.network, request.inputs, configuration)
 

@@ -156,7 +156,7 @@ def make_record(
         machine=_machine(request.machine, space, loads),
         compiler=space.compiler,
         kokkos_version=space.kokkos_version,
-        pk=space.front,
+        pk=space.implementation,
         version=own_version(),
         fold=request.fold,
         neurons_before_fold=None if merged is None else merged.neurons,

@@ -1,7 +1,7 @@
-"""The PyKokkos front: the real package where it is installed, else the built-in compiler.
+"""PyKokkos: the installed package, or else the built-in compiler.
 
-`KKSPDNN_PK=builtin` or `KKSPDNN_PK=pykokkos` chooses by hand. Workunits say
-`import pykokkos as pk` and mean the same under both.
+Workunits say `import pykokkos as pk` and mean the same in both. The environment variable
+`KKSPDNN_PK=builtin` or `KKSPDNN_PK=pykokkos` overrides the choice.
 """
 
 from __future__ import annotations
@@ -10,49 +10,53 @@ import os
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import Literal
+from typing import Final, Literal
 
 from kkspdnn.errors import KkspdnnError
 
-VARIABLE = "KKSPDNN_PK"
-Front = Literal["builtin", "pykokkos"]
+IMPLEMENTATION_VARIABLE: Final = "KKSPDNN_PK"
+Implementation = Literal["builtin", "pykokkos"]
+
+_LANGUAGE: Final = "kkspdnn.pk.language"
 
 
-def chosen() -> Front:
-    """Which PyKokkos this process uses.
+def active_implementation() -> Implementation:
+    """Return the implementation of PyKokkos that this process uses.
 
-    Raises KkspdnnError where KKSPDNN_PK names none, or one that is not installed.
+    Raises KkspdnnError if KKSPDNN_PK has another value, or names one that is not installed.
     """
-    wanted = os.environ.get(VARIABLE, "")
-    if wanted not in ("", "builtin", "pykokkos"):
-        raise KkspdnnError(f"{VARIABLE}={wanted}: set it to builtin or pykokkos, or unset it")
+    requested = os.environ.get(IMPLEMENTATION_VARIABLE, "")
+    if requested not in ("", "builtin", "pykokkos"):
+        raise KkspdnnError(
+            f"{IMPLEMENTATION_VARIABLE}={requested}: set it to builtin or pykokkos, or unset it"
+        )
     loaded = sys.modules.get("pykokkos")
-    if loaded is not None and _is_package(loaded):
-        standing_in = loaded.__name__ == "kkspdnn.pk.language"
-        return "builtin" if standing_in else "pykokkos"
-    if wanted == "pykokkos" and not is_installed():
-        raise KkspdnnError(f"{VARIABLE}=pykokkos, but PyKokkos is not installed here; unset it")
-    return "pykokkos" if is_installed() and wanted != "builtin" else "builtin"
+    if loaded is not None and _has_file(loaded):
+        return "builtin" if loaded.__name__ == _LANGUAGE else "pykokkos"
+    if requested == "pykokkos" and not is_installed():
+        raise KkspdnnError(
+            f"{IMPLEMENTATION_VARIABLE}=pykokkos, but PyKokkos is not installed here; unset it"
+        )
+    return "pykokkos" if is_installed() and requested != "builtin" else "builtin"
 
 
 def is_installed() -> bool:
-    """Is the real PyKokkos there, whether or not the built-in compiler stands in for it?
+    """Return whether the PyKokkos package is installed, whichever implementation is active.
 
-    A folder of that name without Python files, such as a clone of its repository, is none.
+    A folder of that name without Python files, such as a clone of its repository, does not count.
     """
-    found = (finder.find_spec("pykokkos", None) for finder in sys.meta_path)
-    return any(spec is not None and spec.origin is not None for spec in found)
+    specs = (finder.find_spec("pykokkos", None) for finder in sys.meta_path)
+    return any(spec is not None and spec.origin is not None for spec in specs)
 
 
-def _is_package(module: ModuleType) -> bool:
-    """Has it come from a file, rather than from a folder that only has the name?"""
+def _has_file(module: ModuleType) -> bool:
+    """Whether a module is from a file; a folder without Python files is a module too."""
     return getattr(module, "__file__", None) is not None
 
 
 def provide_pykokkos() -> ModuleType:
-    """Make `import pykokkos` work in this process, and give that module."""
-    language = "kkspdnn.pk.language"
+    """Make `import pykokkos` import the active implementation, and return that module."""
     loaded = sys.modules.get("pykokkos")
-    if chosen() == "builtin" and (loaded is None or loaded.__name__ != language):
-        sys.modules["pykokkos"] = import_module(language)
+    if active_implementation() == "builtin" and (loaded is None or loaded.__name__ != _LANGUAGE):
+        sys.modules["pykokkos"] = import_module(_LANGUAGE)
     return import_module("pykokkos")

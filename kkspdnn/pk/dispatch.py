@@ -1,4 +1,4 @@
-"""parallel_for, parallel_reduce and parallel_scan on NumPy arrays, with PyKokkos's arguments."""
+"""parallel_for, parallel_reduce and parallel_scan, with PyKokkos's arguments."""
 
 from __future__ import annotations
 
@@ -18,58 +18,60 @@ from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.runtime.kokkos_runtime import get_runtime
 from kkspdnn.pk.runtime.program import Program
-from kkspdnn.pk.signature import Types
+from kkspdnn.pk.signature import Pattern, Types
 from kkspdnn.pk.system.fork import kokkos_process
 from kkspdnn.pk.system.progress_log import log_progress
 from kkspdnn.pk.system.termination import map_in_threads
-from kkspdnn.pk.types import type_of_argument
+from kkspdnn.pk.types import infer_type
 
-Launched = tuple[Workunit, ExecutionSpace, Types]
-"""What one compile is for."""
+Specialization = tuple[Workunit, ExecutionSpace, Types]
+"""A workunit, the execution space and the types that it is compiled for."""
 
-_Wanted = dict[Launched, None]
-_collected: ContextVar[_Wanted | None] = ContextVar("collected", default=None)
+_Trace = dict[Specialization, None]
+_trace: ContextVar[_Trace | None] = ContextVar("trace", default=None)
 
 
 def parallel_for(label: str, policy: Policy, workunit: Workunit, **arguments: Any) -> None:
-    """Run `workunit` once for every work item of `policy`.
+    """Run `workunit` once for each work item of `policy`.
 
-    arguments: by name, NumPy arrays (passed without a copy) and numbers. Raises TypeError naming
-    the argument that is missing, unknown or does not fit.
+    arguments: the parameters by name. Arrays are passed without a copy.
+
+    Raises TypeError naming the argument that is missing, unknown or of another type.
     """
     _launch("for", label, policy, workunit, arguments)
 
 
 def parallel_reduce(label: str, policy: Policy, workunit: Workunit, **arguments: Any) -> Any:
-    """Like parallel_for, and gives the sum over the work items' `pk.Acc`."""
+    """Like parallel_for, and return the sum of the `pk.Acc` of all work items."""
     return _launch("reduce", label, policy, workunit, arguments)
 
 
 def parallel_scan(label: str, policy: Policy, workunit: Workunit, **arguments: Any) -> Any:
-    """Run an exclusive or inclusive prefix sum and give its total."""
+    """Run a workunit that computes a prefix sum, and return the total."""
     return _launch("scan", label, policy, workunit, arguments)
 
 
-def rehearse(rehearsal: Callable[[], object]) -> tuple[Launched, ...]:
-    """All that `rehearsal()` launches, each once, in its order, without compiling anything.
+def trace_launches(function: Callable[[], object]) -> tuple[Specialization, ...]:
+    """Return the distinct specializations that `function()` launches, in order of first launch.
 
-    Every launch is left out: reductions and scans give 0, arrays stay as they are.
+    Nothing is compiled or launched: reductions and scans return 0, arrays are not changed.
     """
-    wanted: _Wanted = {}
-    token = _collected.set(wanted)
+    trace: _Trace = {}
+    token = _trace.set(trace)
     try:
-        rehearsal()
+        function()
     finally:
-        _collected.reset(token)
-    return tuple(wanted)
+        _trace.reset(token)
+    return tuple(trace)
 
 
-def compile_ahead(rehearsal: Callable[[], object]) -> None:
-    """Compile and load all that `rehearsal()` launches, as many at once as there are cores.
+def compile_ahead(function: Callable[[], object]) -> None:
+    """Compile and load all workunits that `function()` launches, in parallel on all cores.
 
-    See `rehearse`. Raises what the first failing compile raises.
+    The function is called once, to trace its launches. Raises the error of the first compile that
+    fails.
     """
-    todo = [w for w in rehearse(rehearsal) if (w[1], w[2]) not in w[0].programs]
+    todo = [s for s in trace_launches(function) if (s[1], s[2]) not in s[0].programs]
     texts = [generate(*each) for each in todo]
     libraries = {space: find_runtime_library(space) for _, space, _ in todo}
     jobs = [(libraries[space], text) for (_, space, _), text in zip(todo, texts, strict=True)]
@@ -80,23 +82,26 @@ def compile_ahead(rehearsal: Callable[[], object]) -> None:
 
 
 def compile_workunits(jobs: Sequence[tuple[RuntimeLibrary, Generated]]) -> list[Path]:
-    """The libraries of these workunits, in order; those that the cache lacks are compiled, as many
-    at once as there are cores. Raises what the first failing compile raises."""
-    found = [library.find_workunit(text) for library, text in jobs]
-    total, made = found.count(None), count(1)
+    """Return the shared libraries of workunits, in order.
 
-    def compiled(job: tuple[RuntimeLibrary, Generated]) -> Path:
+    Those that are not in the cache are compiled in parallel on all cores. Raises the error of the
+    first compile that fails.
+    """
+    cached = [library.find_workunit(text) for library, text in jobs]
+    total, numbers = cached.count(None), count(1)
+
+    def compile_job(job: tuple[RuntimeLibrary, Generated]) -> Path:
         library = job[0].compile_workunit(job[1])
-        done = next(made)
+        done = next(numbers)
         log_progress(f"compiling workunits: {done} of {total}", done, total)
         return library
 
-    missing = [job for job, library in zip(jobs, found, strict=True) if library is None]
-    with closing(map_in_threads(compiled, missing, usable_cores())) as libraries:
-        return [next(libraries) if each is None else each for each in found]
+    missing = [job for job, library in zip(jobs, cached, strict=True) if library is None]
+    with closing(map_in_threads(compile_job, missing, usable_cores())) as libraries:
+        return [next(libraries) if each is None else each for each in cached]
 
 
-def _compiled(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program:
+def _compile(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program:
     kokkos_process().check()
     generated = generate(workunit, space, types)
     library = find_runtime_library(space).compile_workunit(generated)
@@ -104,7 +109,7 @@ def _compiled(workunit: Workunit, space: ExecutionSpace, types: Types) -> Progra
 
 
 def _launch(
-    pattern: str, label: str, policy: Policy, workunit: Workunit, arguments: dict[str, Any]
+    pattern: Pattern, label: str, policy: Policy, workunit: Workunit, arguments: dict[str, Any]
 ) -> Any:
     if not isinstance(label, str):
         raise TypeError(f"pk.parallel_{pattern} needs a label first, not {label!r}")
@@ -112,37 +117,38 @@ def _launch(
         raise TypeError(f"pk.parallel_{pattern} needs a @pk.workunit, not {workunit!r}")
     if not isinstance(policy, (RangePolicy, TeamPolicy)):
         raise TypeError(f"pk.parallel_{pattern} needs a RangePolicy or TeamPolicy, not {policy!r}")
-    types = _types(workunit, arguments)
-    wanted = _collected.get()
-    if wanted is not None:
-        wanted[workunit, policy.space, types] = None
+    types = _infer_types(workunit, arguments)
+    trace = _trace.get()
+    if trace is not None:
+        trace[workunit, policy.space, types] = None
         return 0
     program: Program | None = workunit.programs.get((policy.space, types))
     if program is None:
-        program = workunit.programs[policy.space, types] = _compiled(workunit, policy.space, types)
-    if program.generated.signature.pattern != pattern:
+        program = workunit.programs[policy.space, types] = _compile(workunit, policy.space, types)
+    own_pattern = program.generated.signature.pattern
+    if own_pattern != pattern:
         raise TypeError(
-            f"{workunit.__name__} is a pk.parallel_{program.generated.signature.pattern} workunit, "
+            f"{workunit.__name__} is a pk.parallel_{own_pattern} workunit, "
             f"not a pk.parallel_{pattern} one"
         )
     return program(label, policy, arguments)
 
 
-def _types(workunit: Workunit, arguments: Mapping[str, Any]) -> Types:
-    """What this launch makes of the parameters without annotation."""
+def _infer_types(workunit: Workunit, arguments: Mapping[str, Any]) -> Types:
+    """The types of the parameters without annotation, from the arguments of a launch."""
     try:
-        kinds = [type_of_argument(arguments[name]) for name in workunit.generic]
+        types = [infer_type(arguments[name]) for name in workunit.generic]
     except KeyError as error:
         raise TypeError(f"{workunit.__name__}: argument `{error.args[0]}` is missing") from None
-    if None in kinds:
-        _refuse(workunit, workunit.generic[kinds.index(None)], arguments)
-    return cast(Types, tuple(kinds))
+    if None in types:
+        _refuse(workunit, workunit.generic[types.index(None)], arguments)
+    return cast(Types, tuple(types))
 
 
 def _refuse(workunit: Workunit, name: str, arguments: Mapping[str, Any]) -> NoReturn:
     value = arguments[name]
     dtype = f" of {value.dtype}" if hasattr(value, "dtype") else ""
     raise TypeError(
-        f"{workunit.__name__}: argument `{name}` must be a number or a NumPy array of 1 to 3 "
-        f"dimensions of a type that workunits know, not {type(value).__name__}{dtype}"
+        f"{workunit.__name__}: argument `{name}` must be a number or an array of 1 to 3 "
+        f"dimensions, of a supported dtype, not {type(value).__name__}{dtype}"
     )

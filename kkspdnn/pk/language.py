@@ -1,8 +1,8 @@
-"""The names that a workunit and its launch may use: `import pykokkos as pk` gives this module.
+"""The API of PyKokkos that the built-in compiler implements, imported as `pykokkos`.
 
-They are PyKokkos's own (github.com/kokkos/pykokkos), as far as the built-in compiler takes them.
-What stands only in annotations and bodies, such as `View1D` or `atomic_fetch_add`, is never run:
-the compiler reads the workunit's source.
+The names and arguments are PyKokkos's (github.com/kokkos/pykokkos). Names that only annotations and
+bodies of workunits use, such as `View1D` or `atomic_fetch_add`, do nothing in Python: the compiler
+reads the source of the workunit.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from kkspdnn.pk.dispatch import parallel_for, parallel_reduce, parallel_scan
 from kkspdnn.pk.frontend.workunit import Function, Workunit
 from kkspdnn.pk.policy import (
     AUTO,
-    OTHER_SPACES,
+    UNSUPPORTED_SPACES,
     ExecutionSpace,
-    OtherSpace,
     RangePolicy,
     TeamPolicy,
+    UnsupportedSpace,
 )
 
 __all__ = [
@@ -67,88 +67,88 @@ OpenMP: Final = ExecutionSpace.OpenMP
 Cuda: Final = ExecutionSpace.Cuda
 
 
-def __getattr__(name: str) -> OtherSpace:
-    """Those that only PyKokkos or Kokkos has, such as HIP."""
-    if name in OTHER_SPACES:
-        return OTHER_SPACES[name]
+def __getattr__(name: str) -> UnsupportedSpace:
+    """Return an execution space that kkspdnn does not support, such as HIP."""
+    if name in UNSUPPORTED_SPACES:
+        return UNSUPPORTED_SPACES[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def workunit(function: Callable[..., Any]) -> Workunit:
-    """Mark a function as a workunit: to be compiled, and launched by pk.parallel_*."""
+    """Mark a function as a workunit, which `pk.parallel_for` and the like compile and launch."""
     return Workunit(function)
 
 
 def function(function: Callable[..., Any]) -> Function:
-    """Mark a function that workunits of the same file call."""
+    """Mark a function that workunits of the same file may call."""
     return Function(function)
 
 
-class _Word:
+class _SourceOnly:
     """A name that only the compiler reads."""
 
-    def __class_getitem__(cls, item: object) -> type[_Word]:
+    def __class_getitem__(cls, item: object) -> type[_SourceOnly]:
         return cls
 
     def __init__(self, *_: object) -> None:
         raise TypeError(f"pk.{type(self).__name__} has a meaning only inside a workunit")
 
 
-class int8(_Word): ...
+class int8(_SourceOnly): ...
 
 
-class int16(_Word): ...
+class int16(_SourceOnly): ...
 
 
-class int32(_Word): ...
+class int32(_SourceOnly): ...
 
 
-class int64(_Word): ...
+class int64(_SourceOnly): ...
 
 
-class uint8(_Word): ...
+class uint8(_SourceOnly): ...
 
 
-class uint16(_Word): ...
+class uint16(_SourceOnly): ...
 
 
-class uint32(_Word): ...
+class uint32(_SourceOnly): ...
 
 
-class uint64(_Word): ...
+class uint64(_SourceOnly): ...
 
 
-class float(_Word): ...
+class float(_SourceOnly): ...
 
 
-class double(_Word): ...
+class double(_SourceOnly): ...
 
 
-class cpp_auto(_Word): ...
+class cpp_auto(_SourceOnly): ...
 
 
-class bool(_Word): ...
+class bool(_SourceOnly): ...
 
 
-class Acc(_Word): ...
+class Acc(_SourceOnly): ...
 
 
-class View1D(_Word): ...
+class View1D(_SourceOnly): ...
 
 
-class View2D(_Word): ...
+class View2D(_SourceOnly): ...
 
 
-class View3D(_Word): ...
+class View3D(_SourceOnly): ...
 
 
-class TeamMember(_Word): ...
+class TeamMember(_SourceOnly): ...
 
 
-class TeamThreadRange(_Word): ...
+class TeamThreadRange(_SourceOnly): ...
 
 
-class ThreadVectorRange(_Word): ...
+class ThreadVectorRange(_SourceOnly): ...
 
 
 def _atomic(*_: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Workunits and types by name, as a command line gives them."""
+"""Workunits and types from the text of a command line."""
 
 from __future__ import annotations
 
@@ -17,82 +17,83 @@ from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.signature import Types
 from kkspdnn.pk.types import SCALARS, Scalar, View
 
-_NAMES: Final = {scalar.dtype: scalar for scalar in SCALARS.values()}
+_SCALARS_BY_DTYPE: Final = {scalar.dtype: scalar for scalar in SCALARS.values()}
 
 
-def locate(text: str) -> Workunit:
-    """The workunit `path/to/file.py:name` or `module:name`; imports, and so runs, that file.
+def load_workunit(name: str) -> Workunit:
+    """Return the workunit `path/to/file.py:name` or `module:name`; the file is imported.
 
-    Raises InputError where there is no such file, module or workunit, or importing it fails.
+    Raises InputError if there is no such file, module or workunit, or if the import fails.
     """
-    where, _, name = text.rpartition(":")
-    module = _import(where)
-    found = getattr(module, name, None)
-    if not isinstance(found, Workunit):
+    module_name, _, attribute = name.rpartition(":")
+    module = _import(module_name)
+    workunit = getattr(module, attribute, None)
+    if not isinstance(workunit, Workunit):
         names = [key for key, value in vars(module).items() if isinstance(value, Workunit)]
-        there = f"choose one of {', '.join(names)}" if names else "it has none"
-        raise InputError(f"{where}: no workunit {name!r}; {there}")
-    return found
+        choices = f"choose one of {', '.join(names)}" if names else "it has none"
+        raise InputError(f"{module_name}: no workunit {attribute!r}; {choices}")
+    return workunit
 
 
-def read_types(text: str) -> dict[str, Scalar | View]:
-    """Types from `x=float32[3],n=int32`: a NumPy dtype, for an array with its rank.
+def parse_types(text: str) -> dict[str, Scalar | View]:
+    """Return the types of `x=float32[3],n=int32` by name: a NumPy dtype, with the rank of an array.
 
-    Raises InputError naming the part that is none.
+    Raises InputError naming the item that cannot be parsed.
     """
     types: dict[str, Scalar | View] = {}
-    for part in filter(None, text.split(",")):
-        match = re.fullmatch(r"\s*(\w+)=(\w+)(?:\[([123])\])?\s*", part)
-        scalar = _NAMES.get(match[2]) if match else None
+    for item in filter(None, text.split(",")):
+        match = re.fullmatch(r"\s*(\w+)=(\w+)(?:\[([123])\])?\s*", item)
+        scalar = _SCALARS_BY_DTYPE.get(match[2]) if match else None
         if match is None or scalar is None or (scalar.name == "bool" and match[3]):
             raise InputError(
-                f"--types: {part.strip()!r}: write NAME=TYPE for a number and NAME=TYPE[RANK] for "
-                f"an array of 1 to 3 dimensions, TYPE one of {', '.join(_NAMES)}"
+                f"--types: {item.strip()!r}: write NAME=TYPE for a number and NAME=TYPE[RANK] for "
+                f"an array of 1 to 3 dimensions, TYPE one of {', '.join(_SCALARS_BY_DTYPE)}"
             )
         types[match[1]] = View(scalar, int(match[3])) if match[3] else scalar
     return types
 
 
-def complete(workunit: Workunit, given: Mapping[str, Scalar | View]) -> Types:
-    """The types of the parameters without annotation, in their order.
+def order_types(workunit: Workunit, types: Mapping[str, Scalar | View]) -> Types:
+    """Return the types of the parameters without annotation in the order of the parameters.
 
-    Raises InputError for one that is not given, or given and not there.
+    Raises InputError for a type that is missing and for a parameter that does not exist or has an
+    annotation.
     """
     name, generic = workunit.__name__, workunit.generic
-    unknown = [n for n in given if n not in generic]
+    unknown = [n for n in types if n not in generic]
     if unknown:
-        there = f"those are {', '.join(generic)}" if generic else "it has none"
-        raise InputError(f"{name}: no parameter `{unknown[0]}` without annotation; {there}")
-    missing = [n for n in generic if n not in given]
+        choices = f"choose from {', '.join(generic)}" if generic else "it has none"
+        raise InputError(f"{name}: no parameter `{unknown[0]}` without annotation; {choices}")
+    missing = [n for n in generic if n not in types]
     if missing:
         raise InputError(
-            f"{name}: the launch decides the types of {', '.join(missing)}; give them, for example "
-            f"--types {','.join(f'{n}=float32[1]' for n in missing)}"
+            f"{name}: the types of {', '.join(missing)} depend on the launch; set them, for "
+            f"example --types {','.join(f'{n}=float32[1]' for n in missing)}"
         )
-    return tuple(given[n] for n in generic)
+    return tuple(types[n] for n in generic)
 
 
-def _import(where: str) -> ModuleType:
-    """A module by its name, or by its file's."""
+def _import(name: str) -> ModuleType:
+    """Import a module by its name or by the path of its file."""
     provide_pykokkos()
-    is_file = where.endswith(".py")
-    path = Path(where).absolute()
+    is_file = name.endswith(".py")
+    path = Path(name).absolute()
     if is_file and not path.is_file():
-        raise InputError(f"{where}: there is no such file")
-    # As `python path/to/file.py` and `python -m module` find what else is imported there.
+        raise InputError(f"{name}: there is no such file")
+    # `python path/to/file.py` and `python -m module` search these folders for other imports.
     sys.path.insert(0, str(path.parent if is_file else Path.cwd()))
     try:
-        return _from_file(path) if is_file else importlib.import_module(where)
+        return _import_file(path) if is_file else importlib.import_module(name)
     except KkspdnnError:
         raise
     except (Exception, SystemExit) as error:
-        said = str(error).partition("\n")[0]
-        raise InputError(f"{where}: importing it failed: {type(error).__name__}: {said}") from error
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{name}: import failed: {type(error).__name__}: {reason}") from error
     finally:
         del sys.path[0]
 
 
-def _from_file(path: Path) -> ModuleType:
+def _import_file(path: Path) -> ModuleType:
     name = f"_located_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

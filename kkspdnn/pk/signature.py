@@ -1,4 +1,4 @@
-"""The parameter list of a workunit, sorted by role."""
+"""The signature of a workunit: its parameters by role."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from kkspdnn.pk.types import Scalar, View
 
 Pattern = Literal["for", "reduce", "scan"]
-
+"""`pk.parallel_for`, `pk.parallel_reduce` or `pk.parallel_scan`."""
 
 Types = tuple[Scalar | View, ...]
 """The types of a workunit's parameters without annotation, in their order."""
@@ -16,7 +16,7 @@ Types = tuple[Scalar | View, ...]
 
 @dataclass(frozen=True)
 class Parameter:
-    """An argument that a launch passes by name."""
+    """A parameter that a launch passes by name."""
 
     name: str
     type: Scalar | View
@@ -24,10 +24,14 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a workunit's parameter list says.
+    """The parameter list of a workunit.
 
-    index: name of the work item (an `int`) or of the team handle
-    accumulator, last: names of the `pk.Acc` and of the scan's `bool`, where there are any
+    pattern: the pattern that launches it
+    team: whether its policy is a TeamPolicy
+    index: the name of the work item, or of the team handle
+    accumulator, result: the name and the type of the `pk.Acc` of a reduction or a scan, else None
+    last: the name of the `bool` of a scan, else None
+    parameters: all others, in their order
     """
 
     pattern: Pattern

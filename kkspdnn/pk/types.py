@@ -1,12 +1,12 @@
-"""The types of the workunit language, as PyKokkos maps them to C++.
+"""The types of the workunit language and their C++ equivalents, as in PyKokkos.
 
-A bare `int` is `int32_t` and a bare `float` is `double` there. A parameter without annotation takes
-the type of what a launch passes.
+`int` is `int32_t` and `float` is `double`. A parameter without annotation has the type of the
+argument of the launch.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,9 +14,11 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Scalar:
-    """A number: its PyKokkos name, its C++ name and its NumPy and `struct` codes.
+    """A basic type.
 
-    There is one object for each, below, so that comparing and hashing are cheap.
+    name: in PyKokkos; cpp: in C++; dtype: in NumPy; code: in the module `struct`; bits: its size
+
+    Each type is one object, below, so that comparing and hashing are cheap.
     """
 
     name: str
@@ -58,15 +60,15 @@ SCALARS: Final = {
     s.name: s
     for s in (INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, FLOAT, DOUBLE, BOOL)
 }
-"""`pk.NAME` to type."""
+"""The types by their names in PyKokkos."""
 
 BUILTINS: Final = {"int": INT32, "float": DOUBLE, "bool": BOOL}
-"""Bare Python annotations to types, as PyKokkos reads them."""
+"""The types of Python's own annotations."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A LayoutRight (C-contiguous) array of one to three dimensions."""
+    """A LayoutRight (C-contiguous) array of 1 to 3 dimensions."""
 
     element: Scalar
     rank: int
@@ -74,7 +76,7 @@ class View:
 
 @dataclass(frozen=True)
 class LocalArray:
-    """`acc: List[pk.float] = [0.0, 0.0]`: a C array of a length that the literal gives."""
+    """`acc: List[pk.float] = [0.0, 0.0]`: a C array with the length of the literal."""
 
     element: Scalar
     length: int
@@ -86,18 +88,17 @@ class Team:
 
 
 @dataclass(frozen=True)
-class Nested:
-    """A function defined inside a workunit, to be given to a nested parallel pattern."""
+class NestedFunction:
+    """A function defined in a workunit, which nested parallel patterns run."""
 
     name: str
-    accumulator: Scalar | None = field(default=None)
 
 
-Type = Scalar | View | LocalArray | Team | Nested
+Type = Scalar | View | LocalArray | Team | NestedFunction
 
 
-def promoted(a: Scalar, b: Scalar) -> Scalar:
-    """The type of `a + b` in C++ (the usual arithmetic conversions)."""
+def promote(a: Scalar, b: Scalar) -> Scalar:
+    """Return the type of `a + b` in C++, by the usual arithmetic conversions."""
     if a.is_float or b.is_float:
         return DOUBLE if DOUBLE in (a, b) else FLOAT
     wide = max(a.bits, b.bits, 32)
@@ -107,17 +108,17 @@ def promoted(a: Scalar, b: Scalar) -> Scalar:
     return UINT32 if unsigned else INT32
 
 
-def type_of_argument(value: Any) -> Scalar | View | None:
-    """What PyKokkos infers for an argument of a launch, or None where it takes no such thing.
+def infer_type(value: Any) -> Scalar | View | None:
+    """Return the type that PyKokkos infers for an argument of a launch, None if it has none.
 
-    An array, of NumPy or on a GPU, gives a view of its dtype and rank; a Python int is an int32, or
-    an int64 past 31 bits; a Python float is a double; a NumPy number keeps its type.
+    An array in host or GPU memory is a view of its dtype and rank. A Python int is an int32, or an
+    int64 if it does not fit. A Python float is a double. A NumPy scalar has its own type.
     """
     if isinstance(value, np.ndarray):
-        return _VIEWS_OF.get((value.dtype, value.ndim))
-    known = _BY_NUMPY.get(type(value))
-    if known is not None:
-        return known
+        return _VIEWS_BY_DTYPE.get((value.dtype, value.ndim))
+    scalar = _BY_CLASS.get(type(value))
+    if scalar is not None:
+        return scalar
     if isinstance(value, bool):
         return BOOL
     if isinstance(value, int):
@@ -126,20 +127,23 @@ def type_of_argument(value: Any) -> Scalar | View | None:
         return DOUBLE
     if isinstance(value, np.generic):
         return _BY_DTYPE.get(value.dtype.str)
-    if on_gpu(value):
-        described = value.__cuda_array_interface__
-        return _VIEWS.get((described["typestr"], len(described["shape"])))
+    if is_gpu_array(value):
+        interface = value.__cuda_array_interface__
+        return _VIEWS.get((interface["typestr"], len(interface["shape"])))
     return None
 
 
-def on_gpu(value: Any) -> bool:
-    """Is it an array on a GPU, of CuPy or any other library that says so?"""
+def is_gpu_array(value: Any) -> bool:
+    """Return whether an object is an array in GPU memory, of CuPy or another library.
+
+    It is if it has the CUDA Array Interface.
+    """
     return hasattr(type(value), "__cuda_array_interface__")
 
 
 _BY_DTYPE: Final = {s.numpy.str: s for s in SCALARS.values() if s is not BOOL}
-_BY_NUMPY: Final = {np.dtype(code).type: scalar for code, scalar in _BY_DTYPE.items()}
+_BY_CLASS: Final = {np.dtype(code).type: scalar for code, scalar in _BY_DTYPE.items()}
 _VIEWS: Final = {
     (code, rank): View(scalar, rank) for code, scalar in _BY_DTYPE.items() for rank in (1, 2, 3)
 }
-_VIEWS_OF: Final = {(np.dtype(code), rank): view for (code, rank), view in _VIEWS.items()}
+_VIEWS_BY_DTYPE: Final = {(np.dtype(code), rank): view for (code, rank), view in _VIEWS.items()}

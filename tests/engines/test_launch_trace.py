@@ -37,14 +37,14 @@ def every_workunit() -> set[str]:
 def test_every_workunit_is_found_with_the_types_of_a_run(
     space: SpaceName, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, launched = dispatch._types, set[tuple[Workunit, object]]()
+    real, launched = dispatch._infer_types, set[tuple[Workunit, object]]()
 
     def noted(workunit: Workunit, arguments: dict[str, object]) -> Types:
         types = real(workunit, arguments)
         launched.add((workunit, types))
         return types
 
-    monkeypatch.setattr(dispatch, "_types", noted)
+    monkeypatch.setattr(dispatch, "_infer_types", noted)
     found = engine_launches(space, np.dtype(dtype))
     assert set(found) == every_workunit()
     different, ragged = (
@@ -85,12 +85,12 @@ def test_nothing_is_launched_or_compiled(monkeypatch: pytest.MonkeyPatch) -> Non
     def refuse(*_: object) -> None:
         raise AssertionError
 
-    for name in ("find_runtime_library", "get_runtime", "Program", "_compiled"):
+    for name in ("find_runtime_library", "get_runtime", "Program", "_compile"):
         monkeypatch.setattr(f"kkspdnn.pk.dispatch.{name}", refuse)
     assert engine_launches("openmp", np.dtype("float32"))
 
 
 def test_the_real_pykokkos_is_not_ours_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kkspdnn.engines.launch_trace.chosen", lambda: "pykokkos")
+    monkeypatch.setattr("kkspdnn.engines.launch_trace.active_implementation", lambda: "pykokkos")
     with pytest.raises(KkspdnnError, match="set KKSPDNN_PK=builtin"):
         engine_launches("openmp", np.dtype("float32"))

@@ -25,7 +25,7 @@ def _compiled_at_warm_up_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(workunit: Workunit, *_: Any) -> Any:
         raise AssertionError(f"{workunit.__name__} is compiled at its first launch")
 
-    monkeypatch.setattr("kkspdnn.pk.dispatch._compiled", refuse)
+    monkeypatch.setattr("kkspdnn.pk.dispatch._compile", refuse)
 
 
 def ragged(inputs: int, outputs: int) -> kk.Network:

@@ -11,6 +11,7 @@ from typing import Any
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend.analyse import analyse
 from kkspdnn.pk.frontend.parse import parse
+from kkspdnn.pk.types import Scalar
 
 Load = Callable[..., ModuleType]
 
@@ -54,7 +55,7 @@ def without_lines(node: Any) -> Any:
     """IR with the line 0 for all statements, which makes it comparable."""
     if isinstance(node, tuple):
         return tuple(without_lines(each) for each in node)
-    if not is_dataclass(node) or isinstance(node, type) or not type(node).__module__.endswith("ir"):
+    if not is_dataclass(node) or isinstance(node, type) or isinstance(node, Scalar):
         return node
     changes = {each.name: without_lines(getattr(node, each.name)) for each in fields(node)}
     if "line" in changes:

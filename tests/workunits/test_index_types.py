@@ -126,8 +126,8 @@ def statements(body: Any) -> Iterator[ir.Stmt]:
     """Every statement, those of nested functions too."""
     for s in body:
         yield s
-        if isinstance(s, ir.Nested):
-            yield from statements(s.inner.body)
+        if isinstance(s, ir.NestedPattern):
+            yield from statements(s.function.body)
         for inner in ("body", "orelse"):
             yield from statements(getattr(s, inner, ()))
 

@@ -25,14 +25,14 @@ class StatementPrinter:
         """Write statements; vectors: of the VectorRange around them."""
         for statement in statements:
             self.out.at(self.path, statement.line)
-            if isinstance(statement, (ir.If, ir.For, ir.While, ir.Nested, ir.VectorRange)):
+            if isinstance(statement, (ir.If, ir.For, ir.While, ir.NestedPattern, ir.VectorRange)):
                 self._compound(statement, vectors)
             else:
                 self.out.put(_simple(statement, vectors) + ";")
 
     def _compound(
         self,
-        s: ir.If | ir.For | ir.While | ir.Nested | ir.VectorRange,
+        s: ir.If | ir.For | ir.While | ir.NestedPattern | ir.VectorRange,
         vectors: Vectors | None,
     ) -> None:
         out = self.out
@@ -54,26 +54,26 @@ class StatementPrinter:
                 out.open(_for(s))
                 self.block(s.body, vectors)
                 out.close()
-            case ir.Nested():
+            case ir.NestedPattern():
                 self._nested(s)
             case ir.VectorRange():
                 self._vector_range(s)
 
-    def _nested(self, s: ir.Nested) -> None:
-        out, inner = self.out, s.inner
+    def _nested(self, s: ir.NestedPattern) -> None:
+        out, function = self.out, s.function
         bounds = ", ".join(bare(b) for b in s.bounds)
-        policy = f"Kokkos::{s.range}({s.team}, {bounds})"
-        pattern = "parallel_for" if s.into is None else "parallel_reduce"
-        parameters = f"const int32_t {inner.index}"
-        if s.into is not None and inner.result is not None:
-            out.put(f"{inner.result.cpp} {s.into} = 0;")
+        policy = f"Kokkos::{s.policy}({s.team}, {bounds})"
+        pattern = "parallel_for" if s.target is None else "parallel_reduce"
+        parameters = f"const int32_t {function.index}"
+        if s.target is not None and function.result is not None:
+            out.put(f"{function.result.cpp} {s.target} = 0;")
             out.at(self.path, s.line)
-            parameters += f", {inner.result.cpp}& {inner.accumulator}"
+            parameters += f", {function.result.cpp}& {function.accumulator}"
         out.open(f"Kokkos::{pattern}({policy}, [&]({parameters})")
         if s.no_gather:
             out.put("lanes::one_by_one();")
-        self.block(inner.body)
-        out.close("});" if s.into is None else f"}}, {s.into});")
+        self.block(function.body)
+        out.close("});" if s.target is None else f"}}, {s.target});")
 
     def _vector_range(self, s: ir.VectorRange) -> None:
         out = self.out
@@ -101,7 +101,7 @@ def _simple(s: ir.Stmt, vectors: Vectors | None) -> str:
         case ir.Barrier():
             return f"{s.team}.team_barrier()"
         case ir.Jump():
-            return s.word
+            return s.keyword
         case ir.ReturnValue():
             return f"return {bare(s.value)}"
     assert vectors is not None, "a vector outside a VectorRange"
@@ -118,6 +118,6 @@ def _simple(s: ir.Stmt, vectors: Vectors | None) -> str:
 def _for(s: ir.For) -> str:
     sign = ">" if s.descending else "<"
     return (
-        f"for (int32_t {s.counter} = {bare(s.begin)}, _end_{s.counter} = {bare(s.end)}; "
-        f"{s.counter} {sign} _end_{s.counter}; {s.counter} += {bare(s.step)})"
+        f"for (int32_t {s.variable} = {bare(s.begin)}, _end_{s.variable} = {bare(s.end)}; "
+        f"{s.variable} {sign} _end_{s.variable}; {s.variable} += {bare(s.step)})"
     )

@@ -90,7 +90,11 @@ class _Analyser(Statements):
         if result is None:
             refuse(node, "a pk.function needs a result type", "write -> float or -> int")
         if not is_plain(node.args):
-            refuse(node, "a pk.function takes plain parameters", "write (x: float, y: int)")
+            refuse(
+                node,
+                "a pk.function has positional parameters without default values",
+                "write (x: float, y: int)",
+            )
         scope = Scope(is_function=True)
         parameters = tuple(_parameter(source, parameter) for parameter in node.args.args)
         for parameter in parameters:
@@ -107,6 +111,8 @@ def _parameter(source: FunctionSource, parameter: ast.arg) -> ir.Name:
     """A parameter of a `@pk.function`."""
     type_ = scalar_annotation(parameter.annotation)
     if type_ is None:
-        source.file.refuse(parameter, "a pk.function takes numbers", "give it a type: x: float")
+        source.file.refuse(
+            parameter, "a parameter of a pk.function is a number", "write its type: x: float"
+        )
     check_name(source.file, parameter, parameter.arg)
     return ir.Name(parameter.arg, type_)

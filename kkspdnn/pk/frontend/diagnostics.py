@@ -1,4 +1,4 @@
-"""One error for everything the workunit language refuses, and one way to show it."""
+"""Compile errors of workunits, with their source location."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from kkspdnn.errors import KkspdnnError
 
 
 class WorkunitError(KkspdnnError, TypeError):
-    """A workunit that the language does not take.
+    """A workunit uses a construct that is not in the language.
 
-    The text is `file:line: what`, the source line, a caret below the place, and what to write
-    instead.
+    The message is `file:line: problem`, the source line, a caret below the source location, and
+    what to write instead.
     """
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A Python file and its lines, for messages and `#line`."""
+    """The path and the lines of a Python file."""
 
     path: str
     lines: tuple[str, ...]
 
-    def refuse(self, node: ast.AST, what: str, instead: str) -> NoReturn:
-        """Raise the WorkunitError for `node`."""
+    def refuse(self, node: ast.AST, problem: str, hint: str) -> NoReturn:
+        """Raise the WorkunitError for `node`; hint: what to write instead."""
         line = getattr(node, "lineno", 1)
         column = getattr(node, "col_offset", 0)
         same_line = getattr(node, "end_lineno", line) == line
         end = getattr(node, "end_col_offset", column + 1) if same_line else column + 1
         text = self.lines[line - 1] if line <= len(self.lines) else ""
-        # ast counts columns in UTF-8 bytes; the caret stands under characters.
+        # ast counts columns in UTF-8 bytes; the caret is placed by characters.
         before = len(text.encode()[:column].decode(errors="replace"))
         width = max(1, len(text.encode()[column:end].decode(errors="replace")))
         indent = "".join(c if c == "\t" else " " for c in text[:before])
         raise WorkunitError(
-            f"{self.path}:{line}: {what}\n    {text}\n    {indent}{'^' * width}\n  {instead}"
+            f"{self.path}:{line}: {problem}\n    {text}\n    {indent}{'^' * width}\n  {hint}"
         )

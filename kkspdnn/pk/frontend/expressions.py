@@ -77,10 +77,10 @@ class Expressions(Scopes):
         return value
 
     def integer(self, node: ast.expr) -> ir.Expr:
-        """Return an expression that must be a whole number."""
+        """Return an expression that must be an integer."""
         value = self.expression(node)
         if not value.type.is_int:
-            self.refuse(node, f"{value.type.name} is not a whole number", "use int or a pk integer")
+            self.refuse(node, f"{value.type.name} is not an integer", "use int or a pk integer")
         return value
 
     def element(self, node: ast.Subscript) -> ir.Element:
@@ -115,7 +115,7 @@ class Expressions(Scopes):
         if type_ is None:
             self.refuse(
                 node,
-                f"`{node.id}` is not known here",
+                f"`{node.id}` is not defined here",
                 "pass it as an argument, or declare it above, in this block or one around it",
             )
         if not isinstance(type_, Scalar):
@@ -131,7 +131,7 @@ class Expressions(Scopes):
                 return ir.Constant(str(value), INT32)
             if value < 2**63:
                 return ir.Constant(f"INT64_C({value})", INT64)
-            self.refuse(node, f"{value} is past 2^63", "pass it as a pk.uint64 argument")
+            self.refuse(node, f"{value} does not fit int64", "pass it as a pk.uint64 argument")
         if isinstance(value, float):
             if value == float("inf"):
                 self.refuse(node, "this literal is infinite", "pass it as an argument")
@@ -157,7 +157,7 @@ class Expressions(Scopes):
             self.refuse(
                 node.keywords[0],
                 "a keyword argument is not in the workunit language",
-                "pass all by position",
+                "pass all arguments by position",
             )
         team = self.team_method(node)
         if team is not None:
@@ -206,7 +206,9 @@ class Expressions(Scopes):
         device = self.device_function(node, function)
         if len(node.args) != len(device.parameters):
             self.refuse(
-                node, f"`{name}` takes {len(device.parameters)} argument(s)", "pass all by position"
+                node,
+                f"`{name}` takes {len(device.parameters)} argument(s)",
+                "pass all arguments by position",
             )
         arguments = tuple(
             self.converted(a, p.type) for a, p in zip(node.args, device.parameters, strict=True)
@@ -216,7 +218,9 @@ class Expressions(Scopes):
     def _math(self, node: ast.Call, name: str) -> ir.Expr:
         if len(node.args) != MATH[name]:
             self.refuse(
-                node, f"math.{name} takes {MATH[name]} argument(s)", "pass them by position"
+                node,
+                f"math.{name} takes {MATH[name]} argument(s)",
+                "pass all arguments by position",
             )
         arguments = tuple(self.expression(a) for a in node.args)
         type_ = FLOAT if all(a.type == FLOAT for a in arguments) else DOUBLE
@@ -245,7 +249,7 @@ class Expressions(Scopes):
         view, indices, value = node.args
         type_ = self.find(view.id) if isinstance(view, ast.Name) else None
         if not isinstance(view, ast.Name) or not isinstance(type_, View):
-            self.refuse(view, "an atomic works on a view", hint)
+            self.refuse(view, "the target of an atomic is a view", hint)
         assert isinstance(indices, ast.List)
         if len(indices.elts) != type_.rank:
             self.refuse(indices, f"`{view.id}` has {type_.rank} dimension(s)", hint)
@@ -254,5 +258,5 @@ class Expressions(Scopes):
         self.written.add(view.id)
         operand = self.converted(value, type_.element)
         if type_.element.is_float and name not in ("atomic_fetch_add", "atomic_fetch_sub"):
-            self.refuse(node, f"pk.{name} is for whole numbers", "use a view of integers")
+            self.refuse(node, f"pk.{name} needs integers", "use a view of integers")
         return ir.Atomic(name, target, operand, type_.element)

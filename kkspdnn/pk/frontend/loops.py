@@ -18,7 +18,7 @@ def range_arguments(file: SourceFile, loop: ast.For) -> list[ast.expr]:
         and not call.keywords
         and 1 <= len(call.args) <= 3
     ):
-        file.refuse(call, "only range(…) can be looped over", "write for j in range(a, b)")
+        file.refuse(call, "a for loop needs range(…)", "write for j in range(a, b)")
     return call.args
 
 
@@ -29,7 +29,7 @@ def is_descending(file: SourceFile, step: ast.expr) -> bool:
             return False
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(size))) if size != 0:
             return True
-    file.refuse(step, "a step must be a number other than 0", "write it as a literal: 2 or -1")
+    file.refuse(step, "the step must be a literal other than 0", "write 2 or -1")
 
 
 def check_bounds_invariant(
@@ -49,8 +49,8 @@ def check_bounds_invariant(
             if name in names:
                 file.refuse(
                     target,
-                    f"`{name}` bounds this loop and changes in it",
-                    "copy it into a local of its own before the loop",
+                    f"`{name}` is a bound of this loop and is assigned in it",
+                    "copy it into another local before the loop",
                 )
 
 

@@ -1,4 +1,4 @@
-"""Nested parallel patterns: `pk.parallel_for(pk.TeamThreadRange(m, n), inner)`."""
+"""NestedFunction parallel patterns: `pk.parallel_for(pk.TeamThreadRange(m, n), inner)`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kkspdnn.pk.frontend.expressions import Expressions
 from kkspdnn.pk.frontend.operators import check_conversion
 from kkspdnn.pk.frontend.parse import FunctionSource
 from kkspdnn.pk.frontend.scopes import Scope
-from kkspdnn.pk.types import INT32, Nested, Scalar, Team
+from kkspdnn.pk.types import INT32, NestedFunction, Scalar, Team
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class NestedPatterns(Expressions):
         """Remember a nested function; each pattern that runs it is analysed on its own."""
         # PyKokkos writes the function at its definition, so it sees the names declared above.
         scopes = tuple(scope.copy() for scope in self.scopes)
-        self.declare(node, node.name, Nested(node.name))
+        self.declare(node, node.name, NestedFunction(node.name))
         self._nested[node.name] = _NestedFunction(node, scopes)
 
     def nested_reduction(
@@ -51,7 +51,7 @@ class NestedPatterns(Expressions):
     ) -> ir.Stmt:
         """Return `s: float = pk.parallel_reduce(…)`."""
         nested = self.nested_pattern(call, target.id)
-        if nested.inner.result != type_:
+        if nested.function.result != type_:
             self.refuse(
                 node.annotation,
                 f"`{target.id}` and the accumulator differ in type",
@@ -60,7 +60,7 @@ class NestedPatterns(Expressions):
         self.declare(target, target.id, type_)
         return nested
 
-    def nested_pattern(self, call: ast.Call, into: str | None) -> ir.Nested:
+    def nested_pattern(self, call: ast.Call, into: str | None) -> ir.NestedPattern:
         """Return a nested pattern; into: the local that gets the result of a reduction."""
         word = "parallel_for" if into is None else "parallel_reduce"
         hint = f"write pk.{word}(pk.TeamThreadRange(m, n), inner)"
@@ -68,19 +68,21 @@ class NestedPatterns(Expressions):
             self.refuse(call, f"a nested pk.{word} takes a range and a function", hint)
         policy, function = call.args
         range_, team, bounds = self._policy(policy, hint)
-        if not isinstance(function, ast.Name) or not isinstance(self.find(function.id), Nested):
+        if not isinstance(function, ast.Name) or not isinstance(
+            self.find(function.id), NestedFunction
+        ):
             self.refuse(
                 function, "this is not a nested function", "define it above with def inner(i: int)"
             )
         inner = self._inner(self._nested[function.id], into)
-        return ir.Nested(call.lineno, range_, team, bounds, inner, into)
+        return ir.NestedPattern(call.lineno, range_, team, bounds, inner, into)
 
     def _policy(self, policy: ast.expr, hint: str) -> tuple[str, str, tuple[ir.Expr, ...]]:
         """The range, the team and the bounds of a nested policy."""
         if not isinstance(policy, ast.Call) or not (
             is_pk(policy.func, "TeamThreadRange") or is_pk(policy.func, "ThreadVectorRange")
         ):
-            self.refuse(policy, "this is not a range of a team", hint)
+            self.refuse(policy, "this is not a TeamThreadRange or a ThreadVectorRange", hint)
         assert isinstance(policy.func, ast.Attribute)
         if not 2 <= len(policy.args) <= 3 or policy.keywords:
             self.refuse(policy, "a range takes the team and a count", hint)
@@ -94,7 +96,7 @@ class NestedPatterns(Expressions):
             values.append(value)
         return policy.func.attr, team.id, tuple(values)
 
-    def _inner(self, function: _NestedFunction, into: str | None) -> ir.Inner:
+    def _inner(self, function: _NestedFunction, into: str | None) -> ir.NestedFunction:
         """Analyse a nested function in the scopes of its definition."""
         outside, self.scopes = self.scopes, list(function.scopes)
         try:
@@ -102,7 +104,7 @@ class NestedPatterns(Expressions):
         finally:
             self.scopes = outside
 
-    def _inner_function(self, node: ast.FunctionDef, into: str | None) -> ir.Inner:
+    def _inner_function(self, node: ast.FunctionDef, into: str | None) -> ir.NestedFunction:
         parameters = node.args.args
         expected = 1 if into is None else 2
         hint = "write def inner(i: int)"
@@ -129,4 +131,4 @@ class NestedPatterns(Expressions):
                 )
             self.declare(parameters[1], accumulator, result)
         self.scopes.pop()
-        return ir.Inner(item.arg, accumulator, result, self.block(node.body, scope))
+        return ir.NestedFunction(item.arg, accumulator, result, self.block(node.body, scope))

@@ -11,7 +11,7 @@ from typing import Final
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend.diagnostics import SourceFile
 from kkspdnn.pk.frontend.unsupported import refuse_construct
-from kkspdnn.pk.types import BOOL, DOUBLE, INT32, Scalar, promoted
+from kkspdnn.pk.types import BOOL, DOUBLE, INT32, Scalar, promote
 
 ARITHMETIC: Final[dict[type[ast.operator], str]] = {
     ast.Add: "+",
@@ -49,16 +49,15 @@ def binary(
         return ir.Binary("/", ir.Cast(left, DOUBLE), right, DOUBLE)
     if type(op) not in ARITHMETIC:
         refuse_construct(file, node, op)
-    type_ = promoted(left.type, right.type)
+    type_ = promote(left.type, right.type)
     if isinstance(op, _INTEGER_ONLY) and type_.is_float:
         file.refuse(
             node,
-            f"{ARITHMETIC[type(op)] if type(op) is not ast.FloorDiv else '//'} "
-            "is for whole numbers",
+            f"{ARITHMETIC[type(op)] if type(op) is not ast.FloorDiv else '//'} needs integers",
             "use / or math functions, or int(…) first",
         )
     if isinstance(op, _SHIFTS):
-        return ir.Binary(ARITHMETIC[type(op)], left, right, promoted(left.type, INT32))
+        return ir.Binary(ARITHMETIC[type(op)], left, right, promote(left.type, INT32))
     _check_signs(file, node, left, right)
     if isinstance(op, ast.FloorDiv):
         return _floor_division(file, node, left, right, type_)
@@ -82,15 +81,15 @@ def _floor_division(
 def _check_signs(file: SourceFile, node: ast.AST, left: ir.Expr, right: ir.Expr) -> None:
     """C++ converts a negative number to a large one if the other operand is unsigned and at least
     as wide."""
-    wide = promoted(left.type, right.type)
+    wide = promote(left.type, right.type)
     if not wide.is_int or wide.is_signed:
         return
     for a, b in ((left, right), (right, left)):
         if a.type.is_signed and not isinstance(a, ir.Constant) and b.type == wide:
             file.refuse(
                 node,
-                f"{a.type.name} meets {b.type.name}: C++ would make a negative number huge",
-                "copy the unsigned one into a pk.int64 local first",
+                f"{a.type.name} with {b.type.name}: C++ converts a negative number to a large one",
+                "copy the unsigned number into a pk.int64 local first",
             )
 
 
@@ -101,15 +100,15 @@ def unary(file: SourceFile, node: ast.UnaryOp, operand: ir.Expr) -> ir.Expr:
             return ir.Unary("!", operand, BOOL)
         case ast.Invert():
             if not operand.type.is_int:
-                file.refuse(node, "~ is for whole numbers", "use not for a bool")
-            return ir.Unary("~", operand, promoted(operand.type, INT32))
-    type_ = promoted(operand.type, operand.type)
+                file.refuse(node, "~ needs an integer", "use not for a bool")
+            return ir.Unary("~", operand, promote(operand.type, INT32))
+    type_ = promote(operand.type, operand.type)
     if isinstance(node.op, ast.UAdd):
         return ir.Unary("+", operand, type_)
     if not type_.is_signed:
         file.refuse(
             node,
-            f"minus a {type_.name}: C++ would give a huge number",
+            f"minus a {type_.name}: C++ gives a large positive number",
             "copy it into a pk.int64 local first",
         )
     return ir.Unary("-", operand, type_)

@@ -35,7 +35,11 @@ def read_signature(source: FunctionSource, types: Types) -> Signature:
         if rest and isinstance(rest[0].annotation, ast.Name) and rest[0].annotation.id == "bool":
             pattern, last = "scan", rest.pop(0).arg
             if team:
-                source.file.refuse(item, "a scan over teams", "scan over a RangePolicy: `i: int`")
+                source.file.refuse(
+                    item,
+                    "a scan over teams is not in the workunit language",
+                    "scan over a RangePolicy: `i: int`",
+                )
     parameters = tuple(Parameter(p.arg, _type(source, p, inferred)) for p in rest)
     return Signature(pattern, team, item.arg, accumulator, result, last, parameters)
 
@@ -44,9 +48,17 @@ def _parameters(source: FunctionSource) -> list[ast.arg]:
     """All parameters; at least one, and positional without default values only."""
     arguments, refuse = source.node.args, source.file.refuse
     for other in other_parameters(arguments):
-        refuse(other, "only plain parameters are allowed", "name every argument")
+        refuse(
+            other,
+            "*, /, *args and **kwargs are not in the workunit language",
+            "name each parameter",
+        )
     if arguments.defaults:
-        refuse(arguments.defaults[0], "a default value", "pass every argument at the launch")
+        refuse(
+            arguments.defaults[0],
+            "default values are not in the workunit language",
+            "pass the argument at the launch",
+        )
     if source.node.returns is not None and not _is_none(source.node.returns):
         refuse(source.node.returns, "a workunit returns nothing", "use a pk.Acc or a view")
     if not arguments.args:
@@ -71,7 +83,9 @@ def _result(source: FunctionSource, accumulator: ast.arg) -> Scalar:
     result = accumulator_annotation(accumulator.annotation)
     if result is None:
         source.file.refuse(
-            accumulator, "unknown accumulator type", "write pk.Acc[pk.double] or pk.Acc[pk.int64]"
+            accumulator,
+            "the accumulator has no supported type",
+            "write pk.Acc[pk.double] or pk.Acc[pk.int64]",
         )
     return result
 
@@ -87,9 +101,9 @@ def _type(
     if type_ is None:
         source.file.refuse(
             parameter,
-            f"parameter `{parameter.arg}` has no type that workunits know",
+            f"parameter `{parameter.arg}` has no supported type",
             "write pk.View1D[pk.float] (1D to 3D; int8 … uint64, float, double), int, float, "
-            "bool or a pk scalar, or leave the annotation out: then the launch decides",
+            "bool or a pk scalar, or omit the annotation, so that the launch sets the type",
         )
     return type_
 

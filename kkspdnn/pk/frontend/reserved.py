@@ -31,10 +31,12 @@ RESERVED: Final = frozenset(
 def check_name(file: SourceFile, node: ast.AST, name: str) -> None:
     """Refuse a reserved name of a local or a parameter."""
     if name in RESERVED or name.startswith("_") or not name.isascii():
-        file.refuse(node, f"`{name}` is taken in C++", "give it another name")
+        file.refuse(node, f"`{name}` is a reserved name in C++", "choose another name")
 
 
 def check_function_name(source: FunctionSource) -> None:
     """Refuse a reserved name of a `@pk.function`."""
     if source.name in RESERVED or source.name == "lanes" or not source.name.isascii():
-        source.file.refuse(source.node, f"`{source.name}` is taken in C++", "give it another name")
+        source.file.refuse(
+            source.node, f"`{source.name}` is a reserved name in C++", "choose another name"
+        )

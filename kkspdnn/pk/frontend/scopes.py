@@ -72,6 +72,6 @@ class Scopes:
         check_name(self.source.file, node, name)
         if self.find(name) is not None:
             self.refuse(
-                node, f"`{name}` is declared already", "assign without a type, or rename it"
+                node, f"`{name}` is already declared", "assign without a type, or rename it"
             )
         self.scopes[-1].types[name] = type_

@@ -111,7 +111,9 @@ class Statements(NestedPatterns):
             self._refuse_type(annotation)
         if not isinstance(value, ast.List) or not value.elts:
             self.refuse(
-                value, "a local array needs a literal", "write [0.0, 0.0]: it gives the length"
+                value,
+                "a local array needs a literal",
+                "write [0.0, 0.0], one value an element",
             )
         values = tuple(self.converted(v, element) for v in value.elts)
         self.declare(target, target.id, LocalArray(element, len(values)))
@@ -162,7 +164,7 @@ class Statements(NestedPatterns):
         if type_ is None:
             self.refuse(
                 target,
-                f"`{target.id}` has no type yet in this block",
+                f"`{target.id}` is not declared in this block",
                 f"declare it where every use sees it: `{target.id}: pk.float = …`",
             )
         if not isinstance(type_, Scalar) or self.is_constant(target.id):
@@ -174,7 +176,7 @@ class Statements(NestedPatterns):
     def _refuse_captured(self, node: ast.AST, name: str) -> NoReturn:
         self.refuse(
             node,
-            f"`{name}` belongs to the workunit around this function",
+            f"`{name}` is a local of the enclosing workunit",
             "use a nested pk.parallel_reduce with a pk.Acc, or a view",
         )
 
@@ -193,7 +195,7 @@ class Statements(NestedPatterns):
         self._refuse_else(node)
         arguments = loops.range_arguments(file, node)
         if not isinstance(node.target, ast.Name):
-            self.refuse(node.target, "a loop has one counter", "write for j in range(a, b)")
+            self.refuse(node.target, "a for loop has one variable", "write for j in range(a, b)")
         bounds = [self._bound(argument) for argument in arguments]
         loops.check_bounds_invariant(file, arguments, node.body)
         begin: ir.Expr = ir.Constant("0", INT32)
@@ -219,7 +221,7 @@ class Statements(NestedPatterns):
         if not value.type.is_int or value.type.bits > 32:
             self.refuse(
                 argument,
-                f"the counter of a range is an int32_t, not {value.type.name}",
+                f"the arguments of range are int32, not {value.type.name}",
                 "write int(…), or use a while loop with a pk.int64 local",
             )
         return value

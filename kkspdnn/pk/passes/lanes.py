@@ -48,9 +48,9 @@ class Lanes:
         return isinstance(e, ir.Name) or (isinstance(e, ir.Element) and self.is_contiguous(e))
 
 
-def find_lanes(nested: ir.Nested) -> Lanes | str:
+def find_lanes(nested: ir.NestedPattern) -> Lanes | str:
     """Return the lanes of a ThreadVectorRange, or why they cannot be values of one vector type."""
-    index, body = nested.inner.index, nested.inner.body
+    index, body = nested.function.index, nested.function.body
     types = {
         e.type
         for statement in walk(body)
@@ -69,17 +69,17 @@ def find_lanes(nested: ir.Nested) -> Lanes | str:
     return _close(body, Lanes(index, type_, frozenset()))
 
 
-def is_gather(nested: ir.Nested) -> bool:
+def is_gather(nested: ir.NestedPattern) -> bool:
     """Return whether the lanes of a ThreadVectorRange load elements whose indices are loaded."""
-    index = nested.inner.index
-    return nested.range == "ThreadVectorRange" and any(
+    index = nested.function.index
+    return nested.policy == "ThreadVectorRange" and any(
         isinstance(e, ir.Element)
         and any(
             isinstance(each, ir.Element) and reads(each, index)
             for i in e.indices
             for each in subexpressions(i)
         )
-        for statement in walk(nested.inner.body)
+        for statement in walk(nested.function.body)
         for e in expressions(statement)
     )
 

@@ -27,7 +27,7 @@ _NAMES: Final[dict[type, str]] = {
     ir.DeclareArray: "a local array",
     ir.Evaluate: "an atomic operation",
     ir.Jump: "break, continue or return",
-    ir.Nested: "a nested pattern",
+    ir.NestedPattern: "a nested pattern",
     ir.Unary: "a unary operator",
 }
 

@@ -17,10 +17,10 @@ _ZERO = ir.Constant("0", INT32)
 
 def modified_in(loop: ir.For | ir.While) -> frozenset[str]:
     """Return the names of the variables and arrays that an iteration of a loop may modify."""
-    modified = {loop.counter} if isinstance(loop, ir.For) else set[str]()
+    modified = {loop.variable} if isinstance(loop, ir.For) else set[str]()
     for s in walk(loop.body):
         match s:
-            case ir.Declare(name=name) | ir.DeclareArray(name=name) | ir.For(counter=name):
+            case ir.Declare(name=name) | ir.DeclareArray(name=name) | ir.For(variable=name):
                 modified.add(name)
             case ir.Assign(target=ir.Name(name=name) | ir.Element(array=name)):
                 modified.add(name)

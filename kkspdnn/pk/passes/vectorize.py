@@ -38,34 +38,36 @@ def _range(s: ir.Stmt, target: ExecutionSpace) -> ir.Stmt:
             return replace(s, body=_ranges(s.body, target))
         case ir.If():
             return replace(s, body=_ranges(s.body, target), orelse=_ranges(s.orelse, target))
-        case ir.Nested(range="ThreadVectorRange"):
+        case ir.NestedPattern(policy="ThreadVectorRange"):
             return _vector_range(s, target)
-        case ir.Nested():
-            return replace(s, inner=replace(s.inner, body=_ranges(s.inner.body, target)))
+        case ir.NestedPattern():
+            return replace(s, function=replace(s.function, body=_ranges(s.function.body, target)))
     return s
 
 
-def _vector_range(nested: ir.Nested, target: ExecutionSpace) -> ir.VectorRange | ir.Nested:
+def _vector_range(
+    nested: ir.NestedPattern, target: ExecutionSpace
+) -> ir.VectorRange | ir.NestedPattern:
     lanes = _lanes(nested)
     if isinstance(lanes, Lanes):
-        body = _Vectorizer(lanes, target).body(nested.inner.body)
+        body = _Vectorizer(lanes, target).body(nested.function.body)
         (count,) = nested.bounds
         return ir.VectorRange(nested.line, nested.team, count, lanes.index, lanes.type, body)
-    inner = replace(nested.inner, body=_ranges(nested.inner.body, target))
+    function = replace(nested.function, body=_ranges(nested.function.body, target))
     no_gather = target is not ExecutionSpace.Cuda and is_gather(nested)
-    return replace(nested, inner=inner, scalar_because=lanes, no_gather=no_gather)
+    return replace(nested, function=function, scalar_because=lanes, no_gather=no_gather)
 
 
-def _lanes(nested: ir.Nested) -> Lanes | str:
+def _lanes(nested: ir.NestedPattern) -> Lanes | str:
     """The lanes of a range that may run in vectors, or why it may not."""
-    if nested.into is not None:
+    if nested.target is not None:
         return "a reduction over lanes"
     if len(nested.bounds) != 1:
         return "the range does not begin at 0"
     lanes = find_lanes(nested)
     if isinstance(lanes, str):
         return lanes
-    return obstacle(nested.inner.body, lanes) or lanes
+    return obstacle(nested.function.body, lanes) or lanes
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from kkspdnn.pk.codegen.emit import POLICY_FIELDS, Generated
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.runtime.kokkos_runtime import Runtime
 from kkspdnn.pk.signature import Parameter
-from kkspdnn.pk.types import Scalar, View, on_gpu
+from kkspdnn.pk.types import Scalar, View, is_gpu_array
 
 Packer = Callable[[Any], tuple[Any, ...]]
 """Checks an argument and converts it to values for `struct.pack`."""
@@ -182,7 +182,7 @@ def _gpu_array_packer(argument: str, view: View, written: bool, device: int) -> 
     dtype, rank = view.element.numpy, view.rank
 
     def pack(value: Any) -> tuple[int, ...]:
-        if not on_gpu(value):
+        if not is_gpu_array(value):
             raise TypeError(
                 f"{argument} must be an array on the GPU, not {type(value).__name__}: "
                 "pass cupy.asarray of it"

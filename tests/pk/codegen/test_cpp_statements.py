@@ -58,8 +58,8 @@ def printed(s: ir.Stmt, target: ExecutionSpace = ExecutionSpace.OpenMP) -> str:
 
 
 SET = ir.Assign(1, ir.Name("n", INT32), "+=", ONE)
-INNER = ir.Inner("j", None, None, (SET,))
-SUMS = ir.Inner("j", "acc", DOUBLE, (SET,))
+INNER = ir.NestedFunction("j", None, None, (SET,))
+SUMS = ir.NestedFunction("j", "acc", DOUBLE, (SET,))
 
 STATEMENTS: dict[str, tuple[ir.Stmt, str]] = {
     "declare": (ir.Declare(1, "k", INT32, SUM), "int32_t k = n + 1;\n"),
@@ -90,18 +90,20 @@ STATEMENTS: dict[str, tuple[ir.Stmt, str]] = {
         "for (int32_t k = n, _end_k = 0; k > _end_k; k += -1) {\n  n += 1;\n}\n",
     ),
     "nested for": (
-        ir.Nested(1, "TeamThreadRange", "m", (ONE, SUM), INNER, None),
+        ir.NestedPattern(1, "TeamThreadRange", "m", (ONE, SUM), INNER, None),
         "Kokkos::parallel_for(Kokkos::TeamThreadRange(m, 1, n + 1), [&](const int32_t j) {\n"
         "  n += 1;\n});\n",
     ),
     "nested reduce": (
-        ir.Nested(1, "ThreadVectorRange", "m", (N,), SUMS, "s"),
+        ir.NestedPattern(1, "ThreadVectorRange", "m", (N,), SUMS, "s"),
         "double s = 0;\n"
         "Kokkos::parallel_reduce(Kokkos::ThreadVectorRange(m, n), "
         "[&](const int32_t j, double& acc) {\n  n += 1;\n}, s);\n",
     ),
     "no gather": (
-        ir.Nested(1, "ThreadVectorRange", "m", (N,), INNER, None, "a gather", no_gather=True),
+        ir.NestedPattern(
+            1, "ThreadVectorRange", "m", (N,), INNER, None, "a gather", no_gather=True
+        ),
         "Kokkos::parallel_for(Kokkos::ThreadVectorRange(m, n), [&](const int32_t j) {\n"
         "  lanes::one_by_one();\n  n += 1;\n});\n",
     ),

@@ -149,11 +149,14 @@ def test_nested_patterns(load: Load) -> None:
     j, v, acc = ir.Name("j", INT32), ir.Name("v", INT32), ir.Name("acc", DOUBLE)
     added = ir.Assign(0, acc, "+=", ir.Element("x", (j,), DOUBLE, False))
     stored = ir.Assign(0, ir.Element("x", (v,), DOUBLE, False), "=", ir.Name("s", DOUBLE))
-    element, lane = ir.Inner("j", "acc", DOUBLE, (added,)), ir.Inner("v", None, None, (stored,))
+    element, lane = (
+        ir.NestedFunction("j", "acc", DOUBLE, (added,)),
+        ir.NestedFunction("v", None, None, (stored,)),
+    )
     assert without_lines(kernel.body) == (
-        ir.Nested(0, "TeamThreadRange", "m", (ONE, N), element, "s"),
+        ir.NestedPattern(0, "TeamThreadRange", "m", (ONE, N), element, "s"),
         ir.Barrier(0, "m"),
-        ir.Nested(0, "ThreadVectorRange", "m", (N,), lane, None),
+        ir.NestedPattern(0, "ThreadVectorRange", "m", (N,), lane, None),
     )
 
 

@@ -261,7 +261,7 @@ def test_refused(load: Load, name: str) -> None:
     body, reason = REFUSED[name]
     kernel = lane_function(load, body)
     left = lane_range(kernel)
-    assert isinstance(left, ir.Nested)
+    assert isinstance(left, ir.NestedPattern)
     assert left.scalar_because is not None
     assert reason in left.scalar_because
     assert replace(left, scalar_because=None, no_gather=False) == without_lines(kernel.body[0])
@@ -271,7 +271,7 @@ def test_a_reason_names_the_line(load: Load) -> None:
     kernel = lane_function(load, DECLARE + "y[0][0][v] = f / z")
     line = kernel.line + 13
     (left,) = vectorize(kernel, CPU).body
-    assert isinstance(left, ir.Nested)
+    assert isinstance(left, ir.NestedPattern)
     assert left.scalar_because == f"line {line}: no vector form: /"
 
 
@@ -298,7 +298,7 @@ def test_other_ranges(load: Load, call: str) -> None:
     kernel = analyse(parse(load(f"{text}{function}\n    {call}\n").w), ())
     (before,) = kernel.body
     (after,) = vectorize(kernel, CPU).body
-    assert isinstance(before, ir.Nested)
+    assert isinstance(before, ir.NestedPattern)
     assert after == replace(before, scalar_because=reason)
 
 
@@ -320,8 +320,8 @@ def w(m: pk.TeamMember, x: pk.View1D[pk.float], n: int):
     pk.parallel_for(pk.TeamThreadRange(m, n), row)
 """
     (row,) = vectorize(analyse(parse(load(text).w), ()), CPU).body
-    assert isinstance(row, ir.Nested)
-    (loop,) = row.inner.body
+    assert isinstance(row, ir.NestedPattern)
+    (loop,) = row.function.body
     assert isinstance(loop, ir.For)
     (branch,) = loop.body
     assert isinstance(branch, ir.If)

@@ -10,7 +10,7 @@ import pykokkos as pk
 import pytest
 
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.types import type_of_argument
+from kkspdnn.pk.types import infer_type
 
 POLICY = pk.RangePolicy(pk.Serial, 0, 1)
 
@@ -213,7 +213,7 @@ def test_policies_accept_numpy_integers() -> None:
     ],
 )
 def test_the_type_that_is_inferred_from_an_argument(value: Any, expected: str | None) -> None:
-    inferred = type_of_argument(value)
+    inferred = infer_type(value)
     if inferred is None:
         assert expected is None
     elif hasattr(inferred, "rank"):
@@ -225,7 +225,7 @@ def test_the_type_that_is_inferred_from_an_argument(value: Any, expected: str | 
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"x": [1.0]}, "generic: argument `x` must be a number or a NumPy array .* not list"),
+        ({"x": [1.0]}, "generic: argument `x` must be a number or an array .* not list"),
         ({"x": np.zeros(2, ">f8")}, "argument `x` must be .* not ndarray of >f8"),
         ({"x": np.zeros(2, bool)}, "argument `x` must be .* not ndarray of bool"),
         ({"z": 1}, "generic has no argument `z`"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kkspdnn.pk.runtime.program import _gpu_array_packer
-from kkspdnn.pk.types import FLOAT, INT32, View, on_gpu, type_of_argument
+from kkspdnn.pk.types import FLOAT, INT32, View, infer_type, is_gpu_array
 
 
 @dataclass
@@ -39,11 +39,11 @@ def pack(value: Any, written: bool = True) -> tuple[Any, ...]:
 
 
 def test_types_are_inferred_from_the_interface() -> None:
-    assert type_of_argument(GpuArray((3, 4))) == View(FLOAT, 2)
-    assert type_of_argument(GpuArray((3,), "<i4")) == View(INT32, 1)
-    assert type_of_argument(GpuArray((3,), "<c8")) is None
-    assert on_gpu(GpuArray((3,)))
-    assert not on_gpu(np.zeros(3))
+    assert infer_type(GpuArray((3, 4))) == View(FLOAT, 2)
+    assert infer_type(GpuArray((3,), "<i4")) == View(INT32, 1)
+    assert infer_type(GpuArray((3,), "<c8")) is None
+    assert is_gpu_array(GpuArray((3,)))
+    assert not is_gpu_array(np.zeros(3))
 
 
 @pytest.mark.parametrize(

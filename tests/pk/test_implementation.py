@@ -1,4 +1,4 @@
-"""Which PyKokkos a process gets."""
+"""The implementation of PyKokkos that a process uses."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import kkspdnn.pk
 
 PROGRAM = """
 from kkspdnn.errors import KkspdnnError
-from kkspdnn.pk import chosen, provide_pykokkos
+from kkspdnn.pk import active_implementation, provide_pykokkos
 try:
-    first = chosen()
-    given = provide_pykokkos()
+    first = active_implementation()
+    provided = provide_pykokkos()
     import pykokkos
-    print(first, chosen(), given is pykokkos, pykokkos.__name__)
+    print(first, active_implementation(), provided is pykokkos, pykokkos.__name__)
 except KkspdnnError as error:
     print(error)
 """
 
 
 @pytest.mark.parametrize(
-    ("wanted", "installed", "said"),
+    ("requested", "installed", "output"),
     [
         ("", False, "builtin builtin True kkspdnn.pk.language"),
         ("builtin", False, "builtin builtin True kkspdnn.pk.language"),
@@ -36,11 +36,13 @@ except KkspdnnError as error:
         ("other", False, "KKSPDNN_PK=other: set it to builtin or pykokkos, or unset it"),
     ],
 )
-def test_the_choice(tmp_path: Path, wanted: str, installed: bool, said: str) -> None:
+def test_active_implementation(
+    tmp_path: Path, requested: str, installed: bool, output: str
+) -> None:
     if installed:
         (tmp_path / "pykokkos.py").write_text("")
     folders = [str(tmp_path), str(Path(kkspdnn.__path__[0]).parent)]
-    environment = {**os.environ, "KKSPDNN_PK": wanted, "PYTHONPATH": os.pathsep.join(folders)}
+    environment = {**os.environ, "KKSPDNN_PK": requested, "PYTHONPATH": os.pathsep.join(folders)}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env=environment,
@@ -48,11 +50,11 @@ def test_the_choice(tmp_path: Path, wanted: str, installed: bool, said: str) -> 
         text=True,
         check=False,
     )
-    assert (done.stdout.strip(), done.stderr) == (said, "")
+    assert (done.stdout.strip(), done.stderr) == (output, "")
 
 
-def test_importing_does_nothing(tmp_path: Path) -> None:
-    """No compiler is looked for, no folder made, before the first launch."""
+def test_importing_does_no_work(tmp_path: Path) -> None:
+    """Before the first launch, no compiler is searched and no folder is made."""
     program = (
         "from kkspdnn.pk import provide_pykokkos; provide_pykokkos()\nimport pykokkos as pk\n"
         "import sys; sys.path.insert(0, sys.argv[1]); import kernels\n"
@@ -65,7 +67,7 @@ def test_importing_does_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_every_word_of_the_language_is_there() -> None:
+def test_all_names_of_the_language_exist() -> None:
     import pykokkos as pk
 
     assert sorted(pk.__all__) == sorted(set(pk.__all__))

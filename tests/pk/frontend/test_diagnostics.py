@@ -53,7 +53,7 @@ def test_the_text_of_a_refusal(load: Load) -> None:
 
 def test_the_text_of_an_unknown_name(load: Load) -> None:
     assert refusal(load, workunit("if flag:\n    z: float = 1.0\nx[i] = z")) == (
-        "kernels.py:9: `z` is not known here\n"
+        "kernels.py:9: `z` is not defined here\n"
         "        x[i] = z\n"
         "               ^\n"
         "  pass it as an argument, or declare it above, in this block or one around it"
@@ -62,7 +62,7 @@ def test_the_text_of_an_unknown_name(load: Load) -> None:
 
 def test_the_text_of_a_missing_annotation(load: Load) -> None:
     assert refusal(load, workunit("z = 0.0")) == (
-        "kernels.py:7: `z` has no type yet in this block\n"
+        "kernels.py:7: `z` is not declared in this block\n"
         "        z = 0.0\n"
         "        ^\n"
         "  declare it where every use sees it: `z: pk.float = …`"
@@ -89,18 +89,18 @@ def test_the_text_of_a_refused_operator(load: Load) -> None:
 
 def test_the_text_of_a_refused_parameter(load: Load) -> None:
     assert refusal(load, workunit("pass", "i: int, a: pk.View2D[str]")) == (
-        "kernels.py:6: parameter `a` has no type that workunits know\n"
+        "kernels.py:6: parameter `a` has no supported type\n"
         "    def w(i: int, a: pk.View2D[str]):\n"
         "                  ^^^^^^^^^^^^^^^^^\n"
         "  write pk.View1D[pk.float] (1D to 3D; int8 … uint64, float, double), int, float, "
-        "bool or a pk scalar, or leave the annotation out: then the launch decides"
+        "bool or a pk scalar, or omit the annotation, so that the launch sets the type"
     )
 
 
 def test_the_text_of_a_refusal_in_a_function(load: Load) -> None:
     before = "@pk.function\ndef f(z: float) -> float:\n    return z + q\n"
     assert refusal(load, workunit("x[i] = f(y)", before=before)) == (
-        "kernels.py:6: `q` is not known here\n"
+        "kernels.py:6: `q` is not defined here\n"
         "        return z + q\n"
         "                   ^\n"
         "  pass it as an argument, or declare it above, in this block or one around it"
@@ -117,7 +117,7 @@ def test_the_text_of_a_captured_local(load: Load) -> None:
         pk.parallel_for(pk.TeamThreadRange(m, n), inner)
     """
     assert refusal(load, workunit(body, TEAM)) == (
-        "kernels.py:10: `total` belongs to the workunit around this function\n"
+        "kernels.py:10: `total` is a local of the enclosing workunit\n"
         "            total += x[j]\n"
         "            ^^^^^\n"
         "  use a nested pk.parallel_reduce with a pk.Acc, or a view"
@@ -216,16 +216,16 @@ STATEMENTS: list[Refusal] = [
     ("z: pk.View1D[pk.float] = x", "pk.View1D[pk.float]", "is not a type that locals", "List"),
     ("z: pk.ScratchView1D[pk.float] = 0", "pk.ScratchView1D[pk.float]", "scratch memory", "view"),
     ("z: List[str] = [0.0]", "List[str]", "is not a type", "List[pk.NAME]"),
-    ("z: List[pk.float] = [0.0] * 4", "[0.0] * 4", "needs a literal", "gives the length"),
-    ("z: List[pk.float] = []", "[]", "needs a literal", "gives the length"),
+    ("z: List[pk.float] = [0.0] * 4", "[0.0] * 4", "needs a literal", "one value an element"),
+    ("z: List[pk.float] = []", "[]", "needs a literal", "one value an element"),
     ("z: List[pk.int32] = [0, 1.5]", "1.5", "double into int32 drops the fraction", "int("),
-    ("n: float = 1.0", "n", "`n` is declared already", "rename"),
-    ("z: float = 1.0\nz: float = 2.0", "z", "`z` is declared already", "rename"),
-    ("for j in range(n):\n    j: int = 1", "j", "`j` is declared already", "rename"),
-    ("double: float = 1.0", "double", "`double` is taken in C++", "another name"),
-    ("_z: float = 1.0", "_z", "`_z` is taken in C++", "another name"),
-    ("größe: float = 1.0", "größe", "`größe` is taken in C++", "another name"),
-    ("sqrt: float = 1.0", "sqrt", "`sqrt` is taken in C++", "another name"),
+    ("n: float = 1.0", "n", "`n` is already declared", "rename"),
+    ("z: float = 1.0\nz: float = 2.0", "z", "`z` is already declared", "rename"),
+    ("for j in range(n):\n    j: int = 1", "j", "`j` is already declared", "rename"),
+    ("double: float = 1.0", "double", "`double` is a reserved name in C++", "another name"),
+    ("_z: float = 1.0", "_z", "`_z` is a reserved name in C++", "another name"),
+    ("größe: float = 1.0", "größe", "`größe` is a reserved name in C++", "another name"),
+    ("sqrt: float = 1.0", "sqrt", "`sqrt` is a reserved name in C++", "another name"),
     ("z: int = 1\nq: int = 1\nz = q = 2", "z = q = 2", "a = b = c", "one assignment a line"),
     ("n = 1", "n", "`n` cannot be assigned", "copy it into a local"),
     ("i += 1", "i", "`i` cannot be assigned", "copy it into a local"),
@@ -235,27 +235,32 @@ STATEMENTS: list[Refusal] = [
     ("n, i = 1, 2", "n, i", "a tuple is not in the workunit language", "one statement"),
     ("x[i] /= y", "x[i] /= y", "this augmented assignment", "x = x / y"),
     ("x[i] **= y", "x[i] **= y", "this augmented assignment", "x = x ** y"),
-    ("u[i] += n", "u[i] += n", "int32 meets uint32", "pk.int64"),
+    ("u[i] += n", "u[i] += n", "int32 with uint32", "pk.int64"),
     ("a[i][0] += y", "a[i][0] += y", "double into int32 drops the fraction", "int("),
     ("a[i][0] += big", "a[i][0] += big", "int64 into int32 may lose", "int("),
     ("for j in range(n):\n    pass\nelse:\n    pass", "pass", "else after a loop", "flag"),
     ("while flag:\n    pass\nelse:\n    pass", "pass", "else after a loop", "flag"),
-    ("for j in x:\n    pass", "x", "only range(…) can be looped over", "range(a, b)"),
-    ("for j in range(n, step=2):\n    pass", "range(n, step=2)", "only range(…)", "range(a, b)"),
-    ("for j in range():\n    pass", "range()", "only range(…)", "range(a, b)"),
-    ("for j, k in range(n):\n    pass", "j, k", "a loop has one counter", "range(a, b)"),
-    ("for x[0] in range(n):\n    pass", "x[0]", "a loop has one counter", "range(a, b)"),
-    ("for j in range(big):\n    pass", "big", "int32_t, not int64", "while loop with a pk.int64"),
-    ("for j in range(y):\n    pass", "y", "int32_t, not double", "int("),
-    ("for j in range(x.extent(0)):\n    pass", "x.extent(0)", "int32_t, not int64", "int("),
-    ("for j in range(0, n, n):\n    pass", "n", "a step must be a number", "literal"),
-    ("for j in range(0, n, 0):\n    pass", "0", "a step must be a number other than 0", "literal"),
-    ("for j in range(n, 0, -0):\n    pass", "-0", "a step must be", "literal"),
-    ("for j in range(0, n, +2):\n    pass", "+2", "a step must be", "literal"),
-    ("for j in range(0, n, ~2):\n    pass", "~2", "a step must be", "literal"),
-    ("k: int = n\nfor j in range(k):\n    k += 1", "k", "`k` bounds this loop", "before the loop"),
-    ("for j in range(a[i][0]):\n    a[i][0] = 3", "a[i][0]", "`a` bounds this loop", "before"),
-    ("k: int = n\nfor j in range(k, 9):\n    if flag:\n        k = 1", "k", "`k` bounds", "copy"),
+    ("for j in x:\n    pass", "x", "needs range(…)", "range(a, b)"),
+    ("for j in range(n, step=2):\n    pass", "range(n, step=2)", "needs range(…)", "range(a, b)"),
+    ("for j in range():\n    pass", "range()", "needs range(…)", "range(a, b)"),
+    ("for j, k in range(n):\n    pass", "j, k", "a for loop has one variable", "range(a, b)"),
+    ("for x[0] in range(n):\n    pass", "x[0]", "a for loop has one variable", "range(a, b)"),
+    ("for j in range(big):\n    pass", "big", "int32, not int64", "while loop with a pk.int64"),
+    ("for j in range(y):\n    pass", "y", "int32, not double", "int("),
+    ("for j in range(x.extent(0)):\n    pass", "x.extent(0)", "int32, not int64", "int("),
+    ("for j in range(0, n, n):\n    pass", "n", "the step must be a literal", "2 or -1"),
+    ("for j in range(0, n, 0):\n    pass", "0", "the step must be a literal", "2 or -1"),
+    ("for j in range(n, 0, -0):\n    pass", "-0", "the step must be a literal", "2 or -1"),
+    ("for j in range(0, n, +2):\n    pass", "+2", "the step must be a literal", "2 or -1"),
+    ("for j in range(0, n, ~2):\n    pass", "~2", "the step must be a literal", "2 or -1"),
+    ("k: int = n\nfor j in range(k):\n    k += 1", "k", "`k` is a bound", "before the loop"),
+    ("for j in range(a[i][0]):\n    a[i][0] = 3", "a[i][0]", "`a` is a bound", "before"),
+    (
+        "k: int = n\nfor j in range(k, 9):\n    if flag:\n        k = 1",
+        "k",
+        "`k` is a bound",
+        "copy",
+    ),
     ("return 1", "return 1", "a workunit returns nothing", "view"),
     ("n + 1", "n + 1", "an expression without effect", "assign it"),
     ("...", "...", "an expression without effect", "assign it"),
@@ -270,28 +275,28 @@ EXPRESSIONS: list[Refusal] = [
     ("x[i] = None", "None", "a NoneType is not in the workunit language", "numbers only"),
     ("x[i] = 1j", "1j", "a complex is not in the workunit language", "numbers only"),
     ("x[i] = 1e999", "1e999", "this literal is infinite", "argument"),
-    ("w[i] = 9223372036854775808", "9223372036854775808", "is past 2^63", "pk.uint64"),
+    ("w[i] = 9223372036854775808", "9223372036854775808", "does not fit int64", "pk.uint64"),
     ("x[i] = y[0]", "y", "this is not a view or a local array", "View1D"),
     ("x[i] = int(y)[0]", "int(y)", "this is not a view or a local array", "View1D"),
     ("x[i] = a[i]", "a[i]", "`a` has 2 dimension(s), not 1", "every dimension"),
     ("x[i] = x[i][0]", "x[i][0]", "`x` has 1 dimension(s), not 2", "every dimension"),
     ("x[i] = a[i, 0]", "i, 0", "a[i, j] are not in", "a[i][j]"),
     ("x[i] = x[0:2]", "0:2", "slices and a[i, j]", "a[i][j]"),
-    ("x[i] = x[y]", "y", "double is not a whole number", "pk integer"),
-    ("x[i] = x[flag]", "flag", "bool is not a whole number", "pk integer"),
+    ("x[i] = x[y]", "y", "double is not an integer", "pk integer"),
+    ("x[i] = x[flag]", "flag", "bool is not an integer", "pk integer"),
     ("n2: int = y", "y", "double into int32 drops the fraction", "int("),
     ("b2: bool = y", "y", "double into bool drops the fraction", "int("),
     ("n2: int = big", "big", "int64 into int32 may lose its upper bits", "int("),
     ("u[i] = big", "big", "int64 into uint32 may lose", "int("),
-    ("x[i] = y % 2.0", "y % 2.0", "% is for whole numbers", "math"),
-    ("x[i] = y // 2", "y // 2", "// is for whole numbers", "math"),
-    ("x[i] = y & 1", "y & 1", "& is for whole numbers", "int("),
-    ("x[i] = y << 1", "y << 1", "<< is for whole numbers", "int("),
+    ("x[i] = y % 2.0", "y % 2.0", "% needs integers", "math"),
+    ("x[i] = y // 2", "y // 2", "// needs integers", "math"),
+    ("x[i] = y & 1", "y & 1", "& needs integers", "int("),
+    ("x[i] = y << 1", "y << 1", "<< needs integers", "int("),
     ("w[i] = big // 2", "big // 2", "PyKokkos narrows // to 32 bits", "power of two"),
-    ("w[i] = u[i] + n", "u[i] + n", "int32 meets uint32", "pk.int64"),
-    ("flag2: bool = n < u[i]", "n < u[i]", "int32 meets uint32", "pk.int64"),
+    ("w[i] = u[i] + n", "u[i] + n", "int32 with uint32", "pk.int64"),
+    ("flag2: bool = n < u[i]", "n < u[i]", "int32 with uint32", "pk.int64"),
     ("w[i] = -u[i]", "-u[i]", "minus a uint32", "pk.int64"),
-    ("x[i] = ~y", "~y", "~ is for whole numbers", "not"),
+    ("x[i] = ~y", "~y", "~ needs an integer", "not"),
     ("flag2: bool = 0 < n < 5", "0 < n < 5", "a chained comparison", "a < b and b < c"),
 ]
 
@@ -316,9 +321,9 @@ CALLS: list[Refusal] = [
     ("w[i] = x.extent()", "x.extent()", "`x` has 1 dimension(s)", "x.extent(0)"),
     ("pk.atomic_fetch_add(x, i, 1)", "pk.atomic_fetch_add(x, i, 1)", "takes a view", "[i]"),
     ("pk.atomic_fetch_add(x, [i])", "pk.atomic_fetch_add(x, [i])", "takes a view", "[i]"),
-    ("pk.atomic_fetch_add(y, [i], 1)", "y", "an atomic works on a view", "[i]"),
+    ("pk.atomic_fetch_add(y, [i], 1)", "y", "the target of an atomic is a view", "[i]"),
     ("pk.atomic_fetch_add(x, [i, 0], 1)", "[i, 0]", "`x` has 1 dimension(s)", "[i]"),
-    ("pk.atomic_fetch_max(x, [i], 1)", "pk.atomic_fetch_max(x, [i], 1)", "whole", "integers"),
+    ("pk.atomic_fetch_max(x, [i], 1)", "pk.atomic_fetch_max(x, [i], 1)", "needs integers", "view"),
     ("pk.atomic_fetch_add(u, [i], y)", "y", "double into uint32 drops", "int("),
     ("pk.parallel_for(pk.TeamThreadRange(i, n), n)", "i", "this is not a team handle", "TeamM"),
 ]
@@ -343,11 +348,11 @@ REDUCE = "pk.parallel_reduce(pk.TeamThreadRange(m, n), inner)"
 
 TEAMS: list[Refusal] = [
     (f"pk.parallel_for(inner)\n{INNER}", "pk.parallel_for(inner)", "takes a range", "pk.par"),
-    (f"{INNER}pk.parallel_for(n, inner)", "n", "this is not a range of a team", "TeamThread"),
+    (f"{INNER}pk.parallel_for(n, inner)", "n", "this is not a TeamThreadRange", "TeamThread"),
     (f"{INNER}pk.parallel_for(pk.TeamThreadRange(m), inner)", "pk.TeamThreadRange(m)", "count", ""),
     (f"{INNER}pk.parallel_for(pk.TeamThreadRange(n, n), inner)", "n", "not a team handle", "pk."),
     (f"{INNER}pk.parallel_for(pk.TeamThreadRange(m, big), inner)", "big", "upper bits", "int("),
-    (f"{INNER}pk.parallel_for(pk.TeamThreadRange(m, 1.5), inner)", "1.5", "not a whole", "int"),
+    (f"{INNER}pk.parallel_for(pk.TeamThreadRange(m, 1.5), inner)", "1.5", "not an integer", "int"),
     ("pk.parallel_for(pk.TeamThreadRange(m, n), n)", "n", "not a nested function", "above"),
     (f"{THREADS}\n{INNER}", "inner", "this is not a nested function", "above"),
     (f"{INNER}{REDUCE}", REDUCE, "a nested reduction without a result", "s: float"),
@@ -357,13 +362,18 @@ TEAMS: list[Refusal] = [
     (f"{SUM.replace('pk.double', 'str')}s: float = {REDUCE}", "acc: pk.Acc[str]", "not an acc", ""),
     (INNER.replace("int", "float") + THREADS, "j: float", "the work item is an int", "def inner"),
     (INNER.replace("int", "int = 1") + THREADS, "def inner(j: int = 1):", "takes 1 par", "def"),
-    (INNER.replace("j", "n") + THREADS, "n: int", "`n` is declared already", "rename"),
-    (INNER.replace("= 1.0", "= late") + f"late: float = 1.0\n{THREADS}", "late", "known", "above"),
+    (INNER.replace("j", "n") + THREADS, "n: int", "`n` is already declared", "rename"),
+    (
+        INNER.replace("= 1.0", "= late") + f"late: float = 1.0\n{THREADS}",
+        "late",
+        "not defined",
+        "above",
+    ),
     (f"def inner(j: int):\n    {THREADS}\n{THREADS}", "inner", "not a nested function", "above"),
     (
         f"z: List[pk.float] = [0.0]\n{INNER.replace('x[j]', 'z[0]')}{THREADS}",
         "z[0]",
-        "around",
+        "enclosing",
         "Acc",
     ),
     ("m.team_barrier(1)", "m.team_barrier(1)", "`m.team_barrier(1)` is not in", "team_rank"),
@@ -396,18 +406,23 @@ SIGNATURES: list[Refusal] = [
     ("i", "i", "the first parameter is the work item", "i: int"),
     ("i: float", "i: float", "the first parameter is the work item", "pk.TeamMember"),
     ("i: pk.int64", "i: pk.int64", "the first parameter is the work item", "i: int"),
-    ("i: int, *rest", "rest", "only plain parameters are allowed", "name every"),
-    ("i: int, **rest", "rest", "only plain parameters are allowed", "name every"),
-    ("i: int, *, n: int", "n: int", "only plain parameters are allowed", "name every"),
-    ("i: int, n: int, /", "i: int", "only plain parameters are allowed", "name every"),
-    ("i: int, n: int = 3", "3", "a default value", "launch"),
-    ("i: int, register: int", "register: int", "`register` is taken in C++", "another name"),
-    ("i: int, n: str", "n: str", "parameter `n` has no type", "pk.View1D"),
-    ("i: int, n: pk.View1D", "n: pk.View1D", "parameter `n` has no type", "pk.View1D"),
-    ("i: int, n: pk.View1D[pk.bool]", "n: pk.View1D[pk.bool]", "no type", "pk.View1D"),
+    ("i: int, *rest", "rest", "**kwargs are not in the workunit language", "name each"),
+    ("i: int, **rest", "rest", "**kwargs are not in the workunit language", "name each"),
+    ("i: int, *, n: int", "n: int", "**kwargs are not in the workunit language", "name each"),
+    ("i: int, n: int, /", "i: int", "**kwargs are not in the workunit language", "name each"),
+    ("i: int, n: int = 3", "3", "default values are not in", "pass the argument"),
+    ("i: int, register: int", "register: int", "`register` is a reserved name", "another name"),
+    ("i: int, n: str", "n: str", "parameter `n` has no supported type", "pk.View1D"),
+    ("i: int, n: pk.View1D", "n: pk.View1D", "parameter `n` has no supported type", "pk.View1D"),
+    ("i: int, n: pk.View1D[pk.bool]", "n: pk.View1D[pk.bool]", "no supported type", "pk.View1D"),
     ("i: int, acc: pk.Acc[str]", "acc: pk.Acc[str]", "accumulator", "pk.Acc[pk.double]"),
     ("i: int, acc: pk.Acc[pk.bool]", "acc: pk.Acc[pk.bool]", "accumulator", "pk.Acc"),
-    ("i: int, n: int, acc: pk.Acc[pk.double]", "acc: pk.Acc[pk.double]", "no type", "pk."),
+    (
+        "i: int, n: int, acc: pk.Acc[pk.double]",
+        "acc: pk.Acc[pk.double]",
+        "no supported type",
+        "pk.",
+    ),
     ("m: pk.TeamMember, acc: pk.Acc[pk.double], last: bool", "m: pk.TeamMember", "scan", "Range"),
 ]
 
@@ -428,16 +443,21 @@ def test_a_workunit_with_a_result(load: Load) -> None:
 
 DEVICE_FUNCTIONS: list[Refusal] = [
     ("f(z: float):\n    return z", "def f(z: float):", "needs a result type", "-> float"),
-    ("f(z) -> float:\n    return z", "z", "a pk.function takes numbers", "x: float"),
+    ("f(z) -> float:\n    return z", "z", "a parameter of a pk.function is a number", "x: float"),
     ("f(z: float) -> float:\n    return", "return", "a pk.function returns a value", "return x"),
     ("f(z: float) -> float:\n    pass", "pass", "must end with return", "at the end"),
     ("f(z: float) -> int:\n    return z", "z", "double into int32 drops", "int("),
-    ("f(z: float = 1.0) -> float:\n    return z", "def f(z: float = 1.0) -> float:", "plain", "("),
-    ("f(*z) -> float:\n    return 1.0", "def f(*z) -> float:", "takes plain parameters", "("),
+    (
+        "f(z: float = 1.0) -> float:\n    return z",
+        "def f(z: float = 1.0) -> float:",
+        "positional",
+        "(",
+    ),
+    ("f(*z) -> float:\n    return 1.0", "def f(*z) -> float:", "positional parameters", "("),
     ("f(z: float) -> float:\n    z = 1.0\n    return z", "z", "cannot be assigned", "copy"),
     ("f(z: float) -> float:\n    return f(z)", "f(z)", "recursion", "loop"),
     ("f(int_: float) -> float:\n    return x[0]", "x", "not a view", "View1D"),
-    ("f(short: float) -> float:\n    return 1.0", "short: float", "taken in C++", "another"),
+    ("f(short: float) -> float:\n    return 1.0", "short: float", "reserved", "another name"),
 ]
 
 
@@ -464,7 +484,7 @@ def test_mutual_recursion(load: Load) -> None:
 def test_a_function_with_a_name_of_cpp(load: Load) -> None:
     before = "@pk.function\ndef union(z: float) -> float:\n    return z\n"
     said = refusal(load, workunit("x[i] = union(y)", before=before))
-    assert "`union` is taken in C++" in said
+    assert "`union` is a reserved name in C++" in said
 
 
 def test_a_function_of_another_file(load: Load) -> None:

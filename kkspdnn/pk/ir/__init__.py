@@ -1,0 +1,93 @@
+"""The typed intermediate representation (IR) of workunits.
+
+`frontend.analyse` builds it from the Python syntax tree: every expression has a type, every name is
+resolved. `passes.vectorize` replaces ranges over vector lanes by `VectorRange`s. `codegen.emit`
+prints C++ from the result. A printer needs nothing but the IR and its target.
+
+In all nodes, `type` is the C++ type of the value, `line` the line in the Python file, and `op` the
+C++ operator.
+"""
+
+from kkspdnn.pk.ir.expressions import (
+    Atomic,
+    Binary,
+    Broadcast,
+    Call,
+    Cast,
+    Constant,
+    Element,
+    Expr,
+    Extent,
+    Name,
+    StridedElement,
+    TeamCall,
+    Unary,
+    VectorBinary,
+    VectorCompare,
+    VectorExpr,
+    VectorLoad,
+    VectorName,
+    Widen,
+)
+from kkspdnn.pk.ir.statements import (
+    Assign,
+    AssignVector,
+    Barrier,
+    Declare,
+    DeclareArray,
+    DeclareVector,
+    DeviceFunction,
+    Evaluate,
+    For,
+    If,
+    Jump,
+    Kernel,
+    NestedFunction,
+    NestedPattern,
+    ReturnValue,
+    Stmt,
+    StoreVector,
+    VectorRange,
+    While,
+)
+
+__all__ = [
+    "Assign",
+    "AssignVector",
+    "Atomic",
+    "Barrier",
+    "Binary",
+    "Broadcast",
+    "Call",
+    "Cast",
+    "Constant",
+    "Declare",
+    "DeclareArray",
+    "DeclareVector",
+    "DeviceFunction",
+    "Element",
+    "Evaluate",
+    "Expr",
+    "Extent",
+    "For",
+    "If",
+    "Jump",
+    "Kernel",
+    "Name",
+    "NestedFunction",
+    "NestedPattern",
+    "ReturnValue",
+    "Stmt",
+    "StoreVector",
+    "StridedElement",
+    "TeamCall",
+    "Unary",
+    "VectorBinary",
+    "VectorCompare",
+    "VectorExpr",
+    "VectorLoad",
+    "VectorName",
+    "VectorRange",
+    "While",
+    "Widen",
+]

@@ -1,0 +1,252 @@
+"""Statements of the IR, functions and workunits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kkspdnn.pk.ir.expressions import (
+    Atomic,
+    Element,
+    Expr,
+    Name,
+    VectorCompare,
+    VectorExpr,
+    VectorName,
+)
+from kkspdnn.pk.signature import Signature
+from kkspdnn.pk.types import Scalar
+
+# ---- scalars ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Declare:
+    """`name: type = value`."""
+
+    line: int
+    name: str
+    type: Scalar
+    value: Expr
+
+
+@dataclass(frozen=True)
+class DeclareArray:
+    """`name: List[element] = [values]`: a local array."""
+
+    line: int
+    name: str
+    element: Scalar
+    values: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Assign:
+    """`target op value`, with the `op` `=`, `+=`, …"""
+
+    line: int
+    target: Name | Element
+    op: str
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """An atomic operation whose value is not used."""
+
+    line: int
+    value: Atomic
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """`m.team_barrier()`."""
+
+    line: int
+    team: str
+
+
+@dataclass(frozen=True)
+class If:
+    """`if test: … else: …`; `elif` is an If in `orelse`."""
+
+    line: int
+    test: Expr
+    body: tuple[Stmt, ...]
+    orelse: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True)
+class For:
+    """`for variable in range(begin, end, step)`.
+
+    variable: the induction variable, an int32
+    descending: whether `step` is negative
+    unroll: the factor by which the C++ compiler should unroll the loop
+    """
+
+    line: int
+    variable: str
+    begin: Expr
+    end: Expr
+    step: Expr
+    descending: bool
+    body: tuple[Stmt, ...]
+    unroll: int = 1
+
+
+@dataclass(frozen=True)
+class While:
+    """`while test: …`."""
+
+    line: int
+    test: Expr
+    body: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True)
+class Jump:
+    """`break`, `continue` or `return` without a value."""
+
+    line: int
+    keyword: str
+
+
+@dataclass(frozen=True)
+class ReturnValue:
+    """`return value` of a `@pk.function`."""
+
+    line: int
+    value: Expr
+
+
+@dataclass(frozen=True)
+class NestedFunction:
+    """A function defined in a workunit.
+
+    index: its work item, an int32
+    accumulator, result: the name and the type of the `pk.Acc` of a reduction, else None
+    """
+
+    index: str
+    accumulator: str | None
+    result: Scalar | None
+    body: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True)
+class NestedPattern:
+    """`pk.parallel_for(pk.TeamThreadRange(team, bounds), function)`, or a reduction.
+
+    policy: `TeamThreadRange` or `ThreadVectorRange`
+    target: the local that gets the result of a reduction; None for parallel_for
+    scalar_because: why `vectorize` left the lanes of a ThreadVectorRange one at a time
+    no_gather: keep the C++ compiler from loading for several lanes with gather instructions
+    """
+
+    line: int
+    policy: str
+    team: str
+    bounds: tuple[Expr, ...]
+    function: NestedFunction
+    target: str | None
+    scalar_because: str | None = None
+    no_gather: bool = False
+
+
+# ---- vectors ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DeclareVector:
+    """The declaration of a local that differs between lanes."""
+
+    line: int
+    name: str
+    type: Scalar
+    value: VectorExpr
+
+
+@dataclass(frozen=True)
+class AssignVector:
+    """`target op value` in the lanes where `mask` holds; in all lanes if it is None."""
+
+    line: int
+    target: VectorName
+    op: str
+    value: VectorExpr
+    mask: VectorCompare | None = None
+
+
+@dataclass(frozen=True)
+class StoreVector:
+    """A store to neighbouring elements; `target` is that of the first lane."""
+
+    line: int
+    target: Element
+    value: VectorExpr
+
+
+@dataclass(frozen=True)
+class VectorRange:
+    """A ThreadVectorRange of `count` lanes that runs on vectors.
+
+    index: the number of the first lane of a vector
+    type: of the vectors; if it is not uint8, some may hold bytes
+    """
+
+    line: int
+    team: str
+    count: Expr
+    index: str
+    type: Scalar
+    body: tuple[Stmt, ...]
+
+
+Stmt = (
+    Declare
+    | DeclareArray
+    | Assign
+    | Evaluate
+    | Barrier
+    | If
+    | For
+    | While
+    | Jump
+    | ReturnValue
+    | NestedPattern
+    | DeclareVector
+    | AssignVector
+    | StoreVector
+    | VectorRange
+)
+
+# ---- workunits ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DeviceFunction:
+    """A `@pk.function` that the workunit calls."""
+
+    name: str
+    line: int
+    parameters: tuple[Name, ...]
+    result: Scalar
+    body: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A workunit.
+
+    path: of its Python file
+    functions: the `@pk.function`s that it calls, each after those that it calls itself
+    written: the views that the body stores to
+    """
+
+    name: str
+    path: str
+    line: int
+    signature: Signature
+    functions: tuple[DeviceFunction, ...]
+    body: tuple[Stmt, ...]
+    written: frozenset[str]
