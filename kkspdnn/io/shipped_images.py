@@ -19,8 +19,8 @@ def images(neurons: int = 1024, rows: int | None = None) -> Inputs:
     """
     The shipped images as input rows of bits.
 
-    neurons: a power of two from 32 to 2^24. 2^a neurons are an image of 2^(a // 2) rows and 2^(a -
-    a // 2) columns
+    neurons: a power of two from 32 to 2^24. 2^a neurons are an image of 2^(a // 2) rows; the number
+    of columns is the same, or twice as large if a is odd
     rows: the number of images, from the first one on; None: all 60,000
 
     The images of 1024 neurons reproduce those of the challenge closely (see kkspdnn.io.mnist).

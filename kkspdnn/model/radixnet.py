@@ -131,8 +131,8 @@ def radixnet(
     numpy.random.default_rng([seed, l]).permutation(neurons), so layers are independent
     bias: one bias for all neurons; None: the challenge's, see `challenge_bias`
 
-    ymax is 32, as in the challenge. InputError for another number of neurons, and for a negative
-    number of layers or seed.
+    ymax is 32, as in the challenge. InputError for another number of neurons, for a negative number
+    of layers, and for a negative seed.
     """
     for option, number in (("neurons", neurons), ("layers", layers), ("seed", seed)):
         if isinstance(number, bool) or not isinstance(number, int | np.integer):
