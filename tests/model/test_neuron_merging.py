@@ -414,14 +414,14 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     options = ["--layers", "4", "--inputs", "50", "--json", str(file)]
     assert main.main([*options, "--fold"]) == 0
     assert (
-        "\nfold        4,096 neurons to 256, 131,072 edges to 2,432: equal ones"
+        "\nmerging     4,096 neurons to 256, 131,072 edges to 2,432: equal neurons"
         in capsys.readouterr().out
     )
     record = json.loads(file.read_text())
     assert (record["fold"], record["neurons_after_fold"]) == (True, 256)
     assert record["verified"]["passed"]
     assert main.main(options) == 0
-    assert "\nfold " not in capsys.readouterr().out
+    assert "\nmerging " not in capsys.readouterr().out
     assert json.loads(file.read_text())["fold"] is False
 
 
