@@ -22,7 +22,8 @@ import kkspdnn
 from kkspdnn.choices import DTYPES
 from kkspdnn.engines.launch_trace import engine_launches
 from kkspdnn.pk.build import find_runtime, kokkos_cuda
-from kkspdnn.pk.build.find_runtime import _RuntimeSpec, find_runtime_library
+from kkspdnn.pk.build.build_runtime import RuntimeSpec
+from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.build.nvcc import nvcc_path
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
@@ -155,7 +156,7 @@ def test_the_architecture_is_in_the_keys() -> None:
     """Those of Kokkos and the runtime library, whose entry is in the key of a workunit."""
     contents = [kokkos_cuda.key_content(arch) for arch in ("sm_80", "sm_90")]
     assert contents[0] != contents[1]
-    specs = [_RuntimeSpec("cuda", content, arch="sm_90") for content in contents]
+    specs = [RuntimeSpec("cuda", content, arch="sm_90") for content in contents]
     one, other = (spec.query(None, None).content for spec in specs)
     assert one != other
 

@@ -15,6 +15,7 @@ import pytest
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build import find_runtime, kokkos_cpu
+from kkspdnn.pk.build.build_runtime import RuntimeSpec
 from kkspdnn.pk.build.cache import Cache
 from kkspdnn.pk.build.find_kokkos import Kokkos, SearchResult
 from kkspdnn.pk.build.find_runtime import find_runtime_library
@@ -105,7 +106,7 @@ def test_a_kokkos_that_does_not_link_is_skipped(
     host = host_compiler()
     library = find_runtime_library(pk.OpenMP)
 
-    def build(finder: object, spec: find_runtime._RuntimeSpec, compiler: object) -> RuntimeLibrary:
+    def build(finder: object, spec: RuntimeSpec, compiler: object) -> RuntimeLibrary:
         if spec.user_kokkos is not None and spec.user_kokkos.config == other:
             raise ToolchainError("linking failed: no -lhwloc")
         return replace(library, user_kokkos=spec.user_kokkos)

@@ -196,6 +196,11 @@ def test_a_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
         find()
 
 
+def test_build_tools_are_found() -> None:
+    assert Path(build_tool("cmake")).is_file()
+    assert Path(build_tool("ninja")).is_file()
+
+
 def test_an_unknown_build_tool() -> None:
     with pytest.raises(ToolchainError, match="no no-such-tool: run pip install no-such-tool"):
         build_tool("no-such-tool")

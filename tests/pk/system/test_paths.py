@@ -9,6 +9,7 @@ import pytest
 
 from kkspdnn.errors import CacheError, ToolchainError
 from kkspdnn.pk.build import find_runtime, kokkos_cpu
+from kkspdnn.pk.build.build_runtime import build_runtime
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.build.nvcc import Nvcc
@@ -55,7 +56,7 @@ def test_workunits_are_compiled_in_a_folder_with_a_space(
     tools = find_runtime_library(pk.Serial).tools
     monkeypatch.setenv("KKSPDNN_CACHE", str(tmp_path / "it's #1 ünï"))
     spec = next(find_runtime._openmp_specs())
-    library = find_runtime._build_runtime(default_cache(), spec, tools, native_processor())
+    library = build_runtime(default_cache(), spec, tools, native_processor())
     assert library.path.is_file()
     assert " ünï" in str(library.path)
 
