@@ -66,9 +66,9 @@ class Cache:
 
         key: everything that the content depends on; build: writes the files into an empty folder
         """
-        found = self.find(category, name, key)
-        if found is not None:
-            return found
+        intact = self.find(category, name, key)
+        if intact is not None:
+            return intact
         root = self._writable_root(category)
         entry = root / category / _folder_name(name, key)
         try:

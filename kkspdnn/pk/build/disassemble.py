@@ -23,8 +23,8 @@ def hot_function(library: Path, name: str) -> str:
     """Return the disassembly of the function that contains the loop of workunit `name`.
 
     The first line is the function's demangled name. The compiler inlines the workunit's body into
-    Kokkos' loop over the work items, which is the largest function whose name contains the functor.
-    If the loop is inlined too, the function is the launch. Raises ToolchainError if objdump is
+    Kokkos's loop over the work items, the largest function whose name contains the functor. If the
+    loop is inlined too, the function is the launch. Raises ToolchainError if objdump is
     missing or fails.
     """
     objdump = shutil.which("objdump")

@@ -34,7 +34,7 @@ class Kokkos:
     """A Kokkos installation, whose KokkosConfig.cmake is in the folder `config`.
 
     devices: in Kokkos's names, such as OPENMP
-    origin: where it was found or that it was built, for messages
+    origin: the location, or the source distribution that it was built from, for messages
     stamp: a digest that changes with its configuration
     arch: the GPU architecture that it was built for, such as `sm_90`, or None
     wrapper: its nvcc_wrapper, the C++ compiler for GPUs, or None
@@ -143,7 +143,7 @@ def inspect_prefix(
 
 
 def _config_files(prefix: Path) -> list[Path]:
-    """Return the possible paths of KokkosConfig.cmake; of those with a wildcard, all matches."""
+    """Return the paths in a prefix at which KokkosConfig.cmake may be."""
     files = [prefix / "KokkosConfig.cmake"]
     for pattern in ("lib/cmake/Kokkos", "lib64/cmake/Kokkos", "lib/*/cmake/Kokkos", "cmake/Kokkos"):
         # glob skips folders that this user may not read.
@@ -219,7 +219,7 @@ def _find_mismatch(
         return f"has no {', '.join(sorted(needed - kokkos.devices))}"
     foreign = sorted((kokkos.devices & _DEVICE_COMPILERS) - needed)
     if foreign:
-        return f"with {', '.join(foreign)} needs its compiler"
+        return f"was built for {', '.join(foreign)} and needs another compiler"
     if arch is None:
         return None
     if kokkos.arch != arch:
@@ -227,7 +227,7 @@ def _find_mismatch(
     if kokkos.wrapper is None:
         return "has no bin/nvcc_wrapper"
     if not os.path.exists(kokkos.config.parents[1] / "libkokkoscore.so"):
-        return "is no shared library: build it with -DBUILD_SHARED_LIBS=ON"
+        return "has no shared libraries: build it with -DBUILD_SHARED_LIBS=ON"
     unsupported = sorted(_UNSUPPORTED_OPTIONS.keys() & options)
     return _UNSUPPORTED_OPTIONS[unsupported[0]] if unsupported else None
 

@@ -40,8 +40,8 @@ _CONFIGURE = (
     "-DKokkos_ENABLE_SERIAL=ON",
     "-DKokkos_CXX_STANDARD=17",
     "-DBUILD_SHARED_LIBS=ON",
-    # CMake compiles eight files as one, so that Kokkos' headers are read once for eight files. The
-    # build takes two thirds of the time.
+    # CMake compiles eight files as one, so that Kokkos's headers are read once for eight files.
+    # This shortens the build by a third.
     "-DCMAKE_UNITY_BUILD=ON",
     "-Wno-dev",
 )
@@ -162,7 +162,7 @@ def scratch_folder(nvcc_wrapper: bool = False) -> Iterator[Path]:
         temporary = tempfile.TemporaryDirectory(prefix="kkspdnn-kokkos-")
     except OSError as error:
         raise ToolchainError(
-            f"no folder for temporary files: {error.strerror or error}; set TMPDIR to one"
+            f"no folder for temporary files: {error.strerror or error}; set TMPDIR to a folder"
         ) from error
     with exit_on_signals(), temporary as name:
         problem = unsupported_path(Path(name), nvcc_wrapper)
@@ -174,18 +174,11 @@ def scratch_folder(nvcc_wrapper: bool = False) -> Iterator[Path]:
 def require_openmp(compiler: Compiler) -> None:
     """Raise ToolchainError if the compiler cannot compile and link a program with OpenMP."""
     with tempfile.TemporaryDirectory(prefix="kkspdnn-openmp-") as folder:
-        source = Path(folder) / "probe.cpp"
+        source, program = Path(folder) / "probe.cpp", Path(folder) / "probe"
         source.write_text("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")
         try:
             run_tool(
-                [
-                    compiler.path,
-                    *compiler.user_options,
-                    "-fopenmp",
-                    source,
-                    "-o",
-                    Path(folder) / "probe",
-                ],
+                [compiler.path, *compiler.user_options, "-fopenmp", source, "-o", program],
                 "compiling OpenMP",
             )
         except ToolchainError as error:

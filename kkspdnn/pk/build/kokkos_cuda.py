@@ -115,7 +115,7 @@ _CONFIGURE = (
     "-DCMAKE_INSTALL_LIBDIR=lib",
     "-DCMAKE_POLICY_VERSION_MINIMUM=3.5",
     "-DBUILD_SHARED_LIBS=ON",
-    # As for CPUs: Kokkos' headers are read once for eight files.
+    # As for CPUs: Kokkos's headers are read once for eight files.
     "-DCMAKE_UNITY_BUILD=ON",
     "-DCMAKE_RELEASE_POSTFIX=_cuda",  # libraries in one process need different names
     "-DKokkos_ENABLE_CUDA=ON",

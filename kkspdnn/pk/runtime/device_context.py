@@ -1,4 +1,4 @@
-"""The CUDA context for launches, made current in the thread that launches."""
+"""Makes the CUDA context of Kokkos current in each thread that launches."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class DeviceContext:
     The CUDA runtime is linked statically: Kokkos, the runtime library and every workunit contain a
     copy of it, and CuPy has its own. All copies use the context that is current in the driver for
     the calling thread, whichever library made it current (CUDA C++ Programming Guide,
-    "Interoperability between Runtime and Driver APIs"). One call to the driver therefore serves
-    all copies.
+    "Interoperability between Runtime and Driver APIs"). One call to the driver is therefore enough
+    for all copies.
     """
 
     def __init__(self, number: int) -> None:

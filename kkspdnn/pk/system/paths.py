@@ -13,7 +13,7 @@ or in the linker's options and run path."""
 def unsupported_path(path: Path, nvcc_wrapper: bool = False) -> str | None:
     """Return why CMake, Ninja, a compiler or the linker does not support a path; None if all do.
 
-    The text begins with the path. nvcc_wrapper: Kokkos' nvcc_wrapper must support the path too,
+    The text begins with the path. nvcc_wrapper: Kokkos's nvcc_wrapper must support the path too,
     which splits its arguments at every space
     """
     for character in str(path):

@@ -180,8 +180,8 @@ def test_the_umask_of_a_build_does_not_matter(store: Cache) -> None:
 def test_an_entry_may_be_copied(store: Cache, tmp_path: Path) -> None:
     entry = store.get_or_build("workunits", "w", KEY, Builder())
     shutil.copytree(store.root, tmp_path / "copy", symlinks=True)
-    found = Cache(tmp_path / "copy").find("workunits", "w", KEY)
-    assert found == tmp_path / "copy" / entry.relative_to(store.root)
+    copied = Cache(tmp_path / "copy").find("workunits", "w", KEY)
+    assert copied == tmp_path / "copy" / entry.relative_to(store.root)
 
 
 def test_the_time_of_last_use(store: Cache) -> None:

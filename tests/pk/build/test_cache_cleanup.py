@@ -59,7 +59,7 @@ def test_unused_entries_are_removed(store: Cache) -> None:
 
 
 def test_nothing_is_removed_while_a_process_builds(store: Cache) -> None:
-    """A build reads other entries: Kokkos' headers, the runtime library."""
+    """A build reads other entries: Kokkos's headers, the runtime library."""
     entry = add_entry(store, "kokkos", "openmp", 1)
 
     def build(folder: Path) -> None:

@@ -45,7 +45,7 @@ LANGUAGE_WORKUNITS = (
 def combined(units: list[Generated]) -> Generated:
     """All units in one file, each in a namespace; the launch of unit n is kkspdnn_launch_n.
 
-    Kokkos' headers, which take most of the time, are then read once: one unit takes 13 s of CPU
+    Kokkos's headers, which take most of the time, are then read once: one unit takes 13 s of CPU
     time, 24 units in one file take 31 s.
     """
     lines = [line for unit in units for line in unit.text.splitlines()]

@@ -111,7 +111,7 @@ def test_skipped_installations_are_listed_with_the_reason(
     reasons = [result.reason for result in find_kokkos.search_kokkos(BOTH)]
     assert reasons[:4] == [
         "Kokkos 4.6.1 has no OPENMP",
-        "Kokkos 4.6.1 with CUDA needs its compiler",
+        "Kokkos 4.6.1 was built for CUDA and needs another compiler",
         "no KokkosConfig.cmake",
         "Kokkos 4.6.1",
     ]
@@ -148,8 +148,8 @@ def test_a_kokkos_for_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "is for sm_80, not for sm_90",
         "is for an unknown architecture, not for sm_90",
         "was built with relocatable device code",
-        "with HIP needs its compiler",
-        "is no shared library: build it with -DBUILD_SHARED_LIBS=ON",
+        "was built for HIP and needs another compiler",
+        "has no shared libraries: build it with -DBUILD_SHARED_LIBS=ON",
         "has no bin/nvcc_wrapper",
         "Kokkos 4.6.1",
     ]

@@ -40,9 +40,9 @@ def isolated_pip(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A source distribution whose setup.py and build requirements must not run."""
-    made = tmp_path / "made" / NAME
-    made.parent.mkdir()
-    with tarfile.open(made, "w:gz") as tar:
+    path = tmp_path / "archive" / NAME
+    path.parent.mkdir()
+    with tarfile.open(path, "w:gz") as tar:
         for name, text in (
             ("setup.py", f"open({str(tmp_path / 'ran')!r}, 'w')\n"),
             ("pyproject.toml", "[build-system]\nrequires = ['no-such-package']\n"),
@@ -52,9 +52,9 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             member = tarfile.TarInfo(f"pykokkos-base-0.0.7/{name}")
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text.encode()))
-    digest = hashlib.sha256(made.read_bytes()).hexdigest()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setattr(kokkos_source, "SDIST_SHA256", digest)
-    return made
+    return path
 
 
 class _RecordingHandler(http.server.SimpleHTTPRequestHandler):
@@ -127,7 +127,7 @@ def test_an_index_with_credentials(
 def test_the_configuration_file_and_a_proxy(
     tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The proxy is the same server; requests to a proxy contain the whole address."""
+    """The proxy is the same server; requests to a proxy contain the full address."""
     with index(tmp_path) as (host, requests):
         config = tmp_path / "pip.conf"
         config.write_text(f"[global]\nindex-url = http://127.0.0.9/simple\nproxy = http://{host}\n")

@@ -1,4 +1,4 @@
-"""Launches run on Kokkos' device in every thread, with a fake driver library."""
+"""Launches run on Kokkos's device in every thread, with a fake driver library."""
 
 from __future__ import annotations
 

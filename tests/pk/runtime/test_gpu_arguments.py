@@ -1,4 +1,4 @@
-"""Arguments of a launch that are arrays on a GPU, known by their CUDA Array Interface."""
+"""Arguments of a launch that are arrays on a GPU, passed by their CUDA Array Interface."""
 
 from __future__ import annotations
 

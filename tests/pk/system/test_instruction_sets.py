@@ -53,9 +53,9 @@ def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SetCpuinfo:
 
 def test_flags_that_do_not_name_instructions_are_left_out(cpuinfo: SetCpuinfo) -> None:
     cpuinfo(ZEN3)
-    found = instruction_sets.cpu_features()
-    assert {"avx2", "fma", "sse4a", "vaes", "sha_ni", "lahf_lm"} <= found
-    assert not found & {"ibrs", "stibp", "ht", "fpu", "avx512f"}
+    features = instruction_sets.cpu_features()
+    assert {"avx2", "fma", "sse4a", "vaes", "sha_ni", "lahf_lm"} <= features
+    assert not features & {"ibrs", "stibp", "ht", "fpu", "avx512f"}
 
 
 def test_other_architectures(cpuinfo: SetCpuinfo) -> None:

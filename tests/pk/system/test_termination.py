@@ -141,13 +141,13 @@ def test_results_are_in_order_and_the_first_error_stops_the_rest() -> None:
         (n, True) for n in range(9)
     ]
     assert not in_worker_thread()
-    begun: list[int] = []
+    started: list[int] = []
 
     def fail(number: int) -> None:
-        begun.append(number)
+        started.append(number)
         time.sleep(0.01)
         raise ValueError(number)
 
     with pytest.raises(ValueError, match="0"):
         list(map_in_threads(fail, range(1000), 2))
-    assert len(begun) < 1000
+    assert len(started) < 1000
