@@ -234,28 +234,28 @@ def test_broken_gzip_files_are_refused_with_the_line(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     write_network(network([random_layer(int(rng.integers(99)), np.float64)]), tmp_path)
     path = layer_path(tmp_path, 32, 1).with_suffix(".tsv.gz")
-    whole = path.read_bytes()
-    lines = gzip.decompress(whole).count(b"\n")
+    content = path.read_bytes()
+    lines = gzip.decompress(content).count(b"\n")
 
-    path.write_bytes(whole[: len(whole) // 2])
+    path.write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"\.gz:\d+: the gzip data is truncated here") as caught:
         read_layers(tmp_path, 32, 1)
     line = int(re.findall(r"\.gz:(\d+):", str(caught.value))[0])
     assert lines // 4 < line < lines
 
-    path.write_bytes(whole[:-6])  # without the checksum at the end
+    path.write_bytes(content[:-6])  # without the checksum at the end
     with pytest.raises(InputError, match="the gzip data is truncated here"):
         read_layers(tmp_path, 32, 1)
 
-    path.write_bytes(whole[:-8] + bytes(8))
+    path.write_bytes(content[:-8] + bytes(8))
     with pytest.raises(InputError, match="the gzip data is corrupt: CRC check failed"):
         read_layers(tmp_path, 32, 1)
 
-    path.write_bytes(whole[:100] + bytes(100) + whole[200:])
+    path.write_bytes(content[:100] + bytes(100) + content[200:])
     with pytest.raises(InputError, match="the gzip data is corrupt"):
         read_layers(tmp_path, 32, 1)
 
-    path.write_bytes(whole + b"more")
+    path.write_bytes(content + b"more")
     with pytest.raises(InputError, match="the gzip data is corrupt"):
         read_layers(tmp_path, 32, 1)
 

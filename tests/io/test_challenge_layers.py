@@ -24,7 +24,7 @@ from kkspdnn.model.radixnet import challenge_bias
 BIAS = challenge_bias(32)
 
 
-def made(seed: int = 0, layers: int = 3) -> Network:
+def random_network(seed: int = 0, layers: int = 3) -> Network:
     """A network whose layer files differ but have the same length."""
     rng = np.random.default_rng(seed)
     # Input neurons with two digits.
@@ -50,7 +50,7 @@ def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write_network(made(), tmp_path / "data", compress=False)
+    write_network(random_network(), tmp_path / "data", compress=False)
     return tmp_path / "data"
 
 
@@ -69,7 +69,7 @@ def parses(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def check(folder: Path, seed: int = 0) -> None:
-    expected = made(seed).layers
+    expected = random_network(seed).layers
     layers = read_layers(folder, 32, 3)
     assert all(same(a, b) for a, b in zip(layers, expected, strict=True))
 
@@ -85,7 +85,7 @@ def test_the_text_is_parsed_once(folder: Path, parses: list[Path], entries: Path
 
 
 def test_gz_is_parsed_once(tmp_path: Path, parses: list[Path], entries: Path) -> None:
-    write_network(made(), tmp_path / "data", compress=True)
+    write_network(random_network(), tmp_path / "data", compress=True)
     check(tmp_path / "data")
     check(tmp_path / "data")
     assert len(parses) == 3
@@ -97,7 +97,7 @@ def test_other_content_of_the_same_size_and_time(
 ) -> None:
     """As from two archives with the same time for all files."""
     for seed in (0, 1, 0):
-        write_network(made(seed), folder, compress=False)
+        write_network(random_network(seed), folder, compress=False)
         paths = [layer_path(folder, 32, number) for number in (1, 2, 3)]
         for path in paths:
             os.utime(path, (1704067200, 1704067200))
@@ -271,7 +271,7 @@ def test_a_cache_that_cannot_be_written(
     assert len(parses) == 6
     monkeypatch.setattr("kkspdnn.io.atomic_write.tempfile.mkstemp", refuse)
     with pytest.raises(InputError, match="cannot be written: Permission denied"):
-        write_network(made(), folder)
+        write_network(random_network(), folder)
 
 
 def no_resident_layers(folder: Path, entries: Path | None) -> FileLayers:
@@ -292,9 +292,9 @@ def test_layers_beyond_the_limit_are_read_on_each_access(
     assert layers[0] is layers[0]
     assert layers[1] is layers[1]
     assert layers[2] is not layers[2]
-    assert same(layers[2], made().layers[2])
+    assert same(layers[2], random_network().layers[2])
     assert len(parses) == 3
-    assert same(no_resident_layers(folder, None)[2], made().layers[2])
+    assert same(no_resident_layers(folder, None)[2], random_network().layers[2])
     assert len(parses) == 7
 
 
@@ -306,14 +306,14 @@ def test_a_text_that_changes_between_accesses(
     old = path.read_bytes()
     path.write_bytes(old.replace(b"0.0625", b"0.0125", 1))
     # The cached layer of the text that was read is used.
-    assert same(layers[1], made().layers[1])
+    assert same(layers[1], random_network().layers[1])
     for entry in entries.iterdir():
         entry.unlink()
-    assert same(layers[0], made().layers[0])
+    assert same(layers[0], random_network().layers[0])
     with pytest.raises(InputError, match=r"l2\.tsv: the file has changed since it was read"):
         layers[1]
     path.write_bytes(old)
-    assert same(layers[1], made().layers[1])
+    assert same(layers[1], random_network().layers[1])
 
 
 def test_a_text_that_changes_before_it_is_parsed(
@@ -368,6 +368,6 @@ def test_a_failed_write_leaves_the_old_file(folder: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("kkspdnn.io.tsv.format_triples", fail)
     with pytest.raises(InputError, match=r"l1\.tsv: cannot be written: No space left on device"):
-        write_network(made(9, 1), folder, compress=False)
+        write_network(random_network(9, 1), folder, compress=False)
     assert layer_path(folder, 32, 1).read_bytes() == before
     assert list(folder.rglob(".*")) == []

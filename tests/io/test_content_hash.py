@@ -37,15 +37,15 @@ def new(name: str) -> ContentHash:
     ],
 )
 def test_the_first_half_is_xxh64_of_seed_0(content: bytes, first_half: str) -> None:
-    made = new("xxh64-twice")
-    made.update(content)
-    assert made.hexdigest()[:16] == first_half
+    hashed = new("xxh64-twice")
+    hashed.update(content)
+    assert hashed.hexdigest()[:16] == first_half
 
 
 def test_blake2() -> None:
-    made = new("blake2b-128")
-    made.update(b"abc")
-    assert made.hexdigest() == hashlib.blake2b(b"abc", digest_size=16).hexdigest()
+    hashed = new("blake2b-128")
+    hashed.update(b"abc")
+    assert hashed.hexdigest() == hashlib.blake2b(b"abc", digest_size=16).hexdigest()
 
 
 @pytest.mark.parametrize("name", ["xxh64-twice", "blake2b-128"])
@@ -53,18 +53,18 @@ def test_blake2() -> None:
 def test_chunks_of_any_length_give_the_same_hash(
     name: str, content: bytes, cuts: list[int]
 ) -> None:
-    whole, chunks = new(name), new(name).new()
-    assert (whole.name, chunks.name) == (name, name)
-    whole.update(content)
+    at_once, chunks = new(name), new(name).new()
+    assert (at_once.name, chunks.name) == (name, name)
+    at_once.update(content)
     bounds = [0, *sorted(min(cut, len(content)) for cut in cuts), len(content)]
     for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
         chunks.update(memoryview(content)[begin:end])
-    assert chunks.hexdigest() == whole.hexdigest()
-    assert len(whole.hexdigest()) == 32
+    assert chunks.hexdigest() == at_once.hexdigest()
+    assert len(at_once.hexdigest()) == 32
     read = new(name)
     reader = HashedReader(io.BytesIO(content), read)
     assert b"".join(iter(lambda: reader.read(7), b"")) == content
-    assert read.hexdigest() == whole.hexdigest()
+    assert read.hexdigest() == at_once.hexdigest()
 
 
 @pytest.mark.parametrize("name", ["xxh64-twice", "blake2b-128"])
@@ -75,9 +75,9 @@ def test_each_bit_changes_the_hash(name: str, content: bytes, data: st.DataObjec
     other[bit // 8] ^= 1 << bit % 8
     hashes = set()
     for each in (content, bytes(other), content + b"\0", content[:-1]):
-        made = new(name)
-        made.update(each)
-        hashes.add(made.hexdigest())
+        hashed = new(name)
+        hashed.update(each)
+        hashes.add(hashed.hexdigest())
     assert len(hashes) == 4
     # Both halves differ, because their seeds differ.
     assert all(len({each[k : k + 16] for each in hashes}) == 4 for k in (0, 16))
@@ -86,9 +86,9 @@ def test_each_bit_changes_the_hash(name: str, content: bytes, data: st.DataObjec
 def test_a_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"0123456789" * 300_000)
-    made = new(name)
-    made.update(path.read_bytes())
-    assert hash_file(path).hexdigest() == made.hexdigest()
+    hashed = new(name)
+    hashed.update(path.read_bytes())
+    assert hash_file(path).hexdigest() == hashed.hexdigest()
     assert hash_file(path).name == name
     with pytest.raises(FileNotFoundError):
         hash_file(tmp_path / "b")

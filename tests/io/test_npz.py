@@ -55,14 +55,14 @@ def test_a_network_comes_back_exactly(
             weights, rng.standard_normal(b), activation=activation, bias_to=bias_to
         )
         layers.append(layer.astype(dtype))
-    made = network(layers, ymax, inputs=sizes[0], name="mine")
+    net = network(layers, ymax, inputs=sizes[0], name="mine")
     folder = tmp_path_factory.mktemp("network")
     # The files of a deeper network must be removed.
     save_npz_network(radixnet(32, 6), folder)
-    save_npz_network(made, folder)
+    save_npz_network(net, folder)
     # A network without layers is float32.
     back = read_npz_network(folder, dtype)
-    assert (back.inputs, back.outputs, back.ymax) == (made.inputs, made.outputs, ymax)
+    assert (back.inputs, back.outputs, back.ymax) == (net.inputs, net.outputs, ymax)
     assert (back.name, back.source, len(back.layers)) == ("mine", "npz", len(layers))
     for one, other in zip(back.layers, layers, strict=True):
         for name in ("start", "index", "value", "bias"):
@@ -103,17 +103,17 @@ def test_lazy_networks_can_be_saved(tmp_path: Path) -> None:
 
 
 def test_layers_alone_are_a_network_with_a_plain_relu(tmp_path: Path) -> None:
-    made = read_npz_network(put(tmp_path / "mine", 3, 4, 2))
-    assert (made.inputs, made.outputs, made.edges, made.ymax) == (3, 2, 20, None)
-    assert made.name == "mine"
-    assert all((layer.bias == 0).all() for layer in made.layers)
+    net = read_npz_network(put(tmp_path / "mine", 3, 4, 2))
+    assert (net.inputs, net.outputs, net.edges, net.ymax) == (3, 2, 20, None)
+    assert net.name == "mine"
+    assert all((layer.bias == 0).all() for layer in net.layers)
 
 
 def test_activation_and_bias_to(tmp_path: Path) -> None:
     folder = put(tmp_path, 3, 4, 2, activation=["relu", "linear"], bias_to="all")
-    made = read_npz_network(folder)
-    assert [layer.activation for layer in made.layers] == ["relu", "linear"]
-    assert [layer.bias_to for layer in made.layers] == ["all", "all"]
+    net = read_npz_network(folder)
+    assert [layer.activation for layer in net.layers] == ["relu", "linear"]
+    assert [layer.bias_to for layer in net.layers] == ["all", "all"]
 
 
 def test_biases_from_settings_and_files(tmp_path: Path) -> None:
@@ -128,8 +128,8 @@ def test_biases_from_settings_and_files(tmp_path: Path) -> None:
     files = put(tmp_path / "files", 3, 4, 2)
     np.save(files / "bias-1.npy", np.array([1.0, 2, 3, 4]))
     np.save(files / "bias-2.npy", np.float64(7))
-    made = read_npz_network(files)
-    assert [layer.bias.tolist() for layer in made.layers] == [[1, 2, 3, 4], [7, 7]]
+    net = read_npz_network(files)
+    assert [layer.bias.tolist() for layer in net.layers] == [[1, 2, 3, 4], [7, 7]]
     # In float64 the bias is not rounded to float32, the dtype of the weights in the file.
     wide = read_npz_network(put(tmp_path / "wide", 2, 2, bias=-0.3), np.float64)
     assert wide.layers[0].bias.tolist() == [-0.3, -0.3]
@@ -260,8 +260,8 @@ def test_layers_and_biases_numbered_from_0(tmp_path: Path) -> None:
     for number, each in enumerate(weights):
         sp.save_npz(tmp_path / f"layer-{number}.npz", sp.csr_array(each))
         np.save(tmp_path / f"bias-{number}.npy", np.float32(number + 1))
-    made = read_npz_network(tmp_path)
-    for number, layer in enumerate(made.layers):
+    net = read_npz_network(tmp_path)
+    for number, layer in enumerate(net.layers):
         assert (layer.weights().toarray() == weights[number]).all()
         assert (layer.bias == number + 1).all()
     (tmp_path / "layer-1.npz").unlink()
@@ -273,9 +273,9 @@ def test_leading_zeros(tmp_path: Path) -> None:
     for number, name in enumerate(("1", "02", "003"), start=1):
         sp.save_npz(tmp_path / f"layer-{name}.npz", sp.csr_array(np.full((2, 2), number)))
     np.save(tmp_path / "bias-03.npy", 7.0)
-    made = read_npz_network(tmp_path)
-    assert [layer.value[0] for layer in made.layers] == [1, 2, 3]
-    assert [layer.bias[0] for layer in made.layers] == [0, 0, 7]
+    net = read_npz_network(tmp_path)
+    assert [layer.value[0] for layer in net.layers] == [1, 2, 3]
+    assert [layer.bias[0] for layer in net.layers] == [0, 0, 7]
     sp.save_npz(tmp_path / "layer-2.npz", sp.csr_array(np.eye(2)))
     with pytest.raises(InputError, match=r"layer-2\.npz: has the number of layer-02\.npz"):
         read_npz_network(tmp_path)

@@ -40,11 +40,11 @@ def few_weights(form: str, rows: int, columns: int) -> dict[str, Any]:
 def test_memory_is_needed_for_weights_and_outputs_not_for_inputs(tmp_path: Path, form: str) -> None:
     write_matrix(tmp_path / "layer-1.npz", (10**9, 5), **few_weights(form, 10**9, 5))
     tracemalloc.start()
-    made = read_npz_network(tmp_path)
+    net = read_npz_network(tmp_path)
     assert tracemalloc.get_traced_memory()[1] < 10**7
     tracemalloc.stop()
-    assert (made.inputs, made.outputs, made.edges) == (10**9, 5, 3)
-    assert made.layers[0].index.tolist() == [0, 1, 2]
+    assert (net.inputs, net.outputs, net.edges) == (10**9, 5, 3)
+    assert net.layers[0].index.tolist() == [0, 1, 2]
 
 
 def test_more_outputs_than_memory_are_refused(
@@ -135,5 +135,5 @@ def test_empty_blocks_of_any_size(tmp_path: Path) -> None:
     blocks = np.zeros((0, 10**9, 5), np.float32)
     arrays = {"indices": np.zeros(0, np.int32), "indptr": np.zeros(2, np.int32)}
     write_matrix(tmp_path / "layer-1.npz", (10**9, 5), data=blocks, format=b"bsr", **arrays)
-    made = read_npz_network(tmp_path)
-    assert (made.inputs, made.outputs, made.edges) == (10**9, 5, 0)
+    net = read_npz_network(tmp_path)
+    assert (net.inputs, net.outputs, net.edges) == (10**9, 5, 0)

@@ -29,12 +29,12 @@ def test_overflow_names_the_layer() -> None:
 def test_sizes_of_a_network() -> None:
     wide = Layer.from_sparse(np.ones((3, 5), np.float32), 0)
     narrow = Layer.from_sparse(np.ones((5, 2), np.float32), 0)
-    made = network([wide, narrow], ymax=None, name="mine")
-    assert (made.inputs, made.outputs, made.edges) == (3, 2, 25)
-    assert made.dtype == np.float32
-    assert (made.ymax, made.name, made.source) == (None, "mine", "memory")
-    assert made.astype(np.float64).dtype == np.float64
-    assert made.astype(np.float32) is made
+    net = network([wide, narrow], ymax=None, name="mine")
+    assert (net.inputs, net.outputs, net.edges) == (3, 2, 25)
+    assert net.dtype == np.float32
+    assert (net.ymax, net.name, net.source) == (None, "mine", "memory")
+    assert net.astype(np.float64).dtype == np.float64
+    assert net.astype(np.float32) is net
 
 
 def test_a_network_without_layers_needs_its_inputs() -> None:

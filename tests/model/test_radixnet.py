@@ -85,11 +85,11 @@ def test_layers_depend_on_seed_and_number_only() -> None:
 
 
 def test_sizes_are_known_without_making_layers() -> None:
-    made = radixnet(65536, 1920, seed=3)
-    assert made.edges == 4_026_531_840
-    assert (made.inputs, made.outputs, made.ymax) == (65536, 65536, 32.0)
-    assert (made.name, made.source) == ("radixnet-65536x1920-seed3", "radixnet")
-    assert made.layers[0].index.dtype == np.uint16
+    net = radixnet(65536, 1920, seed=3)
+    assert net.edges == 4_026_531_840
+    assert (net.inputs, net.outputs, net.ymax) == (65536, 65536, 32.0)
+    assert (net.name, net.source) == ("radixnet-65536x1920-seed3", "radixnet")
+    assert net.layers[0].index.dtype == np.uint16
     assert radixnet(131072, 1).layers[0].index.dtype == np.uint32
     assert radixnet(64, 0).outputs == 64
 
