@@ -103,12 +103,12 @@ def _features() -> tuple[str, ...]:
 
 def _gpu() -> str | None:
     try:
-        asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
         if shutil.which("nvidia-smi") is not None:
-            return run_tool(asked, "asking nvidia-smi").strip().replace("\n", "; ") or None
+            return run_tool(command, "asking nvidia-smi").strip().replace("\n", "; ") or None
     except ToolchainError:
         pass
-    return "; ".join(f"{each.name}, {each.arch}" for each in devices()) or None
+    return "; ".join(f"{device.name}, {device.arch}" for device in devices()) or None
 
 
 def source_commit() -> str | None:
@@ -120,9 +120,12 @@ def source_commit() -> str | None:
     if not exported.startswith("$"):
         return exported
     git = ["git", "-C", str(_ROOT)]
-    asked = [*git, "rev-parse", "HEAD"], [*git, "status", "--porcelain", "--untracked-files=no"]
+    commands = [*git, "rev-parse", "HEAD"], [*git, "status", "--porcelain", "--untracked-files=no"]
     try:
-        done = [subprocess.run(a, capture_output=True, text=True, check=True) for a in asked]
+        head, changes = (
+            subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+            for command in commands
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done[0].stdout.strip() + ("+" if done[1].stdout.strip() else "")
+    return head + ("+" if changes else "")

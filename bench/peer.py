@@ -28,7 +28,7 @@ YMAX = np.float32(32)
 
 
 @dataclass(frozen=True, eq=False)
-class PeerResult:
+class RunResult:
     """The result of one run.
 
     categories: int64, 1-based, ascending
@@ -76,7 +76,7 @@ class Peer(Protocol):
         layer have the same negative bias.
         """
 
-    def run(self) -> PeerResult:
+    def run(self) -> RunResult:
         """Run the network over the input rows."""
 
 

@@ -36,10 +36,10 @@ def _gpu_peers() -> list[Peer]:
         Torch(drop=True, gpu=True),
         HandWrittenPeer(),
         Kkspdnn("spgemm", "kkspdnn, SpGEMM", kernel="spgemm", space="cuda"),
-        Kkspdnn("none", "kkspdnn, fused, no row leaves", exits="none", space="cuda"),
-        Kkspdnn("dead", "kkspdnn, fused, zero rows leave", exits="dead", space="cuda"),
-        Kkspdnn("all", "kkspdnn, fused, all exits", space="cuda"),
-        Kkspdnn("fold", "kkspdnn, fused, all exits, folded", fold=True, space="cuda"),
+        Kkspdnn("none", "kkspdnn, fused, no early exit", exits="none", space="cuda"),
+        Kkspdnn("dead", "kkspdnn, fused, zero rows dropped", exits="dead", space="cuda"),
+        Kkspdnn("all", "kkspdnn, fused, early exit", space="cuda"),
+        Kkspdnn("fold", "kkspdnn, fused, early exit, merged neurons", fold=True, space="cuda"),
     ]
 
 
@@ -62,9 +62,9 @@ def _cpu_peers() -> list[Peer]:
         Tvm(drop=False),
         Tvm(drop=True),
         Kkspdnn("spgemm", "kkspdnn, SpGEMM", kernel="spgemm"),
-        Kkspdnn("none", "kkspdnn, fused, no row leaves", exits="none"),
-        Kkspdnn("dead", "kkspdnn, fused, zero rows leave", exits="dead"),
-        Kkspdnn("all", "kkspdnn, fused, all exits"),
-        Kkspdnn("fold", "kkspdnn, fused, all exits, folded", fold=True),
-        Kkspdnn("pykokkos", "kkspdnn, fused, all exits, PyKokkos", implementation="pykokkos"),
+        Kkspdnn("none", "kkspdnn, fused, no early exit", exits="none"),
+        Kkspdnn("dead", "kkspdnn, fused, zero rows dropped", exits="dead"),
+        Kkspdnn("all", "kkspdnn, fused, early exit"),
+        Kkspdnn("fold", "kkspdnn, fused, early exit, merged neurons", fold=True),
+        Kkspdnn("pykokkos", "kkspdnn, fused, early exit, PyKokkos", implementation="pykokkos"),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.peer import YMAX, EdgeCounting, PeerResult, matrix_layers
+from bench.peer import YMAX, EdgeCounting, RunResult, matrix_layers
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 
@@ -30,7 +30,7 @@ class CsrPeer(ABC):
         self._first = self.matrix(inputs.to_csr(np.float32))
         return 0.0
 
-    def run(self) -> PeerResult:
+    def run(self) -> RunResult:
         y = self._first
         for weights, bias in self._layers:
             y = self.multiply(y, weights)
@@ -38,7 +38,7 @@ class CsrPeer(ABC):
             y.data.clip(0, YMAX, out=y.data)
             y.eliminate_zeros()
         rows = self.nonzero_rows(y)
-        return PeerResult(rows.astype(np.int64) + 1)
+        return RunResult(rows.astype(np.int64) + 1)
 
     @abstractmethod
     def matrix(self, csr: Any) -> Any:

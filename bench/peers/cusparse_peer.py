@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.peer import YMAX, PeerResult, package_version
+from bench.peer import YMAX, RunResult, package_version
 from bench.peers.csr import CsrPeer
 from bench.peers.dense import DensePeer
 from bench.peers.gpu import CHUNK, missing_gpu_package
@@ -38,7 +38,7 @@ class CuSparse(CsrPeer):
 
         return cupy.asnumpy(cupy.flatnonzero(cupy.diff(y.indptr)))
 
-    def run(self) -> PeerResult:
+    def run(self) -> RunResult:
         import cupy
 
         answer = super().run()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.peer import YMAX, PeerResult, matrix_layers
+from bench.peer import YMAX, RunResult, matrix_layers
 from bench.peers.zero_rows import ZeroRowPeer
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
@@ -32,7 +32,7 @@ class DensePeer(ZeroRowPeer, ABC):
         ]
         return 0.0
 
-    def run(self) -> PeerResult:
+    def run(self) -> RunResult:
         final_ids = []
         for number, chunk in enumerate(self._chunks):
             ids = np.arange(chunk.shape[1], dtype=np.int64) + number * self.chunk
@@ -46,7 +46,7 @@ class DensePeer(ZeroRowPeer, ABC):
                     if ids.size == 0:
                         break
             final_ids.append(ids[self.active_columns(a)] if ids.size else ids)
-        return PeerResult(np.concatenate(final_ids) + 1)
+        return RunResult(np.concatenate(final_ids) + 1)
 
     @abstractmethod
     def matrix(self, csr: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from bench.peer import (
     YMAX,
     EdgeCounting,
-    PeerResult,
+    RunResult,
     matrix_layers,
     missing_package,
     package_version,
@@ -47,7 +47,7 @@ class GraphBlas:
         self._first = _matrix(inputs.to_csr(np.float32))
         return 0.0
 
-    def run(self) -> PeerResult:
+    def run(self) -> RunResult:
         from graphblas import binary, monoid, select, semiring
 
         y = self._first
@@ -57,7 +57,7 @@ class GraphBlas:
             y << select.valuegt(y, 0)
             y << y.apply(binary.min, right=YMAX)
         rows, _ = y.reduce_rowwise(monoid.max).new().to_coo(values=False)
-        return PeerResult(np.sort(rows).astype(np.int64) + 1)
+        return RunResult(np.sort(rows).astype(np.int64) + 1)
 
 
 def _matrix(csr: Any) -> Any:

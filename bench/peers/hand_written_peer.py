@@ -10,7 +10,7 @@ import numpy as np
 from bench.ceiling.cuda import load_kernels
 from bench.ceiling.hand_written_cuda import LANES, HandWrittenCudaKernel
 from bench.ceiling.tiled_problem import TiledProblem
-from bench.peer import EdgeCounting, PeerResult
+from bench.peer import EdgeCounting, RunResult
 from bench.peers.gpu import missing_cuda_toolchain
 from kkspdnn.device.space import open_space
 from kkspdnn.model.inputs import Inputs
@@ -49,8 +49,8 @@ class HandWrittenPeer:
         self._space, self._rows = space, inputs.rows
         return compiled
 
-    def run(self) -> PeerResult:
+    def run(self) -> RunResult:
         self._kernel.start()
         self._kernel.run(self._layers)
         active = self._space.to_host((self._kernel.tiles.front != 0).any(axis=1)).reshape(-1)
-        return PeerResult(np.flatnonzero(active[: self._rows]).astype(np.int64) + 1)
+        return RunResult(np.flatnonzero(active[: self._rows]).astype(np.int64) + 1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.peer import EdgeCounting, PeerResult
+from bench.peer import EdgeCounting, RunResult
 from bench.peers.gpu import missing_cuda_toolchain
 from kkspdnn.choices import Exits, Kernel, SpaceName
 from kkspdnn.inference import Result, infer
@@ -64,10 +64,10 @@ class Kkspdnn:
         sample = inputs.slice(0, min(inputs.rows, 128))
         return self._infer(sample).record.compile_seconds
 
-    def run(self) -> PeerResult:
+    def run(self) -> RunResult:
         result = self._infer(self._inputs)
         record = result.record
-        return PeerResult(result.categories, record.inference_seconds, record.edges_multiplied)
+        return RunResult(result.categories, record.inference_seconds, record.edges_multiplied)
 
     def _infer(self, inputs: Inputs) -> Result:
         return infer(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.peer import EdgeCounting, PeerResult, matrix_layers
+from bench.peer import EdgeCounting, RunResult, matrix_layers
 from kkspdnn.errors import ToolchainError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
@@ -70,11 +70,11 @@ class KokkosKernels:
             _call(library, "peer_layer", layer.weights.shape, layer.weights, bias)
         return compiled
 
-    def run(self) -> PeerResult:
+    def run(self) -> RunResult:
         active = np.zeros(self._rows, np.uint8)
         if self._library.peer_run(ctypes.c_void_p(active.ctypes.data)):
             raise ToolchainError(_message(self._library))
-        return PeerResult(np.flatnonzero(active).astype(np.int64) + 1)
+        return RunResult(np.flatnonzero(active).astype(np.int64) + 1)
 
 
 def _headers() -> Path | None:

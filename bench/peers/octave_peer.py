@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from scipy.io import loadmat, savemat
 
-from bench.peer import EdgeCounting, PeerResult, matrix_layers
+from bench.peer import EdgeCounting, RunResult, matrix_layers
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.pk.build.toolchain import run_tool
@@ -55,11 +55,11 @@ class Octave:
         savemat(Path(self._folder.name) / "problem.mat", problem, oned_as="row")
         return 0.0
 
-    def run(self) -> PeerResult:
+    def run(self) -> RunResult:
         folder = Path(self._folder.name)
         run_tool(
             ["octave", "--no-gui", "--quiet", "--norc", _SCRIPT], "Octave", cwd=folder, inherit=True
         )
         answer = loadmat(folder / "answer.mat")
         categories = answer["categories"].ravel().astype(np.int64)
-        return PeerResult(categories, float(answer["seconds"].item()))
+        return RunResult(categories, float(answer["seconds"].item()))

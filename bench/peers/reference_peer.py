@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.peer import EdgeCounting, PeerResult, package_version
+from bench.peer import EdgeCounting, RunResult, package_version
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.serial_reference import categories, timed_reference
@@ -33,6 +33,6 @@ class Reference:
         self._network, self._inputs = network, inputs
         return 0.0
 
-    def run(self) -> PeerResult:
+    def run(self) -> RunResult:
         final, seconds = timed_reference(self._network, self._inputs, dtype=np.float32)
-        return PeerResult(categories(final), seconds)
+        return RunResult(categories(final), seconds)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.peer import PeerResult, matrix_layers
+from bench.peer import RunResult, matrix_layers
 from bench.peers.zero_rows import ZeroRowPeer
 from kkspdnn.engines.fused.tiles import aligned
 from kkspdnn.model.inputs import Inputs
@@ -43,7 +43,7 @@ class TilePeer(ZeroRowPeer, ABC):
         assert all(layer.outputs == neurons for layer in network.layers)
         return self.compile(neurons, network.layers[0].fan_in or 0, threads)
 
-    def run(self) -> PeerResult:
+    def run(self) -> RunResult:
         final_ids = []
         for number, chunk in enumerate(self._chunks):
             begin = number * _CHUNK
@@ -61,7 +61,7 @@ class TilePeer(ZeroRowPeer, ABC):
                     if ids.size == 0:
                         break
             final_ids.append(ids[_active_rows(a, ids.size)])
-        return PeerResult(np.concatenate(final_ids) + 1)
+        return RunResult(np.concatenate(final_ids) + 1)
 
     def weights(
         self, index: NDArray[np.int32], value: NDArray[Any], bias: NDArray[np.float32]

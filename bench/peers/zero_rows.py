@@ -30,7 +30,7 @@ class ZeroRowPeer:
         self.edge_counting: EdgeCounting = "active" if drop else "all"
         if drop:
             self.name += "-drop"
-            self.label += ", zero rows leave"
+            self.label += ", zero rows dropped"
 
     def should_compact(self, active: NDArray[np.bool_]) -> bool:
         """Whether few enough rows are active that compacting them saves time."""

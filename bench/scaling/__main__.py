@@ -151,7 +151,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 def _show(record: dict[str, Any]) -> None:
     print(f"{record['network']}, {record['inputs']:,} rows, {record['threads']} thread(s) per rank")
     print("last four columns: maximum over mean work, for the rows as given and sorted by nonzeros")
-    print("ranks    rows  block, s  model, s  round-robin  contiguous  round-robin  contiguous")
+    print("ranks    rows  shard, s  model, s  round-robin  contiguous  round-robin  contiguous")
     for point, modelled in zip(record["points"], record["modelled"], strict=True):
         work = point["work"]
         print(

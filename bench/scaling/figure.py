@@ -39,7 +39,7 @@ def _paint(figure: Figure, record: Mapping[str, Any]) -> None:
         color=COLOURS[2],
         marker="^",
         linestyle="none",
-        label="a rank's block, measured alone",
+        label="a rank's shard, measured alone",
     )
     axes.plot(
         [run["ranks"] for run in runs],

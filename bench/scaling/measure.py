@@ -1,4 +1,4 @@
-"""Time the blocks of rows of single ranks in one process, and whole runs with mpiexec."""
+"""Time the shards of single ranks in one process, and whole runs with mpiexec."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ OnProgress = Callable[[str, float], None]
 """Called with the current step and the fraction done, 0 to 1."""
 
 _TIMED_RANKS = 20
-"""Approximate number of ranks whose blocks are timed, for each number of ranks."""
+"""Approximate number of shards that are timed, for each number of ranks."""
 
 _REPEATS = 5
-"""Runs over each block; the shortest one counts."""
+"""Runs over each shard; the shortest one counts."""
 
 
 def points(
     network: Network, inputs: Inputs, threads: int, ranks: Sequence[int], on_progress: OnProgress
 ) -> Iterator[Point]:
-    """Yield a point for each number of ranks; one process computes the blocks of several ranks."""
+    """Yield a point for each number of ranks; one process computes several of their shards."""
     space = open_space("openmp", threads)
     engine = make_engine("fused", space, network.dtype, network.ymax)
     layers = LayerStore(network, engine, network.dtype)
@@ -47,7 +47,7 @@ def points(
     order = np.argsort(np.bitwise_count(inputs.bits).sum(axis=1, dtype=np.int64), kind="stable")
     by_size = Inputs(inputs.rows, inputs.neurons, inputs.source, bits=inputs.bits[order])
     for number, count in enumerate(ranks):
-        on_progress("blocks", number / len(ranks))
+        on_progress("shards", number / len(ranks))
         round_robin = _shards(inputs, count)
         timed = round_robin[:: max(1, count // _TIMED_RANKS)]
         seconds = [min(_seconds(engine, layers, rows) for _ in range(_REPEATS)) for rows in timed]

@@ -36,10 +36,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Point:
-    """The time of one rank's block of rows, for a number of ranks, computed by one process alone.
+    """The time of one rank's shard, for a number of ranks, computed by one process alone.
 
-    rows: of the largest block
-    seconds: median over blocks of the shortest of several runs; disturbances only add time
+    rows: of the largest shard
+    seconds: median over shards of the shortest of several runs; disturbances only add time
     work: see Split
     """
 

@@ -12,7 +12,7 @@ def table(record: Mapping[str, Any]) -> Iterator[str]:
     """Return the lines of the table."""
     modelled = {point["ranks"]: point["seconds"] for point in record["modelled"]}
     runs = {run["ranks"]: min(run["seconds"]) for run in record["runs"]}
-    names = ("ranks", "rows of each", "a rank's block, alone", "whole run, mpiexec here", "model")
+    names = ("ranks", "rows of each", "a rank's shard, alone", "whole run, mpiexec here", "model")
     yield f"| {' | '.join(names)} | speedup |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for point in record["points"]:
@@ -28,6 +28,6 @@ def table(record: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         f"{record['machine']}; the minimum of {len(record['runs'][0]['seconds'])} runs, and of a "
-        f"few times each block: fixed {1e3 * model['fixed_seconds']:.2f} ms, row "
+        f"few times each shard: fixed {1e3 * model['fixed_seconds']:.2f} ms, row "
         f"{1e6 * model['row_seconds']:.2f} µs, step {1e3 * model['step_seconds']:.2f} ms."
     )
