@@ -98,3 +98,43 @@ def test_no_module_has_the_name_of_a_function(package: str) -> None:
     below = {name.rpartition(".")[2] for name in MODULES if name.rpartition(".")[0] == package}
     for name in below & {*getattr(loaded, "__all__", ()), *vars(loaded)}:
         assert getattr(loaded, name).__name__ == f"{package}.{name}"
+
+
+SIZED = {
+    path: ast.parse(path.read_text())
+    for path in [*MODULES.values(), *sorted((ROOT.parent / "bench").rglob("*.py"))]
+    if path.parent.name != "workunits"
+}
+"""The files of the package, but for the workunits, and of the benchmarks, parsed."""
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    lengths = {str(path): len(path.read_text().splitlines()) for path in SIZED}
+    assert {path: lines for path, lines in lengths.items() if lines > 400} == {}
+
+
+def function_lengths(tree: ast.Module) -> dict[str, int]:
+    """Return the number of lines of each function, without its docstring."""
+    lengths = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            if ast.get_docstring(node) is not None:
+                lines -= (node.body[0].end_lineno or 0) - node.body[0].lineno + 1
+            lengths[node.name] = lines
+    return lengths
+
+
+def test_no_function_is_longer_than_60_lines() -> None:
+    found = {
+        f"{path}: {name}": lines
+        for path, tree in SIZED.items()
+        for name, lines in function_lengths(tree).items()
+        if lines > 60
+    }
+    assert found == {}
+
+
+def test_a_docstring_does_not_count() -> None:
+    tree = ast.parse('def f():\n    """One line.\n\n    Another one.\n    """\n    return 1\n')
+    assert function_lengths(tree) == {"f": 2}

@@ -120,11 +120,7 @@ def infer(
             fold=fold,
             verification=verification,
             values=values,
-            budget=replace(
-                Budget.from_gigabytes(memory),
-                processes=ranks.local_size,
-                device_processes=gpu.ranks,
-            ),
+            budget=_shared_budget(memory, ranks.local_size, gpu.ranks),
             parallel=parallel,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             on_progress=progress if progress is not None else _no_progress,
@@ -136,6 +132,12 @@ def infer(
     if ranks is not comm:
         ranks.close()
     return result
+
+
+def _shared_budget(gigabytes: float | None, processes: int, device_processes: int) -> Budget:
+    """Return the memory budget of one of several processes on this node and on its GPU."""
+    budget = Budget.from_gigabytes(gigabytes)
+    return replace(budget, processes=processes, device_processes=device_processes)
 
 
 def _no_progress(_step: str, _fraction: float) -> None:
