@@ -1,7 +1,7 @@
 """The types of the workunit language and their C++ equivalents, as in PyKokkos.
 
 `int` is `int32_t` and `float` is `double`. A parameter without annotation has the type of the
-argument of the launch.
+argument of a launch.
 """
 
 from __future__ import annotations

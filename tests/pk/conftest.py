@@ -1,5 +1,5 @@
-"""The built-in compiler's tests share one cache: KKSPDNN_CACHE, or the user's own, so that Kokkos
-is built once for all of them and for all later runs."""
+"""The tests of the built-in compiler share one cache, KKSPDNN_CACHE or that of the user, so that
+Kokkos is built once for all tests and all later runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _numbers = count()
 
 @pytest.fixture(params=ExecutionSpace, ids=lambda s: s.value)
 def space(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ExecutionSpace:
-    """Each execution space that the compiler writes code for."""
+    """Each execution space of the compiler; skips if this machine lacks it."""
     chosen: ExecutionSpace = request.param
     if chosen is ExecutionSpace.Cuda:
         skip_unless_here("cuda")
@@ -38,8 +38,8 @@ def space(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ex
 
 
 @pytest.fixture
-def no_kokkos_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable leads to a Kokkos that the user has."""
+def no_installed_kokkos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unset the variables that lead to an installed Kokkos."""
     for each in (ExecutionSpace.OpenMP, ExecutionSpace.Serial):
         find_runtime_library(each)  # Also finds the user's Kokkos, once in the process.
     for variable in ("Kokkos_DIR", "Kokkos_ROOT", "KOKKOS_ROOT", "CMAKE_PREFIX_PATH"):

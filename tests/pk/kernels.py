@@ -1,7 +1,7 @@
-"""Workunits that together use every construct of the language.
+"""Workunits that together use all constructs of the language.
 
-Those under "also plain Python" give the same when Python itself runs them item by item, which is
-how their tests know the answer.
+Those under "also plain Python" have the same result if Python itself runs them item by item, which
+their tests compare with.
 """
 
 import math
@@ -269,7 +269,7 @@ def extents(i: int, a: pk.View3D[pk.float], out: pk.View1D[pk.int64]):
 
 @pk.workunit
 def generic(i: int, x, y, scale):
-    """The launch decides: float32 or float64."""
+    """The launch sets the type: float32 or float64."""
     doubled: pk.cpp_auto = x[i]
     doubled += x[i]
     y[i] = doubled * scale
@@ -279,7 +279,7 @@ def generic(i: int, x, y, scale):
 def names_of_cpp_neighbours(
     j: int, j_end: int, x: pk.View1D[pk.int32], x_0: int, policy_begin: int, p: int, functor: int
 ):
-    """Names that the generated code could take for its own."""
+    """Names that the generated code could use itself."""
     total: int = 0
     label: int = 1
     result: int = 2
@@ -359,7 +359,7 @@ def two_deep(
 
 @pk.workunit
 def lanes_of(m: pk.TeamMember, x, y, bias, zero, top):
-    """The arithmetic of a layer: what SIMD lanes are for."""
+    """The arithmetic of a layer, on SIMD lanes."""
     tile: int = m.league_rank()
 
     def neuron(j: int):
@@ -388,8 +388,8 @@ def lanes_of_bytes(
     z: pk.View3D[pk.uint8],
     limit: int,
 ):
-    """Bytes alone in SIMD lanes: modulo 256 where they are added up, and compared as they are; but
-    not with an int that is no byte."""
+    """Bytes alone in SIMD lanes: sums are modulo 256; comparisons are of bytes, and a comparison
+    with another int is not vectorized."""
     tile: int = m.league_rank()
 
     def neuron(j: int):
@@ -441,9 +441,9 @@ def team_sums(
     late: float = pk.parallel_reduce(pk.TeamThreadRange(m, 2, columns), tail)
 
     def scaled(j: int):
-        def even(v: int, found: pk.Acc[pk.int64]):
+        def even(v: int, count: pk.Acc[pk.int64]):
             if (j + v) % 2 == 0:
-                found += 1
+                count += 1
 
         evens: pk.int64 = pk.parallel_reduce(pk.ThreadVectorRange(m, columns), even)
         out[row][j] = x[row][j] - total + late * 2 + 1000 * evens
@@ -483,7 +483,7 @@ def atomics(
     small: pk.View1D[pk.uint32],
     real: pk.View1D[pk.double],
     slot: pk.View1D[pk.int32],
-    taken: pk.View1D[pk.int32],
+    used: pk.View1D[pk.int32],
 ):
     k: int = key[i]
     pk.atomic_fetch_add(whole, [0, k], 2)
@@ -494,8 +494,8 @@ def atomics(
     pk.atomic_fetch_or(small, [1], 1 << k)
     pk.atomic_fetch_xor(small, [2], 1 << k)
     pk.atomic_fetch_add(real, [k], 0.5)
-    place: int = pk.atomic_fetch_add(taken, [0], 1)
-    slot[place] = i
+    index: int = pk.atomic_fetch_add(used, [0], 1)
+    slot[index] = i
 
 
 # ---- long ranges and large views --------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Workunits and types by name."""
+"""Workunits and types from the text of a command line."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def count(i: int, x: pk.View1D[pk.int32]):
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     (tmp_path / "beside.py").write_text("")
-    made = tmp_path / "own_kernels.py"
-    made.write_text(TEXT)
-    return made
+    path = tmp_path / "own_kernels.py"
+    path.write_text(TEXT)
+    return path
 
 
 def test_by_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_by_module(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "reason"),
     [
         ("{file}:nope", "no workunit 'nope'; choose one of scale, count"),
         ("{file}:pk", "no workunit 'pk'; choose one of scale, count"),
@@ -61,10 +61,10 @@ def test_by_module(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("math:sin", "no workunit 'sin'; it has none"),
     ],
 )
-def test_what_is_not_there(file: Path, name: str, why: str) -> None:
+def test_missing_workunits(file: Path, name: str, reason: str) -> None:
     with pytest.raises(InputError) as caught:
         load_workunit(name.format(file=file))
-    assert why in str(caught.value)
+    assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -91,14 +91,14 @@ def test_types() -> None:
 
 
 @pytest.mark.parametrize(
-    "part",
+    "item",
     ["x", "x=", "=int32", "x=float", "x=float33", "x=float32[4]", "x=float32[0]", "x=float32[]"]
     + ["x=float32[1]]", "x:float32", "x=bool[1]"],
 )
-def test_types_that_are_none(part: str) -> None:
+def test_invalid_types(item: str) -> None:
     with pytest.raises(InputError) as caught:
-        parse_types(f"n=int32,{part}")
-    assert f"--types: {part!r}: write NAME=TYPE" in str(caught.value)
+        parse_types(f"n=int32,{item}")
+    assert f"--types: {item!r}: write NAME=TYPE" in str(caught.value)
 
 
 def test_types_in_the_order_of_the_parameters(file: Path) -> None:

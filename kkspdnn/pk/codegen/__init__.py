@@ -1,1 +1,1 @@
-"""Typed IR to C++."""
+"""Code generation: from typed IR to C++."""

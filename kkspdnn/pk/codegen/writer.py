@@ -6,8 +6,8 @@ import json
 
 
 class Writer:
-    """Collects indented lines, and adds a `#line` where the next line is not from the next
-    Python line.
+    """Collects indented lines, with a `#line` before each line that is not from the next Python
+    line.
 
     position: the file and line that the compiler assumes for the next line, None in the C++ file
     itself

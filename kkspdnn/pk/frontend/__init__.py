@@ -1,1 +1,1 @@
-"""Workunits from Python source to typed IR."""
+"""The front end of the compiler: from Python source to typed IR."""

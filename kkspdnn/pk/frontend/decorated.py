@@ -1,4 +1,4 @@
-"""A Python function that the compiler reads and Python never runs."""
+"""Decorated functions: Python does not run them, the compiler reads their source."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Decorated:
 
     def __call__(self, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError(
-            f"{self.__qualname__} is PyKokkos code: give it to pk.parallel_for, "
+            f"{self.__qualname__} is PyKokkos code: launch it with pk.parallel_for, "
             "pk.parallel_reduce or pk.parallel_scan"
         )
 

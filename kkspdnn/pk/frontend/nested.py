@@ -1,4 +1,4 @@
-"""NestedFunction parallel patterns: `pk.parallel_for(pk.TeamThreadRange(m, n), inner)`."""
+"""Nested parallel patterns: `pk.parallel_for(pk.TeamThreadRange(m, n), inner)`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class NestedPatterns(Expressions):
         raise NotImplementedError
 
     def define_nested(self, node: ast.FunctionDef) -> None:
-        """Remember a nested function; each pattern that runs it is analysed on its own."""
+        """Store a nested function, which is analysed again for each pattern that runs it."""
         # PyKokkos writes the function at its definition, so it sees the names declared above.
         scopes = tuple(scope.copy() for scope in self.scopes)
         self.declare(node, node.name, NestedFunction(node.name))

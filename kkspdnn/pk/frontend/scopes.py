@@ -39,9 +39,9 @@ class Scopes:
         self.source = source
         self.scopes: list[Scope] = []
 
-    def refuse(self, node: ast.AST, what: str, instead: str) -> NoReturn:
+    def refuse(self, node: ast.AST, problem: str, hint: str) -> NoReturn:
         """Raise the WorkunitError for `node`."""
-        self.source.file.refuse(node, what, instead)
+        self.source.file.refuse(node, problem, hint)
 
     def refuse_construct(self, node: ast.AST) -> NoReturn:
         """Raise the WorkunitError for a node that is not in the language."""

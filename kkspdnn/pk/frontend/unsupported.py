@@ -58,7 +58,7 @@ def refuse_construct(file: SourceFile, node: ast.AST, construct: ast.AST | None 
     construct: an operator of `node`, which has no source location of its own
     """
     type_ = type(construct or node)
-    what, instead = UNSUPPORTED.get(
+    name, hint = UNSUPPORTED.get(
         type_, (type_.__name__, "use the statements of the workunit language")
     )
-    file.refuse(node, f"{what} is not in the workunit language", instead)
+    file.refuse(node, f"{name} is not in the workunit language", hint)

@@ -13,8 +13,8 @@ from kkspdnn.pk.frontend.parse import parse
 class Workunit(Decorated):
     """A workunit.
 
-    programs: the forms that this process has compiled and loaded, by execution space and the
-    types of the parameters without annotation
+    programs: the specializations that this process has loaded, by execution space and the types of
+    the parameters without annotation
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -23,7 +23,7 @@ class Workunit(Decorated):
 
     @cached_property
     def generic(self) -> tuple[str, ...]:
-        """The parameters without annotation: each launch decides their types."""
+        """The parameters without annotation, whose types a launch sets."""
         return parse(self).generic
 
 

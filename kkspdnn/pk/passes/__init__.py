@@ -1,1 +1,1 @@
-"""Passes over the typed IR: from an ir.Kernel to an ir.Kernel."""
+"""Passes: from typed IR to typed IR."""

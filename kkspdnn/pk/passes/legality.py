@@ -1,9 +1,9 @@
-"""Whether a lane function may run on vectors, and if not, why not.
+"""Legality of vectorization.
 
-It may if every varying value is a number of the lanes' type, loaded from and stored to neighbouring
-elements, and meets only +, -, * and comparisons in that type. Beside such numbers there may be
-bytes, contiguous too, that are summed and converted. Or all varying values are bytes, which are
-summed and compared. Every lane does the same arithmetic in the same order on vectors as alone.
+A lane function may run on vectors if all varying values have one type, are loaded from and stored
+to neighbouring elements, and are operands of +, -, * and comparisons only. The type is
+floating-point or uint8. Beside floating-point values, bytes may be summed and converted to that
+type. On vectors, each lane computes the same operations in the same order as alone.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _in_branch(s: ir.If, lanes: Lanes) -> str | None:
 
 
 def _is_comparable(e: ir.Expr, lanes: Lanes) -> bool:
-    """Comparing in the lanes' type must give what C++ gives in the wider one."""
+    """Whether a comparison in the lanes' type has the result of C++'s in the wider type."""
     if isinstance(e, ir.Constant):
         return _is_exact(e, lanes.type)
     return e.type == lanes.type and _in_value(e, lanes) is None

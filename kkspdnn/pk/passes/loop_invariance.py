@@ -1,4 +1,4 @@
-"""Loop-invariant code motion for addresses.
+"""Loop-invariant code motion of addresses.
 
 In a loop that changes only `i`, `a[tile][source + i][v]` is `i` strides past `a[tile][source][v]`,
 whose address is loop-invariant: an iteration computes one multiplication and one addition.

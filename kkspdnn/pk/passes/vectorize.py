@@ -16,14 +16,14 @@ from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import UINT8, Scalar
 
 BYTE_LOOP_UNROLL = 4
-"""A loop over bytes has one load an iteration, where one over numbers has four: without unrolling
-the counter would cost as much as the load."""
+"""An iteration of a loop over bytes loads one register, an iteration over numbers four. Without
+unrolling, incrementing the induction variable would cost as much as the load."""
 
 
 def vectorize(kernel: ir.Kernel, target: ExecutionSpace) -> ir.Kernel:
-    """Replace each ThreadVectorRange of a workunit that may run in vectors on `target`.
+    """Return a workunit in which each ThreadVectorRange that may run on vectors is a VectorRange.
 
-    The others keep one lane at a time, with the reason in `Nested.scalar_because`.
+    The others run one lane at a time; `NestedPattern.scalar_because` has the reason.
     """
     return replace(kernel, body=_ranges(kernel.body, target))
 
@@ -74,7 +74,7 @@ def _lanes(nested: ir.NestedPattern) -> Lanes | str:
 class _Vectorizer:
     """Rewrites a lane function that `legality` has accepted.
 
-    modified: what the innermost loop around the statements modifies
+    modified: the variables and arrays that the innermost loop around the statements modifies
     """
 
     lanes: Lanes

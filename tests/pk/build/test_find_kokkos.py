@@ -21,7 +21,7 @@ def first_usable(needed: frozenset[str], arch: str | None = None) -> Kokkos | No
 
 
 @pytest.fixture(autouse=True)
-def no_installation(no_kokkos_of_the_user: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_installation(no_installed_kokkos: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere/bin")
 
 

@@ -26,7 +26,7 @@ from kkspdnn.pk.system.instruction_sets import native_processor
 BOTH = frozenset({"OPENMP", "SERIAL"})
 
 
-pytestmark = pytest.mark.usefixtures("no_kokkos_of_the_user")
+pytestmark = pytest.mark.usefixtures("no_installed_kokkos")
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ STATEMENTS: dict[str, tuple[ir.Stmt, str]] = {
         "Kokkos::parallel_reduce(Kokkos::ThreadVectorRange(m, n), "
         "[&](const int32_t j, double& acc) {\n  n += 1;\n}, s);\n",
     ),
-    "no gather": (
+    "without gather": (
         ir.NestedPattern(
             1, "ThreadVectorRange", "m", (N,), INNER, None, "a gather", no_gather=True
         ),
@@ -179,7 +179,7 @@ def test_masks(op: str, function: str) -> None:
     assert f"z = lanes::if_{function}(z, z, z, z);" in text
 
 
-def test_bytes_alone_are_the_packs_of_their_range() -> None:
+def test_vectors_of_bytes_alone() -> None:
     s = ir.DeclareVector(1, "q", UINT8, BYTE)
     text = printed(ir.VectorRange(1, "m", N, "v", UINT8, (s,)))
     assert "lanes::for_each<uint8_t>(n," in text
@@ -187,7 +187,7 @@ def test_bytes_alone_are_the_packs_of_their_range() -> None:
 
 
 def test_line_directives() -> None:
-    """One wherever the next C++ line does not come from the next Python line."""
+    """Before each C++ line that does not come from the next Python line."""
     writer = Writer()
     writer.at("w.py", 3)
     writer.put("a;")

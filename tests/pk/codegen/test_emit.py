@@ -1,4 +1,4 @@
-"""The generated C++: where its lines come from, and what the compiler says about them."""
+"""The generated C++: its `#line` directives, its names, and errors of the C++ compiler."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ Load = Callable[..., ModuleType]
 WORKUNITS = [w for w in vars(kernels).values() if isinstance(w, Workunit) and not w.generic]
 
 
-def from_lines(text: str) -> list[tuple[str, int, str]]:
-    """(file, line, C++ line) of every line, as the compiler counts them."""
-    file, number, found = "workunit.cpp", 1, []
+def locate_lines(text: str) -> list[tuple[str, int, str]]:
+    """Return (file, line, C++ line) of each line, as the C++ compiler counts them."""
+    file, number, lines = "workunit.cpp", 1, []
     for line in text.splitlines():
         directive = re.fullmatch(r'#line (\d+) (".*")', line)
         if directive:
             number, file = int(directive[1]), json.loads(directive[2])
         else:
-            found.append((file, number, line))
+            lines.append((file, number, line))
             number += 1
-    return found
+    return lines
 
 
 @pytest.mark.parametrize("workunit", WORKUNITS, ids=lambda w: w.__name__)
-def test_every_line_of_a_body_names_its_own(workunit: Workunit) -> None:
+def test_line_directives_name_the_line_of_the_workunit(workunit: Workunit) -> None:
     generated = generate(workunit, pk.OpenMP)
     text, path = generated.text, generated.file
     python = Path(generated.path).read_text(encoding="utf-8").splitlines()
     physical = text.splitlines()
-    own = [line for file, _, line in from_lines(text) if file == path]
+    own = [line for file, _, line in locate_lines(text) if file == path]
     assert own
-    for file, number, line in from_lines(text):
+    for file, number, line in locate_lines(text):
         if file == "workunit.cpp":
             assert physical[number - 1] == line
         elif assigned := re.match(r"\s*(?!using)(?:\w+ )?(\w+)\S* \S*= .*;$", line):
@@ -60,7 +60,7 @@ def test_every_line_of_a_body_names_its_own(workunit: Workunit) -> None:
             assert "parallel_" in python[number - 1]
 
 
-def test_a_mistake_in_cpp_names_the_workunit_s_line(load: Load) -> None:
+def test_an_error_in_cpp_names_the_line_of_the_workunit(load: Load) -> None:
     module = load(
         "import pykokkos as pk\n\n\n"
         "@pk.workunit\ndef w(i: int, n: int):\n    k: int = n\n    k += 1\n"
@@ -83,26 +83,26 @@ def test_a_mistake_in_cpp_names_the_workunit_s_line(load: Load) -> None:
     )
     with pytest.raises(ToolchainError) as caught:
         find_runtime_library(ExecutionSpace.Serial).compile_workunit(text)
-    said = str(caught.value)
-    assert said.startswith(f"compiling workunit w failed: {module.__file__}:7:")
-    assert "nowhere" in said
-    assert "\n" not in said
+    message = str(caught.value)
+    assert message.startswith(f"compiling workunit w failed: {module.__file__}:7:")
+    assert "nowhere" in message
+    assert "\n" not in message
 
 
-def test_the_text_does_not_depend_on_where_the_file_is(load: Load, tmp_path: Path) -> None:
-    """So that another installation finds what this one has compiled."""
+def test_the_text_does_not_depend_on_the_folder(load: Load, tmp_path: Path) -> None:
+    """So that another installation finds the compiled workunits in the cache."""
     source = "import pykokkos as pk\n\n\n@pk.workunit\ndef w(i: int, n: int):\n    k: int = n\n"
     for folder in ("a", "b", "c/package"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "c" / "package" / "__init__.py").touch()
-    places = ("a/own.py", "b/own.py", "b/other.py", "c/package/own.py")
-    modules = [load(source, place) for place in places]
-    made = [generate(module.w, pk.OpenMP) for module in modules]
-    assert [each.file for each in made] == ["own.py", "own.py", "other.py", "package/own.py"]
-    assert [each.path for each in made] == [module.__file__ for module in modules]
-    assert made[0].text == made[1].text
-    assert len({each.text for each in made}) == 3
-    for each in made:
+    paths = ("a/own.py", "b/own.py", "b/other.py", "c/package/own.py")
+    modules = [load(source, path) for path in paths]
+    generated = [generate(module.w, pk.OpenMP) for module in modules]
+    assert [each.file for each in generated] == ["own.py", "own.py", "other.py", "package/own.py"]
+    assert [each.path for each in generated] == [module.__file__ for module in modules]
+    assert generated[0].text == generated[1].text
+    assert len({each.text for each in generated}) == 3
+    for each in generated:
         assert f'#line 5 "{each.file}"' in each.text
         assert f"from line 5 of {each.file}\n" in each.text
         assert str(tmp_path) not in each.text
@@ -133,17 +133,17 @@ def test_odd_file_names(tmp_path: Path, load: Load, folder: str) -> None:
     assert x.tolist() == [0, 1, 2]
 
 
-def test_threads_of_python_may_generate_at_once() -> None:
-    """Also where garbage is collected meanwhile, which lets the other threads go on (hypothesis
-    has such a callback too): Python 3.11 loses count of the trees' depth then."""
+def test_python_threads_generate_in_parallel() -> None:
+    """Also with a garbage collector callback, which lets other threads run: hypothesis has such a
+    callback, and Python 3.11 then miscounts the depth of syntax trees."""
 
-    def collected(*_: object) -> None:
+    def callback(*_: object) -> None:
         sum(range(50))
 
-    gc.callbacks.append(collected)
+    gc.callbacks.append(callback)
     try:
         with ThreadPoolExecutor(4) as pool:
-            made = list(pool.map(lambda _: generate(kernels.dot, pk.Serial), range(100)))
+            generated = list(pool.map(lambda _: generate(kernels.dot, pk.Serial), range(100)))
     finally:
-        gc.callbacks.remove(collected)
-    assert {each.text for each in made} == {generate(kernels.dot, pk.Serial).text}
+        gc.callbacks.remove(callback)
+    assert {each.text for each in generated} == {generate(kernels.dot, pk.Serial).text}

@@ -1,4 +1,4 @@
-"""Packs of lanes on a GPU: their C++ on the host, and what is written for them."""
+"""Vectors of lanes on a GPU: their C++ header, run on the host, and the generated C++."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 @pytest.mark.parametrize("vector", [32, 8])
 @pytest.mark.parametrize("count", [0, 1, 31, 127, 128, 129, 161, 512])
 def test_every_lane_is_computed_once(library: ctypes.CDLL, vector: int, count: int) -> None:
-    """Whether four at a time or alone, and with others than 32 threads."""
+    """In groups of four or alone, and with fewer than 32 threads in x."""
     rng = np.random.default_rng(count)
     rows = 9
     x = rng.random((2, rows + 1, count), np.float32)
@@ -49,7 +49,7 @@ def test_every_lane_is_computed_once(library: ctypes.CDLL, vector: int, count: i
     assert np.isnan(y[count])
 
 
-def test_what_a_loop_leaves_as_it_is_comes_out_of_its_addresses() -> None:
+def test_loop_invariant_addresses_are_hoisted() -> None:
     launches = engine_launches("cuda", np.dtype(np.float32))
     equal = generate(*launches["fused_equal"]).text
     assert '#include "kkspdnn_lanes_cuda.hpp"\n' in equal
@@ -63,7 +63,7 @@ def test_what_a_loop_leaves_as_it_is_comes_out_of_its_addresses() -> None:
     assert "P y = P::load(lanes::step<1>(a, lanes::at(a, tile, first, v), j));\n" in ranges
 
 
-def test_on_a_cpu_addresses_stay_as_they_are_written() -> None:
+def test_addresses_are_not_hoisted_on_a_cpu() -> None:
     workunit, _, types = engine_launches("serial", np.dtype(np.float32))["fused_equal"]
     text = generate(workunit, pk.OpenMP, types).text
     assert "z += P::load(&a(tile, (source + i), v));\n" in text

@@ -1,8 +1,7 @@
-"""Parsing and analysis: from the source of a workunit to its syntax tree and its typed IR."""
+"""Semantic analysis: from the source of a workunit to its typed IR."""
 
 from __future__ import annotations
 
-import ast
 from typing import Any
 
 import pytest
@@ -35,16 +34,6 @@ X, F, U, W = (
     at_i("u", UINT32),
     at_i("w", INT64),
 )
-
-
-def test_parsing(load: Load) -> None:
-    """The syntax tree of the function alone, and the parameters that a launch decides."""
-    module = load(source_of("pass", "i: int, a, n: int, b"))
-    parsed = parse(module.w)
-    assert (parsed.name, parsed.file.path) == ("w", module.__file__)
-    assert ast.unparse(parsed.node) == "@pk.workunit\ndef w(i: int, a, n: int, b):\n    pass"
-    assert parsed.generic == module.w.generic == ("a", "b")
-    assert parsed.names is vars(module)
 
 
 SIGNATURES: dict[str, Signature] = {
@@ -161,7 +150,7 @@ def test_nested_patterns(load: Load) -> None:
 
 
 def test_functions(load: Load) -> None:
-    """In the order of their first call's end, each once."""
+    """Each once, after those that it calls."""
     before = """
         @pk.function
         def half(z: float) -> float:

@@ -1,4 +1,4 @@
-"""Every construct of the language, compiled and run in each space, against NumPy or Python."""
+"""All constructs of the language, compiled and run in each space, against NumPy or Python."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ small_ints = st.integers(-20_000, 20_000)
 finite = st.floats(-1e6, 1e6, allow_subnormal=False)
 
 
-def by_python(workunit: object, items: int, **arguments: object) -> None:
-    """Let Python run a workunit item by item."""
+def run_in_python(workunit: object, items: int, **arguments: object) -> None:
+    """Run a workunit in Python, item by item."""
     views = {k: Extents(v) if isinstance(v, np.ndarray) else v for k, v in arguments.items()}
     for i in range(items):
         workunit.function(i, **views)  # type: ignore[attr-defined]
 
 
 class Extents:
-    """A NumPy array that also answers `extent`, as a view does."""
+    """A NumPy array with the method `extent` of a view."""
 
     def __init__(self, array: NDArray[np.generic]) -> None:
         self.array = array
@@ -48,17 +48,17 @@ class Extents:
 
 @run_many
 @given(n=arrays(np.int32, st.integers(0, 20), elements=st.integers(-3, 20)))
-def test_control_flow_is_python_s(space: ExecutionSpace, n: NDArray[np.int32]) -> None:
+def test_control_flow_is_that_of_python(space: ExecutionSpace, n: NDArray[np.int32]) -> None:
     out = np.full((len(n), 9), -7, np.int64)
     expected = out.copy()
     pk.parallel_for("w", pk.RangePolicy(space, 0, len(n)), kernels.control_flow, n=n, out=out)
-    by_python(kernels.control_flow, len(n), n=n.astype(object), out=expected)
+    run_in_python(kernels.control_flow, len(n), n=n.astype(object), out=expected)
     np.testing.assert_array_equal(out, expected)
 
 
 @run_many
 @given(x=arrays(np.float64, st.integers(0, 20), elements=st.floats(-5, 5)))
-def test_functions_are_python_s(
+def test_functions_are_those_of_python(
     space: ExecutionSpace, x: NDArray[np.float64], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = np.zeros(len(x))
@@ -67,18 +67,18 @@ def test_functions_are_python_s(
     with monkeypatch.context() as patch:
         for name in ("clamp", "twice_clamped", "parity"):
             patch.setattr(kernels, name, getattr(kernels, name).function)
-        by_python(kernels.functions, len(x), x=x, out=expected)
+        run_in_python(kernels.functions, len(x), x=x, out=expected)
     np.testing.assert_allclose(out, expected, rtol=1e-14)
 
 
 def truncated(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
-    """C++'s quotient: rounded towards zero."""
+    """The quotient of C++, rounded towards zero."""
     return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))
 
 
 @run_many
 @given(data=st.data(), n=st.integers(0, 9))
-def test_operators_are_cpp_s(space: ExecutionSpace, data: st.DataObject, n: int) -> None:
+def test_operators_are_those_of_cpp(space: ExecutionSpace, data: st.DataObject, n: int) -> None:
     a = data.draw(arrays(np.int32, n, elements=small_ints))
     b = data.draw(arrays(np.int32, n, elements=small_ints.filter(bool)))
     u = data.draw(arrays(np.uint64, n, elements=st.integers(0, 2**64 - 1)))
@@ -92,14 +92,31 @@ def test_operators_are_cpp_s(space: ExecutionSpace, data: st.DataObject, n: int)
     p, q = a.astype(np.int64), b.astype(np.int64)
     quotient = truncated(p, q)
     w = (p + q - 3) * q
-    folded = ((((w - 1000 * truncated(w, np.full_like(w, 1000))) | 8) & 1023) ^ 5) << 2 >> 1
+    bits = ((((w - 1000 * truncated(w, np.full_like(w, 1000))) | 8) & 1023) ^ 5) << 2 >> 1
     expected = [p + q, p - q, p * q, quotient, p - q * quotient, p & q, p | q, p ^ q, ~p, -p, p]
     expected += [(p & 255) << 3, p >> 2, np.trunc(x), p < q, p <= q, p > q, p >= q, p == q, p != q]
-    expected += [((p < 0) & (q < 0)) | ~(p > q), w, folded, quotient, p > 3, np.full(n, 5 * 10**9)]
-    for row, (got, want) in enumerate(zip(whole, expected, strict=True)):
-        np.testing.assert_array_equal(got, want, err_msg=f"whole[{row}]")
-    wanted = [x + y, x - y, x * y, x / y, p / q, x**2, x + p, (x + y) * 2 - p, np.full(n, 0.101)]
-    np.testing.assert_allclose(real, np.array(wanted), rtol=1e-13, atol=1e-9)
+    expected += [
+        ((p < 0) & (q < 0)) | ~(p > q),
+        w,
+        bits,
+        quotient,
+        p > 3,
+        np.full(n, 5 * 10**9),
+    ]
+    for row, (actual, wanted) in enumerate(zip(whole, expected, strict=True)):
+        np.testing.assert_array_equal(actual, wanted, err_msg=f"whole[{row}]")
+    reals = [
+        x + y,
+        x - y,
+        x * y,
+        x / y,
+        p / q,
+        x**2,
+        x + p,
+        (x + y) * 2 - p,
+        np.full(n, 0.101),
+    ]
+    np.testing.assert_allclose(real, np.array(reals), rtol=1e-13, atol=1e-9)
     by = (np.arange(n) & 7).astype(np.uint64)
     np.testing.assert_array_equal(shifted, (u >> np.uint64(3)) ^ (u << by))
 
@@ -174,7 +191,7 @@ def test_extents(space: ExecutionSpace, shape: tuple[int, int, int]) -> None:
     assert tuple(out) == shape
 
 
-def test_the_launch_decides_the_types_of_parameters_without_annotation(
+def test_the_launch_sets_the_types_of_parameters_without_annotation(
     space: ExecutionSpace,
 ) -> None:
     policy = pk.RangePolicy(space, 0, 3)
@@ -185,7 +202,7 @@ def test_the_launch_decides_the_types_of_parameters_without_annotation(
         np.testing.assert_array_equal(y, x)
 
 
-def test_generated_names_do_not_meet_the_workunit_s(space: ExecutionSpace) -> None:
+def test_generated_names_do_not_clash_with_those_of_the_workunit(space: ExecutionSpace) -> None:
     x = np.zeros(2, np.int32)
     numbers = {"j_end": 1, "x_0": 10, "policy_begin": 100, "p": 1000, "functor": 10000}
     policy = pk.RangePolicy(space, 0, 2)
@@ -244,7 +261,7 @@ def test_nested_ranges_two_deep(
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("vector_length", [1, 8])
-def test_lanes_of_any_number(space: ExecutionSpace, dtype: type, vector_length: int) -> None:
+def test_any_number_of_lanes(space: ExecutionSpace, dtype: type, vector_length: int) -> None:
     random = np.random.default_rng(3)
     for lanes in range(41):
         x = random.integers(-4, 5, (2, 3, lanes)).astype(dtype)
@@ -303,8 +320,8 @@ def test_atomics(space: ExecutionSpace, key: NDArray[np.int32]) -> None:
     whole = np.zeros((4, 7), np.int64)
     whole[3] = 10**6
     small = np.array([2**32 - 1, 0, 0], np.uint32)
-    real, slot, taken = np.zeros(7), np.zeros(n, np.int32), np.zeros(1, np.int32)
-    views = {"whole": whole, "small": small, "real": real, "slot": slot, "taken": taken}
+    real, slot, used = np.zeros(7), np.zeros(n, np.int32), np.zeros(1, np.int32)
+    views = {"whole": whole, "small": small, "real": real, "slot": slot, "used": used}
     pk.parallel_for("w", pk.RangePolicy(space, 0, n), kernels.atomics, key=key, **views)
     counts = np.bincount(key, minlength=7)
     items = [np.flatnonzero(key == k) for k in range(7)]
@@ -317,4 +334,4 @@ def test_atomics(space: ExecutionSpace, key: NDArray[np.int32]) -> None:
     assert small.tolist() == [2**32 - 1 - bits, bits, odd]
     np.testing.assert_array_equal(real, counts / 2)
     np.testing.assert_array_equal(np.sort(slot), np.arange(n))
-    assert taken[0] == n
+    assert used[0] == n
