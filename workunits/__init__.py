@@ -1,8 +1,8 @@
-"""The kernels as PyKokkos workunits, one file for each stage.
+"""The kernels of the engines as PyKokkos workunits.
 
-Python imports this folder as `kkspdnn.workunits`, through a symbolic link inside the package; a
-wheel has it there only. Where PyKokkos is not installed, the line below lets the built-in compiler
-take its name.
+Python imports this folder as `kkspdnn.workunits`: in the repository through a symbolic link inside
+the package, in a wheel as an ordinary subpackage. If PyKokkos is not installed, the call below
+provides the module `pykokkos` from the built-in compiler.
 """
 
 from kkspdnn.pk import provide_pykokkos

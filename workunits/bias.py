@@ -1,6 +1,6 @@
 """The bias of the Sparse DNN Graph Challenge: added to the nonzero entries of Z only.
 
-Parameters without annotation are float32 or float64 together, as the launch passes them.
+All parameters without annotation have one type in a launch, float32 or float64.
 """
 
 import pykokkos as pk

@@ -1,10 +1,11 @@
-"""What the rows are, and moving the living together so that tiles stay full.
+"""Compaction: find the active rows and move them together, so that tiles stay full.
 
-A row leaves where its end is known: values near 0 end as zeros, a dead row, and values that are
-large enough at ymax, a saturated row, where the weights and biases of all later layers are such.
-Activations are `a[tile][neuron][lane]`, row r in lane r % lanes of tile r // lanes. Parameters
-without annotation are float32 or float64 together, as the launch passes them, or counts of a first
-layer, in bytes, with limits of int32.
+A row is retired once its final output is proven: all its values are so small that it goes to zero,
+or so large that it saturates at ymax.
+
+Activations are `a[tile][neuron][lane]`; row r is lane r % lanes of tile r // lanes. All parameters
+without annotation have one type in a launch, float32 or float64; or they are the uint8 counts of a
+first layer, with int32 bounds.
 """
 
 import pykokkos as pk
@@ -14,20 +15,23 @@ import pykokkos as pk
 def find_range(
     m: pk.TeamMember,
     a,
-    lowest,
-    highest,
+    row_min,
+    row_max,
     first: int,
     neurons: int,
-    parts: int,
+    blocks: int,
     lanes: int,
 ):
-    """lowest[tile][part][lane] and highest[tile][part][lane] of each of `parts` parts of neurons
-    first to first + neurons; a team takes a tile. Where there are more parts than neurons some are
-    the same."""
-    tile: int = m.league_rank()
-    width: int = (neurons + parts - 1) // parts
+    """Find the smallest and the largest activation of each row, in each of `blocks` blocks of its
+    neurons. Each team computes one tile.
 
-    def part(p: int):
+    row_min, row_max: output, [tile][block][lane]; blocks past the last neuron repeat the first
+    first: index of neuron 0 in a tile of `a`
+    """
+    tile: int = m.league_rank()
+    width: int = (neurons + blocks - 1) // blocks
+
+    def block(p: int):
         begin: int = p * width
         if begin >= neurons:
             begin = 0
@@ -36,66 +40,67 @@ def find_range(
             end = neurons
 
         def lane(v: int):
-            least: pk.cpp_auto = a[tile][first + begin][v]
-            most: pk.cpp_auto = a[tile][first + begin][v]
+            smallest: pk.cpp_auto = a[tile][first + begin][v]
+            largest: pk.cpp_auto = a[tile][first + begin][v]
             for j in range(begin + 1, end):
                 y: pk.cpp_auto = a[tile][first + j][v]
-                if y < least:
-                    least = y
-                if y > most:
-                    most = y
-            lowest[tile][p][v] = least
-            highest[tile][p][v] = most
+                if y < smallest:
+                    smallest = y
+                if y > largest:
+                    largest = y
+            row_min[tile][p][v] = smallest
+            row_max[tile][p][v] = largest
 
         pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
 
-    pk.parallel_for(pk.TeamThreadRange(m, parts), part)
+    pk.parallel_for(pk.TeamThreadRange(m, blocks), block)
 
 
 @pk.workunit
-def list_live(
+def list_active(
     i: int,
     position: pk.Acc[pk.int64],
     last: bool,
-    lowest,
-    highest,
-    dead,
-    saturated,
+    row_min,
+    row_max,
+    max_zero,
+    min_saturated,
     ymax,
     ids: pk.View1D[pk.int64],
-    kept: pk.View1D[pk.int64],
-    place: pk.View1D[pk.int64],
+    active_ids: pk.View1D[pk.int64],
+    offset: pk.View1D[pk.int64],
     first: int,
     stride: int,
-    parts: int,
+    blocks: int,
     lanes: int,
 ):
-    """A scan over the rows: kept[0], kept[1], … are the ids of those that are neither dead nor
-    saturated, in order; the total is their number.
+    """List the active rows in ascending order: a scan over the rows, whose total is the number of
+    active rows.
 
-    dead: rows of values from 0 to it are dead; saturated: those from it to ymax are saturated;
-    both may be infinite
-    lowest, highest: of find_range, as one long array each
-    ids: the numbers of the input rows that the rows came from
-    place: where their values are, for neuron 0, in all tiles as one long array; first, stride: the
-    place of neuron 0 in a tile, and the neurons of a tile
+    A row goes to zero if all its values are in [0, max_zero], and saturates if all are in
+    [min_saturated, ymax]; otherwise it is active. Both bounds may be infinite.
+
+    row_min, row_max: output of find_range, as 1-D arrays
+    ids: number of the input row of each row; active_ids: output, the same for each active row
+    offset: output, index of the value of neuron 0 of each active row in the tiles as a 1-D array
+    first: index of neuron 0 in a tile; stride: neurons of a tile, in both buffers
     """
     tile: pk.int64 = i // lanes
-    entry: pk.int64 = tile * parts * lanes + i % lanes
-    low: pk.cpp_auto = lowest[entry]
-    high: pk.cpp_auto = highest[entry]
-    end: pk.int64 = entry + parts * lanes
+    entry: pk.int64 = tile * blocks * lanes + i % lanes
+    low: pk.cpp_auto = row_min[entry]
+    high: pk.cpp_auto = row_max[entry]
+    end: pk.int64 = entry + blocks * lanes
     entry += lanes
     while entry < end:
-        if lowest[entry] < low:
-            low = lowest[entry]
-        if highest[entry] > high:
-            high = highest[entry]
+        if row_min[entry] < low:
+            low = row_min[entry]
+        if row_max[entry] > high:
+            high = row_max[entry]
         entry += lanes
-    if not (low >= 0 and high <= dead) and not (low >= saturated and high <= ymax):
+    if not (low >= 0 and high <= max_zero) and not (low >= min_saturated and high <= ymax):
         if last:
-            kept[position] = ids[i]
-            place[position] = (tile * stride + first) * lanes + i % lanes
+            active_ids[position] = ids[i]
+            offset[position] = (tile * stride + first) * lanes + i % lanes
         position += 1
 
 
@@ -104,36 +109,38 @@ def gather_rows(
     m: pk.TeamMember,
     x,
     a,
-    place: pk.View1D[pk.int64],
+    offset: pk.View1D[pk.int64],
     zero,
-    before: int,
+    first_row: int,
     count: int,
     first: int,
     neurons: int,
     lanes: int,
 ):
-    """Row before + r of a becomes the row at place[r] of x for r < count, and zero past those;
-    rows before `before` stay. x is tiles as one long array; a team takes a tile of a.
+    """Copy `count` rows from the tiles x into consecutive rows of the tiles `a`, from row
+    `first_row` on. Rows of `a` before `first_row` keep their values, lanes after the last row
+    become zero. Each team writes one tile of `a`.
 
-    first: where the neurons of a row begin in a tile of a
+    x: the tiles as a 1-D array; offset[r]: index of the value of neuron 0 of row r in x
+    first: index of neuron 0 in a tile of `a`
     """
-    tile: int = m.league_rank() + before // lanes
-    begin: int = before - tile * lanes
+    tile: int = m.league_rank() + first_row // lanes
+    begin: int = first_row - tile * lanes
     if begin < 0:
         begin = 0
-    end: int = before + count - tile * lanes
+    end: int = first_row + count - tile * lanes
     if end > lanes:
         end = lanes
     if end < begin:
         end = begin
-    row: int = tile * lanes + begin - before
+    row: int = tile * lanes + begin - first_row
 
     def neuron(j: int):
         step: pk.int64 = j
         step *= lanes
 
         def lane(v: int):
-            a[tile][first + j][begin + v] = x[place[row + v] + step]
+            a[tile][first + j][begin + v] = x[offset[row + v] + step]
 
         def rest(v: int):
             a[tile][first + j][end + v] = zero

@@ -1,25 +1,26 @@
-"""Layers on tiles of input rows: gather, multiply, add, bias and ReLU, one or more layers a launch.
+"""Layers on tiles of input rows: sparse matrix product, bias and ReLU in one kernel.
 
-Activations live in tiles of two sides, `a[tile][side * widest + neuron][lane]`, one input row a
-lane: a layer reads one side and writes the other. So one index of the fan-in serves a whole tile,
-every load is contiguous, and a tile stays in cache from layer to layer. Lanes are vector lanes:
-neighbouring threads on a GPU, SIMD on a CPU. A team takes one tile and `width` output neurons; the
-league is tiles times blocks of neurons.
+Activations are `a[tile][buffer * widest + neuron][lane]`. A tile has two buffers of `widest`
+neurons, and a lane for each of its input rows. A layer reads one buffer and writes the other one.
+So an index of the fan-in is loaded once for a tile, all loads are contiguous, and a tile stays in
+cache from layer to layer. Lanes are vector lanes: adjacent threads on a GPU, SIMD lanes on a CPU.
+A team computes `width` output neurons of one tile; the league has a team for each tile and each of
+`blocks` blocks of neurons.
 
-`depth` layers, from number `layer` of those in index, value and bias, follow one another in a
-launch; more than one needs blocks = 1, because teams do not wait for each other, and as many
-outputs as inputs. Output neurons that have the same inputs should be neighbours: all but the first
-find them in the L1 cache. Two sides have at most 2^31 - 1 neurons; the neurons of a stack of layers
-may be more, so their numbers are 64-bit.
+A launch computes `depth` consecutive layers, starting with layer `layer` of the group of layers in
+index, value and bias. More than one layer requires blocks = 1, because teams do not wait for each
+other, and square layers. Output neurons with the same inputs should be adjacent: the first one
+brings the inputs into the L1 cache. Both buffers together have at most 2^31 - 1 neurons; a group
+of layers may have more, so its row numbers have 64 bits.
 
-Parameters without annotation take their types from the launch: a, value, weight, bias, zero,
-unbiased, low and ymax are float32 or float64 together, index is any whole number. A @pk.function
-has fixed types, so bias, ReLU and limit are written out in each.
+The launch determines the types of parameters without annotation: a, value, weight, bias, zero,
+unbiased, low and ymax are all float32 or all float64, index has any integer type. A @pk.function
+has fixed types, so each kernel repeats the code of bias, ReLU and limit.
 
-The bias goes to all sums but `unbiased`. That is 0 where it goes to nonzero sums only, as the
-Sparse DNN Graph Challenge defines it (Kepner et al., HPEC 2019), so that a row of zeros stays a row
-of zeros; and NaN, which no sum equals, where it goes to all. low is 0, or minus infinity where
-there is no ReLU.
+The bias is added to all sums that differ from `unbiased`. That is 0 if the bias is added to nonzero
+sums only, as the Sparse DNN Graph Challenge defines it (Kepner et al., HPEC 2019), so that a row of
+zeros stays a row of zeros; it is NaN, which differs from all sums, if the bias is added to all
+sums. low is 0, or minus infinity for a layer without ReLU.
 """
 
 import pykokkos as pk
@@ -38,7 +39,7 @@ def fused_fan_in(
     ymax,
     layer: int,
     depth: int,
-    side: int,
+    buffer: int,
     widest: int,
     blocks: int,
     width: int,
@@ -46,9 +47,9 @@ def fused_fan_in(
     fan_in: int,
     lanes: int,
 ):
-    """y = min(max(x W + b, low), ymax) where every output neuron has `fan_in` edges.
+    """y = min(max(x W + b, low), ymax) for output neurons of `fan_in` edges each.
 
-    index, value: row layer * outputs + n holds the edges of output neuron n
+    index, value: row layer * outputs + n has the edges of output neuron n
     """
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
@@ -56,7 +57,7 @@ def fused_fan_in(
     if first + count > outputs:
         count = outputs - first
     for step in range(depth):
-        source: int = ((side + step) % 2) * widest
+        source: int = ((buffer + step) % 2) * widest
         target: int = widest - source + first
         row: pk.int64 = layer + step
         row *= outputs
@@ -98,7 +99,7 @@ def fused_equal(
     ymax,
     layer: int,
     depth: int,
-    side: int,
+    buffer: int,
     widest: int,
     blocks: int,
     width: int,
@@ -106,10 +107,10 @@ def fused_equal(
     fan_in: int,
     lanes: int,
 ):
-    """y = min(max(x W + b, low), ymax) where every output neuron has `fan_in` edges and all weights
-    are equal: the inputs are added up, and multiplied once.
+    """y = min(max(x W + b, low), ymax) for output neurons of `fan_in` edges each, all of the same
+    weight: the inputs are summed, and the sum is multiplied by the weight.
 
-    With a weight that is a power of two every sum is, bit for bit, that of the products.
+    If the weight is a power of two, the result is bit for bit the sum of the products.
     """
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
@@ -117,7 +118,7 @@ def fused_equal(
     if first + count > outputs:
         count = outputs - first
     for step in range(depth):
-        source: int = ((side + step) % 2) * widest
+        source: int = ((buffer + step) % 2) * widest
         target: int = widest - source + first
         row: pk.int64 = layer + step
         row *= outputs
@@ -161,22 +162,22 @@ def fused_csr(
     ymax,
     layer: int,
     depth: int,
-    side: int,
+    buffer: int,
     widest: int,
     blocks: int,
     width: int,
     outputs: int,
     lanes: int,
 ):
-    """y = min(max(x W + b, low), ymax) for any fan-in: output neuron n of a layer has the edges
-    start[r] to start[r + 1], r = layer * outputs + n."""
+    """y = min(max(x W + b, low), ymax) for output neurons of any fan-in: neuron n of a layer has
+    the edges from start[r] to start[r + 1], with r = layer * outputs + n."""
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
     count: int = width
     if first + count > outputs:
         count = outputs - first
     for step in range(depth):
-        source: int = ((side + step) % 2) * widest
+        source: int = ((buffer + step) % 2) * widest
         target: int = widest - source + first
         row: pk.int64 = layer + step
         row *= outputs
@@ -215,7 +216,7 @@ def count_edges(
     x: pk.View3D[pk.uint8],
     index,
     layer: int,
-    side: int,
+    buffer: int,
     widest: int,
     blocks: int,
     width: int,
@@ -223,14 +224,16 @@ def count_edges(
     fan_in: int,
     lanes: int,
 ):
-    """Of a first layer's edges to each output neuron, how many come from inputs that are 1; others
-    are 0. x is tiles of bytes, of two sides as those of activations; fan_in is at most 255."""
+    """Count the inputs of each output neuron of a first layer that are 1; the others are 0.
+
+    x: tiles of bytes, with two buffers as the tiles of activations; fan_in: at most 255
+    """
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
     count: int = width
     if first + count > outputs:
         count = outputs - first
-    source: int = side * widest
+    source: int = buffer * widest
     target: int = widest - source + first
     row: pk.int64 = layer
     row *= outputs
@@ -268,8 +271,8 @@ def fused_counts(
     layer: int,
     next_layer: int,
     depth: int,
-    counted: int,
-    side: int,
+    count_offset: int,
+    buffer: int,
     widest: int,
     blocks: int,
     width: int,
@@ -277,19 +280,22 @@ def fused_counts(
     next_fan_in: int,
     lanes: int,
 ):
-    """y = min(max(x W + b, low), ymax) of a layer whose weights are all equal, from the counts
-    x[tile][counted + neuron][lane] of `count_edges`. `depth` more layers follow, of as many outputs
-    and as `fused_equal` takes them, while the tile is in cache.
+    """y = min(max(x W + b, low), ymax) for a first layer of one weight, from the output of
+    `count_edges`; then `depth` more layers, computed as in `fused_equal` while the tile is in
+    cache.
 
-    The first result goes to the other side than `side`. `weight` times any count must be what
-    adding it up one by one gives.
+    x: the counts, [tile][count_offset + neuron][lane]
+    weight: its product with each possible count must equal the sum of that number of weights
+    next_index, next_weight, next_bias, next_layer, next_fan_in: of the layers that follow, which
+    have the same number of outputs
+    buffer: the first layer writes the other one
     """
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
     count: int = width
     if first + count > outputs:
         count = outputs - first
-    begin: int = (1 - side) * widest + first
+    begin: int = (1 - buffer) * widest + first
     start: pk.int64 = layer
     start *= outputs
     start += first
@@ -297,8 +303,8 @@ def fused_counts(
     def activate(j: int):
         b: pk.cpp_auto = bias[start + j]
 
-        def each(v: int):
-            z: pk.cpp_auto = weight * x[tile][counted + first + j][v]
+        def lane(v: int):
+            z: pk.cpp_auto = weight * x[tile][count_offset + first + j][v]
             if z != unbiased:
                 z += b
             if z < low:
@@ -307,12 +313,12 @@ def fused_counts(
                 z = ymax
             a[tile][begin + j][v] = z
 
-        pk.parallel_for(pk.ThreadVectorRange(m, lanes), each)
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
 
     pk.parallel_for(pk.TeamThreadRange(m, count), activate)
     m.team_barrier()
     for step in range(depth):
-        source: int = ((side + 1 + step) % 2) * widest
+        source: int = ((buffer + 1 + step) % 2) * widest
         target: int = widest - source + first
         row: pk.int64 = next_layer + step
         row *= outputs

@@ -1,8 +1,8 @@
-"""ReLU with an upper limit on a CSR matrix, in two passes because its zeros are removed.
+"""ReLU with an upper limit on a CSR matrix, in two passes because zeros are not stored.
 
-low: 0, or minus infinity where there is no ReLU and everything but zeros stays.
+low: 0; or minus infinity for a layer without ReLU, which keeps all values except zeros
 
-Parameters without annotation are float32 or float64 together, as the launch passes them.
+All parameters without annotation have one type in a launch, float32 or float64.
 """
 
 import pykokkos as pk
@@ -16,14 +16,14 @@ def relu_symbolic(
     low,
     size: pk.View1D[pk.int64],
 ):
-    """size[row] = entries of the row that stay: those above `low` that are not zero."""
-    stay: pk.int64 = 0
+    """size[row] = number of entries of the row that are above `low` and not zero."""
+    kept: pk.int64 = 0
     e: pk.int64 = start[row]
     while e < start[row + 1]:
         if value[e] > low and value[e] != 0.0:
-            stay += 1
+            kept += 1
         e += 1
-    size[row] = stay
+    size[row] = kept
 
 
 @pk.workunit
@@ -38,7 +38,7 @@ def relu_numeric(
     low,
     ymax,
 ):
-    """Copy what stays, limited to ymax."""
+    """Copy the entries above `low` that are not zero, limited to ymax."""
     out: pk.int64 = ystart[row]
     e: pk.int64 = zstart[row]
     while e < zstart[row + 1]:

@@ -1,10 +1,10 @@
 """Z = Y W, CSR times CSR, row by row (Gustavson, ACM TOMS 4(3), 1978), in two passes.
 
-The symbolic pass finds the size of every row of Z, a scan turns sizes into offsets, and the
-numeric pass fills columns, ascending, and values. Each worker takes every workers-th row and owns
-one dense row of W's width: the accumulator, with a stamp that says which row of Z last touched
-each column. Parameters without annotation are float32 or float64 together, as the launch passes
-them.
+The symbolic pass counts the entries of each row of Z, a scan turns these sizes into offsets, and
+the numeric pass writes columns, ascending, and values. Worker w computes the rows w, w + workers,
+and so on. It has a dense row of W's width as accumulator, and a stamp for each column: 1 + the last
+row of Z with an entry there. All parameters without annotation have one type in a launch, float32
+or float64.
 """
 
 import pykokkos as pk
@@ -13,7 +13,7 @@ import pykokkos as pk
 @pk.workunit
 def spgemm_symbolic(
     worker: int,
-    multiplied: pk.Acc[pk.int64],
+    computed_edges: pk.Acc[pk.int64],
     ystart: pk.View1D[pk.int64],
     yindex: pk.View1D[pk.uint32],
     wstart: pk.View1D[pk.int64],
@@ -23,25 +23,25 @@ def spgemm_symbolic(
     rows: int,
     workers: int,
 ):
-    """size[r] = entries of row r of Z; the sum is the number of multiplications.
+    """size[r] = number of entries of row r of Z; the reduction sums up the multiplications.
 
-    stamp (workers, columns of W) must be zero before.
+    stamp: (workers, columns of W), zero at the launch
     """
     row: int = worker
     while row < rows:
-        found: pk.int64 = 0
+        entries: pk.int64 = 0
         p: pk.int64 = ystart[row]
         while p < ystart[row + 1]:
             q: pk.int64 = wstart[yindex[p]]
             end: pk.int64 = wstart[yindex[p] + 1]
-            multiplied += end - q
+            computed_edges += end - q
             while q < end:
                 if stamp[worker][windex[q]] != row + 1:
                     stamp[worker][windex[q]] = row + 1
-                    found += 1
+                    entries += 1
                 q += 1
             p += 1
-        size[row] = found
+        size[row] = entries
         row += workers
 
 
@@ -63,9 +63,11 @@ def spgemm_numeric(
     workers: int,
     columns: int,
 ):
-    """Fill zindex and zvalue; stamp and accumulator (workers, columns) must be zero before.
+    """Write zindex and zvalue.
 
-    A sum that cancels to zero stays as an entry; the bias skips it and the ReLU removes it.
+    stamp, accumulator: (workers, columns), zero at the launch
+
+    A sum that cancels to zero is an entry of Z. The bias skips it and the ReLU removes it.
     """
     row: int = worker
     while row < rows:
@@ -98,8 +100,7 @@ def offsets(
     size: pk.View1D[pk.int64],
     start: pk.View1D[pk.int64],
 ):
-    """A scan of row sizes: start[i + 1] is the sum of size[0] to size[i]; start[0] is the
-    caller's zero."""
+    """start[i + 1] = size[0] + … + size[i]: a scan. The caller sets start[0] to zero."""
     total += size[i]
     if last:
         start[i + 1] = total

@@ -1,8 +1,8 @@
-"""Rows into tiles, `y[tile][neuron][lane]`, and out of them: row r is lane r % lanes of tile
+"""Copy rows into tiles, `[tile][neuron][lane]`, and back: row r is lane r % lanes of tile
 r // lanes.
 
-Lanes past the last row are zero. Parameters without annotation are float32 or float64 together, as
-the launch passes them; the y of unpack_bits may be of bytes as well.
+Lanes after the last row are zero. All parameters without annotation except `permutation` have one
+type in a launch, float32 or float64; the y of unpack_bits may have uint8 as well.
 """
 
 import pykokkos as pk
@@ -12,43 +12,45 @@ import pykokkos as pk
 def unpack_bits(
     m: pk.TeamMember,
     bits: pk.View2D[pk.uint8],
-    place,
-    turned: pk.View3D[pk.uint8],
+    permutation,
+    transposed: pk.View3D[pk.uint8],
     y,
     rows: int,
     neurons: int,
-    columns: int,
+    row_bytes: int,
     lanes: int,
 ):
-    """Rows of packed bits, neuron 0 in the highest bit of byte 0; a team takes a tile.
+    """Unpack rows of bits, neuron 0 in the highest bit of byte 0, into the tiles y. Each team
+    writes one tile.
 
-    place: where a neuron's values go, of any whole type; columns: the bytes of a row; turned: room
-    for them as [tile][column][lane], whence every bit of a column is taken for all lanes at once
+    permutation: index of each neuron in a tile, of any integer type
+    transposed: work buffer for the bytes of the rows, [tile][byte][lane]
+    row_bytes: bytes of a row
     """
     tile: int = m.league_rank()
-    before: int = tile * lanes
-    held: int = rows - before
-    if held > lanes:
-        held = lanes
+    first_row: int = tile * lanes
+    filled: int = rows - first_row
+    if filled > lanes:
+        filled = lanes
 
-    def turn(j: int):
-        # A cache line of each row at a time: where rows are a power of two apart, all of a tile
-        # fall into few sets of the cache, and the next column would not find its line there.
+    def transpose(j: int):
+        # One cache line of each row at a time. If rows are a power of two apart, the rows of a tile
+        # share a few sets of the cache, which do not keep their lines until the next byte.
         begin: int = j * 64
         end: int = begin + 64
-        if end > columns:
-            end = columns
+        if end > row_bytes:
+            end = row_bytes
 
         def row(v: int):
             for c in range(begin, end):
-                turned[tile][c][v] = bits[before + v][c]
+                transposed[tile][c][v] = bits[first_row + v][c]
 
         def rest(v: int):
             for c in range(begin, end):
-                turned[tile][c][held + v] = 0
+                transposed[tile][c][filled + v] = 0
 
-        pk.parallel_for(pk.ThreadVectorRange(m, held), row)
-        pk.parallel_for(pk.ThreadVectorRange(m, lanes - held), rest)
+        pk.parallel_for(pk.ThreadVectorRange(m, filled), row)
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes - filled), rest)
 
     def spread(c: int):
         last: int = 8
@@ -56,18 +58,18 @@ def unpack_bits(
             last = neurons - c * 8
         for k in range(last):
             mask: pk.uint8 = 128 >> k
-            row: pk.int64 = place[c * 8 + k]
+            target: pk.int64 = permutation[c * 8 + k]
 
             def bit(v: int):
-                # In a byte of its own, so that no lane is widened for the comparison.
-                found: pk.uint8 = turned[tile][c][v] & mask
-                y[tile][row][v] = found != 0
+                # A byte variable, so that the compiler does not widen lanes for the comparison.
+                masked: pk.uint8 = transposed[tile][c][v] & mask
+                y[tile][target][v] = masked != 0
 
             pk.parallel_for(pk.ThreadVectorRange(m, lanes), bit)
 
-    pk.parallel_for(pk.TeamThreadRange(m, (columns + 63) // 64), turn)
+    pk.parallel_for(pk.TeamThreadRange(m, (row_bytes + 63) // 64), transpose)
     m.team_barrier()
-    pk.parallel_for(pk.TeamThreadRange(m, columns), spread)
+    pk.parallel_for(pk.TeamThreadRange(m, row_bytes), spread)
 
 
 @pk.workunit
@@ -79,7 +81,10 @@ def unpack_csr(
     y,
     lanes: int,
 ):
-    """Row i of a CSR matrix; y must be zero before."""
+    """Write row i of a CSR matrix into the tiles y, which are zero at the launch.
+
+    index: the column of each entry, as the index of its neuron in a tile
+    """
     tile: int = i // lanes
     lane: int = i % lanes
     e: pk.int64 = start[i]
@@ -89,19 +94,19 @@ def unpack_csr(
 
 
 @pk.workunit
-def unpack_dense(m: pk.TeamMember, x, place, y, zero, rows: int, neurons: int, lanes: int):
-    """Rows x[row][neuron]; a team takes a tile.
+def unpack_dense(m: pk.TeamMember, x, permutation, y, zero, rows: int, neurons: int, lanes: int):
+    """Copy dense rows x[row][neuron] into the tiles y. Each team writes one tile.
 
-    place: where a neuron's values go, of any whole type
+    permutation: index of each neuron in a tile, of any integer type
     """
     tile: int = m.league_rank()
-    before: int = tile * lanes
-    held: int = rows - before
-    if held > lanes:
-        held = lanes
+    first_row: int = tile * lanes
+    filled: int = rows - first_row
+    if filled > lanes:
+        filled = lanes
 
-    def turn(j: int):
-        # Sixteen neurons of each row at a time, about a cache line, see unpack_bits.
+    def transpose(j: int):
+        # 16 neurons of each row at a time, about a cache line, as in unpack_bits.
         begin: int = j * 16
         end: int = begin + 16
         if end > neurons:
@@ -109,23 +114,23 @@ def unpack_dense(m: pk.TeamMember, x, place, y, zero, rows: int, neurons: int, l
 
         def row(v: int):
             for n in range(begin, end):
-                y[tile][place[n]][v] = x[before + v][n]
+                y[tile][permutation[n]][v] = x[first_row + v][n]
 
         def rest(v: int):
             for n in range(begin, end):
-                y[tile][place[n]][held + v] = zero
+                y[tile][permutation[n]][filled + v] = zero
 
-        pk.parallel_for(pk.ThreadVectorRange(m, held), row)
-        pk.parallel_for(pk.ThreadVectorRange(m, lanes - held), rest)
+        pk.parallel_for(pk.ThreadVectorRange(m, filled), row)
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes - filled), rest)
 
-    pk.parallel_for(pk.TeamThreadRange(m, (neurons + 15) // 16), turn)
+    pk.parallel_for(pk.TeamThreadRange(m, (neurons + 15) // 16), transpose)
 
 
 @pk.workunit
 def pack_dense(
     m: pk.TeamMember,
     a,
-    place,
+    permutation,
     ids: pk.View1D[pk.int64],
     y,
     rows: int,
@@ -133,28 +138,28 @@ def pack_dense(
     neurons: int,
     lanes: int,
 ):
-    """Tiles into rows: row r of the tiles becomes y[ids[r]]; a team takes a tile.
+    """Copy row r of the tiles `a` into the dense row y[ids[r]]. Each team reads one tile.
 
-    place: where a neuron's values are, counted from `first`, of any whole type
+    permutation: index of each neuron in a tile, relative to `first`, of any integer type
     """
     tile: int = m.league_rank()
-    before: int = tile * lanes
-    held: int = rows - before
-    if held > lanes:
-        held = lanes
+    first_row: int = tile * lanes
+    filled: int = rows - first_row
+    if filled > lanes:
+        filled = lanes
 
-    def turn(j: int):
+    def transpose(j: int):
         begin: int = j * 16
         end: int = begin + 16
         if end > neurons:
             end = neurons
 
         def row(v: int):
-            to: pk.int64 = ids[before + v]
+            target: pk.int64 = ids[first_row + v]
             for n in range(begin, end):
-                source: pk.int64 = place[n]
-                y[to][n] = a[tile][first + source][v]
+                source: pk.int64 = permutation[n]
+                y[target][n] = a[tile][first + source][v]
 
-        pk.parallel_for(pk.ThreadVectorRange(m, held), row)
+        pk.parallel_for(pk.ThreadVectorRange(m, filled), row)
 
-    pk.parallel_for(pk.TeamThreadRange(m, (neurons + 15) // 16), turn)
+    pk.parallel_for(pk.TeamThreadRange(m, (neurons + 15) // 16), transpose)

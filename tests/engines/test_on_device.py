@@ -337,7 +337,7 @@ def test_the_host_seldom_waits(
     assert sum(part.rows.size for part in parts) == rows
     assert made["fused"] == launches * len(parts)
     # Before layers 0, 2, 6 and 14, at the ends of stacks, every 16 layers then, and at the end.
-    assert made["list_live"] == looks * len(parts)
+    assert made["list_active"] == looks * len(parts)
 
 
 def test_no_rows(device: Space) -> None:

@@ -1,6 +1,6 @@
-"""Every workunit where flat indices pass 2^31 and 2^32, and numbers of neurons and rows are large.
+"""Every workunit with flat indices above 2^31 and 2^32, and with many neurons and rows.
 
-The arrays have gigabytes of addresses, but memory only where something is written.
+The arrays have gigabytes of addresses; a page gets memory when it is written to.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from kkspdnn.device.space import Space
 from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
 
 WIDE = 2**20 + 1
-"""Neurons of a side of a tile."""
+"""Neurons of a buffer of a tile."""
 
 LANES = 1024
 
-SIDES = 2, 2 * WIDE, LANES
-"""Two tiles of two sides, more than 2^32 numbers in all."""
+BUFFERS = 2, 2 * WIDE, LANES
+"""The shape of two tiles of two buffers, of more than 2^32 numbers."""
 
 FAR = 2**32 + 17
-"""Where edges and entries begin."""
+"""Index of the first edge or entry."""
 
 
 @pytest.fixture(autouse=True)
@@ -56,33 +56,33 @@ def numbers(dtype: Any) -> dict[str, Any]:
 
 
 LAST = [WIDE - 1, 7, WIDE // 2 + 1]
-"""Inputs of three neurons, some in the last places of a side."""
+"""The inputs of three neurons, some at the end of a buffer."""
 
 
-def inputs_of(a: Any, side: int) -> Any:
+def inputs_of(a: Any, buffer: int) -> Any:
     """Other values for each tile, input and lane."""
     values = (np.arange(2 * len(LAST) * LANES) % 97).reshape(2, len(LAST), LANES).astype(a.dtype)
-    a[:, np.array(LAST) + side * WIDE] = values
+    a[:, np.array(LAST) + buffer * WIDE] = values
     return values
 
 
-def placed(side: int, layer: int, lanes: int = LANES) -> dict[str, int]:
+def arguments(buffer: int, layer: int, lanes: int = LANES) -> dict[str, int]:
     return {
-        "layer": layer, "side": side, "widest": WIDE, "blocks": 1, "width": 3, "outputs": 3,
+        "layer": layer, "buffer": buffer, "widest": WIDE, "blocks": 1, "width": 3, "outputs": 3,
         "lanes": lanes,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("buffer", [0, 1])
 @pytest.mark.parametrize("layer", [0, 2**30])
 @pytest.mark.parametrize("name", ["fused_fan_in", "fused_equal", "fused_csr"])
 def test_layers_of_wide_tiles_and_of_long_stacks(
-    space: Space, dtype: np.dtype[Any], name: str, layer: int, side: int
+    space: Space, dtype: np.dtype[Any], name: str, layer: int, buffer: int
 ) -> None:
     """Layer 2^30 of three neurons each begins at neuron 3 * 2^30."""
     begin = 3 * layer
-    a = mapped(SIDES, dtype)
-    given = inputs_of(a, side)
+    a = mapped(BUFFERS, dtype)
+    given = inputs_of(a, buffer)
     index = np.array([[LAST[0], LAST[1]], [LAST[1], LAST[2]], [LAST[2], LAST[0]]], np.uint32)
     order = [[0, 1], [1, 2], [2, 0]]
     shifts = mapped(begin + 3, dtype)
@@ -104,11 +104,11 @@ def test_layers_of_wide_tiles_and_of_long_stacks(
             weights["value"][begin:] = 2
     space.pk.parallel_for(
         name, space.teams(2), getattr(fused, name),
-        a=a, depth=1, **weights, **numbers(dtype), **placed(side, layer),
+        a=a, depth=1, **weights, **numbers(dtype), **arguments(buffer, layer),
     )  # fmt: skip
     sums = 2 * given[:, order].sum(axis=2)
     expected = np.where(sums != 0, sums + np.array([1, 2, 3])[:, None], 0)
-    target = (1 - side) * WIDE
+    target = (1 - buffer) * WIDE
     assert (a[:, target : target + 3] == expected).all()
 
 
@@ -116,30 +116,30 @@ def test_layers_of_wide_tiles_and_of_long_stacks(
 def test_counts_of_wide_tiles(space: Space, dtype: np.dtype[Any], layer: int) -> None:
     """Bytes, then activations from them, and one more layer behind them."""
     begin = 3 * layer
-    x = mapped(SIDES, np.uint8)
+    x = mapped(BUFFERS, np.uint8)
     given = inputs_of(x, 1) % 2
     x[:, np.array(LAST) + WIDE] = given
     index = mapped((begin + 3, 2), np.uint32)
     index[begin:] = [[LAST[0], LAST[1]], [LAST[1], LAST[2]], [LAST[2], LAST[0]]]
-    where = placed(1, layer)
+    where = arguments(1, layer)
     space.pk.parallel_for(
         "count_edges", space.teams(2), fused.count_edges, x=x, index=index, fan_in=2, **where
     )
     counts = given[:, [[0, 1], [1, 2], [2, 0]]].sum(axis=2)
     assert (x[:, :3] == counts).all()
 
-    # From the last places of the second side into both sides of the activations.
+    # From the end of the second buffer into both buffers of the activations.
     last = 2 * WIDE - 3
     x[:, last:] = counts
-    a = mapped(SIDES, dtype)
+    a = mapped(BUFFERS, dtype)
     shifts = mapped(begin + 3, dtype)
     shifts[begin:] = [1, 2, 3]
     index[begin:] = [[0, 1], [1, 2], [2, 0]]
     space.pk.parallel_for(
         "fused_counts", space.teams(2), fused.fused_counts, x=x, a=a, weight=dtype.type(2),
         bias=shifts, next_index=index, next_weight=dtype.type(1), next_bias=shifts,
-        next_layer=layer, depth=1, counted=last, next_fan_in=2,
-        **numbers(dtype), **{**where, "side": 0},
+        next_layer=layer, depth=1, count_offset=last, next_fan_in=2,
+        **numbers(dtype), **{**where, "buffer": 0},
     )  # fmt: skip
     first = np.where(counts != 0, 2 * counts + np.array([1, 2, 3])[:, None], 0)
     assert (a[:, WIDE : WIDE + 3] == first).all()
@@ -148,98 +148,99 @@ def test_counts_of_wide_tiles(space: Space, dtype: np.dtype[Any], layer: int) ->
 
 
 def test_ranges_of_wide_tiles(space: Space, dtype: np.dtype[Any]) -> None:
-    a = mapped(SIDES, dtype)
+    a = mapped(BUFFERS, dtype)
     first = 2 * WIDE - 5
     values = (np.arange(2 * 5 * LANES) % 89).reshape(2, 5, LANES)
     a[:, first:] = values
-    lowest, highest = np.empty((2, 2, LANES), dtype), np.empty((2, 2, LANES), dtype)
+    row_min, row_max = np.empty((2, 2, LANES), dtype), np.empty((2, 2, LANES), dtype)
     space.pk.parallel_for(
-        "find_range", space.teams(2), compact.find_range, a=a, lowest=lowest, highest=highest,
-        first=first, neurons=5, parts=2, lanes=LANES,
+        "find_range", space.teams(2), compact.find_range, a=a, row_min=row_min, row_max=row_max,
+        first=first, neurons=5, blocks=2, lanes=LANES,
     )  # fmt: skip
-    assert (lowest.min(axis=1) == values.min(axis=1)).all()
-    assert (highest.max(axis=1) == values.max(axis=1)).all()
+    assert (row_min.min(axis=1) == values.min(axis=1)).all()
+    assert (row_max.max(axis=1) == values.max(axis=1)).all()
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float"])
-def test_living_rows_of_many(space: Space, dtype: np.dtype[Any], kind: str) -> None:
-    """The last of 2^30 rows, of 16 parts each."""
+def test_active_rows_of_many(space: Space, dtype: np.dtype[Any], kind: str) -> None:
+    """The last of 2^30 rows, of 16 blocks each."""
     values, limit = (dtype, dtype.type) if kind == "float" else (np.dtype(np.uint8), np.int32)
-    rows, parts, lanes, stride, first = 2**30, 16, 16, 2**20, 2**19
-    flat = rows * parts
-    lowest, highest = mapped(flat, values), mapped(flat, values)
-    ids, kept, place = (mapped(rows, np.int64) for _ in range(3))
-    living = np.array([rows - 65, rows - 33, rows - 1])
-    ids[living] = living + 2**40
-    for row in living:
-        highest[(row // lanes * parts + parts - 1) * lanes + row % lanes] = 1
+    rows, blocks, lanes, stride, first = 2**30, 16, 16, 2**20, 2**19
+    flat = rows * blocks
+    row_min, row_max = mapped(flat, values), mapped(flat, values)
+    ids, active_ids, offset = (mapped(rows, np.int64) for _ in range(3))
+    active = np.array([rows - 65, rows - 33, rows - 1])
+    ids[active] = active + 2**40
+    for row in active:
+        row_max[(row // lanes * blocks + blocks - 1) * lanes + row % lanes] = 1
     total = space.pk.parallel_scan(
-        "list_live", space.pk.RangePolicy(space.execution_space, rows - 70, rows),
-        compact.list_live, lowest=lowest, highest=highest, dead=limit(0), saturated=limit(100),
-        ymax=limit(200), ids=ids, kept=kept, place=place, first=first, stride=stride, parts=parts,
-        lanes=lanes,
+        "list_active", space.pk.RangePolicy(space.execution_space, rows - 70, rows),
+        compact.list_active, row_min=row_min, row_max=row_max, max_zero=limit(0),
+        min_saturated=limit(100), ymax=limit(200), ids=ids, active_ids=active_ids, offset=offset,
+        first=first, stride=stride, blocks=blocks, lanes=lanes,
     )  # fmt: skip
     assert total == 3
-    assert (kept[:3] == living + 2**40).all()
-    assert (place[:3] == (living // lanes * stride + first) * lanes + living % lanes).all()
+    assert (active_ids[:3] == active + 2**40).all()
+    assert (offset[:3] == (active // lanes * stride + first) * lanes + active % lanes).all()
 
 
-def test_rows_moved_together(space: Space, dtype: np.dtype[Any]) -> None:
-    """Behind nearly 2^30 others, from places past 2^32."""
-    lanes, neurons, before = 16, 3, 2**30 - 10
+def test_rows_are_copied_behind_many(space: Space, dtype: np.dtype[Any]) -> None:
+    """Behind nearly 2^30 others, from offsets past 2^32."""
+    lanes, neurons, first_row = 16, 3, 2**30 - 10
     x = mapped(FAR + 2**20, dtype)
-    place = FAR + np.arange(6, dtype=np.int64) * 1000
+    offset = FAR + np.arange(6, dtype=np.int64) * 1000
     values = np.arange(18).reshape(6, 3) + 1
     for j in range(neurons):
-        x[place + j * lanes] = values[:, j]
+        x[offset + j * lanes] = values[:, j]
     a = mapped((2**26, 5, lanes), dtype)
     space.pk.parallel_for(
-        "gather_rows", space.teams(1), compact.gather_rows, x=x, a=a, place=place,
-        zero=dtype.type(0), before=before, count=6, first=2, neurons=neurons, lanes=lanes,
+        "gather_rows", space.teams(1), compact.gather_rows, x=x, a=a, offset=offset,
+        zero=dtype.type(0), first_row=first_row, count=6, first=2, neurons=neurons, lanes=lanes,
     )  # fmt: skip
     assert (a[-1, 2:, 6:12] == values.T).all()
     assert (a[-1, 2:, :6] == 0).all()
     assert (a[-1, 2:, 12:] == 0).all()
 
 
-PLACES = np.array([2 * WIDE - 1, 5, WIDE, 2 * WIDE - 2, 0, 77, WIDE + 1, 3, WIDE - 1, 9, 11])
-"""Of eleven neurons in a tile."""
+PERMUTATION = np.array([2 * WIDE - 1, 5, WIDE, 2 * WIDE - 2, 0, 77, WIDE + 1, 3, WIDE - 1, 9, 11])
+"""Indices of eleven neurons in a tile."""
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float"])
 def test_bits_into_wide_tiles(space: Space, dtype: np.dtype[Any], kind: str) -> None:
     rows = 2 * LANES
     bits = mapped((rows, WIDE), np.uint8)
-    pixels = np.random.default_rng(1).integers(0, 2, (rows, PLACES.size), np.uint8)
+    pixels = np.random.default_rng(1).integers(0, 2, (rows, PERMUTATION.size), np.uint8)
     bits[:, :2] = np.packbits(pixels, axis=1)
-    y = mapped(SIDES, np.uint8 if kind == "uint8" else dtype)
+    y = mapped(BUFFERS, np.uint8 if kind == "uint8" else dtype)
     space.pk.parallel_for(
         "unpack_bits", space.teams(2), tiles.unpack_bits, bits=bits,
-        place=PLACES.astype(np.uint32), turned=mapped((2, 2 * WIDE, LANES), np.uint8), y=y,
-        rows=rows, neurons=PLACES.size, columns=2, lanes=LANES,
+        permutation=PERMUTATION.astype(np.uint32),
+        transposed=mapped((2, 2 * WIDE, LANES), np.uint8), y=y, rows=rows,
+        neurons=PERMUTATION.size, row_bytes=2, lanes=LANES,
     )  # fmt: skip
     expected = pixels.reshape(2, LANES, -1).transpose(0, 2, 1)
-    assert (y[:, PLACES] == expected).all()
+    assert (y[:, PERMUTATION] == expected).all()
 
 
 def test_dense_rows_into_wide_tiles_and_back(space: Space, dtype: np.dtype[Any]) -> None:
     rows = LANES + 5
     x = mapped((rows, 4 * WIDE), dtype)
-    values = (np.arange(rows * PLACES.size) % 101).reshape(rows, -1)
-    x[:, : PLACES.size] = values
-    y = mapped(SIDES, dtype)
-    place = PLACES.astype(np.uint32)
-    shared = {"rows": rows, "neurons": PLACES.size, "lanes": LANES, "place": place}
+    values = (np.arange(rows * PERMUTATION.size) % 101).reshape(rows, -1)
+    x[:, : PERMUTATION.size] = values
+    y = mapped(BUFFERS, dtype)
+    permutation = PERMUTATION.astype(np.uint32)
+    shared = {"rows": rows, "neurons": PERMUTATION.size, "lanes": LANES, "permutation": permutation}
     space.pk.parallel_for(
         "unpack_dense", space.teams(2), tiles.unpack_dense, x=x, y=y, zero=dtype.type(0), **shared
     )
-    assert (y[0][PLACES] == values[:LANES].T).all()
-    assert (y[1][PLACES][:, :5] == values[LANES:].T).all()
-    # From the second side, into the last of many rows.
+    assert (y[0][PERMUTATION] == values[:LANES].T).all()
+    assert (y[1][PERMUTATION][:, :5] == values[LANES:].T).all()
+    # From the second buffer, into the last of many rows.
     y[:, WIDE : 2 * WIDE - 1][:, [3, WIDE - 2]] = y[:, [5, 2 * WIDE - 1]]
     back = mapped((2**12, 2**20 + 3), dtype)
     ids = 2**12 - 1 - np.arange(rows, dtype=np.int64)
-    shared |= {"neurons": 2, "place": np.array([3, WIDE - 2], np.uint32)}
+    shared |= {"neurons": 2, "permutation": np.array([3, WIDE - 2], np.uint32)}
     space.pk.parallel_for(
         "pack_dense", space.teams(2), tiles.pack_dense, a=y, ids=ids, y=back, first=WIDE, **shared
     )
@@ -248,7 +249,7 @@ def test_dense_rows_into_wide_tiles_and_back(space: Space, dtype: np.dtype[Any])
 
 def test_sparse_rows_into_wide_tiles(space: Space, dtype: np.dtype[Any]) -> None:
     rows = 2 * LANES
-    y = mapped(SIDES, dtype)
+    y = mapped(BUFFERS, dtype)
     start = FAR + np.arange(rows + 1, dtype=np.int64)
     index, value = mapped(FAR + rows, np.uint32), mapped(FAR + rows, dtype)
     index[FAR:] = np.where(np.arange(rows) % 3, 2 * WIDE - 1, 6)
@@ -262,7 +263,7 @@ def test_sparse_rows_into_wide_tiles(space: Space, dtype: np.dtype[Any]) -> None
 
 
 def csr(space: Space, dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:
-    """Three rows whose entries begin past 2^32, in columns near 2^30."""
+    """Three rows whose entries begin past 2^32, in row_bytes near 2^30."""
     start = FAR + np.array([0, 2, 2, 5], np.int64)
     index, value = mapped(FAR + 5, np.uint32), mapped(FAR + 5, dtype)
     index[FAR:] = [4, 2**30 - 1, 0, 4, 2**30 - 2]
@@ -313,11 +314,11 @@ def test_products_of_many_entries(space: Space, dtype: np.dtype[Any]) -> None:
         "rows": 5, "workers": workers,
     }  # fmt: skip
     size = np.empty(5, np.int64)
-    multiplied = space.pk.parallel_reduce(
+    computed_edges = space.pk.parallel_reduce(
         "spgemm_symbolic", space.range(workers), spgemm.spgemm_symbolic,
         size=size, stamp=mapped((workers, columns), np.int32), **shared,
     )  # fmt: skip
-    assert multiplied == 4
+    assert computed_edges == 4
     assert size.tolist() == [0, 0, 0, 0, 3]
     zindex, zvalue = mapped(FAR + 3, np.uint32), mapped(FAR + 3, dtype)
     space.pk.parallel_for(

@@ -1,7 +1,5 @@
-"""Every workunit with every type of index that it can be launched with.
-
-The types are those of `index_dtype`, and all others that the docstrings call "any whole type".
-"""
+"""Every workunit with every type of index: those of `index_dtype`, and all others that the
+docstrings call "any integer type"."""
 
 from __future__ import annotations
 
@@ -31,19 +29,19 @@ WORKUNITS = {
     for name, value in inspect.getmembers(module, lambda each: isinstance(each, Workunit))
 }
 
-INDICES = ("index", "next_index", "place")
+INDICES = ("index", "next_index", "permutation")
 
 INTEGERS = [kind for kind in SCALARS.values() if kind.is_int]
 
-_RANKS = {"a": 3, "lowest": 3, "highest": 3, "index": 2, "value": 2, "next_index": 2, "bias": 1}
-_NUMBERS = ("zero", "unbiased", "low", "ymax", "weight", "next_weight", "dead", "saturated")
+_RANKS = {"a": 3, "row_min": 3, "row_max": 3, "index": 2, "value": 2, "next_index": 2, "bias": 1}
+_NUMBERS = ("zero", "unbiased", "low", "ymax", "weight", "next_weight", "max_zero", "min_saturated")
 
 
 def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types:
     """The types of a workunit's parameters without annotation."""
     one = {
         "fused_csr": ("index", "value"),
-        "list_live": ("lowest", "highest"),
+        "list_active": ("row_min", "row_max"),
         "gather_rows": ("x",),
         "unpack_csr": ("value",),
         "add_bias": ("value",),
@@ -51,7 +49,7 @@ def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types
         "relu_numeric": ("zvalue", "yvalue"),
         "spgemm_numeric": ("yvalue", "wvalue", "zvalue"),
     }.get(workunit.__name__, ())
-    ranks = {**_RANKS, "place": 1, "next_bias": 1, "x": 2, "y": 3, "accumulator": 2}
+    ranks = {**_RANKS, "permutation": 1, "next_bias": 1, "x": 2, "y": 3, "accumulator": 2}
     if workunit.__name__ == "pack_dense":
         ranks["y"] = 2
     found = []
@@ -83,16 +81,16 @@ def kernels() -> Iterator[ir.Kernel]:
 
 
 PRODUCTS = {
-    # The neurons of two sides are at most 2^31 - 1, and rows at most 2^30.
+    # The neurons of two buffers are at most 2^31 - 1, and rows at most 2^30.
     "((league % blocks) * width)": "less than the outputs and the blocks together",
-    "(side * widest)": "0 or the widest layer's neurons",
-    "((1 - side) * widest)": "likewise",
-    "(((side + step) % 2) * widest)": "likewise",
-    "((((side + 1) + step) % 2) * widest)": "likewise",
-    "(p * width)": "less than the neurons and the parts together",
-    "(parts * lanes)": "of one tile of parts",
+    "(buffer * widest)": "0 or the widest layer's neurons",
+    "((1 - buffer) * widest)": "likewise",
+    "(((buffer + step) % 2) * widest)": "likewise",
+    "((((buffer + 1) + step) % 2) * widest)": "likewise",
+    "(p * width)": "less than the neurons and the blocks together",
+    "(blocks * lanes)": "of one tile of blocks",
     "(tile * lanes)": "a row",
-    "(j * 64)": "less than the columns and 64",
+    "(j * 64)": "less than the bytes of a row and 64",
     "(j * 16)": "less than the neurons and 16",
     "(c * 8)": "less than the neurons and 8",
 }
@@ -133,7 +131,7 @@ def statements(body: Any) -> Iterator[ir.Stmt]:
 
 
 def expressions(body: Any) -> Iterator[ir.Expr]:
-    """Every expression of every statement, and its parts."""
+    """Every expression of every statement, and its blocks."""
     for s in statements(body):
         for value in vars(s).values():
             for each in value if isinstance(value, tuple) else (value,):
@@ -170,14 +168,19 @@ def agreement(space: Space, index: Scalar) -> dict[str, bool]:
     kind, real = index.numpy, np.dtype(np.float32)
     rng = np.random.default_rng(1)
     neurons, lanes = 9, 4
-    place = rng.permutation(neurons)
+    permutation = rng.permutation(neurons)
     rows = rng.integers(-9, 9, (3, neurons)).astype(real)
     y = np.full((1, neurons, lanes), np.nan, real)
-    common = {"place": place.astype(kind), "rows": 3, "neurons": neurons, "lanes": lanes}
+    common = {
+        "permutation": permutation.astype(kind),
+        "rows": 3,
+        "neurons": neurons,
+        "lanes": lanes,
+    }
     space.pk.parallel_for(
         "in", space.teams(1), tiles.unpack_dense, x=rows, y=y, zero=real.type(0), **common
     )
-    same["unpack_dense"] = np.array_equal(y[0, place, :3], rows.T)
+    same["unpack_dense"] = np.array_equal(y[0, permutation, :3], rows.T)
     back = np.zeros_like(rows)
     ids = np.arange(3, dtype=np.int64)
     space.pk.parallel_for(
@@ -185,12 +188,12 @@ def agreement(space: Space, index: Scalar) -> dict[str, bool]:
     )
     same["pack_dense"] = np.array_equal(back, rows)
     bits = np.packbits(rows > 0, axis=1)
-    turned = np.empty((1, 2, lanes), np.uint8)
+    transposed = np.empty((1, 2, lanes), np.uint8)
     space.pk.parallel_for(
         "bits", space.teams(1), tiles.unpack_bits,
-        bits=bits, turned=turned, y=y, columns=2, **common,
+        bits=bits, transposed=transposed, y=y, row_bytes=2, **common,
     )  # fmt: skip
-    same["unpack_bits"] = np.array_equal(y[0, place, :3], rows.T > 0)
+    same["unpack_bits"] = np.array_equal(y[0, permutation, :3], rows.T > 0)
 
     fan_in = rng.integers(0, neurons, (neurons, 3))
     a = np.zeros((1, 2 * neurons, lanes), real)
@@ -199,7 +202,7 @@ def agreement(space: Space, index: Scalar) -> dict[str, bool]:
     value = np.ones(fan_in.shape, real)
     shared = {
         "bias": np.zeros(neurons, real), "zero": real.type(0), "unbiased": real.type(0),
-        "low": real.type(-np.inf), "ymax": real.type(np.inf), "layer": 0, "depth": 1, "side": 0,
+        "low": real.type(-np.inf), "ymax": real.type(np.inf), "layer": 0, "depth": 1, "buffer": 0,
         "widest": neurons, "blocks": 1, "width": neurons, "outputs": neurons, "lanes": lanes,
     }  # fmt: skip
     start = np.arange(0, 3 * neurons + 1, 3, dtype=np.int64)
@@ -216,7 +219,7 @@ def agreement(space: Space, index: Scalar) -> dict[str, bool]:
     x = np.zeros((1, 2 * neurons, lanes), np.uint8)
     x[0, :neurons, :3] = rows.T > 0
     counts = x[0][fan_in].sum(axis=1)
-    where = {name: shared[name] for name in ("layer", "side", "widest", "blocks", "width")}
+    where = {name: shared[name] for name in ("layer", "buffer", "widest", "blocks", "width")}
     space.pk.parallel_for(
         "count", space.teams(1), fused.count_edges,
         x=x, index=given, outputs=neurons, fan_in=3, lanes=lanes, **where,
@@ -225,7 +228,7 @@ def agreement(space: Space, index: Scalar) -> dict[str, bool]:
     space.pk.parallel_for(
         "counts", space.teams(1), fused.fused_counts, x=x, a=a, weight=real.type(1),
         next_index=given, next_weight=real.type(1), next_bias=shared["bias"], next_layer=0,
-        counted=neurons, next_fan_in=3, **{**shared, "depth": 1, "side": 0},
+        count_offset=neurons, next_fan_in=3, **{**shared, "depth": 1, "buffer": 0},
     )  # fmt: skip
     same["fused_counts"] = np.array_equal(a[0, neurons:], counts)
     same["fused_counts, next layer"] = np.array_equal(a[0, :neurons], counts[fan_in].sum(axis=1))

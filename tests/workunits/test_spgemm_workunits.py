@@ -57,7 +57,7 @@ def multiply(
     }
     size = np.full(rows, -1, np.int64)
     stamp = np.zeros((workers, columns), np.int32)
-    multiplied = space.pk.parallel_reduce(
+    computed_edges = space.pk.parallel_reduce(
         "symbolic",
         space.range(workers),
         spgemm.spgemm_symbolic,
@@ -82,7 +82,9 @@ def multiply(
         columns=columns,
         **common,
     )
-    return sp.csr_array((value, index.astype(np.int64), start), shape=(rows, columns)), multiplied
+    return sp.csr_array(
+        (value, index.astype(np.int64), start), shape=(rows, columns)
+    ), computed_edges
 
 
 @settings(max_examples=25)
@@ -104,7 +106,7 @@ def test_spgemm_is_scipys_product_with_sorted_columns(
     rows, middle, columns = shape
     y = matrix(rng, rows, middle, densities[0], dtype)
     w = matrix(rng, middle, columns, densities[1], dtype)
-    z, multiplied = multiply(space, y, w, workers)
+    z, computed_edges = multiply(space, y, w, workers)
 
     # Without cancellation the pattern is that of a product of ones.
     pattern = sp.csr_array((y != 0).astype(np.int64) @ (w != 0).astype(np.int64))
@@ -112,17 +114,17 @@ def test_spgemm_is_scipys_product_with_sorted_columns(
     assert (z.indptr == pattern.indptr).all()
     assert (z.indices == pattern.indices).all()
     assert (z.toarray() == (y.toarray().astype(float) @ w.toarray().astype(float))).all()
-    assert multiplied == pattern.sum()
+    assert computed_edges == pattern.sum()
 
 
 def test_a_sum_that_cancels_stays_as_an_entry(space: Space, dtype: np.dtype[Any]) -> None:
     y = sp.csr_array(np.array([[1, 1, 0], [0, 0, 0], [0, 0, 2]], dtype))
     w = sp.csr_array(np.array([[3, 1], [-3, 0], [0, 0]], dtype))
-    z, multiplied = multiply(space, y, w, 2)
+    z, computed_edges = multiply(space, y, w, 2)
     assert z.indptr.tolist() == [0, 2, 2, 2]
     assert z.indices.tolist() == [0, 1]
     assert z.data.tolist() == [0.0, 1.0]
-    assert multiplied == 3
+    assert computed_edges == 3
 
 
 def test_more_rows_than_workers_do_not_see_each_others_sums(

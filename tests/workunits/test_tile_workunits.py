@@ -44,20 +44,20 @@ def test_bits_into_tiles(
 ) -> None:
     rng = np.random.default_rng(rows)
     pixels = rng.integers(0, 2, (rows, neurons)).astype(np.uint8)
-    place = rng.permutation(neurons).astype(np.uint16)
-    expected = tiled(pixels.astype(dtype), lanes)[:, np.argsort(place)]
+    permutation = rng.permutation(neurons).astype(np.uint16)
+    expected = tiled(pixels.astype(dtype), lanes)[:, np.argsort(permutation)]
     y = np.full(expected.shape, np.nan, dtype)
     space.pk.parallel_for(
         "bits",
         space.teams(y.shape[0]),
         tiles.unpack_bits,
         bits=np.packbits(pixels, axis=1),
-        place=place,
-        turned=np.full((y.shape[0], -(-neurons // 8), lanes), 255, np.uint8),
+        permutation=permutation,
+        transposed=np.full((y.shape[0], -(-neurons // 8), lanes), 255, np.uint8),
         y=y,
         rows=rows,
         neurons=neurons,
-        columns=-(-neurons // 8),
+        row_bytes=-(-neurons // 8),
         lanes=lanes,
     )
     assert (y == expected).all()
@@ -92,15 +92,15 @@ def test_dense_rows_into_tiles_and_back(
 ) -> None:
     rng = np.random.default_rng(rows)
     dense = some(rng, (rows, neurons), dtype)
-    place = rng.permutation(neurons).astype(np.uint16)
-    expected = tiled(dense, lanes)[:, np.argsort(place)]
+    permutation = rng.permutation(neurons).astype(np.uint16)
+    expected = tiled(dense, lanes)[:, np.argsort(permutation)]
     y = np.full(expected.shape, np.nan, dtype)
     space.pk.parallel_for(
         "dense",
         space.teams(y.shape[0]),
         tiles.unpack_dense,
         x=dense,
-        place=place,
+        permutation=permutation,
         y=y,
         zero=dtype.type(0),
         rows=rows,
@@ -117,7 +117,7 @@ def test_dense_rows_into_tiles_and_back(
         space.teams(y.shape[0]),
         tiles.pack_dense,
         a=behind,
-        place=place,
+        permutation=permutation,
         ids=ids,
         y=back,
         rows=rows,
@@ -132,69 +132,69 @@ def test_dense_rows_into_tiles_and_back(
 YMAX = 4.0
 
 
-def find_range(space: Space, x: Any, first: int, neurons: int, parts: int) -> tuple[Any, Any]:
-    lowest = np.full((x.shape[0], parts, x.shape[2]), 99, x.dtype)
-    highest = lowest.copy()
+def find_range(space: Space, x: Any, first: int, neurons: int, blocks: int) -> tuple[Any, Any]:
+    row_min = np.full((x.shape[0], blocks, x.shape[2]), 99, x.dtype)
+    row_max = row_min.copy()
     space.pk.parallel_for(
         "range",
         space.teams(x.shape[0]),
         compact.find_range,
         a=x,
-        lowest=lowest,
-        highest=highest,
+        row_min=row_min,
+        row_max=row_max,
         first=first,
         neurons=neurons,
-        parts=parts,
+        blocks=blocks,
         lanes=x.shape[2],
     )
-    return lowest, highest
+    return row_min, row_max
 
 
 FIRST_ID = 2**40
 """The number of the input row that row 0 came from."""
 
 
-def list_live(
+def list_active(
     space: Space,
     rows: int,
-    lowest: Any,
-    highest: Any,
+    row_min: Any,
+    row_max: Any,
     lanes: int,
-    parts: int = 1,
-    dead: float = 0,
-    saturated: float = YMAX,
+    blocks: int = 1,
+    max_zero: float = 0,
+    min_saturated: float = YMAX,
     kind: Any = None,
-    **places: Any,
+    **outputs: Any,
 ) -> int:
-    limit = lowest.dtype.type if kind is None else kind
+    limit = row_min.dtype.type if kind is None else kind
     total = space.pk.parallel_scan(
         "list",
         space.range(rows),
-        compact.list_live,
-        lowest=lowest.reshape(-1),
-        highest=highest.reshape(-1),
-        dead=limit(dead),
-        saturated=limit(saturated),
+        compact.list_active,
+        row_min=row_min.reshape(-1),
+        row_max=row_max.reshape(-1),
+        max_zero=limit(max_zero),
+        min_saturated=limit(min_saturated),
         ymax=limit(YMAX if kind is None else 256),
         ids=np.arange(rows, dtype=np.int64) + FIRST_ID,
-        parts=parts,
+        blocks=blocks,
         lanes=lanes,
-        **places,
+        **outputs,
     )
     return int(total)
 
 
-def gather(space: Space, x: Any, y: Any, place: Any, count: int, before: int = 0) -> None:
-    """Move `count` rows of x to the first of two sides of y, behind `before` rows."""
+def gather(space: Space, x: Any, y: Any, offset: Any, count: int, first_row: int = 0) -> None:
+    """Copy `count` rows of x to the first of two buffers of y, from row `first_row` on."""
     space.pk.parallel_for(
         "gather",
-        space.teams(y.shape[0] - before // y.shape[2]),
+        space.teams(y.shape[0] - first_row // y.shape[2]),
         compact.gather_rows,
         x=x.ravel(),
         a=y,
-        place=place,
+        offset=offset,
         zero=y.dtype.type(0),
-        before=before,
+        first_row=first_row,
         count=count,
         first=0,
         neurons=y.shape[1] // 2,
@@ -204,9 +204,9 @@ def gather(space: Space, x: Any, y: Any, place: Any, count: int, before: int = 0
 
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("neurons", [1, 2, 21])
-@pytest.mark.parametrize("parts", [1, 2, 16])
-def test_rows_are_dead_alive_or_saturated(
-    space: Space, dtype: np.dtype[Any], lanes: int, neurons: int, parts: int
+@pytest.mark.parametrize("blocks", [1, 2, 16])
+def test_rows_go_to_zero_stay_active_or_saturate(
+    space: Space, dtype: np.dtype[Any], lanes: int, neurons: int, blocks: int
 ) -> None:
     rng = np.random.default_rng(7)
     dense = np.zeros((133, neurons), dtype)
@@ -218,78 +218,86 @@ def test_rows_are_dead_alive_or_saturated(
             # One value that is neither, in any neuron, among zeros or among ymax.
             dense[row] = rng.choice([0, YMAX])
             dense[row, rng.integers(neurons)] = rng.choice([-1, 0.5, 3, 5])
-    # Other neurons around them must not be looked at.
+    # Other neurons around them must not be read.
     around = np.full((133, 3), 99, dtype)
     x = tiled(np.concatenate((around, dense, around), axis=1), lanes)
-    lowest, highest = find_range(space, x, 3, neurons, parts)
-    assert (lowest.min(axis=1).reshape(-1)[:133] == dense.min(axis=1)).all()
-    assert (highest.max(axis=1).reshape(-1)[:133] == dense.max(axis=1)).all()
-    dies = {0.0: expected == 0, -np.inf: np.zeros(133, bool)}
-    grows = {YMAX: expected == 2, np.inf: np.zeros(133, bool)}
+    row_min, row_max = find_range(space, x, 3, neurons, blocks)
+    assert (row_min.min(axis=1).reshape(-1)[:133] == dense.min(axis=1)).all()
+    assert (row_max.max(axis=1).reshape(-1)[:133] == dense.max(axis=1)).all()
+    to_zero = {0.0: expected == 0, -np.inf: np.zeros(133, bool)}
+    saturates = {YMAX: expected == 2, np.inf: np.zeros(133, bool)}
     # Of values that are neither, all that are small enough, or large enough, and none below 0.
-    dies[0.5] = (dense >= 0).all(axis=1) & (dense <= 0.5).all(axis=1)
-    grows[3.0] = (dense >= 3).all(axis=1) & (dense <= YMAX).all(axis=1)
-    for dead, saturated in itertools.product(dies, grows):
-        kept, place = np.full(133, -1, np.int64), np.full(133, -1, np.int64)
-        total = list_live(
-            space, 133, lowest, highest, lanes, parts, dead, saturated, kept=kept, place=place,
-            first=0, stride=1,
+    to_zero[0.5] = (dense >= 0).all(axis=1) & (dense <= 0.5).all(axis=1)
+    saturates[3.0] = (dense >= 3).all(axis=1) & (dense <= YMAX).all(axis=1)
+    for max_zero, min_saturated in itertools.product(to_zero, saturates):
+        active_ids, offset = np.full(133, -1, np.int64), np.full(133, -1, np.int64)
+        total = list_active(
+            space, 133, row_min, row_max, lanes, blocks, max_zero, min_saturated,
+            active_ids=active_ids, offset=offset, first=0, stride=1,
         )  # fmt: skip
-        live = ~dies[dead] & ~grows[saturated]
-        assert (kept[:total] - FIRST_ID).tolist() == np.flatnonzero(live).tolist()
-        assert (kept[total:] == -1).all()
+        active = ~to_zero[max_zero] & ~saturates[min_saturated]
+        assert (active_ids[:total] - FIRST_ID).tolist() == np.flatnonzero(active).tolist()
+        assert (active_ids[total:] == -1).all()
 
 
 def test_a_row_above_ymax_is_not_saturated(space: Space, dtype: np.dtype[Any]) -> None:
-    """An input row may be, and a layer may make anything of it."""
-    kept, place = np.zeros(2, np.int64), np.zeros(2, np.int64)
-    highest = np.array([YMAX, YMAX + 1], dtype)
-    total = list_live(
-        space, 2, np.full_like(highest, YMAX), highest, 2, kept=kept, place=place, first=0, stride=1
+    """An input row may have larger values, and any output."""
+    active_ids, offset = np.zeros(2, np.int64), np.zeros(2, np.int64)
+    row_max = np.array([YMAX, YMAX + 1], dtype)
+    total = list_active(
+        space,
+        2,
+        np.full_like(row_max, YMAX),
+        row_max,
+        2,
+        active_ids=active_ids,
+        offset=offset,
+        first=0,
+        stride=1,
     )
-    assert (kept[:total] - FIRST_ID).tolist() == [1]
+    assert (active_ids[:total] - FIRST_ID).tolist() == [1]
 
 
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
-@pytest.mark.parametrize("before", [0, 1, 70])
-def test_living_rows_move_behind_others(
-    space: Space, dtype: np.dtype[Any], lanes: int, share: float, before: int
+@pytest.mark.parametrize("first_row", [0, 1, 70])
+def test_active_rows_are_copied_behind_others(
+    space: Space, dtype: np.dtype[Any], lanes: int, share: float, first_row: int
 ) -> None:
     rng = np.random.default_rng(7)
     rows, neurons = 133, 21
     dense = some(rng, (rows, neurons), dtype)
-    alive = np.flatnonzero(rng.random(rows) < share)
-    highest = np.zeros(-(-rows // lanes) * lanes, dtype)
-    highest[alive] = 1
-    kept = np.full(rows, -1, np.int64)
-    place = np.full(rows, -1, np.int64)
-    # The rows are on the second of two sides, and move to the first.
-    two_sided = tiled(np.concatenate((np.full_like(dense, 99), dense), axis=1), lanes)
-    total = list_live(
+    active = np.flatnonzero(rng.random(rows) < share)
+    row_max = np.zeros(-(-rows // lanes) * lanes, dtype)
+    row_max[active] = 1
+    active_ids = np.full(rows, -1, np.int64)
+    offset = np.full(rows, -1, np.int64)
+    # From the second of two buffers to the first one.
+    two_buffers = tiled(np.concatenate((np.full_like(dense, 99), dense), axis=1), lanes)
+    total = list_active(
         space,
         rows,
-        np.zeros_like(highest),
-        highest,
+        np.zeros_like(row_max),
+        row_max,
         lanes,
-        kept=kept,
-        place=place,
+        active_ids=active_ids,
+        offset=offset,
         first=neurons,
         stride=2 * neurons,
     )
-    assert (kept[:total] - FIRST_ID).tolist() == alive.tolist()
+    assert (active_ids[:total] - FIRST_ID).tolist() == active.tolist()
 
-    there = some(rng, (before, neurons), dtype)
-    expected = tiled(np.concatenate((there, dense[alive])), lanes)
+    there = some(rng, (first_row, neurons), dtype)
+    expected = tiled(np.concatenate((there, dense[active])), lanes)
     y = np.full((expected.shape[0], 2 * neurons, lanes), np.nan, dtype)
-    y[: -(-before // lanes), :neurons] = tiled(there, lanes)
-    gather(space, two_sided, y, place, total, before)
+    y[: -(-first_row // lanes), :neurons] = tiled(there, lanes)
+    gather(space, two_buffers, y, offset, total, first_row)
     assert (y[:, :neurons] == expected).all()
     assert np.isnan(y[:, neurons:]).all()
 
 
-def test_no_row_leaves_zeros(space: Space, dtype: np.dtype[Any]) -> None:
-    """In more tiles than one, on one side, and nothing else is written to."""
+def test_without_active_rows_zeros_are_written(space: Space, dtype: np.dtype[Any]) -> None:
+    """To several tiles, in one buffer, and nowhere else."""
     lanes, neurons = 3, 4
     y = np.full((5, 2 * neurons, lanes), np.nan, dtype)
     space.pk.parallel_for(
@@ -298,9 +306,9 @@ def test_no_row_leaves_zeros(space: Space, dtype: np.dtype[Any]) -> None:
         compact.gather_rows,
         x=y.ravel().copy(),
         a=y[:4],
-        place=np.zeros(1, np.int64),
+        offset=np.zeros(1, np.int64),
         zero=dtype.type(0),
-        before=0,
+        first_row=0,
         count=0,
         first=neurons,
         neurons=neurons,
@@ -312,24 +320,24 @@ def test_no_row_leaves_zeros(space: Space, dtype: np.dtype[Any]) -> None:
 
 
 def test_the_scan_is_right_over_many_threads_and_rows(space: Space) -> None:
-    live = np.random.default_rng(3).random(200_003) < 0.3
-    kept, place = np.zeros(live.size, np.int64), np.zeros(live.size, np.int64)
-    total = list_live(
+    active = np.random.default_rng(3).random(200_003) < 0.3
+    active_ids, offset = np.zeros(active.size, np.int64), np.zeros(active.size, np.int64)
+    total = list_active(
         space,
-        live.size,
-        np.zeros(live.size, np.float32),
-        live.astype(np.float32),
+        active.size,
+        np.zeros(active.size, np.float32),
+        active.astype(np.float32),
         64,
-        kept=kept,
-        place=place,
+        active_ids=active_ids,
+        offset=offset,
         first=5,
         stride=10**6,
     )
-    alive = np.flatnonzero(live)
-    assert (kept[:total] - FIRST_ID).tolist() == alive.tolist()
+    active = np.flatnonzero(active)
+    assert (active_ids[:total] - FIRST_ID).tolist() == active.tolist()
     # Past 2^31, so that an offset of 32 bits would be seen.
-    expected = (alive // 64 * 10**6 + 5) * 64 + alive % 64
-    assert place[:total].tolist() == expected.tolist()
+    expected = (active // 64 * 10**6 + 5) * 64 + active % 64
+    assert offset[:total].tolist() == expected.tolist()
 
 
 # (unbiased, low): the challenge's rule, an ordinary ReLU, and no activation.
@@ -357,7 +365,7 @@ def run_fused(
     low: float = 0.0,
     **w: Any,
 ) -> Any:
-    """One layer, from the second side of the tiles to the first."""
+    """One layer, from the second buffer of the tiles to the first."""
     outputs, dtype = bias.size, rows.dtype
     x = tiled(rows, lanes)
     widest = max(x.shape[1], outputs)
@@ -376,7 +384,7 @@ def run_fused(
         **w,
         layer=0,
         depth=1,
-        side=1,
+        buffer=1,
         widest=widest,
         blocks=blocks,
         width=-(-outputs // blocks),
@@ -413,11 +421,11 @@ def test_several_layers_in_a_launch(
     rows = some(rng, (2 * lanes + 1, neurons), dtype)
     expected = rows
     for layer in range(1, 1 + depth):
-        part = slice(layer * neurons, (layer + 1) * neurons)
+        own = slice(layer * neurons, (layer + 1) * neurons)
         weights = np.zeros((neurons, neurons), dtype)
-        weights[index[part], np.arange(neurons)[:, None]] = value[part]
+        weights[index[own], np.arange(neurons)[:, None]] = value[own]
         # Rounded to the type, as the tiles hold it.
-        expected = one_layer(expected, weights, bias[part], 2.0, unbiased, low).astype(dtype)
+        expected = one_layer(expected, weights, bias[own], 2.0, unbiased, low).astype(dtype)
     starts = np.arange(0, index.size + 1, fan_in, dtype=np.int64)
     workunits: list[tuple[Any, dict[str, Any]]] = [
         (fused.fused_fan_in, {"index": index, "value": value, "fan_in": fan_in}),
@@ -441,7 +449,7 @@ def test_several_layers_in_a_launch(
             ymax=dtype.type(2),
             layer=1,
             depth=depth,
-            side=0,
+            buffer=0,
             widest=neurons,
             blocks=1,
             width=neurons,
@@ -455,13 +463,13 @@ def test_several_layers_in_a_launch(
 
 
 def counted_tiles(
-    space: Space, rows: Any, lanes: int, index: Any, outputs: int, side: int = 0, blocks: int = 1
+    space: Space, rows: Any, lanes: int, index: Any, outputs: int, buffer: int = 0, blocks: int = 1
 ) -> Any:
-    """Counts of the second layer of a stack, on the other side of tiles than `side`, beside rows of
-    bits; and the first neuron of that side."""
+    """Tiles with rows of bits in one buffer and the counts of the second layer of a group in the
+    other one; and the index of the first count in a tile."""
     widest = max(rows.shape[1], outputs)
     x = np.full((-(-rows.shape[0] // lanes), 2 * widest, lanes), 77, np.uint8)
-    x[:, side * widest : side * widest + rows.shape[1]] = tiled(rows, lanes)
+    x[:, buffer * widest : buffer * widest + rows.shape[1]] = tiled(rows, lanes)
     space.pk.parallel_for(
         "count",
         space.teams(x.shape[0] * blocks),
@@ -469,7 +477,7 @@ def counted_tiles(
         x=x,
         index=index,
         layer=1,
-        side=side,
+        buffer=buffer,
         widest=widest,
         blocks=blocks,
         width=-(-outputs // blocks),
@@ -477,7 +485,7 @@ def counted_tiles(
         fan_in=index.shape[1],
         lanes=lanes,
     )
-    return x, (1 - side) * widest
+    return x, (1 - buffer) * widest
 
 
 def run_counts(
@@ -491,9 +499,9 @@ def run_counts(
     low: float,
     **given: Any,
 ) -> None:
-    """Weights of 0.25 in the counted layer, the second of its stack, and 0.5 in those after it."""
+    """Weights of 0.25 in the first layer, the second of its group, and 0.5 in those after it."""
     scalar, lanes = a.dtype.type, a.shape[2]
-    x, counted = counted_tiles(space, rows, lanes, index, given["outputs"], given["side"])
+    x, count_offset = counted_tiles(space, rows, lanes, index, given["outputs"], given["buffer"])
     space.pk.parallel_for(
         "counts",
         space.teams(a.shape[0] * given["blocks"]),
@@ -508,7 +516,7 @@ def run_counts(
         low=scalar(low),
         ymax=scalar(ymax),
         layer=1,
-        counted=counted,
+        count_offset=count_offset,
         widest=a.shape[1] // 2,
         width=-(-given["outputs"] // given["blocks"]),
         next_fan_in=given["next_index"].shape[1],
@@ -520,23 +528,23 @@ def run_counts(
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize(("outputs", "blocks"), [(1, 1), (33, 2), (321, 20)])
 @pytest.mark.parametrize("fan_in", [1, 32, 255])
-@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("buffer", [0, 1])
 def test_edges_are_counted(
-    space: Space, lanes: int, outputs: int, blocks: int, fan_in: int, side: int
+    space: Space, lanes: int, outputs: int, blocks: int, fan_in: int, buffer: int
 ) -> None:
     rng = np.random.default_rng(fan_in)
     inputs = 300
     index = np.argsort(rng.random((2 * outputs, inputs)), axis=1)[:, :fan_in].astype(np.uint16)
     rows = (rng.random((2 * lanes + 1, inputs)) < rng.random((2 * lanes + 1, 1))).astype(np.uint8)
     rows[0] = 1
-    x, counted = counted_tiles(space, rows, lanes, index, outputs, side, blocks)
-    found = flat(x[:, counted : counted + outputs])[: rows.shape[0]]
+    x, count_offset = counted_tiles(space, rows, lanes, index, outputs, buffer, blocks)
+    found = flat(x[:, count_offset : count_offset + outputs])[: rows.shape[0]]
     assert (found == rows[:, index[outputs:]].sum(axis=2)).all()
     assert found[0].tolist() == [fan_in] * outputs
     # Nothing else is written to.
-    before = side * max(inputs, outputs)
-    assert (flat(x[:, before : before + inputs])[: rows.shape[0]] == rows).all()
-    assert (x[:, counted + outputs : counted + max(inputs, outputs)] == 77).all()
+    begin = buffer * max(inputs, outputs)
+    assert (flat(x[:, begin : begin + inputs])[: rows.shape[0]] == rows).all()
+    assert (x[:, count_offset + outputs : count_offset + max(inputs, outputs)] == 77).all()
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -561,7 +569,7 @@ def test_a_layer_from_counts(
     a = np.full((3, 2 * inputs + 2 * outputs, lanes), np.nan, dtype)
     run_counts(
         space, rows, a, index, bias, 4.0, unbiased, low,
-        next_index=index, next_bias=bias, next_layer=1, depth=0, side=0,
+        next_index=index, next_bias=bias, next_layer=1, depth=0, buffer=0,
         blocks=blocks, outputs=outputs,
     )  # fmt: skip
     found = flat(a[:, inputs + outputs : inputs + 2 * outputs])[: rows.shape[0]]
@@ -576,44 +584,44 @@ def test_rows_of_counts_leave_and_move(space: Space, lanes: int) -> None:
     counts = rng.integers(4, 8, (133, 21)).astype(np.uint8)
     counts[::3] = rng.integers(0, 4, counts[::3].shape)
     counts[::5] = rng.integers(200, 256, counts[::5].shape)
-    dies, grows = (counts <= 3).all(axis=1), (counts >= 200).all(axis=1)
-    two_sided = tiled(np.concatenate((np.full_like(counts, 99), counts), axis=1), lanes)
-    lowest, highest = find_range(space, two_sided, 21, 21, 2)
+    to_zero, saturates = (counts <= 3).all(axis=1), (counts >= 200).all(axis=1)
+    two_buffers = tiled(np.concatenate((np.full_like(counts, 99), counts), axis=1), lanes)
+    row_min, row_max = find_range(space, two_buffers, 21, 21, 2)
     none = np.zeros(133, np.bool_)
-    for dead, saturated, left in (
-        (3, 200, dies | grows),
+    for max_zero, min_saturated, left in (
+        (3, 200, to_zero | saturates),
         (-1, 256, none),
-        (3, 256, dies),
-        (-1, 200, grows),
+        (3, 256, to_zero),
+        (-1, 200, saturates),
     ):
-        kept, place = np.full(133, -1, np.int64), np.full(133, -1, np.int64)
-        total = list_live(
-            space, 133, lowest, highest, lanes, 2, dead, saturated, kind=np.int32, kept=kept,
-            place=place, first=21, stride=42,
+        active_ids, offset = np.full(133, -1, np.int64), np.full(133, -1, np.int64)
+        total = list_active(
+            space, 133, row_min, row_max, lanes, 2, max_zero, min_saturated, kind=np.int32,
+            active_ids=active_ids, offset=offset, first=21, stride=42,
         )  # fmt: skip
-        alive = np.flatnonzero(~left)
-        assert (kept[:total] - FIRST_ID).tolist() == alive.tolist()
-        expected = tiled(counts[alive], lanes)
+        active = np.flatnonzero(~left)
+        assert (active_ids[:total] - FIRST_ID).tolist() == active.tolist()
+        expected = tiled(counts[active], lanes)
         y = np.full((expected.shape[0], 42, lanes), 99, np.uint8)
-        gather(space, two_sided, y, place, total)
+        gather(space, two_buffers, y, offset, total)
         assert (y[:, :21] == expected).all()
         assert (y[:, 21:] == 99).all()
 
 
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("depth", [1, 2, 3])
-@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("buffer", [0, 1])
 @pytest.mark.parametrize(("unbiased", "low"), RULES)
 def test_layers_follow_the_counted_one(
     space: Space,
     dtype: np.dtype[Any],
     lanes: int,
     depth: int,
-    side: int,
+    buffer: int,
     unbiased: float,
     low: float,
 ) -> None:
-    """The first layer is the second of its stack, the following ones begin with the third."""
+    """The first layer is the second of its group, the following ones begin with the third."""
     rng = np.random.default_rng(depth)
     inputs, outputs, widest, fan_in, next_fan_in = 30, 20, 31, 5, 4
     index = np.argsort(rng.random((2 * outputs, inputs)), axis=1)[:, :fan_in].astype(np.uint16)
@@ -624,17 +632,17 @@ def test_layers_follow_the_counted_one(
     first[index[outputs:], np.arange(outputs)[:, None]] = 0.25
     expected = one_layer(rows, first, bias[outputs:], 2.0, unbiased, low).astype(dtype)
     for layer in range(2, 2 + depth):
-        part = slice(layer * outputs, (layer + 1) * outputs)
+        own = slice(layer * outputs, (layer + 1) * outputs)
         weights = np.zeros((outputs, outputs), dtype)
-        weights[after[part], np.arange(outputs)[:, None]] = 0.5
-        expected = one_layer(expected, weights, next_bias[part], 2.0, unbiased, low).astype(dtype)
+        weights[after[own], np.arange(outputs)[:, None]] = 0.5
+        expected = one_layer(expected, weights, next_bias[own], 2.0, unbiased, low).astype(dtype)
     a = np.full((3, 2 * widest, lanes), np.nan, dtype)
     run_counts(
         space, rows, a, index, bias, 2.0, unbiased, low,
         next_index=after.astype(np.uint16), next_bias=next_bias, next_layer=2, depth=depth,
-        side=side, blocks=1, outputs=outputs,
+        buffer=buffer, blocks=1, outputs=outputs,
     )  # fmt: skip
-    begin = (side + 1 + depth) % 2 * widest
+    begin = (buffer + 1 + depth) % 2 * widest
     found = flat(a[:, begin : begin + outputs])[: rows.shape[0]]
     assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
 
