@@ -92,7 +92,7 @@ def exit_bounds(network: Network) -> Sequence[ExitBounds]:
     rows = Inputs.from_any(np.zeros((1, network.inputs), dtype))
     engine.warm_up(layers, rows)
     engine.compute_exit_bounds(layers, rows)
-    return engine.ends
+    return engine.exit_bounds
 
 
 def _count_saturated_and_undecided(
@@ -103,5 +103,5 @@ def _count_saturated_and_undecided(
         np.asarray(extremes.todense()).ravel() for extremes in (y.min(axis=1), y.max(axis=1))
     )
     limit = np.inf if ymax is None else ymax
-    proven = bounds.dies(minimum, maximum) | bounds.grows(minimum, maximum, limit)
+    proven = bounds.go_to_zero(minimum, maximum) | bounds.saturate(minimum, maximum, limit)
     return int(np.count_nonzero(minimum == limit)), int(np.count_nonzero(~proven))

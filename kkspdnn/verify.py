@@ -61,7 +61,7 @@ def verify(
     sample = all_rows if mode == "full" else _sample_rows(network, inputs)
     error, same, seconds = _compare_rows(network, inputs, result, sample)
     rows = int(sample.size)
-    more = _more_active_rows(result.known, sample)
+    more = _more_active_rows(result.known_rows, sample)
     if more.size:
         more_error, more_same, _ = _compare_rows(network, inputs, result, more)
         error, same = max(error, more_error), same and more_same
@@ -151,5 +151,5 @@ def _compare_rows(
     assert result.values is not None
     sample = inputs.select_rows(rows)
     expected, seconds = timed_reference(network, sample, dtype=result.values.dtype)
-    comparison = compare(result.take(rows), expected)
+    comparison = compare(result.select_rows(rows), expected)
     return comparison.max_abs_error, comparison.same_categories, seconds

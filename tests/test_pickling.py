@@ -194,7 +194,7 @@ def test_a_predictor_is_prepared_for_the_same_formats() -> None:
     predict(rows.to_csr())
     made = by_pickle(5)(predict)
     assert made._prepared_formats == {"bits", "csr", "dense"}
-    assert made._engine.ends == predict._engine.ends
+    assert made._engine.exit_bounds == predict._engine.exit_bounds
     assert (made(rows) == expected).all()
     assert len(pickle.dumps(predict)) < 2000
 

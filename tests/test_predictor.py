@@ -96,7 +96,7 @@ def test_rows_are_computed_in_chunks_if_memory_is_small() -> None:
     images = kk.images(1024).slice(0, 2000)
     expected = kk.Predictor(net)(images)
     predict = kk.Predictor(net)
-    predict._layers.rows = 256
+    predict._layers.max_rows = 256
     assert (predict(images) == expected).all()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.ceiling.hand_written import LANES
 from bench.ceiling.native import Native
-from kkspdnn.engines.fused.tiles import aligned
+from kkspdnn.engines.fused.tiles import aligned_empty
 
 BYTES_PER_EDGE = 4 + 2 / LANES
 """Bytes loaded for one edge of one row if all weights are equal: a float32 activation, and a uint16
@@ -77,7 +77,7 @@ def measure_bound(native: Native, threads: int) -> Bound:
 def _read_bandwidth(native: Native, size: int, threads: int, clock: float) -> ReadBandwidth:
     step = 4 * native.vector_bytes
     size = max(size // step, 1) * step
-    memory = aligned((size * threads,), np.uint8)
+    memory = aligned_empty((size * threads,), np.uint8)
     memory.fill(0)  # otherwise all virtual pages would map to the zero page
     passes = max(1, (1 << 30) // size)
     read_seconds = native.library.kkspdnn_read_seconds

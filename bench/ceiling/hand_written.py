@@ -35,7 +35,7 @@ class HandWrittenKernel(TileCandidate):
         used = self.problem.layers[:layers]
         weight = np.array([layer.weights.get("weight", 0) for layer in used], np.float32)
         self._native.library.kkspdnn_hand_layers(
-            self.tiles.all.ctypes.data,
+            self.tiles.array.ctypes.data,
             self.tiles.count,
             self.problem.shape.widest,
             used[0].fan_in,
@@ -48,7 +48,7 @@ class HandWrittenKernel(TileCandidate):
             self.problem.engine.ymax,
             self.problem.engine.space.threads,
         )
-        self.tiles.swap(layers, self.problem.shape.widest)
+        self.tiles.swap_buffers(layers, self.problem.shape.widest)
 
 
 def check_layers(problem: TiledProblem, lanes: int) -> None:
@@ -67,7 +67,7 @@ def check_layers(problem: TiledProblem, lanes: int) -> None:
 
 
 def _addresses(layers: Sequence[FusedLayer], name: str) -> ctypes.Array[ctypes.c_void_p]:
-    """Return the address of each layer's slice of its stack's array; null if it has no array."""
+    """Return the address of each layer's slice of its group's array; null if it has no array."""
     addresses: list[int | None] = []
     for layer in layers:
         array = layer.weights.get(name)
@@ -75,5 +75,5 @@ def _addresses(layers: Sequence[FusedLayer], name: str) -> ctypes.Array[ctypes.c
             addresses.append(None)
         else:
             assert array.flags.c_contiguous
-            addresses.append(array[layer.position * layer.outputs :].ctypes.data)
+            addresses.append(array[layer.group_index * layer.outputs :].ctypes.data)
     return (ctypes.c_void_p * len(addresses))(*addresses)

@@ -44,23 +44,23 @@ class HandWrittenCudaKernel(TileCandidate):
         position = 0
         while position < layers:
             layer = self.problem.layers[position]
-            depth = min(self._depth, layer.following, layers - position)
+            depth = min(self._depth, layer.group_remaining, layers - position)
             self._launch(layer, depth)
-            self.tiles.swap(depth, layer.outputs)
+            self.tiles.swap_buffers(depth, layer.outputs)
             position += depth
         self.wait()
 
     def _launch(self, layer: FusedLayer, depth: int) -> None:
         weights: dict[str, Any] = layer.weights
         neurons, tiles = self.problem.shape.widest, self.tiles.count
-        numbers = weights["fan_in"], layer.position, depth, self.tiles.side, neurons
+        numbers = weights["fan_in"], layer.group_index, depth, self.tiles.buffer, neurons
         blocks = max(1, min(-(-_BLOCKS // tiles), neurons // 16)) if depth == 1 else 1
         kernel = self._kernels["fan_in" if "value" in weights else "equal"]
         kernel(
             (tiles, blocks),
             (512,),
             (
-                self.tiles.all,
+                self.tiles.array,
                 weights["index"],
                 weights.get("value", np.uint64(0)),
                 np.float32(weights.get("weight", 0)),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kkspdnn.device.space import Space
 from kkspdnn.engines.fused.engine import FusedEngine
 from kkspdnn.engines.fused.layer import FusedLayer
-from kkspdnn.engines.fused.tiles import Shape, Tiles
+from kkspdnn.engines.fused.tiles import Tiles, TileShape
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
@@ -24,7 +24,7 @@ class TiledProblem:
 
     engine: FusedEngine
     layers: Sequence[FusedLayer]
-    shape: Shape
+    shape: TileShape
     inputs: Inputs
 
     @classmethod
@@ -36,9 +36,9 @@ class TiledProblem:
         engine = FusedEngine(space, network.dtype, network.ymax, "none")
         packed = LayerStore(network, engine, network.dtype)
         engine.warm_up(packed, inputs)
-        if packed.held < len(packed):
+        if packed.resident < len(packed):
             raise InputError("not all layers fit into memory; use fewer --layers")
-        shape = Shape.of(space, network.dtype, packed.widest)
+        shape = TileShape.of(space, network.dtype, packed.widest)
         return cls(engine, list(packed), shape, inputs)
 
 
@@ -51,7 +51,7 @@ class TileCandidate:
 
     def start(self) -> None:
         """Copy the input rows into the tiles."""
-        self.tiles.load(self.problem.inputs, 0, self.problem.layers[0].sources)
+        self.tiles.load(self.problem.inputs, 0, self.problem.layers[0].input_permutation)
         self.wait()
 
     def wait(self) -> None:
@@ -60,6 +60,6 @@ class TileCandidate:
 
     def values(self) -> NDArray[np.floating]:
         """Return the activations (rows, neurons), neurons in the order of the packed layers."""
-        front = self.problem.shape.space.to_host(self.tiles.front).transpose(0, 2, 1)
-        dense: NDArray[np.floating] = front.reshape(-1, front.shape[2])
+        activations = self.problem.shape.space.to_host(self.tiles.activations).transpose(0, 2, 1)
+        dense: NDArray[np.floating] = activations.reshape(-1, activations.shape[2])
         return dense[: self.problem.inputs.rows]

@@ -17,7 +17,7 @@ class FusedWorkunit(TileCandidate):
         position = 0
         while position < layers:
             layer = self.problem.layers[position]
-            depth = min(self._depth, layer.following, layers - position)
+            depth = min(self._depth, layer.group_remaining, layers - position)
             self.problem.engine.kernels.compute(self.tiles, layer, depth)
             position += depth
         self.wait()

@@ -30,7 +30,7 @@ def command(arguments: argparse.Namespace) -> int:
             workunit.start()
             seconds = _median_seconds(space, lambda w=workunit: w.run(_LAYERS))  # type: ignore[misc]
             rates.append(f"{depth}: {rows * net.edges / seconds:.3g}")
-        tiles = problem.shape.tiles(rows)
+        tiles = problem.shape.tile_count(rows)
         print(f"{rows} rows, {tiles} tiles, edges/s by layers per launch: {', '.join(rates)}")
     problem = TiledProblem.of(space, net, kk.images(1024, 600))
     workunit = FusedWorkunit(problem, 1)

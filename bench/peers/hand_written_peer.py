@@ -52,5 +52,5 @@ class HandWrittenPeer:
     def run(self) -> RunResult:
         self._kernel.start()
         self._kernel.run(self._layers)
-        active = self._space.to_host((self._kernel.tiles.front != 0).any(axis=1)).reshape(-1)
+        active = self._space.to_host((self._kernel.tiles.activations != 0).any(axis=1)).reshape(-1)
         return RunResult(np.flatnonzero(active[: self._rows]).astype(np.int64) + 1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.peer import RunResult, matrix_layers
 from bench.peers.zero_rows import ZeroRowPeer
-from kkspdnn.engines.fused.tiles import aligned
+from kkspdnn.engines.fused.tiles import aligned_empty
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 
@@ -49,7 +49,7 @@ class TilePeer(ZeroRowPeer, ABC):
             begin = number * _CHUNK
             ids = np.arange(begin, min(begin + _CHUNK, self._rows), dtype=np.int64)
             a = chunk
-            buffers = [aligned(a.shape, np.float32) for _ in range(2)]
+            buffers = [aligned_empty(a.shape, np.float32) for _ in range(2)]
             for position, weights in enumerate(self._layers):
                 out = buffers[position % 2][: a.shape[0]]
                 self.layer(a, weights, out)
@@ -84,7 +84,7 @@ def _tiles(columns: NDArray[np.float32]) -> NDArray[np.float32]:
     count = -(-rows // LANES)
     filled = np.zeros((neurons, count * LANES), np.float32)
     filled[:, :rows] = columns
-    tiles: NDArray[np.float32] = aligned((count, neurons, LANES), np.float32)
+    tiles: NDArray[np.float32] = aligned_empty((count, neurons, LANES), np.float32)
     tiles[:] = filled.reshape(neurons, count, LANES).transpose(1, 0, 2)
     return tiles
 

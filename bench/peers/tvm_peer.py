@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.peer import missing_package, package_version
 from bench.peers.tiles import LANES, TilePeer
-from kkspdnn.engines.fused.tiles import aligned
+from kkspdnn.engines.fused.tiles import aligned_empty
 
 
 class Tvm(TilePeer):
@@ -38,7 +38,7 @@ class Tvm(TilePeer):
         begun = perf_counter()
         target = tvm.target.Target({"kind": "llvm", **_processor()})
         self._kernel = tvm.compile(_scheduled(neurons, fan_in), target=target)["layer"]
-        tile, out = (aligned((1, neurons, LANES), np.float32) for _ in range(2))
+        tile, out = (aligned_empty((1, neurons, LANES), np.float32) for _ in range(2))
         tile[:] = 0
         self.layer(tile, self._layers[0], out)
         return perf_counter() - begun

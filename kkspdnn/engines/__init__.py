@@ -1,4 +1,4 @@
-"""The two ways through a network: fused tiles, and SpGEMM with bias and ReLU after it."""
+"""The engines: fused layers on tiles of input rows, or SpGEMM followed by bias and ReLU."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def make_engine(
     ymax: float | None,
     exits: Exits = "all",
 ) -> Engine:
-    """The engine for `--kernel NAME`; its workunits, and with them PyKokkos, are loaded now.
+    """Return the engine of a kernel. Imports its workunits, and with them PyKokkos.
 
-    exits: which rows leave early in the fused engine; zeros cost nothing in the other one.
+    ymax: upper limit of the ReLU; None: no limit
+    exits: rows that exit early in the fused engine; SpGEMM does not compute zeros anyway
     """
     if kernel == "fused":
         from kkspdnn.engines.fused.engine import FusedEngine

@@ -1,4 +1,4 @@
-"""The limits of a layer's activation, as the workunits take them."""
+"""The activation of a layer as arguments of the workunits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from kkspdnn.model.layers import Layer
 
 
 def upper_limit(dtype: np.dtype[Any], ymax: float | None) -> Any:
-    """The ReLU's upper limit as a number of `dtype`, infinite where there is none."""
+    """Return the upper limit of the ReLU as a scalar of `dtype`; infinity for None.
+
+    Raises InputError if it is 0 in `dtype`.
+    """
     with np.errstate(over="ignore"):
         limit = dtype.type(np.inf if ymax is None else ymax)
     if limit == 0:
@@ -19,9 +22,11 @@ def upper_limit(dtype: np.dtype[Any], ymax: float | None) -> Any:
     return limit
 
 
-def activation(layer: Layer, dtype: np.dtype[Any], ymax: Any) -> dict[str, Any]:
-    """A layer's activation as the workunits take it: `low` and `ymax`, between which it keeps its
-    sums; ymax: of its ReLU, a number of `dtype`."""
+def activation_arguments(layer: Layer, dtype: np.dtype[Any], ymax: Any) -> dict[str, Any]:
+    """Return `low` and `ymax`, the limits that a layer applies to its sums, as scalars of `dtype`.
+
+    ymax: upper limit of the network's ReLU, a scalar of `dtype`
+    """
     if layer.activation == "relu":
         return {"low": dtype.type(0), "ymax": ymax}
     return {"low": dtype.type(-np.inf), "ymax": dtype.type(np.inf)}

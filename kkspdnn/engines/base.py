@@ -12,11 +12,11 @@ from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 from kkspdnn.model.inputs import Inputs
 
 ProgressCallback = Callable[[int], None]
-"""Called after every layer with the number of input rows times layers that it settled."""
+"""Called after each layer with the number of completed input rows times layers."""
 
 
-def no_progress(_settled: int) -> None:
-    """The ProgressCallback that tells nobody."""
+def no_progress(_completed: int) -> None:
+    """A progress callback that does nothing."""
 
 
 class EngineRun(Protocol):
@@ -24,46 +24,52 @@ class EngineRun(Protocol):
 
     @property
     def schedule(self) -> Schedule:
-        """How the run went through rows and layers; complete after the last partial result."""
+        """The schedule of the run; complete after the last partial result."""
 
     def __iter__(self) -> Iterator[PartialResult]:
         """Compute the partial results, one block of input rows after the other."""
 
 
 class Engine(Packer, Protocol):
-    """One way through a network. Prepared layers are what its workunits take."""
+    """Runs a network with one kind of kernel.
+
+    Call `warm_up`, `compute_exit_bounds` and `allocate` before `run`; `allocate` may be left out.
+    """
 
     ymax: Any
     """The upper limit of the ReLU in the engine's dtype, may be infinite."""
     in_csr: bool
-    """Whether activations are CSR, as `PartialResult` has them, and not tiles."""
+    """Whether activations are stored as CSR, and not as tiles."""
 
     @property
     def exits(self) -> Exits:
-        """Which rows leave early; none where `compute_exit_bounds` finds that no row can."""
+        """The rows that exit early. `compute_exit_bounds` sets it to none if no row can."""
 
     @property
-    def ends(self) -> Sequence[ExitBounds]:
-        """Which rows leave before each layer, and after the last one; empty before
-        `compute_exit_bounds`, and where none ever does."""
+    def exit_bounds(self) -> Sequence[ExitBounds]:
+        """The bounds before each layer and after the last one. Empty before `compute_exit_bounds`,
+        and for an engine without early exit."""
 
     def warm_up(self, layers: LayerStore, inputs: Inputs) -> None:
-        """Compile and launch once all that `run` will launch for these layers and inputs."""
+        """Compile all workunits that `run` launches for these layers and inputs, and launch each
+        of them once."""
 
     def compute_exit_bounds(self, layers: LayerStore, inputs: Inputs) -> None:
-        """Find out, once for a network, what lets rows leave early; after `warm_up` for rows of the
-        same kind, and before `run`."""
+        """Compute the bounds that retire rows early, once for a network and a format of inputs."""
 
     def allocate(self, layers: LayerStore, inputs: Inputs) -> None:
-        """Take the memory for the activations of a run over these inputs, once, before `run`."""
+        """Allocate the buffers of a run over these inputs."""
 
     def run(
         self,
         layers: LayerStore,
         inputs: Inputs,
-        wanted: RowSelector | None,
-        report: ProgressCallback,
+        row_selector: RowSelector | None,
+        on_progress: ProgressCallback,
     ) -> EngineRun:
-        """All layers over all of `inputs`, with at most `layers.rows` rows in memory at a time: the
-        outcome of one part of the rows after the other, with the values of those that are wanted.
+        """Return a run of all layers over all rows of `inputs`.
+
+        At most `layers.max_rows` rows are in memory at a time.
+
+        row_selector: selects the rows whose values are kept; None: no values are kept
         """

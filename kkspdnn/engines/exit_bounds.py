@@ -1,4 +1,4 @@
-"""Bounds on a row's values before a layer that compute_exit_bounds its final output."""
+"""Bounds on the activations of a row that prove its final output."""
 
 from __future__ import annotations
 
@@ -11,28 +11,36 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class ExitBounds:
-    """Before a layer: rows of values from 0 to `dead` end as zeros, and rows of values from
-    `saturated` to ymax end at ymax. Both in the dtype of the run, and infinite where none does."""
+    """Bounds before a layer, in the dtype of the run.
 
-    dead: Any
-    saturated: Any
+    max_zero: a row goes to zero if all its values are in [0, max_zero]; -inf: no row does
+    min_saturated: a row saturates, all its final values are ymax, if all its values are in
+    [min_saturated, ymax]; inf: no row does
+    """
+
+    max_zero: Any
+    min_saturated: Any
 
     @classmethod
-    def unknown(cls, dtype: np.dtype[Any]) -> ExitBounds:
-        """No row's end is known."""
+    def none(cls, dtype: np.dtype[Any]) -> ExitBounds:
+        """Return bounds that no row meets."""
         return cls(dtype.type(-np.inf), dtype.type(np.inf))
 
-    def dies(self, least: NDArray[Any], most: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which rows end as zeros, by the least and the largest value of each."""
-        found: NDArray[np.bool_] = (least >= 0) & (most <= self.dead)
-        return found
+    def go_to_zero(self, smallest: NDArray[Any], largest: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return a mask of the rows that go to zero, from the smallest and largest value of each
+        row."""
+        mask: NDArray[np.bool_] = (smallest >= 0) & (largest <= self.max_zero)
+        return mask
 
-    def grows(self, least: NDArray[Any], most: NDArray[Any], ymax: Any) -> NDArray[np.bool_]:
-        """Which rows end at ymax, likewise."""
-        found: NDArray[np.bool_] = (least >= self.saturated) & (most <= ymax)
-        return found
+    def saturate(
+        self, smallest: NDArray[Any], largest: NDArray[Any], ymax: Any
+    ) -> NDArray[np.bool_]:
+        """Return a mask of the rows that saturate, from the smallest and largest value of each
+        row."""
+        mask: NDArray[np.bool_] = (smallest >= self.min_saturated) & (largest <= ymax)
+        return mask
 
     @property
-    def any(self) -> bool:
-        """Whether any row may leave."""
-        return bool(self.dead >= 0 or self.saturated < np.inf)
+    def can_retire(self) -> bool:
+        """Whether any row can meet the bounds."""
+        return bool(self.max_zero >= 0 or self.min_saturated < np.inf)

@@ -1,7 +1,7 @@
-"""The workunits that the engines launch, and the types that they are launched with.
+"""The launch trace: the workunits that the engines launch, with the types of their arguments.
 
-They are traced in the engines' warm-up on networks of each category: nothing is compiled or
-started, and no table can go stale.
+The trace records the warm-up of the engines on small networks of all kinds. Nothing is compiled and
+Kokkos is not started.
 """
 
 from __future__ import annotations
@@ -28,41 +28,37 @@ from kkspdnn.pk.dispatch import Specialization, trace_launches
 
 _NEURONS = 32
 _WIDE = np.iinfo(np.uint16).max + 33
-"""Neurons whose numbers need uint32, a multiple of 32 as bits need it."""
+"""A number of neurons that requires uint32 indices, and a multiple of 32."""
 
 
 @dataclass(frozen=True)
-class _Stage(Space):
-    """A space in which Kokkos is not started, as nothing is really launched."""
+class _TracedSpace(Space):
+    """A space without Kokkos: launches are recorded and not executed."""
 
     def warm_up(self, launch_each: Callable[[], object]) -> None:
         launch_each()
 
 
 def engine_launches(space: SpaceName, dtype: np.dtype[Any]) -> dict[str, Specialization]:
-    """Every workunit of the engines by its name, as a run in this space and dtype launches it;
-    one that is launched with several types, with the last of them that a layer of at most 65,536
-    neurons has.
+    """Return one launch of each workunit in this space and dtype, by the name of the workunit.
 
-    Raises KkspdnnError as `all_launches`.
+    The layers have at most 65,536 neurons. If a workunit is launched with several types, the last
+    launch is returned. Raises the same errors as `all_launches`.
     """
     return {each[0].__name__: each for each in _launches(space, dtype, (_NEURONS,))}
 
 
 def all_launches(space: SpaceName, dtype: np.dtype[Any]) -> tuple[Specialization, ...]:
-    """All that runs in this space and dtype may launch, each workunit with all its types.
+    """Return all launches that runs in this space and dtype can make: each workunit with all of
+    its types.
 
-    Raises KkspdnnError where the real PyKokkos is in use, which the built-in compiler knows nothing
-    of.
+    Raises KkspdnnError if the real PyKokkos is in use.
     """
     return _launches(space, dtype, (_NEURONS, _WIDE))
 
 
 def all_generated(space: SpaceName, dtypes: Iterable[str]) -> list[Generated]:
-    """The C++ of all that runs in this space and in these dtypes may launch, each text once.
-
-    Raises KkspdnnError as `all_launches`.
-    """
+    """Return the generated C++ of `all_launches` for these dtypes, without duplicates."""
     launches = (each for dtype in dtypes for each in all_launches(space, np.dtype(dtype)))
     # Workunits without floats are the same for all dtypes.
     return list({text.text: text for text in (generate(*each) for each in launches)}.values())
@@ -71,14 +67,14 @@ def all_generated(space: SpaceName, dtypes: Iterable[str]) -> list[Generated]:
 def _launches(
     space: SpaceName, dtype: np.dtype[Any], sizes: tuple[int, ...]
 ) -> tuple[Specialization, ...]:
-    """With inputs and outputs of these numbers of neurons, in every combination."""
-    if active_implementation() != "builtin":
+    """Return the launches for layers of these numbers of inputs and outputs."""
+    if chosen() != "builtin":
         raise KkspdnnError(
             "the real PyKokkos is in use, and keeps its C++ in ./pk_cpp; "
             f"set {IMPLEMENTATION_VARIABLE}=builtin to see the built-in compiler's"
         )
     pk = provide_pykokkos()
-    stage = _Stage(
+    traced = _TracedSpace(
         name=space,
         implementation="builtin",
         pk=pk,
@@ -91,7 +87,7 @@ def _launches(
     def warm_up_all() -> None:
         for net in (net for i in sizes for o in sizes for net in _networks(i, o, dtype)):
             for kernel in KERNELS:
-                engine = make_engine(kernel, stage, dtype, net.ymax)
+                engine = make_engine(kernel, traced, dtype, net.ymax)
                 layers = LayerStore(net, engine, dtype)
                 for inputs in _inputs(net.inputs):
                     engine.warm_up(layers, inputs)
@@ -100,9 +96,8 @@ def _launches(
 
 
 def _networks(inputs: int, outputs: int, dtype: np.dtype[Any]) -> Iterator[Network]:
-    """Networks whose layers have equal weights and a single fan-in; other weights; other fan-ins as
-    well. A layer to `outputs`, and one that keeps their number: its inputs lie where the layer
-    before it put them."""
+    """Yield a network with equal weights and one fan-in, one with different weights, and one with
+    different fan-ins too. Each has a layer from `inputs` to `outputs` neurons, and a square one."""
     numbers = np.arange(max(inputs, outputs))
     for weights, ragged in (
         (np.ones(numbers.size), False),
@@ -119,7 +114,7 @@ def _networks(inputs: int, outputs: int, dtype: np.dtype[Any]) -> Iterator[Netwo
 
 
 def _inputs(neurons: int) -> Iterator[Inputs]:
-    """Bits, CSR and dense rows, two of each, so that one may leave."""
+    """Yield two rows as bits, as CSR and dense: one of them can be retired."""
     bits = np.full((2, neurons // 8), 255, np.uint8)
     yield Inputs(rows=2, neurons=neurons, source="memory", bits=bits)
     ones = np.ones((2, neurons), np.float32)

@@ -1,4 +1,4 @@
-"""How large activations can be, so that only layers that may overflow are checked."""
+"""Bounds on the size of activations, so that only layers that may overflow are checked."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ from kkspdnn.model.layers import Layer
 
 @dataclass(frozen=True)
 class LayerBound:
-    """How large a layer's sums can be: `reach` times the largest activation, plus `shift`; what
-    comes of them is at most `limit`."""
+    """A bound on the sums of a layer.
 
-    reach: float
+    The absolute value of a sum is at most `gain` times that of the largest input, plus `shift`.
+    The activations are at most `limit`.
+    """
+
+    gain: float
     shift: float
     limit: float
 
     @classmethod
     def of(cls, layer: Layer, ymax: float) -> LayerBound:
-        """From a layer's largest fan-in, weight and bias; ymax: of its ReLU, may be infinite."""
+        """Return the bound of a layer, from its largest fan-in, weight and bias.
+
+        ymax: upper limit of the network's ReLU, may be infinite
+        """
         weight = max(float(layer.value.max()), -float(layer.value.min())) if layer.edges else 0.0
         fan_in = int(np.diff(layer.start).max())
         limit = float(ymax) if layer.activation == "relu" else np.inf
@@ -32,27 +38,27 @@ class LayerBound:
 
 
 class OverflowGuard:
-    """Follows how large activations can be, so that only layers that may overflow are looked at."""
+    """Decides which layers may overflow, by following a bound on the activations."""
 
     def __init__(self, inputs: Inputs, dtype: np.dtype[Any]) -> None:
         self._largest = inputs.largest
         self._dtype = dtype
-        self._answers: list[bool] = []
+        self._may_overflow: list[bool] = []
 
-    def may_overflow(self, position: int, growth: LayerBound) -> bool:
-        """Whether layer `position`, which has this growth, could leave the range of the dtype.
+    def may_overflow(self, position: int, bound: LayerBound) -> bool:
+        """Return whether the layer at `position`, which has this bound, may overflow the dtype.
 
-        To be asked for every layer in order; asked again it gives the same answer.
+        The first calls must be in the order of the layers. Later calls return the same values.
         """
-        if position == len(self._answers):
-            most = growth.reach * self._largest + growth.shift
-            self._largest = min(most, growth.limit)
-            # Half of the range leaves room for rounding. NaN comes from 0 times infinity.
-            self._answers.append(not most < float(np.finfo(self._dtype).max) / 2)
-        return self._answers[position]
+        if position == len(self._may_overflow):
+            largest = bound.gain * self._largest + bound.shift
+            self._largest = min(largest, bound.limit)
+            # Half of the range leaves a margin for rounding. NaN comes from 0 times infinity.
+            self._may_overflow.append(not largest < float(np.finfo(self._dtype).max) / 2)
+        return self._may_overflow[position]
 
     def check(self, values: NDArray[Any], position: int) -> None:
-        """Raise InputError where layer `position` did overflow."""
+        """Raise InputError if a value of the layer at `position` is not finite."""
         if not np.isfinite(values).all():
             raise InputError(
                 f"the activations overflow {self._dtype}; scale the weights down or use float64",

@@ -1,4 +1,4 @@
-"""What is left of input rows after the last layer."""
+"""The output of the last layer for a block of input rows."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 RowSelector = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
-"""Of which of these living rows, ascending, the values are kept."""
+"""Returns a mask of the rows whose values are kept, from the numbers of active rows, ascending."""
 
 
-def _none() -> NDArray[np.int64]:
+def _no_rows() -> NDArray[np.int64]:
     return np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """In which order a run went through input rows and layers.
+    """The order in which a run computed blocks of input rows and layers.
 
-    chunk_rows: the first `chunk_layers` layers were computed for so many rows at a time, the next
-    `again_layers` for so many of those that were left, the others for what was left of all; all
-    three are 0 where all layers were computed for all rows
-    layers_a_launch: through how many layers a tile of rows went at most while it was in cache; 1:
-    layer after layer
-    bits_counted: whether the first layer counted bits instead of adding up floats
+    The names of the fields are keys of the records.
+
+    chunk_rows: number of input rows that went through the first `chunk_layers` layers together
+    again_layers: the next `again_layers` layers were computed for the same number of active rows
+    at a time, the others for all that were left. All three are 0 if all layers were computed for
+    all rows.
+    layers_a_launch: maximum number of consecutive layers that one launch computed; 1: one after
+    the other
+    bits_counted: whether the first layer counted bits instead of adding floats
     """
 
     chunk_rows: int = 0
@@ -39,64 +42,70 @@ class Schedule:
 
 @dataclass(frozen=True, eq=False)
 class PartialResult:
-    """What is left of some input rows after the last layer.
+    """The output of the last layer for a block of input rows.
 
-    rows: int64, 0-based, ascending: the input rows with any nonzero value
-    values: CSR (len(valued), outputs), or None where none were asked for
-    computed_edges: multiplications of a weight with an activation that were really done
-    valued: int64, ascending, the rows that `values` is of; None: all of `rows`
-    saturated: int64, ascending, rows whose every value is `ymax`, which `values` need not have
+    rows: int64, from 0, ascending: the input rows with any nonzero value
+    values: CSR (len(value_rows), outputs), or None
+    computed_edges: number of multiplications of a weight with an activation
+    value_rows: int64, ascending, the rows of `values`; None: all of `rows`
+    saturated: int64, ascending, rows of which each value is `ymax`; they need not be in `values`
     """
 
     rows: NDArray[np.int64]
     values: sp.csr_array | None
     computed_edges: int
-    valued: NDArray[np.int64] | None = None
-    saturated: NDArray[np.int64] = field(default_factory=_none)
+    value_rows: NDArray[np.int64] | None = None
+    saturated: NDArray[np.int64] = field(default_factory=_no_rows)
     ymax: Any = 0.0
 
     @property
-    def known(self) -> NDArray[np.int64]:
-        """The living rows whose values are known."""
-        valued = self.rows if self.valued is None else self.valued
-        return np.union1d(valued, self.saturated)
+    def known_rows(self) -> NDArray[np.int64]:
+        """The rows with any nonzero value whose values are in this result, ascending."""
+        value_rows = self.rows if self.value_rows is None else self.value_rows
+        return np.union1d(value_rows, self.saturated)
 
-    def take(self, rows: NDArray[np.int64]) -> sp.csr_array:
-        """The values of these input rows in this order, CSR (len(rows), outputs); rows whose values
-        are not known are zeros."""
+    def select_rows(self, rows: NDArray[np.int64]) -> sp.csr_array:
+        """Return the values of these input rows, in this order, as CSR (len(rows), outputs).
+
+        Rows without values are zeros. `values` must not be None.
+        """
         assert self.values is not None
-        valued = self.rows if self.valued is None else self.valued
-        if np.array_equal(rows, valued):
+        value_rows = self.rows if self.value_rows is None else self.value_rows
+        if np.array_equal(rows, value_rows):
             return self.values
-        found = np.isin(rows, valued)
-        full = np.isin(rows, self.saturated) & ~found
+        stored = np.isin(rows, value_rows)
+        saturated = np.isin(rows, self.saturated) & ~stored
+        zero = ~stored & ~saturated
         outputs, dtype = self.values.shape[1], self.values.dtype
-        parts = [
-            self.values[np.searchsorted(valued, rows[found])],
-            sp.csr_array(np.full((int(full.sum()), outputs), self.ymax, dtype)),
-            sp.csr_array((int((~found & ~full).sum()), outputs), dtype=dtype),
+        blocks = [
+            self.values[np.searchsorted(value_rows, rows[stored])],
+            sp.csr_array(np.full((int(saturated.sum()), outputs), self.ymax, dtype)),
+            sp.csr_array((int(zero.sum()), outputs), dtype=dtype),
         ]
-        places = [np.flatnonzero(each) for each in (found, full, ~found & ~full)]
-        stacked = sp.csr_array(sp.vstack(parts, format="csr"))
-        return sp.csr_array(stacked[np.argsort(np.concatenate(places))])
+        positions = np.concatenate([np.flatnonzero(mask) for mask in (stored, saturated, zero)])
+        stacked = sp.csr_array(sp.vstack(blocks, format="csr"))
+        return sp.csr_array(stacked[np.argsort(positions)])
 
 
 def concatenate(
-    parts: Iterable[PartialResult], outputs: int, dtype: DTypeLike, values: bool
+    results: Iterable[PartialResult], outputs: int, dtype: DTypeLike, values: bool
 ) -> PartialResult:
-    """The outcomes of parts of the input rows, in any order, as one."""
-    rows, valued, saturated = [_none()], [_none()], [_none()]
+    """Concatenate the results of disjoint blocks of input rows, in any order.
+
+    values: whether the result has values
+    """
+    rows, value_rows, saturated = [_no_rows()], [_no_rows()], [_no_rows()]
     matrices: list[sp.csr_array] = []
     computed_edges, ymax = 0, 0.0
-    for part in parts:
-        rows.append(part.rows)
-        computed_edges += part.computed_edges
-        if part.saturated.size:
-            saturated.append(part.saturated)
-            ymax = part.ymax
-        if part.values is not None and part.values.shape[0]:
-            valued.append(part.rows if part.valued is None else part.valued)
-            matrices.append(part.values)
+    for result in results:
+        rows.append(result.rows)
+        computed_edges += result.computed_edges
+        if result.saturated.size:
+            saturated.append(result.saturated)
+            ymax = result.ymax
+        if result.values is not None and result.values.shape[0]:
+            value_rows.append(result.rows if result.value_rows is None else result.value_rows)
+            matrices.append(result.values)
     whole = PartialResult(np.sort(np.concatenate(rows)), None, computed_edges)
     if not values:
         return whole
@@ -105,14 +114,14 @@ def concatenate(
     else:
         empty = sp.csr_array((0, outputs), dtype=dtype)
         matrix = sp.csr_array(sp.vstack([empty, *matrices], format="csr"))
-    numbers = np.concatenate(valued)
+    numbers = np.concatenate(value_rows)
     if (np.diff(numbers) < 0).any():
         order = np.argsort(numbers)
         matrix, numbers = sp.csr_array(matrix[order]), numbers[order]
     return replace(
         whole,
         values=matrix,
-        valued=numbers,
+        value_rows=numbers,
         saturated=np.sort(np.concatenate(saturated)),
         ymax=ymax,
     )

@@ -1,4 +1,4 @@
-"""SpGEMM, bias and ReLU one after the other on CSR activations, as KK-SpDNN chains them.
+"""The SpGEMM engine: SpGEMM, bias and ReLU as separate kernels on CSR activations, as in KK-SpDNN.
 
 Ellis and Rajamanickam, "Scalable Inference for Sparse Deep Neural Networks using Kokkos Kernels",
 HPEC 2019.
@@ -16,8 +16,8 @@ import scipy.sparse as sp
 from kkspdnn.choices import Exits
 from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.device.space import Space
-from kkspdnn.engines.activation import activation, upper_limit
-from kkspdnn.engines.base import EngineRun, ProgressCallback
+from kkspdnn.engines.activation import activation_arguments, upper_limit
+from kkspdnn.engines.base import EngineRun, ProgressCallback, no_progress
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.engines.overflow_guard import LayerBound, OverflowGuard
@@ -27,13 +27,17 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Layer
 from kkspdnn.workunits import bias, relu, spgemm
 
-_DENSE_ROWS_BYTES = 1 << 30
-"""The dense rows of all workers on a GPU, which has too many threads to give each one."""
+_ACCUMULATOR_BYTES = 1 << 30
+"""Maximum bytes of all accumulators on a GPU, which has more threads than dense rows fit into
+memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Csr:
-    """A CSR matrix as the workunits take it, where they run: int64 offsets, uint32 columns."""
+    """A CSR matrix in the memory of the execution space.
+
+    start: int64, rows + 1 offsets; index: uint32, columns; value: float32 or float64
+    """
 
     columns: int
     start: Any
@@ -46,25 +50,30 @@ class Csr:
 
     @classmethod
     def from_scipy(cls, matrix: sp.csr_array) -> Csr:
-        """With NumPy's arrays."""
+        """Return a matrix with NumPy arrays."""
         index = matrix.indices.astype(np.uint32)
         return cls(matrix.shape[1], matrix.indptr.astype(np.int64), index, matrix.data)
 
     def to_device(self, copy: ToDevice) -> Csr:
-        """This matrix with its arrays copied by `copy`."""
+        """Return this matrix with its arrays copied by `copy`."""
         return Csr(self.columns, copy(self.start), copy(self.index), copy(self.value))
 
     def to_scipy(self, space: Space) -> sp.csr_array:
+        """Return this matrix as a SciPy array on the host."""
         value, index, start = (space.to_host(each) for each in (self.value, self.index, self.start))
         return sp.csr_array((value, index.astype(np.int64), start), shape=(self.rows, self.columns))
 
 
 @dataclass(frozen=True, eq=False)
 class SpgemmLayer:
-    """W as CSR (inputs, outputs), the bias, and the activation as the workunits take it."""
+    """A packed layer.
+
+    weights: (inputs, outputs); bias: (outputs,)
+    scalars: `low` and `ymax`, arguments of the workunits
+    """
 
     outputs: int
-    growth: LayerBound
+    bound: LayerBound
     weights: Csr
     bias: Any
     scalars: dict[str, Any]
@@ -82,17 +91,17 @@ class _Run:
 
 
 class SpgemmEngine:
-    """CSR activations, six launches a layer."""
+    """Runs a network on CSR activations, with seven launches for each layer."""
 
     def __init__(self, space: Space, dtype: np.dtype[Any], ymax: float | None) -> None:
         self.space = space
         self.dtype = dtype
         self.exits: Exits = "none"
-        self.ends: Sequence[ExitBounds] = ()
+        self.exit_bounds: Sequence[ExitBounds] = ()
         self.in_csr = True
         self.ymax = upper_limit(dtype, ymax)
 
-    def prepare(self, layer: Layer, before: SpgemmLayer | None) -> SpgemmLayer:
+    def pack_layer(self, layer: Layer, previous: SpgemmLayer | None) -> SpgemmLayer:
         if not layer.keeps_zeros:
             raise InputError(
                 "its bias makes activations of zeros, which SpGEMM does not store; "
@@ -100,93 +109,93 @@ class SpgemmEngine:
             )
         return SpgemmLayer(
             outputs=layer.outputs,
-            growth=LayerBound.of(layer, self.ymax),
+            bound=LayerBound.of(layer, self.ymax),
             weights=Csr.from_scipy(layer.weights()),
             bias=layer.bias,
-            scalars=activation(layer, self.dtype, self.ymax),
+            scalars=activation_arguments(layer, self.dtype, self.ymax),
         )
 
-    def size(self, layer: SpgemmLayer) -> int:
+    def packed_bytes(self, layer: SpgemmLayer) -> int:
         w = layer.weights
         return int(w.start.nbytes + w.index.nbytes + w.value.nbytes + layer.bias.nbytes)
 
     def to_device(self, layer: SpgemmLayer, copy: ToDevice) -> SpgemmLayer:
         return replace(layer, weights=layer.weights.to_device(copy), bias=copy(layer.bias))
 
-    def arrange(self, layers: Iterable[SpgemmLayer]) -> list[SpgemmLayer]:
+    def pack_network(self, layers: Iterable[SpgemmLayer]) -> list[SpgemmLayer]:
         return [self.to_device(layer, self.space.to_device) for layer in layers]
 
     def bytes_per_row(self, widest: int) -> int:
-        # Y, Z and the next Y at once, should every entry be nonzero.
+        # Y, Z and the next Y at a time, without zeros.
         return 3 * (widest * (4 + self.dtype.itemsize) + 16)
 
     def warm_up(self, layers: LayerStore, inputs: Inputs) -> None:
         few = inputs.slice(0, min(inputs.rows, 1))
         first = layers[:1]
-        sizes = OverflowGuard(few, self.dtype)
-        self.space.warm_up(lambda: self._run(first, few, sizes, lambda _: None))
+        guard = OverflowGuard(few, self.dtype)
+        self.space.warm_up(lambda: self._compute(first, few, guard, no_progress))
 
     def compute_exit_bounds(self, layers: LayerStore, inputs: Inputs) -> None:
-        pass
+        """Do nothing: this engine has no early exit."""
 
     def allocate(self, layers: LayerStore, inputs: Inputs) -> None:
-        """Nothing: how many nonzeros there will be is known only layer by layer."""
+        """Do nothing: the number of nonzeros is not known before a layer is computed."""
 
     def run(
         self,
         layers: LayerStore,
         inputs: Inputs,
-        wanted: RowSelector | None,
-        report: ProgressCallback,
+        row_selector: RowSelector | None,
+        on_progress: ProgressCallback,
     ) -> EngineRun:
-        return _Run(self._results(layers, inputs, wanted, report))
+        return _Run(self._results(layers, inputs, row_selector, on_progress))
 
     def _results(
         self,
         layers: LayerStore,
         inputs: Inputs,
-        wanted: RowSelector | None,
-        report: ProgressCallback,
+        row_selector: RowSelector | None,
+        on_progress: ProgressCallback,
     ) -> Iterator[PartialResult]:
-        sizes = OverflowGuard(inputs, self.dtype)
-        for first, part in inputs.chunks(layers.rows):
-            y, computed_edges = self._run(layers, part, sizes, report)
+        guard = OverflowGuard(inputs, self.dtype)
+        for first, chunk in inputs.chunks(layers.max_rows):
+            y, computed_edges = self._compute(layers, chunk, guard, on_progress)
             rows = np.flatnonzero(np.diff(self.space.to_host(y.start))).astype(np.int64)
-            if wanted is None:
+            if row_selector is None:
                 yield PartialResult(rows + first, None, computed_edges)
             else:
-                valued = rows[wanted(rows + first)]
-                yield PartialResult(
-                    rows + first, y.to_scipy(self.space)[valued], computed_edges, valued + first
-                )
+                selected = rows[row_selector(rows + first)]
+                values = y.to_scipy(self.space)[selected]
+                yield PartialResult(rows + first, values, computed_edges, selected + first)
 
-    def _run(
+    def _compute(
         self,
         layers: Iterable[SpgemmLayer],
         inputs: Inputs,
-        sizes: OverflowGuard,
-        report: ProgressCallback,
+        guard: OverflowGuard,
+        on_progress: ProgressCallback,
     ) -> tuple[Csr, int]:
+        """Return the activations after the last layer, and the number of multiplications."""
         y = Csr.from_scipy(inputs.to_csr(self.dtype)).to_device(self.space.to_device)
         computed_edges = 0
         for position, layer in enumerate(layers):
             if y.rows:
-                z, done = self.multiply(y, layer.weights)
-                computed_edges += done
+                z, multiplications = self.multiply(y, layer.weights)
+                computed_edges += multiplications
                 y = self.activate(z, layer)
-                if sizes.may_overflow(position, layer.growth):
-                    # What is no number, or not above `low`, is dropped, so that Z is looked at too.
+                if guard.may_overflow(position, layer.bound):
+                    # The ReLU drops NaN and -inf, so check Z for both.
                     low = layer.scalars["low"]
-                    lost = (z.value != z.value) | ((z.value == low) & (low != 0))
-                    sizes.check(z.value[lost], position)
-                    sizes.check(y.value, position)
+                    dropped = (z.value != z.value) | ((z.value == low) & (low != 0))
+                    guard.check(z.value[dropped], position)
+                    guard.check(y.value, position)
             else:
                 y = Csr(layer.outputs, y.start, y.index, y.value)
-            report(inputs.rows)
+            on_progress(inputs.rows)
         return y, computed_edges
 
     def multiply(self, y: Csr, w: Csr) -> tuple[Csr, int]:
-        """Z = Y W, and how many multiplications that took."""
+        """Return Z = Y W and the number of multiplications."""
         space, workers = self.space, self._workers(y.rows, w.columns)
         size = space.empty(y.rows, np.int64)
         stamp = space.zeros((workers, w.columns), np.int32)
@@ -206,7 +215,7 @@ class SpgemmEngine:
             stamp=stamp,
             **factors,
         )
-        start, index, value = self._empty(size)
+        start, index, value = self._allocate(size)
         stamp.fill(0)
         space.pk.parallel_for(
             "spgemm_numeric",
@@ -225,14 +234,14 @@ class SpgemmEngine:
         return Csr(w.columns, start, index, value), int(computed_edges)
 
     def _workers(self, rows: int, columns: int) -> int:
-        """How many rows to compute at a time: each takes a dense row of memory."""
+        """Return the number of rows that are computed concurrently; each has an accumulator."""
         if not self.space.gpu:
             return self.space.threads
-        room = _DENSE_ROWS_BYTES // (columns * (4 + self.dtype.itemsize))
-        return max(1, min(self.space.threads, rows, room))
+        accumulators = _ACCUMULATOR_BYTES // (columns * (4 + self.dtype.itemsize))
+        return max(1, min(self.space.threads, rows, accumulators))
 
     def activate(self, z: Csr, layer: SpgemmLayer) -> Csr:
-        """min(max(Z + b, low), ymax) without its zeros; Z is changed."""
+        """Return min(max(Z + b, low), ymax) without zeros. Adds the bias to Z in place."""
         space, rows = self.space, self.space.range(z.rows)
         space.pk.parallel_for(
             "add_bias",
@@ -253,7 +262,7 @@ class SpgemmEngine:
             low=layer.scalars["low"],
             size=size,
         )
-        start, index, value = self._empty(size)
+        start, index, value = self._allocate(size)
         space.pk.parallel_for(
             "relu_numeric",
             rows,
@@ -268,8 +277,8 @@ class SpgemmEngine:
         )
         return Csr(z.columns, start, index, value)
 
-    def _empty(self, size: Any) -> tuple[Any, Any, Any]:
-        """Offsets for rows of these sizes, and room for their entries."""
+    def _allocate(self, size: Any) -> tuple[Any, Any, Any]:
+        """Return the offsets of CSR rows of these sizes, and uninitialised indices and values."""
         space = self.space
         start = space.zeros(size.size + 1, np.int64)
         total = space.pk.parallel_scan(

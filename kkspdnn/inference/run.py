@@ -80,7 +80,7 @@ def execute(request: Request) -> Result:
     categories = result.rows + 1
     record = make_record(request, setup, times, usage, categories, verification, saved_rows)
     request.ranks.broadcast(Result(categories, None, record))
-    return Result(categories, result.take(result.rows) if request.values else None, record)
+    return Result(categories, result.select_rows(result.rows) if request.values else None, record)
 
 
 def _open_space(request: Request) -> Space:

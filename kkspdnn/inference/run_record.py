@@ -99,7 +99,7 @@ def gather_usage(request: Request, setup: Setup, seconds: float) -> Usage:
             device=space.device_name,
             rows=strategy.rows,
             layers=len(strategy.layers),
-            layers_held=strategy.layers.held,
+            layers_held=strategy.layers.resident,
             seconds=seconds,
             edges_multiplied=strategy.computed_edges,
             peak_memory_bytes=peak_memory(),
@@ -126,7 +126,7 @@ def make_record(
     """
     network, inputs, space, strategy = request.network, request.inputs, setup.space, setup.strategy
     merged, loads, several = setup.merged, usage.loads, request.ranks.size > 1
-    held = strategy.layers.held
+    held = strategy.layers.resident
     if strategy.parallel == "pipeline":
         held = sum(load.layers_held for load in loads)
     seconds = times.inference_seconds

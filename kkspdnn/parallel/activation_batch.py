@@ -44,7 +44,7 @@ def run_layers(
     """
     ymax = engine.ymax
     saturated = batch.saturated
-    if saturated.size and not (engine.ends and engine.ends[0].saturated <= ymax):
+    if saturated.size and not (engine.exit_bounds and engine.exit_bounds[0].min_saturated <= ymax):
         batch = _add_rows(batch, saturated, ymax, layers.dtype)
         saturated = saturated[:0]
     if layers.zeros_stay_from > 0:
@@ -54,12 +54,12 @@ def run_layers(
     numbers = batch.rows
     run = engine.run(layers, batch.values, lambda rows: selector(numbers[rows]), on_progress)
     result = concatenate(run, layers.outputs, layers.dtype, values=True)
-    assert result.valued is not None
+    assert result.value_rows is not None
     renumbered = PartialResult(
         rows=np.union1d(numbers[result.rows], saturated),
         values=result.values,
         computed_edges=result.computed_edges,
-        valued=numbers[result.valued],
+        value_rows=numbers[result.value_rows],
         saturated=np.union1d(numbers[result.saturated], saturated),
         ymax=ymax,
     )
@@ -95,5 +95,7 @@ def select_all(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
 def next_batch(result: PartialResult, batch: ActivationBatch) -> ActivationBatch:
     """Return the result of layers for a batch as the batch for the next layers."""
     assert result.values is not None
-    assert result.valued is not None
-    return ActivationBatch(result.valued, as_inputs(result.values), batch.size, result.saturated)
+    assert result.value_rows is not None
+    return ActivationBatch(
+        result.value_rows, as_inputs(result.values), batch.size, result.saturated
+    )

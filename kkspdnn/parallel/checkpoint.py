@@ -81,7 +81,7 @@ class Checkpoint:
         arrays |= {"rows": result.rows, "saturated": result.saturated}
         arrays["multiplied"] = np.array(result.computed_edges)
         if result.values is not None:
-            arrays["valued"] = result.rows if result.valued is None else result.valued
+            arrays["valued"] = result.rows if result.value_rows is None else result.value_rows
             arrays |= {name: getattr(result.values, name) for name in _CSR_ARRAYS}
         with replace_file(self._path(index)) as file:
             write_with_checksum(file, lambda stream: np.savez(stream, **arrays))
@@ -124,16 +124,16 @@ class Checkpoint:
             valid = rows.dtype == np.int64 and rows.ndim == 1 and bool((np.diff(rows) > 0).all())
             if not valid or (rows.size and not 0 <= rows[0] <= rows[-1] < self.rows):
                 raise ValueError(f"the array {name} is invalid")
-        values, valued = None, arrays.get("valued")
-        if valued is not None:
+        values, value_rows = None, arrays.get("valued")
+        if value_rows is not None:
             csr = tuple(arrays[name] for name in _CSR_ARRAYS)
-            values = sp.csr_array(csr, shape=(valued.size, self.outputs))
+            values = sp.csr_array(csr, shape=(value_rows.size, self.outputs))
             values.check_format(full_check=True)
         return PartialResult(
             rows=arrays["rows"],
             values=values,
             computed_edges=int(arrays["multiplied"]),
-            valued=valued,
+            value_rows=value_rows,
             saturated=arrays["saturated"],
             ymax=arrays["ymax"][()],
         )

@@ -103,5 +103,5 @@ def _packed_bytes_per_edge(engine: Engine, network: Network) -> float:
     first_layers = [network.layers[position] for position in range(min(2, len(network.layers)))]
     packed, edges = None, 0
     for layer in first_layers:
-        packed, edges = engine.prepare(layer, packed), layer.edges
-    return engine.size(packed) / edges if edges else 0.0
+        packed, edges = engine.pack_layer(layer, packed), layer.edges
+    return engine.packed_bytes(packed) / edges if edges else 0.0

@@ -45,7 +45,7 @@ class RowShard:
         return replace(
             result,
             rows=self._global_rows(result.rows),
-            valued=None if result.valued is None else self._global_rows(result.valued),
+            value_rows=None if result.value_rows is None else self._global_rows(result.value_rows),
             saturated=self._global_rows(result.saturated),
         )
 

@@ -1,4 +1,4 @@
-"""Little memory: rows in parts, layers made again on use. The answer stays the same."""
+"""With little memory rows are computed in chunks and layers are packed on access: same results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kkspdnn.device import memory
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.engines import make_engine
 from kkspdnn.engines.fused import engine as fused
-from kkspdnn.engines.layer_store import GRANULE, MOST_ROWS, LayerStore
+from kkspdnn.engines.layer_store import GRANULE, MAX_ROWS, LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
 from kkspdnn.model.inputs import Inputs
@@ -41,8 +41,8 @@ def rows() -> Inputs:
 def little(
     monkeypatch: pytest.MonkeyPatch, net: Network, row: int, layers: int, gpu: bool = False
 ) -> None:
-    """Free memory for GRANULE rows and about so many layers; beside a GPU, which then has the rows,
-    for the layers alone."""
+    """Set the free memory to that of GRANULE rows and about `layers` layers; with a GPU, to that of
+    the layers on the host."""
     layer = 2 * net.edges * (4 + net.dtype.itemsize) // len(net.layers)
     free = int((GRANULE * row + layers * layer) / 0.4) + 10
     beside = int(layers * layer / 0.4) + 10
@@ -52,15 +52,15 @@ def little(
 
 @pytest.fixture
 def made(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The inputs of each layer that is prepared."""
+    """The number of inputs of each packed layer."""
     engine = type(make_engine(kernel, open_space("serial"), np.dtype(np.float32), 4.0))
-    prepare, seen = engine.prepare, []
+    pack_layer, seen = engine.pack_layer, []
 
-    def counted(self: Any, layer: Layer, before: Any) -> Any:
+    def counted(self: Any, layer: Layer, previous: Any) -> Any:
         seen.append(layer.inputs)
-        return prepare(self, layer, before)
+        return pack_layer(self, layer, previous)
 
-    monkeypatch.setattr(engine, "prepare", counted)
+    monkeypatch.setattr(engine, "pack_layer", counted)
     return seen
 
 
@@ -86,7 +86,7 @@ def test_little_memory_changes_nothing(
     parts = infer(net, rows, **options, verification="full")
     assert parts.record.layers_held is not None
     assert 0 < parts.record.layers_held < DEPTH // 2
-    assert len(made) > 2 * DEPTH, "all layers were held, or all rows went through at once"
+    assert len(made) > 2 * DEPTH, "all layers were resident, or all rows were computed together"
     assert parts.categories.tolist() == whole.categories.tolist()
     assert parts.values is not None
     assert whole.values is not None
@@ -98,39 +98,39 @@ def test_little_memory_changes_nothing(
     assert sampled.categories_sha256 == whole.record.categories_sha256
 
 
-def test_layers_that_are_not_held_are_made_once_for_all_rows(
+def test_layers_that_are_not_resident_are_packed_once_for_all_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nearly every row dies in the first layer, and those that do not fit into one part."""
+    """Nearly all rows go to zero in the first layer; the others fit into one chunk."""
     first = Layer.from_sparse(np.eye(64, dtype=np.float32), -0.5)
     wide = Layer.from_sparse(np.full((64, 63), 0.01, np.float32), 0.0)
     last = Layer.from_sparse(np.eye(63, 64, dtype=np.float32), 0.0)
     net = network([first, *[wide, last] * 10], None)
     rows = np.full((4000, 64), 0.25, np.float32)
     rows[::100] = 1
-    asked: list[Layer] = []
-    prepare = fused.FusedEngine.prepare
+    packed: list[Layer] = []
+    pack_layer = fused.FusedEngine.pack_layer
 
-    def counted(self: Any, layer: Layer, before: Any) -> Any:
-        asked.append(layer)
-        return prepare(self, layer, before)
+    def counted(self: Any, layer: Layer, previous: Any) -> Any:
+        packed.append(layer)
+        return pack_layer(self, layer, previous)
 
-    monkeypatch.setattr(fused.FusedEngine, "prepare", counted)
+    monkeypatch.setattr(fused.FusedEngine, "pack_layer", counted)
     row = make_engine("fused", open_space("serial"), net.dtype, None).bytes_per_row(64)
     little(monkeypatch, net, row, 2)
     result = infer(net, rows, space="serial")
     assert result.categories.tolist() == list(range(1, 4001, 100))
-    held = result.record.layers_held
-    assert held is not None
-    assert 1 <= held < len(net.layers)
-    # Once for each layer, the one that did not fit, and the warm-up's with the one before it.
-    assert len(asked) <= len(net.layers) + 3
+    resident = result.record.layers_held
+    assert resident is not None
+    assert 1 <= resident < len(net.layers)
+    # Once for each layer and the layer that did not fit; in the warm-up the last two layers.
+    assert len(packed) <= len(net.layers) + 3
 
 
-def test_saturated_rows_keep_their_places_from_part_to_part(
+def test_saturated_rows_keep_their_numbers_from_chunk_to_chunk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Half of the rows leave saturated in the first layers, half stay below the limit."""
+    """Half of the rows saturate in the first layers, half stay below the limit."""
     same = Layer.from_sparse(np.eye(64, dtype=np.float32), 0.0)
     net = network([same] * 6, 1.0)
     rows = np.full((1000, 64), 0.5, np.float32)
@@ -139,15 +139,15 @@ def test_saturated_rows_keep_their_places_from_part_to_part(
     row = make_engine("fused", open_space("serial"), net.dtype, 1.0).bytes_per_row(64)
     little(monkeypatch, net, row + 16 * 64, 1)
     result = infer(net, rows, values=True, verification="full")
-    alive = np.flatnonzero(rows.any(axis=1))
-    assert result.categories.tolist() == (alive + 1).tolist()
+    active = np.flatnonzero(rows.any(axis=1))
+    assert result.categories.tolist() == (active + 1).tolist()
     assert result.values is not None
-    assert (result.values.toarray() == rows[alive]).all()
+    assert (result.values.toarray() == rows[active]).all()
     assert result.record.verified.passed
     assert infer(net, rows, verification="sample").record.verified.passed
 
 
-def test_no_room_for_a_tile(
+def test_memory_for_less_than_a_tile(
     net: Network, rows: Inputs, kernel: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = network(net.layers[:1], 4.0)
@@ -169,20 +169,20 @@ def test_a_budget_of_memory(net: Network, rows: Inputs, kernel: Any) -> None:
         infer(net, rows, kernel=kernel, memory=-1)
 
 
-def test_prepared_layers_are_a_sequence(
+def test_a_layer_store_is_a_sequence(
     net: Network, kernel: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make_engine(kernel, open_space("serial"), np.dtype(np.float32), 4.0)
-    held = LayerStore(net, engine, np.dtype(np.float32))
+    whole = LayerStore(net, engine, np.dtype(np.float32))
     little(monkeypatch, net, engine.bytes_per_row(WIDTH), 2)
     some = LayerStore(net, engine, np.dtype(np.float32))
-    assert held.held == DEPTH
-    assert held[-1] is held[DEPTH - 1]
-    assert 1 <= some.held < DEPTH
+    assert whole.resident == DEPTH
+    assert whole[-1] is whole[DEPTH - 1]
+    assert 1 <= some.resident < DEPTH
     assert some[0] is some[0]
     assert some[-1] is not some[-1]
-    assert (some.rows, len(some.sample())) == (GRANULE, some.held + 1)
-    for layers in (held, some):
+    assert (some.max_rows, len(some.samples())) == (GRANULE, some.resident + 1)
+    for layers in (whole, some):
         assert len(layers) == DEPTH
         assert len(layers[:3]) == 3
         assert layers[-1].outputs == WIDTH
@@ -190,9 +190,9 @@ def test_prepared_layers_are_a_sequence(
             layers[DEPTH]
 
 
-def test_rows_that_go_together_have_numbers_of_32_bits(
+def test_the_rows_in_memory_have_32_bit_numbers(
     net: Network, kernel: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kkspdnn.device.memory.free_memory", lambda: 2**50)
     engine = make_engine(kernel, open_space("serial"), np.dtype(np.float32), 4.0)
-    assert LayerStore(net, engine, np.dtype(np.float32)).rows == MOST_ROWS == 2**30
+    assert LayerStore(net, engine, np.dtype(np.float32)).max_rows == MAX_ROWS == 2**30

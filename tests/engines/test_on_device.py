@@ -1,8 +1,8 @@
-"""The engines with arrays that are not NumPy's, as on a GPU.
+"""The engines with device arrays, as on a GPU.
 
-A stand-in for CuPy takes part of its place where there is no GPU: its arrays refuse, as CuPy's do,
-to be taken for NumPy's or to be mixed with them, and its launches refuse NumPy's. What they compute
-runs on the host, with the tiles of a GPU.
+A fake CuPy replaces a part of CuPy. Its arrays raise, like those of CuPy, if they are converted to
+NumPy arrays or mixed with them, and its launches accept no NumPy arrays. Launches run on the host,
+with tiles in the shape of a GPU's.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ pk = provide_pykokkos()
 
 
 class OnDevice:
-    """An array that only its own library's functions may touch."""
+    """An array that only the functions of the fake CuPy can access."""
 
-    def __init__(self, held: Any) -> None:
-        assert type(held) is np.ndarray or np.ndim(held) == 0
-        self.held = np.asarray(held)
+    def __init__(self, array: Any) -> None:
+        assert type(array) is np.ndarray or np.ndim(array) == 0
+        self.array = np.asarray(array)
 
-    shape = property(lambda self: self.held.shape)
-    size = property(lambda self: self.held.size)
-    ndim = property(lambda self: self.held.ndim)
-    dtype = property(lambda self: self.held.dtype)
-    nbytes = property(lambda self: self.held.nbytes)
+    shape = property(lambda self: self.array.shape)
+    size = property(lambda self: self.array.size)
+    ndim = property(lambda self: self.array.ndim)
+    dtype = property(lambda self: self.array.dtype)
+    nbytes = property(lambda self: self.array.nbytes)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed")
@@ -55,87 +55,87 @@ class OnDevice:
         return OnDevice(ufunc(*[inner(each) for each in inputs]))
 
     def __getitem__(self, key: Any) -> Any:
-        return OnDevice(self.held[inner(key) if isinstance(key, OnDevice) else key])
+        return OnDevice(self.array[inner(key) if isinstance(key, OnDevice) else key])
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.held[key] = inner(value)
+        self.array[key] = inner(value)
 
     def __eq__(self, other: object) -> Any:
-        return OnDevice(self.held == inner(other))
+        return OnDevice(self.array == inner(other))
 
     def __ne__(self, other: object) -> Any:
-        return OnDevice(self.held != inner(other))
+        return OnDevice(self.array != inner(other))
 
     def __ge__(self, other: Any) -> Any:
-        return OnDevice(self.held >= inner(other))
+        return OnDevice(self.array >= inner(other))
 
     def __le__(self, other: Any) -> Any:
-        return OnDevice(self.held <= inner(other))
+        return OnDevice(self.array <= inner(other))
 
     def __and__(self, other: Any) -> Any:
-        return OnDevice(self.held & inner(other))
+        return OnDevice(self.array & inner(other))
 
     def __or__(self, other: Any) -> Any:
-        return OnDevice(self.held | inner(other))
+        return OnDevice(self.array | inner(other))
 
     def __bool__(self) -> bool:
-        return bool(self.held)
+        return bool(self.array)
 
     def all(self) -> Any:
-        return OnDevice(self.held.all())
+        return OnDevice(self.array.all())
 
     def min(self, axis: int) -> Any:
-        return OnDevice(self.held.min(axis=axis))
+        return OnDevice(self.array.min(axis=axis))
 
     def max(self, axis: int) -> Any:
-        return OnDevice(self.held.max(axis=axis))
+        return OnDevice(self.array.max(axis=axis))
 
     def fill(self, value: Any) -> None:
-        self.held.fill(value)
+        self.array.fill(value)
 
     def reshape(self, *shape: int) -> Any:
-        return OnDevice(self.held.reshape(*shape))
+        return OnDevice(self.array.reshape(*shape))
 
     def view(self, dtype: Any) -> Any:
-        return OnDevice(self.held.view(dtype))
+        return OnDevice(self.array.view(dtype))
 
     def set(self, array: Any, stream: Any) -> None:
         assert type(array) is np.ndarray
         assert (array.shape, array.dtype) == (self.shape, self.dtype)
         assert stream.options == {"non_blocking": True}
-        self.held[...] = array
+        self.array[...] = array
 
 
-class AtOnce:
-    """A stream whose work is done when it is given."""
+class Immediate:
+    """A stream whose work is done immediately."""
 
     def __init__(self, **options: bool) -> None:
         self.options = options
 
-    def record(self) -> AtOnce:
+    def record(self) -> Immediate:
         return self
 
-    def wait_event(self, event: AtOnce) -> None:
-        assert isinstance(event, AtOnce)
+    def wait_event(self, event: Immediate) -> None:
+        assert isinstance(event, Immediate)
 
     def synchronize(self) -> None:
         pass
 
 
-class Stream(AtOnce):
-    null = AtOnce()
+class Stream(Immediate):
+    null = Immediate()
 
 
 def inner(value: Any) -> Any:
-    """What is on the device, or a number; CuPy refuses NumPy's arrays."""
+    """Return the array of a device array, or a number; TypeError for a NumPy array, as in CuPy."""
     if isinstance(value, OnDevice):
-        return value.held
+        return value.array
     if np.ndim(value):
         raise TypeError("Unsupported type numpy.ndarray")
     return value
 
 
-def moved(array: Any) -> OnDevice:
+def as_device(array: Any) -> OnDevice:
     return array if isinstance(array, OnDevice) else OnDevice(np.array(array))
 
 
@@ -154,7 +154,7 @@ def launching(pattern: str) -> Any:
 
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Space:
-    """A space of tiles and arrays as on a GPU, for `infer`."""
+    """A space with tiles and arrays as on a GPU, for `infer` too."""
     front = SimpleNamespace(
         RangePolicy=pk.RangePolicy,
         TeamPolicy=lambda space, league, _size, _vector: pk.TeamPolicy(space, league, 1),
@@ -164,9 +164,9 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Space:
         empty=lambda *given: OnDevice(np.empty(*given)),
         zeros=lambda *given: OnDevice(np.zeros(*given)),
         arange=lambda *given: OnDevice(np.arange(*given)),
-        asarray=moved,
-        ascontiguousarray=moved,
-        asnumpy=lambda array: array.held.copy(),
+        asarray=as_device,
+        ascontiguousarray=as_device,
+        asnumpy=lambda array: array.array.copy(),
         get_default_memory_pool=pool_of(2**20),
         cuda=SimpleNamespace(
             Stream=Stream,
@@ -183,7 +183,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Space:
 
 
 def ragged(dtype: str) -> Network:
-    """Other fan-ins and weights in every layer, and other widths."""
+    """Return a network with different fan-ins and weights, and layers of different widths."""
     rng = np.random.default_rng(7)
     widths = [40, 56, 56, 56, 24]
     layers = [
@@ -199,7 +199,7 @@ def ragged(dtype: str) -> Network:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("exits", EXITS)
 @pytest.mark.parametrize("rows", [1, 31, 700])
-def test_what_is_computed(device: Space, kernel: Any, dtype: str, exits: Exits, rows: int) -> None:
+def test_results(device: Space, kernel: Any, dtype: str, exits: Exits, rows: int) -> None:
     assert device.for_rows(rows, np.dtype(dtype)).lanes(np.dtype(dtype)) == (
         128 if rows > 512 else 32
     )
@@ -217,7 +217,7 @@ def test_what_is_computed(device: Space, kernel: Any, dtype: str, exits: Exits, 
 
 
 @pytest.mark.parametrize("kernel", ["fused", "spgemm"])
-def test_overflow_is_seen(device: Space, kernel: Any) -> None:
+def test_overflow_is_detected(device: Space, kernel: Any) -> None:
     layer = Layer.from_sparse(np.full((8, 8), 1e38, np.float32), np.zeros(8, np.float32))
     net = network([layer] * 3, ymax=None)
     with pytest.raises(InputError, match="layer 1: the activations overflow float32"):
@@ -225,15 +225,15 @@ def test_overflow_is_seen(device: Space, kernel: Any) -> None:
 
 
 @pytest.mark.parametrize(("kernel", "free"), [("fused", 690_000), ("spgemm", 1_000_000)])
-@pytest.mark.parametrize("kept", [0, 100_000, 10**9])
-def test_what_does_not_fit_on_the_device(
-    device: Space, kernel: Any, free: int, kept: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("host", [0, 100_000, 10**9])
+def test_layers_and_rows_that_do_not_fit_on_the_device(
+    device: Space, kernel: Any, free: int, host: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Layers go through two buffers on each use, and rows part by part; on the host are as many of
-    these layers as fit there, the others are made again."""
+    """Layers go through a double buffer, and rows are computed in chunks. Layers that fit into host
+    memory are packed once, the others on each access."""
     monkeypatch.setattr(device.xp.cuda.runtime, "memGetInfo", lambda: (0, 0))
     monkeypatch.setattr(device.xp, "get_default_memory_pool", pool_of(free))
-    monkeypatch.setattr("kkspdnn.device.memory.free_memory", lambda: kept)
+    monkeypatch.setattr("kkspdnn.device.memory.free_memory", lambda: host)
     assert device.device_memory() == (free, 0)
     for net in (radixnet(64, 24), ragged("float32")):
         rows = np.arange(500 * net.inputs).reshape(500, net.inputs) % 7 < 2
@@ -249,10 +249,10 @@ def test_what_does_not_fit_on_the_device(
 
 @pytest.mark.parametrize(("kernel", "free"), [("fused", 690_000), ("spgemm", 1_000_000)])
 @pytest.mark.parametrize("exits", EXITS)
-def test_launches_read_the_layer_that_was_asked_for_last(
+def test_launches_read_the_layer_of_the_last_access(
     device: Space, kernel: Any, free: int, exits: Exits, monkeypatch: Any
 ) -> None:
-    """The other buffer may be written to at any time."""
+    """A copy may write to the other buffer at any time."""
     watched: list[DoubleBuffer] = []
     read: set[int] = set()
 
@@ -264,13 +264,13 @@ def test_launches_read_the_layer_that_was_asked_for_last(
     def checked(launch: Any) -> Any:
         def run(label: str, *given: Any, **arguments: Any) -> Any:
             for buffers in watched:
-                for place, buffer in enumerate(buffers._buffers):
-                    arrays = [each.held for each in arguments.values() if type(each) is OnDevice]
+                for index, buffer in enumerate(buffers._buffers):
+                    arrays = [each.array for each in arguments.values() if type(each) is OnDevice]
                     inside = buffer.device is not None and any(
-                        np.may_share_memory(buffer.device.held, array) for array in arrays
+                        np.may_share_memory(buffer.device.array, array) for array in arrays
                     )
                     assert not inside or buffer is buffers._current
-                    read.update([place] if inside else [])
+                    read.update([index] if inside else [])
             return launch(label, *given, **arguments)
 
         return run
@@ -286,7 +286,7 @@ def test_launches_read_the_layer_that_was_asked_for_last(
     )  # fmt: skip
     assert result.record.verified.passed
     assert len(watched) == 1
-    # With all exits no row is left when these layers come.
+    # With all exits no row is active before these layers.
     assert read == (set() if (kernel, exits) == ("fused", "all") else {0, 1})
 
 
@@ -297,7 +297,7 @@ def test_a_device_that_is_too_small(device: Space, monkeypatch: pytest.MonkeyPat
         infer(radixnet(64, 24), images(64, 500), space="cuda")
 
 
-def test_a_budget_counts_what_the_arrays_there_have(
+def test_a_budget_counts_the_arrays_on_the_device(
     device: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     budget = Budget(10**6, device_memory=device.device_memory)
@@ -307,14 +307,14 @@ def test_a_budget_counts_what_the_arrays_there_have(
 
 
 @pytest.mark.parametrize(
-    ("rows", "free", "launches", "looks"),
+    ("rows", "free", "launches", "checks"),
     [(40, 10**9, 40, 7), (1000, 10**9, 6, 7), (512, 460_000, 39, 6)],
 )
 def test_the_host_seldom_waits(
-    device: Space, rows: int, free: int, launches: int, looks: int, monkeypatch: Any
+    device: Space, rows: int, free: int, launches: int, checks: int, monkeypatch: Any
 ) -> None:
-    """Counting the rows that live does: as seldom where a launch is of one layer, because there are
-    few tiles or layers are not held, as where it is of several."""
+    """A check makes it wait. With one layer for each launch, because there are few tiles or layers
+    are not resident, checks are as rare as with several."""
     made: Counter[str] = Counter()
 
     def counted(launch: Any) -> Any:
@@ -333,11 +333,11 @@ def test_the_host_seldom_waits(
     layers = LayerStore(net, engine, net.dtype)
     inputs = Inputs.from_any(np.full((rows, 64), 0.5, np.float32))
     engine.compute_exit_bounds(layers, inputs)
-    parts = list(engine.run(layers, inputs, None, lambda _: None))
-    assert sum(part.rows.size for part in parts) == rows
-    assert made["fused"] == launches * len(parts)
-    # Before layers 0, 2, 6 and 14, at the ends of stacks, every 16 layers then, and at the end.
-    assert made["list_active"] == looks * len(parts)
+    results = list(engine.run(layers, inputs, None, lambda _: None))
+    assert sum(part.rows.size for part in results) == rows
+    assert made["fused"] == launches * len(results)
+    # Before layers 0, 2, 6 and 14, at the ends of groups, every 16 layers then, and at the end.
+    assert made["list_active"] == checks * len(results)
 
 
 def test_no_rows(device: Space) -> None:

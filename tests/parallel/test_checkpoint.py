@@ -215,7 +215,7 @@ def test_a_saved_shard_is_loaded(tmp_path: Path) -> None:
     assert result.rows.tolist() == [1, 4, 8]
     assert (result.computed_edges, result.ymax) == (17, 32)
     assert result.saturated.tolist() == [8]
-    values = result.take(result.rows).toarray().tolist()
+    values = result.select_rows(result.rows).toarray().tolist()
     assert values == [[1, 0, 2], [0, 3, 0.5], [32, 32, 32]]
 
 

@@ -42,4 +42,4 @@ def test_the_results_of_all_shards_are_those_of_all_rows(
         if not dense[number].any() and number // count % 2 == 1:
             expected[number] = 5.0
     assert whole.rows.tolist() == np.flatnonzero(expected.any(axis=1)).tolist()
-    assert np.array_equal(whole.take(np.arange(rows)).toarray(), expected)
+    assert np.array_equal(whole.select_rows(np.arange(rows)).toarray(), expected)

@@ -1,1 +1,1 @@
-"""The fused engine: SpGEMM, bias and ReLU in one workunit, on tiles of input rows."""
+"""The fused engine: product, bias and ReLU of a layer in one kernel, on tiles of input rows."""

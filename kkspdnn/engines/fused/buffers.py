@@ -1,4 +1,4 @@
-"""The tiles that a run needs: their sizes, their allocation, and the first touch."""
+"""The tiles of a run: their number and capacity, their allocation, and the first touch."""
 
 from __future__ import annotations
 
@@ -10,103 +10,104 @@ import numpy as np
 
 from kkspdnn.choices import Exits
 from kkspdnn.device.space import Space
-from kkspdnn.engines.fused.tiles import Shape, Tiles
+from kkspdnn.engines.fused.tiles import Tiles, TileShape
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.model.inputs import Inputs
 
-FEW_LEFT = 1 / 8
-"""The first layers end where at most this part of the rows is left."""
+FEW_ACTIVE = 1 / 8
+"""A chunk of rows goes through the first layers until at most this fraction is active."""
 
 _CHUNK_BYTES = 20 << 20
-"""Tiles of the rows that go through the first layers together, activations and bytes: somewhat more
-than half of a usual L3 cache."""
+"""Bytes of the tiles of a chunk, activations and counts: somewhat more than half of a usual L3
+cache."""
 
-_FEWEST_CHUNK_ROWS = 1024
-"""Fewer rows would not be worth streaming a layer's weights for."""
+_MIN_CHUNK_ROWS = 1024
+"""With fewer rows, loading the weights of a layer would take too large a share of the time."""
 
-_TILES_A_THREAD = 4
-"""A chunk is a multiple of so many tiles; with fewer, threads would get very unequal shares."""
+_TILES_PER_THREAD = 4
+"""The tiles of a chunk are a multiple of this for each thread, so that the load is balanced."""
 
 
 @dataclass(frozen=True, eq=False)
 class Buffers:
-    """Tiles for a run.
+    """The tiles of a run.
 
-    stages: for all rows; or for a chunk of rows, for as many of those that are left, where these
-    are more, and for the rest
-    counts: for the counts of as many rows as the first stage has, where the first layer counts
+    stages: one for all rows; or one for a chunk of input rows, if useful another one of that size
+    for rows that are still active after the first layers, and one for the remaining layers
+    counts: for the counts of the rows of the first stage; None if the first layer does not count
     """
 
     stages: Sequence[Tiles] = ()
     counts: Tiles | None = None
 
     def first_touch(self, rows: int) -> None:
-        """Write zeros to the tiles that so many input rows will fill."""
+        """Write zeros to the tiles that a run over this number of input rows uses."""
         if self.counts is not None:
-            self.counts.touch(min(self.counts.capacity, rows))
-        for each in self.stages:
-            each.touch(min(each.capacity, rows))
-            # No more than this part of the first chunk is left when the next tiles take it.
-            rows = int(FEW_LEFT * rows)
+            self.counts.first_touch(min(self.counts.capacity, rows))
+        for tiles in self.stages:
+            tiles.first_touch(min(tiles.capacity, rows))
+            # At most this fraction of a chunk is active when the next stage receives it.
+            rows = int(FEW_ACTIVE * rows)
 
 
 def bytes_per_row(dtype: np.dtype[Any], widest: int) -> int:
-    """Bytes of both sides of tiles, those of bytes too, and the bits in the order of tiles."""
+    """Return the bytes of both buffers of an input row, in tiles of `dtype` and of uint8, and of
+    its transposed bits and its numbers."""
     return 2 * (dtype.itemsize + 1) * widest + widest // 8 + 40
 
 
-def counts_inputs(layers: LayerStore, inputs: Inputs) -> bool:
-    """Whether the first layer comes cheaper, and the same, from the bits of these inputs."""
+def counts_bits(layers: LayerStore, inputs: Inputs) -> bool:
+    """Whether the first layer is computed from counts: with bits as inputs this is faster, if the
+    layer gives the same activations."""
     if not len(layers) or inputs.bits is None or inputs.rows == 0:
         return False
     return bool(layers[0].counts_exactly)
 
 
-def find_buffers(
+def allocate_buffers(
     space: Space, dtype: np.dtype[Any], layers: LayerStore, inputs: Inputs, exits: Exits,
-    allocated: Buffers,
+    existing: Buffers,
 ) -> Buffers:  # fmt: skip
-    """The tiles for a run over these inputs: those that are allocated, where they fit, or new
-    ones."""
+    """Return the tiles for a run over these inputs.
+
+    existing: buffers to reuse if they have the right shape and capacity
+    """
     space = space.for_rows(inputs.rows, dtype)
-    shape = Shape.of(space, dtype, layers.widest)
-    stages = _stages(shape, layers, inputs, exits, allocated.stages)
+    shape = TileShape.of(space, dtype, layers.widest)
+    stages = _allocate_stages(shape, layers, inputs, exits, existing.stages)
     counts = None
-    if counts_inputs(layers, inputs):
-        counts = _counts(
-            shape.for_counts(layers[0].inputs, layers[0].outputs),
-            stages[0].capacity,
-            allocated.counts,
-        )
+    if counts_bits(layers, inputs):
+        count_shape = shape.for_counts(layers[0].inputs, layers[0].outputs)
+        counts = _allocate_counts(count_shape, stages[0].capacity, existing.counts)
     return Buffers(stages, counts)
 
 
-def _stages(
-    shape: Shape, layers: LayerStore, inputs: Inputs, exits: Exits, allocated: Sequence[Tiles]
+def _allocate_stages(
+    shape: TileShape, layers: LayerStore, inputs: Inputs, exits: Exits, existing: Sequence[Tiles]
 ) -> Sequence[Tiles]:
-    chunk = min(_chunk_rows(shape), layers.rows // 2 // shape.lanes * shape.lanes)
-    # A GPU has small caches, and needs many rows at a time.
+    chunk = min(_chunk_rows(shape), layers.max_rows // 2 // shape.lanes * shape.lanes)
+    # A GPU has small caches and needs many rows at a time.
     if inputs.rows <= chunk or exits == "none" or shape.space.gpu:
-        wanted = [min(inputs.rows, layers.rows)]
+        capacities = [min(inputs.rows, layers.max_rows)]
     else:
-        again = FEW_LEFT * inputs.rows > chunk and 3 * chunk <= layers.rows
-        chunks = [chunk, chunk] if again else [chunk]
-        wanted = [*chunks, min(inputs.rows, layers.rows - sum(chunks))]
-    taken = [each.capacity for each in allocated if each.shape == shape]
-    # Tiles that are not filled do no harm where no others wait for them to be.
-    if taken == wanted or (len(taken) == len(wanted) == 1 and taken >= wanted):
-        return allocated
-    return [Tiles(shape, capacity) for capacity in wanted]
+        twice = FEW_ACTIVE * inputs.rows > chunk and 3 * chunk <= layers.max_rows
+        chunks = [chunk, chunk] if twice else [chunk]
+        capacities = [*chunks, min(inputs.rows, layers.max_rows - sum(chunks))]
+    reusable = [tiles.capacity for tiles in existing if tiles.shape == shape]
+    # A single stage may be too large. Otherwise a stage runs when it is full.
+    if reusable == capacities or (len(reusable) == len(capacities) == 1 and reusable >= capacities):
+        return existing
+    return [Tiles(shape, capacity) for capacity in capacities]
 
 
-def _counts(shape: Shape, capacity: int, allocated: Tiles | None) -> Tiles:
-    if allocated is not None and (allocated.shape, allocated.capacity) == (shape, capacity):
-        return allocated
+def _allocate_counts(shape: TileShape, capacity: int, existing: Tiles | None) -> Tiles:
+    if existing is not None and (existing.shape, existing.capacity) == (shape, capacity):
+        return existing
     return Tiles(shape, capacity)
 
 
-def _chunk_rows(shape: Shape) -> int:
+def _chunk_rows(shape: TileShape) -> int:
     rows = _CHUNK_BYTES // bytes_per_row(shape.dtype, shape.widest)
-    # Whole rounds of tiles, so that no thread waits for another one.
-    round_rows = _TILES_A_THREAD * shape.space.threads * shape.lanes
-    return max(round(rows / round_rows), -(-_FEWEST_CHUNK_ROWS // round_rows)) * round_rows
+    # A multiple of the threads' tiles, so that no thread waits for another one.
+    multiple = _TILES_PER_THREAD * shape.space.threads * shape.lanes
+    return max(round(rows / multiple), -(-_MIN_CHUNK_ROWS // multiple)) * multiple

@@ -1,81 +1,86 @@
-"""Before which layers the rows of a run are checked, and when the active ones are compacted."""
+"""Check layers, before which the active rows are determined, and the cost of compaction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kkspdnn.engines.fused.layer import MOST_DEPTH, FusedLayer
+from kkspdnn.engines.fused.layer import MAX_DEPTH, FusedLayer
 
 
 @dataclass
 class Checks:
-    """The checks of rows that go through layers.
+    """Plans the checks of a batch of rows, and decides when to compact it.
 
-    next: the layer before which they are checked next
-    end: the layer before which they stop
-    fixed: the layers before which they are checked; None: as often as pays by what is seen
-    rows: how many were active at the last check
-    depth: how many layers were to be computed after it
-    wasted: edges computed for rows that had left, since rows were moved together
+    Compaction follows the ski-rental rule: work for retired rows is wasted until compaction, which
+    has a cost; so compact as soon as the wasted work reaches the cost.
+
+    next: the next check layer
+    end: the layer before which the batch stops
+    check_layers: the check layers; None: they are planned from the number of active rows
+    active: number of active rows at the last check
+    depth: number of layers that were planned after the last check
+    wasted: edges computed for retired rows since the last compaction
     """
 
     next: int
     end: int
-    fixed: Sequence[int] | None
-    rows: int
+    check_layers: Sequence[int] | None
+    active: int
     depth: int = 1
     wasted: int = 0
 
     @classmethod
-    def start(cls, begin: int, end: int, fixed: Sequence[int] | None, rows: int) -> Checks:
-        """The first is before layer `begin`, or where `fixed` has the first one."""
+    def start(cls, begin: int, end: int, check_layers: Sequence[int] | None, active: int) -> Checks:
+        """Return the checks of a batch that starts before layer `begin`."""
         first = begin
-        if fixed is not None:
-            first = min([each for each in fixed if each >= begin], default=end)
-        return cls(first, end, fixed, rows)
+        if check_layers is not None:
+            first = min([each for each in check_layers if each >= begin], default=end)
+        return cls(first, end, check_layers, active)
 
-    def plan(self, position: int, layer: FusedLayer, active: int, price: int) -> None:
-        """Choose the next check.
+    def plan(self, position: int, layer: FusedLayer, active: int, cost: int) -> None:
+        """Plan the next check.
 
-        position, layer: of the next layer; active: number of rows that go on; price: of moving
-        these, in edges
+        position, layer: the next layer
+        active: number of active rows; cost: of their check and compaction, in edges
         """
-        if self.fixed is not None:
-            self.next = min([each for each in self.fixed if each > position], default=self.end)
+        if self.check_layers is not None:
+            self.next = min(
+                [each for each in self.check_layers if each > position], default=self.end
+            )
             self.depth = self.next - position
             return
-        price_in_layers = price / max(1, active * layer.edges)
-        self.depth = _next_depth(self.depth, self.rows, active, price_in_layers)
+        cost_in_layers = cost / max(1, active * layer.edges)
+        self.depth = _next_depth(self.depth, self.active, active, cost_in_layers)
         self.next = position + self.depth
-        if layer.following < self.depth and layer.position + layer.following > 1:
-            # So that later launches go through whole stacks.
-            self.next = position + layer.following
+        if layer.group_remaining < self.depth and layer.group_index + layer.group_remaining > 1:
+            # Check at the end of the group, so that later launches compute whole groups.
+            self.next = position + layer.group_remaining
 
-    def pays(self, idle: int, edges: int, price: int) -> bool:
-        """Whether to move rows together now, which is the question whether to rent or to buy:
-        computing rows that have left costs rent, moving the others is the price. They move once the
-        rent reaches it.
+    def should_compact(self, idle: int, edges: int, cost: int) -> bool:
+        """Return whether to compact now.
 
-        idle: rows that moving would save, of so many edges in the next layer
+        idle: number of lanes that compaction saves; edges: of the next layer; cost: in edges
         """
         self.wasted += idle * edges * self.depth
-        if not idle or self.wasted < price:
+        if not idle or self.wasted < cost:
             return False
         self.wasted = 0
         return True
 
 
-def _next_depth(depth: int, before: int, living: int, price: float) -> int:
-    """How many layers to compute until rows are looked at again.
+def _next_depth(depth: int, before: int, active: int, cost: float) -> int:
+    """Return the number of layers until the next check.
 
-    depth: how many the last time, when of `before` rows `living` stayed; price: of looking at a row
-    and moving it, in layers. Where the part p of the rows leaves with every layer, rows that have
-    left cost p depth^2 / 2 layers until the next look, so looks are sqrt(2 price / p) layers apart
-    at best; half of that here, because rows often leave faster and faster.
+    depth: the same of the last check, which found `before` active rows; now there are `active`
+    cost: of a check and compaction of a row, in layers
+
+    If a fraction p of the rows is retired in each layer, retired rows cost p depth^2 / 2 layers
+    until the next check, so checks are optimally sqrt(2 cost / p) layers apart. This returns half
+    of it, because rows are often retired faster and faster.
     """
-    most = min(2 * depth, MOST_DEPTH)
-    part = (before - living) / max(1, before * depth)
-    if part * most**2 <= price / 2:
-        return most
-    return max(1, min(most, int((price / (2 * part)) ** 0.5)))
+    deepest = min(2 * depth, MAX_DEPTH)
+    retired = (before - active) / max(1, before * depth)
+    if retired * deepest**2 <= cost / 2:
+        return deepest
+    return max(1, min(deepest, int((cost / (2 * retired)) ** 0.5)))

@@ -1,11 +1,11 @@
-"""Rows whose end is known: between which values they lie, found before the run.
+"""Early exit: bounds on the activations of a row, before each layer, that prove its final output.
 
-A layer of a ReLU and of no negative weight is monotone: larger inputs, from 0 on, give no smaller
-outputs. That holds in floating point too, whatever the order of the terms, because rounding is
-monotone (IEEE 754-2019, 4.3). So what a layer makes of a row of values from a to b lies between
-what it makes of a row of a everywhere and of a row of b everywhere, and that the workunit itself
-can say. From the last layer back this gives, before each layer, values below which a row ends as
-zeros, and others above which it ends at ymax.
+A layer with a ReLU and without negative weights is monotone: larger inputs, from 0 on, give no
+smaller outputs. This holds in floating point too, for any order of the terms, because rounding is
+monotone (IEEE 754-2019, 4.3). So if all activations of a row are in [a, b], the outputs of the
+layer lie between its outputs for a row of a's and those for a row of b's. The workunit itself
+computes both. From the last layer to the first, this gives, before each layer, a value up to which
+a row goes to zero, and a value from which it saturates.
 """
 
 from __future__ import annotations
@@ -20,193 +20,212 @@ import numpy as np
 from kkspdnn.choices import Exits
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused.kernels import FusedKernels
-from kkspdnn.engines.fused.layer import FusedLayer, likeness, prepared
-from kkspdnn.engines.fused.tiles import Shape, Tiles
+from kkspdnn.engines.fused.layer import FusedLayer, pack_layer, uniform_signature
+from kkspdnn.engines.fused.tiles import Tiles, TileShape
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.matrices import Floats
 
-Answers = Callable[[Floats], tuple[Floats, Floats]]
-"""What a layer makes of rows of one value everywhere: the least and the largest output of each."""
+Probe = Callable[[Floats], tuple[Floats, Floats]]
+"""Computes a layer for rows of one value each, and returns the smallest and the largest output of
+each row."""
 
-_STEPS = np.append(0, 8.0 ** np.arange(8))
-"""How far off from a value that a response tells others are tried, in roundings."""
+_DISTANCES = np.append(0, 8.0 ** np.arange(8))
+"""Distances of the probed values from an estimate, in units of the machine epsilon."""
 
-MOST_TRIED = 2 * (len(_STEPS) + 1)
-"""Values that `ends_before` asks for at a time."""
+MAX_PROBES = 2 * (len(_DISTANCES) + 1)
+"""The maximum number of values that `propagate_bounds` probes at a time."""
 
-MOST_COUNTED = np.int32(256)
-"""More than any count of a byte."""
+COUNT_LIMIT = np.int32(256)
+"""The upper limit of counts: more than any uint8."""
 
-
-NO_COUNT = ExitBounds(np.int32(-1), MOST_COUNTED)
-"""No row leaves as soon as it is counted."""
+NO_COUNT_BOUNDS = ExitBounds(np.int32(-1), COUNT_LIMIT)
+"""Bounds on counts that no row meets."""
 
 
 @dataclass(frozen=True)
 class EarlyExit:
-    """Which rows leave a network early.
+    """The rows that exit early, and the bounds that prove their output.
 
-    exits: as of the command line; none where no row can leave before the last layer
-    ends: before each layer, and after the last one
-    count_ends: after a first layer, in counts of its inputs that are 1
+    exits: none if no row can be retired before the last layer
+    bounds: before each layer and after the last one
+    count_bounds: after the first layer, on its counts
     """
 
     exits: Exits
-    ends: Sequence[ExitBounds] = ()
-    count_ends: ExitBounds = NO_COUNT
+    bounds: Sequence[ExitBounds] = ()
+    count_bounds: ExitBounds = NO_COUNT_BOUNDS
 
 
-def find_early_exit(
-    kernels: FusedKernels, layers: LayerStore, known: EarlyExit, ymax: Any, counted: bool
+def compute_early_exit(
+    kernels: FusedKernels, layers: LayerStore, previous: EarlyExit, ymax: Any, counted: bool
 ) -> EarlyExit:
-    """Find which values before each layer give a row a known end. Where no row can leave before
-    the last layer, as with most ordinary biases, `exits` becomes none: no row needs to be
-    looked at.
+    """Compute the bounds before each layer. If they retire no row before the last layer, as with
+    most ordinary biases, `exits` becomes none, and a run checks no rows.
 
-    known: which exits to look for; and what was found for counts, which stays where none are made
-    ymax: of the dtype, may be infinite; counted: whether the first layer counts
+    previous: `exits`; and `count_bounds`, which are kept if the first layer does not count
+    ymax: upper limit of the ReLU in the dtype of the run, may be infinite
+    counted: whether the first layer counts
     """
-    exits = known.exits
-    unknown, end = ExitBounds.unknown(kernels.dtype), len(layers)
-    zeros = replace(unknown, dead=kernels.zero)
+    exits = previous.exits
+    none, end = ExitBounds.none(kernels.dtype), len(layers)
+    zeros = replace(none, max_zero=kernels.zero)
     if exits == "all":
-        ends = _proved(kernels, layers, ymax)
+        bounds = _compute_bounds(kernels, layers, ymax)
     elif exits == "dead":
         first = layers.zeros_stay_from
-        ends = [unknown] * first + [zeros] * (end + 1 - first)
+        bounds = [none] * first + [zeros] * (end + 1 - first)
     else:
-        ends = [unknown] * end + [zeros]
-    if end and not any(each.any for each in ends[:-1]):
+        bounds = [none] * end + [zeros]
+    if end and not any(each.can_retire for each in bounds[:-1]):
         exits = "none"
-    count_ends = known.count_ends
+    count_bounds = previous.count_bounds
     if exits != "none" and counted:
-        count_ends = _count_ends(kernels, layers, ends[1], ymax)
-    return EarlyExit(exits, ends, count_ends)
+        count_bounds = _compute_count_bounds(kernels, layers, bounds[1], ymax)
+    return EarlyExit(exits, bounds, count_bounds)
 
 
-def _count_ends(
+def _compute_count_bounds(
     kernels: FusedKernels, layers: LayerStore, after: ExitBounds, ymax: Any
 ) -> ExitBounds:
-    """The ends after the first layer in counts of `count`: what it makes of each is tried."""
+    """Compute the bounds on the counts of the first layer, by computing its activations for each
+    possible count."""
     first = layers[0]
     assert first.fan_in is not None
-    shape = Shape.of(kernels.space, kernels.dtype, layers.widest)
+    shape = TileShape.of(kernels.space, kernels.dtype, layers.widest)
     rows = Tiles(shape, first.fan_in + 1)
-    counted = Tiles(shape.for_counts(first.inputs, first.outputs), rows.capacity)
-    counted.load_constant(np.arange(rows.capacity, dtype=np.uint8), first.outputs)
-    rows.take(counted)
-    kernels.activate(rows, counted, first)
-    least, most = rows.range()
-    # A row may have any count up to the largest that still dies, and from the least that grows.
-    dies = np.logical_and.accumulate(after.dies(least, most))
-    grows = np.logical_and.accumulate(after.grows(least, most, ymax)[::-1])
-    dead, saturated = np.count_nonzero(dies) - 1, rows.capacity - np.count_nonzero(grows)
-    return ExitBounds(np.int32(dead), np.int32(saturated))
+    counts = Tiles(shape.for_counts(first.inputs, first.outputs), rows.capacity)
+    counts.load_constants(np.arange(rows.capacity, dtype=np.uint8), first.outputs)
+    rows.copy_ids(counts)
+    kernels.compute_from_counts(rows, counts, first)
+    smallest, largest = rows.row_ranges()
+    # A row has many counts: all those up to max_zero must go to zero, and all those from
+    # min_saturated on must saturate.
+    to_zero = np.logical_and.accumulate(after.go_to_zero(smallest, largest))
+    saturated = np.logical_and.accumulate(after.saturate(smallest, largest, ymax)[::-1])
+    max_zero = np.count_nonzero(to_zero) - 1
+    min_saturated = rows.capacity - np.count_nonzero(saturated)
+    return ExitBounds(np.int32(max_zero), np.int32(min_saturated))
 
 
-def _proved(kernels: FusedKernels, layers: LayerStore, ymax: Any) -> list[ExitBounds]:
-    """The ends before each layer and after the last one, from this back: each layer is applied
-    to rows of one value everywhere, by the same workunit in the same order of arithmetic as in
-    the run. Of layers that do the same to such rows, because all outputs have as many edges,
-    one weight and one bias, one is tried.
+def _compute_bounds(kernels: FusedKernels, layers: LayerStore, ymax: Any) -> list[ExitBounds]:
+    """Compute the bounds before each layer and after the last one, from the last layer to the
+    first.
+
+    Each layer is probed with the workunit of the run, so with the same order of the arithmetic.
+    Layers with the same uniform signature are probed once.
     """
     # Without a limit ymax is infinite, and no row saturates.
-    ends = [ExitBounds(kernels.zero, ymax)]
-    known: dict[Any, ExitBounds] = {}
-    rows = Tiles(Shape.of(kernels.space, kernels.dtype, layers.widest), MOST_TRIED)
+    bounds = [ExitBounds(kernels.zero, ymax)]
+    cache: dict[Any, ExitBounds] = {}
+    rows = Tiles(TileShape.of(kernels.space, kernels.dtype, layers.widest), MAX_PROBES)
     for position in reversed(range(len(layers))):
-        after = ends[-1]
-        if not after.any:
-            ends += [after] * (position + 1)
+        after = bounds[-1]
+        if not after.can_retire:
+            bounds += [after] * (position + 1)
             break
-        given = None if position < layers.held else layers.given(position)
-        alike = layers[position].likeness if given is None else likeness(given)
-        before = known.get((alike, after))
+        source = None if position < layers.resident else layers.network_layer(position)
+        if source is None:
+            signature = layers[position].uniform_signature
+        else:
+            signature = uniform_signature(source)
+        before = cache.get((signature, after))
         if before is None:
-            if given is None:
-                given, layer = layers.given(position), layers[position]
+            if source is None:
+                source, layer = layers.network_layer(position), layers[position]
             else:
-                layer = prepared(given, None, ymax).to_device(kernels.space.to_device)
-            response = Response.of(given, layer.weight)
-            answers = partial(probe_layer, kernels, rows, layer)
-            before = ends_before(response, answers, after, ymax)
-            if alike is not None:
-                known[alike, after] = before
-        ends.append(before)
-    return ends[::-1]
+                layer = pack_layer(source, None, ymax).to_device(kernels.space.to_device)
+            response = LayerResponse.of(source, layer.weight)
+            probe = partial(probe_layer, kernels, rows, layer)
+            before = propagate_bounds(response, probe, after, ymax)
+            if signature is not None:
+                cache[signature, after] = before
+        bounds.append(before)
+    return bounds[::-1]
 
 
 def probe_layer(
     kernels: FusedKernels, rows: Tiles, layer: FusedLayer, values: Floats
 ) -> tuple[Floats, Floats]:
-    """What a layer makes of rows of these values: the least and the largest output of each."""
-    rows.load_constant(values, layer.inputs)
+    """Compute a layer for rows of these values, and return the smallest and the largest output of
+    each row. `rows` is overwritten."""
+    rows.load_constants(values, layer.inputs)
     kernels.compute(rows, layer, 1)
-    return rows.range()
+    return rows.row_ranges()
 
 
 @dataclass(frozen=True)
-class Response:
-    """What a monotone layer makes of a row of value c everywhere, but for rounding: from
-    gains[0] c + biases[0] to gains[1] c + biases[1] before the ReLU.
+class LayerResponse:
+    """The response of a monotone layer to a row of one value c, without rounding: its sums with
+    bias lie between gains[0] c + biases[0] and gains[1] c + biases[1].
 
-    gains: the least and the largest sum of the weights of an output; biases: likewise
+    gains: the smallest and the largest sum of the weights of an output
+    biases: the smallest and the largest bias
     """
 
     gains: tuple[float, float]
     biases: tuple[float, float]
 
     @classmethod
-    def of(cls, layer: Layer, weight: Any) -> Response | None:
-        """None where the layer may not be monotone. weight: what all weights of the layer are, or
-        None where they differ."""
+    def of(cls, layer: Layer, weight: Any) -> LayerResponse | None:
+        """Return the response of a layer; None if it may not be monotone.
+
+        weight: the common weight of all edges; None: the weights differ
+        """
         if layer.activation != "relu":
             return None
         edges = np.diff(layer.start)
         if weight is not None:
-            least, sums = weight, edges * float(weight)
+            smallest, sums = weight, edges * float(weight)
         else:
-            # With a zero behind for outputs at the end that have no edges.
+            # The zero is for outputs at the end without edges.
             value = np.append(layer.value, layer.value.dtype.type(0))
-            least, sums = value.min(), np.add.reduceat(value, layer.start[:-1], dtype=np.float64)
+            smallest = value.min()
+            sums = np.add.reduceat(value, layer.start[:-1], dtype=np.float64)
             sums[edges == 0] = 0
-        if least < 0:
+        if smallest < 0:
             return None
         biases = float(layer.bias.min()), float(layer.bias.max())
         return cls((float(sums.min()), float(sums.max())), biases)
 
 
-def ends_before(
-    response: Response | None, answers: Answers, after: ExitBounds, ymax: Any
+def propagate_bounds(
+    response: LayerResponse | None, probe: Probe, after: ExitBounds, ymax: Any
 ) -> ExitBounds:
-    """The ends before a layer, from those after it; ymax: may be infinite.
+    """Return the bounds before a layer, from the bounds after it.
 
-    Rows of the value that the response tells are tried, and of some a little further off, because
-    it knows of no rounding. So are rows of 0 and of ymax, which need no monotone layer: they come
-    to what they come to.
+    The response gives estimates of the bounds, which do not account for rounding. So the layer is
+    probed with the estimates and with values at growing distances from them; the result is the best
+    value that the probe confirms. It is also probed with 0 and ymax: bounds for rows of these
+    values alone do not require a monotone layer.
+
+    response: None if the layer may not be monotone; ymax: may be infinite
     """
     dtype = np.dtype(type(ymax))
-    # Where no row saturates, in place of what would be NaN or infinite.
+    # Without a limit no row saturates; 0 replaces NaN and infinity.
     top = ymax if np.isfinite(ymax) else dtype.type(0)
     low, high = np.full(1, 0, dtype), np.full(1, top, dtype)
     if response is not None:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            bound = np.divide(float(after.dead) - response.biases[1], response.gains[1])
-            low = np.append(_around(bound, -1, dtype), low)
-            bound = np.divide(float(after.saturated) - response.biases[0], response.gains[0])
-            high = np.append(_around(bound, 1, dtype), high)
+            estimate = np.divide(float(after.max_zero) - response.biases[1], response.gains[1])
+            low = np.append(_values_around(estimate, -1, dtype), low)
+            estimate = np.divide(float(after.min_saturated) - response.biases[0], response.gains[0])
+            high = np.append(_values_around(estimate, 1, dtype), high)
         low[~((low >= 0) & (low < np.inf))] = 0
         high[~((high >= 0) & (high <= top))] = top
-    least, most = answers(np.concatenate([low, high]))
-    # The last of low is 0, and the last of high is ymax: the other end of each interval.
-    stays = (least[low.size - 1] >= 0) & (most[: low.size] <= after.dead)
-    grows = (least[low.size :] >= after.saturated) & (most[-1] <= ymax)
-    none = ExitBounds.unknown(dtype)
-    return ExitBounds(low[stays].max(initial=none.dead), high[grows].min(initial=none.saturated))
+    smallest, largest = probe(np.concatenate([low, high]))
+    # The last value of low is 0, that of high is ymax: the other ends of the intervals.
+    to_zero = (smallest[low.size - 1] >= 0) & (largest[: low.size] <= after.max_zero)
+    saturated = (smallest[low.size :] >= after.min_saturated) & (largest[-1] <= ymax)
+    none = ExitBounds.none(dtype)
+    return ExitBounds(
+        low[to_zero].max(initial=none.max_zero), high[saturated].min(initial=none.min_saturated)
+    )
 
 
-def _around(bound: Any, direction: int, dtype: np.dtype[Any]) -> Floats:
-    """The bound, and values ever further off from it."""
-    values: Floats = (bound * (1 + direction * float(np.finfo(dtype).eps) * _STEPS)).astype(dtype)
+def _values_around(estimate: Any, direction: int, dtype: np.dtype[Any]) -> Floats:
+    """Return the estimate, and values below it (direction -1) or above it (1) at growing
+    distances."""
+    epsilon = float(np.finfo(dtype).eps)
+    values: Floats = (estimate * (1 + direction * epsilon * _DISTANCES)).astype(dtype)
     return values

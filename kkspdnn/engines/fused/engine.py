@@ -1,4 +1,4 @@
-"""Fused layers on tiles of input rows; rows whose end is known leave, and tiles stay full."""
+"""The fused engine: an `Engine` on tiles of input rows, with early exit of rows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kkspdnn.device.space import Space
 from kkspdnn.engines.activation import upper_limit
 from kkspdnn.engines.base import ProgressCallback
 from kkspdnn.engines.exit_bounds import ExitBounds
-from kkspdnn.engines.fused.buffers import Buffers, bytes_per_row, counts_inputs, find_buffers
-from kkspdnn.engines.fused.early_exit import EarlyExit, find_early_exit
+from kkspdnn.engines.fused.buffers import Buffers, allocate_buffers, bytes_per_row, counts_bits
+from kkspdnn.engines.fused.early_exit import EarlyExit, compute_early_exit
 from kkspdnn.engines.fused.kernels import FusedKernels
-from kkspdnn.engines.fused.layer import MOST_DEPTH, FusedLayer, prepared, stacked
+from kkspdnn.engines.fused.layer import MAX_DEPTH, FusedLayer, group_layers, pack_layer
 from kkspdnn.engines.fused.schedule import FusedRun
 from kkspdnn.engines.fused.warm_up import launch_all
 from kkspdnn.engines.layer_store import LayerStore
@@ -27,11 +27,12 @@ from kkspdnn.model.layers import Layer
 
 
 class FusedEngine:
-    """Tiles `a[tile][side * widest + neuron][lane]`, one or more layers a launch.
+    """Runs a network on tiles of input rows; one launch computes product, bias and ReLU of one or
+    more layers.
 
-    Rows leave whose end is known: rows of zeros, which stay so under the challenge's bias and under
-    an ordinary one once no later layer wakes them; and those that provably end as zeros or at ymax
-    because their values are small or large enough, see `ends`.
+    A row is retired once its final output is proven: rows of zeros, which stay zeros under the
+    challenge's bias, and under another one if no later layer changes that; rows of small values,
+    which go to zero; and rows of large values, which saturate. `exit_bounds` are the proven bounds.
     """
 
     in_csr = False
@@ -51,60 +52,66 @@ class FusedEngine:
         return self.early_exit.exits
 
     @property
-    def ends(self) -> Sequence[ExitBounds]:
-        return self.early_exit.ends
+    def exit_bounds(self) -> Sequence[ExitBounds]:
+        return self.early_exit.bounds
 
-    def prepare(self, layer: Layer, before: FusedLayer | None) -> FusedLayer:
-        return prepared(layer, before, self.ymax)
+    def pack_layer(self, layer: Layer, previous: FusedLayer | None) -> FusedLayer:
+        return pack_layer(layer, previous, self.ymax)
 
-    def size(self, layer: FusedLayer) -> int:
-        return layer.size
+    def packed_bytes(self, layer: FusedLayer) -> int:
+        return layer.packed_bytes
 
     def to_device(self, layer: FusedLayer, copy: ToDevice) -> FusedLayer:
         return layer.to_device(copy)
 
-    def arrange(self, layers: Iterable[FusedLayer]) -> list[FusedLayer]:
-        return stacked(layers, MOST_DEPTH, self.space.to_device)
+    def pack_network(self, layers: Iterable[FusedLayer]) -> list[FusedLayer]:
+        return group_layers(layers, MAX_DEPTH, self.space.to_device)
 
     def bytes_per_row(self, widest: int) -> int:
         return bytes_per_row(self.dtype, widest)
 
     def warm_up(self, layers: LayerStore, inputs: Inputs) -> None:
-        samples = layers.sample()
+        samples = layers.samples()
         self.space.warm_up(lambda: launch_all(self.kernels, layers, samples, inputs, self.ymax))
 
     def compute_exit_bounds(self, layers: LayerStore, inputs: Inputs) -> None:
-        counted = counts_inputs(layers, inputs)
-        self.early_exit = find_early_exit(self.kernels, layers, self.early_exit, self.ymax, counted)
+        counted = counts_bits(layers, inputs)
+        self.early_exit = compute_early_exit(
+            self.kernels, layers, self.early_exit, self.ymax, counted
+        )
 
     def allocate(self, layers: LayerStore, inputs: Inputs) -> None:
-        self._find_buffers(layers, inputs).first_touch(inputs.rows)
+        self._allocate(layers, inputs).first_touch(inputs.rows)
 
     def run(
         self,
         layers: LayerStore,
         inputs: Inputs,
-        wanted: RowSelector | None,
-        report: ProgressCallback,
-        into: Any = None,
+        row_selector: RowSelector | None,
+        on_progress: ProgressCallback,
+        out: Any = None,
     ) -> FusedRun:
-        """As of every engine; into: zeros (input rows, outputs) where the workunits run, for the
-        activations of all rows; the outcomes then have neither rows nor values."""
+        """Return a run of all layers over all rows of `inputs`, as `Engine.run`.
+
+        out: None; or zeros (input rows, outputs) in the memory of the space, into which the run
+        writes the output of each row, and its partial results have neither rows nor values
+        """
         return FusedRun(
             kernels=self.kernels,
             layers=layers,
             early_exit=self.early_exit,
             ymax=self.ymax,
-            sizes=OverflowGuard(inputs, self.dtype),
-            buffers=self._find_buffers(layers, inputs),
+            overflow_guard=OverflowGuard(inputs, self.dtype),
+            buffers=self._allocate(layers, inputs),
             inputs=inputs,
-            wanted=wanted,
-            report=report,
-            into=into,
+            row_selector=row_selector,
+            on_progress=on_progress,
+            out=out,
         )
 
-    def _find_buffers(self, layers: LayerStore, inputs: Inputs) -> Buffers:
-        self._buffers = find_buffers(
+    def _allocate(self, layers: LayerStore, inputs: Inputs) -> Buffers:
+        """Return the buffers of a run; those of the last call, if they fit."""
+        self._buffers = allocate_buffers(
             self.space, self.dtype, layers, inputs, self.exits, self._buffers
         )
         return self._buffers

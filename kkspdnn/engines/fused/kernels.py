@@ -1,4 +1,4 @@
-"""Launches of the fused workunits over tiles of input rows."""
+"""The launches that compute layers on tiles of input rows."""
 
 from __future__ import annotations
 
@@ -9,106 +9,111 @@ from typing import Any
 import numpy as np
 
 from kkspdnn.device.space import Space
-from kkspdnn.engines.fused.layer import MOST_DEPTH, FusedLayer
+from kkspdnn.engines.fused.layer import MAX_DEPTH, FusedLayer
 from kkspdnn.engines.fused.tiles import Tiles
 from kkspdnn.workunits import fused
 
 
 @dataclass(frozen=True)
 class FusedKernels:
-    """The launches that compute layers, in one space and dtype."""
+    """The launches that compute layers, in an execution space and a dtype."""
 
     space: Space
     dtype: np.dtype[Any]
 
     @property
     def zero(self) -> Any:
-        """0 of the dtype."""
+        """0 as a scalar of the dtype."""
         return self.dtype.type(0)
 
     def compute(self, rows: Tiles, layer: FusedLayer, depth: int) -> None:
-        """Y = min(max(Y W + b, low), ymax) over all tiles, for `depth` layers from `layer` on."""
-        blocks = 1 if depth > 1 else self._blocks(layer.outputs, rows.count)
+        """Compute Y = min(max(Y W + b, low), ymax) in all tiles, for `depth` layers of the group of
+        `layer`, starting with `layer`."""
+        blocks = 1 if depth > 1 else self._neuron_blocks(layer.outputs, rows.count)
         self.space.pk.parallel_for(
             "fused",
             self.space.teams(rows.count * blocks),
             layer.workunit,
-            a=rows.all,
+            a=rows.array,
             **layer.weights,
             zero=self.zero,
             **layer.scalars,
-            layer=layer.position,
+            layer=layer.group_index,
             depth=depth,
-            buffer=rows.side,
+            buffer=rows.buffer,
             widest=rows.shape.widest,
             blocks=blocks,
             width=-(-layer.outputs // blocks),
             outputs=layer.outputs,
             lanes=rows.shape.lanes,
         )
-        rows.swap(depth, layer.outputs)
+        rows.swap_buffers(depth, layer.outputs)
 
-    def count(self, counted: Tiles, layer: FusedLayer) -> None:
-        """Count the inputs of a first layer that are 1, from bytes to bytes."""
+    def count_inputs(self, counts: Tiles, first: FusedLayer) -> None:
+        """Count the inputs of each output of the first layer that are 1.
+
+        counts: tiles of uint8, with the bits of the input rows; then with the counts
+        """
         self.space.pk.parallel_for(
             "count_edges",
-            self.space.teams(counted.count),
+            self.space.teams(counts.count),
             fused.count_edges,
-            x=counted.all,
-            index=layer.weights["index"],
-            layer=layer.position,
-            buffer=counted.side,
-            widest=counted.shape.widest,
+            x=counts.array,
+            index=first.weights["index"],
+            layer=first.group_index,
+            buffer=counts.buffer,
+            widest=counts.shape.widest,
             blocks=1,
-            width=layer.outputs,
-            outputs=layer.outputs,
-            fan_in=layer.fan_in,
-            lanes=counted.shape.lanes,
+            width=first.outputs,
+            outputs=first.outputs,
+            fan_in=first.fan_in,
+            lanes=counts.shape.lanes,
         )
-        counted.swap(1, layer.outputs)
+        counts.swap_buffers(1, first.outputs)
 
-    def activate(
-        self, rows: Tiles, counted: Tiles, layer: FusedLayer, following: Sequence[FusedLayer] = ()
+    def compute_from_counts(
+        self, rows: Tiles, counts: Tiles, first: FusedLayer, following: Sequence[FusedLayer] = ()
     ) -> None:
-        """Compute a first layer from the counts of the same rows, and those of the stack of equal
-        weights and its own rule that follow."""
-        after = following[0] if following else layer
+        """Compute the first layer from the counts of the same rows, and then the layers of
+        `following`, which are from one group and can follow counts."""
+        after = following[0] if following else first
         self.space.pk.parallel_for(
             "fused_counts",
             self.space.teams(rows.count),
             fused.fused_counts,
-            x=counted.all,
-            a=rows.all,
-            weight=layer.weight,
-            bias=layer.weights["bias"],
+            x=counts.array,
+            a=rows.array,
+            weight=first.weight,
+            bias=first.weights["bias"],
             next_index=after.weights["index"],
             next_weight=after.weight,
             next_bias=after.weights["bias"],
             zero=self.zero,
-            **layer.scalars,
-            layer=layer.position,
-            next_layer=after.position,
+            **first.scalars,
+            layer=first.group_index,
+            next_layer=after.group_index,
             depth=len(following),
-            count_offset=counted.first,
-            buffer=rows.side,
+            count_offset=counts.first_neuron,
+            buffer=rows.buffer,
             widest=rows.shape.widest,
             blocks=1,
-            width=layer.outputs,
-            outputs=layer.outputs,
+            width=first.outputs,
+            outputs=first.outputs,
             next_fan_in=after.fan_in,
             lanes=rows.shape.lanes,
         )
-        rows.swap(1 + len(following), layer.outputs)
+        rows.swap_buffers(1 + len(following), first.outputs)
 
-    def most_depth(self, tiles: int) -> int:
-        """Layers in a launch over so many tiles: one where a team a tile leaves threads idle."""
+    def max_depth(self, tiles: int) -> int:
+        """Return the maximum number of layers in a launch over this number of tiles: 1 if one team
+        for each tile leaves threads idle."""
         teams = self.space.concurrent_teams
-        # A GPU begins a team where another one ends; the threads of a CPU get their tiles before.
+        # A GPU starts a team when another one ends. A CPU distributes the tiles before the launch.
         turns = 1 if self.space.gpu else -(-tiles // teams)
-        return MOST_DEPTH if tiles >= 0.9 * turns * teams else 1
+        return MAX_DEPTH if tiles >= 0.9 * turns * teams else 1
 
-    def _blocks(self, outputs: int, tiles: int) -> int:
-        """Into how many blocks of neurons a tile is cut, so that there are eight teams for
-        each that runs at a time."""
-        wanted = -(-8 * self.space.concurrent_teams // max(1, tiles))
-        return max(1, min(wanted, outputs // 16))
+    def _neuron_blocks(self, outputs: int, tiles: int) -> int:
+        """Return the number of blocks of output neurons for which a launch has separate teams, so
+        that it has about eight times as many teams as run concurrently."""
+        blocks = -(-8 * self.space.concurrent_teams // max(1, tiles))
+        return max(1, min(blocks, outputs // 16))

@@ -1,5 +1,8 @@
-"""Layers as the fused workunits take them: output neurons with the same inputs are neighbours, and
-layers of one form lie together, so that one launch can go through several."""
+"""Packed layers of the fused engine.
+
+Output neurons with the same inputs become neighbours, and the weights of consecutive layers of the
+same form are concatenated, so that one launch can compute several layers.
+"""
 
 from __future__ import annotations
 
@@ -12,79 +15,83 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.device.double_buffer import ToDevice
-from kkspdnn.engines.activation import activation
+from kkspdnn.engines.activation import activation_arguments
 from kkspdnn.engines.overflow_guard import LayerBound
 from kkspdnn.model.layers import Activation, BiasTo, Indices, Layer, index_dtype
 from kkspdnn.model.matrices import Floats
 from kkspdnn.workunits import fused
 
-MOST_DEPTH = 16
-"""Layers in one launch, and layers whose weights lie together; also the most between two looks.
+MAX_DEPTH = 16
+"""Maximum number of layers of a launch, of layers in a group, and of layers between two checks.
 
-A launch takes the host about 20 microseconds (measured, Serial space), a look two launches and a
-wait. On a GPU with 60,000 rows of 1,024 neurons, 16 layers take 4 ms at least where the L1 caches
-give 30 TB/s, 4 bytes an edge: launches are 2 % of that. They can show where few rows are left: a
-layer of 2,000 rows takes 9 microseconds at least, so that the host must not wait after each."""
+A launch takes the host about 20 microseconds (measured, Serial space); a check takes two launches
+and a wait. On a GPU with 60,000 rows of 1,024 neurons, 16 layers take at least 4 ms if the L1
+caches deliver 30 TB/s, 4 bytes for each edge: launches are 2 % of that. With few active rows
+launches can dominate: a layer of 2,000 rows takes at least 9 microseconds, so the host must not
+wait after each layer."""
 
-_WEIGHTS_TO_SUM = tuple(2.0**power for power in range(-24, 25))
-"""Equal weights that may be multiplied with the sum of the inputs: a power of two changes no
-rounding, as long as no product leaves the range of normal numbers."""
+_SUMMED_WEIGHTS = tuple(2.0**power for power in range(-24, 25))
+"""Common weights of a layer that may be multiplied with the sum of the inputs: a power of two does
+not change the rounding unless a product leaves the range of normal numbers."""
 
-_LEAST_BIAS = 2.0**-64
-"""Adding a bias of at least this to a float32 gives 0 or at least 2^-89: where the two nearly
-cancel the difference is exact, a multiple of the last place of either. With any of these weights
-that stays a normal number. Adding it to 0 gives the bias, and no activation brings values nearer to
-0 without making them 0. Where values of both signs cancel, their sum is a multiple of 2^-112, and
-of 2^-136 with any of these weights: exact, be it normal or not."""
+_MIN_BIAS = 2.0**-64
+"""The sum of a float32 and a bias of at least this is 0 or at least 2^-89: if the two nearly
+cancel, the difference is exact, a multiple of the last place of one of them. Its product with one
+of the weights above is a normal number. The sum of 0 and the bias is the bias, and no activation
+function brings a value closer to 0 without making it 0. If values of both signs cancel, their sum
+is a multiple of 2^-112, and its product with one of the weights a multiple of 2^-136: exact, be it
+normal or not."""
 
 
 @dataclass(frozen=True, eq=False)
 class FusedLayer:
-    """A layer in the arrays of a stack of layers.
+    """A packed layer.
 
-    weights: arguments of the workunit by name, of the whole stack; position: the layer's number in
-    it; following: how many layers, this one too, are in the stack from here on
-    sources, places: uint16 or uint32, where each input and each output neuron is in a tile
-    weight: what all weights of the layer are, or None where they differ
-    likeness: see `likeness`
-    normal: whether its outputs are 0 or far from 0 for the least normal number
-    rule: its activation and which sums get the bias; scalars: the same as the workunits take it
+    weights: arguments of the workunit by name, of all layers of the group
+    input_permutation, output_permutation: uint16 or uint32, index of each neuron in a tile
+    weight: the common weight of all edges; None: the weights differ
+    uniform_signature: see `uniform_signature`
+    no_subnormals: whether the activations are 0 or far above the smallest normal number
+    rule: activation and bias_to of the layer; scalars: the same as arguments of the workunit
+    group_index: index of this layer in its group
+    group_remaining: number of layers from this one to the end of its group
     """
 
     inputs: int
     outputs: int
     edges: int
-    growth: LayerBound
+    bound: LayerBound
     workunit: Any
     weights: dict[str, Any]
-    sources: Indices
-    places: Indices
+    input_permutation: Indices
+    output_permutation: Indices
     weight: Any
-    likeness: Any
-    normal: bool
+    uniform_signature: Any
+    no_subnormals: bool
     rule: tuple[Activation, BiasTo]
     scalars: dict[str, Any]
-    position: int = 0
-    following: int = 1
+    group_index: int = 0
+    group_remaining: int = 1
 
     @property
     def form(self) -> tuple[Any, Any]:
-        """Layers of one form share one compiled workunit."""
+        """The workunit and the dtype of indices: layers of the same form use the same kernel."""
         return self.workunit, self.weights["index"].dtype
 
     @property
-    def size(self) -> int:
-        """Bytes of the arrays."""
+    def packed_bytes(self) -> int:
+        """The bytes of the arrays."""
         return sum(int(each.nbytes) for each in self.weights.values() if hasattr(each, "nbytes"))
 
     @property
     def fan_in(self) -> int | None:
-        """The edges of every output neuron where all have the same number, else None."""
-        found: int | None = self.weights.get("fan_in")
-        return found
+        """The number of edges of each output neuron; None if the numbers differ."""
+        fan_in: int | None = self.weights.get("fan_in")
+        return fan_in
 
-    def follows_counts(self, first: FusedLayer) -> bool:
-        """Whether this layer may be computed in the same launch as the first one, from counts."""
+    def can_follow_counts(self, first: FusedLayer) -> bool:
+        """Whether one launch can compute `first`, the first layer, from counts and then this layer,
+        the second."""
         return (
             self.workunit is fused.fused_equal
             and self.outputs == first.outputs
@@ -92,7 +99,7 @@ class FusedLayer:
         )
 
     def to_device(self, copy: ToDevice) -> FusedLayer:
-        """The layer with each array of its weights copied by `copy`."""
+        """Return the layer with the arrays of `weights` copied by `copy`."""
         weights = {
             name: copy(value) if getattr(value, "ndim", 0) else value
             for name, value in self.weights.items()
@@ -101,8 +108,8 @@ class FusedLayer:
 
     @cached_property
     def counts_exactly(self) -> bool:
-        """Whether the layer may be computed by counting the inputs that are 1: its weight times a
-        count is, for every count, what adding it up one by one gives in the same type."""
+        """Whether the layer can be computed by counting the inputs that are 1: for each possible
+        count, its product with the weight equals the sum of that number of weights in the dtype."""
         if self.weight is None or self.fan_in is None or self.fan_in > 255:
             return False
         with np.errstate(over="ignore"):
@@ -112,126 +119,135 @@ class FusedLayer:
         return bool(exact.all() and np.isfinite(sums[-1]))
 
 
-def prepared(layer: Layer, before: FusedLayer | None, ymax: float) -> FusedLayer:
-    """A layer alone, a stack of one, whose inputs lie where the layer before has its outputs; those
-    of a first layer lie together where they go to the same outputs.
+def pack_layer(layer: Layer, previous: FusedLayer | None, ymax: float) -> FusedLayer:
+    """Pack a layer as a group of one.
 
-    ymax: the upper limit of the ReLU, may be infinite
+    previous: the packed layer before this one, whose output permutation is the input permutation of
+    this one; None for the first layer, whose inputs are permuted so that the inputs of an output
+    are close to each other
+    ymax: upper limit of the ReLU, may be infinite
     """
-    order = _order(layer)
-    places = np.empty(layer.outputs, index_dtype(layer.outputs))
-    places[order] = np.arange(layer.outputs, dtype=places.dtype)
-    sources = _sources(layer, order) if before is None else before.places
-    index = sources[layer.index]
+    order = _output_order(layer)
+    output_permutation = np.empty(layer.outputs, index_dtype(layer.outputs))
+    output_permutation[order] = np.arange(layer.outputs, dtype=output_permutation.dtype)
+    if previous is None:
+        input_permutation = _input_permutation(layer, order)
+    else:
+        input_permutation = previous.output_permutation
+    index = input_permutation[layer.index]
     value = layer.value
-    weight = _only(value)
+    weight = _common_value(value)
     fan_in = layer.fan_in
     weights: dict[str, Any] = {"bias": layer.bias[order]}
-    growth = LayerBound.of(layer, ymax)
+    bound = LayerBound.of(layer, ymax)
     dtype = layer.dtype
-    scalars = activation(layer, dtype, dtype.type(ymax))
-    # A number is unequal to NaN, whatever it is.
+    scalars = activation_arguments(layer, dtype, dtype.type(ymax))
+    # All numbers differ from NaN.
     scalars["unbiased"] = dtype.type(0 if layer.bias_to == "nonzero" else np.nan)
     workunit: Any = fused.fused_fan_in
     if fan_in:
         weights |= {"index": index.reshape(layer.outputs, fan_in)[order], "fan_in": fan_in}
-        normal = before is not None and before.normal
-        if normal and weight is not None and abs(weight) in _WEIGHTS_TO_SUM:
+        normal = previous is not None and previous.no_subnormals
+        if normal and weight is not None and abs(weight) in _SUMMED_WEIGHTS:
             workunit = fused.fused_equal
             weights["weight"] = weight
-            growth = replace(growth, reach=max(growth.reach, float(fan_in)))
+            bound = replace(bound, gain=max(bound.gain, float(fan_in)))
         else:
             weights["value"] = value.reshape(layer.outputs, fan_in)[order]
     else:
         workunit = fused.fused_csr
-        start, edges = _edges(layer, order)
+        start, edges = _reorder_edges(layer, order)
         weights |= {"start": start, "index": index[edges], "value": value[edges]}
     return FusedLayer(
         inputs=layer.inputs,
         outputs=layer.outputs,
         edges=layer.edges,
-        growth=growth,
+        bound=bound,
         workunit=workunit,
         weights=weights,
-        sources=sources,
-        places=places,
+        input_permutation=input_permutation,
+        output_permutation=output_permutation,
         weight=weight,
-        likeness=_likeness(layer, fan_in, weight),
-        normal=bool(min(np.abs(layer.bias).min(), scalars["ymax"]) >= _LEAST_BIAS),
+        uniform_signature=_signature(layer, fan_in, weight),
+        no_subnormals=bool(min(np.abs(layer.bias).min(), scalars["ymax"]) >= _MIN_BIAS),
         rule=(layer.activation, layer.bias_to),
         scalars=scalars,
     )
 
 
-def likeness(layer: Layer) -> Any:
-    """The same for layers that do the same to a row of equal values, whichever inputs their edges
-    come from; None where outputs differ in edges, weights or bias."""
-    return _likeness(layer, layer.fan_in, _only(layer.value))
+def uniform_signature(layer: Layer) -> Any:
+    """Return a signature of the outputs of a layer for rows of one value: they are equal for layers
+    with the same signature. None if the fan-ins, weights or biases of the outputs differ."""
+    return _signature(layer, layer.fan_in, _common_value(layer.value))
 
 
-def _likeness(layer: Layer, fan_in: int | None, weight: Any) -> Any:
-    bias = _only(layer.bias)
+def _signature(layer: Layer, fan_in: int | None, weight: Any) -> Any:
+    bias = _common_value(layer.bias)
     if weight is None or bias is None or not fan_in:
         return None
     return layer.inputs, layer.outputs, fan_in, weight, bias, layer.activation, layer.bias_to
 
 
-def _only(numbers: Floats) -> Any:
-    """What all of these numbers are, or None where they differ or there is none."""
+def _common_value(numbers: Floats) -> Any:
+    """Return the value of all numbers; None if they differ or there are none."""
     return numbers[0] if numbers.size and (numbers == numbers[0]).all() else None
 
 
-def _order(layer: Layer) -> NDArray[np.int64]:
-    """The output neurons sorted by the first of their inputs, then by the sum of their inputs'
-    numbers: those with the same inputs, in a RadiX-Net 16, nearly always follow one another."""
-    # With a zero behind for neurons at the end that have no inputs; what others get is no matter.
+def _output_order(layer: Layer) -> NDArray[np.int64]:
+    """Return the output neurons in the order of a tile: sorted by the first input, then by the sum
+    of the input numbers. Neurons with the same inputs, 16 in a RadiX-Net, are then nearly always
+    neighbours."""
+    # The zero is for neurons at the end without inputs. Other neurons without inputs get any sum.
     index = np.append(layer.index, layer.index.dtype.type(0))
     total = np.add.reduceat(index, layer.start[:-1], dtype=np.uint32)
     first = index[layer.start[:-1]]
     return np.lexsort((total, first))
 
 
-def _edges(layer: Layer, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of the outputs in this order: where the edges of each start, and all edges' numbers."""
+def _reorder_edges(
+    layer: Layer, order: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the CSR offsets of the outputs in this order, and the numbers of their edges."""
     counts = np.diff(layer.start)[order]
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     edges = np.repeat(layer.start[:-1][order] - start[:-1], counts) + np.arange(layer.edges)
     return start, edges
 
 
-def _sources(layer: Layer, order: NDArray[np.int64]) -> Indices:
-    """Places for input neurons in the order in which the outputs, in this order, ask for them.
+def _input_permutation(layer: Layer, order: NDArray[np.int64]) -> Indices:
+    """Return the index in a tile of each input of a first layer: in the order of their first use by
+    the outputs, which are in this order.
 
-    Where the inputs of an output are as far apart as in a RadiX-Net's first layer, a power of two,
-    they fall into few sets of the L1 cache, and the next output does not find them there.
+    The inputs of an output of a RadiX-Net's first layer are a power of two apart. Without a
+    permutation they share a few sets of the L1 cache, which do not keep them until the next output.
     """
-    _, edges = _edges(layer, order)
+    _, edges = _reorder_edges(layer, order)
     first = np.full(layer.inputs, layer.edges)
-    # Backwards: of the edges from an input the first in order is the last to be written.
+    # In reverse, so that the first edge of an input is written last.
     first[layer.index[edges[::-1]]] = np.arange(layer.edges)[::-1]
-    sources = np.empty(layer.inputs, index_dtype(layer.inputs))
-    sources[np.argsort(first, kind="stable")] = np.arange(layer.inputs, dtype=sources.dtype)
-    return sources
+    permutation = np.empty(layer.inputs, index_dtype(layer.inputs))
+    permutation[np.argsort(first, kind="stable")] = np.arange(layer.inputs, dtype=permutation.dtype)
+    return permutation
 
 
-def stacked(
+def group_layers(
     layers: Iterable[FusedLayer],
-    most: int,
+    max_layers: int,
     copy: ToDevice = np.ascontiguousarray,
 ) -> list[FusedLayer]:
-    """The same layers, up to `most` neighbours at a time in the same arrays where they can be, and
-    these copied by `copy`, to the memory that the workunits access."""
-    made: list[FusedLayer] = []
+    """Concatenate the weights of up to `max_layers` consecutive layers if one launch can compute
+    them, and copy all weights by `copy`."""
+    grouped: list[FusedLayer] = []
     group: list[FusedLayer] = []
     for layer in layers:
-        if group and (len(group) == most or not _alike(group[-1], layer)):
-            made += _stack(group, copy)
+        if group and (len(group) == max_layers or not _can_share_launch(group[-1], layer)):
+            grouped += _concatenate_weights(group, copy)
             group = []
         group.append(layer)
-    return made + _stack(group, copy)
+    return grouped + _concatenate_weights(group, copy)
 
 
-def _alike(one: FusedLayer, other: FusedLayer) -> bool:
+def _can_share_launch(one: FusedLayer, other: FusedLayer) -> bool:
     return (
         one.inputs == one.outputs == other.inputs == other.outputs
         and one.form == other.form
@@ -241,7 +257,7 @@ def _alike(one: FusedLayer, other: FusedLayer) -> bool:
     )
 
 
-def _stack(group: list[FusedLayer], copy: ToDevice) -> list[FusedLayer]:
+def _concatenate_weights(group: list[FusedLayer], copy: ToDevice) -> list[FusedLayer]:
     if len(group) < 2:
         return [layer.to_device(copy) for layer in group]
     weights = dict(group[0].weights)
@@ -249,12 +265,12 @@ def _stack(group: list[FusedLayer], copy: ToDevice) -> list[FusedLayer]:
         weights[name] = np.concatenate([layer.weights[name] for layer in group])
     if "start" in weights:
         edges = np.cumsum([0] + [layer.edges for layer in group])
-        parts = [
+        starts = [
             layer.weights["start"][:-1] + begin for layer, begin in zip(group, edges, strict=False)
         ]
-        weights["start"] = np.concatenate([*parts, edges[-1:]]).astype(np.int64)
-    stack = replace(group[0], weights=weights).to_device(copy)
+        weights["start"] = np.concatenate([*starts, edges[-1:]]).astype(np.int64)
+    shared = replace(group[0], weights=weights).to_device(copy)
     return [
-        replace(layer, weights=stack.weights, position=i, following=len(group) - i)
+        replace(layer, weights=shared.weights, group_index=i, group_remaining=len(group) - i)
         for i, layer in enumerate(group)
     ]

@@ -1,4 +1,4 @@
-"""One run of the fused engine: in which order rows go through layers, and which leave."""
+"""The schedule of a run: the order of layers and blocks of rows, checks and compaction."""
 
 from __future__ import annotations
 
@@ -10,49 +10,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.engines.base import ProgressCallback
-from kkspdnn.engines.fused.buffers import FEW_LEFT, Buffers
+from kkspdnn.engines.fused.buffers import FEW_ACTIVE, Buffers
 from kkspdnn.engines.fused.checks import Checks
-from kkspdnn.engines.fused.early_exit import MOST_COUNTED, EarlyExit
+from kkspdnn.engines.fused.early_exit import COUNT_LIMIT, EarlyExit
 from kkspdnn.engines.fused.kernels import FusedKernels
-from kkspdnn.engines.fused.layer import MOST_DEPTH, FusedLayer
-from kkspdnn.engines.fused.tiles import Tiles, in_order
+from kkspdnn.engines.fused.layer import MAX_DEPTH, FusedLayer
+from kkspdnn.engines.fused.tiles import Tiles, identity_permutation
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.engines.overflow_guard import OverflowGuard
 from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Indices
 
-_MOVE_EDGES = 32
-"""Looking at a row's value and moving it costs about as much as computing so many edges; where the
-value is a byte, a quarter of it."""
+_COMPACTION_EDGES = 32
+"""The cost of a check and compaction of an activation, in edges; a quarter of it for a count, which
+has one byte."""
 
 
 @dataclass
-class Level:
-    """Tiles that rows wait in until these are full, and then go through some layers in.
+class Batch:
+    """Rows that go through some of the layers together.
 
-    end: before which layer they leave; looks: before which layers to look at them; both are 0 and
-    empty until the first have gone through. taken: how many input rows they are left of
+    end: the layer before which the batch stops; check_layers: the layers before which it is
+    checked. The first rows of a run determine both; before that they are 0 and empty.
+    inputs: number of input rows from which the rows of the batch come
     """
 
     tiles: Tiles
     end: int = 0
-    looks: list[int] = field(default_factory=list)
-    taken: int = 0
+    check_layers: list[int] = field(default_factory=list)
+    inputs: int = 0
 
 
 class FusedRun:
-    """One run: what has left, how much was multiplied, before which layers rows moved together, and
-    before which the rows at hand were looked at last.
+    """A run of the fused engine. Iterate over it, once, for the partial results.
 
-    Order of work: the first layers run chunk by chunk, each small enough for the cache, until few
-    rows are left. These wait until they fill tiles of that size again, and go on in the same way;
-    what is then left of all, or of as many as there is memory for, goes on together. A first layer
-    of equal weights counts the bits of the input rows, and rows leave before their counts become
-    activations. Where few rows leave, several layers run in one launch, so that a tile stays in
-    cache, and rows are looked at after them.
+    With early exit, the first layers are computed for one chunk of input rows at a time, which fits
+    into the cache, until few rows are active. These rows wait in a second batch of the same size,
+    which then goes on in the same way. The rows that are still active, of all chunks or of as many
+    as fit into memory, are computed together. Without early exit, and on a GPU, all rows are
+    computed together.
 
-    ymax: of the dtype, may be infinite; into: see FusedEngine.run
+    If the weights of the first layer are equal, and the inputs are bits, the first layer counts
+    bits, and rows are retired before their counts become activations. If few rows are retired, a
+    launch computes several layers, so that a tile stays in cache, and rows are checked after it.
     """
 
     def __init__(
@@ -62,133 +63,143 @@ class FusedRun:
         layers: LayerStore,
         early_exit: EarlyExit,
         ymax: Any,
-        sizes: OverflowGuard,
+        overflow_guard: OverflowGuard,
         buffers: Buffers,
         inputs: Inputs,
-        wanted: RowSelector | None,
-        report: ProgressCallback,
-        into: Any = None,
+        row_selector: RowSelector | None,
+        on_progress: ProgressCallback,
+        out: Any = None,
     ) -> None:
+        """ymax: upper limit of the ReLU in the dtype of the run, may be infinite.
+
+        out: see FusedEngine.run
+        """
         self.kernels = kernels
         self.layers = layers
         self.early_exit = early_exit
         self.ymax = ymax
-        self.sizes = sizes
+        self.overflow_guard = overflow_guard
         self.buffers = buffers
         self.inputs = inputs
-        self.wanted = wanted
-        self.report = report
-        self.into = into
+        self.row_selector = row_selector
+        self.on_progress = on_progress
+        self.out = out
         self.schedule = Schedule()
+        # Since the last partial result:
         self.computed_edges = 0
         self.saturated: list[NDArray[np.int64]] = []
-        self.moved: list[int] = []
-        self.looked = -1
-        self.leaves_counted = early_exit.exits != "none"
+        # The layers before which the first batch was compacted.
+        self.compaction_layers: list[int] = []
+        # The layer before which the current rows were checked last.
+        self.last_check = -1
+        self.checks_counts = early_exit.exits != "none"
 
     def __iter__(self) -> Iterator[PartialResult]:
         if len(self.buffers.stages) > 1:
-            yield from self._in_chunks([Level(each) for each in self.buffers.stages])
+            yield from self._run_in_chunks([Batch(tiles) for tiles in self.buffers.stages])
             return
         (rows,) = self.buffers.stages
-        for first, part in self.inputs.chunks(max(1, rows.capacity)):
-            together = 1 if self.early_exit.exits != "none" else MOST_DEPTH
-            begin = self._start(rows, part, first, min(together, len(self.layers)))
-            yield self._finish(rows, part.rows, begin)
+        for first, chunk in self.inputs.chunks(max(1, rows.capacity)):
+            depth = 1 if self.early_exit.exits != "none" else MAX_DEPTH
+            begin = self._start(rows, chunk, first, min(depth, len(self.layers)))
+            yield self._finish(rows, chunk.rows, begin)
 
-    def _in_chunks(self, levels: Sequence[Level]) -> Iterator[PartialResult]:
-        """All rows through the tiles of one level after the other."""
-        chunk_rows = levels[0].tiles.capacity
-        for level in levels:
-            level.tiles.rows = 0
-        for begin, chunk in self.inputs.chunks(chunk_rows):
-            levels[0].taken = chunk.rows
-            together = min(levels[0].looks, default=1)
-            following = self._start(levels[0].tiles, chunk, begin, together)
-            yield from self._pass(levels, following)
-        for number in range(1, len(levels)):
-            yield from self._pass(levels[number:], levels[number - 1].end)
-        passed = [level.end for level in levels[:-1]]
+    def _run_in_chunks(self, batches: Sequence[Batch]) -> Iterator[PartialResult]:
+        """Compute all rows in one batch after the other."""
+        chunk_rows = batches[0].tiles.capacity
+        for batch in batches:
+            batch.tiles.rows = 0
+        for first, chunk in self.inputs.chunks(chunk_rows):
+            batches[0].inputs = chunk.rows
+            depth = min(batches[0].check_layers, default=1)
+            begin = self._start(batches[0].tiles, chunk, first, depth)
+            yield from self._run_batch(batches, begin)
+        for number in range(1, len(batches)):
+            yield from self._run_batch(batches[number:], batches[number - 1].end)
+        ends = [batch.end for batch in batches[:-1]]
         self.schedule = replace(
             self.schedule,
             chunk_rows=chunk_rows,
-            chunk_layers=passed[0],
-            again_layers=passed[-1] - passed[0],
+            chunk_layers=ends[0],
+            again_layers=ends[-1] - ends[0],
         )
 
-    def _pass(self, levels: Sequence[Level], begin: int) -> Iterator[PartialResult]:
-        """Take the first level's rows from layer `begin` on until few are left, and put these
-        behind the next level's, which go on first where there is no room."""
-        level, *others = levels
-        rows, taken = level.tiles, level.taken
-        level.taken = 0
+    def _run_batch(self, batches: Sequence[Batch], begin: int) -> Iterator[PartialResult]:
+        """Compute the rows of the first batch from layer `begin` on until few are active, and
+        append these to the next batch. If they do not fit, compute that batch first."""
+        batch, *others = batches
+        rows, inputs = batch.tiles, batch.inputs
+        batch.inputs = 0
         if not others:
-            yield self._finish(rows, taken, begin)
+            yield self._finish(rows, inputs, begin)
             rows.rows = 0
             return
-        if level.looks:
-            self._advance(rows, taken, begin, level.end, looks=level.looks)
+        if batch.check_layers:
+            self._advance(rows, inputs, begin, batch.end, check_layers=batch.check_layers)
         else:
-            # The first rows find out how many layers these are, and where rows move.
-            self.moved = []
-            few, end = int(FEW_LEFT * rows.rows), len(self.layers)
-            if begin and self.layers.held < end:
-                # Layers that are made again on each use are for all rows together.
-                end = max(begin, self.layers.held)
-            level.end = self._advance(rows, taken, begin, end, few)
-            level.looks = [*self.moved, level.end]
-        living = self._find_unsettled(rows, level.end)
-        self._set_saturated_aside(rows, level.end)
-        if others[0].tiles.rows + living > others[0].tiles.capacity:
-            yield from self._pass(others, level.end)
-        others[0].tiles.append_live(rows, living)
-        others[0].taken += taken
+            # The first rows determine the last layer and the check layers.
+            self.compaction_layers = []
+            few, end = int(FEW_ACTIVE * rows.rows), len(self.layers)
+            if begin and self.layers.resident < end:
+                # Layers that are packed on each access are computed once for all rows.
+                end = max(begin, self.layers.resident)
+            batch.end = self._advance(rows, inputs, begin, end, few)
+            batch.check_layers = [*self.compaction_layers, batch.end]
+        active = self._count_active(rows, batch.end)
+        self._collect_saturated(rows, batch.end)
+        if others[0].tiles.rows + active > others[0].tiles.capacity:
+            yield from self._run_batch(others, batch.end)
+        others[0].tiles.append_active(rows, active)
+        others[0].inputs += inputs
         rows.rows = 0
 
     def _start(self, rows: Tiles, inputs: Inputs, first: int, end: int) -> int:
-        """Take input rows, the first of which is number `first`, and compute as many of the layers
-        up to `end` as come cheaper together from their bits; gives the layer that is next."""
-        self.looked = -1
-        if len(self.layers) == 0:
-            rows.load(inputs, first, in_order(inputs.neurons))
-            return 0
-        layer, counted = self.layers[0], self.buffers.counts
-        if end == 0 or counted is None:
-            rows.load(inputs, first, layer.sources)
-            return 0
-        counted.load(inputs, first, layer.sources)
-        self.kernels.count(counted, layer)
-        self.schedule = replace(self.schedule, bits_counted=True)
-        if self.leaves_counted:
-            self._leave_counted(counted, layer.edges)
-        rows.take(counted)
-        step, following = [layer], list[FusedLayer]()
-        # A GPU has a layer that is not held no longer than until the next one is asked for.
-        together = end > 1 and self.kernels.most_depth(rows.count) > 1
-        if together and self.layers.held and not self._may_overflow(0, step[0]):
-            after = self.layers[1]
-            if after.follows_counts(layer):
-                following = self._step(rows, 1, end - 1, after)
-        step += following
-        if rows.rows:
-            self.kernels.activate(rows, counted, step[0], following)
-            self._note_depth(len(step))
-        # Those that have left were counted too.
-        self.computed_edges += (inputs.rows - rows.rows) * layer.edges
-        self._account(rows, inputs.rows, 0, step)
-        return len(step)
+        """Load input rows, and compute the layers before `end` that can be computed from counts.
+        Return the next layer.
 
-    def _leave_counted(self, counted: Tiles, edges: int) -> None:
-        """Look at rows as soon as they are counted, and move those that go on together where the
-        others' next layer would cost more. Where it would not, later rows are not looked at."""
-        ends = self.early_exit.count_ends
-        living = counted.find_live(ends, MOST_COUNTED)
-        self.looked = 1
-        price = _MOVE_EDGES // 4 * counted.neurons * living
-        self.leaves_counted = (counted.rows - living) * edges >= price
-        if self.leaves_counted:
-            self.saturated.append(counted.saturated(ends, MOST_COUNTED))
-            counted.keep_live(living)
+        first: number of the first of these input rows
+        """
+        self.last_check = -1
+        if len(self.layers) == 0:
+            rows.load(inputs, first, identity_permutation(inputs.neurons))
+            return 0
+        layer, counts = self.layers[0], self.buffers.counts
+        if end == 0 or counts is None:
+            rows.load(inputs, first, layer.input_permutation)
+            return 0
+        counts.load(inputs, first, layer.input_permutation)
+        self.kernels.count_inputs(counts, layer)
+        self.schedule = replace(self.schedule, bits_counted=True)
+        if self.checks_counts:
+            self._check_counts(counts, layer.edges)
+        rows.copy_ids(counts)
+        launch, following = [layer], list[FusedLayer]()
+        # A GPU keeps a layer that is not resident only until the next access.
+        fuse = end > 1 and self.kernels.max_depth(rows.count) > 1
+        if fuse and self.layers.resident and not self._may_overflow(0, layer):
+            after = self.layers[1]
+            if after.can_follow_counts(layer):
+                following = self._launch_layers(rows, 1, end - 1, after)
+        launch += following
+        if rows.rows:
+            self.kernels.compute_from_counts(rows, counts, layer, following)
+            self._record_depth(len(launch))
+        # The counts of retired rows were computed too.
+        self.computed_edges += (inputs.rows - rows.rows) * layer.edges
+        self._account(rows, inputs.rows, 0, launch)
+        return len(launch)
+
+    def _check_counts(self, counts: Tiles, edges: int) -> None:
+        """Check the counts, and compact them if the next layer of the retired rows would cost more.
+        Otherwise do not check the counts of later chunks."""
+        bounds = self.early_exit.count_bounds
+        active = counts.mark_active(bounds, COUNT_LIMIT)
+        self.last_check = 1
+        cost = _COMPACTION_EDGES // 4 * counts.neurons * active
+        self.checks_counts = (counts.rows - active) * edges >= cost
+        if self.checks_counts:
+            self.saturated.append(counts.saturated_ids(bounds, COUNT_LIMIT))
+            counts.compact(active)
 
     def _advance(
         self,
@@ -197,17 +208,19 @@ class FusedRun:
         begin: int,
         end: int,
         few: int = -1,
-        looks: Sequence[int] | None = None,
+        check_layers: Sequence[int] | None = None,
     ) -> int:
-        """Take rows, of so many `inputs`, through layers begin to end; with `few` only until so
-        few are left, or until hardly any leave. Gives the layer that comes next.
+        """Compute layers `begin` to `end` - 1, and return the next layer.
 
-        looks: before which layers to look at the rows; None: as many as pays by what is seen
+        inputs: number of input rows from which the rows come
+        few: stop before `end` if at most this number of rows is active, or if hardly any row is
+        retired; -1: do not
+        check_layers: the layers before which rows are checked; None: plan them
         """
         if self.early_exit.exits == "none":
-            looks = ()
-        first = begin + 1 if self.looked == begin else begin
-        checks = Checks.start(first, end, looks, rows.rows)
+            check_layers = ()
+        first = begin + 1 if self.last_check == begin else begin
+        checks = Checks.start(first, end, check_layers, rows.rows)
         position = begin
         while position < end:
             layer = self.layers[position]
@@ -215,105 +228,120 @@ class FusedRun:
                 if self._check(rows, position, layer, checks, few):
                     return position
                 if rows.rows == 0:
-                    self.report(inputs * (end - position))
+                    self.on_progress(inputs * (end - position))
                     return end
-            step = self._step(rows, position, min(checks.next, end) - position, layer)
+            launch = self._launch_layers(rows, position, min(checks.next, end) - position, layer)
             if rows.rows:
-                self.kernels.compute(rows, layer, len(step))
-                self._note_depth(len(step))
-            # Before the next look waits for the launch.
-            self.layers.prefetch(position + len(step))
-            self._account(rows, inputs, position, step)
-            position += len(step)
+                self.kernels.compute(rows, layer, len(launch))
+                self._record_depth(len(launch))
+            # Before the next check waits for the launch.
+            self.layers.prefetch(position + len(launch))
+            self._account(rows, inputs, position, launch)
+            position += len(launch)
         return end
 
     def _check(
         self, rows: Tiles, position: int, layer: FusedLayer, checks: Checks, few: int
     ) -> bool:
-        """Look at the rows before a layer, and move those that go on together where it pays; gives
-        whether they are to stop here, because at most `few` are left or hardly any leave."""
-        living = self._find_unsettled(rows, position)
-        if living <= few:
+        """Check the rows before a layer, and compact them if that pays. Return whether to stop
+        here: at most `few` rows are active, or hardly any row is retired."""
+        active = self._count_active(rows, position)
+        if active <= few:
             return True
-        price = _MOVE_EDGES * rows.neurons * living
-        checks.plan(position, layer, living, price)
-        if few >= 0 and checks.depth == MOST_DEPTH:
+        cost = _COMPACTION_EDGES * rows.neurons * active
+        checks.plan(position, layer, active, cost)
+        if few >= 0 and checks.depth == MAX_DEPTH:
             return True
-        spare = (rows.count - rows.shape.tiles(living)) * rows.shape.lanes
-        if checks.pays(spare, layer.edges, price):
-            self._keep_live(rows, living, position)
-            self.moved.append(position)
-        checks.rows = living
+        idle = (rows.count - rows.shape.tile_count(active)) * rows.shape.lanes
+        if checks.should_compact(idle, layer.edges, cost):
+            self._compact(rows, active, position)
+            self.compaction_layers.append(position)
+        checks.active = active
         return False
 
-    def _step(self, rows: Tiles, position: int, depth: int, layer: FusedLayer) -> list[FusedLayer]:
-        """The layers of the next launch: at most `depth`, and none after one that may overflow."""
-        most = min(depth, layer.following, self.kernels.most_depth(rows.count))
-        step = [layer]
-        while len(step) < most and not self._may_overflow(position + len(step) - 1, step[-1]):
-            step.append(self.layers[position + len(step)])
-        return step
+    def _launch_layers(
+        self, rows: Tiles, position: int, depth: int, layer: FusedLayer
+    ) -> list[FusedLayer]:
+        """Return the layers of the next launch: at most `depth`, and none after a layer that may
+        overflow.
 
-    def _note_depth(self, layers: int) -> None:
+        position, layer: the first of them
+        """
+        deepest = min(depth, layer.group_remaining, self.kernels.max_depth(rows.count))
+        launch = [layer]
+        while len(launch) < deepest and not self._may_overflow(
+            position + len(launch) - 1, launch[-1]
+        ):
+            launch.append(self.layers[position + len(launch)])
+        return launch
+
+    def _record_depth(self, layers: int) -> None:
         if layers > self.schedule.layers_a_launch:
             self.schedule = replace(self.schedule, layers_a_launch=layers)
 
     def _may_overflow(self, position: int, layer: FusedLayer) -> bool:
-        return self.sizes.may_overflow(position, layer.growth)
+        return self.overflow_guard.may_overflow(position, layer.bound)
 
-    def _account(self, rows: Tiles, inputs: int, position: int, step: list[FusedLayer]) -> None:
-        """Count what was computed, and look at what may have overflowed."""
-        self.computed_edges += rows.rows * sum(layer.edges for layer in step)
-        self.report(inputs * len(step))
-        last = position + len(step) - 1
-        if self._may_overflow(last, step[-1]) and rows.rows:
-            # A lane past the last row computes a row of zeros, which need not be among the rows.
-            for values in rows.filled:
-                self.sizes.check(values, last)
+    def _account(self, rows: Tiles, inputs: int, position: int, launch: list[FusedLayer]) -> None:
+        """Count the computed edges of a launch, and check its last layer if it may overflow."""
+        self.computed_edges += rows.rows * sum(layer.edges for layer in launch)
+        self.on_progress(inputs * len(launch))
+        last = position + len(launch) - 1
+        if self._may_overflow(last, launch[-1]) and rows.rows:
+            # Lanes after the last row compute a row of zeros, which may not be in the inputs.
+            for values in rows.row_activations:
+                self.overflow_guard.check(values, last)
 
     def _finish(self, rows: Tiles, inputs: int, begin: int) -> PartialResult:
-        """Take rows, of so many `inputs`, from layer `begin` to the end; gives what is left of all
-        that were taken since the last time."""
+        """Compute the layers from `begin` to the last one, and return the result of all rows since
+        the last partial result.
+
+        inputs: number of input rows from which the rows come
+        """
         end = len(self.layers)
         self._advance(rows, inputs, begin, end)
-        if self.into is None:
-            living = self._find_unsettled(rows, end)
-            if living < rows.rows:
-                self._keep_live(rows, living, end)
+        if self.out is None:
+            active = self._count_active(rows, end)
+            if active < rows.rows:
+                self._compact(rows, active, end)
         rows.neurons = self.layers.outputs
-        outcome = self._outcome(rows)
+        result = self._result(rows)
         self.saturated, self.computed_edges = [], 0
-        return outcome
+        return result
 
-    def _keep_live(self, rows: Tiles, living: int, position: int) -> None:
-        self._set_saturated_aside(rows, position)
-        rows.keep_live(living)
+    def _compact(self, rows: Tiles, active: int, position: int) -> None:
+        self._collect_saturated(rows, position)
+        rows.compact(active)
 
-    def _set_saturated_aside(self, rows: Tiles, position: int) -> None:
-        self.saturated.append(rows.saturated(self.early_exit.ends[position], self.ymax))
+    def _collect_saturated(self, rows: Tiles, position: int) -> None:
+        self.saturated.append(rows.saturated_ids(self.early_exit.bounds[position], self.ymax))
 
-    def _find_unsettled(self, rows: Tiles, position: int) -> int:
-        """How many rows have no known end before `position`."""
-        self.looked = position
-        return rows.find_live(self.early_exit.ends[position], self.ymax)
+    def _count_active(self, rows: Tiles, position: int) -> int:
+        """Mark the rows that are active before layer `position`, and return their number."""
+        self.last_check = position
+        return rows.mark_active(self.early_exit.bounds[position], self.ymax)
 
-    def _outcome(self, rows: Tiles) -> PartialResult:
-        """What is left, with the rows that left saturated in their places."""
+    def _result(self, rows: Tiles) -> PartialResult:
+        """Return the result of the rows that are left and of those that saturated."""
         saturated = np.sort(np.concatenate([np.empty(0, np.int64), *self.saturated]))
-        if self.into is not None:
+        if self.out is not None:
             to_device = self.kernels.space.to_device
             if rows.rows:
-                rows.write(self.into, to_device(self._places(rows)))
+                rows.write_rows(self.out, to_device(self._output_permutation(rows)))
             if saturated.size:
-                self.into[to_device(saturated)] = self.ymax
+                self.out[to_device(saturated)] = self.ymax
             return PartialResult(np.empty(0, np.int64), None, self.computed_edges)
         ids = np.sort(np.concatenate([rows.ids, saturated]))
-        if self.wanted is None:
+        if self.row_selector is None:
             return PartialResult(ids, None, self.computed_edges)
-        kept = self.wanted(rows.ids)
-        values = rows.to_csr(kept, self._places(rows))
-        return PartialResult(ids, values, self.computed_edges, rows.ids[kept], saturated, self.ymax)
+        selected = self.row_selector(rows.ids)
+        values = rows.to_csr(selected, self._output_permutation(rows))
+        return PartialResult(
+            ids, values, self.computed_edges, rows.ids[selected], saturated, self.ymax
+        )
 
-    def _places(self, rows: Tiles) -> Indices:
-        """Where each output neuron is in a tile."""
-        return self.layers[-1].places if len(self.layers) else in_order(rows.neurons)
+    def _output_permutation(self, rows: Tiles) -> Indices:
+        if len(self.layers):
+            permutation: Indices = self.layers[-1].output_permutation
+            return permutation
+        return identity_permutation(rows.neurons)

@@ -1,4 +1,4 @@
-"""Activations in tiles of two sides: the rows that are computed, and moving them."""
+"""Activations in tiles, and the launches that load, check, compact and copy their rows."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from kkspdnn.model.layers import Indices, index_dtype
 from kkspdnn.workunits import compact, tiles
 
 _ALIGNMENT = 4096
-"""Tiles begin at a page, so that no SIMD load straddles two cache lines. NumPy's own arrays begin
-16 bytes into one, and a layer then takes 1.4 times as long. CuPy's begin at 512 bytes."""
+"""Tiles start at a page, so that no SIMD load crosses a cache line. NumPy arrays start 16 bytes
+after a cache line, and a layer then takes 1.4 times as long. CuPy arrays are aligned to 512 bytes.
+"""
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What all tiles of a run have in common.
+class TileShape:
+    """The common properties of the tiles of a run.
 
-    dtype: float32 or float64, or uint8 for the bits of input rows and counts of them
-    widest: the most neurons of any layer; lanes: rows in a tile
+    dtype: float32 or float64; uint8 for the bits of input rows and their counts
+    widest: neurons of a buffer, the maximum of all layers; lanes: rows of a tile
     """
 
     space: Space
@@ -34,145 +35,142 @@ class Shape:
     lanes: int
 
     @classmethod
-    def of(cls, space: Space, dtype: np.dtype[Any], widest: int) -> Shape:
-        """Of tiles of activations, as the space likes them best."""
+    def of(cls, space: Space, dtype: np.dtype[Any], widest: int) -> TileShape:
+        """Return the shape of tiles of activations, with the number of lanes of the space."""
         return cls(space, dtype, widest, space.lanes(dtype))
 
-    def for_counts(self, inputs: int, outputs: int) -> Shape:
-        """The same for the bytes on both sides of a first layer."""
+    def for_counts(self, inputs: int, outputs: int) -> TileShape:
+        """Return the shape of tiles for the bits and the counts of a first layer."""
         return replace(self, dtype=np.dtype(np.uint8), widest=max(inputs, outputs))
 
-    def tiles(self, rows: int) -> int:
-        """Tiles that hold so many rows."""
+    def tile_count(self, rows: int) -> int:
+        """Return the number of tiles for this number of rows."""
         return -(-rows // self.lanes)
 
 
-def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """An array that is not initialised and begins at a page."""
-    kind = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an uninitialised array that starts at a page."""
+    element = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * element.itemsize
     raw = np.empty(size + _ALIGNMENT, np.uint8)
     begin = -raw.ctypes.data % _ALIGNMENT
-    return raw[begin : begin + size].view(kind).reshape(shape)
+    return raw[begin : begin + size].view(element).reshape(shape)
 
 
-def in_order(neurons: int) -> Indices:
-    """Each neuron in its own place."""
+def identity_permutation(neurons: int) -> Indices:
+    """Return 0, 1, … neurons - 1: each neuron has its own number as index in a tile."""
     return np.arange(neurons, dtype=index_dtype(neurons))
 
 
-def room(space: Space, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
-    """As `aligned`, where the workunits run."""
-    return space.empty(shape, dtype) if space.gpu else aligned(shape, dtype)
+def allocate(space: Space, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
+    """Return an uninitialised array in the memory of the space; on a CPU it starts at a page."""
+    return space.empty(shape, dtype) if space.gpu else aligned_empty(shape, dtype)
 
 
 class Tiles:
-    """Up to `capacity` rows in tiles of two sides, `all[tile][side * widest + neuron][lane]`; the
-    activations are on one side, and the next layer's go to the other. All arrays are where the
-    workunits run, on a GPU those of CuPy.
+    """Up to `capacity` rows in tiles, `array[tile][buffer * widest + neuron][lane]`.
 
-    Tiles that are never written to take no memory.
-
-    ids: int64, the number of the input row that each row came from, ascending
+    A tile has two buffers. The current activations are in buffer `buffer`, 0 or 1; the next layer
+    writes the other one. All arrays are in the memory of the execution space, on a GPU CuPy arrays.
+    On a CPU a page gets physical memory when it is first written to.
     """
 
-    def __init__(self, shape: Shape, capacity: int) -> None:
+    def __init__(self, shape: TileShape, capacity: int) -> None:
         self.shape = shape
         self.capacity = capacity
         self.rows = 0
         self.neurons = shape.widest
-        self.side = 0
-        space, count = shape.space, shape.tiles(capacity)
-        self._all = room(space, (count, 2 * shape.widest, shape.lanes), shape.dtype)
-        self._turned: Any = None
+        self.buffer = 0
+        space, count = shape.space, shape.tile_count(capacity)
+        self._array = allocate(space, (count, 2 * shape.widest, shape.lanes), shape.dtype)
+        self._transposed: Any = None
         self._ids = space.empty(capacity, np.int64)
-        self._kept = space.empty(capacity, np.int64)
+        self._active_ids = space.empty(capacity, np.int64)
         ranges = (count, space.team_size, shape.lanes)
-        self._lowest = space.zeros(ranges, shape.dtype)
-        self._highest = space.zeros(ranges, shape.dtype)
-        # Zeros: the warm-up moves every row, also the dead, which have no place in the list.
-        self._place = space.zeros(capacity, np.int64)
+        self._row_min = space.zeros(ranges, shape.dtype)
+        self._row_max = space.zeros(ranges, shape.dtype)
+        # Zeros: the warm-up copies all rows, but the list has the offsets of active rows only.
+        self._offset = space.zeros(capacity, np.int64)
         self._zero = shape.dtype.type(0)
 
-    def touch(self, rows: int) -> None:
-        """Write zeros to both sides of the tiles of so many rows, each by the thread that will
-        compute it: the system then finds memory for them now, and near that thread. That of a GPU
-        is there once it was asked for."""
+    def first_touch(self, rows: int) -> None:
+        """Write zeros to both buffers of the tiles of `rows` rows, each by the thread that computes
+        it, so that the system allocates their pages now and on the NUMA node of that thread. Does
+        nothing on a GPU."""
         self.neurons = self.shape.widest
-        for side in (0, 1) if rows and not self.shape.space.gpu else ():
-            self._gather(self, 0, 0, side, self.shape.tiles(rows))
+        for buffer in (0, 1) if rows and not self.shape.space.gpu else ():
+            self._gather_rows(self, 0, 0, buffer, self.shape.tile_count(rows))
 
     @property
     def count(self) -> int:
-        """Tiles in use."""
-        return self.shape.tiles(self.rows)
+        """The number of tiles with rows."""
+        return self.shape.tile_count(self.rows)
 
     @property
-    def first(self) -> int:
-        """Where in a tile the activations begin."""
-        return self.side * self.shape.widest
+    def first_neuron(self) -> int:
+        """The index of neuron 0 of the current activations in a tile."""
+        return self.buffer * self.shape.widest
 
     @property
-    def all(self) -> Any:
-        """The tiles in use, with both sides."""
-        return self._all[: self.count]
+    def array(self) -> Any:
+        """The tiles with rows, both buffers."""
+        return self._array[: self.count]
 
     @property
-    def front(self) -> Any:
-        """The activations, [tile][neuron][lane]."""
-        return self.all[:, self.first : self.first + self.neurons]
+    def activations(self) -> Any:
+        """The current activations, [tile][neuron][lane], in all lanes."""
+        return self.array[:, self.first_neuron : self.first_neuron + self.neurons]
 
     @property
-    def filled(self) -> tuple[Any, Any]:
-        """The activations of the rows: of full tiles, and of the last one that is not."""
+    def row_activations(self) -> tuple[Any, Any]:
+        """The current activations of the rows only: those of full tiles, and those of the last,
+        partly filled tile."""
         full, rest = divmod(self.rows, self.shape.lanes)
-        return self.front[:full], self.front[full:, :, :rest]
+        return self.activations[:full], self.activations[full:, :, :rest]
 
     @property
     def ids(self) -> NDArray[np.int64]:
-        """The input rows that the rows came from, in NumPy's array on a GPU too."""
+        """The number of the input row of each row, ascending, as a NumPy array."""
         return self.shape.space.to_host(self._ids[: self.rows])
 
-    def swap(self, layers: int, neurons: int) -> None:
-        """So many layers were computed, the last of which has so many neurons."""
-        self.side = (self.side + layers) % 2
+    def swap_buffers(self, layers: int, neurons: int) -> None:
+        """Record that `layers` layers were computed, the last of which has `neurons` outputs."""
+        self.buffer = (self.buffer + layers) % 2
         self.neurons = neurons
 
-    def _take(self, inputs: Inputs, first: int) -> None:
-        self.rows = inputs.rows
-        self.neurons = inputs.neurons
-        self.side = 0
-        self._ids[: self.rows] = self.shape.space.xp.arange(first, first + self.rows)
-
-    def take(self, other: Tiles) -> None:
-        """Take the rows of other tiles, but for their activations."""
-        self.rows, self.neurons, self.side = other.rows, other.neurons, 0
+    def copy_ids(self, other: Tiles) -> None:
+        """Take over the rows of other tiles without their activations, which are undefined here."""
+        self.rows, self.neurons, self.buffer = other.rows, other.neurons, 0
         self._ids[: self.rows] = other._ids[: self.rows]
 
-    def load_constant(self, values: NDArray[Any], neurons: int) -> None:
-        """Take a row for each of these values, which has it everywhere."""
-        self.rows, self.neurons, self.side = values.size, neurons, 0
+    def load_constants(self, values: NDArray[Any], neurons: int) -> None:
+        """Load one row for each value, with this value in all neurons. Ids are undefined."""
+        self.rows, self.neurons, self.buffer = values.size, neurons, 0
         lanes = np.zeros((self.count, 1, self.shape.lanes), self.shape.dtype)
         lanes.reshape(-1)[: self.rows] = values
-        self.front[...] = self.shape.space.to_device(lanes)
+        self.activations[...] = self.shape.space.to_device(lanes)
 
-    def range(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The least and the largest value of each row."""
-        front, to_host = self.front, self.shape.space.to_host
-        least, most = (to_host(each).reshape(-1) for each in (front.min(axis=1), front.max(axis=1)))
-        return least[: self.rows], most[: self.rows]
+    def row_ranges(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the smallest and the largest activation of each row, as NumPy arrays."""
+        values, to_host = self.activations, self.shape.space.to_host
+        smallest, largest = (
+            to_host(each).reshape(-1) for each in (values.min(axis=1), values.max(axis=1))
+        )
+        return smallest[: self.rows], largest[: self.rows]
 
-    def load(self, inputs: Inputs, first: int, places: Indices) -> None:
-        """Take these input rows, the first of which is number `first`.
+    def load(self, inputs: Inputs, first: int, permutation: Indices) -> None:
+        """Load input rows.
 
-        places: where each neuron is to be in a tile
+        first: number of the first of these input rows, which gives their ids
+        permutation: index of each neuron in a tile
         """
         space, lanes = self.shape.space, self.shape.lanes
-        self._take(inputs, first)
+        self.rows, self.neurons, self.buffer = inputs.rows, inputs.neurons, 0
+        self._ids[: self.rows] = space.xp.arange(first, first + self.rows)
         if self.rows == 0:
             return
         if inputs.bits is not None:
-            self._unpack(inputs, places)
+            self._load_bits(inputs, permutation)
             return
         if inputs.dense is not None:
             space.pk.parallel_for(
@@ -180,8 +178,8 @@ class Tiles:
                 space.teams(self.count),
                 tiles.unpack_dense,
                 x=space.to_device(inputs.to_dense(self.shape.dtype)),
-                permutation=space.to_device(places),
-                y=self.all,
+                permutation=space.to_device(permutation),
+                y=self.array,
                 zero=self._zero,
                 rows=self.rows,
                 neurons=inputs.neurons,
@@ -189,40 +187,40 @@ class Tiles:
             )
             return
         csr = inputs.to_csr(self.shape.dtype)
-        self.front.fill(0)
+        self.activations.fill(0)
         space.pk.parallel_for(
             "unpack_csr",
             space.range(self.rows),
             tiles.unpack_csr,
             start=space.to_device(csr.indptr.astype(np.int64)),
-            index=space.to_device(places[csr.indices].astype(np.uint32)),
+            index=space.to_device(permutation[csr.indices].astype(np.uint32)),
             value=space.to_device(csr.data),
-            y=self.all,
+            y=self.array,
             lanes=lanes,
         )
 
-    def _unpack(self, inputs: Inputs, places: Indices) -> None:
+    def _load_bits(self, inputs: Inputs, permutation: Indices) -> None:
         assert inputs.bits is not None
-        space, columns = self.shape.space, inputs.bits.shape[1]
-        if self._turned is None:
-            turned = self._all.shape[0], columns, self.shape.lanes
-            self._turned = room(space, turned, np.uint8)
+        space, row_bytes = self.shape.space, inputs.bits.shape[1]
+        if self._transposed is None:
+            shape = self._array.shape[0], row_bytes, self.shape.lanes
+            self._transposed = allocate(space, shape, np.uint8)
         space.pk.parallel_for(
             "unpack_bits",
             space.teams(self.count),
             tiles.unpack_bits,
             bits=space.to_device(inputs.bits),
-            permutation=space.to_device(places),
-            transposed=self._turned,
-            y=self.all,
+            permutation=space.to_device(permutation),
+            transposed=self._transposed,
+            y=self.array,
             rows=self.rows,
             neurons=inputs.neurons,
-            row_bytes=columns,
+            row_bytes=row_bytes,
             lanes=self.shape.lanes,
         )
 
-    def find_live(self, ends: ExitBounds, ymax: Any) -> int:
-        """Find out which rows go on, because none of these ends is theirs; gives their number."""
+    def mark_active(self, bounds: ExitBounds, ymax: Any) -> int:
+        """Mark the rows that do not meet the bounds as active, and return their number."""
         if self.rows == 0:
             return 0
         space, lanes = self.shape.space, self.shape.lanes
@@ -230,111 +228,120 @@ class Tiles:
             "find_range",
             space.teams(self.count),
             compact.find_range,
-            a=self.all,
-            row_min=self._lowest,
-            row_max=self._highest,
-            first=self.first,
+            a=self.array,
+            row_min=self._row_min,
+            row_max=self._row_max,
+            first=self.first_neuron,
             neurons=self.neurons,
             blocks=space.team_size,
             lanes=lanes,
         )
-        total = space.pk.parallel_scan(
+        active = space.pk.parallel_scan(
             "list_active",
             space.range(self.rows),
             compact.list_active,
-            row_min=self._lowest.reshape(-1),
-            row_max=self._highest.reshape(-1),
-            max_zero=ends.dead,
-            min_saturated=ends.saturated,
+            row_min=self._row_min.reshape(-1),
+            row_max=self._row_max.reshape(-1),
+            max_zero=bounds.max_zero,
+            min_saturated=bounds.min_saturated,
             ymax=ymax,
             ids=self._ids,
-            active_ids=self._kept,
-            offset=self._place,
-            first=self.first,
+            active_ids=self._active_ids,
+            offset=self._offset,
+            first=self.first_neuron,
             stride=2 * self.shape.widest,
             blocks=space.team_size,
             lanes=lanes,
         )
-        return int(total)
+        return int(active)
 
-    def saturated(self, ends: ExitBounds, ymax: Any) -> NDArray[np.int64]:
-        """The input rows that the last find_live, of these ends, found saturated."""
-        lowest = self._lowest[: self.count].min(axis=1).reshape(-1)[: self.rows]
-        highest = self._highest[: self.count].max(axis=1).reshape(-1)[: self.rows]
-        found = ends.grows(lowest, highest, ymax)
-        return self.shape.space.to_host(self._ids[: self.rows][found])
+    def saturated_ids(self, bounds: ExitBounds, ymax: Any) -> NDArray[np.int64]:
+        """Return the ids of the rows that saturate, according to the last `mark_active`, which had
+        the same bounds."""
+        row_min = self._row_min[: self.count].min(axis=1).reshape(-1)[: self.rows]
+        row_max = self._row_max[: self.count].max(axis=1).reshape(-1)[: self.rows]
+        saturated = bounds.saturate(row_min, row_max, ymax)
+        return self.shape.space.to_host(self._ids[: self.rows][saturated])
 
-    def keep_live(self, living: int) -> None:
-        """Move the `living` rows that the last find_live counted together; drop the others."""
-        if 0 < living < self.rows:
-            self._gather(self, living, 0, 1 - self.side)
-            self.side = 1 - self.side
-            self._ids, self._kept = self._kept, self._ids
-        self.rows = living
+    def compact(self, active: int) -> None:
+        """Drop the rows that are not active.
 
-    def append_live(self, other: Tiles, living: int) -> None:
-        """Put the `living` rows that `other`'s last find_live counted behind these rows."""
-        if living == 0:
+        active: the number that the last `mark_active` returned
+        """
+        if 0 < active < self.rows:
+            self._gather_rows(self, active, 0, 1 - self.buffer)
+            self.buffer = 1 - self.buffer
+            self._ids, self._active_ids = self._active_ids, self._ids
+        self.rows = active
+
+    def append_active(self, other: Tiles, active: int) -> None:
+        """Append the active rows of other tiles.
+
+        active: the number that the last `mark_active` of `other` returned
+        """
+        if active == 0:
             return
         self.neurons = other.neurons
-        other._gather(self, living, self.rows, self.side)
-        self._ids[self.rows : self.rows + living] = other._kept[:living]
-        self.rows += living
+        other._gather_rows(self, active, self.rows, self.buffer)
+        self._ids[self.rows : self.rows + active] = other._active_ids[:active]
+        self.rows += active
 
-    def _gather(
-        self, target: Tiles, living: int, before: int, side: int, tiles: int | None = None
+    def _gather_rows(
+        self, target: Tiles, active: int, first_row: int, buffer: int, tile_count: int | None = None
     ) -> None:
-        """Rows `before` to `before + living` on a side of target become the kept rows; all others
-        of its tiles from there on, to the last of these rows or to `tiles`, zeros."""
+        """Copy the active rows into a buffer of `target`, from row `first_row` on. Lanes after the
+        last row become zero, in the tiles up to `tile_count`; None: in the tile of the last row."""
         space, lanes = self.shape.space, self.shape.lanes
-        count = self.shape.tiles(before + living) if tiles is None else tiles
+        count = self.shape.tile_count(first_row + active) if tile_count is None else tile_count
         space.pk.parallel_for(
             "gather_rows",
-            space.teams(count - before // lanes),
+            space.teams(count - first_row // lanes),
             compact.gather_rows,
-            x=self._all.reshape(-1),
-            a=target._all[:count],
-            offset=self._place,
+            x=self._array.reshape(-1),
+            a=target._array[:count],
+            offset=self._offset,
             zero=self._zero,
-            first_row=before,
-            count=living,
-            first=side * self.shape.widest,
+            first_row=first_row,
+            count=active,
+            first=buffer * self.shape.widest,
             neurons=self.neurons,
             lanes=lanes,
         )
 
-    def write(self, target: Any, places: Any) -> None:
-        """Write the activations into the rows of `target` (input rows, neurons), an array where the
-        workunits run, that the rows came from.
+    def write_rows(self, out: Any, permutation: Any) -> None:
+        """Write the activations of each row into row `id` of the dense array `out` (input rows,
+        neurons), in the memory of the space.
 
-        places: where each neuron is in a tile, likewise an array there
+        permutation: index of each neuron in a tile, in the memory of the space
         """
         space = self.shape.space
         space.pk.parallel_for(
             "pack_dense",
             space.teams(self.count),
             tiles.pack_dense,
-            a=self.all,
-            permutation=places,
+            a=self.array,
+            permutation=permutation,
             ids=self._ids,
-            y=target,
+            y=out,
             rows=self.rows,
-            first=self.first,
+            first=self.first_neuron,
             neurons=self.neurons,
             lanes=self.shape.lanes,
         )
 
-    def to_csr(self, kept: NDArray[np.bool_], places: Any) -> sp.csr_array:
-        """The activations of the rows that are kept, bool[rows], as CSR (kept, neurons).
+    def to_csr(self, selected: NDArray[np.bool_], permutation: Any) -> sp.csr_array:
+        """Return the activations of the selected rows as CSR (selected rows, neurons).
 
-        places: where each neuron is in a tile, an index of NumPy
+        selected: a mask of the rows
+        permutation: index of each neuron in a tile, an index of NumPy
         """
-        lanes, parts = self.shape.lanes, list[sp.csr_array]()
-        for number, tile in enumerate(self.shape.space.to_host(self.front)):
-            found = np.flatnonzero(kept[number * lanes : (number + 1) * lanes])
-            if found.size:
-                parts.append(sp.csr_array(np.ascontiguousarray(tile[places][:, found].T)))
-        if len(parts) == 1:
-            return parts[0]
+        lanes, blocks = self.shape.lanes, list[sp.csr_array]()
+        for number, tile in enumerate(self.shape.space.to_host(self.activations)):
+            columns = np.flatnonzero(selected[number * lanes : (number + 1) * lanes])
+            if columns.size:
+                dense = np.ascontiguousarray(tile[permutation][:, columns].T)
+                blocks.append(sp.csr_array(dense))
+        if len(blocks) == 1:
+            return blocks[0]
         empty = sp.csr_array((0, self.neurons), dtype=self.shape.dtype)
-        return sp.csr_array(sp.vstack([empty, *parts], format="csr"))
+        return sp.csr_array(sp.vstack([empty, *blocks], format="csr"))

@@ -1,4 +1,4 @@
-"""One launch of each workunit that a run needs, so that all are compiled before it."""
+"""The warm-up: one launch of each kernel of a run, which compiles it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from kkspdnn.engines.exit_bounds import ExitBounds
-from kkspdnn.engines.fused.buffers import counts_inputs
-from kkspdnn.engines.fused.early_exit import MOST_COUNTED, NO_COUNT, probe_layer
+from kkspdnn.engines.fused.buffers import counts_bits
+from kkspdnn.engines.fused.early_exit import COUNT_LIMIT, NO_COUNT_BOUNDS, probe_layer
 from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.fused.layer import FusedLayer
-from kkspdnn.engines.fused.tiles import Shape, Tiles, in_order
+from kkspdnn.engines.fused.tiles import Tiles, TileShape, identity_permutation
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.model.inputs import Inputs
 
@@ -24,40 +24,41 @@ def launch_all(
     inputs: Inputs,
     ymax: Any,
 ) -> None:
-    """Launch all that a run over rows that come as these do may launch.
+    """Launch each kernel of a run over inputs of this format.
 
-    samples: layers of all forms; ymax: of the dtype, may be infinite
+    samples: layers of all forms
+    ymax: upper limit of the ReLU in the dtype of the run, may be infinite
     """
     space = kernels.space
-    shape = Shape.of(space, kernels.dtype, layers.widest)
+    shape = TileShape.of(space, kernels.dtype, layers.widest)
     few = inputs.slice(0, min(inputs.rows, shape.lanes))
-    part, merged = Tiles(shape, shape.lanes), Tiles(shape, shape.lanes)
-    if counts_inputs(layers, few):
-        _launch_counts(kernels, layers, few, part)
-    part.load(few, 0, in_order(few.neurons))
-    if inputs.dense is not None and part.rows:
-        # Rows that come dense may be asked to leave so.
-        part.neurons = layers.outputs
-        target = space.empty((part.rows, part.neurons), kernels.dtype)
-        part.write(target, space.to_device(in_order(part.neurons)))
-        part.neurons = few.neurons
-    ends = ExitBounds(kernels.zero, ymax)
-    part.find_live(ends, ymax)
-    merged.append_live(part, few.rows)
-    part.saturated(ends, ymax)  # for which CuPy compiles kernels of its own
+    rows, others = Tiles(shape, shape.lanes), Tiles(shape, shape.lanes)
+    if counts_bits(layers, few):
+        _launch_counts(kernels, layers, few, rows)
+    rows.load(few, 0, identity_permutation(few.neurons))
+    if inputs.dense is not None and rows.rows:
+        # A run over dense inputs may have dense outputs.
+        rows.neurons = layers.outputs
+        out = space.empty((rows.rows, rows.neurons), kernels.dtype)
+        rows.write_rows(out, space.to_device(identity_permutation(rows.neurons)))
+        rows.neurons = few.neurons
+    bounds = ExitBounds(kernels.zero, ymax)
+    rows.mark_active(bounds, ymax)
+    others.append_active(rows, few.rows)
+    rows.saturated_ids(bounds, ymax)  # compiles CuPy's own kernels
     for layer in {layer.form: layer for layer in samples}.values():
-        probe_layer(kernels, part, layer, np.zeros(1, kernels.dtype))
+        probe_layer(kernels, rows, layer, np.zeros(1, kernels.dtype))
 
 
-def _launch_counts(kernels: FusedKernels, layers: LayerStore, few: Inputs, part: Tiles) -> None:
+def _launch_counts(kernels: FusedKernels, layers: LayerStore, few: Inputs, rows: Tiles) -> None:
     first = layers[0]
-    counted = Tiles(part.shape.for_counts(first.inputs, first.outputs), part.capacity)
-    counted.load(few, 0, first.sources)
-    kernels.count(counted, first)
-    counted.find_live(NO_COUNT, MOST_COUNTED)
-    counted.keep_live(1)
-    part.take(counted)
-    kernels.activate(part, counted, first)
-    part.take(counted)
-    if layers.held > 1 and layers[1].follows_counts(first):
-        kernels.activate(part, counted, first, layers[1:2])
+    counts = Tiles(rows.shape.for_counts(first.inputs, first.outputs), rows.capacity)
+    counts.load(few, 0, first.input_permutation)
+    kernels.count_inputs(counts, first)
+    counts.mark_active(NO_COUNT_BOUNDS, COUNT_LIMIT)
+    counts.compact(1)
+    rows.copy_ids(counts)
+    kernels.compute_from_counts(rows, counts, first)
+    rows.copy_ids(counts)
+    if layers.resident > 1 and layers[1].can_follow_counts(first):
+        kernels.compute_from_counts(rows, counts, first, layers[1:2])

@@ -1,4 +1,4 @@
-"""Rows leave where their end is known: what is proved holds, and nothing else leaves."""
+"""Early exit: the proven bounds hold, and no other rows are retired."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kkspdnn.device.space import open_space
 from kkspdnn.engines import make_engine
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused import early_exit
-from kkspdnn.engines.fused.early_exit import MOST_TRIED, Response, ends_before
+from kkspdnn.engines.fused.early_exit import MAX_PROBES, LayerResponse, propagate_bounds
 from kkspdnn.engines.fused.engine import FusedEngine
 from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.layer_store import LayerStore
@@ -28,8 +28,10 @@ from kkspdnn.serial_reference import reference
 SERIAL = "serial"
 
 
-def proof(net: Network, exits: Any = "all", given: Inputs | None = None) -> FusedEngine:
-    """An engine for which a network is proved, for rows of bits if none are given."""
+def engine_with_bounds(
+    net: Network, exits: Any = "all", given: Inputs | None = None
+) -> FusedEngine:
+    """Return an engine after `compute_exit_bounds`. given: the inputs; None: rows of bits"""
     space, dtype = open_space(SERIAL), net.dtype
     engine = make_engine("fused", space, dtype, net.ymax, exits)
     assert isinstance(engine, FusedEngine)
@@ -41,35 +43,35 @@ def proof(net: Network, exits: Any = "all", given: Inputs | None = None) -> Fuse
     return engine
 
 
-def proved(net: Network, exits: Any = "all") -> list[ExitBounds]:
-    """The ends before each layer of a network, and after the last one."""
-    return list(proof(net, exits).ends)
+def exit_bounds(net: Network, exits: Any = "all") -> list[ExitBounds]:
+    """Return the bounds before each layer of a network and after the last one."""
+    return list(engine_with_bounds(net, exits).exit_bounds)
 
 
-def computed(net: Network, begin: int, rows: Any) -> Any:
-    """What the layers from `begin` on make of rows, every one of which goes to the end."""
+def outputs_from(net: Network, begin: int, rows: Any) -> Any:
+    """Return the output of the layers from `begin` on, without early exit."""
     rest = network(list(net.layers)[begin:], net.ymax, inputs=rows.shape[1])
     found = infer(rest, rows, space=SERIAL, exits="none", values=True)
     return found.outputs
 
 
-def holds(net: Network, rng: Any) -> int:
-    """Check what is proved on rows that only just leave; how many proofs there were."""
+def check_bounds(net: Network, rng: Any) -> int:
+    """Check the bounds on rows that just meet them, and return the number of finite bounds."""
     count = 0
-    for position, ends in enumerate(proved(net)[:-1]):
+    for position, bounds in enumerate(exit_bounds(net)[:-1]):
         neurons = net.layers[position].inputs
-        if ends.dead >= 0:
-            rows = np.full((40, neurons), ends.dead, net.dtype)
+        if bounds.max_zero >= 0:
+            rows = np.full((40, neurons), bounds.max_zero, net.dtype)
             rows[1:] *= rng.random((39, neurons)).astype(net.dtype) ** 4
-            assert (rows <= ends.dead).all()
-            assert (computed(net, position, rows) == 0).all()
+            assert (rows <= bounds.max_zero).all()
+            assert (outputs_from(net, position, rows) == 0).all()
             count += 1
-        if ends.saturated < np.inf:
+        if bounds.min_saturated < np.inf:
             assert net.ymax is not None
-            rows = np.full((40, neurons), ends.saturated, net.dtype)
-            spread = (net.ymax - ends.saturated) * rng.random((39, neurons)) ** 4
+            rows = np.full((40, neurons), bounds.min_saturated, net.dtype)
+            spread = (net.ymax - bounds.min_saturated) * rng.random((39, neurons)) ** 4
             rows[1:] = np.minimum(rows[1:] + spread.astype(net.dtype), net.ymax)
-            assert (computed(net, position, rows) == net.ymax).all()
+            assert (outputs_from(net, position, rows) == net.ymax).all()
             count += 1
     return count
 
@@ -83,7 +85,7 @@ def holds(net: Network, rng: Any) -> int:
     kind=st.sampled_from(["float32", "float64"]),
     negative=st.sampled_from([0.0, 0.0, 0.2]),
 )
-def test_rows_between_proved_values_end_as_proved(
+def test_rows_that_meet_the_bounds_have_the_proven_output(
     seed: int, widths: list[int], ymax: float | None, scale: float, kind: str, negative: float
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -101,43 +103,47 @@ def test_rows_between_proved_values_end_as_proved(
                 weights.astype(kind), bias.astype(kind), activation=activation, bias_to=bias_to
             )
         )
-    holds(network(layers, ymax), rng)
+    check_bounds(network(layers, ymax), rng)
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64"])
 @pytest.mark.parametrize("neurons", [64, 1024])
-def test_in_a_radixnet_values_near_the_fixed_point_decide(neurons: int, kind: str) -> None:
-    """A row of c becomes one of 2 c + b, so that it grows above -b and shrinks below."""
+def test_the_bounds_of_a_radixnet_are_close_to_its_fixed_point(neurons: int, kind: str) -> None:
+    """A layer maps a row of c to a row of 2 c + b, which is larger above -b and smaller below."""
     net = radixnet(neurons, 60).astype(np.dtype(kind))
-    assert holds(radixnet(neurons, 6).astype(np.dtype(kind)), np.random.default_rng(1)) == 12
-    ends, edge = proved(net), -challenge_bias(neurons)
-    assert 0.9999 * edge < ends[0].dead < edge < ends[0].saturated < 1.0001 * edge
-    assert ends[60] == ExitBounds(0, 32)
+    assert check_bounds(radixnet(neurons, 6).astype(np.dtype(kind)), np.random.default_rng(1)) == 12
+    bounds, edge = exit_bounds(net), -challenge_bias(neurons)
+    assert 0.9999 * edge < bounds[0].max_zero < edge < bounds[0].min_saturated < 1.0001 * edge
+    assert bounds[60] == ExitBounds(0, 32)
     # One layer before the end: 2 c + b is not above 0, or not below 32.
-    assert edge / 2 * 0.9999 < ends[59].dead <= edge / 2
-    assert (32 + edge) / 2 <= ends[59].saturated < (32 + edge) / 2 * 1.0001
+    assert edge / 2 * 0.9999 < bounds[59].max_zero <= edge / 2
+    assert (32 + edge) / 2 <= bounds[59].min_saturated < (32 + edge) / 2 * 1.0001
 
 
-def test_counts_of_a_first_layer_decide_as_its_activations_do() -> None:
-    """A count of c becomes c / 16 - 0.3, and 0.3 decides after it."""
-    assert proof(radixnet(1024, 40)).early_exit.count_ends == ExitBounds(9, 10)
-    assert proof(radixnet(1024, 40), "dead").early_exit.count_ends == ExitBounds(4, 33)
-    assert proof(radixnet(1024, 1)).early_exit.count_ends == ExitBounds(4, 33)
+def test_bounds_on_the_counts_of_a_first_layer() -> None:
+    """The first layer maps a count of c to c / 16 - 0.3, and the bounds after it are near 0.3."""
+    assert engine_with_bounds(radixnet(1024, 40)).early_exit.count_bounds == ExitBounds(9, 10)
+    assert engine_with_bounds(radixnet(1024, 40), "dead").early_exit.count_bounds == ExitBounds(
+        4, 33
+    )
+    assert engine_with_bounds(radixnet(1024, 1)).early_exit.count_bounds == ExitBounds(4, 33)
 
 
-def test_counts_are_not_tried_for_rows_that_are_not_counted(
+def test_counts_are_not_probed_for_dense_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A kernel would be compiled for it that is never used."""
+    """This would compile a kernel that no run uses."""
     net = radixnet(64, 6)
     launched = []
-    activate = FusedKernels.activate
+    launch = FusedKernels.compute_from_counts
     monkeypatch.setattr(
-        FusedKernels, "activate", lambda *a, **k: launched.append(1) or activate(*a, **k)
+        FusedKernels,
+        "compute_from_counts",
+        lambda *a, **k: launched.append(1) or launch(*a, **k),
     )
-    proof(net, given=Inputs.from_any(np.ones((1, 64), np.float32)))
+    engine_with_bounds(net, given=Inputs.from_any(np.ones((1, 64), np.float32)))
     assert not launched
-    proof(net)
+    engine_with_bounds(net)
     assert launched
 
 
@@ -151,7 +157,7 @@ def test_counts_are_not_tried_for_rows_that_are_not_counted(
     fan_in=st.sampled_from([1, 4, 7]),
     exits=st.sampled_from(EXITS),
 )
-def test_rows_that_leave_as_soon_as_they_are_counted_change_nothing(
+def test_retired_counts_do_not_change_the_results(
     seed: int, biases: list[float], weight: float, rule: Any, activation: Any, fan_in: int,
     exits: Any,
 ) -> None:  # fmt: skip
@@ -176,30 +182,30 @@ def test_rows_that_leave_as_soon_as_they_are_counted_change_nothing(
     assert found.record.edges_multiplied <= 400 * net.edges
 
 
-def test_rows_of_zeros_alone_leave_without_the_proof() -> None:
-    ends = proved(radixnet(64, 6), "dead")
-    assert [float(each.dead) for each in ends] == [0] * 7
-    assert all(each.saturated == np.inf for each in ends)
-    none = proved(radixnet(64, 6), "none")
-    assert not any(each.any for each in none[:-1])
+def test_bounds_without_probes() -> None:
+    bounds = exit_bounds(radixnet(64, 6), "dead")
+    assert [float(each.max_zero) for each in bounds] == [0] * 7
+    assert all(each.min_saturated == np.inf for each in bounds)
+    none = exit_bounds(radixnet(64, 6), "none")
+    assert not any(each.can_retire for each in none[:-1])
 
 
 def layer(weights: Any, bias: Any = 0.0, **rules: Any) -> Layer:
     return Layer.from_sparse(np.asarray(weights, np.float32), bias, **rules)
 
 
-def test_a_weak_neuron_of_a_late_layer_keeps_rows_going() -> None:
-    """It needs more than ymax to come to ymax, so no row saturates before it."""
+def test_a_neuron_of_small_weights_prevents_saturation() -> None:
+    """Its output is below ymax for a row of ymax, so no row saturates before it."""
     strong = np.ones((4, 4))
     weak = strong.copy()
     weak[:, 2] = 0.2
     net = network([layer(strong)] * 3 + [layer(weak)] + [layer(strong)] * 2, 1.0)
-    saturated = [each.saturated for each in proved(net)]
-    # The layer after the weak one brings back what it weakened.
+    saturated = [each.min_saturated for each in exit_bounds(net)]
+    # The layer after it has large weights again.
     assert saturated[4] == pytest.approx(1 / 16)
     assert saturated[3] == pytest.approx(1 / 16 / 0.8)
     last = network([layer(strong)] * 3 + [layer(weak)], 1.0)
-    assert [float(each.saturated) for each in proved(last)] == [np.inf] * 4 + [1]
+    assert [float(each.min_saturated) for each in exit_bounds(last)] == [np.inf] * 4 + [1]
     rows = np.full((200, 4), 0.9, np.float32)
     for each in (net, last):
         found = infer(each, rows, space=SERIAL, values=True)
@@ -207,105 +213,107 @@ def test_a_weak_neuron_of_a_late_layer_keeps_rows_going() -> None:
         assert (found.outputs == expected).all()
 
 
-def test_before_a_negative_weight_only_rows_of_one_value_leave() -> None:
-    """Such a layer is not monotone: more of an input is less of an output."""
+def test_bounds_before_a_layer_with_a_negative_weight() -> None:
+    """It is not monotone: if an input increases, an output decreases."""
     mixed = np.ones((4, 4))
     mixed[0, 0] = -0.5
     net = network([layer(mixed), layer(np.ones((4, 4)))], 1.0)
-    first, second, _ = proved(net)
-    assert (first.dead, first.saturated) == (0, 1)
-    assert second.saturated == 0.25
-    # One value is 0 after the first layer, and more of that input would not help it.
+    first, second, _ = exit_bounds(net)
+    assert (first.max_zero, first.min_saturated) == (0, 1)
+    assert second.min_saturated == 0.25
+    # One value is 0 after the first layer; a larger input does not increase it.
     rows = np.array([[1, 0, 0, 0]] * 200, np.float32)
     found = infer(net, rows, space=SERIAL, values=True)
     expected = reference(net, Inputs.from_any(rows), dtype=np.float32).toarray()
     assert (found.outputs == expected).all()
 
 
-def test_a_bias_for_zeros_too_moves_both_ends() -> None:
-    wakes = network([layer(np.eye(2), 1.0, bias_to="all")], 2.0)
-    first = proved(wakes)[0]
-    assert first.dead == -np.inf
-    assert first.saturated == 1
-    calms = network([layer(np.eye(2), -1.0, bias_to="all")], 2.0)
-    first = proved(calms)[0]
-    assert first.dead == 1
-    assert first.saturated == np.inf
+def test_bounds_with_a_bias_on_all_sums() -> None:
+    positive = network([layer(np.eye(2), 1.0, bias_to="all")], 2.0)
+    first = exit_bounds(positive)[0]
+    assert first.max_zero == -np.inf
+    assert first.min_saturated == 1
+    negative = network([layer(np.eye(2), -1.0, bias_to="all")], 2.0)
+    first = exit_bounds(negative)[0]
+    assert first.max_zero == 1
+    assert first.min_saturated == np.inf
 
 
-def test_a_layer_without_relu_keeps_rows_of_zeros_only() -> None:
+def test_bounds_with_a_layer_without_relu() -> None:
     net = network([layer(np.eye(2)), layer(np.eye(2), activation="linear")], 2.0)
-    first, second, last = proved(net)
-    assert [float(each.dead) for each in (first, second, last)] == [0, 0, 0]
-    assert [float(each.saturated) for each in (first, second, last)] == [2, 2, 2]
+    first, second, last = exit_bounds(net)
+    assert [float(each.max_zero) for each in (first, second, last)] == [0, 0, 0]
+    assert [float(each.min_saturated) for each in (first, second, last)] == [2, 2, 2]
 
 
-def test_rows_whose_end_is_known_are_not_computed() -> None:
-    """Of three kinds of rows one shrinks, one grows, and one stays between."""
+def test_retired_rows_are_not_computed() -> None:
+    """A third of the rows goes to zero, a third saturates, a third stays the same."""
     net = network([layer(np.full((64, 64), 2 / 64), -1.0)] * 40, 32.0)
-    kinds = np.array([0.75, 1.25, 1.0], np.float32)
-    rows = np.repeat(kinds, 128)[:, None] * np.ones((1, 64), np.float32)
+    starts = np.array([0.75, 1.25, 1.0], np.float32)
+    rows = np.repeat(starts, 128)[:, None] * np.ones((1, 64), np.float32)
     found = infer(net, rows, space=SERIAL, values=True)
     expected = reference(net, Inputs.from_any(rows), dtype=np.float32).toarray()
     assert (found.outputs == expected).all()
-    # Those between, and what it costs until it pays to move them together.
+    # The active rows, and the wasted work until compaction.
     between = 128 * net.edges
     assert between <= found.record.edges_multiplied < 1.2 * between
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_what_is_tried_before_a_layer(dtype: Any) -> None:
-    """2 c - 1 in an arithmetic that loses the last bits: what it would tell is not believed."""
-    asked = []
+def test_rounding_is_accounted_for(dtype: Any) -> None:
+    """2 c - 1 with a large rounding error: the estimates are not confirmed."""
+    probed = []
 
-    def answers(values: Any) -> tuple[Any, Any]:
-        asked.append(values)
+    def probe(values: Any) -> tuple[Any, Any]:
+        probed.append(values)
         exact = np.float64(values) * 2 - 1
         lost = 1000 * np.finfo(dtype).eps
-        least, most = (np.clip(exact * w, 0, 9).astype(dtype) for w in (1 - lost, 1 + lost))
-        return least, most
+        smallest, largest = (np.clip(exact * w, 0, 9).astype(dtype) for w in (1 - lost, 1 + lost))
+        return smallest, largest
 
-    response = Response((2.0, 2.0), (-1.0, -1.0))
-    found = ends_before(response, answers, ExitBounds(dtype(1), dtype(3)), dtype(9))
-    assert [each.dtype for each in asked] == [dtype]
-    assert asked[0].size == MOST_TRIED
-    least, most = answers(np.array([found.dead, found.saturated]))
-    assert most[0] <= 1
-    assert least[1] >= 3
-    assert 0.9 < found.dead < 1
-    assert 2 < found.saturated < 2.1
+    response = LayerResponse((2.0, 2.0), (-1.0, -1.0))
+    found = propagate_bounds(response, probe, ExitBounds(dtype(1), dtype(3)), dtype(9))
+    assert [each.dtype for each in probed] == [dtype]
+    assert probed[0].size == MAX_PROBES
+    smallest, largest = probe(np.array([found.max_zero, found.min_saturated]))
+    assert largest[0] <= 1
+    assert smallest[1] >= 3
+    assert 0.9 < found.max_zero < 1
+    assert 2 < found.min_saturated < 2.1
 
 
-def test_the_response_of_a_layer() -> None:
+def test_layer_response() -> None:
     weights = np.array([[1, 0, 2, 0], [1, 0, 0.5, 0]])
-    found = Response.of(layer(weights, [1, 2, 3, -4]), None)
-    assert found == Response((0.0, 2.5), (-4.0, 3.0))
-    assert Response.of(layer(weights > 0, [1, 2, 3, -4]), 1.0) == Response((0.0, 2.0), (-4.0, 3.0))
-    assert Response.of(layer(-weights), None) is None
-    assert Response.of(layer(weights < 0.1), -1.0) is None
-    assert Response.of(layer(weights, activation="linear"), None) is None
+    found = LayerResponse.of(layer(weights, [1, 2, 3, -4]), None)
+    assert found == LayerResponse((0.0, 2.5), (-4.0, 3.0))
+    assert LayerResponse.of(layer(weights > 0, [1, 2, 3, -4]), 1.0) == LayerResponse(
+        (0.0, 2.0), (-4.0, 3.0)
+    )
+    assert LayerResponse.of(layer(-weights), None) is None
+    assert LayerResponse.of(layer(weights < 0.1), -1.0) is None
+    assert LayerResponse.of(layer(weights, activation="linear"), None) is None
 
 
-def test_of_layers_that_are_alike_one_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where no row saturates."""
-    tried = []
+def test_layers_with_the_same_signature_are_probed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if no row saturates."""
+    probes = []
     probe = early_exit.probe_layer
     monkeypatch.setattr(
         early_exit,
         "probe_layer",
-        lambda *a: tried.append(1) or probe(*a),  # type: ignore[func-returns-value]
+        lambda *a: probes.append(1) or probe(*a),  # type: ignore[func-returns-value]
     )
-    # 2 c - 1 / 4, of numbers that are exact: 1 / 4 is reached after so many halvings.
+    # 2 c - 1 / 4 is exact: the bound reaches 1 / 4 after about 24 layers.
     net = network([layer(np.full((4, 4), 0.5), -0.25)] * 200, None)
-    ends = proved(net)
-    assert 0.2499 < ends[0].dead < 0.25
-    assert 20 < len(tried) < 40
+    bounds = exit_bounds(net)
+    assert 0.2499 < bounds[0].max_zero < 0.25
+    assert 20 < len(probes) < 40
 
 
-def test_layers_that_are_not_held_are_proved_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bounds_with_layers_that_are_not_resident(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     net = network([layer(rng.random((8, 8)), -rng.random(8)) for _ in range(6)], 1.0)
-    whole = proved(net)
-    assert whole[0].any
-    monkeypatch.setattr(LayerStore, "held", property(lambda _: 2))
-    assert proved(net) == whole
+    whole = exit_bounds(net)
+    assert whole[0].can_retire
+    monkeypatch.setattr(LayerStore, "resident", property(lambda _: 2))
+    assert exit_bounds(net) == whole

@@ -1,4 +1,4 @@
-"""Rows that leave early, and rows that go through the first layers in chunks, change nothing."""
+"""Early exit and chunks of rows do not change the results."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from kkspdnn.serial_reference import reference
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tile or two at a time."""
+    """Chunks of one or two tiles."""
     monkeypatch.setattr(buffers, "_CHUNK_BYTES", 1)
-    monkeypatch.setattr(buffers, "_FEWEST_CHUNK_ROWS", 64)
+    monkeypatch.setattr(buffers, "_MIN_CHUNK_ROWS", 64)
 
 
-def agrees(result: Result, net: Network, rows: Any) -> None:
+def check_result(result: Result, net: Network, rows: Any) -> None:
     expected = reference(net, Inputs.from_any(rows), dtype=net.dtype).toarray()
     assert result.categories.tolist() == (np.flatnonzero(expected.any(axis=1)) + 1).tolist()
     assert result.values is not None
@@ -45,10 +45,10 @@ def agrees(result: Result, net: Network, rows: Any) -> None:
     ymax=st.sampled_from([None, 1.0, 2.0]),
     bias=st.sampled_from([-1.0, 0.0, 1.0, 3.0]),
     count=st.sampled_from([64, 65, 150, 400]),
-    alive=st.sampled_from([0.0, 0.1, 1.0]),
+    active=st.sampled_from([0.0, 0.1, 1.0]),
 )
 @pytest.mark.parametrize("exits", EXITS)
-def test_early_exits_and_chunks_change_nothing(
+def test_random_networks(
     small_chunks: None,
     exits: Any,
     seed: int,
@@ -56,14 +56,14 @@ def test_early_exits_and_chunks_change_nothing(
     ymax: float | None,
     bias: float,
     count: int,
-    alive: float,
+    active: float,
 ) -> None:
     rng = np.random.default_rng(seed)
     layers = []
     for inputs, outputs in zip(widths, widths[1:], strict=False):
         weights = rng.choice([-0.5, 0.5, 1.0, 1.0], (inputs, outputs))
         weights[rng.random(weights.shape) < 0.4] = 0
-        # Mostly the challenge's rules, so that rows do leave in most layers.
+        # Mostly the rules of the challenge, so that most layers retire rows.
         layer = Layer.from_sparse(
             weights.astype(np.float32),
             bias,
@@ -72,16 +72,16 @@ def test_early_exits_and_chunks_change_nothing(
         )
         layers.append(layer)
     net = network(layers, ymax, inputs=widths[0])
-    rows = rng.integers(0, 3, (count, widths[0])) * (rng.random((count, 1)) < alive)
-    # Whole chunks of dead rows, at the beginning too.
+    rows = rng.integers(0, 3, (count, widths[0])) * (rng.random((count, 1)) < active)
+    # Whole chunks of zeros, at the beginning too.
     if seed % 3 == 0:
         rows[: count // 2] = 0
     rows = rows.astype(np.float32)
-    agrees(infer(net, rows, exits=exits, values=True), net, rows)
+    check_result(infer(net, rows, exits=exits, values=True), net, rows)
 
 
-def test_rows_that_all_saturate_at_the_end(small_chunks: None) -> None:
-    """No row is left unsettled, and the last layer is not the widest."""
+def test_all_rows_saturate_in_the_last_two_layers(small_chunks: None) -> None:
+    """No row is active in the end, and the last layer is not the widest."""
     net = network(
         [
             Layer.from_sparse(np.ones((4, 30), np.float32), 0.0),
@@ -92,12 +92,12 @@ def test_rows_that_all_saturate_at_the_end(small_chunks: None) -> None:
     rows = np.eye(4, dtype=np.float32)[np.arange(300) % 4]
     for exits in EXITS:
         result = infer(net, rows, exits=exits, values=True)
-        agrees(result, net, rows)
+        check_result(result, net, rows)
         assert result.categories.size == 300
 
 
-def test_rows_that_all_saturate_in_the_last_layer(small_chunks: None) -> None:
-    """Until then nobody has left."""
+def test_all_rows_saturate_in_the_last_layer(small_chunks: None) -> None:
+    """No row is retired before it."""
     net = network(
         [
             Layer.from_sparse(np.full((4, 30), 0.25, np.float32), 0.0),
@@ -108,11 +108,11 @@ def test_rows_that_all_saturate_in_the_last_layer(small_chunks: None) -> None:
     rows = np.eye(4, dtype=np.float32)[np.arange(300) % 4]
     for exits in EXITS:
         result = infer(net, rows, exits=exits, values=True)
-        agrees(result, net, rows)
+        check_result(result, net, rows)
         assert result.categories.size == 300
 
 
-def test_rows_that_all_die_in_the_last_layer(small_chunks: None) -> None:
+def test_all_rows_go_to_zero_in_the_last_layer(small_chunks: None) -> None:
     net = network(
         [
             Layer.from_sparse(np.ones((4, 30), np.float32), 0.0),
@@ -123,38 +123,38 @@ def test_rows_that_all_die_in_the_last_layer(small_chunks: None) -> None:
     rows = np.eye(4, dtype=np.float32)[np.arange(300) % 4]
     for exits in EXITS:
         result = infer(net, rows, exits=exits, values=True)
-        agrees(result, net, rows)
+        check_result(result, net, rows)
         assert result.categories.size == 0
 
 
-def test_a_row_of_ymax_that_a_later_layer_kills_does_not_leave(small_chunks: None) -> None:
-    """Saturated after layer 1, dead after layer 3: only what is proved may leave."""
+def test_a_row_of_ymax_is_active_if_a_later_layer_makes_it_zero(small_chunks: None) -> None:
+    """It is ymax after layer 1 and zero after layer 3: only proven rows are retired."""
     one = Layer.from_sparse(np.ones((2, 2), np.float32), 0.0)
-    kills = Layer.from_sparse(-np.ones((2, 2), np.float32), 0.0)
-    net = network([one, one, kills, one], 1.0)
+    negative = Layer.from_sparse(-np.ones((2, 2), np.float32), 0.0)
+    net = network([one, one, negative, one], 1.0)
     rows = np.ones((200, 2), np.float32)
     result = infer(net, rows, exits="all", values=True)
     assert result.categories.size == 0
-    agrees(result, net, rows)
+    check_result(result, net, rows)
 
 
-def test_a_row_of_zeros_that_a_later_bias_wakes_does_not_leave(small_chunks: None) -> None:
-    """Dead after layers 1 and 2, alive after layer 3, whose bias goes to every sum."""
+def test_a_row_of_zeros_is_active_if_a_later_bias_changes_it(small_chunks: None) -> None:
+    """It is zero after layers 1 and 2, and not after layer 3, whose bias is added to all sums."""
     one = Layer.from_sparse(np.eye(2, dtype=np.float32), 0.0)
-    wakes = Layer.from_sparse(np.eye(2, dtype=np.float32), [1.0, 0.0], bias_to="all")
-    net = network([one, one, wakes, one], None)
+    biased = Layer.from_sparse(np.eye(2, dtype=np.float32), [1.0, 0.0], bias_to="all")
+    net = network([one, one, biased, one], None)
     rows = np.zeros((200, 2), np.float32)
     rows[:20] = 1
     for exits in EXITS:
         result = infer(net, rows, exits=exits, values=True)
-        agrees(result, net, rows)
+        check_result(result, net, rows)
         assert result.categories.size == 200
 
 
 @pytest.mark.parametrize("bias_to", BIAS_TO)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("bias", [-1.0, 0.0, 1.0])
-def test_rows_of_zeros_leave_where_they_provably_stay(
+def test_rows_of_zeros_are_retired_if_they_provably_stay_zeros(
     activation: Any, bias_to: Any, bias: float
 ) -> None:
     weights = np.eye(8, dtype=np.float32)
@@ -164,41 +164,41 @@ def test_rows_of_zeros_leave_where_they_provably_stay(
     rows[0] = 9
     stay = bias_to == "nonzero" or bias == 0 or (bias < 0 and activation == "relu")
     result = infer(net, rows, exits="dead", values=True)
-    agrees(result, net, rows)
+    check_result(result, net, rows)
     assert (result.record.edges_multiplied < 3 * 8 * 6400) == stay
     assert net.zeros_stay_from == (0 if stay else 3)
 
 
 @pytest.mark.parametrize("varied", ["bias", "one bias", "weight", "fan-in", "activation"])
-@pytest.mark.parametrize("place", [0, 1, 3])
-def test_layers_are_alike_only_where_nothing_tells_them_apart(
-    small_chunks: None, varied: str, place: int
+@pytest.mark.parametrize("position", [0, 1, 3])
+def test_only_equal_layers_have_the_same_signature(
+    small_chunks: None, varied: str, position: int
 ) -> None:
-    """One layer kills rows of ones, or one neuron of theirs, so that the next layer does."""
+    """One layer makes ones, or one of them, zero, and the next layer all others."""
     weights = np.ones((8, 8), np.float32)
     layers = [Layer.from_sparse(weights, -7.0)] * 4
     bias = np.full(8, -7.0, np.float32)
     if varied == "bias":
-        layers[place] = Layer.from_sparse(weights, -8.0)
+        layers[position] = Layer.from_sparse(weights, -8.0)
     elif varied == "one bias":
         bias[5] = -8.0
-        layers[place] = Layer.from_sparse(weights, bias)
+        layers[position] = Layer.from_sparse(weights, bias)
     elif varied == "weight":
-        layers[place] = Layer.from_sparse(weights / 8, -7.0)
+        layers[position] = Layer.from_sparse(weights / 8, -7.0)
     elif varied == "activation":
-        # The ReLU makes a 1 of 2, and without it the next layer a 0.
+        # The ReLU limits 2 to 1; without it the next layer gives 0.
         layers = [Layer.from_sparse(-weights, 10.0)] * 4
-        layers[place] = Layer.from_sparse(-weights, 10.0, activation="linear")
+        layers[position] = Layer.from_sparse(-weights, 10.0, activation="linear")
     else:
-        layers[place] = Layer.from_sparse(np.eye(8, dtype=np.float32), -7.0)
+        layers[position] = Layer.from_sparse(np.eye(8, dtype=np.float32), -7.0)
     net = network(layers, 1.0)
     rows = np.ones((200, 8), np.float32)
-    agrees(infer(net, rows, exits="all", values=True), net, rows)
+    check_result(infer(net, rows, exits="all", values=True), net, rows)
 
 
-def test_exits_save_multiplications() -> None:
-    """A third of the rows is dead, a third saturated, and a weight too small to matter keeps a
-    third alive. Rows that have left cost about what moving the others does, no more."""
+def test_early_exit_saves_multiplications() -> None:
+    """A third of the rows is zero, a third saturates, a third stays active. The wasted work is at
+    most about the cost of compaction."""
     weights = np.kron(np.eye(2), np.full((32, 32), 1 / 32)).astype(np.float32)
     net = network([Layer.from_sparse(weights, 0.0)] * 60, 1.0)
     kinds = np.repeat(np.array([[0, 0], [1, 1], [1, 0.5]], np.float32), 32, axis=1)
@@ -211,7 +211,7 @@ def test_exits_save_multiplications() -> None:
     assert infer(net, rows).record.categories == 256
 
 
-def test_overflow_is_found_in_any_chunk(small_chunks: None) -> None:
+def test_overflow_is_detected_in_any_chunk(small_chunks: None) -> None:
     net = network([Layer.from_sparse(np.array([[3e38]], np.float32), 0.0)], None)
     rows = np.full((400, 1), 0.5, np.float32)
     rows[333] = 10
@@ -219,26 +219,26 @@ def test_overflow_is_found_in_any_chunk(small_chunks: None) -> None:
         infer(net, rows)
 
 
-def test_what_is_left_fills_tiles_again(small_chunks: None) -> None:
-    """Of 24 chunks, an eighth or less of each; so these tiles are full several times."""
+def test_active_rows_fill_a_second_chunk(small_chunks: None) -> None:
+    """There are 24 chunks, of which at most an eighth stays active, so it fills several times."""
     net, rows = radixnet(64, 12), images(64, 6000)
     result = infer(net, rows, space="serial", values=True)
-    agrees(result, net, rows)
-    order = result.record.order
-    assert order is not None
-    assert (order.chunk_rows, order.again_layers > 0) == (256, True)
+    check_result(result, net, rows)
+    schedule = result.record.order
+    assert schedule is not None
+    assert (schedule.chunk_rows, schedule.again_layers > 0) == (256, True)
 
 
-def test_what_is_left_does_not_go_on_through_layers_that_are_not_held(
+def test_the_second_chunk_stops_before_layers_that_are_not_resident(
     small_chunks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LayerStore, "held", property(lambda _: 3))
-    order = infer(radixnet(64, 12), images(64, 6000), space="serial").record.order
-    assert order is not None
-    assert order.again_layers == max(0, 3 - order.chunk_layers)
+    monkeypatch.setattr(LayerStore, "resident", property(lambda _: 3))
+    schedule = infer(radixnet(64, 12), images(64, 6000), space="serial").record.order
+    assert schedule is not None
+    assert schedule.again_layers == max(0, 3 - schedule.chunk_layers)
 
 
-def test_the_order_of_work_is_in_the_record(small_chunks: None) -> None:
+def test_the_schedule_is_in_the_record(small_chunks: None) -> None:
     net, rows = radixnet(64, 12), images(64, 1000)
     exits = infer(net, rows, space="serial").record.order
     assert exits is not None
@@ -247,7 +247,7 @@ def test_the_order_of_work_is_in_the_record(small_chunks: None) -> None:
     assert exits.bits_counted
     none = infer(net, rows, space="serial", exits="none").record.order
     assert none == Schedule(layers_a_launch=12, bits_counted=True)
-    # The first layer alone, of another form than those that follow; then all of these at a time.
+    # The first layer has another form than the others, which one launch computes.
     dense = infer(net, rows.to_dense(), space="serial", exits="none").record.order
     assert dense == Schedule(layers_a_launch=11)
     spgemm = infer(net, rows, space="serial", kernel="spgemm").record.order

@@ -1,4 +1,4 @@
-"""Layers as the fused workunits take them: the order of the neurons, equal weights, stacks."""
+"""Packed layers of the fused engine: permutations of neurons, equal weights, blocks."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kkspdnn.engines.fused.layer import FusedLayer, prepared, stacked
+from kkspdnn.engines.fused.layer import FusedLayer, group_layers, pack_layer
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.workunits import fused
 
 
 def dense(layer: FusedLayer) -> Any:
-    """W of a prepared layer, with the neurons back in the network's order."""
+    """W of a packed layer, with the neurons in the order of the network."""
     w = layer.weights
     if "start" in w:
         counts = np.diff(w["start"])
     else:
         counts = np.full(layer.outputs, layer.fan_in)
     value = w["value"].ravel() if "value" in w else np.full(int(counts.sum()), layer.weight)
-    found = np.zeros((layer.inputs, layer.outputs), value.dtype)
-    found[w["index"].ravel(), np.repeat(np.arange(layer.outputs), counts)] = value
-    return found[layer.sources][:, layer.places]
+    weights = np.zeros((layer.inputs, layer.outputs), value.dtype)
+    weights[w["index"].ravel(), np.repeat(np.arange(layer.outputs), counts)] = value
+    return weights[layer.input_permutation][:, layer.output_permutation]
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([None, 0.5, 0.3]))
-def test_neurons_in_another_order_are_the_same_layer(
+def test_a_packed_layer_has_the_same_weights_and_biases(
     seed: int, fixed: bool, weight: float | None
 ) -> None:
     rng = np.random.default_rng(seed)
     widths = rng.integers(1, 40, 4)
-    made: list[FusedLayer] = []
+    packed: list[FusedLayer] = []
     for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
         w = rng.standard_normal((inputs, outputs)).astype(np.float32)
         if weight is not None:
@@ -46,27 +46,27 @@ def test_neurons_in_another_order_are_the_same_layer(
             w[rng.random(w.shape) < 0.7] = 0
         bias = rng.standard_normal(outputs).astype(np.float32)
         layer = Layer.from_sparse(w, bias)
-        last = made[-1] if made else None
-        made.append(prepared(layer, last, 32.0))
-        assert (dense(made[-1]) == w).all()
-        assert sorted(made[-1].sources) == list(range(inputs))
-        assert last is None or made[-1].sources is last.places
-        assert (made[-1].weights["bias"][made[-1].places] == bias).all()
+        last = packed[-1] if packed else None
+        packed.append(pack_layer(layer, last, 32.0))
+        assert (dense(packed[-1]) == w).all()
+        assert sorted(packed[-1].input_permutation) == list(range(inputs))
+        assert last is None or packed[-1].input_permutation is last.output_permutation
+        assert (packed[-1].weights["bias"][packed[-1].output_permutation] == bias).all()
 
 
 def test_neurons_with_the_same_inputs_are_neighbours() -> None:
     net = radixnet(1024, 8)
     layer: FusedLayer | None = None
     for each in net.layers:
-        layer = prepared(each, layer, 32.0)
-        groups = layer.weights["index"].reshape(64, 16, 32)
-        assert (groups == groups[:, :1]).all()
+        layer = pack_layer(each, layer, 32.0)
+        blocks = layer.weights["index"].reshape(64, 16, 32)
+        assert (blocks == blocks[:, :1]).all()
 
 
-def test_inputs_of_a_first_layer_fall_into_all_sets_of_the_cache() -> None:
-    """In the network's order all 32 are 64 apart: a set of 64-byte lines in L1 has 8 places."""
+def test_the_inputs_of_a_first_layer_use_all_sets_of_the_cache() -> None:
+    """In the order of the network all 32 are 64 apart. A set of the L1 cache has 8 lines."""
     layer = radixnet(1024, 1).layers[0]
-    sets = prepared(layer, None, 32.0).weights["index"] % 64
+    sets = pack_layer(layer, None, 32.0).weights["index"] % 64
     assert max(np.bincount(row).max() for row in sets) <= 4
     assert np.bincount(layer.index[: layer.fan_in] % 64).max() == 16
 
@@ -81,43 +81,47 @@ def test_inputs_of_a_first_layer_fall_into_all_sets_of_the_cache() -> None:
         (None, fused.fused_fan_in),
     ],
 )
-def test_only_equal_powers_of_two_are_summed_first(weight: float | None, workunit: Any) -> None:
+def test_inputs_are_summed_first_if_all_weights_are_one_power_of_two(
+    weight: float | None, workunit: Any
+) -> None:
     rng = np.random.default_rng(0)
     index = np.sort(np.argsort(rng.random((20, 30)), axis=1)[:, :4], axis=1)
     value = rng.standard_normal((20, 4)) if weight is None else weight
     whole = Layer.from_sparse(np.ones((30, 30)), -0.1)
-    layer = prepared(Layer.from_fan_in(index, value, -0.1, 30), prepared(whole, None, 32.0), 32.0)
+    layer = pack_layer(
+        Layer.from_fan_in(index, value, -0.1, 30), pack_layer(whole, None, 32.0), 32.0
+    )
     assert layer.workunit is workunit
     assert ("value" in layer.weights) == (workunit is fused.fused_fan_in)
 
 
 @pytest.mark.parametrize(("bias", "ymax"), [(0.0, 32.0), (2.0**-70, 32.0), (-1.0, 2.0**-70)])
-def test_inputs_that_may_be_tiny_are_multiplied_one_by_one(bias: float, ymax: float) -> None:
-    """Their products may underflow where that of the sum does not."""
+def test_inputs_that_may_be_subnormal_are_multiplied_one_by_one(bias: float, ymax: float) -> None:
+    """Their products may underflow although that of their sum does not."""
     weights = np.full((8, 8), 2.0**-10, np.float32)
-    before = prepared(Layer.from_sparse(weights, bias), None, ymax)
-    assert prepared(Layer.from_sparse(weights, 0.0), before, ymax).workunit is fused.fused_fan_in
-    # Nor is anything known of the input rows.
-    assert before.workunit is fused.fused_fan_in
+    first = pack_layer(Layer.from_sparse(weights, bias), None, ymax)
+    assert pack_layer(Layer.from_sparse(weights, 0.0), first, ymax).workunit is fused.fused_fan_in
+    # The input rows may be subnormal as well.
+    assert first.workunit is fused.fused_fan_in
 
 
-def test_a_layer_of_another_rule_is_not_in_the_same_launch() -> None:
+def test_layers_of_different_rules_are_not_grouped() -> None:
     plain = Layer.from_sparse(np.ones((4, 4), np.float32), -1.0)
     linear = replace(plain, activation="linear")
-    everywhere = replace(plain, bias_to="all")
-    layers = [prepared(each, None, 32.0) for each in (plain, plain, linear, everywhere, plain)]
-    assert [layer.following for layer in stacked(layers, 16)] == [2, 1, 1, 1, 1]
+    biased = replace(plain, bias_to="all")
+    layers = [pack_layer(each, None, 32.0) for each in (plain, plain, linear, biased, plain)]
+    assert [layer.group_remaining for layer in group_layers(layers, 16)] == [2, 1, 1, 1, 1]
 
 
-def test_layers_of_one_form_lie_together() -> None:
+def test_layers_of_the_same_form_are_grouped() -> None:
     net = radixnet(1024, 20)
-    alone: list[FusedLayer] = []
+    packed: list[FusedLayer] = []
     for each in net.layers:
-        alone.append(prepared(each, alone[-1] if alone else None, 32.0))
-    together = stacked(alone, 16)
-    assert [layer.position for layer in together] == [0, *range(16), *range(3)]
-    assert [layer.following for layer in together] == [1, *range(16, 0, -1), *range(3, 0, -1)]
-    for one, many in zip(alone, together, strict=True):
-        rows = slice(many.position * 1024, (many.position + 1) * 1024)
-        assert (many.weights["index"][rows] == one.weights["index"]).all()
-        assert (many.weights["bias"][rows] == one.weights["bias"]).all()
+        packed.append(pack_layer(each, packed[-1] if packed else None, 32.0))
+    grouped = group_layers(packed, 16)
+    assert [layer.group_index for layer in grouped] == [0, *range(16), *range(3)]
+    assert [layer.group_remaining for layer in grouped] == [1, *range(16, 0, -1), *range(3, 0, -1)]
+    for one, member in zip(packed, grouped, strict=True):
+        rows = slice(member.group_index * 1024, (member.group_index + 1) * 1024)
+        assert (member.weights["index"][rows] == one.weights["index"]).all()
+        assert (member.weights["bias"][rows] == one.weights["bias"]).all()
