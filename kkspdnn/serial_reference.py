@@ -1,4 +1,4 @@
-"""The serial reference: plain, obviously right, and the comparison of a result with it."""
+"""The serial reference in SciPy, and the comparison of a result with it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from kkspdnn.model.network import Network, check_network
 
 
 def reference(network: Network, inputs: Any, *, dtype: DTypeLike = np.float64) -> sp.csr_array:
-    """
-    The activations after the last layer, CSR of shape (rows, network.outputs), no stored zeros.
+    """Return the activations after the last layer, CSR (rows, network.outputs), no stored zeros.
 
     inputs: Inputs, or a SciPy sparse matrix or 2-D NumPy array of shape (rows, neurons)
+    dtype: float32 or float64, of all arithmetic
 
-    For each layer, as the Sparse DNN Graph Challenge defines it (Kepner et al., HPEC 2019): Z = Y
-    W; the bias added to the nonzero entries of Z only; negative values to 0; values over ymax to
-    ymax. Where the layer says so, the bias is added to all entries, and values stay as they are.
-    All arithmetic is in `dtype`, float32 or float64. InputError where the inputs do not fit
-    the network, a number overflows `dtype`, or an activation is no finite number.
+    Each layer is computed as the Sparse DNN Graph Challenge defines it (Kepner et al., HPEC 2019):
+    Z = Y W; the bias is added to the nonzero entries of Z only; negative values become 0, and
+    values above ymax become ymax. A layer with bias_to "all" adds the bias to all entries, a linear
+    layer has no limits.
+
+    Raises InputError if the inputs do not fit the network, a number overflows `dtype`, or an
+    activation is not finite.
     """
     check_network(network)
     return timed_reference(network, Inputs.from_any(inputs), dtype=dtype)[0]
@@ -38,35 +40,33 @@ def reference(network: Network, inputs: Any, *, dtype: DTypeLike = np.float64) -
 def timed_reference(
     network: Network, inputs: Inputs, *, dtype: DTypeLike = np.float64
 ) -> tuple[sp.csr_array, float]:
-    """
-    What `reference` gives, and its seconds: the arithmetic only, without making rows and weights
-    and sorting columns.
-    """
-    wanted = float_dtype(dtype)
+    """Return the result of `reference` and the seconds of its arithmetic, without the time to
+    generate or convert rows and weights and to sort columns."""
+    run_dtype = float_dtype(dtype)
     inputs.check_neurons(network.inputs)
-    y = inputs.to_csr(wanted)
+    y = inputs.to_csr(run_dtype)
     seconds = 0.0
-    for number, given in enumerate(network.layers, start=1):
+    for number, source in enumerate(network.layers, start=1):
         try:
-            layer = given.astype(wanted)
+            layer = source.astype(run_dtype)
         except InputError as error:
             raise InputError(str(error), layer=number) from error
         weights = layer.weights()
         started = perf_counter()
-        y = _one_layer(y, weights, layer, network.ymax, number)
+        y = _compute_layer(y, weights, layer, network.ymax, number)
         seconds += perf_counter() - started
-        # SciPy adds up in the order of storage: ascending, as the workunits do.
+        # SciPy adds the terms in their order in memory. The workunits add in ascending order.
         y.sort_indices()
     return y, seconds
 
 
-def _one_layer(
+def _compute_layer(
     y: sp.csr_array, weights: sp.csr_array, layer: Layer, ymax: float | None, number: int
 ) -> sp.csr_array:
     z = sp.csr_array(y @ weights)
-    z.eliminate_zeros()  # sums that cancel to 0 are not nonzero: no bias for them
+    z.eliminate_zeros()  # sums that cancel to 0 get no bias
     if layer.bias_to == "all":
-        z = _with_zeros(z)
+        z = _store_zeros(z)
     with np.errstate(over="ignore"):
         z.data += layer.bias[z.indices]
     undefined = np.isnan(z.data)
@@ -87,27 +87,27 @@ def _one_layer(
     return z
 
 
-def _with_zeros(matrix: sp.csr_array) -> sp.csr_array:
-    """The same matrix with every entry stored."""
+def _store_zeros(matrix: sp.csr_array) -> sp.csr_array:
+    """Return the same matrix with all entries stored."""
     rows, columns = matrix.shape
     indices, offsets = np.tile(np.arange(columns), rows), columns * np.arange(rows + 1)
     return sp.csr_array((matrix.toarray().ravel(), indices, offsets), shape=matrix.shape)
 
 
 def categories(final: sp.csr_array) -> NDArray[np.int64]:
-    """The challenge's answer: the rows (from 1, ascending) that have any nonzero value."""
-    live = sp.csr_array(final, copy=True)
-    live.eliminate_zeros()
-    return np.flatnonzero(np.diff(live.indptr)).astype(np.int64) + 1
+    """Return the categories, as the challenge calls them: the rows with any nonzero value, from 1,
+    ascending."""
+    nonzero = sp.csr_array(final, copy=True)
+    nonzero.eliminate_zeros()
+    return np.flatnonzero(np.diff(nonzero.indptr)).astype(np.int64) + 1
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """
-    How a result differs from the reference.
+    """The differences between a result and the reference.
 
-    `rows_missing` and `rows_extra`: categories (rows from 1) that only the reference, only the
-    result has. `max_abs_error`: the largest difference of any value; NaN where a value is NaN.
+    rows_missing, rows_extra: categories of the reference only, and of the result only
+    max_abs_error: the largest absolute difference of any value; NaN if a value is NaN
     """
 
     rows_missing: NDArray[np.int64]
@@ -116,22 +116,23 @@ class Comparison:
 
     @property
     def same_categories(self) -> bool:
-        """True where no row is missing and none extra."""
+        """Whether no category is missing or extra."""
         return self.rows_missing.size == 0 and self.rows_extra.size == 0
 
 
 def compare(values: sp.csr_array, expected: sp.csr_array) -> Comparison:
-    """
-    Compare a result with the reference, both CSR (rows, outputs); InputError for unlike shapes.
+    """Compare a result with the reference, both CSR (rows, outputs).
+
+    Raises InputError if their shapes differ.
     """
     if values.shape != expected.shape:
         raise InputError(
-            f"a result of shape {values.shape} against a reference of {expected.shape}"
+            f"the result has shape {values.shape} but the reference has shape {expected.shape}"
         )
-    found, truth = categories(values), categories(expected)
+    rows, expected_rows = categories(values), categories(expected)
     difference = sp.csr_array(values.astype(np.float64) - expected.astype(np.float64))
     return Comparison(
-        rows_missing=np.setdiff1d(truth, found),
-        rows_extra=np.setdiff1d(found, truth),
+        rows_missing=np.setdiff1d(expected_rows, rows),
+        rows_extra=np.setdiff1d(rows, expected_rows),
         max_abs_error=float(np.max(np.abs(difference.data), initial=0.0)),
     )

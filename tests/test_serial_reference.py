@@ -1,4 +1,4 @@
-"""The reference against a plain triple loop, the official answer, and itself."""
+"""The serial reference against three nested loops and the official categories; comparisons."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def by_loops(
     ymax: float | None,
     rows: np.ndarray,
 ) -> np.ndarray:
-    """The definition, one number at a time."""
+    """The definition of a layer, one value at a time."""
     y = rows.astype(np.float64)
     for matrix, bias, (activation, bias_to) in zip(weights, biases, rules, strict=True):
         after = np.zeros((y.shape[0], matrix.shape[1]))
@@ -69,8 +69,8 @@ def problems(draw: st.DrawFn) -> Problem:
 
 @settings(max_examples=200)
 @given(problems(), st.sampled_from([np.float32, np.float64]))
-def test_it_is_the_definition(problem: Problem, dtype: Any) -> None:
-    # small multiples of powers of two: both types are exact, cancellation is frequent
+def test_random_networks_agree_with_the_definition(problem: Problem, dtype: Any) -> None:
+    # Small multiples of powers of two are exact in both dtypes, and often cancel.
     weights, biases, rules, ymax, rows = problem
     layers = [
         Layer.from_sparse(w, b, activation=activation, bias_to=bias_to)
@@ -86,14 +86,14 @@ def test_it_is_the_definition(problem: Problem, dtype: Any) -> None:
     assert categories(final).tolist() == (np.flatnonzero(expected.any(axis=1)) + 1).tolist()
 
 
-def test_the_bias_is_for_nonzero_sums_only() -> None:
+def test_the_bias_is_added_to_nonzero_sums_only() -> None:
     layer = Layer.from_sparse(np.array([[1.0, 1.0], [-1.0, 1.0]]), [5.0, 6.0])
     rows = Inputs.from_any(np.array([[0.0, 0.0], [2.0, 2.0], [1.0, 0.0]]))
     final = reference(network([layer]), rows).toarray()
     assert final.tolist() == [[0, 0], [0, 10], [6, 7]]
 
 
-def test_without_layers_the_rows_come_back() -> None:
+def test_a_network_without_layers_returns_the_rows() -> None:
     rows = Inputs.from_any(np.array([[0.0, 1.0], [0.0, 0.0], [-3.0, 40.0]]))
     final = reference(network([], inputs=2), rows)
     assert (final.toarray() == rows.to_dense(np.float64)).all()
@@ -108,7 +108,7 @@ def test_all_zero_rows_have_no_categories(rows: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_official_answer_comes_out(
+def test_the_official_categories(
     challenge_network: Network, challenge_categories: np.ndarray, dtype: type
 ) -> None:
     final = reference(challenge_network, images(1024, 2000), dtype=dtype)
@@ -117,14 +117,14 @@ def test_the_official_answer_comes_out(
     assert categories(final).tolist() == expected.tolist()
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_unsuitable_inputs_are_refused() -> None:
     with pytest.raises(InputError, match="rows have 3 neurons but the network takes 32"):
         reference(radixnet(32, 1), Inputs.from_any(np.ones((1, 3))))
     with pytest.raises(InputError, match="use float32 or float64"):
         reference(radixnet(32, 1), Inputs.from_any(np.ones((1, 32))), dtype=np.int8)
 
 
-def test_overflow_is_an_error_not_an_answer() -> None:
+def test_overflow_raises() -> None:
     big = Layer.from_sparse(np.array([[1e300, 1e300], [-1e300, 1e300]]), 0.0)
     with pytest.raises(InputError, match=r"layer 1: weight: -?1e\+300 is too large for float32"):
         reference(network([big]), Inputs.from_any(np.ones((1, 2))), dtype=np.float32)
@@ -133,15 +133,15 @@ def test_overflow_is_an_error_not_an_answer() -> None:
         reference(network([big]), rows)
     with pytest.raises(InputError, match="layer 1: the activations of row 1 overflow float64"):
         reference(network([big], ymax=None), rows)
-    # an infinite sum that ymax cuts down is exact
+    # ymax limits an infinite sum.
     positive = Layer.from_sparse(np.array([[1e300], [1e300]]), 0.0)
     assert reference(network([positive]), rows).toarray().tolist() == [[0.0], [32.0]]
 
 
-def test_compare_tells_rows_and_size_of_the_difference() -> None:
+def test_comparison() -> None:
     expected = sp.csr_array(np.array([[1.0, 0.0], [0.0, 0.0], [2.0, 3.0]]))
-    found = sp.csr_array(np.array([[0.0, 0.0], [0.0, 0.5], [2.0, 3.25]], dtype=np.float32))
-    result = compare(found, expected)
+    result_values = sp.csr_array(np.array([[0.0, 0.0], [0.0, 0.5], [2.0, 3.25]], dtype=np.float32))
+    result = compare(result_values, expected)
     assert result.rows_missing.tolist() == [1]
     assert result.rows_extra.tolist() == [2]
     assert result.max_abs_error == 1.0
@@ -151,15 +151,15 @@ def test_compare_tells_rows_and_size_of_the_difference() -> None:
     assert same.max_abs_error == 0.0
 
 
-def test_compare_does_not_overlook_nan_and_shapes() -> None:
+def test_comparison_of_nan_and_of_different_shapes() -> None:
     expected = sp.csr_array(np.eye(2))
     broken = sp.csr_array(np.array([[np.nan, 0], [0, 1]]))
     assert np.isnan(compare(broken, expected).max_abs_error)
-    with pytest.raises(InputError, match=r"shape \(3, 2\) against a reference of \(2, 2\)"):
+    with pytest.raises(InputError, match=r"shape \(3, 2\) but the reference has shape \(2, 2\)"):
         compare(sp.csr_array(np.ones((3, 2))), expected)
 
 
-def test_stored_zeros_are_no_category() -> None:
+def test_stored_zeros_are_not_categories() -> None:
     stored = sp.csr_array(([0.0, 1.0], [0, 1], [0, 1, 2]), shape=(2, 2))
     assert categories(stored).tolist() == [2]
     assert stored.nnz == 2

@@ -1,4 +1,4 @@
-"""Layers of more than 65,536 neurons, whose indices have 32 bits, give what NumPy gives."""
+"""Layers of more than 65,536 neurons, which have 32-bit indices, against NumPy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHAPES = [(70_000, 5), (5, 70_000), (65_537, 65_537), (65_536, 3), (1, 1), (3, 1
 
 
 def some_layer(rng: Any, inputs: int, outputs: int, bias_to: Any) -> tuple[Layer, Any, Any]:
-    """A layer of small multiples of 1/16, so that every sum is exact; its weights and biases."""
+    """Return a layer, its weights and biases: small multiples of 1/16, so all sums are exact."""
     edges = 8 * max(inputs, outputs)
     cells = np.unique(rng.integers(0, inputs * outputs, edges))
     values = rng.integers(1, 16, cells.size).astype(np.float32) / 16
@@ -35,7 +35,7 @@ def some_rows(rng: Any, inputs: int) -> Any:
 
 @pytest.mark.parametrize("bias_to", ["all", "nonzero"])
 @pytest.mark.parametrize(("inputs", "outputs"), SHAPES)
-def test_rows_of_every_kind(space: str, inputs: int, outputs: int, bias_to: Any) -> None:
+def test_dense_and_sparse_rows(space: str, inputs: int, outputs: int, bias_to: Any) -> None:
     rng = np.random.default_rng(inputs)
     layer, weights, bias = some_layer(rng, inputs, outputs, bias_to)
     net = kk.network([layer], None)
@@ -54,7 +54,7 @@ def test_rows_of_every_kind(space: str, inputs: int, outputs: int, bias_to: Any)
 
 
 def test_a_wide_first_layer_counts_bits(space: str) -> None:
-    """Equal weights and packed bits; a narrow layer, with indices of 16 bits, follows."""
+    """Equal weights and bits as inputs; the next layers are narrow, with 16-bit indices."""
     rng = np.random.default_rng(3)
     index = rng.permuted(np.arange(70_000).reshape(500, 140), axis=1)[:, :32]
     narrow = rng.permuted(np.tile(np.arange(500), (500, 1)), axis=1)[:, :32]
@@ -77,7 +77,7 @@ def test_a_wide_first_layer_counts_bits(space: str) -> None:
 
 @pytest.mark.parametrize("cell", [(2**32 + 5, 0), (0, 2**32 + 5), (MAX_NEURONS, 0)])
 def test_layers_of_too_many_neurons_are_refused(cell: tuple[int, int]) -> None:
-    """Their indices would wrap."""
+    """Their indices would overflow."""
     shape = cell[0] + 1, cell[1] + 1
     weights = sp.coo_array(([1.0], ([cell[0]], [cell[1]])), shape=shape)
     size = f"{shape[0]} x {shape[1]} neurons: a layer has at most 1073741824"

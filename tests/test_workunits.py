@@ -1,4 +1,4 @@
-"""The engines' workunits are part of the package, whatever else has their names."""
+"""The workunits of the engines are in the package, whatever other packages are called workunits."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def python(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_inside_the_package() -> None:
-    """What is installed adds no package `workunits` beside the user's own."""
+def test_workunits_are_in_the_package() -> None:
+    """An installation adds no top-level package `workunits`."""
     assert Path(fused.__file__) == HOME / "kkspdnn" / "workunits" / "fused.py"
 
 
-def test_a_package_of_the_user_s_with_that_name(tmp_path: Path) -> None:
-    """It stays what the user's own code imports."""
+def test_a_package_workunits_of_the_user(tmp_path: Path) -> None:
+    """The code of the user imports it, and kkspdnn does not."""
     own = tmp_path / "workunits"
     own.mkdir()
     (own / "__init__.py").write_text("")
@@ -49,8 +49,8 @@ def test_a_package_of_the_user_s_with_that_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("inner", ["pykokkos/pykokkos", "pykokkos/docs", "pykokkos"])
-def test_a_folder_with_the_name_of_pykokkos(tmp_path: Path, inner: str) -> None:
-    """As of a clone of its repository: no package."""
+def test_a_folder_named_pykokkos(tmp_path: Path, inner: str) -> None:
+    """A folder, such as a clone of the repository, is not the package PyKokkos."""
     (tmp_path / inner).mkdir(parents=True)
     if inner == "pykokkos/pykokkos":
         (tmp_path / inner / "__init__.py").write_text("")

@@ -68,7 +68,7 @@ def _launches(
     space: SpaceName, dtype: np.dtype[Any], sizes: tuple[int, ...]
 ) -> tuple[Specialization, ...]:
     """Return the launches for layers of these numbers of inputs and outputs."""
-    if chosen() != "builtin":
+    if active_implementation() != "builtin":
         raise KkspdnnError(
             "the real PyKokkos is in use, and keeps its C++ in ./pk_cpp; "
             f"set {IMPLEMENTATION_VARIABLE}=builtin to see the built-in compiler's"

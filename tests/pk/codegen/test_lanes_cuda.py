@@ -59,7 +59,7 @@ def test_loop_invariant_addresses_are_hoisted() -> None:
     count = generate(*launches["count_edges"]).text
     assert "ones += P::load(lanes::step<1>(x, lanes::at(x, tile, source, v), i));\n" in count
     ranges = generate(*launches["find_range"]).text
-    assert "P least = P::load(&a(tile, int64_t(first + begin), v));\n" in ranges
+    assert "P smallest = P::load(&a(tile, int64_t(first + begin), v));\n" in ranges
     assert "P y = P::load(lanes::step<1>(a, lanes::at(a, tile, first, v), j));\n" in ranges
 
 
