@@ -1,6 +1,6 @@
-// Vector lanes on a CPU: a ThreadVectorRange whose lanes read and write neighbouring elements runs
-// on packs of SIMD registers. The body is written once and instantiated for four registers, for
-// one, and for the single lanes that are left.
+// Vectors of lanes on a CPU: a ThreadVectorRange whose lanes access neighbouring elements runs on
+// packs of SIMD registers. The body is a template that is instantiated for packs of four registers,
+// of one register, and of one lane for the remainder.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct simd {
   static constexpr int width = register_bytes / sizeof(T);
 };
 
-// One byte for each lane of a pack, to be counted with.
+// One byte for each lane of a pack, to count with.
 template <int Width>
 struct bytes {
   typedef uint8_t type __attribute__((vector_size(Width)));
@@ -55,8 +55,8 @@ struct bytes<1> {
   }
 };
 
-// A register of numbers from bytes. g++ 12 makes __builtin_convertvector of bytes one element at a
-// time.
+// Converts bytes to a register of floating-point numbers. g++ 12 compiles __builtin_convertvector
+// of bytes to code that converts one element at a time.
 #if defined(__AVX512F__)
 inline void widen(const uint8_t* p, simd<float>::type& r) {
   const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
@@ -83,8 +83,8 @@ inline void widen(const uint8_t* p, V& r) {
 }
 #endif
 
-// Registers registers of T, as two halves, so that the compiler keeps each in a register of its
-// own; 0 registers: one lane.
+// A vector of T in `Registers` SIMD registers; 0 registers hold one lane. It has two halves,
+// so that the compiler allocates one register for each leaf.
 template <class T, int Registers>
 struct pack {
   using half = pack<T, Registers / 2>;
@@ -94,12 +94,14 @@ struct pack {
   static pack all(T value) { return {half::all(value), half::all(value)}; }
   static pack load(const T* p) { return {half::load(p), half::load(p + half::width)}; }
   static pack of(const bytes<width>& b) {
-    uint8_t each[width];
-    std::memcpy(each, &b.r, width);
-    asm("" : "+m"(each));  // through memory: g++ would take the bytes out one by one
-    return of(each);
+    uint8_t values[width];
+    std::memcpy(values, &b.r, width);
+    asm("" : "+m"(values));  // through memory: g++ would extract the bytes one by one
+    return of(values);
   }
-  static pack of(const uint8_t* each) { return {half::of(each), half::of(each + half::width)}; }
+  static pack of(const uint8_t* values) {
+    return {half::of(values), half::of(values + half::width)};
+  }
   void store(T* p) const {
     lo.store(p);
     hi.store(p + half::width);
@@ -128,13 +130,13 @@ struct pack<T, 1> {
     return a;
   }
   static pack of(const bytes<width>& b) {
-    uint8_t each[width];
-    std::memcpy(each, &b.r, width);
-    return of(each);
+    uint8_t values[width];
+    std::memcpy(values, &b.r, width);
+    return of(values);
   }
-  static pack of(const uint8_t* each) {
+  static pack of(const uint8_t* values) {
     pack a;
-    widen(each, a.r);
+    widen(values, a.r);
     return a;
   }
   void store(T* p) const { std::memcpy(p, &r, sizeof(vector)); }
@@ -159,7 +161,7 @@ struct pack<T, 0> {
   void store(T* p) const { *p = r; }
   template <class F>
   static pack map(const pack& a, const pack& b, F f) {
-    // Whole numbers of one or two bytes are added as int.
+    // C++ computes with integers of one or two bytes as int.
     return {static_cast<T>(f(a.r, b.r))};
   }
   template <class C>
@@ -183,7 +185,7 @@ KKSPDNN_ARITHMETIC(-)
 KKSPDNN_ARITHMETIC(*)
 #undef KKSPDNN_ARITHMETIC
 
-// `if (a OP b) x = yes;` on every lane by itself.
+// Selects `yes` in the lanes where the comparison holds, `no` in the others.
 #define KKSPDNN_CHOOSE(name, op)                                                           \
   template <class P>                                                                       \
   inline P name(const P& a, const P& b, const P& yes, const P& no) {                       \
@@ -197,12 +199,12 @@ KKSPDNN_CHOOSE(if_greater, >)
 KKSPDNN_CHOOSE(if_greater_equal, >=)
 #undef KKSPDNN_CHOOSE
 
-// Stops the compiler from making a loop's scattered loads a gather instruction, which takes three
-// times as long as loads one by one on Zen 4.
+// Keeps the compiler from vectorizing a loop with gather instructions, which take three times as
+// long as scalar loads on Zen 4.
 inline void one_by_one() { asm volatile(""); }
 
-// body(pack, first lane) until `count` lanes are done. Lanes that do not fill four registers are
-// said to be rare, so that g++ gives the loop over four all the registers it wants.
+// Calls body(pack, first lane) for vectors of `count` lanes. The remainder after packs of four
+// registers is marked as unlikely, so that g++ allocates registers for the loop over those packs.
 template <class T, class Body>
 inline void for_each(const int32_t count, const Body& body) {
   int32_t lane = 0;

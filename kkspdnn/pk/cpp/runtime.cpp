@@ -1,4 +1,5 @@
-// Starts and stops Kokkos for the process, launches workunits, and keeps the last error of a launch.
+// The runtime library: starts and stops Kokkos in the process, launches workunits, and stores the
+// last error.
 #include <Kokkos_Core.hpp>
 
 #include <cfenv>
@@ -32,15 +33,15 @@ bool started_here = false;
 // The floating-point mode of a thread: rounding, what happens to subnormal numbers, and which
 // exceptions trap. A library built with -ffast-math changes it when it is loaded, and threads
 // inherit it from the thread that creates them. Workunits run in the default mode of IEEE 754:
-// rounding to nearest, subnormal numbers kept, no traps.
+// round to nearest, subnormal numbers, no traps.
 #if defined(__x86_64__)
 using Mode = unsigned;
-constexpr Mode flags = 0x3f;  // of exceptions that have occurred
-constexpr Mode usual = 0x1f80;
+constexpr Mode flags = 0x3f;  // exceptions that have occurred
+constexpr Mode default_mode = 0x1f80;
 inline Mode get_mode() { return _mm_getcsr() & ~flags; }
 inline void set_mode(Mode mode) { _mm_setcsr((_mm_getcsr() & flags) | mode); }
-inline bool is_usual(Mode mode) { return mode == usual; }
-inline void set_usual_mode() { set_mode(usual); }
+inline bool is_default(Mode mode) { return mode == default_mode; }
+inline void set_default_mode() { set_mode(default_mode); }
 #elif defined(__aarch64__)
 using Mode = std::uint64_t;
 inline Mode get_mode() {
@@ -49,10 +50,10 @@ inline Mode get_mode() {
   return mode;
 }
 inline void set_mode(Mode mode) { asm volatile("msr fpcr, %0" : : "r"(mode)); }
-inline bool is_usual(Mode mode) { return mode == 0; }
-inline void set_usual_mode() { set_mode(0); }
+inline bool is_default(Mode mode) { return mode == 0; }
+inline void set_default_mode() { set_mode(0); }
 #else
-// Elsewhere as the C library knows it, without asking first.
+// On other processors the mode is set through the C library, always.
 using Mode = std::fenv_t;
 inline Mode get_mode() {
   Mode mode;
@@ -60,21 +61,21 @@ inline Mode get_mode() {
   return mode;
 }
 inline void set_mode(const Mode& mode) { std::fesetenv(&mode); }
-inline bool is_usual(const Mode&) { return false; }
-inline void set_usual_mode() { std::fesetenv(FE_DFL_ENV); }
+inline bool is_default(const Mode&) { return false; }
+inline void set_default_mode() { std::fesetenv(FE_DFL_ENV); }
 #endif
 
-// The default mode for the calling thread as long as this object lives.
-class UsualMode {
+// Sets the default mode of the calling thread during the lifetime of the object.
+class DefaultMode {
  public:
-  UsualMode() : before_(get_mode()), changed_(!is_usual(before_)) {
-    if (changed_) set_usual_mode();
+  DefaultMode() : before_(get_mode()), changed_(!is_default(before_)) {
+    if (changed_) set_default_mode();
   }
-  ~UsualMode() {
+  ~DefaultMode() {
     if (changed_) set_mode(before_);
   }
-  UsualMode(const UsualMode&) = delete;
-  UsualMode& operator=(const UsualMode&) = delete;
+  DefaultMode(const DefaultMode&) = delete;
+  DefaultMode& operator=(const DefaultMode&) = delete;
 
  private:
   Mode before_;
@@ -85,24 +86,24 @@ class UsualMode {
 int pool_size = 0;
 
 #if KOKKOS_VERSION < 30500
-#define KKSPDNN_PARTITIONS  // Kokkos::OpenMP::partition_master is there
+#define KKSPDNN_PARTITIONS  // Kokkos::OpenMP::partition_master exists
 
-// Kokkos 3.4 lets only the thread that started it launch: its pool of OpenMP threads is known to
-// that thread alone. Any other may have it as well, as those of Kokkos::OpenMP::partition_master
-// have theirs, as long as they launch one at a time.
+// In Kokkos 3.4, the pool of OpenMP threads is a thread-local variable of the thread that started
+// Kokkos, so that only this thread can launch. Other threads may share the pool, as those of
+// Kokkos::OpenMP::partition_master do, if they launch one at a time.
 Kokkos::Impl::OpenMPExec* pool = nullptr;
-void keep_pool() { pool = Kokkos::Impl::t_openmp_instance; }
-void take_pool() {
+void save_pool() { pool = Kokkos::Impl::t_openmp_instance; }
+void adopt_pool() {
   if (Kokkos::Impl::t_openmp_instance == nullptr) Kokkos::Impl::t_openmp_instance = pool;
 }
 #else
-void keep_pool() {}
-void take_pool() {}
+void save_pool() {}
+void adopt_pool() {}
 #endif
 
-// Kokkos needs as many threads in every parallel region as there are in its pool. OMP_DYNAMIC lets
-// OpenMP take fewer when the machine is busy, OMP_MAX_ACTIVE_LEVELS=0 only one. Both are settings
-// of the calling thread.
+// Kokkos needs all threads of its pool in each parallel region. With OMP_DYNAMIC, OpenMP starts
+// fewer if the machine is busy; with OMP_MAX_ACTIVE_LEVELS=0, one. Both are settings of the calling
+// thread.
 void allow_all_threads() {
   omp_set_dynamic(0);
   if (omp_get_max_active_levels() < 1) omp_set_max_active_levels(1);
@@ -117,7 +118,7 @@ void kkspdnn_set_error(const char* message) { last_error() = message; }
 
 const char* kkspdnn_last_error() { return last_error().c_str(); }
 
-// The most threads that OpenMP gives to a parallel region: OMP_THREAD_LIMIT.
+// Returns the maximum number of threads of a parallel region: OMP_THREAD_LIMIT.
 int kkspdnn_thread_limit() {
 #if defined(KOKKOS_ENABLE_OPENMP)
   return omp_get_thread_limit();
@@ -126,7 +127,7 @@ int kkspdnn_thread_limit() {
 #endif
 }
 
-// As many threads as OpenMP takes where nobody says how many.
+// Returns the number of threads that OpenMP starts by default.
 int kkspdnn_default_threads() {
 #if defined(KOKKOS_ENABLE_OPENMP)
   return omp_get_max_threads();
@@ -135,13 +136,13 @@ int kkspdnn_default_threads() {
 #endif
 }
 
-// Whether a parallel region of `threads` threads comes to its end in the calling thread. It does not
-// in a process that was forked after another library had used OpenMP: the threads of its pool are
-// not there. A child that is forked here tries it, for at most `seconds`.
+// Returns whether a parallel region of `threads` threads ends in the calling thread. It hangs in a
+// process that was forked after another library had used OpenMP: the threads of that pool do not
+// exist in the child. A forked child tries it, for at most `seconds`.
 int kkspdnn_openmp_answers(int threads, int seconds) {
 #if defined(KOKKOS_ENABLE_OPENMP)
   const pid_t child = fork();
-  if (child < 0) return 1;  // cannot be tried
+  if (child < 0) return 1;  // it cannot be tried
   if (child == 0) {
 #pragma omp parallel num_threads(threads)
     asm volatile("");
@@ -162,22 +163,22 @@ int kkspdnn_openmp_answers(int threads, int seconds) {
 #endif
 }
 
-// Give every thread of the pool the default floating-point mode, where another library that uses
-// the same pool has changed it, or created it in another mode.
+// Sets the default floating-point mode of all threads of the pool: another library that uses the
+// same pool may have changed it, or created the pool in another mode.
 void kkspdnn_reset_modes() {
 #if defined(KOKKOS_ENABLE_OPENMP)
   if (pool_size < 2) return;
-  const UsualMode mode;
+  const DefaultMode mode;
 #pragma omp parallel num_threads(pool_size)
-  if (omp_get_thread_num() > 0 && !is_usual(get_mode())) set_usual_mode();
+  if (omp_get_thread_num() > 0 && !is_default(get_mode())) set_default_mode();
 #endif
 }
 
-// threads: how many OpenMP threads, at most kkspdnn_thread_limit(); device: the GPU's number, or -1
-// for Kokkos's own choice.
-// A Kokkos that another library of this process has started is used as it is.
+// Starts Kokkos, unless another library has started it in this process.
+// threads: the number of OpenMP threads, at most kkspdnn_thread_limit(); 0 lets Kokkos choose
+// device: the number of the GPU; -1 lets Kokkos choose
 int kkspdnn_initialize(int threads, int device) {
-  const UsualMode mode;  // which the pool's threads inherit
+  const DefaultMode mode;  // the threads of the pool inherit it
   try {
 #if defined(KOKKOS_ENABLE_OPENMP)
     allow_all_threads();
@@ -197,7 +198,7 @@ int kkspdnn_initialize(int threads, int device) {
     Kokkos::initialize(settings);
 #if defined(KOKKOS_ENABLE_OPENMP)
     pool_size = Kokkos::OpenMP().concurrency();
-    keep_pool();
+    save_pool();
 #endif
     kkspdnn_reset_modes();
     started_here = true;
@@ -208,19 +209,19 @@ int kkspdnn_initialize(int threads, int device) {
   }
 }
 
-// To be called by a thread that did not start Kokkos, before it launches for the first time.
+// Prepares a thread that did not start Kokkos, before its first launch.
 void kkspdnn_enter() {
 #if defined(KOKKOS_ENABLE_OPENMP)
   if (pool_size == 0) return;
-  const UsualMode mode;
+  const DefaultMode mode;
   allow_all_threads();
-  take_pool();
+  adopt_pool();
 #pragma omp parallel num_threads(pool_size)
-  asm volatile("");  // so that OpenMP binds this thread now, if it does
+  asm volatile("");  // if OpenMP binds threads, it binds this one now
 #endif
 }
 
-// Whether kkspdnn_run can leave the other threads of the pool asleep.
+// Returns whether kkspdnn_run can run in the calling thread alone.
 int kkspdnn_can_run_alone() {
 #if defined(KKSPDNN_PARTITIONS)
   return pool_size > 1;
@@ -229,14 +230,14 @@ int kkspdnn_can_run_alone() {
 #endif
 }
 
-// Call a workunit's `launch` in the default floating-point mode; alone: in the calling thread only,
-// which must be possible.
+// Calls the launcher of a workunit in the default floating-point mode.
+// alone: in the calling thread only; requires kkspdnn_can_run_alone()
 int kkspdnn_run(int (*launch)(const char*, const void*), const char* label, const void* arguments,
                 int alone) {
-  const UsualMode mode;
+  const DefaultMode mode;
 #if defined(KKSPDNN_PARTITIONS)
   if (alone) {
-    // Kokkos makes partitions where parallel regions may be nested.
+    // Kokkos creates partitions only if parallel regions may be nested.
     const int levels = omp_get_max_active_levels();
     omp_set_max_active_levels(levels < 2 ? 2 : levels);
     int failed = 1;
@@ -249,8 +250,8 @@ int kkspdnn_run(int (*launch)(const char*, const void*), const char* label, cons
   return launch(label, arguments);
 }
 
-// Called when the process ends, which must not be by an exception: where a GPU has failed, and that
-// was told, some versions of Kokkos find so once more.
+// Stops Kokkos when the process ends, without an exception: after an error on a GPU that was
+// already reported, some versions of Kokkos throw it again.
 void kkspdnn_finalize() {
   try {
     if (started_here && Kokkos::is_initialized()) Kokkos::finalize();

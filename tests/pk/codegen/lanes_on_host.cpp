@@ -1,13 +1,13 @@
-// kkspdnn_lanes_cuda.hpp on a CPU: the threads of a block with 32 of them in x, one after the other.
+// Runs kkspdnn_lanes_cuda.hpp on a CPU: the threads of a block, one after the other.
 #include <cstdint>
 
 #define KOKKOS_INLINE_FUNCTION inline
 #define __CUDA_ARCH__ 900
 
-struct Place {
+struct Index {
   unsigned x;
 };
-static Place threadIdx, blockDim;
+static Index threadIdx, blockDim;
 
 namespace Kokkos {
 
@@ -33,7 +33,7 @@ struct View3D {
   int64_t stride(int dimension) const { return strides[dimension]; }
 };
 
-// y[v] = the sum of w * x[1][k + 1][v] over k < rows, less the sum of b[1][k + 1][v] modulo 256, and
+// y[v] = the sum of w * x[1][k + 1][v] over k < rows, minus the sum of b[1][k + 1][v] modulo 256, and
 // 1000 more where that is above `most`.
 extern "C" void run(int vector, int count, int rows, const float* x, const uint8_t* b, float w,
                     float most, float* y) {
