@@ -142,7 +142,7 @@ def expressions(body: Any) -> Iterator[ir.Expr]:
 def text(e: ir.Expr) -> str:
     match e:
         case ir.Constant():
-            return e.text
+            return str(e.value)
         case ir.Name():
             return e.name
         case ir.Binary():

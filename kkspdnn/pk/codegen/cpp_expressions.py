@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.types import Scalar
+from kkspdnn.pk.types import INT64, Scalar
 
 _SELECT: Final = {
     "==": "if_equal",
@@ -23,7 +23,7 @@ def expression(e: ir.Expr) -> str:
     """Return an expression as C++, with parentheses around every operator."""
     match e:
         case ir.Constant():
-            return e.text
+            return _literal(e)
         case ir.Name():
             return e.name
         case ir.Element(array=array, indices=indices, local=True):
@@ -45,6 +45,12 @@ def expression(e: ir.Expr) -> str:
         case ir.Atomic():
             value = f"static_cast<{e.type.cpp}>({expression(e.value)})"
             return f"Kokkos::{e.function}(&{expression(e.target)}, {value})"
+
+
+def _literal(e: ir.Constant) -> str:
+    if isinstance(e.value, bool):
+        return "true" if e.value else "false"
+    return f"INT64_C({e.value})" if e.type == INT64 else repr(e.value)
 
 
 def bare(e: ir.Expr) -> str:

@@ -125,17 +125,17 @@ class Expressions(Scopes):
     def _constant(self, node: ast.Constant) -> ir.Constant:
         value = node.value
         if isinstance(value, bool):
-            return ir.Constant("true" if value else "false", BOOL)
+            return ir.Constant(value, BOOL)
         if isinstance(value, int):
             if value < 2**31:
-                return ir.Constant(str(value), INT32)
+                return ir.Constant(value, INT32)
             if value < 2**63:
-                return ir.Constant(f"INT64_C({value})", INT64)
+                return ir.Constant(value, INT64)
             self.refuse(node, f"{value} does not fit int64", "pass it as a pk.uint64 argument")
         if isinstance(value, float):
             if value == float("inf"):
                 self.refuse(node, "this literal is infinite", "pass it as an argument")
-            return ir.Constant(repr(value), DOUBLE)
+            return ir.Constant(value, DOUBLE)
         self.refuse(
             node,
             f"a {type(value).__name__} is not in the workunit language",

@@ -131,4 +131,6 @@ class NestedPatterns(Expressions):
                 )
             self.declare(parameters[1], accumulator, result)
         self.scopes.pop()
-        return ir.NestedFunction(item.arg, accumulator, result, self.block(node.body, scope))
+        return ir.NestedFunction(
+            node.name, item.arg, accumulator, result, self.block(node.body, scope)
+        )

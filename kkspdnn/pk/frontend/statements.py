@@ -198,8 +198,8 @@ class Statements(NestedPatterns):
             self.refuse(node.target, "a for loop has one variable", "write for j in range(a, b)")
         bounds = [self._bound(argument) for argument in arguments]
         loops.check_bounds_invariant(file, arguments, node.body)
-        begin: ir.Expr = ir.Constant("0", INT32)
-        step: ir.Expr = ir.Constant("1", INT32)
+        begin: ir.Expr = ir.Constant(0, INT32)
+        step: ir.Expr = ir.Constant(1, INT32)
         end = bounds[0]
         if len(bounds) > 1:
             begin, end = bounds[0], bounds[1]

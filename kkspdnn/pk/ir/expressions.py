@@ -11,9 +11,9 @@ from kkspdnn.pk.types import Scalar
 
 @dataclass(frozen=True)
 class Constant:
-    """A literal; `text` is C++."""
+    """A literal; an int is never negative."""
 
-    text: str
+    value: bool | int | float
     type: Scalar
 
 

@@ -123,10 +123,11 @@ class ReturnValue:
 class NestedFunction:
     """A function defined in a workunit.
 
-    index: its work item, an int32
+    index: the name of its work item, an int32
     accumulator, result: the name and the type of the `pk.Acc` of a reduction, else None
     """
 
+    name: str
     index: str
     accumulator: str | None
     result: Scalar | None
@@ -190,13 +191,15 @@ class StoreVector:
 class VectorRange:
     """A ThreadVectorRange of `count` lanes that runs on vectors.
 
-    index: the number of the first lane of a vector
+    name: of the function that the lanes run
+    index: the name of the first lane of a vector, an int32
     type: of the vectors; if it is not uint8, some may hold bytes
     """
 
     line: int
     team: str
     count: Expr
+    name: str
     index: str
     type: Scalar
     body: tuple[Stmt, ...]

@@ -15,7 +15,7 @@ from typing import Final
 from kkspdnn.pk import ir
 from kkspdnn.pk.passes.lanes import Lanes
 from kkspdnn.pk.passes.walk import reads
-from kkspdnn.pk.types import FLOAT, UINT8, Scalar
+from kkspdnn.pk.types import DOUBLE, FLOAT, INT32, UINT8, Scalar
 
 COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=")
 
@@ -135,14 +135,15 @@ def _is_comparable(e: ir.Expr, lanes: Lanes) -> bool:
 
 def _is_exact(e: ir.Constant, type_: Scalar) -> bool:
     """Return whether a literal is a number of this type."""
+    if e.type not in (INT32, DOUBLE):
+        return False
     try:
-        number = float(e.text)
-        rounded: float = struct.unpack("f", struct.pack("f", number))[0]
-    except (ValueError, OverflowError):
+        rounded: float = struct.unpack("f", struct.pack("f", e.value))[0]
+    except OverflowError:
         return False
     if type_ == UINT8:
-        return number in range(256)
-    return type_ != FLOAT or rounded == number
+        return e.value in range(256)
+    return type_ != FLOAT or rounded == e.value
 
 
 def _in_value(e: ir.Expr, lanes: Lanes) -> str | None:

@@ -12,7 +12,7 @@ from kkspdnn.pk import ir
 from kkspdnn.pk.passes.walk import subexpressions, walk
 from kkspdnn.pk.types import INT32
 
-_ZERO = ir.Constant("0", INT32)
+_ZERO = ir.Constant(0, INT32)
 
 
 def modified_in(loop: ir.For | ir.While) -> frozenset[str]:

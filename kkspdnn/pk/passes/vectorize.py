@@ -1,4 +1,4 @@
-"""Vectorization: ThreadVectorRanges whose lanes may run in vectors become VectorRanges.
+"""Vectorization: ThreadVectorRanges whose lanes may run on vectors become VectorRanges.
 
 A vector is in SIMD registers on a CPU, and in several registers of a thread on a GPU.
 """
@@ -50,16 +50,18 @@ def _vector_range(
 ) -> ir.VectorRange | ir.NestedPattern:
     lanes = _lanes(nested)
     if isinstance(lanes, Lanes):
-        body = _Vectorizer(lanes, target).body(nested.function.body)
-        (count,) = nested.bounds
-        return ir.VectorRange(nested.line, nested.team, count, lanes.index, lanes.type, body)
+        function, (count,) = nested.function, nested.bounds
+        body = _Vectorizer(lanes, target).body(function.body)
+        return ir.VectorRange(
+            nested.line, nested.team, count, function.name, function.index, lanes.type, body
+        )
     function = replace(nested.function, body=_ranges(nested.function.body, target))
     no_gather = target is not ExecutionSpace.Cuda and is_gather(nested)
     return replace(nested, function=function, scalar_because=lanes, no_gather=no_gather)
 
 
 def _lanes(nested: ir.NestedPattern) -> Lanes | str:
-    """The lanes of a range that may run in vectors, or why it may not."""
+    """The lanes of a range that may run on vectors, or the reason why it may not."""
     if nested.target is not None:
         return "a reduction over lanes"
     if len(nested.bounds) != 1:

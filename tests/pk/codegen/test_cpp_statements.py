@@ -13,14 +13,17 @@ from kkspdnn.pk.codegen.writer import Writer
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import BOOL, DOUBLE, FLOAT, INT32, INT64, UINT8
 
-ZERO, ONE = (ir.Constant(str(k), INT32) for k in (0, 1))
+ZERO, ONE = (ir.Constant(k, INT32) for k in (0, 1))
 N, K, V, J = (ir.Name(name, INT32) for name in ("n", "k", "v", "j"))
 E, F = ir.Name("e", INT64), ir.Name("f", FLOAT)
 X = ir.Element("x", (ZERO, K, V), FLOAT, local=False)
 SUM = ir.Binary("+", N, ONE, INT32)
 
 EXPRESSIONS: dict[str, tuple[ir.Expr, str, str]] = {
-    "constant": (ONE, "1", "1"),
+    "int": (ONE, "1", "1"),
+    "long int": (ir.Constant(2**40, INT64), f"INT64_C({2**40})", f"INT64_C({2**40})"),
+    "float": (ir.Constant(1e-3, DOUBLE), "0.001", "0.001"),
+    "bool": (ir.Constant(True, BOOL), "true", "true"),
     "binary": (SUM, "(n + 1)", "n + 1"),
     "nested binary": (ir.Binary("*", SUM, K, INT32), "((n + 1) * k)", "(n + 1) * k"),
     "unary": (ir.Unary("-", N, INT32), "(-n)", "-n"),
@@ -58,8 +61,8 @@ def printed(s: ir.Stmt, target: ExecutionSpace = ExecutionSpace.OpenMP) -> str:
 
 
 SET = ir.Assign(1, ir.Name("n", INT32), "+=", ONE)
-INNER = ir.NestedFunction("j", None, None, (SET,))
-SUMS = ir.NestedFunction("j", "acc", DOUBLE, (SET,))
+INNER = ir.NestedFunction("set", "j", None, None, (SET,))
+SUMS = ir.NestedFunction("sums", "j", "acc", DOUBLE, (SET,))
 
 STATEMENTS: dict[str, tuple[ir.Stmt, str]] = {
     "declare": (ir.Declare(1, "k", INT32, SUM), "int32_t k = n + 1;\n"),
@@ -164,7 +167,7 @@ def test_vectors(name: str, target: ExecutionSpace, team: str) -> None:
           {text}
         }});
     """
-    outer = ir.VectorRange(1, "m", SUM, "v", FLOAT, (s,))
+    outer = ir.VectorRange(1, "m", SUM, "lane", "v", FLOAT, (s,))
     assert printed(outer, target) == dedent(expected).lstrip()
 
 
@@ -175,13 +178,13 @@ def test_vectors(name: str, target: ExecutionSpace, team: str) -> None:
 )
 def test_masks(op: str, function: str) -> None:
     s = ir.AssignVector(1, Z, "=", Z, ir.VectorCompare(op, Z, Z))
-    text = printed(ir.VectorRange(1, "m", N, "v", FLOAT, (s,)))
+    text = printed(ir.VectorRange(1, "m", N, "lane", "v", FLOAT, (s,)))
     assert f"z = lanes::if_{function}(z, z, z, z);" in text
 
 
 def test_vectors_of_bytes_alone() -> None:
     s = ir.DeclareVector(1, "q", UINT8, BYTE)
-    text = printed(ir.VectorRange(1, "m", N, "v", UINT8, (s,)))
+    text = printed(ir.VectorRange(1, "m", N, "lane", "v", UINT8, (s,)))
     assert "lanes::for_each<uint8_t>(n," in text
     assert "P q = P::load(&b(k, v));" in text
 

@@ -18,8 +18,8 @@ PARAMETERS = (
     "u: pk.View1D[pk.uint32], w: pk.View1D[pk.int64], n: int, big: pk.int64, y: float, flag: bool"
 )
 
-ZERO, ONE, TWO = (ir.Constant(str(k), INT32) for k in (0, 1, 2))
-HALF = ir.Constant("0.5", DOUBLE)
+ZERO, ONE, TWO = (ir.Constant(k, INT32) for k in (0, 1, 2))
+HALF = ir.Constant(0.5, DOUBLE)
 ITEM, N, K = (ir.Name(name, INT32) for name in ("i", "n", "k"))
 Y, FLAG, BIG = ir.Name("y", DOUBLE), ir.Name("flag", BOOL), ir.Name("big", INT64)
 
@@ -87,8 +87,8 @@ def test_statements(load: Load, source: str) -> None:
 EXPRESSIONS: dict[str, ir.Expr] = {
     "1": ONE,
     "0.5": HALF,
-    "5000000000": ir.Constant("INT64_C(5000000000)", INT64),
-    "True": ir.Constant("true", BOOL),
+    "5000000000": ir.Constant(5000000000, INT64),
+    "True": ir.Constant(True, BOOL),
     "n + 1": ir.Binary("+", N, ONE, INT32),
     "n + big": ir.Binary("+", N, BIG, INT64),
     "n * f[i]": ir.Binary("*", N, F, FLOAT),
@@ -139,8 +139,8 @@ def test_nested_patterns(load: Load) -> None:
     added = ir.Assign(0, acc, "+=", ir.Element("x", (j,), DOUBLE, False))
     stored = ir.Assign(0, ir.Element("x", (v,), DOUBLE, False), "=", ir.Name("s", DOUBLE))
     element, lane = (
-        ir.NestedFunction("j", "acc", DOUBLE, (added,)),
-        ir.NestedFunction("v", None, None, (stored,)),
+        ir.NestedFunction("element", "j", "acc", DOUBLE, (added,)),
+        ir.NestedFunction("lane", "v", None, None, (stored,)),
     )
     assert without_lines(kernel.body) == (
         ir.NestedPattern(0, "TeamThreadRange", "m", (ONE, N), element, "s"),

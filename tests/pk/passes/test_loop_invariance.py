@@ -13,7 +13,7 @@ from kkspdnn.pk.passes.vectorize import vectorize
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import BOOL, FLOAT, INT32, INT64, UINT32
 
-ZERO, ONE, TWO = (ir.Constant(str(k), INT32) for k in (0, 1, 2))
+ZERO, ONE, TWO = (ir.Constant(k, INT32) for k in (0, 1, 2))
 V, N, K = (ir.Name(name, INT32) for name in ("v", "n", "k"))
 F, Z = ir.Name("f", FLOAT), ir.VectorName("z", FLOAT)
 

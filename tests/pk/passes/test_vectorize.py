@@ -17,7 +17,7 @@ from kkspdnn.pk.types import BOOL, DOUBLE, FLOAT, INT32, UINT8
 
 CPU, GPU = ExecutionSpace.OpenMP, ExecutionSpace.Cuda
 
-ZERO, ONE, TWO = (ir.Constant(str(k), INT32) for k in (0, 1, 2))
+ZERO, ONE, TWO = (ir.Constant(k, INT32) for k in (0, 1, 2))
 V, N, K, SOURCE = (ir.Name(name, INT32) for name in ("v", "n", "k", "source"))
 F, U = ir.Name("f", FLOAT), ir.Name("u", UINT8)
 Z, Q = ir.VectorName("z", FLOAT), ir.VectorName("q", UINT8)
@@ -74,7 +74,7 @@ ACCEPTED: dict[str, tuple[str, tuple[ir.Stmt, ...]]] = {
     "a local that starts uniform": (
         "z: pk.float = 0.0\nz += x[0][1][v]",
         (
-            ir.DeclareVector(0, "z", FLOAT, ir.Broadcast(ir.Constant("0.0", DOUBLE), FLOAT)),
+            ir.DeclareVector(0, "z", FLOAT, ir.Broadcast(ir.Constant(0.0, DOUBLE), FLOAT)),
             ir.AssignVector(0, Z, "+=", X),
         ),
     ),
@@ -107,7 +107,7 @@ ACCEPTED: dict[str, tuple[str, tuple[ir.Stmt, ...]]] = {
                 Z,
                 "=",
                 ir.Broadcast(F, FLOAT),
-                ir.VectorCompare(">", Z, ir.Broadcast(ir.Constant("0.5", DOUBLE), FLOAT)),
+                ir.VectorCompare(">", Z, ir.Broadcast(ir.Constant(0.5, DOUBLE), FLOAT)),
             ),
         ),
     ),
@@ -161,17 +161,18 @@ ACCEPTED: dict[str, tuple[str, tuple[ir.Stmt, ...]]] = {
 def test_accepted(load: Load, name: str) -> None:
     body, expected = ACCEPTED[name]
     found = lane_range(lane_function(load, body))
-    assert found == ir.VectorRange(0, "m", N, "v", FLOAT, expected)
+    assert found == ir.VectorRange(0, "m", N, "lane", "v", FLOAT, expected)
 
 
 def test_bytes_alone(load: Load) -> None:
     body = "q: pk.uint8 = b[0][1][v]\nif q > 200:\n    q = u\nb[0][0][v] = q"
     loaded_byte = loaded("b", ZERO, ONE, type=UINT8)
-    mask = ir.VectorCompare(">", Q, ir.Broadcast(ir.Constant("200", INT32), UINT8))
+    mask = ir.VectorCompare(">", Q, ir.Broadcast(ir.Constant(200, INT32), UINT8))
     assert lane_range(lane_function(load, body)) == ir.VectorRange(
         0,
         "m",
         N,
+        "lane",
         "v",
         UINT8,
         (
