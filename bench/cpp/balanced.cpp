@@ -75,7 +75,7 @@ void measure(const char* name, Layer layer) {
   }
   std::nth_element(seconds.begin(), seconds.begin() + kRounds / 2, seconds.end());
   std::printf("%s %.4g\n", name, double(kNeurons) * kFanIn * kRows / seconds[kRounds / 2]);
-  std::free(room);
+  std::free(memory);
 }
 
 }  // namespace
