@@ -24,10 +24,9 @@ class Schedule:
 
     The names of the fields are keys of the records.
 
-    chunk_rows: number of input rows that went through the first `chunk_layers` layers together
-    again_layers: the next `again_layers` layers were computed for the same number of active rows
-    at a time, the others for all that were left. All three are 0 if all layers were computed for
-    all rows.
+    chunk_rows: the first `chunk_layers` layers were computed for this number of input rows together
+    again_layers: the next `again_layers` layers were computed for this number of active rows at a
+    time, the others for all active rows. All three are 0 if all layers were computed for all rows.
     layers_a_launch: maximum number of consecutive layers that one launch computed; 1: one after
     the other
     bits_counted: whether the first layer counted bits instead of adding floats
@@ -106,9 +105,9 @@ def concatenate(
         if result.values is not None and result.values.shape[0]:
             value_rows.append(result.rows if result.value_rows is None else result.value_rows)
             matrices.append(result.values)
-    whole = PartialResult(np.sort(np.concatenate(rows)), None, computed_edges)
+    concatenated = PartialResult(np.sort(np.concatenate(rows)), None, computed_edges)
     if not values:
-        return whole
+        return concatenated
     if len(matrices) == 1:
         matrix = matrices[0]
     else:
@@ -119,7 +118,7 @@ def concatenate(
         order = np.argsort(numbers)
         matrix, numbers = sp.csr_array(matrix[order]), numbers[order]
     return replace(
-        whole,
+        concatenated,
         values=matrix,
         value_rows=numbers,
         saturated=np.sort(np.concatenate(saturated)),

@@ -1,4 +1,4 @@
-"""Both kernels."""
+"""The fixture of the two kernels."""
 
 from __future__ import annotations
 

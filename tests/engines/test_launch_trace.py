@@ -1,4 +1,4 @@
-"""What the engines launch, found without launching it."""
+"""The launch trace has all workunits and types that runs launch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kkspdnn.pk.signature import Types
 from kkspdnn.pk.types import UINT16, UINT32, View
 
 
-def every_workunit() -> set[str]:
+def all_workunits() -> set[str]:
     modules = [
         importlib.import_module(f"kkspdnn.workunits.{module.name}")
         for module in pkgutil.iter_modules(workunits.__path__)
@@ -34,19 +34,19 @@ def every_workunit() -> set[str]:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("space", ["serial", "openmp"])
-def test_every_workunit_is_found_with_the_types_of_a_run(
+def test_the_trace_has_each_workunit_with_the_types_of_a_run(
     space: SpaceName, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, launched = dispatch._infer_types, set[tuple[Workunit, object]]()
 
-    def noted(workunit: Workunit, arguments: dict[str, object]) -> Types:
+    def recorded(workunit: Workunit, arguments: dict[str, object]) -> Types:
         types = real(workunit, arguments)
         launched.add((workunit, types))
         return types
 
-    monkeypatch.setattr(dispatch, "_infer_types", noted)
-    found = engine_launches(space, np.dtype(dtype))
-    assert set(found) == every_workunit()
+    monkeypatch.setattr(dispatch, "_infer_types", recorded)
+    trace = engine_launches(space, np.dtype(dtype))
+    assert set(trace) == all_workunits()
     different, ragged = (
         network([Layer.from_sparse(weights, np.zeros(40))])
         for weights in (np.diag(np.arange(1.0, 41)), np.tri(40))
@@ -57,11 +57,11 @@ def test_every_workunit_is_found_with_the_types_of_a_run(
         for rows in (dense, sp.csr_array(dense), bits):
             infer(net, rows, space=space, dtype=dtype)
         infer(net, dense, space=space, dtype=dtype, kernel="spgemm")
-    for name, (workunit, where, types) in found.items():
+    for name, (workunit, where, types) in trace.items():
         assert (where, types) in workunit.programs, name
     everything = {(workunit, types) for workunit, _, types in all_launches(space, np.dtype(dtype))}
     assert launched <= everything
-    # The others are for more than 65,536 neurons.
+    # The other launches are for more than 65,536 neurons.
     assert all(
         any(isinstance(each, View) and each.element is UINT32 for each in types)
         for _, types in everything - launched
@@ -69,7 +69,7 @@ def test_every_workunit_is_found_with_the_types_of_a_run(
 
 
 def test_wide_layers_have_wide_indices() -> None:
-    """Each workunit that is given indices is launched with those of 16 and of 32 bits."""
+    """Workunits with indices are traced with 16-bit and 32-bit indices."""
     launches = all_launches("openmp", np.dtype("float32"))
     elements = [
         (workunit.__name__, kind.element)
@@ -90,7 +90,7 @@ def test_nothing_is_launched_or_compiled(monkeypatch: pytest.MonkeyPatch) -> Non
     assert engine_launches("openmp", np.dtype("float32"))
 
 
-def test_the_real_pykokkos_is_not_ours_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_no_trace_of_the_real_pykokkos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kkspdnn.engines.launch_trace.active_implementation", lambda: "pykokkos")
     with pytest.raises(KkspdnnError, match="set KKSPDNN_PK=builtin"):
         engine_launches("openmp", np.dtype("float32"))

@@ -1,4 +1,4 @@
-"""Overflow, limits and the count of multiplications."""
+"""Overflow, the upper limit, and the number of computed edges."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def layers_of(*matrices: Any, dtype: str = "float32", bias: float = 0.0) -> list
 
 
 @pytest.mark.parametrize("verification", ["none", "full"])
-def test_a_sum_that_overflows_is_refused(kernel: Any, space: Any, verification: Any) -> None:
+def test_an_overflow_raises(kernel: Any, space: Any, verification: Any) -> None:
     net = network(layers_of([[1]], [[BIG]]), None)
     for rows in ([[1.0], [4.0]], [[4.0]] * 70):
         with pytest.raises(InputError, match="layer 2: the activations .*overflow float32"):
@@ -34,7 +34,7 @@ def test_a_sum_that_overflows_is_refused(kernel: Any, space: Any, verification: 
             )
 
 
-def test_no_layer_without_relu_hides_an_overflow_below_zero(kernel: Any, space: Any) -> None:
+def test_a_negative_overflow_in_a_layer_without_relu_raises(kernel: Any, space: Any) -> None:
     layer = Layer.from_sparse(np.array([[-BIG]], np.float32), 0.0, activation="linear")
     for verification in ("none", "full"):
         with pytest.raises(InputError, match="layer 1: the activations .*overflow float32"):
@@ -47,7 +47,7 @@ def test_no_layer_without_relu_hides_an_overflow_below_zero(kernel: Any, space: 
             )
 
 
-def test_the_limit_is_of_the_relu_only(kernel: Any, space: Any) -> None:
+def test_the_limit_applies_to_the_relu_only(kernel: Any, space: Any) -> None:
     layers = layers_of([[1, 1]]) + [
         Layer.from_sparse(np.array([[30], [10]], np.float32), 0.0, activation="linear")
     ]
@@ -58,8 +58,8 @@ def test_the_limit_is_of_the_relu_only(kernel: Any, space: Any) -> None:
     assert result.values.toarray().tolist() == [[80]]
 
 
-def test_what_no_row_computes_does_not_overflow(space: Any) -> None:
-    """A lane without a row takes zeros through the biases, which here only those would survive."""
+def test_lanes_without_rows_do_not_raise(space: Any) -> None:
+    """A lane without a row computes the biases of zeros, and here only these overflow."""
     first = Layer.from_sparse(np.array([[-1.0]], np.float32), 1e30, bias_to="all")
     second = Layer.from_sparse(np.array([[1e30]], np.float32), 0.0)
     rows = np.full((3, 1), 1e30, np.float32)
@@ -67,8 +67,8 @@ def test_what_no_row_computes_does_not_overflow(space: Any) -> None:
     assert result.record.verified.passed
 
 
-def test_an_overflow_is_not_hidden_by_later_layers(kernel: Any, space: Any) -> None:
-    """Infinity times a negative weight is below 0, and the ReLU would make a 0 of it."""
+def test_an_overflow_raises_although_later_layers_hide_it(kernel: Any, space: Any) -> None:
+    """Infinity times a negative weight is negative, and the ReLU makes it 0."""
     net = network(layers_of([[BIG, 0], [BIG, 1]], [[-1, 0], [0, 1]], [[1], [1]]), None)
     rows = np.ones((2, 2), np.float32)
     with pytest.raises(InputError, match="layer 1: the activations overflow float32"):
@@ -78,14 +78,14 @@ def test_an_overflow_is_not_hidden_by_later_layers(kernel: Any, space: Any) -> N
     assert right.values.toarray().tolist() == [[1], [1]]
 
 
-def test_infinity_minus_infinity_is_refused(kernel: Any, space: Any) -> None:
+def test_infinity_minus_infinity_raises(kernel: Any, space: Any) -> None:
     """NaN is neither below 0 nor above ymax."""
     net = network(layers_of([[BIG], [BIG], [-BIG], [-BIG]]), 32.0)
     with pytest.raises(InputError, match="layer 1: the activations overflow float32"):
         infer(net, np.full((65, 4), 10, np.float32), kernel=kernel, space=space)
 
 
-def test_the_limit_makes_a_large_sum_small(kernel: Any, space: Any) -> None:
+def test_a_large_sum_is_limited(kernel: Any, space: Any) -> None:
     net = network(layers_of([[BIG], [BIG]], [[1]]), 32.0)
     result = infer(
         net,
@@ -100,7 +100,7 @@ def test_the_limit_makes_a_large_sum_small(kernel: Any, space: Any) -> None:
     assert result.record.verified.passed
 
 
-def test_a_limit_beyond_float32_is_none(kernel: Any, space: Any) -> None:
+def test_a_limit_above_float32_has_no_effect(kernel: Any, space: Any) -> None:
     net = network(layers_of([[2]]), 1e300)
     result = infer(net, np.array([[1e30]], np.float32), kernel=kernel, space=space, values=True)
     assert result.values is not None
@@ -126,8 +126,8 @@ def test_inputs_that_overflow_float32_are_refused(kernel: Any) -> None:
 
 
 @pytest.mark.parametrize(("kernel", "computed_edges"), [("fused", 18), ("spgemm", 11)])
-def test_multiplications_are_counted(kernel: Any, computed_edges: int) -> None:
-    """Fused: all edges for all rows of a living tile. SpGEMM: those that meet a nonzero."""
+def test_computed_edges(kernel: Any, computed_edges: int) -> None:
+    """Fused: all edges for all active rows. SpGEMM: the edges of nonzero inputs."""
     net = network(layers_of([[1, 1], [0, 1]], [[1, 0], [1, 1]]))
     # Row by row: 2 and 1 nonzeros meet 3 and 1 edges; then 2 and 1 nonzeros meet 3 and 2.
     # Layer 1: 3 + 0 + 1 = 4. Layer 2: rows [1, 2] and [0, 1] meet 3 and 2 edges: 5.
@@ -139,7 +139,7 @@ def test_multiplications_are_counted(kernel: Any, computed_edges: int) -> None:
     assert result.record.edges == 6
 
 
-def test_dead_tiles_are_not_multiplied() -> None:
+def test_tiles_of_zeros_are_not_computed() -> None:
     net = network(layers_of([[1]], [[1]]))
     rows = np.zeros((640, 1), np.float32)
     rows[320:330] = 1
@@ -174,7 +174,7 @@ def test_zero_rows_zero_layers_and_zero_inputs(kernel: Any, space: Any) -> None:
     assert result.record.verified.passed
 
 
-def test_a_layer_without_edges_kills_every_row(kernel: Any, space: Any) -> None:
+def test_after_a_layer_without_edges_all_rows_are_zero(kernel: Any, space: Any) -> None:
     net = network(layers_of([[0, 0]], bias=1.0) + layers_of([[1], [1]], bias=1.0))
     result = infer(net, Inputs.from_any(np.ones((3, 1))), kernel=kernel, space=space)
     assert result.categories.tolist() == []

@@ -1,4 +1,4 @@
-"""Both kernels on random networks, against the reference and against a dense model made here."""
+"""Both kernels on random networks, against the reference and a dense model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BACK_ENDS = [(kernel, space) for kernel in ("fused", "spgemm") for space in ("se
 
 @dataclass(frozen=True)
 class Case:
-    """A network and its inputs, dense, float64, and as kkspdnn takes them."""
+    """A network and its inputs, as dense float64 arrays and as objects of kkspdnn."""
 
     weights: list[Any]
     biases: list[Any]
@@ -76,7 +76,7 @@ def cases(draw: Any, dtype: str, exact: bool) -> Case:
         rows[:] = 0
     rows[rng.random(count) < 0.2] = 0
     ymax = draw(st.sampled_from([None, 1.0, 4.0]))
-    # What is written in float32 is float32 in the model too.
+    # The model uses the numbers after rounding to the dtype.
     weights = [w.astype(dtype).astype(np.float64) for w in weights]
     biases = [b.astype(dtype).astype(np.float64) for b in biases]
     rows = rows.astype(dtype).astype(np.float64)
@@ -100,11 +100,11 @@ def cases(draw: Any, dtype: str, exact: bool) -> Case:
 
 
 def model(case: Case) -> Any:
-    """The layers' own rules, dense, float64."""
+    """Compute the layers with dense float64 arrays."""
     y = case.rows
     for number, (w, b) in enumerate(zip(case.weights, case.biases, strict=True), start=1):
         layer = case.network.layers[number - 1]
-        # Every partial sum is a multiple of 2^-(number + 1) and exact where it has 24 bits.
+        # Partial sums are multiples of 2^-(number + 1), and exact if they have 24 bits.
         assume((np.abs(y) @ np.abs(w)).max(initial=0) * 2 ** (number + 2) < 2**24)
         z = y @ w
         gets_bias = (z != 0) | (layer.bias_to == "all")
@@ -116,7 +116,7 @@ def model(case: Case) -> Any:
 
 
 def refused(kernel: str, case: Case, space: str) -> bool:
-    """SpGEMM takes no network in which zeros do not stay; and says so."""
+    """Return whether SpGEMM does not support the network, and check its error."""
     if kernel == "fused" or all(layer.keeps_zeros for layer in case.network.layers):
         return False
     with pytest.raises(InputError, match=r"layer \d: its bias makes activations of zeros"):
@@ -140,19 +140,19 @@ def test_exact_networks_are_exact(dtype: str, data: Any) -> None:
     expected = model(case)
     plain = reference(case.network, case.inputs, dtype=dtype)
     assert (plain.toarray() == expected).all()
-    alive = np.flatnonzero(expected.any(axis=1)) + 1
+    nonzero = np.flatnonzero(expected.any(axis=1)) + 1
     for kernel, space in BACK_ENDS:
         if refused(kernel, case, space):
             continue
         result = infer(
             case.network, case.inputs, space=space, kernel=kernel, dtype=dtype, values=True
         )
-        assert result.categories.tolist() == alive.tolist()
+        assert result.categories.tolist() == nonzero.tolist()
         assert result.categories.dtype == np.int64
         assert result.values is not None
         assert result.values.dtype == dtype
         assert (dense(result, case.inputs.rows) == expected).all()
-        assert result.record.categories == alive.size
+        assert result.record.categories == nonzero.size
         assert result.record.dtype == dtype
 
 
@@ -186,7 +186,7 @@ def test_any_network_is_within_the_error_bound(dtype: str, data: Any) -> None:
 def test_equal_activations_with_opposed_weights_cancel_as_in_the_reference(
     kernel: str, space: str, dtype: str, weight: float
 ) -> None:
-    """The bias tells a sum of exactly 0 from a rounding error, so products must be rounded."""
+    """Only a sum of exactly 0 gets no bias, so products must be rounded as in the reference."""
     weights = np.array([[weight], [-weight]], dtype)
     net = network([Layer.from_sparse(weights, 5.0)])
     rows = np.full((3, 2), 0.3, dtype)
@@ -197,7 +197,7 @@ def test_equal_activations_with_opposed_weights_cancel_as_in_the_reference(
 
 @pytest.mark.parametrize("depth", [12, 13, 14, 15, 16, 24])
 def test_activations_that_fade_away_underflow_as_in_the_reference(depth: int) -> None:
-    """Equal weights, no bias: every layer makes values 512 times smaller, to the last subnormal."""
+    """Equal weights, no bias: each layer divides values by 512, down to the smallest subnormal."""
     layer = Layer.from_sparse(np.full((4, 4), 2.0**-11, np.float32), 0.0)
     net = network([layer] * depth, None)
     rows = np.array([[1, 0, 0, 0], [1, 0.3, 0, 0], [1e-7, 0, 0, 1e-9], [3, 3, 3, 3]], np.float32)

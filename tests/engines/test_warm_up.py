@@ -1,5 +1,4 @@
-"""All that a run launches was compiled at its warm-up, side by side, and not one after the other
-while it is timed."""
+"""The warm-up compiles all workunits that a run launches."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ def ragged(inputs: int, outputs: int) -> kk.Network:
 
 
 def counted() -> kk.Network:
-    """A first layer of 32-bit indices, and behind it stacks of 16-bit ones."""
+    """Return a network with 32-bit indices in the first layer and 16-bit indices in the others."""
     rng = np.random.default_rng(2)
     wide = rng.permuted(np.arange(70_000).reshape(500, 140), axis=1)[:, :32]
     narrow = rng.permuted(np.tile(np.arange(500), (500, 1)), axis=1)[:, :32]

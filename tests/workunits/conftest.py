@@ -1,4 +1,4 @@
-"""The spaces and types that every workunit is tried in."""
+"""The fixtures of execution spaces and dtypes."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def _on_the_host(space: Space) -> Any:
 
 
 def mapped(shape: int | tuple[int, ...], dtype: Any) -> Any:
-    """Zeros that take no memory until they are written to."""
+    """Return zeros whose pages get memory when they are written to."""
     kind, count = np.dtype(dtype), int(np.prod(shape, dtype=np.int64))
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
     try:

@@ -38,7 +38,7 @@ _NUMBERS = ("zero", "unbiased", "low", "ymax", "weight", "next_weight", "max_zer
 
 
 def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types:
-    """The types of a workunit's parameters without annotation."""
+    """Return the types of the parameters without annotation."""
     one = {
         "fused_csr": ("index", "value"),
         "list_active": ("row_min", "row_max"),
@@ -94,11 +94,11 @@ PRODUCTS = {
     "(j * 16)": "less than the neurons and 16",
     "(c * 8)": "less than the neurons and 8",
 }
-"""All products that workunits make of numbers of 32 bits, and why none of them passes 2^31."""
+"""All products of 32-bit numbers in workunits, and the reasons why they are below 2^31."""
 
 
 def test_products_of_32_bits_stay_small() -> None:
-    """C++ widens a product after it was made; each must be known to fit."""
+    """C++ widens a product after the multiplication, so each product must fit into 32 bits."""
     found = set()
     for kernel in kernels():
         for e in expressions(kernel.body):
@@ -121,7 +121,7 @@ def test_sums_of_bytes_are_unrolled() -> None:
 
 
 def statements(body: Any) -> Iterator[ir.Stmt]:
-    """Every statement, those of nested functions too."""
+    """Yield all statements, including those of nested functions."""
     for s in body:
         yield s
         if isinstance(s, ir.NestedPattern):
@@ -131,7 +131,7 @@ def statements(body: Any) -> Iterator[ir.Stmt]:
 
 
 def expressions(body: Any) -> Iterator[ir.Expr]:
-    """Every expression of every statement, and its blocks."""
+    """Yield all expressions of all statements, and their subexpressions."""
     for s in statements(body):
         for value in vars(s).values():
             for each in value if isinstance(value, tuple) else (value,):
@@ -163,7 +163,7 @@ def test_indices_of_every_type_give_the_same(space: Space, index: Scalar) -> Non
 
 
 def agreement(space: Space, index: Scalar) -> dict[str, bool]:
-    """Of every workunit, launched on one tile of three rows: does it agree with NumPy?"""
+    """Return for each workunit whether its result for a tile of three rows agrees with NumPy."""
     same: dict[str, bool] = {}
     kind, real = index.numpy, np.dtype(np.float32)
     rng = np.random.default_rng(1)

@@ -108,7 +108,7 @@ def test_dense_rows_into_tiles_and_back(
         lanes=lanes,
     )
     assert (y == expected).all()
-    # Behind three other neurons, and into every second row of an array.
+    # After three other neurons, and into each second row of an array.
     behind = np.concatenate([np.full((y.shape[0], 3, lanes), np.nan, dtype), y], axis=1)
     back = np.full((2 * rows, neurons), -1, dtype)
     ids = 2 * rng.permutation(rows).astype(np.int64)
@@ -335,7 +335,7 @@ def test_the_scan_is_right_over_many_threads_and_rows(space: Space) -> None:
     )
     active = np.flatnonzero(active)
     assert (active_ids[:total] - FIRST_ID).tolist() == active.tolist()
-    # Past 2^31, so that an offset of 32 bits would be seen.
+    # Above 2^31, so that 32-bit offsets would be wrong.
     expected = (active // 64 * 10**6 + 5) * 64 + active % 64
     assert offset[:total].tolist() == expected.tolist()
 
@@ -410,7 +410,7 @@ def test_several_layers_in_a_launch(
     unbiased: float,
     low: float,
 ) -> None:
-    """Every workunit, beginning with the second of six layers; weight: what all are, or None."""
+    """All workunits, from the second of six layers on. weight: the common weight, or None"""
     rng = np.random.default_rng(depth)
     neurons, fan_in = 20, 4
     index = np.argsort(rng.random((6 * neurons, neurons)), axis=1)[:, :fan_in].astype(np.uint16)
@@ -647,7 +647,7 @@ def test_layers_follow_the_counted_one(
     assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-# (outputs, blocks): 321 in 20 blocks of 17 leaves the last block less than nothing.
+# (outputs, blocks): 321 outputs in 20 blocks of 17 leave none for the last block.
 SHAPES = [(1, 1), (33, 1), (33, 2), (50, 7), (321, 20)]
 
 

@@ -29,15 +29,15 @@ SERIAL = "serial"
 
 
 def engine_with_bounds(
-    net: Network, exits: Any = "all", given: Inputs | None = None
+    net: Network, exits: Any = "all", inputs: Inputs | None = None
 ) -> FusedEngine:
-    """Return an engine after `compute_exit_bounds`. given: the inputs; None: rows of bits"""
+    """Return an engine after `compute_exit_bounds`. inputs: by default a row of bits"""
     space, dtype = open_space(SERIAL), net.dtype
     engine = make_engine("fused", space, dtype, net.ymax, exits)
     assert isinstance(engine, FusedEngine)
     layers = LayerStore(net, engine, dtype)
     bits = np.zeros((1, -(-net.inputs // 8)), np.uint8)
-    rows = given or Inputs(rows=1, neurons=net.inputs, source="memory", bits=bits)
+    rows = inputs or Inputs(rows=1, neurons=net.inputs, source="memory", bits=bits)
     engine.warm_up(layers, rows)
     engine.compute_exit_bounds(layers, rows)
     return engine
@@ -141,7 +141,7 @@ def test_counts_are_not_probed_for_dense_rows(
         "compute_from_counts",
         lambda *a, **k: launched.append(1) or launch(*a, **k),
     )
-    engine_with_bounds(net, given=Inputs.from_any(np.ones((1, 64), np.float32)))
+    engine_with_bounds(net, inputs=Inputs.from_any(np.ones((1, 64), np.float32)))
     assert not launched
     engine_with_bounds(net)
     assert launched
