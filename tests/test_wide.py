@@ -33,6 +33,7 @@ def some_rows(rng: Any, inputs: int) -> Any:
     return (rng.integers(0, 17, (19, inputs)) * (rng.random((19, inputs)) < 0.3) / 16).astype("f4")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias_to", ["all", "nonzero"])
 @pytest.mark.parametrize(("inputs", "outputs"), SHAPES)
 def test_dense_and_sparse_rows(space: str, inputs: int, outputs: int, bias_to: Any) -> None:
@@ -53,6 +54,7 @@ def test_dense_and_sparse_rows(space: str, inputs: int, outputs: int, bias_to: A
         assert (found.outputs == expected).all()
 
 
+@pytest.mark.slow
 def test_a_wide_first_layer_counts_bits(space: str) -> None:
     """Equal weights and bits as inputs; the next layers are narrow, with 16-bit indices."""
     rng = np.random.default_rng(3)

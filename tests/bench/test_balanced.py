@@ -42,6 +42,7 @@ def test_digits_have_all_images_and_labels() -> None:
     assert test.pixels().shape == (10_000, 1024)
 
 
+@pytest.mark.slow
 def test_train_reaches_high_accuracy_with_every_method(
     small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +92,7 @@ def nets(tmp_path: Path) -> Path:
     return tmp_path / "nets"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", SPACES)
 def test_all_implementations_agree(
     space: str, nets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -149,6 +151,7 @@ def test_cupy_candidates_with_numpy_as_cupy(
     assert candidates["kkspdnn"].patterns == METHODS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -180,6 +183,7 @@ def test_the_space_cuda_needs_a_gpu(
     assert "--threads: not used by a GPU" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_error_of_a_candidate_names_it(nets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("balanced-0.9", "dense", "unstructured-0.9", "block-0.9"):
         network = kk.read_npz_network(nets / name)

@@ -45,6 +45,7 @@ def native(space: Space) -> Native:
     return load_native()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 2, 3, 5, 9])
 @pytest.mark.parametrize("rows", [1, 64, 150])
 @pytest.mark.parametrize("weight", [None, -0.25, 0.3])

@@ -83,6 +83,7 @@ def weighted(weight: float | None) -> Network:
     return network(layers, ymax=2.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 3, 16])
 @pytest.mark.parametrize("weight", [None, -0.25, 0.3])
 def test_it_computes_the_values_of_the_workunit(

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = ["--neurons", "64", "--layers", "2", "--inputs", "40", "--runs", "1", "--seconds", "0.05"]
 
 
+@pytest.mark.slow
 def test_a_small_measurement(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     options = [*SMALL, "--threads", "2", "--busy", "1", "--json", str(path)]
@@ -81,6 +82,7 @@ def test_busy_loops_start_and_end() -> None:
         assert loops() == []
 
 
+@pytest.mark.slow
 def test_wrong_categories_and_failures_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Plan(64, 2, 40, 1, (0,), 1, 0.01)
     with pytest.raises(

@@ -45,6 +45,7 @@ for rows in (300, 2100):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "name"), [(space, name) for space in SPACES for name in all_peers(space)]
 )

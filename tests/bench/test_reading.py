@@ -33,6 +33,7 @@ def test_a_small_measurement(tmp_path: Path) -> None:
     assert record["version"]
 
 
+@pytest.mark.slow
 def test_errors_are_one_line(tmp_path: Path) -> None:
     done = bench("--neurons", "1000")
     assert (done.returncode, done.stdout) == (2, "")

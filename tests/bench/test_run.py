@@ -47,6 +47,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     return done.stdout, path
 
 
+@pytest.mark.slow
 def test_the_record_of_a_run(ran: tuple[str, Path]) -> None:
     record = read_comparison(ran[1])
     names = [row.name for row in record.rows]
@@ -67,6 +68,7 @@ def test_the_record_of_a_run(ran: tuple[str, Path]) -> None:
     assert record.layers is not None
 
 
+@pytest.mark.slow
 def test_a_run_prints_published_results(ran: tuple[str, Path]) -> None:
     assert "nothing published for 64 neurons and 4 layers" in ran[0]
     assert "Serial reference" in ran[0]
@@ -76,6 +78,7 @@ def test_a_run_prints_published_results(ran: tuple[str, Path]) -> None:
     assert "one NVIDIA A6000, lossy" in done.stdout
 
 
+@pytest.mark.slow
 def test_compare_fails_above_the_threshold(ran: tuple[str, Path], tmp_path: Path) -> None:
     record = read_comparison(ran[1])
     slow = replace(
@@ -132,6 +135,7 @@ def test_other_networks_and_threads_are_not_compared() -> None:
         compare(_record(), replace(_record(), threads=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -246,6 +250,7 @@ def test_wrong_categories_fail_a_row() -> None:
     assert row.why.startswith("wrong categories: ")
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_fails_its_row() -> None:
     problem = load_problem(neurons=64, layers=2, inputs=20)
     expected = compute_expected(problem.network, problem.inputs, lambda done: None)
@@ -291,6 +296,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     pytest.fail("the worker still runs")
 
 
+@pytest.mark.slow
 def test_machine_ceilings(tmp_path: Path) -> None:
     path = tmp_path / "roofs.json"
     done = bench("roofs", "--threads", 1, "--json", path)

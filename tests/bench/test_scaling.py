@@ -46,6 +46,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_small_measurement_and_its_figure(tmp_path: Path) -> None:
     pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'kkspdnn[mpi]'")
     path = tmp_path / "scaling.json"
@@ -68,6 +69,7 @@ def test_a_small_measurement_and_its_figure(tmp_path: Path) -> None:
     assert names == {f"scaling-{w}col.{kind}" for w in "12" for kind in ("pdf", "png")}
 
 
+@pytest.mark.slow
 def test_errors_are_one_line(tmp_path: Path) -> None:
     for arguments, words in (
         (["--neurons", "1000"], "1000 neurons: a RadiX-Net has"),

@@ -31,6 +31,7 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     return refusal(capsys, "compile", *options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--dtype", "float64"], ["--cpu", "x86-64-v3"]])
 def test_every_workunit_is_listed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str]

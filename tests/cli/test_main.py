@@ -142,6 +142,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (passed["rows"].rows, passed["rows"].neurons) == (60000, 1024)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["fused", "spgemm"])
 def test_a_run_from_another_folder(tmp_path: Path, kernel: str) -> None:
     options = [*SMALL, "--kernel", kernel, "--verify", "full", "--dtype", "float64"]
@@ -192,6 +193,7 @@ def test_a_run_from_another_folder(tmp_path: Path, kernel: str) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c.txt", "r.json"]
 
 
+@pytest.mark.slow
 def test_threads_change_nothing(tmp_path: Path) -> None:
     records = []
     for threads in (1, 2, 3):
@@ -350,6 +352,7 @@ def test_a_problem_without_rows_or_layers(
     assert f"categories  {expected}," in printed.out
 
 
+@pytest.mark.slow
 def test_the_official_problem_passes(challenge_folder: Path, tmp_path: Path) -> None:
     """1812 categories of 60,000 rows, with both kernels."""
     for kernel in ("fused", "spgemm"):
@@ -419,6 +422,7 @@ def test_a_network_larger_than_memory(
     fails(capsys, ["--neurons", "1048576"], "--neurons 1048576: 60000 input rows", "1.07 GB")
 
 
+@pytest.mark.slow
 def test_a_memory_budget(tmp_path: Path) -> None:
     """A run keeps to its budget, and the budget that an error asks for is enough."""
     options = ("--neurons", "4096", "--layers", "40", "--inputs", "4000", "--verify", "none")
@@ -576,6 +580,7 @@ def test_files_that_cannot_be_written(
     fails(capsys, [*SMALL, option, same, other, same], "give two files")
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (str(tmp_path / "file"), "/proc/nope/cache"):
@@ -675,6 +680,7 @@ def run_on_a_terminal(options: list[str], **more: str) -> tuple[int, str]:
     return process.returncode, output.decode()
 
 
+@pytest.mark.slow
 def test_a_bar_on_a_terminal_during_a_long_compile(tmp_path: Path) -> None:
     slow = slow_compiler(tmp_path, 2)
     code, output = run_on_a_terminal(SMALL, **slow)
@@ -686,6 +692,7 @@ def test_a_bar_on_a_terminal_during_a_long_compile(tmp_path: Path) -> None:
     assert "starting Kokkos" not in output
 
 
+@pytest.mark.slow
 def test_no_bar_for_a_short_run_and_none_in_a_pipe(tmp_path: Path) -> None:
     code, output = run_on_a_terminal(SMALL)
     assert (code, output) == (0, "")
@@ -695,6 +702,7 @@ def test_no_bar_for_a_short_run_and_none_in_a_pipe(tmp_path: Path) -> None:
     assert "\x1b" not in done.stderr
 
 
+@pytest.mark.slow
 def test_output_that_cannot_be_written() -> None:
     command = f"{sys.executable} -m kkspdnn {' '.join(SMALL)}"
 
@@ -750,6 +758,7 @@ def test_ctrl_c_during_imports(tmp_path: Path) -> None:
 # info, help
 
 
+@pytest.mark.slow
 def test_info_reports_every_section() -> None:
     run("info")  # builds what the cache lacks
     done = run("info")

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "bench" / "results" / "1024-120-openmp.json"
 
 
+@pytest.mark.slow
 def test_the_command_writes_figures_without_a_compiler(tmp_path: Path) -> None:
     out = tmp_path / "out"
     no_compiler = {"PATH": "", "CXX": "no-such-compiler", "KKSPDNN_CACHE": str(tmp_path / "cache")}
@@ -32,6 +33,7 @@ def test_the_command_writes_figures_without_a_compiler(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -84,6 +84,7 @@ def test_the_users_own_workunit(capsys: pytest.CaptureFixture[str], own: Path) -
     assert f'#line 4 "{own.name}"' in text
 
 
+@pytest.mark.slow
 def test_no_compiler_is_needed(tmp_path: Path, own: Path) -> None:
     home = Path(kkspdnn.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(home), "PATH": str(tmp_path)}

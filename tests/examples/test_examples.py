@@ -26,27 +26,32 @@ def run(*command: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_challenge() -> None:
     out = run(sys.executable, ROOT / "examples" / "challenge.py")
     assert "categories: 1,812" in out
     assert "serial reference: agrees" in out
 
 
+@pytest.mark.slow
 def test_challenge_with_the_official_files(challenge_folder: Path) -> None:
     command = sys.executable, ROOT / "examples" / "challenge.py"
     assert "official categories: the same" in run(*command, "--data", challenge_folder)
 
 
+@pytest.mark.slow
 def test_pruned_pytorch() -> None:
     out = run(sys.executable, ROOT / "examples" / "pruned_pytorch.py")
     assert "largest difference" in out
     assert ("PyTorch is not installed" in out) == (find_spec("torch") is None)
 
 
+@pytest.mark.slow
 def test_own_workunit() -> None:
     assert "SciPy agrees" in run(sys.executable, ROOT / "examples" / "own_workunit.py")
 
 
+@pytest.mark.slow
 def test_mpi() -> None:
     mpiexec = Path(sys.executable).with_name("mpiexec")
     found = str(mpiexec) if mpiexec.exists() else shutil.which("mpiexec")

@@ -46,6 +46,7 @@ def test_the_records_allow_every_figure(by_name: dict[str, Chart]) -> None:
     assert list(by_name) == NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", list(WIDTHS))
 @pytest.mark.parametrize("name", NAMES)
 def test_every_figure_is_readable(by_name: dict[str, Chart], name: str, width: str) -> None:
@@ -245,6 +246,7 @@ def test_styles_differ_in_more_than_colour() -> None:
     assert all(abs(a - b) > 0.05 for a, b in zip(grey, grey[1:], strict=False))
 
 
+@pytest.mark.slow
 def test_files_and_fonts(folder: Path, tmp_path: Path) -> None:
     printed: list[str] = []
     out = tmp_path / "new" / "figures"
@@ -266,6 +268,7 @@ def test_files_and_fonts(folder: Path, tmp_path: Path) -> None:
     assert printed == [f"{len(names)} files in {out}: {', '.join([*NAMES, 'implementations'])}\n"]
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_files(records: Records) -> None:
     assert draw(records) == draw(records)
 
@@ -307,6 +310,7 @@ def test_records_of_runs_are_drawn(tmp_path: Path) -> None:
             read_records([path])
 
 
+@pytest.mark.slow
 def test_invalid_records_are_refused(folder: Path, tmp_path: Path) -> None:
     reading = ROOT / "bench" / "results" / "reading-65536.json"
     with pytest.raises(InputError, match="no record among 1 files"):
@@ -324,6 +328,7 @@ def test_invalid_records_are_refused(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_missing_implementations_are_only_in_the_table(
     records: Records, by_name: dict[str, Chart]
 ) -> None:

@@ -122,6 +122,7 @@ def test_the_official_text_files_are_read(challenge_data: Path) -> None:
             assert (layer.value == 0.0625).all()
 
 
+@pytest.mark.slow
 def test_the_official_folder(challenge_folder: Path, challenge_categories: np.ndarray) -> None:
     net = read_network(challenge_folder, 1024, 120)
     assert (net.edges, net.layers[-1].fan_in) == (3_932_160, 32)

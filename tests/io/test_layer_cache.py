@@ -132,6 +132,7 @@ def test_an_entry_that_is_removed_while_it_is_read(tmp_path: Path) -> None:
     assert kept(cache) == [1]
 
 
+@pytest.mark.slow
 def test_processes_that_store_and_evict_at_once(tmp_path: Path) -> None:
     program = (
         "import sys\n"

@@ -173,6 +173,7 @@ def test_computed_weights_after_load_state_dict(make: Callable[[int], Any]) -> N
     check_outputs(model, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", COMPUTED)
 def test_computed_weights_after_a_step_of_training(make: Callable[[int], Any]) -> None:
     model = make(0)

@@ -278,6 +278,7 @@ def test_both_writers_write_the_same(
         assert texts == [repr(float(each)).encode() for each in value]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("parser")
 def test_a_large_file_is_written_and_read(tmp_path: Path) -> None:
     count = 200_000  # more than one block to read and to write

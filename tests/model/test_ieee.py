@@ -78,6 +78,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize("when", ["never", "before any", "before Kokkos starts", "later"])
 def test_a_category_of_subnormal_numbers(library: Path, when: str, threads: str) -> None:
@@ -85,6 +86,7 @@ def test_a_category_of_subnormal_numbers(library: Path, when: str, threads: str)
     assert out == "800 800\n800 800\n800\n800\n"
 
 
+@pytest.mark.slow
 def test_torch_that_flushes() -> None:
     pytest.importorskip("torch")
     flush = """

@@ -234,6 +234,7 @@ def test_outputs_with_colliding_hashes_stay_different() -> None:
 # The values of the merged network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @settings(max_examples=40)
 @given(data=st.data())
@@ -264,6 +265,7 @@ def test_values_are_equal_if_nothing_rounds(dtype: str, data: Any) -> None:
             assert result.categories.tolist() == categories.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @settings(max_examples=60)
 @given(data=st.data())
@@ -374,6 +376,7 @@ def test_the_record_has_the_sizes_before_and_after_merging() -> None:
     assert merged.categories_sha256 == plain.categories_sha256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["fused", "spgemm"])
 def test_the_official_categories_with_fold(
     kernel: Any, challenge_network: Network, challenge_data: Path, challenge_categories: Any

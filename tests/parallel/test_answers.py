@@ -14,6 +14,7 @@ from kkspdnn.records.run import Record
 Run = Callable[..., tuple[int, str, str]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 3, 5])
 def test_the_answers_of_one_process(run: Run, ranks: int) -> None:
     script = Path(__file__).with_name("same_answers.py")
@@ -21,6 +22,7 @@ def test_the_answers_of_one_process(run: Run, ranks: int) -> None:
     assert (code, out) == (0, ""), err
 
 
+@pytest.mark.slow
 def test_one_record_and_one_output(run: Run, tmp_path: Path) -> None:
     problem = ["--neurons", "64", "--layers", "6", "--inputs", "3000"]
     files = ["--json", tmp_path / "many.json", "--categories", tmp_path / "many.tsv"]

@@ -57,6 +57,7 @@ def check_same(one: kk.Result, other: kk.Result) -> None:
     assert one.record.verified.passed is True
 
 
+@pytest.mark.slow
 def test_any_shards_may_be_missing(finished: Path, net: kk.Network, rows: kk.Inputs) -> None:
     expected = kk.infer(net, rows, **OPTIONS)
     for missing in ((), (2,), (1, 4), (1, 2, 3, 4)):
@@ -130,6 +131,7 @@ def test_a_shard_of_another_run_or_index_is_refused(
         kk.infer(net, rows, checkpoint=finished, **OPTIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [

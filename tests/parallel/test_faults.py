@@ -19,6 +19,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 COMMAND = ("-W", "error", "-m", "kkspdnn")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
@@ -52,6 +53,7 @@ def test_an_interrupt_while_mpi_starts_ends_all(run: Run, messages: Messages) ->
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "line"),
     [
@@ -69,6 +71,7 @@ def test_an_error_of_all_ranks_is_printed_once(
     assert only.startswith(line)
 
 
+@pytest.mark.slow
 def test_a_failing_compile_ends_all(run: Run, messages: Messages, tmp_path: Path) -> None:
     compiler = tmp_path / "broken"
     compiler.write_text("#!/bin/sh\necho 'broken: error: cannot compile' >&2\nexit 1\n")
@@ -80,6 +83,7 @@ def test_a_failing_compile_ends_all(run: Run, messages: Messages, tmp_path: Path
     assert "cannot compile" in only
 
 
+@pytest.mark.slow
 def test_a_killed_rank_ends_all_and_the_run_resumes_later(
     start: Start, run: Run, tmp_path: Path
 ) -> None:
@@ -116,6 +120,7 @@ def test_a_killed_rank_ends_all_and_the_run_resumes_later(
     assert json.loads(record.read_text())["categories_sha256"] == again["categories_sha256"]
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_ends_all(run: Run, messages: Messages, tmp_path: Path) -> None:
     command = (
         *COMMAND,

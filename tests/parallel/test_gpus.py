@@ -72,12 +72,14 @@ def devices(run: Run, fake_driver: Path) -> Callable[..., tuple[list[str], str]]
 Devices = Callable[..., tuple[list[str], str]]
 
 
+@pytest.mark.slow
 def test_each_rank_uses_the_device_of_its_local_rank(devices: Devices) -> None:
     printed, log = devices(3)
     assert printed == [f"rank {n}: device {n}, Fake GPU {'ABC'[n]}, 1 on it" for n in range(3)]
     assert log == ""
 
 
+@pytest.mark.slow
 def test_more_ranks_than_devices(devices: Devices) -> None:
     printed, log = devices(3, FAKE_GPUS="0,1")
     assert printed == [
@@ -89,6 +91,7 @@ def test_more_ranks_than_devices(devices: Devices) -> None:
     assert log.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "variables"),
     [(["--device", "1"], {}), ([], {"KOKKOS_DEVICE_ID": "1"})],
@@ -101,6 +104,7 @@ def test_the_requested_device_is_used(
     assert "2 ranks share device 1 (Fake GPU B) of " in log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("each", ["CUDA_VISIBLE_DEVICES", "FAKE_GPUS"])
 def test_each_rank_sees_one_device(devices: Devices, each: str) -> None:
     """By the variable, or because other devices are hidden, as Slurm's ConstrainDevices does."""
@@ -109,6 +113,7 @@ def test_each_rank_sees_one_device(devices: Devices, each: str) -> None:
     assert log == ""
 
 
+@pytest.mark.slow
 def test_the_record_names_every_gpu(devices: Devices, tmp_path: Path) -> None:
     printed, log = devices(3, "--infer", str(tmp_path / "record.json"), FAKE_GPUS="5,1")
     assert printed == [

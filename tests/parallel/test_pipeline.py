@@ -69,6 +69,7 @@ def test_a_pipeline_is_needed_if_layers_fit_only_into_all_ranks(
     assert layer_distribution.is_pipeline_needed(engine, network, others, budget) is needed
 
 
+@pytest.mark.slow
 def test_an_overflow_is_reported_with_its_layer(
     run: Run, messages: Messages, tmp_path: Path
 ) -> None:

@@ -66,6 +66,7 @@ def test_all_passed(measure: Callable[..., Any]) -> None:
     assert (code, [step["status"] for step in steps]) == (0, ["passed"])
 
 
+@pytest.mark.slow
 def test_a_step_and_its_children_end_at_the_time_limit(
     measure: Callable[..., Any], tmp_path: Path
 ) -> None:

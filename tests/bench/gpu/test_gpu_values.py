@@ -16,6 +16,7 @@ from bench.gpu import launches, profiled, sanitized, sweep, values
 SMALL = argparse.Namespace(space="openmp", small=True, records=None)
 
 
+@pytest.mark.slow
 def test_all_checks_pass(capsys: pytest.CaptureFixture[str]) -> None:
     assert values.command(SMALL) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -24,6 +25,7 @@ def test_all_checks_pass(capsys: pytest.CaptureFixture[str]) -> None:
     assert all("] ok   " in line for line in lines[:-1])
 
 
+@pytest.mark.slow
 def test_a_failed_verification_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,6 +44,7 @@ def test_a_failed_verification_is_reported(
     assert "FAIL SpGEMM: AssertionError: largest error 7.0" in printed
 
 
+@pytest.mark.slow
 def test_values_that_change_between_runs_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     real, runs = kk.infer, []
 
@@ -57,12 +60,14 @@ def test_values_that_change_between_runs_fail(monkeypatch: pytest.MonkeyPatch) -
         values._repeat("openmp", 50)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [launches, profiled, sanitized])
 def test_the_other_steps_run(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert module.command(SMALL) == 0
     assert capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_every_shape_of_a_sweep_gives_the_same_values(tmp_path: Path) -> None:
     assert sweep.command(argparse.Namespace(space="openmp", small=True, records=tmp_path)) == 0
     record = json.loads((tmp_path / "sweep-openmp.json").read_text())
