@@ -107,6 +107,7 @@ def test_all_zero_rows_have_no_categories(rows: int) -> None:
     assert categories(final).tolist() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_official_categories(
     challenge_network: Network, challenge_categories: np.ndarray, dtype: type

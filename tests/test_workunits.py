@@ -36,6 +36,7 @@ def test_workunits_are_in_the_package() -> None:
     assert Path(fused.__file__) == HOME / "kkspdnn" / "workunits" / "fused.py"
 
 
+@pytest.mark.slow
 def test_a_package_workunits_of_the_user(tmp_path: Path) -> None:
     """The code of the user imports it, and kkspdnn does not."""
     own = tmp_path / "workunits"
@@ -48,6 +49,7 @@ def test_a_package_workunits_of_the_user(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("mine\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", ["pykokkos/pykokkos", "pykokkos/docs", "pykokkos"])
 def test_a_folder_named_pykokkos(tmp_path: Path, inner: str) -> None:
     """A folder, such as a clone of the repository, is not the package PyKokkos."""

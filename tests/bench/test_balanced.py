@@ -117,6 +117,7 @@ def test_all_implementations_agree(
     assert len(timed.forms) == (3 if space == "openmp" else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [1, 70])
 def test_cupy_candidates_with_numpy_as_cupy(
     nets: Path, rows: int, monkeypatch: pytest.MonkeyPatch

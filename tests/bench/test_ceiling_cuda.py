@@ -110,6 +110,7 @@ def test_it_computes_the_values_of_the_workunit(
         assert {blocks for _, blocks, _ in on_host.launched} == {8}
 
 
+@pytest.mark.slow
 def test_a_radixnet_in_several_stacks(library: ctypes.CDLL, space: Space) -> None:
     problem = TiledProblem.of(space, radixnet(32, 20), Inputs.from_any(np.eye(40, 32)))
     on_host = OnHost(library, 32)
@@ -136,6 +137,7 @@ def test_networks_that_it_refuses(space: Space) -> None:
         make(np.ones((8, 8)), replace(space, tile_bytes=256))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(nvcc_path() is None, reason="no nvcc, see kkspdnn info")
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
 def test_nvcc_compiles_it(arch: str) -> None:

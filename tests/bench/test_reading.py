@@ -17,6 +17,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_small_measurement(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     done = bench("--neurons", "32", "--json", str(path))

@@ -161,6 +161,7 @@ def test_errors_are_one_line(arguments: list[str], message: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_active_rows_are_those_of_the_reference(tmp_path: Path) -> None:
     path = tmp_path / "alive.json"
     done = bench("alive", "--neurons", "64", "--layers", "5", "--inputs", "200", "--json", path)
@@ -204,6 +205,7 @@ def test_computed_edges_of_the_first_rows() -> None:
     assert found.categories_of_first(1).tolist() == [1]
 
 
+@pytest.mark.slow
 def test_a_run_on_a_gpu(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     done = bench("run", *SMALL, "--space", "cuda", "--runs", 1, "--seconds", "0.01", "--json", path)
@@ -221,6 +223,7 @@ def test_a_run_on_a_gpu(tmp_path: Path) -> None:
         assert not path.exists()
 
 
+@pytest.mark.slow
 def test_a_peer_of_another_space_is_refused() -> None:
     done = bench("run", *SMALL, "--only", "scipy", "hand")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
@@ -240,6 +243,7 @@ def _plan() -> Plan:
     return Plan(64, 2, 20, 0, None, 1, "openmp", 1, 0.001)
 
 
+@pytest.mark.slow
 def test_wrong_categories_fail_a_row() -> None:
     problem = load_problem(neurons=64, layers=2, inputs=20)
     expected = compute_expected(problem.network, problem.inputs, lambda done: None)
@@ -268,6 +272,7 @@ def test_a_worker_has_a_time_limit() -> None:
         worker.close()
 
 
+@pytest.mark.slow
 def test_a_worker_ends_with_its_parent() -> None:
     script = """
 import os

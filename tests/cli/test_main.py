@@ -405,6 +405,7 @@ def test_invalid_options(
     fails(capsys, options, words)
 
 
+@pytest.mark.slow
 def test_cuda_reports_missing_requirements_at_once() -> None:
     start = time.perf_counter()
     done = run("--space", "cuda", "--neurons", "65536")
@@ -590,6 +591,7 @@ def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
         assert not (tmp_path / "r.json").exists()
 
 
+@pytest.mark.slow
 def test_no_compiler_is_one_line(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir(mode=0o700)
@@ -627,6 +629,7 @@ def is_alive(pid: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_a_compile(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "kkspdnn", *SMALL, "--json", str(tmp_path / "r.json")],
@@ -731,6 +734,7 @@ def test_output_that_cannot_be_written() -> None:
     assert json.loads(both.stdout)["layers"] == 3
 
 
+@pytest.mark.slow
 def test_the_other_outputs_are_written_if_one_fails(tmp_path: Path) -> None:
     files = ["--categories", str(tmp_path / "c.txt"), "--outputs", str(tmp_path / "y.npy")]
     done = run(*SMALL, *files, "--json", "/dev/full")
@@ -769,12 +773,14 @@ def test_info_reports_every_section() -> None:
     assert str(default_cache().root) in done.stdout
 
 
+@pytest.mark.slow
 def test_info_without_a_compiler(tmp_path: Path) -> None:
     done = run("info", PATH=str(tmp_path), CXX="")
     assert (done.returncode, done.stderr) == (0, "")
     assert "no C++ compiler" in done.stdout
 
 
+@pytest.mark.slow
 def test_info_with_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run("info", KKSPDNN_CACHE=str(tmp_path / "file"))

@@ -225,6 +225,7 @@ def test_time_is_drawn_against_the_only_size_that_varies(by_name: dict[str, Char
     assert line.get_ydata().tolist() == [0.25, 0.25]
 
 
+@pytest.mark.slow
 def test_active_rows_are_those_of_the_record(by_name: dict[str, Chart]) -> None:
     lines = draw_chart(by_name["active"], "1col").axes[0].lines
     assert lines[0].get_ydata().tolist()[:3] == [60_000, 30_000, 20_000]

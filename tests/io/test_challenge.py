@@ -420,6 +420,7 @@ def test_bad_images_are_refused(
     assert str(caught.value) == f"{path}:{line}: {message}"
 
 
+@pytest.mark.slow
 def test_a_large_image_number_takes_no_memory(tmp_path: Path) -> None:
     """Two lines, one of which stands for 10,000,000 rows, 1.28 GB of bits."""
     path = images_path(tmp_path, 1024)

@@ -275,6 +275,7 @@ def test_quantized_and_sparse_tensors_are_refused(tmp_path: Path) -> None:
         kk.read_dense_network(tmp_path / "net.pt")
 
 
+@pytest.mark.slow
 def test_sizes_are_checked_before_memory_is_allocated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,6 +318,7 @@ def sample(suffix: str, folder: Path) -> bytes:
     return write_file(folder, suffix, ARRAYS).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["npy", "npz", "safetensors", "pt"])
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

@@ -32,6 +32,7 @@ def put(folder: Path, *sizes: int, dtype: Any = np.float32, **settings: Any) -> 
     return folder
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     st.integers(0, 2**32),
@@ -72,6 +73,7 @@ def test_a_network_comes_back_exactly(
         assert (one.activation, one.bias_to) == (other.activation, other.bias_to)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("name", ["layer-1.npz", "bias-1.npy", "network.json"])
 @given(data=st.data())
@@ -333,6 +335,7 @@ def test_a_bias_given_twice_is_refused(tmp_path: Path) -> None:
         read_npz_network(folder)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32), st.integers(0, 6), st.integers(1, 6))
 def test_inputs_come_back(
     tmp_path_factory: pytest.TempPathFactory, seed: int, rows: int, neurons: int

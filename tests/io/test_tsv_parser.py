@@ -140,6 +140,7 @@ odd_lines = st.one_of(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @given(st.lists(odd_lines, max_size=6))
 @example(["1\t1\t1.00000005960464483090\n"])  # above the middle of two float32: round up
@@ -170,6 +171,7 @@ def test_random_lines(dtype: np.dtype[Any], each: list[str]) -> None:
     check("".join(each).encode("latin-1"), dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @given(st.lists(lines, min_size=1, max_size=5), st.data())
 def test_mutated_texts(dtype: np.dtype[Any], each: list[str], data: st.DataObject) -> None:
@@ -188,6 +190,7 @@ def test_mutated_texts(dtype: np.dtype[Any], each: list[str], data: st.DataObjec
     check(bytes(text) + (b"" if text.endswith(b"\n") else b"\n"), dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["\n", "\r\n", "", "\r"], ids=repr)
 @settings(max_examples=30)
 @given(st.lists(odd_lines, min_size=1, max_size=5), st.sampled_from([b"", b"\xef\xbb\xbf"]))
@@ -257,6 +260,7 @@ written = st.one_of(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @given(st.lists(st.tuples(indices, indices, written), min_size=1))
 def test_both_writers_write_the_same(

@@ -148,6 +148,7 @@ def test_exactly_the_equal_outputs_are_merged(dtype: str, data: Any) -> None:
     assert again.neurons_after == merged.neurons_after, "a merged network has no equal neurons"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @settings(max_examples=50)
 @given(data=st.data())

@@ -186,6 +186,7 @@ def small_result() -> PartialResult:
     return PartialResult(numbers, values, 17, numbers[:2], numbers[2:], np.float32(32))
 
 
+@pytest.mark.slow
 @given(offset=st.integers(0, 10**6), change=st.integers(1, 255), cut=st.booleans())
 @settings(
     max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True

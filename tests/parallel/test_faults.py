@@ -44,6 +44,7 @@ def test_one_failing_rank_ends_all(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_interrupt_while_mpi_starts_ends_all(run: Run, messages: Messages) -> None:
     begun = time.monotonic()
     code, out, err = run(3, Path(__file__).with_name("interrupted_early.py"))

@@ -24,6 +24,7 @@ except KkspdnnError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("requested", "installed", "output"),
     [

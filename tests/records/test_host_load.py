@@ -108,6 +108,7 @@ def busy_loops() -> Iterator[None]:
         each.wait()
 
 
+@pytest.mark.slow
 def test_busy_loops_count_as_load(busy_loops: None) -> None:
     meter = LoadMeter()
     start = host_load.perf_counter()

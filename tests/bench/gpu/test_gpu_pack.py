@@ -24,6 +24,7 @@ def test_the_dependencies_are_packed() -> None:
     assert names - ON_GPU_MACHINE <= set(pack.PACKAGES)
 
 
+@pytest.mark.slow
 def test_uncommitted_changes_are_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

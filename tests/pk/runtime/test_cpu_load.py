@@ -104,6 +104,7 @@ print(bool(started._functions.kkspdnn_can_run_alone()), started._load_monitor is
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [({}, True), ({"OMP_WAIT_POLICY": "passive"}, False), ({"GOMP_SPINCOUNT": "10"}, False)],

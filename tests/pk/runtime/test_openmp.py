@@ -27,6 +27,7 @@ except kk.SpaceError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "threads"),
     [
@@ -45,12 +46,14 @@ def test_variables_that_limit_the_threads(variables: dict[str, str], threads: in
     assert out == 2 * f"{threads} True\n"
 
 
+@pytest.mark.slow
 def test_a_limit_below_omp_num_threads_is_logged() -> None:
     out, _ = script(RUN, "", OMP_NUM_THREADS="4", OMP_THREAD_LIMIT="2")
     warning = "OMP_NUM_THREADS=4, but OMP_THREAD_LIMIT allows 2: running with 2 threads"
     assert out == f"WARNING {warning}\n2 True\n2 True\n"
 
 
+@pytest.mark.slow
 def test_more_threads_than_the_limit_are_refused() -> None:
     out, _ = script(RUN, "2", OMP_THREAD_LIMIT="1", OMP_NUM_THREADS="1")
     assert out == (
@@ -58,6 +61,7 @@ def test_more_threads_than_the_limit_are_refused() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["many", "-3", "0", "2x", ",2"])
 def test_values_that_openmp_ignores(text: str) -> None:
     """OpenMP warns on stderr and uses its defaults."""
@@ -65,6 +69,7 @@ def test_values_that_openmp_ignores(text: str) -> None:
     assert out == 2 * f"{usable_cores()} True\n"
 
 
+@pytest.mark.slow
 def test_a_quota_limits_the_threads() -> None:
     quota = "from kkspdnn.pk.runtime import kokkos_runtime\nkokkos_runtime.cpu_quota = lambda: 1\n"
     out, _ = script(quota + RUN, "")
@@ -73,10 +78,12 @@ def test_a_quota_limits_the_threads() -> None:
     assert out == 2 * "2 True\n"
 
 
+@pytest.mark.slow
 def test_the_user_s_number_of_threads_is_not_left_in_the_environment() -> None:
     script(RUN + "import os\nassert 'OMP_NUM_THREADS' not in os.environ\n", "1")
 
 
+@pytest.mark.slow
 def test_other_python_threads_launch_on_all_threads() -> None:
     """OMP_DYNAMIC is a setting of each thread."""
     text = """
@@ -153,6 +160,7 @@ def test_the_user_s_variables_are_kept(
     assert settings() == expected
 
 
+@pytest.mark.slow
 def test_openmp_accepts_these_variables() -> None:
     """It prints its settings on stderr, and a warning for each value that it ignores."""
     text = """

@@ -53,11 +53,13 @@ REFUSED = (
 )
 
 
+@pytest.mark.slow
 def test_a_child_that_does_nothing_ends() -> None:
     out, _ = script(CHILDREN + "kk.infer(net, rows)\nended(lambda: None)\n")
     assert out == "ended with 0\n"
 
 
+@pytest.mark.slow
 def test_the_error_of_a_child_that_computes_names_spawn() -> None:
     out, _ = script(
         CHILDREN
@@ -74,6 +76,7 @@ print(predict(np.ones((3, 64), np.float32)).shape)
     assert out == 4 * refused + "(3, 64)\n"
 
 
+@pytest.mark.slow
 def test_the_error_of_the_user_s_workunit_names_spawn(tmp_path: Path) -> None:
     """One workunit that the parent has compiled, and one that it has not."""
     (tmp_path / "own.py").write_text("""
@@ -111,6 +114,7 @@ print(x)
     assert out == f"{REFUSED}\nended with 1\n" * 2 + "[2. 2. 2. 2.]\n"
 
 
+@pytest.mark.slow
 def test_a_pool_of_multiprocessing() -> None:
     """With `fork` the parent gets the error; with `spawn`, which it names, the results."""
     out, _ = script(
@@ -130,6 +134,7 @@ with mp.get_context("spawn").Pool(1) as pool:
     assert out == "float64\nTrue\nTrue\n"
 
 
+@pytest.mark.slow
 def test_a_child_computes_if_its_parent_has_not() -> None:
     out, _ = script(
         CHILDREN
@@ -146,6 +151,7 @@ print(kk.infer(net, rows).categories.size > 0)
     assert out == f"True\n{REFUSED}\nended with 1\nended with 0\n" * 2 + "True\n"
 
 
+@pytest.mark.slow
 def test_locks_that_another_thread_holds_during_the_fork() -> None:
     """Those of a launch, a compile and a prediction."""
     out, _ = script(
@@ -175,6 +181,7 @@ thread.join()
     assert out == f"{REFUSED}\nended with 1\n" * 2
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_held_before_kokkos_starts() -> None:
     out, _ = script(
         CHILDREN
@@ -199,6 +206,7 @@ thread.join()
     assert out == "True\nended with 0\n"
 
 
+@pytest.mark.slow
 def test_a_progress_bar_in_a_forked_process() -> None:
     """The bar's timer, a thread of the parent, may hold the bar's locks during the fork."""
     out, _ = script(
@@ -237,6 +245,7 @@ print("ended with", os.waitstatus_to_exitcode(ended[1]))
     assert out == "ended with 7\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++ for a library with OpenMP")
 def test_a_fork_after_another_library_has_used_openmp(tmp_path: Path) -> None:
     source, library = tmp_path / "region.c", tmp_path / "region.so"

@@ -49,6 +49,7 @@ def test_the_path_from_the_outermost_package_on(tmp_path: Path) -> None:
     assert package_path("own.py") == "own.py"
 
 
+@pytest.mark.slow
 def test_workunits_are_compiled_in_a_folder_with_a_space(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def is_alive(pid: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize(("program", "tools"), [(RUN, 1), (BUILD, 1), (PARALLEL, 2)])
 def test_a_signal_while_tools_run(
