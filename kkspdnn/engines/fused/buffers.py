@@ -65,9 +65,13 @@ def counts_bits(layers: LayerStore, inputs: Inputs) -> bool:
 
 
 def allocate_buffers(
-    space: Space, dtype: np.dtype[Any], layers: LayerStore, inputs: Inputs, exits: Exits,
+    space: Space,
+    dtype: np.dtype[Any],
+    layers: LayerStore,
+    inputs: Inputs,
+    exits: Exits,
     existing: Buffers,
-) -> Buffers:  # fmt: skip
+) -> Buffers:
     """Return the tiles for a run over these inputs.
 
     existing: buffers to reuse if they have the right shape and capacity
