@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from array import array
 from collections.abc import Callable
+from fcntl import ioctl
 from importlib import import_module
+from stat import S_ISFIFO
+from termios import FIONREAD
 from time import perf_counter, sleep
 from types import ModuleType
 from typing import Any, NoReturn, TypeVar, cast
@@ -19,6 +23,9 @@ T = TypeVar("T")
 
 _MIN_SLEEP, _MAX_SLEEP = 1e-5, 1e-3
 """Seconds between two polls for another rank."""
+
+_STDERR, _MAX_READ_DELAY = 2, 1.0
+"""The descriptor of standard error, and the most seconds to wait until the launcher reads it."""
 
 
 class CollectiveError(Exception):
@@ -166,9 +173,7 @@ class Ranks:
 
     def fail(self, code: int) -> NoReturn:
         """Abort all ranks with this exit code."""
-        if self._comm is not None:
-            self._comm.Abort(code)
-        os._exit(code)
+        _abort(self._comm, code)
 
 
 def _wait_for_all(comm: Any) -> None:
@@ -221,9 +226,34 @@ def launched_ranks(launch: Launch | None) -> Ranks:
 def abort(code: int) -> NoReturn:
     """Abort all processes of the launch with this exit code, even before Ranks exist."""
     mpi = sys.modules.get("mpi4py.MPI")
-    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
-        mpi.COMM_WORLD.Abort(code)
+    started = mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized()
+    _abort(cast(Any, mpi).COMM_WORLD if started else None, code)
+
+
+def _abort(comm: Any, code: int) -> NoReturn:
+    """Abort all ranks of the communicator with this exit code; None: end this process alone."""
+    if comm is not None:
+        _wait_until_read(_STDERR)
+        comm.Abort(code)
     os._exit(code)
+
+
+def _wait_until_read(descriptor: int) -> None:
+    """Wait until the reader of a pipe has read all that was written, for at most a second.
+
+    At an abort, MPICH's launcher discards what it has not read from the ranks yet: the error
+    message. Anything but a pipe needs no wait.
+    """
+    unread = array("i", [1])
+    start = perf_counter()
+    try:
+        if not S_ISFIFO(os.fstat(descriptor).st_mode):
+            return
+        while unread[0] and perf_counter() - start < _MAX_READ_DELAY:
+            ioctl(descriptor, FIONREAD, unread)
+            sleep(_MAX_SLEEP)
+    except OSError:
+        return  # closed
 
 
 def _mpi() -> ModuleType:
