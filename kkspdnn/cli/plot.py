@@ -41,10 +41,10 @@ def plot(argv: Sequence[str]) -> Iterator[str]:
         from kkspdnn.figures.points import read_records
         from kkspdnn.io.atomic_write import replace_file
 
-    records = read_records(arguments.records)
-    files = draw(records)
     if arguments.out.exists() and not arguments.out.is_dir():
         raise InputError(f"--out {arguments.out}: is not a folder; give another name")
+    records = read_records(arguments.records)
+    files = draw(records)
     for name, content in files.items():
         with replace_file(arguments.out / name) as file:
             file.write(content)
