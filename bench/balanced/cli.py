@@ -118,12 +118,12 @@ def _timed(options: argparse.Namespace, empty: Study) -> Study:
     threads = options.threads or ([1] if gpu else sorted({1, cores}))
     if max(threads) > cores:
         raise InputError(f"--threads {max(threads)}: this machine has {cores} cores")
-    rates = {} if gpu else measure_storage_formats()
-    for name, rate in rates.items():
-        _log(f"{name}, hand-written kernel, one thread: {rate:.3g} edges/s")
     timings = timing.measure(
         options.networks, options.rows, threads, options.rounds, options.space, _log
     )
+    rates = {} if gpu else measure_storage_formats()
+    for name, rate in rates.items():
+        _log(f"{name}, hand-written kernel, one thread: {rate:.3g} edges/s")
     return replace(empty, threads=max(threads), timings=tuple(timings), forms=rates)
 
 
