@@ -17,7 +17,7 @@ RECORD = ROOT / "bench" / "results" / "1024-120-openmp.json"
 
 @pytest.mark.slow
 def test_the_command_writes_figures_without_a_compiler(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+    out = tmp_path / "new" / "figures"
     no_compiler = {"PATH": "", "CXX": "no-such-compiler", "KKSPDNN_CACHE": str(tmp_path / "cache")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "kkspdnn", "plot", RECORD, "--out", out],
@@ -28,7 +28,8 @@ def test_the_command_writes_figures_without_a_compiler(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("12 files in ")
+    assert done.stdout == f"12 files in {out}: rates, poster\n"
+    assert len(list(out.iterdir())) == 12
     assert (out / "rates-1col.pdf").read_bytes().startswith(b"%PDF")
     assert not (tmp_path / "cache").exists()
 

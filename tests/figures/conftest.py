@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kkspdnn.cli.plot import draw
+from kkspdnn.figures.points import read_records
 from kkspdnn.records.comparison import (
     Ceilings,
     Comparison,
@@ -92,9 +94,8 @@ def study() -> Study:
     )
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder of records."""
+def write_records(folder: Path) -> Path:
+    """Write records into a folder, and return it."""
     base = comparison()
     deep = comparison(layers=1920)
     wide = comparison(neurons=4096)
@@ -104,9 +105,21 @@ def folder(tmp_path: Path) -> Path:
     half = replace(half, rows=(row("all", "kkspdnn, fused, all exits", 0.3, 1, 30_000),))
     ceilings = replace(base, network=None, rows=(), layers=None)
     ceilings = replace(ceilings, ceilings=Ceilings(2, 1e11, 4e11, 2e11, 3e10))
-    (tmp_path / "records").mkdir()
-    (tmp_path / "records" / "pruning.json").write_text(study().to_json())
+    (folder / "pruning.json").write_text(study().to_json())
     records = {"a": base, "b": deep, "c": wide, "d": one, "e": half, "f": ceilings}
     for name, each in records.items():
-        (tmp_path / "records" / f"{name}.json").write_text(json.dumps(asdict(each)))
-    return tmp_path / "records"
+        (folder / f"{name}.json").write_text(json.dumps(asdict(each)))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of records."""
+    (tmp_path / "records").mkdir()
+    return write_records(tmp_path / "records")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of all figures and tables, by name; drawing them takes some ten seconds."""
+    return draw(read_records(sorted(write_records(tmp_path_factory.mktemp("drawn")).iterdir())))

@@ -15,7 +15,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ranks", [2, 3, 5])
+@pytest.mark.parametrize("ranks", [2, 5])
 def test_the_answers_of_one_process(run: Run, ranks: int) -> None:
     script = Path(__file__).with_name("same_answers.py")
     code, out, err = run(ranks, "-W", "error", "-m", "mpi4py", script)
