@@ -20,7 +20,7 @@ from bench.peers import all_peers
 from bench.report import compare, show, show_changes
 from bench.runner import Plan, measure
 from kkspdnn.cli.exit_codes import exit_code_of
-from kkspdnn.cli.options import Parser
+from kkspdnn.cli.parser import Parser
 from kkspdnn.cli.problem import Problem, load_problem
 from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.device.space import check_space

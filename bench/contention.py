@@ -26,7 +26,7 @@ import numpy as np
 
 from bench.environment import collect_environment
 from bench.measurement import run_measurement
-from kkspdnn.cli.options import Parser, positive_int
+from kkspdnn.cli.parser import Parser, positive_int
 from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
 from kkspdnn.io.shipped_images import images

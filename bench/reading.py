@@ -26,7 +26,7 @@ from time import perf_counter
 import numpy as np
 
 from bench.measurement import run_measurement
-from kkspdnn.cli.options import Parser, positive_int
+from kkspdnn.cli.parser import Parser, positive_int
 from kkspdnn.io.challenge import write_network
 from kkspdnn.io.challenge_layers import FileLayers, load_layer
 from kkspdnn.io.challenge_names import layer_path

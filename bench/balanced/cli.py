@@ -16,7 +16,7 @@ from bench.ceiling.report import SPACES
 from bench.environment import collect_environment
 from bench.measurement import run_measurement
 from bench.peer import package_version
-from kkspdnn.cli.options import Parser, positive_int
+from kkspdnn.cli.parser import Parser, positive_int
 from kkspdnn.device.space import check_space
 from kkspdnn.device.space_names import add_space_option
 from kkspdnn.errors import InputError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.ceiling.report import RUNS, SPACES, measure
 from bench.measurement import run_measurement
-from kkspdnn.cli.options import Parser, positive_int
+from kkspdnn.cli.parser import Parser, positive_int
 from kkspdnn.device.space_names import add_space_option
 
 ROWS = {"openmp": 8192, "cuda": 60_000}

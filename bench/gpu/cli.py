@@ -12,7 +12,7 @@ from importlib import import_module
 
 from bench.gpu.steps import SPACES
 from kkspdnn.cli.exit_codes import exit_code_of
-from kkspdnn.cli.options import Parser, file_path, positive_int
+from kkspdnn.cli.parser import Parser, file_path, positive_int
 from kkspdnn.device.space_names import add_space_option
 
 STEP_COMMANDS = {

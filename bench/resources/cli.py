@@ -13,7 +13,7 @@ from bench.resources.measure import measure
 from bench.resources.record import CHIPS, Report, read_report
 from bench.resources.table import tables, update
 from kkspdnn.choices import DTYPES
-from kkspdnn.cli.options import Parser
+from kkspdnn.cli.parser import Parser
 from kkspdnn.records.run import check_writable, write_text
 
 ARCHITECTURES = tuple(CHIPS)

@@ -18,7 +18,7 @@ from bench.scaling.measure import points, runs, step_seconds
 from bench.scaling.model import fit
 from bench.scaling.table import table
 from kkspdnn.cli.exit_codes import exit_code_of
-from kkspdnn.cli.options import Parser, positive_int
+from kkspdnn.cli.parser import Parser, positive_int
 from kkspdnn.cli.problem import load_problem
 from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError

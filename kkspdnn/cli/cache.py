@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from kkspdnn.cli.options import Parser, nonnegative_int
+from kkspdnn.cli.parser import Parser, nonnegative_int
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.cache_cleanup import SECONDS_PER_DAY, CacheEntry, clear_cache, list_entries
 

@@ -11,7 +11,7 @@ from time import perf_counter
 
 from kkspdnn.choices import DTYPES
 from kkspdnn.cli.exit_codes import ending_at_interrupt
-from kkspdnn.cli.options import Parser
+from kkspdnn.cli.parser import Parser
 from kkspdnn.device.space_names import add_space_option
 from kkspdnn.errors import InputError
 from kkspdnn.pk.system.cuda_driver import devices

@@ -17,7 +17,7 @@ from importlib import import_module
 from kkspdnn.choices import DTYPES, EXITS, KERNELS, PARALLEL, VERIFY
 from kkspdnn.cli.exit_codes import end_at_interrupt, exit_code_of, exit_code_of_rank
 from kkspdnn.cli.logs import logs_on_stderr
-from kkspdnn.cli.options import (
+from kkspdnn.cli.parser import (
     Parser,
     file_path,
     nonnegative_gigabytes,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kkspdnn.cli.exit_codes import ending_at_interrupt
-from kkspdnn.cli.options import Parser, file_path
+from kkspdnn.cli.parser import Parser, file_path
 from kkspdnn.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kkspdnn.choices import METHODS
 from kkspdnn.cli.exit_codes import ending_at_interrupt
-from kkspdnn.cli.options import Parser, file_path, positive_int
+from kkspdnn.cli.parser import Parser, file_path, positive_int
 
 
 def parser() -> Parser:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from kkspdnn.choices import DTYPES
 from kkspdnn.cli.exit_codes import ending_at_interrupt
-from kkspdnn.cli.options import Parser
+from kkspdnn.cli.parser import Parser
 from kkspdnn.device.space_names import add_space_option
 
 
