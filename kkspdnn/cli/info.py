@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+from kkspdnn.cli.parser import Parser
 from kkspdnn.device.cuda_check import cuda_requirements, detect_versions
 from kkspdnn.device.cuda_versions import conflicts
 from kkspdnn.errors import KkspdnnError
@@ -40,8 +41,19 @@ class Finding:
     ok: bool | None = None
 
 
-def report() -> Iterator[str]:
-    """Yield the lines that `kkspdnn info` prints, as soon as they are known."""
+def parser() -> Parser:
+    """Return the parser of `python -m kkspdnn info`."""
+    return Parser(
+        prog="kkspdnn info",
+        description="Report compilers, Kokkos, execution spaces and the cache. Each space runs a "
+        "small network; the first call builds Kokkos, in a minute or two.",
+        allow_abbrev=False,
+    )
+
+
+def info(argv: Sequence[str]) -> Iterator[str]:
+    """Yield the lines to print, as soon as they are known."""
+    parser().parse_args(argv)
     section = ""
     for finding in findings():
         if finding.section != section:

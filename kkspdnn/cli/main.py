@@ -29,6 +29,7 @@ from kkspdnn.device.space_names import add_space_option
 from kkspdnn.parallel.launcher import Launch, detect_launch
 
 _COMMANDS = {
+    "info": ("kkspdnn.cli.info", "info"),
     "show": ("kkspdnn.cli.show", "show"),
     "compile": ("kkspdnn.cli.compile", "compile_all"),
     "cache": ("kkspdnn.cli.cache", "show_cache"),
@@ -50,7 +51,7 @@ def parser(quiet: bool = False) -> Parser:
     """Return the parser of `python -m kkspdnn`; quiet: report no errors, for MPI ranks above 0."""
     options = Parser(
         prog="kkspdnn",
-        description="Sparse deep neural network inference: Y' = min(max(Y W + b, 0), 32), layer "
+        description="Sparse deep neural network inference: Y' = min(max(Y W + b, 0), ymax), layer "
         "after layer.",
         epilog="`kkspdnn info` reports compilers, Kokkos, spaces and the cache; `kkspdnn show "
         "WORKUNIT` prints the C++ of a workunit; `kkspdnn compile` compiles all workunits for a "
@@ -60,7 +61,7 @@ def parser(quiet: bool = False) -> Parser:
         allow_abbrev=False,
     )
     options.quiet = quiet
-    commands = ("run", "info", *_COMMANDS)
+    commands = ("run", *_COMMANDS)
     options.add_argument("command", nargs="?", choices=commands, default="run", help="default: run")
     add_space_option(options)
     _add_problem_options(options)
@@ -76,7 +77,7 @@ def _add_problem_options(options: Parser) -> None:
         "--layers",
         type=nonnegative_int,
         metavar="L",
-        help="number of layers (120, or all of --data)",
+        help="number of layers (120; of a folder of layer-N.npz, all)",
     )
     add(
         "--inputs",
@@ -97,14 +98,19 @@ def _add_run_options(options: Parser) -> None:
     add("--kernel", choices=KERNELS, default="fused", help=kernel)
     exits = (
         "early exit of rows: all: once their final output is proven; dead: rows of zeros only; "
-        "none: off (all)"
+        "none: off (all); the fused kernel only"
     )
     add("--exits", choices=EXITS, default="all", help=exits)
     fold = "neuron merging: compute equal neurons of a layer once"
     add("--fold", action="store_true", help=fold)
     dtype = "dtype of weights and activations (float32)"
     add("--dtype", choices=DTYPES, default="float32", help=dtype)
-    add("--threads", type=positive_int, metavar="T", help="OpenMP threads (all cores)")
+    add(
+        "--threads",
+        type=positive_int,
+        metavar="T",
+        help="OpenMP threads (OMP_NUM_THREADS, else the usable cores)",
+    )
     budget = (
         "memory budget of the whole process: Python, network, inputs, layers, activations; in "
         "gigabytes of 10^9 bytes (the free memory)"
@@ -128,7 +134,7 @@ def _add_run_options(options: Parser) -> None:
         "fit into memory (auto)"
     )
     add("--parallel", choices=PARALLEL, default="auto", help=parallel)
-    checkpoint = "folder for the results of finished blocks of rows; the same command resumes"
+    checkpoint = "folder for the results of finished row shards; the same command resumes"
     add("--checkpoint", type=file_path, metavar="DIR", help=checkpoint)
 
 
@@ -157,10 +163,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = options.parse_args(words)
     if arguments.command in _COMMANDS:
         options.error(f"{arguments.command} must come first: kkspdnn {arguments.command} …")
-    if arguments.command == "info":
-        from kkspdnn.cli.info import report
-
-        return _print_all(report)
     return _run(arguments, shlex.join(["python", "-m", "kkspdnn", *words]), started)
 
 

@@ -28,7 +28,7 @@ def result_table(record: Record) -> str:
         **({"merging": _merging(record)} if record.fold else {}),
         "inputs": f"{record.inputs:,} rows of {record.neurons:,} neurons: {record.inputs_source}",
         "setup": f"load {record.load_seconds:.2f} s, compile {record.compile_seconds:.2f} s, "
-        f"prepare {record.prepare_seconds:.2f} s",
+        f"pack {record.prepare_seconds:.2f} s",
         "schedule": _schedule(record),
         **({"GPU": _gpu(record.gpus)} if record.gpus else {}),
         **({"ranks": _ranks(record)} if record.loads else {}),
@@ -111,4 +111,6 @@ def _verified(record: Record) -> str:
         f"{'passed' if verified.passed else 'FAILED'}: {verified.rows:,} rows against the serial "
         f"reference, largest error {verified.max_abs_error:.3g}"
     )
-    return text + (f", {verified.speedup:.1f} times as fast" if verified.speedup else "")
+    if not verified.speedup:
+        return text
+    return f"{text}, {verified.speedup:.1f} times as fast as the reference"

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from kkspdnn.cli import info
+from kkspdnn.cli import info, main
 from kkspdnn.cli.info import findings
 from kkspdnn.device.cuda_versions import CudaVersions
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.nvcc import Nvcc
 from kkspdnn.pk.build.toolchain import Compiler
 from kkspdnn.pk.system.cuda_driver import Device
+from tests.refusals import refusal
 
 
 def test_every_section_is_reported() -> None:
@@ -90,3 +91,17 @@ def test_files_that_disappear_while_the_cache_is_measured(tmp_path: Path) -> Non
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     assert list(info._sizes(tmp_path)) == [4]
     assert list(info._sizes(tmp_path / "nowhere")) == []
+
+
+def test_options_of_a_run_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a parser of its own, `info` would ignore them."""
+    assert "unrecognized arguments: --neurons 7" in refusal(capsys, "info", "--neurons", "7")
+
+
+def test_info_has_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
+        main.main(["info", "--help"])
+    assert exited.value.code == 0
+    printed = capsys.readouterr().out
+    assert "kkspdnn info" in printed
+    assert "--neurons" not in printed
