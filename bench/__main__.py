@@ -37,8 +37,9 @@ def parser() -> argparse.ArgumentParser:
     root = Parser(prog="python -m bench", description=__doc__, allow_abbrev=False)
     commands = root.add_subparsers(dest="command", required=True, parser_class=Parser)
     run = commands.add_parser("run", help="time implementations in turns", allow_abbrev=False)
-    alive = commands.add_parser("alive", help="count active rows per layer", allow_abbrev=False)
-    for command in (run, alive):
+    text = "count nonzero, saturated and active rows after each layer"
+    active_rows = commands.add_parser("active-rows", help=text, allow_abbrev=False)
+    for command in (run, active_rows):
         command.add_argument("--neurons", type=int, default=1024, metavar="N", help="(1024)")
         command.add_argument("--layers", type=int, default=120, metavar="L", help="(120)")
         command.add_argument("--inputs", type=int, metavar="M", help="input rows (60000)")
@@ -47,10 +48,10 @@ def parser() -> argparse.ArgumentParser:
         text = "folder with the official challenge files"
         command.add_argument("--data", type=Path, metavar="DIR", help=text)
     text = "measure peak arithmetic and read bandwidth of this machine"
-    roofs = commands.add_parser("roofs", help=text, allow_abbrev=False)
-    for command in (run, alive, roofs):
+    ceilings = commands.add_parser("ceilings", help=text, allow_abbrev=False)
+    for command in (run, active_rows, ceilings):
         command.add_argument("--json", type=Path, metavar="FILE", help="write the record")
-    for command in (run, roofs):
+    for command in (run, ceilings):
         cores = usable_cores()
         command.add_argument("--threads", type=int, default=cores, metavar="T", help=f"({cores})")
     _add_run_options(run)
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_code_of(lambda: _compare(arguments, console))
 
     def measured() -> tuple[str, int]:
-        commands = {"run": _run, "alive": _count_active_rows, "roofs": _measure_ceilings}
+        commands = {"run": _run, "active-rows": _count_active_rows, "ceilings": _measure_ceilings}
         record = commands[arguments.command](arguments, command, console)
         return record.to_json(), 1 if any(row.agrees is False for row in record.rows) else 0
 
@@ -160,10 +161,10 @@ def _count_active_rows(arguments: argparse.Namespace, command: str, console: Con
         )
     layers = expected.layers
     counts = zip(layers.alive, layers.saturated, layers.undecided, strict=True)
-    for number, (active, saturated, undecided) in enumerate(counts, start=1):
+    for number, (nonzero, saturated, active) in enumerate(counts, start=1):
         console.print(
-            f"layer {number}: {active:,} active rows, {saturated:,} of them saturated; "
-            f"{undecided:,} undecided"
+            f"layer {number}: {nonzero:,} nonzero rows, {saturated:,} of them saturated; "
+            f"{active:,} active"
         )
     return environment.record(1, command, _describe_network(problem), layers=layers)
 

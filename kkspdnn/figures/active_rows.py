@@ -1,4 +1,4 @@
-"""The figure of active, saturated and undecided rows after each layer."""
+"""The figure of nonzero, saturated and active rows after each layer."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def chart(records: Records, published: Published) -> Chart | None:
 def _paint(figure: Figure, wide: bool, network: NetworkSize, layers: LayerCounts) -> None:
     axes = figure.subplots()
     curves = {
-        "active: any value above 0": layers.alive,
+        "nonzero: any value above 0": layers.alive,
         "saturated: every value at the upper limit": layers.saturated,
-        "undecided: final output not proven": layers.undecided,
+        "active: final output not proven": layers.undecided,
     }
     for number, (label, counts) in enumerate(curves.items()):
         drawn = [(depth, count) for depth, count in enumerate(counts, start=1) if count]
@@ -69,8 +69,8 @@ def _paint(figure: Figure, wide: bool, network: NetworkSize, layers: LayerCounts
 def _table(network: NetworkSize, layers: LayerCounts) -> Table:
     counts = zip(*astuple(layers), strict=True)
     return Table(
-        f"Of {network.inputs:,} input rows of {network.name}: active, saturated and undecided rows "
+        f"Of {network.inputs:,} input rows of {network.name}: nonzero, saturated and active rows "
         "after each layer, their nonzero values, and the layer's products of nonzeros.",
-        ("layer", "active", "saturated", "undecided", "nonzeros", "products"),
+        ("layer", "nonzero", "saturated", "active", "nonzeros", "products"),
         tuple((depth, *each) for depth, each in enumerate(counts, start=1)),
     )

@@ -98,9 +98,9 @@ class PeerResult:
 class LayerCounts:
     """Numbers of input rows after each layer, by the serial reference in the network's dtype.
 
-    alive: active rows, which have a nonzero value
+    alive: rows with a nonzero value
     saturated: rows with every value at the upper limit
-    undecided: rows whose final output is not proven, see kkspdnn.engines.exit_bounds
+    undecided: active rows, whose final output is not proven, see kkspdnn.engines.exit_bounds
     nonzeros: the nonzero values of all rows
     products: the multiplications of two nonzeros in each layer
     """
@@ -114,7 +114,7 @@ class LayerCounts:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """Machine ceilings of all threads, measured by `python -m bench roofs`.
+    """Machine ceilings of all threads, measured by `python -m bench ceilings`.
 
     edges_per_second: multiplications with an addition each, of float32 in registers
     l1_bytes_per_second, l2_bytes_per_second, memory_bytes_per_second: reads of arrays that fit into

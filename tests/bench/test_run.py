@@ -147,8 +147,8 @@ def test_other_networks_and_threads_are_not_compared() -> None:
         (["run", "--inputs", "0"], "nothing to measure"),
         (["run", "--only", "magic"], "invalid choice: 'magic'"),
         (["run", "--json", "no/where.json"], "make it first"),
-        (["alive", "--layers", "0"], "nothing to measure"),
-        (["roofs", "--threads", "0"], "--threads 0: must be at least 1"),
+        (["active-rows", "--layers", "0"], "nothing to measure"),
+        (["ceilings", "--threads", "0"], "--threads 0: must be at least 1"),
         (["compare", "none.json", "none.json"], "none.json: cannot be read"),
         ([], "the following arguments are required"),
     ],
@@ -168,9 +168,11 @@ def test_errors_are_one_line(
 
 
 @pytest.mark.slow
-def test_active_rows_are_those_of_the_reference(tmp_path: Path) -> None:
-    path = tmp_path / "alive.json"
-    done = bench("alive", "--neurons", "64", "--layers", "5", "--inputs", "200", "--json", path)
+def test_row_counts_are_those_of_the_reference(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    done = bench(
+        "active-rows", "--neurons", "64", "--layers", "5", "--inputs", "200", "--json", path
+    )
     assert done.returncode == 0, done.stderr
     layers = read_comparison(path).layers
     assert layers is not None
@@ -192,7 +194,7 @@ def test_active_rows_are_those_of_the_reference(tmp_path: Path) -> None:
         uses = (before != 0).astype(np.int64) @ (whole.layers[depth - 1].weights() != 0)
         assert layers.products[depth - 1] == uses.sum()
         before = values
-    assert f"layer 5: {layers.alive[4]:,} active rows" in done.stdout
+    assert f"layer 5: {layers.alive[4]:,} nonzero rows" in done.stdout
 
 
 def test_computed_edges_of_the_first_rows() -> None:
@@ -309,8 +311,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.mark.slow
 def test_machine_ceilings(tmp_path: Path) -> None:
-    path = tmp_path / "roofs.json"
-    done = bench("roofs", "--threads", 1, "--json", path)
+    path = tmp_path / "ceilings.json"
+    done = bench("ceilings", "--threads", 1, "--json", path)
     assert done.returncode == 0, done.stderr
     found = read_comparison(path).ceilings
     assert found is not None
