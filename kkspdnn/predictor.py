@@ -30,7 +30,7 @@ class Predictor:
 
     Use `predict = Predictor(network)`, then `predict(rows)` for each batch. The constructor does
     once what `infer` does in every call: it starts Kokkos, compiles workunits, packs the layers for
-    the fused kernel and computes which rows can exit early.
+    the fused kernel and computes the exit bounds.
 
     space, exits, dtype, threads, device, memory: as in `infer`, with the same errors. A call raises
     InputError if a larger batch than before does not fit into memory.

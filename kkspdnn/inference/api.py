@@ -82,7 +82,7 @@ def infer(
     The memory budget covers the whole process: Python and its libraries, the network and the input
     rows that are in memory already, packed layers and activations. Packed layers may use 40 % of
     the free part of the budget, and activations 40 % of the remainder. Layers that do not fit are
-    packed again on each use, and rows are computed in chunks. Only the values, and a full
+    packed again on each use, and rows are computed in batches. Only the values, and a full
     verification, may exceed the budget if many rows have nonzero values.
 
     With several ranks, every rank calls this function with the same arguments. Every rank returns

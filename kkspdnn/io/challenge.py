@@ -104,7 +104,12 @@ def read_network(
     """
     The network in a folder of challenge files, with the challenge's bias and ymax.
 
-    Parameters and errors are those of `read_layers`.
+    neurons, layers: the size; all layers are read and checked in this call
+    layer_cache: the maximum size of the cache of parsed layers on disk, in gigabytes (10^9 bytes).
+    0: no cache; None: KKSPDNN_LAYER_CACHE_GB, else 4
+    resident_bytes: layers up to this total stay in memory; later ones are read again on each access
+
+    InputError naming the first missing file, or `file:line` of an invalid line.
     """
     file_layers = read_layers(
         folder, neurons, layers, dtype, layer_cache=layer_cache, resident_bytes=resident_bytes
@@ -131,7 +136,7 @@ def read_images(
 
     rows: the number of input rows. Images beyond it are ignored, rows without a line are zero.
     None: the largest image number in the file, which does not show trailing zero rows
-    budget: the memory budget; None: the free memory
+    budget: a kkspdnn.device.memory.Budget, such as Budget.from_gigabytes(8); None: the free memory
 
     The rows are bits if all values are 1, else CSR of float64. Lines may be in any order.
     InputError with `file:line` for an invalid line or a duplicate pixel, and if the rows need more

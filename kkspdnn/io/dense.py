@@ -40,8 +40,8 @@ def read_dense_network(path: str | PathLike[str], *, budget: Budget | None = Non
     """
     Read a dense network from a file. See the module for the formats.
 
-    budget: the memory budget; None: the free memory. The sizes that the file declares are checked
-    before memory is allocated
+    budget: a kkspdnn.device.memory.Budget, such as Budget.from_gigabytes(8); None: the free memory.
+    The sizes that the file declares are checked before memory is allocated
 
     The dtype is float64 if any weights are, else float32. InputError naming the file, and the
     array, for a file that is not of the format of its suffix; for arrays other than weights of two

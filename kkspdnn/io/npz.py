@@ -75,8 +75,9 @@ def read_npz_network(
     """
     Read the network in a folder, in float32 or float64, with all layers in memory.
 
-    budget: the memory budget; None: the free memory. The sizes that the files state are checked
-    before memory is allocated. A layer needs memory for its weights and outputs, not its inputs
+    budget: a kkspdnn.device.memory.Budget, such as Budget.from_gigabytes(8); None: the free memory.
+    The sizes that the files state are checked before memory is allocated. A layer needs memory for
+    its weights and outputs, not its inputs
 
     InputError naming the file if it is missing, cannot be read or has a similar name to one that is
     read; if weights or biases are not finite or too large for `dtype`; for two biases of a layer;
@@ -165,7 +166,7 @@ def read_npz_inputs(path: str | PathLike[str], *, budget: Budget | None = None) 
     """
     Read input rows (rows, neurons) from a .npz of scipy.sparse.save_npz or a .npy of numpy.save.
 
-    budget: the memory budget; None: the free memory
+    budget: a kkspdnn.device.memory.Budget, such as Budget.from_gigabytes(8); None: the free memory
 
     InputError for another file, for one that needs more memory than the budget, and for values that
     are not finite.

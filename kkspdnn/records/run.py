@@ -111,8 +111,8 @@ class Record:
     compile_seconds: until Kokkos runs and all workunits are compiled
     prepare_seconds: once per network: packing layers, exit bounds, and allocation of activations
     inference_seconds: from input rows in memory to categories
-    edges_per_second: the challenge's rate, inputs times edges over inference_seconds; rows that
-    were dropped early count in full
+    edges_per_second: the challenge's rate, inputs times edges over inference_seconds; the
+    edges of retired rows are counted too
     edges_multiplied: the number of computed edges: multiplications that were really done
 
     categories: the number of categories, which are the rows with a nonzero value
