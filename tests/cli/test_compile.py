@@ -76,7 +76,7 @@ from kkspdnn.model.network import network
 
 space = "SPACE"
 rng = np.random.default_rng(1)
-for neurons in (64, 65_600):
+for neurons in NEURONS:
     columns = np.arange(neurons)
     for weight_type in ("equal", "different", "ragged"):
         weights = np.full(neurons, 0.5) if weight_type == "equal" else 1 + columns / neurons
@@ -106,13 +106,16 @@ print("done")
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("space", ["serial", "openmp"])
-def test_a_run_after_compile_needs_no_compiler(space: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("space", "neurons"), [("serial", [64]), ("openmp", [64, 65_600])])
+def test_a_run_after_compile_needs_no_compiler(
+    space: str, neurons: list[int], tmp_path: Path
+) -> None:
     """For narrow and wide networks, all types of layers and inputs, and all options."""
+    run_all = RUN_ALL.replace("SPACE", space).replace("NEURONS", repr(neurons))
     options = [sys.executable, "-m", "kkspdnn", "compile", "--space", space]
     subprocess.run(options, env=environment(), check=True, stdout=subprocess.DEVNULL)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", RUN_ALL.replace("SPACE", space)],
+        [sys.executable, "-W", "error", "-c", run_all],
         env={**environment(), "PATH": str(tmp_path)},
         capture_output=True,
         text=True,
