@@ -7,6 +7,7 @@ import socket
 import sys
 from array import array
 from collections.abc import Callable
+from contextlib import suppress
 from fcntl import ioctl
 from importlib import import_module
 from stat import S_ISFIFO
@@ -22,10 +23,10 @@ from kkspdnn.parallel.shared_memory import NodeLeaderError, share_on_node
 T = TypeVar("T")
 
 _MIN_SLEEP, _MAX_SLEEP = 1e-5, 1e-3
-"""Seconds between two polls for another rank."""
+"""Seconds between two polls, at least and at most."""
 
 _STDERR, _MAX_READ_DELAY = 2, 1.0
-"""The descriptor of standard error, and the most seconds to wait until the launcher reads it."""
+"""The descriptor of standard error, and the maximum wait for its reader in seconds."""
 
 
 class CollectiveError(Exception):
@@ -226,8 +227,9 @@ def launched_ranks(launch: Launch | None) -> Ranks:
 def abort(code: int) -> NoReturn:
     """Abort all processes of the launch with this exit code, even before Ranks exist."""
     mpi = sys.modules.get("mpi4py.MPI")
-    started = mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized()
-    _abort(cast(Any, mpi).COMM_WORLD if started else None, code)
+    if mpi is None or not mpi.Is_initialized() or mpi.Is_finalized():
+        os._exit(code)
+    _abort(mpi.COMM_WORLD, code)
 
 
 def _abort(comm: Any, code: int) -> NoReturn:
@@ -241,19 +243,19 @@ def _abort(comm: Any, code: int) -> NoReturn:
 def _wait_until_read(descriptor: int) -> None:
     """Wait until the reader of a pipe has read all that was written, for at most a second.
 
-    At an abort, MPICH's launcher discards what it has not read from the ranks yet: the error
-    message. Anything but a pipe needs no wait.
+    At an abort, MPICH's launcher discards output that it has not read yet, such as the error
+    message. Returns at once for anything but a pipe.
     """
-    unread = array("i", [1])
-    start = perf_counter()
-    try:
-        if not S_ISFIFO(os.fstat(descriptor).st_mode):
-            return
-        while unread[0] and perf_counter() - start < _MAX_READ_DELAY:
-            ioctl(descriptor, FIONREAD, unread)
-            sleep(_MAX_SLEEP)
-    except OSError:
-        return  # closed
+    end = perf_counter() + _MAX_READ_DELAY
+    with suppress(OSError):  # the descriptor is closed
+        if S_ISFIFO(os.fstat(descriptor).st_mode):
+            _wait(lambda: _unread_bytes(descriptor) == 0 or perf_counter() > end)
+
+
+def _unread_bytes(pipe: int) -> int:
+    count = array("i", [0])
+    ioctl(pipe, FIONREAD, count)
+    return count[0]
 
 
 def _mpi() -> ModuleType:
