@@ -29,6 +29,7 @@ from kkspdnn.model.network import network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.build.toolchain import host_compiler
 from kkspdnn.serial_reference import reference
+from tests.refusals import refusal
 
 
 @pytest.fixture(scope="module")
@@ -214,10 +215,4 @@ def test_different_values_fail(
 def test_errors_are_one_line(
     capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
-    try:
-        code: object = cli.main(options)
-    except SystemExit as exit_call:
-        code = exit_call.code
-    printed = capsys.readouterr()
-    assert (code, printed.out, printed.err.count("\n")) == (2, "", 1)
-    assert message in printed.err
+    assert message in refusal(capsys, *options, command=cli.main)

@@ -29,6 +29,7 @@ from kkspdnn.model.radixnet import challenge_bias, radixnet
 from kkspdnn.records.comparison import Comparison, PeerResult, read_comparison
 from kkspdnn.records.run import categories_sha256
 from kkspdnn.serial_reference import categories, reference
+from tests.refusals import refusal
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--neurons", "64", "--layers", "4", "--inputs", "3000"]
@@ -156,15 +157,7 @@ def test_other_networks_and_threads_are_not_compared() -> None:
 def test_errors_are_one_line(
     capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    try:
-        code: object = main(arguments)
-    except SystemExit as exited:  # raised by argparse
-        code = exited.code
-    printed = capsys.readouterr()
-    assert (code, printed.out) == (2, "")
-    assert message in printed.err
-    assert printed.err.startswith("kkspdnn: ")
-    assert printed.err.count("\n") == 1
+    assert message in refusal(capsys, *arguments, command=main)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kkspdnn.cli import main
+from tests.refusals import refusal
 
 ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "bench" / "results" / "1024-120-openmp.json"
@@ -47,14 +48,7 @@ def test_the_command_writes_figures_without_a_compiler(tmp_path: Path) -> None:
 def test_an_error_is_one_line(
     capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    try:
-        code = main.main(["plot", *arguments])
-    except SystemExit as exited:
-        code = exited.code  # type: ignore[assignment]
-    error = capsys.readouterr().err
-    assert code == 2
-    assert message in error
-    assert error.count("\n") == 1
+    assert message in refusal(capsys, "plot", *arguments)
 
 
 def test_without_matplotlib_the_error_names_the_extra(

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import kkspdnn as kk
 from kkspdnn.choices import METHODS
 from kkspdnn.cli.main import main
+from tests.refusals import refusal
 
 
 def model(path: Path, widths: tuple[int, ...] = (64, 32, 8)) -> Path:
@@ -87,12 +88,7 @@ def test_invalid_options_write_nothing(
 ) -> None:
     source = model(tmp_path / "model.npz")
     command = ["prune", str(source), "--out", str(tmp_path / "out"), *options]
-    try:
-        code = main(command)
-    except SystemExit as exited:
-        code = exited.code  # type: ignore[assignment]
-    assert code == 2
-    assert message in capsys.readouterr().err
+    assert message in refusal(capsys, *command)
     assert [each.name for each in tmp_path.iterdir()] == ["model.npz"]
 
 

@@ -284,6 +284,7 @@ def test_the_same_records_give_the_same_files(
             again = pictures(f"{name}-1col", chart.figure("1col"))
             assert again == {file: drawn[file] for file in again}
             assert chart.table.csv().encode() == drawn[f"{name}.csv"]
+            assert chart.table.latex(name).encode() == drawn[f"{name}.tex"]
 
 
 def test_the_measurement_with_more_runs_is_kept(folder: Path) -> None:
