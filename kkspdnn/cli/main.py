@@ -77,7 +77,7 @@ def _add_problem_options(options: Parser) -> None:
         "--layers",
         type=nonnegative_int,
         metavar="L",
-        help="number of layers (120; of a folder of layer-N.npz, all)",
+        help="number of layers (120, or all of a folder of layer-N.npz)",
     )
     add(
         "--inputs",
@@ -97,8 +97,8 @@ def _add_run_options(options: Parser) -> None:
     kernel = "fused layers on tiles of rows, or SpGEMM (fused)"
     add("--kernel", choices=KERNELS, default="fused", help=kernel)
     exits = (
-        "early exit of rows: all: once their final output is proven; dead: rows of zeros only; "
-        "none: off (all); the fused kernel only"
+        "early exit of rows in the fused kernel: all: once their final output is proven; dead: "
+        "rows of zeros only; none: off (all)"
     )
     add("--exits", choices=EXITS, default="all", help=exits)
     fold = "neuron merging: compute equal neurons of a layer once"
