@@ -76,7 +76,7 @@ def _points(name: str, small: bool) -> Iterator[Point]:
                 point = Point(
                     rows,
                     problem.shape.lanes,
-                    shaped.team_size * (32 if shaped.gpu else 1),
+                    shaped.launch.team_threads,
                     int(depth),
                     rows * net.edges / median(seconds[depth]),
                     bool(np.array_equal(values, expected.setdefault(rows, values))),
@@ -94,8 +94,9 @@ def _shapes(space: Space) -> Iterator[Space]:
     """Yield the space with different sizes of tiles and teams."""
     if not space.gpu:
         for tile_bytes in (64, 128, 256):
-            yield replace(space, tile_bytes=tile_bytes)
+            yield replace(space, launch=replace(space.launch, tile_bytes=tile_bytes))
         return
     for lanes in (1, 2, 4, 8):
         for warps in (4, 8, 16, 32):
-            yield replace(space, lanes_per_thread=lanes, warps_per_team=warps)
+            launch = replace(space.launch, lanes_per_thread=lanes, team_size=warps)
+            yield replace(space, launch=launch)

@@ -16,6 +16,7 @@ from kkspdnn.choices import SPACES, SpaceName
 from kkspdnn.device.cuda_check import cuda_requirements, detect_versions
 from kkspdnn.device.cuda_versions import cupy_conflicts
 from kkspdnn.device.gpu_vendors import unsupported_gpu_vendors
+from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.space_names import unknown_space
 from kkspdnn.device.transfer import CupyTransfer
 from kkspdnn.errors import SpaceError, short_repr
@@ -31,18 +32,6 @@ from kkspdnn.pk.system.cuda_driver import (
 )
 from kkspdnn.pk.system.fork import kokkos_process
 
-_WARP = 32
-"""Threads of a warp: their loads of adjacent lanes fill whole cache lines."""
-
-_LANES_PER_THREAD = 4
-"""The width of the built-in compiler's packs: an index is loaded once for all lanes of a thread."""
-
-_FEW_ROWS = 512
-"""Up to this number of input rows a thread has one lane: more tiles occupy more of the GPU."""
-
-_WARPS_PER_TEAM = 16
-"""Warps that share a tile: a team of 512 threads, for which all GPUs have enough registers."""
-
 EXECUTION_SPACES = {"serial": "Serial", "openmp": "OpenMP", "cuda": "Cuda"}
 """The names of `--space`, with the names of their execution spaces in PyKokkos."""
 
@@ -56,9 +45,7 @@ class Space:
     pk: the module of that PyKokkos
     execution_space: such as `pk.OpenMP`
     threads: the number of threads that run concurrently
-    tile_bytes: on a CPU, the bytes of a neuron's lanes in a tile; the default is 4 SIMD registers
-    lanes_per_thread: on a GPU, the lanes of a tile for each thread of a warp
-    warps_per_team: on a GPU, the warps that share a tile
+    launch: the shapes of tiles and teams
     xp: the array module of the workunits: NumPy, or CuPy on a GPU
     device: the GPU; None on a CPU
     prepare_thread: to be called before each computation, in the thread that computes. It selects
@@ -73,9 +60,7 @@ class Space:
     threads: int
     kokkos_version: str
     compiler: str
-    tile_bytes: int = 256
-    lanes_per_thread: int = _LANES_PER_THREAD
-    warps_per_team: int = _WARPS_PER_TEAM
+    launch: LaunchParameters
     xp: ModuleType = np
     device: Device | None = None
     prepare_thread: Callable[[], None] = field(
@@ -95,37 +80,25 @@ class Space:
     @property
     def concurrent_teams(self) -> int:
         """The number of teams of a launch over tiles that run concurrently."""
-        return max(1, self.threads // (_WARP * self.warps_per_team)) if self.gpu else self.threads
-
-    @property
-    def team_size(self) -> int:
-        """The threads of a team, each with its own lanes of the shared tile."""
-        return self.warps_per_team if self.gpu else 1
-
-    def lanes(self, dtype: np.dtype[Any]) -> int:
-        """Return the number of lanes, that is input rows, of a tile."""
-        return _WARP * self.lanes_per_thread if self.gpu else self.tile_bytes // dtype.itemsize
+        return max(1, self.threads // self.launch.team_threads) if self.gpu else self.threads
 
     def for_rows(self, rows: int, dtype: np.dtype[Any]) -> Space:
-        """Return this space with narrower tiles if there are few rows.
-
-        On a CPU a tile is one SIMD register wide if all rows fit into it; on a GPU each thread has
-        one lane.
-        """
-        if self.gpu:
-            return replace(self, lanes_per_thread=1) if rows <= _FEW_ROWS else self
-        narrow = self.tile_bytes // 4
-        return replace(self, tile_bytes=narrow) if rows * dtype.itemsize <= narrow else self
+        """Return this space with narrower tiles if there are few rows."""
+        launch = self.launch.for_rows(rows, dtype)
+        return self if launch == self.launch else replace(self, launch=launch)
 
     def range(self, end: int) -> Any:
         """Return a RangePolicy over 0 … end - 1."""
         return self.pk.RangePolicy(self.execution_space, 0, end)
 
     def teams(self, league_size: int) -> Any:
-        """Return a TeamPolicy over tiles; vector lanes are SIMD lanes on a CPU, a warp on a GPU."""
+        """Return a TeamPolicy over tiles; vector lanes are SIMD lanes on a CPU."""
         if not self.gpu:
             return self.pk.TeamPolicy(self.execution_space, league_size, 1)
-        return self.pk.TeamPolicy(self.execution_space, league_size, self.warps_per_team, _WARP)
+        launch = self.launch
+        return self.pk.TeamPolicy(
+            self.execution_space, league_size, launch.team_size, launch.vector_length
+        )
 
     def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
         """Return an uninitialised array for workunits."""
@@ -232,6 +205,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         threads=running,
         kokkos_version=version,
         compiler=compiler,
+        launch=LaunchParameters.default(name),
         xp=xp,
         device=selected_device() if name == "cuda" else None,
         prepare_thread=prepare_thread,

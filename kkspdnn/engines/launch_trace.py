@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from kkspdnn.choices import KERNELS, SpaceName
+from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.space import EXECUTION_SPACES, Space
 from kkspdnn.engines import make_engine
 from kkspdnn.engines.layer_store import LayerStore
@@ -82,6 +83,7 @@ def _launches(
         threads=1,
         kokkos_version="",
         compiler="",
+        launch=LaunchParameters.default(space),
     )
 
     def warm_up_all() -> None:

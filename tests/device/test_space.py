@@ -14,6 +14,7 @@ import pytest
 from kkspdnn.device import space as spaces
 from kkspdnn.device.cuda_check import Requirement
 from kkspdnn.device.cuda_versions import CudaVersions
+from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.errors import SpaceError
 from kkspdnn.inference import infer
@@ -26,7 +27,7 @@ from kkspdnn.pk.system.cuda_driver import Device
 
 def test_lanes_fill_the_registers() -> None:
     space = open_space("serial")
-    assert space.lanes(np.dtype(np.float32)) == 2 * space.lanes(np.dtype(np.float64))
+    assert space.launch.lanes(np.dtype(np.float32)) == 2 * space.launch.lanes(np.dtype(np.float64))
 
 
 def test_policies_have_the_execution_space() -> None:
@@ -82,11 +83,12 @@ def test_a_driver_too_old_for_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("rows", "lanes"), [(1, 32), (512, 32), (513, 128), (60_000, 128)])
 def test_tiles_on_cuda_are_multiples_of_a_warp(rows: int, lanes: int) -> None:
     pk = provide_pykokkos()
-    space = Space("cuda", "builtin", pk, pk.Cuda, 132 * 2048, "", "")
+    launch = LaunchParameters.default("cuda")
+    space = Space("cuda", "builtin", pk, pk.Cuda, 132 * 2048, "", "", launch)
     for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
-        assert space.for_rows(rows, dtype).lanes(dtype) == lanes
+        assert space.for_rows(rows, dtype).launch.lanes(dtype) == lanes
     assert (space.teams(3).team_size, space.teams(3).vector_length) == (16, 32)
-    assert (space.team_size, space.teams(3).league_size) == (16, 3)
+    assert (space.launch.team_size, space.teams(3).league_size) == (16, 3)
     assert space.concurrent_teams == 528
 
 

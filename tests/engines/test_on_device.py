@@ -18,6 +18,7 @@ import scipy.sparse as sp
 
 from kkspdnn.choices import EXITS, Exits
 from kkspdnn.device.double_buffer import DoubleBuffer
+from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.engines import make_engine
@@ -177,6 +178,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Space:
         ),
     )
     made: Any = replace(open_space("openmp"), name="cuda", pk=front, xp=xp, threads=4096)
+    made = replace(made, launch=LaunchParameters.default("cuda"))
     monkeypatch.setattr("kkspdnn.inference.run.open_space", lambda *_: made)
     space: Space = made
     return space
@@ -200,7 +202,7 @@ def ragged(dtype: str) -> Network:
 @pytest.mark.parametrize("exits", EXITS)
 @pytest.mark.parametrize("rows", [1, 31, 700])
 def test_results(device: Space, kernel: Any, dtype: str, exits: Exits, rows: int) -> None:
-    assert device.for_rows(rows, np.dtype(dtype)).lanes(np.dtype(dtype)) == (
+    assert device.launch.for_rows(rows, np.dtype(dtype)).lanes(np.dtype(dtype)) == (
         128 if rows > 512 else 32
     )
     for net, inputs in (

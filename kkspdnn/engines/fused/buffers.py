@@ -17,10 +17,6 @@ from kkspdnn.model.inputs import Inputs
 FEW_ACTIVE = 1 / 8
 """A chunk of rows goes through the first layers until at most this fraction is active."""
 
-_CHUNK_BYTES = 20 << 20
-"""Bytes of the tiles of a chunk, activations and counts: somewhat more than half of a usual L3
-cache."""
-
 _MIN_CHUNK_ROWS = 1024
 """With fewer rows, loading the weights of a layer would take too large a share of the time."""
 
@@ -111,7 +107,7 @@ def _allocate_counts(shape: TileShape, capacity: int, existing: Tiles | None) ->
 
 
 def _chunk_rows(shape: TileShape) -> int:
-    rows = _CHUNK_BYTES // bytes_per_row(shape.dtype, shape.widest)
+    rows = shape.space.launch.chunk_bytes // bytes_per_row(shape.dtype, shape.widest)
     # A multiple of the threads' tiles, so that no thread waits for another one.
     multiple = _TILES_PER_THREAD * shape.space.threads * shape.lanes
     return max(round(rows / multiple), -(-_MIN_CHUNK_ROWS // multiple)) * multiple

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kkspdnn.engines.fused.layer import MAX_DEPTH, FusedLayer
+from kkspdnn.device.launch_parameters import MAX_LAYERS_A_LAUNCH
+from kkspdnn.engines.fused.layer import FusedLayer
 
 
 @dataclass
@@ -79,7 +80,7 @@ def _next_depth(depth: int, before: int, active: int, cost: float) -> int:
     until the next check, so checks are optimally sqrt(2 cost / p) layers apart. This returns half
     of it, because rows are often retired faster and faster.
     """
-    deepest = min(2 * depth, MAX_DEPTH)
+    deepest = min(2 * depth, MAX_LAYERS_A_LAUNCH)
     retired = (before - active) / max(1, before * depth)
     if retired * deepest**2 <= cost / 2:
         return deepest

@@ -9,6 +9,7 @@ import numpy as np
 
 from kkspdnn.choices import Exits
 from kkspdnn.device.double_buffer import ToDevice
+from kkspdnn.device.launch_parameters import MAX_LAYERS_A_LAUNCH
 from kkspdnn.device.space import Space
 from kkspdnn.engines.activation import upper_limit
 from kkspdnn.engines.base import ProgressCallback
@@ -16,7 +17,7 @@ from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused.buffers import Buffers, allocate_buffers, bytes_per_row, counts_bits
 from kkspdnn.engines.fused.early_exit import EarlyExit, compute_early_exit
 from kkspdnn.engines.fused.kernels import FusedKernels
-from kkspdnn.engines.fused.layer import MAX_DEPTH, FusedLayer, group_layers, pack_layer
+from kkspdnn.engines.fused.layer import FusedLayer, group_layers, pack_layer
 from kkspdnn.engines.fused.schedule import FusedRun
 from kkspdnn.engines.fused.warm_up import launch_all
 from kkspdnn.engines.layer_store import LayerStore
@@ -65,7 +66,7 @@ class FusedEngine:
         return layer.to_device(copy)
 
     def pack_network(self, layers: Iterable[FusedLayer]) -> list[FusedLayer]:
-        return group_layers(layers, MAX_DEPTH, self.space.to_device)
+        return group_layers(layers, MAX_LAYERS_A_LAUNCH, self.space.to_device)
 
     def bytes_per_row(self, widest: int) -> int:
         return bytes_per_row(self.dtype, widest)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kkspdnn.device.space import Space
-from kkspdnn.engines.fused.layer import MAX_DEPTH, FusedLayer
+from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.engines.fused.tiles import Tiles
 from kkspdnn.workunits import fused
 
@@ -110,7 +110,7 @@ class FusedKernels:
         teams = self.space.concurrent_teams
         # A GPU starts a team when another one ends. A CPU distributes the tiles before the launch.
         turns = 1 if self.space.gpu else -(-tiles // teams)
-        return MAX_DEPTH if tiles >= 0.9 * turns * teams else 1
+        return self.space.launch.layers_a_launch if tiles >= 0.9 * turns * teams else 1
 
     def _neuron_blocks(self, outputs: int, tiles: int) -> int:
         """Return the number of blocks of output neurons for which a launch has separate teams, so

@@ -21,15 +21,6 @@ from kkspdnn.model.layers import Activation, BiasTo, Indices, Layer, index_dtype
 from kkspdnn.model.matrices import Floats
 from kkspdnn.workunits import fused
 
-MAX_DEPTH = 16
-"""Maximum number of layers of a launch, of layers in a group, and of layers between two checks.
-
-A launch takes the host about 20 microseconds (measured, Serial space); a check takes two launches
-and a wait. On a GPU with 60,000 rows of 1,024 neurons, 16 layers take at least 4 ms if the L1
-caches deliver 30 TB/s, 4 bytes for each edge: launches are 2 % of that. With few active rows
-launches can dominate: a layer of 2,000 rows takes at least 9 microseconds, so the host must not
-wait after each layer."""
-
 _SUMMED_WEIGHTS = tuple(2.0**power for power in range(-24, 25))
 """Common weights of a layer that may be multiplied with the sum of the inputs: a power of two does
 not change the rounding unless a product leaves the range of normal numbers."""

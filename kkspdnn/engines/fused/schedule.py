@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kkspdnn.device.launch_parameters import MAX_LAYERS_A_LAUNCH
 from kkspdnn.engines.base import ProgressCallback
 from kkspdnn.engines.fused.buffers import FEW_ACTIVE, Buffers
 from kkspdnn.engines.fused.checks import Checks
 from kkspdnn.engines.fused.early_exit import COUNT_LIMIT, EarlyExit
 from kkspdnn.engines.fused.kernels import FusedKernels
-from kkspdnn.engines.fused.layer import MAX_DEPTH, FusedLayer
+from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.engines.fused.tiles import Tiles, identity_permutation
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.engines.overflow_guard import OverflowGuard
@@ -100,7 +101,7 @@ class FusedRun:
             return
         (rows,) = self.buffers.stages
         for first, chunk in self.inputs.chunks(max(1, rows.capacity)):
-            depth = 1 if self.early_exit.exits != "none" else MAX_DEPTH
+            depth = 1 if self.early_exit.exits != "none" else MAX_LAYERS_A_LAUNCH
             begin = self._start(rows, chunk, first, min(depth, len(self.layers)))
             yield self._finish(rows, chunk.rows, begin)
 
@@ -250,7 +251,7 @@ class FusedRun:
             return True
         cost = _COMPACTION_EDGES * rows.neurons * active
         checks.plan(position, layer, active, cost)
-        if few >= 0 and checks.depth == MAX_DEPTH:
+        if few >= 0 and checks.depth == MAX_LAYERS_A_LAUNCH:
             return True
         idle = (rows.count - rows.shape.tile_count(active)) * rows.shape.lanes
         if checks.should_compact(idle, layer.edges, cost):

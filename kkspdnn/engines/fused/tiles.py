@@ -37,7 +37,7 @@ class TileShape:
     @classmethod
     def of(cls, space: Space, dtype: np.dtype[Any], widest: int) -> TileShape:
         """Return the shape of tiles of activations, with the number of lanes of the space."""
-        return cls(space, dtype, widest, space.lanes(dtype))
+        return cls(space, dtype, widest, space.launch.lanes(dtype))
 
     def for_counts(self, inputs: int, outputs: int) -> TileShape:
         """Return the shape of tiles for the bits and the counts of a first layer."""
@@ -86,7 +86,7 @@ class Tiles:
         self._transposed: Any = None
         self._ids = space.empty(capacity, np.int64)
         self._active_ids = space.empty(capacity, np.int64)
-        ranges = (count, space.team_size, shape.lanes)
+        ranges = (count, space.launch.team_size, shape.lanes)
         self._row_min = space.zeros(ranges, shape.dtype)
         self._row_max = space.zeros(ranges, shape.dtype)
         # Zeros: the warm-up copies all rows, but the list has the offsets of active rows only.
@@ -233,7 +233,7 @@ class Tiles:
             row_max=self._row_max,
             first=self.first_neuron,
             neurons=self.neurons,
-            blocks=space.team_size,
+            blocks=space.launch.team_size,
             lanes=lanes,
         )
         active = space.pk.parallel_scan(
@@ -250,7 +250,7 @@ class Tiles:
             offset=self._offset,
             first=self.first_neuron,
             stride=2 * self.shape.widest,
-            blocks=space.team_size,
+            blocks=space.launch.team_size,
             lanes=lanes,
         )
         return int(active)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kkspdnn.choices import EXITS
+from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.engines import Schedule
 from kkspdnn.engines.fused import buffers
 from kkspdnn.engines.layer_store import LayerStore
@@ -26,7 +28,9 @@ from kkspdnn.serial_reference import reference
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of one or two tiles."""
-    monkeypatch.setattr(buffers, "_CHUNK_BYTES", 1)
+    default = LaunchParameters.default("openmp")
+    small = replace(default, chunk_bytes=1)
+    monkeypatch.setattr(LaunchParameters, "default", lambda _space: small)
     monkeypatch.setattr(buffers, "_MIN_CHUNK_ROWS", 64)
 
 

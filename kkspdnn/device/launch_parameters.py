@@ -1,0 +1,85 @@
+"""Launch parameters: the shapes of tiles and teams, and the number of layers a launch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from kkspdnn.choices import SpaceName
+
+MAX_LAYERS_A_LAUNCH = 16
+"""Maximum number of layers of a launch, of layers in a group, and of layers between two checks.
+
+A launch takes the host about 20 microseconds (measured, Serial space); a check takes two launches
+and a wait. On a GPU with 60,000 rows of 1,024 neurons, 16 layers take at least 4 ms if the L1
+caches deliver 30 TB/s, 4 bytes for each edge: launches are 2 % of that. With few active rows
+launches can dominate: a layer of 2,000 rows takes at least 9 microseconds, so the host must not
+wait after each layer."""
+
+_FEW_ROWS = 512
+"""Up to this number of input rows a thread of a GPU has one lane: more tiles occupy more of it."""
+
+
+@dataclass(frozen=True)
+class LaunchParameters:
+    """The parameters of launches that change the speed of a run, and not its result.
+
+    The names of the fields are keys of the records.
+
+    tile_bytes: on a CPU, the bytes of a neuron's lanes in a tile; 0 on a GPU
+    chunk_bytes: on a CPU, the bytes of the tiles that go through the first layers together; 0 on a
+    GPU, where all rows go through each layer together
+    vector_length: on a GPU, the adjacent threads that compute the lanes of an output neuron; 1 on a
+    CPU
+    lanes_per_thread: on a GPU, the lanes of each of these threads; 0 on a CPU
+    team_size: the output neurons of a tile that a team computes concurrently
+    layers_a_launch: maximum number of layers of a launch
+    group_outputs: whether output neurons with the same inputs and different weights are computed
+    together
+    """
+
+    tile_bytes: int
+    chunk_bytes: int
+    vector_length: int
+    lanes_per_thread: int
+    team_size: int
+    layers_a_launch: int = MAX_LAYERS_A_LAUNCH
+    group_outputs: bool = False
+
+    @classmethod
+    def default(cls, space: SpaceName) -> LaunchParameters:
+        """Return the parameters of an execution space without tuning."""
+        if space == "cuda":
+            # A load of a warp is contiguous. All GPUs have enough registers for 512 threads.
+            return cls(0, 0, vector_length=32, lanes_per_thread=4, team_size=16)
+        # Four SIMD registers, and somewhat more than half of a usual L3 cache.
+        return cls(256, 20 << 20, vector_length=1, lanes_per_thread=0, team_size=1)
+
+    @property
+    def gpu(self) -> bool:
+        """Whether the parameters are those of a GPU."""
+        return self.tile_bytes == 0
+
+    @property
+    def team_threads(self) -> int:
+        """The number of threads of a team."""
+        return self.vector_length * self.team_size
+
+    def lanes(self, dtype: np.dtype[Any]) -> int:
+        """Return the number of lanes, that is input rows, of a tile."""
+        if self.gpu:
+            return self.vector_length * self.lanes_per_thread
+        return self.tile_bytes // dtype.itemsize
+
+    def for_rows(self, rows: int, dtype: np.dtype[Any]) -> LaunchParameters:
+        """Return the parameters with narrower tiles if there are few rows.
+
+        On a CPU a tile is one SIMD register wide if all rows fit into it; on a GPU each thread has
+        one lane.
+        """
+        if self.gpu:
+            return replace(self, lanes_per_thread=1) if rows <= _FEW_ROWS else self
+        narrow = self.tile_bytes // 4
+        return replace(self, tile_bytes=narrow) if rows * dtype.itemsize <= narrow else self
