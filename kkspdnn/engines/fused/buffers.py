@@ -86,8 +86,9 @@ def _allocate_stages(
     shape: TileShape, layers: LayerStore, inputs: Inputs, exits: Exits, existing: Sequence[Tiles]
 ) -> Sequence[Tiles]:
     chunk = min(_chunk_rows(shape), layers.max_rows // 2 // shape.lanes * shape.lanes)
-    # A GPU has small caches and needs many rows at a time.
-    if inputs.rows <= chunk or exits == "none" or shape.space.gpu:
+    # Without memory for two tiles there is one stage. A GPU has small caches and needs many rows at
+    # a time.
+    if inputs.rows <= chunk or chunk == 0 or exits == "none" or shape.space.gpu:
         capacities = [min(inputs.rows, layers.max_rows)]
     else:
         twice = FEW_ACTIVE * inputs.rows > chunk and 3 * chunk <= layers.max_rows

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kkspdnn.choices import EXITS
 from kkspdnn.device.launch_parameters import LaunchParameters
-from kkspdnn.engines import Schedule
+from kkspdnn.engines import Schedule, layer_store
 from kkspdnn.engines.fused import buffers
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
@@ -256,3 +256,14 @@ def test_the_schedule_is_in_the_record(small_chunks: None) -> None:
     assert dense == Schedule(layers_a_launch=11)
     spgemm = infer(net, rows, space="serial", kernel="spgemm").record.order
     assert spgemm == Schedule()
+
+
+def test_wide_tiles_in_the_smallest_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tile has as many rows as there are in memory at a time, and is not halved to nothing."""
+    monkeypatch.setattr(layer_store, "MAX_ROWS", layer_store.GRANULE)
+    net, rows = radixnet(64, 12), images(64, 1000)
+    expected = infer(net, rows, space="serial").categories
+    wide = replace(LaunchParameters.default("serial"), tile_bytes=512)
+    assert wide.lanes(np.dtype(np.float32)) == layer_store.GRANULE
+    monkeypatch.setattr(LaunchParameters, "default", lambda _: wide)
+    assert (infer(net, rows, space="serial").categories == expected).all()
