@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kkspdnn.pruning.prune import prune
     from kkspdnn.records.run import Record
     from kkspdnn.serial_reference import reference
+    from kkspdnn.tuning.api import tune
 
 __all__ = [
     "CacheError",
@@ -62,6 +63,7 @@ __all__ = [
     "read_npz_network",
     "reference",
     "save_npz_network",
+    "tune",
 ]
 
 _MODULES = {
@@ -81,6 +83,7 @@ _MODULES = {
     "serial_reference": ("reference",),
     "io.shipped_images": ("images",),
     "io.pytorch": ("from_torch",),
+    "tuning.api": ("tune",),
 }
 """The public names by the module that defines them."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -20,6 +21,8 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import Floats, float_dtype
 from kkspdnn.model.network import Network, check_network
 from kkspdnn.pk.system.fork import ProcessLock
+from kkspdnn.tuning.case import TuningCase
+from kkspdnn.tuning.store import find_tuned, is_enabled
 
 RowFormat = Literal["bits", "csr", "dense"]
 """The storage format of input rows."""
@@ -32,8 +35,8 @@ class Predictor:
     once what `infer` does in every call: it starts Kokkos, compiles workunits, packs the layers for
     the fused kernel and computes the exit bounds.
 
-    space, exits, dtype, threads, device, memory: as in `infer`, with the same errors. A call raises
-    InputError if a larger batch than before does not fit into memory.
+    space, exits, dtype, threads, device, memory, tune: as in `infer`, with the same errors. A call
+    raises InputError if a larger batch than before does not fit into memory.
 
     A Predictor can be copied and pickled, for example for a pool of processes. The copy is prepared
     from the network and the options in the process that loads it.
@@ -51,6 +54,7 @@ class Predictor:
         threads: int | None = None,
         device: int | None = None,
         memory: float | None = None,
+        tune: bool = True,
     ) -> None:
         check_network(network)
         check_choice("exits", exits, EXITS)
@@ -61,6 +65,10 @@ class Predictor:
         from kkspdnn.engines.fused.engine import FusedEngine
 
         self._network = converted = network.astype(run_dtype)
+        if tune and is_enabled():
+            tuned = find_tuned(TuningCase.of(self._space, converted, run_dtype, "fused", exits))
+            if tuned is not None:
+                self._space = replace(self._space, launch=tuned)
         self._options: dict[str, Any] = {
             "space": space,
             "exits": exits,
@@ -68,6 +76,7 @@ class Predictor:
             "threads": threads,
             "device": device,
             "memory": memory,
+            "tune": tune,
         }
         self._engine = FusedEngine(self._space, run_dtype, converted.ymax, exits)
         self._layers = LayerStore(converted, self._engine, run_dtype, budget, values=True)

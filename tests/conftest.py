@@ -20,8 +20,10 @@ from kkspdnn.io.challenge import write_categories, write_images, write_network
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.network import Network, network
+from kkspdnn.pk.build.cache import Cache
 from kkspdnn.pk.build.toolchain import host_compiler
 from kkspdnn.pk.system.cuda_driver import DEVICE_VARIABLE
+from kkspdnn.tuning import store
 
 CHALLENGE_ROWS = 60_000
 
@@ -42,6 +44,22 @@ def space(request: pytest.FixtureRequest) -> str:
 def no_layer_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts are parsed in every test, also where an earlier run has parsed the same text."""
     monkeypatch.setenv("KKSPDNN_LAYER_CACHE_GB", "0")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def default_launch_parameters() -> None:
+    """Launch parameters that were tuned on the developer's machine have no effect on tests."""
+    os.environ["KKSPDNN_TUNE"] = "0"
+
+
+@pytest.fixture
+def tuned_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    """A cache for files of tuned launch parameters, which runs use as without KKSPDNN_TUNE. Kokkos
+    and workunits stay in the cache of the other tests."""
+    cache = Cache(tmp_path / "cache")
+    monkeypatch.setattr(store, "default_cache", lambda: cache)
+    monkeypatch.delenv("KKSPDNN_TUNE", raising=False)
+    return cache
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,17 @@ ROOMS = [
     *("errors", "choices", "units", "version"),
     *("pk", "workunits", "device", "model", "io"),
     *("engines", "pruning", "serial_reference"),
-    *("parallel", "records", "verify", "inference", "predictor", "figures", "cli", "__main__"),
+    *(
+        "parallel",
+        "records",
+        "verify",
+        "tuning",
+        "inference",
+        "predictor",
+        "figures",
+        "cli",
+        "__main__",
+    ),
 ]
 """The modules and subpackages of kkspdnn: each imports only those before it."""
 

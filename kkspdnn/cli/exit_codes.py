@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 
+
+class WrongResultError(Exception):
+    """A wrong result of a command, which is not an error of the user; the message is one line."""
+
+
 _RANK_DELAY, _MAX_RANK_DELAY = 0.3, 3.0
 """Seconds that a rank waits before it reports an error, for each rank before it and at most. The
 first rank that reports ends the others, so one error of all ranks is reported once."""
@@ -147,6 +152,8 @@ def _run(action: Callable[[], int]) -> tuple[int, str | None]:
         return 2, " ".join(str(error).splitlines())
     except KkspdnnError as error:
         return 2, str(error)
+    except WrongResultError as error:
+        return 1, str(error)
     except MemoryError as error:
         detail = f" ({error})" if str(error) else ""
         return 2, f"out of memory{detail}; use fewer --inputs or a smaller network"

@@ -14,18 +14,11 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 
-from kkspdnn.choices import DTYPES, EXITS, KERNELS, PARALLEL, VERIFY
+from kkspdnn.choices import KERNELS, PARALLEL, VERIFY
 from kkspdnn.cli.exit_codes import end_at_interrupt, exit_code_of, exit_code_of_rank
 from kkspdnn.cli.logs import logs_on_stderr
-from kkspdnn.cli.parser import (
-    Parser,
-    file_path,
-    nonnegative_gigabytes,
-    nonnegative_int,
-    positive_gigabytes,
-    positive_int,
-)
-from kkspdnn.device.space_names import add_space_option
+from kkspdnn.cli.options import add_engine_options, add_problem_options
+from kkspdnn.cli.parser import Parser, file_path
 from kkspdnn.parallel.launcher import Launch, detect_launch
 
 _COMMANDS = {
@@ -35,6 +28,7 @@ _COMMANDS = {
     "cache": ("kkspdnn.cli.cache", "show_cache"),
     "plot": ("kkspdnn.cli.plot", "plot"),
     "prune": ("kkspdnn.cli.prune", "prune_files"),
+    "tune": ("kkspdnn.cli.tune", "tune_space"),
 }
 """Commands with their own options: the module, and the function that yields the text to print."""
 
@@ -56,77 +50,28 @@ def parser(quiet: bool = False) -> Parser:
         epilog="`kkspdnn info` reports compilers, Kokkos, spaces and the cache; `kkspdnn show "
         "WORKUNIT` prints the C++ of a workunit; `kkspdnn compile` compiles all workunits for a "
         "space; `kkspdnn cache` lists or removes compiled files; `kkspdnn plot RECORDS --out DIR` "
-        "draws figures; `kkspdnn prune IN --out OUT` prunes a dense network. Each command has "
-        "--help.",
+        "draws figures; `kkspdnn prune IN --out OUT` prunes a dense network; `kkspdnn tune` "
+        "measures launch parameters. Each command has --help.",
         allow_abbrev=False,
     )
     options.quiet = quiet
     commands = ("run", *_COMMANDS)
     options.add_argument("command", nargs="?", choices=commands, default="run", help="default: run")
-    add_space_option(options)
-    _add_problem_options(options)
+    add_engine_options(options)
+    add_problem_options(options)
     _add_run_options(options)
     _add_output_options(options)
     return options
-
-
-def _add_problem_options(options: Parser) -> None:
-    add = options.add_argument
-    add("--neurons", type=positive_int, metavar="N", help="neurons per layer (1024)")
-    add(
-        "--layers",
-        type=nonnegative_int,
-        metavar="L",
-        help="number of layers (120, or all of a folder of layer-N.npz)",
-    )
-    add(
-        "--inputs",
-        type=nonnegative_int,
-        metavar="M",
-        help="number of input rows (60000, or all of --data)",
-    )
-    data = "folder with the challenge's files, or with layer-1.npz, layer-2.npz and so on"
-    add("--data", type=file_path, metavar="DIR", help=data)
-    add("--mnist", type=file_path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
-    shipped = "use the shipped MNIST images as input rows, also for a network of --data"
-    add("--shipped-images", action="store_true", help=shipped)
 
 
 def _add_run_options(options: Parser) -> None:
     add = options.add_argument
     kernel = "fused layers on tiles of rows, or SpGEMM (fused)"
     add("--kernel", choices=KERNELS, default="fused", help=kernel)
-    exits = (
-        "early exit of rows in the fused kernel: all: once their final output is proven; dead: "
-        "rows of zeros only; none: off (all)"
-    )
-    add("--exits", choices=EXITS, default="all", help=exits)
     fold = "neuron merging: compute equal neurons of a layer once"
     add("--fold", action="store_true", help=fold)
-    dtype = "dtype of weights and activations (float32)"
-    add("--dtype", choices=DTYPES, default="float32", help=dtype)
-    add(
-        "--threads",
-        type=positive_int,
-        metavar="T",
-        help="OpenMP threads (OMP_NUM_THREADS, else the usable cores)",
-    )
-    budget = (
-        "memory budget of the whole process: Python, network, inputs, layers, activations; in "
-        "gigabytes of 10^9 bytes (the free memory)"
-    )
-    add("--memory", type=positive_gigabytes, metavar="GB", help=budget)
-    layer_cache = "maximum size of the cache of parsed layers; 0: no cache (4)"
-    add("--layer-cache", type=nonnegative_gigabytes, metavar="GB", help=layer_cache)
-    gpu = "GPU number within CUDA_VISIBLE_DEVICES (0, or with mpiexec one for each rank)"
-    add("--device", type=nonnegative_int, metavar="N", help=gpu)
-    add(
-        "--seed",
-        type=nonnegative_int,
-        default=0,
-        metavar="S",
-        help="random seed of the RadiX-Net (0)",
-    )
+    tune = "take the default launch parameters, also if `kkspdnn tune` kept others"
+    add("--no-tune", action="store_false", dest="tune", help=tune)
     verify = "rows to compare with the serial reference (sample)"
     add("--verify", choices=VERIFY, default="sample", help=verify)
     parallel = (

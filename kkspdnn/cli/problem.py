@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +116,22 @@ def load_problem(
             )
         expected = expected[expected <= rows.rows]
     return Problem(network, rows, expected)
+
+
+def load_arguments(arguments: argparse.Namespace) -> Problem:
+    """Load the problem of a command line, see `load_problem`."""
+    return load_problem(
+        neurons=arguments.neurons,
+        layers=arguments.layers,
+        inputs=arguments.inputs,
+        data=arguments.data,
+        mnist=arguments.mnist,
+        seed=arguments.seed,
+        dtype=arguments.dtype,
+        budget=Budget.from_gigabytes(arguments.memory),
+        shipped_images=arguments.shipped_images,
+        layer_cache=arguments.layer_cache,
+    )
 
 
 def _inputs_file(data: Path) -> Path:

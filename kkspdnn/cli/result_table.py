@@ -63,7 +63,11 @@ def _schedule(record: Record) -> str:
             batches += f"{schedule.again_layers:,} more in batches of {size} remaining rows, "
     depth = schedule.layers_a_launch
     bits = ", first layer counts bits" if schedule.bits_counted else ""
-    return f"{batches}up to {depth} layer{'s' if depth != 1 else ''} per launch{bits}"
+    tuned = record.launch is not None and record.launch.source == "tuned"
+    return (
+        f"{batches}up to {depth} layer{'s' if depth != 1 else ''} per launch{bits}"
+        f"{', tuned launch parameters' if tuned else ''}"
+    )
 
 
 def _gpu(gpus: Sequence[Gpu]) -> str:

@@ -12,10 +12,9 @@ from time import perf_counter
 import numpy as np
 
 from kkspdnn.cli.output_files import check_distinct, check_outputs_name, write_outputs
-from kkspdnn.cli.problem import Problem, load_problem
+from kkspdnn.cli.problem import Problem, load_arguments
 from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.cli.result_table import result_table
-from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import check_device, check_space, check_space_name, choose_device
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import Result, infer
@@ -30,7 +29,9 @@ def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
         start = perf_counter()
         if bar is not None:
             bar("loading", 0.0)
-        problem = ranks.run_collectively(lambda: ranks.once_per_node(lambda: _load(arguments)))
+        problem = ranks.run_collectively(
+            lambda: ranks.once_per_node(lambda: load_arguments(arguments))
+        )
         load_seconds = perf_counter() - start
         result = infer(
             problem.network,
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
             threads=arguments.threads,
             device=arguments.device,
             fold=arguments.fold,
+            tune=arguments.tune,
             verification=arguments.verify,
             values=arguments.outputs is not None,
             memory=arguments.memory,
@@ -86,13 +88,18 @@ def _category_lines(result: Result) -> str:
     return "".join(f"{category}\n" for category in result.categories.tolist())
 
 
-def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
-    """Raise InputError or SpaceError for options that can be checked before loading."""
+def check_device_options(arguments: argparse.Namespace) -> None:
+    """Raise InputError or SpaceError if --space or --device cannot be used, and select the GPU."""
     if arguments.device is not None and arguments.space != "cuda":
         raise InputError(f"--device {arguments.device} is for --space cuda; leave it out")
     check_device(arguments.device, check_space_name(arguments.space))
     choose_device(arguments.device)
     check_space(arguments.space)
+
+
+def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
+    """Raise InputError or SpaceError for options that can be checked before loading."""
+    check_device_options(arguments)
     if arguments.outputs is not None:
         check_outputs_name(arguments.outputs)
     files = _paths(arguments, "json", "categories", "outputs")
@@ -106,21 +113,6 @@ def _paths(arguments: argparse.Namespace, *names: str) -> dict[str, Path]:
     """Return the paths of these options, if set."""
     paths = ((f"--{name}", getattr(arguments, name)) for name in names)
     return {option: path for option, path in paths if path is not None}
-
-
-def _load(arguments: argparse.Namespace) -> Problem:
-    return load_problem(
-        neurons=arguments.neurons,
-        layers=arguments.layers,
-        inputs=arguments.inputs,
-        data=arguments.data,
-        mnist=arguments.mnist,
-        seed=arguments.seed,
-        dtype=arguments.dtype,
-        budget=Budget.from_gigabytes(arguments.memory),
-        shipped_images=arguments.shipped_images,
-        layer_cache=arguments.layer_cache,
-    )
 
 
 def _compare_with_expected(result: Result, problem: Problem) -> Record:

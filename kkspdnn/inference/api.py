@@ -25,6 +25,7 @@ from kkspdnn.parallel.affinity import bind_rank
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.pk.build.toolchain import machine
 from kkspdnn.records.host_load import LoadMeter
+from kkspdnn.tuning.store import is_enabled
 
 
 @translate_cupy_errors
@@ -40,6 +41,7 @@ def infer(
     threads: int | None = None,
     device: int | None = None,
     fold: bool = False,
+    tune: bool = True,
     verification: Verify = "none",
     values: bool = False,
     memory: float | None = None,
@@ -66,6 +68,8 @@ def infer(
     device: the number of the GPU within CUDA_VISIBLE_DEVICES; None: KOKKOS_DEVICE_ID if set,
     otherwise the first GPU, or with several ranks a GPU for each rank while the node has enough
     fold: neuron merging: equal neurons are computed once, see kkspdnn.model.neuron_merging
+    tune: whether to use launch parameters that `tune` kept for this machine and network; the record
+    says which were used
     verification: comparison with the serial reference: none, sample (some rows) or full (all rows);
     the record has the verdict
     values: whether to return the activations of the categories after the last layer
@@ -118,6 +122,7 @@ def infer(
             kernel=kernel,
             exits=exits,
             fold=fold,
+            tune=bool(tune) and is_enabled(),
             verification=verification,
             values=values,
             budget=_shared_budget(memory, ranks.local_size, gpu.ranks),

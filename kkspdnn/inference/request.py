@@ -27,6 +27,7 @@ class Request:
 
     ranks: the ranks of the communicator, or this process alone
     network: in the dtype of the run
+    tune: whether to use tuned launch parameters if there are any
     load_meter: measures the load of this node since the call
     machine: the description of this node's processor
     """
@@ -41,6 +42,7 @@ class Request:
     kernel: Kernel
     exits: Exits
     fold: bool
+    tune: bool
     verification: Verify
     values: bool
     budget: Budget
@@ -70,6 +72,7 @@ class Request:
             "kernel": self.kernel,
             "exits": self.exits,
             "fold": self.fold,
+            "tune": self.tune,
             "verification": self.verification,
             "values": self.values,
             "parallel": self.parallel,

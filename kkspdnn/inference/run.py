@@ -13,10 +13,13 @@ from kkspdnn.engines.partial_result import concatenate
 from kkspdnn.inference.request import Request, StepCallback
 from kkspdnn.inference.result import Result
 from kkspdnn.inference.run_record import PhaseTimes, Setup, gather_usage, make_record
+from kkspdnn.model.network import Network
 from kkspdnn.model.neuron_merging import MergedNetwork, merge_neurons
 from kkspdnn.parallel.partition import Partition, partition_rows, resume
 from kkspdnn.parallel.strategy import Strategy, choose_strategy
-from kkspdnn.records.run import Verification
+from kkspdnn.records.run import Launch, Verification
+from kkspdnn.tuning.case import TuningCase
+from kkspdnn.tuning.store import find_tuned
 from kkspdnn.verify import rows_to_compare, verify
 
 
@@ -49,19 +52,24 @@ class _Computed:
 def execute(request: Request) -> Result:
     """Run all steps of an inference. Collective.
 
-    A run opens the execution space, merges equal neurons, distributes the layers over the ranks and
-    packs them for the kernels, compiles the workunits, and partitions the input rows. Each rank
-    then computes its rows and layers, and rank 0 collects the results, verifies them against the
-    serial reference and makes the record.
+    A run opens the execution space, merges equal neurons, chooses the launch parameters,
+    distributes the layers over the ranks and packs them for the kernels, compiles the workunits,
+    and partitions the input rows. Each rank then computes its rows and layers, and rank 0 collects
+    the results, verifies them against the serial reference and makes the record.
 
     Every rank returns the categories and the record, rank 0 also the values if requested.
     """
     started = perf_counter()
     space = _open_space(request)
     opened = perf_counter()
-    engine = make_engine(request.kernel, space, request.dtype, request.network.ymax, request.exits)
     merged = _merge_neurons(request)
-    setup = _distribute_layers(request, space, engine, merged)
+    network = request.network if merged is None else merged.network
+    launch = _choose_launch(request, space, network)
+    if launch is not None:
+        space = replace(space, launch=launch.parameters)
+    engine = make_engine(request.kernel, space, request.dtype, request.network.ymax, request.exits)
+    strategy = _distribute_layers(request, engine, network)
+    setup = Setup(space, launch, engine, merged, network, strategy)
     packed = perf_counter()
     _compile_workunits(request, setup.strategy)
     compiled = perf_counter()
@@ -104,13 +112,26 @@ def _merge_neurons(request: Request) -> MergedNetwork | None:
     )
 
 
-def _distribute_layers(
-    request: Request, space: Space, engine: Engine, merged: MergedNetwork | None
-) -> Setup:
+def _choose_launch(request: Request, space: Space, network: Network) -> Launch | None:
+    """Return the launch parameters, the same on all ranks; None: the kernel has none.
+
+    network: after neuron merging
+    """
+    if request.kernel != "fused":
+        return None
+    tuned = None
+    if request.tune and request.ranks.rank == 0:
+        tuned = find_tuned(
+            TuningCase.of(space, network, request.dtype, request.kernel, request.exits)
+        )
+    default = Launch("default", space.launch)
+    return request.ranks.broadcast(default if tuned is None else Launch("tuned", tuned))
+
+
+def _distribute_layers(request: Request, engine: Engine, network: Network) -> Strategy:
     """Choose the parallel strategy and pack the layers of this rank."""
     request.on_progress("packing the layers", 0.0)
-    network = request.network if merged is None else merged.network
-    strategy = choose_strategy(
+    return choose_strategy(
         request.parallel,
         engine,
         network,
@@ -119,7 +140,6 @@ def _distribute_layers(
         request.budget,
         request.needs_all_values,
     )
-    return Setup(space, engine, merged, network, strategy)
 
 
 def _compile_workunits(request: Request, strategy: Strategy) -> None:

@@ -17,7 +17,7 @@ from kkspdnn.model.neuron_merging import MergedNetwork
 from kkspdnn.parallel.strategy import Strategy
 from kkspdnn.pk.system.cuda_driver import Device
 from kkspdnn.records.host_load import HostLoad
-from kkspdnn.records.run import Gpu, RankLoad, Record, Verification, categories_sha256
+from kkspdnn.records.run import Gpu, Launch, RankLoad, Record, Verification, categories_sha256
 from kkspdnn.version import own_version
 
 
@@ -25,12 +25,14 @@ from kkspdnn.version import own_version
 class Setup:
     """The objects that a run computes with.
 
+    launch: the launch parameters; None: the kernel has none
     merged: the result of neuron merging, or None
     network: the network that is computed, after merging
     strategy: the layers and rows of this rank
     """
 
     space: Space
+    launch: Launch | None
     engine: Engine
     merged: MergedNetwork | None
     network: Network
@@ -166,6 +168,7 @@ def make_record(
         peak_memory_bytes=max([peak_memory(), *(load.peak_memory_bytes for load in loads)]),
         layers_held=held,
         order=strategy.schedule,
+        launch=setup.launch,
         parallel=strategy.parallel if several else None,
         loads=tuple(loads) if several else (),
         imbalance=imbalance(loads) if several else None,

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.engines.partial_result import Schedule
 from kkspdnn.errors import InputError
 from kkspdnn.io.atomic_write import replace_file
@@ -93,6 +94,18 @@ class Gpu:
 
 
 @dataclass(frozen=True)
+class Launch:
+    """The launch parameters of a run.
+
+    source: default; or tuned, by `kkspdnn tune` on this machine
+    parameters: with few input rows, tiles are narrower, see LaunchParameters.for_rows
+    """
+
+    source: Literal["default", "tuned"]
+    parameters: LaunchParameters
+
+
+@dataclass(frozen=True)
 class Record:
     """One run. Times are in seconds of wall clock.
 
@@ -125,6 +138,7 @@ class Record:
     neurons_before_fold, neurons_after_fold: the neurons of all layers, without the input rows
     edges_after_fold: the number of weights after merging
     order: the schedule of rows and layers, of rank 0
+    launch: the launch parameters, of all ranks; None for SpGEMM, and in older records
 
     memory_budget_bytes: the memory budget of the whole process; None: the free memory
     peak_memory_bytes: the largest resident memory of the process so far, with loading and
@@ -180,6 +194,7 @@ class Record:
     peak_memory_bytes: int | None = None
     layers_held: int | None = None
     order: Schedule | None = None
+    launch: Launch | None = None
     parallel: str | None = None
     loads: tuple[RankLoad, ...] = ()
     imbalance: float | None = None

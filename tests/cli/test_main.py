@@ -568,7 +568,7 @@ def test_overflow_is_one_line(own: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_files_that_cannot_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_command, "load_problem", lambda **_: pytest.fail("checked too late"))
+    monkeypatch.setattr(run_command, "load_arguments", lambda _: pytest.fail("checked too late"))
     existing = tmp_path / "existing.npy"
     existing.mkdir()
     missing = str(tmp_path / "no" / "r.npy")

@@ -249,15 +249,18 @@ def _error_line(output: str, status: int) -> str:
 
 def machine() -> str:
     """Return the processor's model and the number of cores that this process may use, as text."""
-    model = platform.processor() or platform.machine()
+    return f"{processor_model()}, {usable_cores()} cores"
+
+
+def processor_model() -> str:
+    """Return the processor's model, as the operating system names it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
+                return line.partition(":")[2].strip()
     except OSError:
         pass
-    return f"{model}, {usable_cores()} cores"
+    return platform.processor() or platform.machine()
 
 
 def usable_cores() -> int:

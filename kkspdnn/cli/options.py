@@ -1,0 +1,72 @@
+"""Options that several commands have: of the network, its rows, and the engine."""
+
+from __future__ import annotations
+
+from kkspdnn.choices import DTYPES, EXITS
+from kkspdnn.cli.parser import (
+    Parser,
+    file_path,
+    nonnegative_gigabytes,
+    nonnegative_int,
+    positive_gigabytes,
+    positive_int,
+)
+from kkspdnn.device.space_names import add_space_option
+
+
+def add_problem_options(options: Parser) -> None:
+    """Add the options of the network and the input rows, those of `load_problem`."""
+    add = options.add_argument
+    add("--neurons", type=positive_int, metavar="N", help="neurons per layer (1024)")
+    add(
+        "--layers",
+        type=nonnegative_int,
+        metavar="L",
+        help="number of layers (120, or all of a folder of layer-N.npz)",
+    )
+    add(
+        "--inputs",
+        type=nonnegative_int,
+        metavar="M",
+        help="number of input rows (60000, or all of --data)",
+    )
+    data = "folder with the challenge's files, or with layer-1.npz, layer-2.npz and so on"
+    add("--data", type=file_path, metavar="DIR", help=data)
+    add("--mnist", type=file_path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
+    shipped = "use the shipped MNIST images as input rows, also for a network of --data"
+    add("--shipped-images", action="store_true", help=shipped)
+    layer_cache = "maximum size of the cache of parsed layers; 0: no cache (4)"
+    add("--layer-cache", type=nonnegative_gigabytes, metavar="GB", help=layer_cache)
+    add(
+        "--seed",
+        type=nonnegative_int,
+        default=0,
+        metavar="S",
+        help="random seed of the RadiX-Net (0)",
+    )
+
+
+def add_engine_options(options: Parser) -> None:
+    """Add the execution space and the options of the fused engine."""
+    add_space_option(options)
+    add = options.add_argument
+    exits = (
+        "early exit of rows in the fused kernel: all: once their final output is proven; dead: "
+        "rows of zeros only; none: off (all)"
+    )
+    add("--exits", choices=EXITS, default="all", help=exits)
+    dtype = "dtype of weights and activations (float32)"
+    add("--dtype", choices=DTYPES, default="float32", help=dtype)
+    add(
+        "--threads",
+        type=positive_int,
+        metavar="T",
+        help="OpenMP threads (OMP_NUM_THREADS, else the usable cores)",
+    )
+    budget = (
+        "memory budget of the whole process: Python, network, inputs, layers, activations; in "
+        "gigabytes of 10^9 bytes (the free memory)"
+    )
+    add("--memory", type=positive_gigabytes, metavar="GB", help=budget)
+    gpu = "GPU number within CUDA_VISIBLE_DEVICES (0, or with mpiexec one for each rank)"
+    add("--device", type=nonnegative_int, metavar="N", help=gpu)
