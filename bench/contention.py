@@ -257,7 +257,7 @@ def _one_process(plan: Plan, setting: str, expected: str) -> float:
 def _work(plan: Plan) -> int:
     """Run in a worker process: repeat the inference, and print the mean time as JSON."""
     network, rows = plan.problem()
-    predict = Predictor(network, exits="none", threads=plan.threads)
+    predict = Predictor(network, exits="none", threads=plan.threads, tune=False)
     outputs = predict(rows)
     seconds = mean_seconds(lambda: predict(rows), plan.seconds)
     active = np.flatnonzero(outputs.any(axis=1)).astype(np.int64) + 1

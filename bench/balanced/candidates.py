@@ -67,7 +67,7 @@ def kkspdnn_candidate(
 
     def prepare(network: kk.Network, x: Any, threads: int) -> Run:
         cpu_threads = threads if space == "openmp" else None
-        predict = kk.Predictor(network, space=space, threads=cpu_threads)
+        predict = kk.Predictor(network, space=space, threads=cpu_threads, tune=False)
         return _timed(lambda: predict(x))
 
     return Candidate(METHODS, prepare, missing)

@@ -84,7 +84,7 @@ class Trainer:
 def accuracy(network: kk.Network, digits: Digits) -> float:
     """Return the fraction of the images that kkspdnn classifies correctly."""
     inputs = kk.Inputs(len(digits.labels), network.inputs, "digits", bits=digits.bits)
-    classes = kk.infer(network, inputs, values=True).outputs.argmax(axis=1)
+    classes = kk.infer(network, inputs, tune=False, values=True).outputs.argmax(axis=1)
     return float((classes == digits.labels).mean())
 
 

@@ -32,6 +32,7 @@ def command(arguments: argparse.Namespace) -> int:
                     space=arguments.space,
                     kernel=kernel,  # type: ignore[arg-type]
                     exits=exits,  # type: ignore[arg-type]
+                    tune=False,
                     values=True,
                     verification="full",
                 ).record.verified

@@ -121,6 +121,9 @@ def second_steps(session: Session) -> Iterator[Step]:
     gpu = session.space == "cuda"
     yield Step("environment", 30, session.command("environment"), device=False, lines=40)
     yield Step("sweep", 120, session.command("sweep"), gpu, lines=40)
+    small = ["--neurons", "64", "--layers", "24", "--inputs", "600", "--seconds", "3"]
+    options = ["--space", session.space, *(small if session.small else [])]
+    yield Step("tune", 75, _module("kkspdnn", "tune", *options), gpu, lines=24)
     if gpu:
         for tool in ("racecheck", "initcheck", "synccheck"):
             command = ("compute-sanitizer", "--tool", tool, *session.command("sanitized"))

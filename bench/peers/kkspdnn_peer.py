@@ -77,6 +77,7 @@ class Kkspdnn:
             kernel=self._kernel,
             exits=self._exits,
             fold=self._fold,
+            tune=False,
             threads=None if self.gpu else self._threads,
             dtype=np.float32,
         )

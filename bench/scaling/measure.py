@@ -96,7 +96,7 @@ def runs(
     samples: dict[int, list[tuple[float, float]]] = {count: [] for count in ranks}
     with TemporaryDirectory() as folder:
         record = Path(folder) / "record.json"
-        more = ["--verify", "none", "--quiet", "--json", str(record)]
+        more = ["--no-tune", "--verify", "none", "--quiet", "--json", str(record)]
         for repeat in range(repeats + 1):
             on_progress("runs", repeat / (repeats + 1))
             for count in ranks:

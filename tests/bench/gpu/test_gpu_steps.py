@@ -12,6 +12,7 @@ import bench.__main__
 import bench.ceiling.cli
 import bench.gpu.cli
 import kkspdnn.cli.compile
+import kkspdnn.cli.tune
 from bench.gpu import steps
 from bench.gpu.steps import SPACES, Session, Step, first_steps, second_steps
 from bench.peers import all_peers
@@ -55,8 +56,8 @@ def test_parsers_accept_all_commands() -> None:
             arguments = bench.__main__.parser().parse_args(options)
             assert set(arguments.only) <= set(all_peers(arguments.space))
         elif module == "kkspdnn":
-            assert options[0] == "compile"
-            kkspdnn.cli.compile.parser().parse_args(options[1:])
+            command = {"compile": kkspdnn.cli.compile, "tune": kkspdnn.cli.tune}[options[0]]
+            command.parser().parse_args(options[1:])
         else:
             assert module == "pytest"
             assert all((ROOT / each).exists() for each in options if each.startswith("tests/"))
