@@ -19,7 +19,7 @@ STEP_COMMANDS = {
     "environment": "print the GPU, its driver, and the versions of tools and packages",
     "values": "compare the values of every engine with the serial reference",
     "times": "time whole networks and write the record of the median run of each",
-    "launches": "time one fused launch, its host overhead, and copies to the device",
+    "launches": "time one fused launch, its parts on the host, and copies to the device",
     "sanitized": "run every kernel on small networks, with a separate allocation per array",
     "profiled": "launch each fused kernel once while the profiler is on",
     "profile": "collect the hardware counters of `profiled` with ncu",

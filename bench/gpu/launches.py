@@ -1,4 +1,4 @@
-"""`python -m bench.gpu launches`: time of a fused launch, its host overhead, and copies."""
+"""`python -m bench.gpu launches`: time of a fused launch, its parts on the host, and copies."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import kkspdnn as kk
 from bench.ceiling.tiled_problem import TiledProblem
 from bench.ceiling.workunit import FusedWorkunit
+from bench.gpu.host_time import describe, host_seconds
 from kkspdnn.device.space import Space, open_space
 
 _LAYERS = 16
@@ -41,6 +42,10 @@ def command(arguments: argparse.Namespace) -> int:
 
     host, total = _repeated_seconds(space, launch)
     print(f"a fused launch of 600 rows: host {host * 1e6:.1f} us, total {total * 1e6:.1f} us")
+    if space.implementation == "builtin":
+        # Few rows of a small layer.
+        small = TiledProblem.of(space, kk.radixnet(64, 2), kk.images(64, 8))
+        print(f"host time of a launch in us: {describe(host_seconds(small))}")
     return 0
 
 

@@ -66,6 +66,10 @@ class Space:
     prepare_thread: Callable[[], None] = field(
         default=lambda: kokkos_process().check(), compare=False
     )
+    # By league size: one for each number of tiles and blocks of neurons that was launched.
+    _team_policies: dict[int, Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def gpu(self) -> bool:
@@ -93,6 +97,12 @@ class Space:
 
     def teams(self, league_size: int) -> Any:
         """Return a TeamPolicy over tiles; vector lanes are SIMD lanes on a CPU."""
+        policy = self._team_policies.get(league_size)
+        if policy is None:
+            policy = self._team_policies[league_size] = self._team_policy(league_size)
+        return policy
+
+    def _team_policy(self, league_size: int) -> Any:
         if not self.gpu:
             return self.pk.TeamPolicy(self.execution_space, league_size, 1)
         launch = self.launch

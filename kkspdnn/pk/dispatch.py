@@ -17,7 +17,7 @@ from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.runtime.kokkos_runtime import get_runtime
-from kkspdnn.pk.runtime.program import Program
+from kkspdnn.pk.runtime.program import NOT_LAUNCHED, Program
 from kkspdnn.pk.signature import Pattern, Types
 from kkspdnn.pk.system.fork import kokkos_process
 from kkspdnn.pk.system.progress_log import log_progress
@@ -31,7 +31,7 @@ _Trace = dict[Specialization, None]
 _trace: ContextVar[_Trace | None] = ContextVar("trace", default=None)
 
 
-def parallel_for(label: str, policy: Policy, workunit: Workunit, **arguments: Any) -> None:
+def parallel_for(label: str, policy: Policy, workunit: Workunit, /, **arguments: Any) -> None:
     """Run `workunit` once for each work item of `policy`.
 
     arguments: the parameters by name. Arrays are passed without a copy.
@@ -41,12 +41,12 @@ def parallel_for(label: str, policy: Policy, workunit: Workunit, **arguments: An
     _launch("for", label, policy, workunit, arguments)
 
 
-def parallel_reduce(label: str, policy: Policy, workunit: Workunit, **arguments: Any) -> Any:
+def parallel_reduce(label: str, policy: Policy, workunit: Workunit, /, **arguments: Any) -> Any:
     """Like parallel_for, and return the sum of the `pk.Acc` of all work items."""
     return _launch("reduce", label, policy, workunit, arguments)
 
 
-def parallel_scan(label: str, policy: Policy, workunit: Workunit, **arguments: Any) -> Any:
+def parallel_scan(label: str, policy: Policy, workunit: Workunit, /, **arguments: Any) -> Any:
     """Run a workunit that computes a prefix sum, and return the total."""
     return _launch("scan", label, policy, workunit, arguments)
 
@@ -78,7 +78,9 @@ def compile_ahead(function: Callable[[], object]) -> None:
     for (workunit, space, types), text, library in zip(
         todo, texts, compile_workunits(jobs), strict=True
     ):
-        workunit.programs[space, types] = Program(text, library, get_runtime(space))
+        workunit.programs[space, types] = Program(
+            text, library, get_runtime(space), workunit.generic
+        )
 
 
 def compile_workunits(jobs: Sequence[tuple[RuntimeLibrary, Generated]]) -> list[Path]:
@@ -105,7 +107,32 @@ def _compile(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program
     kokkos_process().check()
     generated = generate(workunit, space, types)
     library = find_runtime_library(space).compile_workunit(generated)
-    return Program(generated, library, get_runtime(space))
+    return Program(generated, library, get_runtime(space), workunit.generic)
+
+
+def is_tracing() -> bool:
+    """Return whether launches are recorded by `trace_launches`, and not executed."""
+    return _trace.get() is not None
+
+
+def find_program(
+    pattern: Pattern, policy: Policy, workunit: Workunit, arguments: Mapping[str, Any]
+) -> Program:
+    """Return the workunit compiled for a launch; compile it if no launch has done that.
+
+    Raises TypeError if an argument has no type in the language, or if the pattern is another one.
+    """
+    types = _infer_types(workunit, arguments)
+    program: Program | None = workunit.programs.get((policy.space, types))
+    if program is None:
+        program = workunit.programs[policy.space, types] = _compile(workunit, policy.space, types)
+    own_pattern = program.generated.signature.pattern
+    if own_pattern != pattern:
+        raise TypeError(
+            f"{workunit.__name__} is a pk.parallel_{own_pattern} workunit, "
+            f"not a pk.parallel_{pattern} one"
+        )
+    return program
 
 
 def _launch(
@@ -117,21 +144,18 @@ def _launch(
         raise TypeError(f"pk.parallel_{pattern} needs a @pk.workunit, not {workunit!r}")
     if not isinstance(policy, (RangePolicy, TeamPolicy)):
         raise TypeError(f"pk.parallel_{pattern} needs a RangePolicy or TeamPolicy, not {policy!r}")
-    types = _infer_types(workunit, arguments)
-    trace = _trace.get()
+    trace, last = _trace.get(), workunit.last
     if trace is not None:
-        trace[workunit, policy.space, types] = None
+        trace[workunit, policy.space, _infer_types(workunit, arguments)] = None
         return 0
-    program: Program | None = workunit.programs.get((policy.space, types))
-    if program is None:
-        program = workunit.programs[policy.space, types] = _compile(workunit, policy.space, types)
-    own_pattern = program.generated.signature.pattern
-    if own_pattern != pattern:
-        raise TypeError(
-            f"{workunit.__name__} is a pk.parallel_{own_pattern} workunit, "
-            f"not a pk.parallel_{pattern} one"
-        )
-    return program(label, policy, arguments)
+    if last is not None and last[0] == pattern and last[1] is policy.space:
+        result = last[2].relaunch(label, policy, arguments)
+        if result is not NOT_LAUNCHED:
+            return result
+    program = find_program(pattern, policy, workunit, arguments)
+    workunit.last = pattern, policy.space, program
+    result = program.relaunch(label, policy, arguments)
+    return program(label, policy, arguments) if result is NOT_LAUNCHED else result
 
 
 def _infer_types(workunit: Workunit, arguments: Mapping[str, Any]) -> Types:

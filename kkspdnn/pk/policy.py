@@ -61,14 +61,16 @@ class AUTO:
 
 
 def _checked_space(policy: str, space: object) -> ExecutionSpace:
+    if type(space) is ExecutionSpace:
+        return space
     if isinstance(space, UnsupportedSpace):
         space.refuse()
-    if not isinstance(space, ExecutionSpace):
-        raise TypeError(f"{policy} needs an execution space first, not {space!r}")
-    return space
+    raise TypeError(f"{policy} needs an execution space first, not {space!r}")
 
 
 def _checked_int(name: str, value: object, minimum: int) -> int:
+    if type(value) is int and minimum <= value <= INT32_MAX:
+        return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
     number = int(value.__index__())

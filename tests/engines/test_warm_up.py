@@ -20,6 +20,7 @@ def _compiled_at_warm_up_only(monkeypatch: pytest.MonkeyPatch) -> None:
         for each in vars(module).values():
             if isinstance(each, Workunit):
                 monkeypatch.setattr(each, "programs", {})
+                monkeypatch.setattr(each, "last", None)
 
     def refuse(workunit: Workunit, *_: Any) -> Any:
         raise AssertionError(f"{workunit.__name__} is compiled at its first launch")

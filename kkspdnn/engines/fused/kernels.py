@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,25 +30,21 @@ class FusedKernels:
     def compute(self, rows: Tiles, layer: FusedLayer, depth: int) -> None:
         """Compute Y = min(max(Y W + b, low), ymax) in all tiles, for `depth` layers of the group of
         `layer`, starting with `layer`."""
-        blocks = 1 if depth > 1 else self._neuron_blocks(layer.outputs, rows.count)
-        self.space.pk.parallel_for(
-            "fused",
-            self.space.teams(rows.count * blocks),
-            layer.workunit,
-            a=rows.array,
-            **layer.weights,
-            zero=self.zero,
-            **layer.scalars,
-            layer=layer.group_index,
-            depth=depth,
-            buffer=rows.buffer,
-            widest=rows.shape.widest,
-            blocks=blocks,
-            width=-(-layer.outputs // blocks),
-            outputs=layer.outputs,
-            lanes=rows.shape.lanes,
+        outputs, shape, tiles = layer.outputs, rows.shape, rows.count
+        blocks = 1 if depth > 1 else self._neuron_blocks(outputs, tiles)
+        # In the order of LAUNCH_ARGUMENTS.
+        layer.launch(
+            self.space.pk,
+            self.space.teams(tiles * blocks),
+            rows.array,
+            depth,
+            rows.buffer,
+            shape.widest,
+            blocks,
+            -(-outputs // blocks),
+            shape.lanes,
         )
-        rows.swap_buffers(depth, layer.outputs)
+        rows.swap_buffers(depth, outputs)
 
     def count_inputs(self, counts: Tiles, first: FusedLayer) -> None:
         """Count the inputs of each output of the first layer that are 1.
@@ -115,5 +112,11 @@ class FusedKernels:
     def _neuron_blocks(self, outputs: int, tiles: int) -> int:
         """Return the number of blocks of output neurons for which a launch has separate teams, so
         that it has about eight times as many teams as run concurrently."""
-        blocks = -(-8 * self.space.concurrent_teams // max(1, tiles))
-        return max(1, min(blocks, outputs // 16))
+        if tiles >= self._wanted_teams:
+            return 1
+        blocks = -(-self._wanted_teams // (tiles or 1))
+        return min(blocks, outputs // 16) or 1
+
+    @cached_property
+    def _wanted_teams(self) -> int:
+        return 8 * self.space.concurrent_teams

@@ -19,6 +19,7 @@ from kkspdnn.engines.activation import activation_arguments
 from kkspdnn.engines.overflow_guard import LayerBound
 from kkspdnn.model.layers import Activation, BiasTo, Indices, Layer, index_dtype
 from kkspdnn.model.matrices import Floats
+from kkspdnn.pk.prepared_launch import PreparedLaunch
 from kkspdnn.workunits import fused
 
 _SUMMED_WEIGHTS = tuple(2.0**power for power in range(-24, 25))
@@ -32,6 +33,9 @@ of the weights above is a normal number. The sum of 0 and the bias is the bias, 
 function brings a value closer to 0 without making it 0. If values of both signs cancel, their sum
 is a multiple of 2^-112, and its product with one of the weights a multiple of 2^-136: exact, be it
 normal or not."""
+
+LAUNCH_ARGUMENTS = "a", "depth", "buffer", "widest", "blocks", "width", "lanes"
+"""The arguments of a launch that are not properties of its first layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +100,18 @@ class FusedLayer:
             for name, value in self.weights.items()
         }
         return replace(self, weights=weights)
+
+    @cached_property
+    def launch(self) -> PreparedLaunch:
+        """The launch of the workunit with the arguments that all launches of this layer share."""
+        arguments = {
+            **self.weights,
+            **self.scalars,
+            "zero": self.scalars["low"].dtype.type(0),
+            "layer": self.group_index,
+            "outputs": self.outputs,
+        }
+        return PreparedLaunch("fused", self.workunit, arguments, LAUNCH_ARGUMENTS)
 
     @cached_property
     def counts_exactly(self) -> bool:

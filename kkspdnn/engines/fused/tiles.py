@@ -83,6 +83,8 @@ class Tiles:
         self.buffer = 0
         space, count = shape.space, shape.tile_count(capacity)
         self._array = allocate(space, (count, 2 * shape.widest, shape.lanes), shape.dtype)
+        # The last value of `array`, which takes CuPy as long as half a launch.
+        self._slice = count, self._array
         self._transposed: Any = None
         self._ids = space.empty(capacity, np.int64)
         self._active_ids = space.empty(capacity, np.int64)
@@ -104,7 +106,7 @@ class Tiles:
     @property
     def count(self) -> int:
         """The number of tiles with rows."""
-        return self.shape.tile_count(self.rows)
+        return -(-self.rows // self.shape.lanes)
 
     @property
     def first_neuron(self) -> int:
@@ -114,7 +116,10 @@ class Tiles:
     @property
     def array(self) -> Any:
         """The tiles with rows, both buffers."""
-        return self._array[: self.count]
+        count = self.count
+        if self._slice[0] != count:
+            self._slice = count, self._array[:count]
+        return self._slice[1]
 
     @property
     def activations(self) -> Any:

@@ -15,11 +15,13 @@ class Workunit(Decorated):
 
     programs: the specializations that this process has loaded, by execution space and the types of
     the parameters without annotation
+    last: the pattern, the space and the program of the last launch
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         self.programs: dict[object, Any] = {}
+        self.last: tuple[object, object, Any] | None = None
 
     @cached_property
     def generic(self) -> tuple[str, ...]:

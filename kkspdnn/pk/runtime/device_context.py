@@ -36,14 +36,20 @@ class DeviceContext:
         # Never released: Kokkos uses the device until the process ends.
         self._check(driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), handle))
         self._context = context.value
+        # Allocated once, because every launch asks for the current context.
+        self._current = ctypes.c_void_p(0)
+        self._current_address = ctypes.byref(self._current)
 
     def activate(self) -> int | None:
-        """Make the context current; return the previous one, for `restore`."""
-        current = ctypes.c_void_p(0)
-        self._check(self._driver.cuCtxGetCurrent(ctypes.byref(current)))
-        if current.value != self._context:
+        """Make the context current; return the previous one, for `restore`.
+
+        One thread at a time: the caller holds the lock of the Runtime.
+        """
+        self._check(self._driver.cuCtxGetCurrent(self._current_address))
+        previous = self._current.value
+        if previous != self._context:
             self._check(self._driver.cuCtxSetCurrent(self._context))
-        return current.value
+        return previous
 
     def restore(self, previous: int | None) -> None:
         """Make the context current again that `activate` replaced.

@@ -68,10 +68,9 @@ class Runtime:
         self._context = DeviceContext(number) if device is not None else None
         self.threads: int = self._functions.kkspdnn_concurrency()
         self._run = self._functions.kkspdnn_run
-        self._run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int]
         can_run_alone = monitor_load and self._functions.kkspdnn_can_run_alone()
         self._load_monitor = CpuLoadMonitor() if can_run_alone else None
-        self._single = False
+        self._single = 0
         atexit.register(self._finalize)
 
     def _thread_count(self, threads: int | None) -> int:
@@ -121,7 +120,11 @@ class Runtime:
             self._functions.kkspdnn_finalize()
 
     def launch(
-        self, function: int, label: bytes, arguments: bytes, single_thread_allowed: bool
+        self,
+        function: ctypes.c_void_p,
+        label: bytes,
+        arguments: bytes,
+        single_thread_allowed: bool,
     ) -> bool:
         """Run a compiled workunit; return False if it failed.
 
@@ -133,20 +136,20 @@ class Runtime:
         if os.getpid() != self._process:
             kokkos_process().check()
         with self.lock:
-            self._register_thread()
+            if not hasattr(self._registered, "done"):
+                self._register_thread()
             if self._context is not None:
                 previous = self._context.activate()
                 try:
-                    return not self._run(function, label, arguments, False)
+                    return not self._run(function, label, arguments, 0)
                 finally:
                     self._context.restore(previous)
-            monitor = self._load_monitor
-            single = (
-                single_thread_allowed and monitor is not None and monitor.prefers_single_thread()
-            )
-            if single != self._single:
-                self._single = single
-                self._reset_float_modes()
+            single = 0
+            if self._load_monitor is not None:
+                single = int(single_thread_allowed and self._load_monitor.prefers_single_thread())
+                if single != self._single:
+                    self._single = single
+                    self._reset_float_modes()
             return not self._run(function, label, arguments, single)
 
     def reset_float_modes(self) -> None:
@@ -156,7 +159,8 @@ class Runtime:
         """
         kokkos_process().check()
         with self.lock:
-            self._register_thread()
+            if not hasattr(self._registered, "done"):
+                self._register_thread()
             self._reset_float_modes()
 
     def _reset_float_modes(self) -> None:
@@ -165,8 +169,6 @@ class Runtime:
 
     def _register_thread(self) -> None:
         """Prepare OpenMP for launches from the calling thread, which holds the lock."""
-        if hasattr(self._registered, "done"):
-            return
         cores = os.sched_getaffinity(0)
         try:
             self._functions.kkspdnn_enter()

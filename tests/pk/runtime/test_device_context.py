@@ -33,7 +33,7 @@ def launch(runtime, current):
     # Another library uses the GPU `current` in this thread; None: no context is current.
     cuda.cuCtxSetCurrent(context(current) if current is not None else None)
     launched.value = -2
-    assert runtime.launch(1, b"", b"", True)
+    assert runtime.launch(ctypes.c_void_p(1), b"", b"", True)
     return launched.value, cuda.fake_current_gpu()
 
 def start(number):

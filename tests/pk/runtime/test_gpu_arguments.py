@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kkspdnn.pk.runtime.program import _gpu_array_packer
+from kkspdnn.pk.runtime.packers import gpu_array_packer
 from kkspdnn.pk.types import FLOAT, INT32, View, infer_type, is_gpu_array
 
 
@@ -35,7 +35,7 @@ class GpuArray:
 
 
 def pack(value: Any, written: bool = True) -> tuple[Any, ...]:
-    return _gpu_array_packer("w: argument `x`", View(FLOAT, 2), written, 1)(value)
+    return gpu_array_packer("w: argument `x`", View(FLOAT, 2), written, 1)(value)
 
 
 def test_types_are_inferred_from_the_interface() -> None:

@@ -1,0 +1,59 @@
+"""Launches of one workunit that share most of their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kkspdnn.pk.dispatch import find_program, is_tracing, parallel_for
+from kkspdnn.pk.frontend.workunit import Workunit
+from kkspdnn.pk.runtime.template import LaunchTemplate
+
+
+class PreparedLaunch:
+    """A `parallel_for` with fixed arguments, which are checked and packed in the first launch only.
+
+    Later launches check and pack only the arguments that change. No array, fixed or not, may be
+    resized or change its shape, dtype or flags in place. Another array as a changing argument is
+    noticed.
+
+    Several threads may launch it at the same time. It can be pickled if its arguments can.
+    """
+
+    def __init__(
+        self, label: str, workunit: Workunit, fixed: Mapping[str, Any], changing: Sequence[str]
+    ) -> None:
+        """fixed: arguments of all launches, by name; changing: the names of all other arguments."""
+        self.arguments = label, workunit, fixed, changing
+        self._label = label.encode()
+        # Replaced as a whole, so that threads share it.
+        self._template: LaunchTemplate | None = None
+
+    def __call__(self, pk: Any, policy: Any, *values: Any) -> None:
+        """Launch the workunit.
+
+        pk: the module of PyKokkos; `parallel_for` of the real package gets all arguments
+        values: of the changing arguments, in the order of their names
+
+        Raises the errors of `parallel_for`.
+        """
+        template = self._template
+        if (
+            template is None
+            or pk.parallel_for is not parallel_for
+            or is_tracing()
+            or not template.launch(self._label, policy, values)
+        ):
+            self._launch_all(pk, policy, values)
+
+    def _launch_all(self, pk: Any, policy: Any, values: Sequence[Any]) -> None:
+        """Launch with all arguments, and make a template of them."""
+        label, workunit, fixed, changing = self.arguments
+        arguments = {**fixed, **dict(zip(changing, values, strict=True))}
+        pk.parallel_for(label, policy, workunit, **arguments)
+        if pk.parallel_for is parallel_for and not is_tracing():
+            program = find_program("for", policy, workunit, arguments)
+            self._template = LaunchTemplate(program, policy.space, arguments, changing)
+
+    def __reduce__(self) -> Any:
+        return PreparedLaunch, self.arguments

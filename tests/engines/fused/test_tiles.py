@@ -1,0 +1,74 @@
+"""Tiles: their slices, and prepared launches on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kkspdnn.device.space import open_space
+from kkspdnn.engines.fused.kernels import FusedKernels
+from kkspdnn.engines.fused.layer import FusedLayer, pack_layer
+from kkspdnn.engines.fused.tiles import Tiles, TileShape
+from kkspdnn.model.radixnet import radixnet
+from kkspdnn.pk.runtime.template import LaunchTemplate
+
+FLOAT = np.dtype(np.float32)
+
+
+def packed_layer() -> FusedLayer:
+    first, second = radixnet(64, 2).layers
+    return pack_layer(second, pack_layer(first, None, 32.0), 32.0)
+
+
+def test_the_array_has_the_tiles_with_rows() -> None:
+    rows = Tiles(TileShape.of(open_space("serial"), FLOAT, 8), 1000)
+    lanes = rows.shape.lanes
+    for number in (1000, lanes, lanes + 1, lanes + 1, 0, 1, 1000):
+        rows.rows = number
+        assert rows.array.shape == (-(-number // lanes), 16, lanes)
+        assert number == 0 or np.shares_memory(rows.array, rows._array)
+        assert rows.array is rows.array
+
+
+def test_policies_of_teams_are_those_of_their_space() -> None:
+    space = open_space("openmp")
+    for size in (2, 5, 2):
+        assert space.teams(size).league_size == size
+    assert space.teams(2) is space.teams(2)
+    other = replace(space, name="cuda", launch=replace(space.launch, team_size=7, vector_length=3))
+    assert (other.teams(2).team_size, other.teams(2).vector_length) == (7, 3)
+    assert space.teams(2).team_size == 1
+
+
+def compute(layer: FusedLayer, rows: Tiles, value: float) -> Any:
+    """Compute a layer for rows of one value; return the activations of the first row."""
+    rows.load_constants(np.full(rows.capacity, value, np.float32), layer.inputs)
+    FusedKernels(rows.shape.space, FLOAT).compute(rows, layer, 1)
+    return rows.activations[0, :, 0]
+
+
+@pytest.mark.parametrize("name", ["serial", "openmp"])
+def test_later_launches_of_a_layer_are_prepared(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On any tiles; and they give the values of a new layer's first launch."""
+    prepared: Counter[bool] = Counter()
+    real = LaunchTemplate.launch
+
+    def launch(*given: Any) -> bool:
+        done = real(*given)
+        prepared[done] += 1
+        return done
+
+    monkeypatch.setattr(LaunchTemplate, "launch", launch)
+    layer = packed_layer()
+    shape = TileShape.of(open_space(name), FLOAT, 64)
+    small, large = Tiles(shape, 5), Tiles(shape, 300)
+    for rows, value in ((small, 1), (small, 2), (large, 2), (large, 1), (small, 1)):
+        expected = compute(packed_layer(), rows, value).copy()
+        assert not prepared[False]
+        assert np.array_equal(compute(layer, rows, value), expected)
+        assert expected.any()
+    assert prepared == {True: 4}
