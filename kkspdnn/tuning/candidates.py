@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.tuning.legality import find_illegal
 
 
-def _replace(field: str) -> Callable[[LaunchParameters, int], LaunchParameters]:
+def _replace(field: str) -> Callable[[LaunchParameters, Any], LaunchParameters]:
     def apply(parameters: LaunchParameters, value: Any) -> LaunchParameters:
         return replace(parameters, **{field: value})
 
@@ -39,15 +39,23 @@ class Axis:
     """
 
     name: str
-    values: Sequence[int]
-    apply: Callable[[LaunchParameters, int], LaunchParameters]
+    values: Sequence[Any]
+    apply: Callable[[LaunchParameters, Any], LaunchParameters]
+
+
+def _choices(field: str) -> tuple[Any, ...]:
+    """Return the values of a field that is a choice."""
+    hint = get_type_hints(LaunchParameters)[field]
+    return (False, True) if hint is bool else get_args(hint)
 
 
 def axes(space: SpaceName) -> tuple[Axis, ...]:
     """Return the axes of an execution space, the most influential one first."""
+    groups = Axis("group_outputs", _choices("group_outputs"), _replace("group_outputs"))
     layers = Axis("layers_a_launch", (1, 2, 4, 8, 16), _replace("layers_a_launch"))
     if space == "cuda":
         return (
+            groups,
             Axis("team_size", (32, 64, 128, 256, 512), _with_team_threads),
             Axis("lanes_per_thread", (1, 2, 4, 8), _replace("lanes_per_thread")),
             Axis("vector_length", (8, 16, 32), _with_vector_length),
@@ -55,6 +63,7 @@ def axes(space: SpaceName) -> tuple[Axis, ...]:
         )
     mebibytes = (5, 10, 20, 40, 80)
     return (
+        groups,
         Axis("tile_bytes", (64, 128, 256, 512), _replace("tile_bytes")),
         Axis("chunk_bytes", tuple(each << 20 for each in mebibytes), _replace("chunk_bytes")),
         layers,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -17,7 +17,7 @@ from kkspdnn.device.space import Space
 from kkspdnn.engines import Engine, make_engine, no_progress
 from kkspdnn.engines.layer_store import GRANULE, LayerStore
 from kkspdnn.engines.partial_result import concatenate
-from kkspdnn.errors import KkspdnnError
+from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 
@@ -34,22 +34,15 @@ class DifferentCategoriesError(Exception):
     """Launch parameters changed the result: a bug in kkspdnn or in the machine."""
 
 
-@dataclass(frozen=True)
-class PackingKey:
-    """The launch parameters on which packed layers depend."""
-
-    group_outputs: bool
-
-    @classmethod
-    def of(cls, parameters: LaunchParameters) -> PackingKey:
-        """Return those of `parameters`."""
-        return cls(parameters.group_outputs)
+def packing_key(parameters: LaunchParameters) -> object:
+    """Return the launch parameters on which packed layers depend."""
+    return parameters.group_outputs
 
 
 class EngineMeasurement:
     """A `Measurement` with the fused engine: one engine for each prepared choice of parameters.
 
-    Engines share the packed layers.
+    Engines whose packed layers are the same share them.
     """
 
     def __init__(
@@ -68,7 +61,7 @@ class EngineMeasurement:
         self._dtype = dtype
         self._exits: Exits = exits
         self._budget = budget
-        self._layers: dict[PackingKey, LayerStore] = {}
+        self._layers: dict[object, LayerStore] = {}
         self._engines: dict[LaunchParameters, tuple[Engine, LayerStore]] = {}
         self._categories: NDArray[np.int64] | None = None
 
@@ -136,9 +129,13 @@ class EngineMeasurement:
         return self._run(engine, layers)
 
     def _packed(self, parameters: LaunchParameters, engine: Engine) -> LayerStore:
-        key = PackingKey.of(parameters)
+        key = packing_key(parameters)
         if key not in self._layers:
-            self._layers[key] = LayerStore(self._network, engine, self._dtype, self._budget)
+            layers = LayerStore(self._network, engine, self._dtype, self._budget)
+            if self._layers and layers.resident < len(layers):
+                # Runs that pack or copy layers again would be compared with runs that do not.
+                raise InputError("the memory is too small for the packed layers of both choices")
+            self._layers[key] = layers
         return self._layers[key]
 
     def _run(self, engine: Engine, layers: LayerStore) -> NDArray[np.int64]:

@@ -31,6 +31,11 @@ from kkspdnn.model.layers import Layer
 from kkspdnn.model.network import Network, network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk import provide_pykokkos
+from kkspdnn.pk.build.cache import Cache
+from kkspdnn.records.run import Launch
+from kkspdnn.tuning.candidates import axes, candidates
+from kkspdnn.tuning.case import TuningCase
+from kkspdnn.tuning.store import keep_tuned
 
 pk = provide_pykokkos()
 
@@ -216,6 +221,38 @@ def test_results(device: Space, kernel: Any, dtype: str, exits: Exits, rows: int
         assert result.record.verified.passed
         assert result.record.verified.rows == rows
         assert result.record.space == "cuda"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("exits", EXITS)
+def test_results_with_all_candidates_of_tuning(
+    device: Space, dtype: str, exits: Exits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, rows = radixnet(64, 8, dtype=dtype), images(64, 700)
+    seen = set()
+    for axis in axes("cuda"):
+        for candidate in candidates(axis, device.launch, "cuda", np.dtype(dtype)):
+            other = replace(device, launch=candidate)
+            monkeypatch.setattr("kkspdnn.inference.run.open_space", lambda *_, o=other: o)
+            record = infer(
+                net, rows, space="cuda", exits=exits, dtype=dtype, verification="full"
+            ).record
+            assert record.verified.passed
+            assert record.launch is not None
+            seen.add(record.launch.parameters)
+    assert len(seen) >= 12
+    assert {each.lanes(np.dtype(dtype)) for each in seen} >= {32, 64, 128, 256}
+
+
+def test_a_tuned_run(device: Space, tuned_cache: Cache) -> None:
+    net, rows = radixnet(64, 24), images(64, 700)
+    case = TuningCase.of(device, net, np.dtype(np.float32), "fused", "all")
+    tuned = replace(device.launch, vector_length=8, team_size=8)
+    keep_tuned(case, tuned, rows=700, pairs=20, default_seconds=2.0, seconds=1.0)
+    record = infer(net, rows, space="cuda", verification="full").record
+    assert record.verified.passed
+    assert record.launch == Launch("tuned", tuned)
 
 
 @pytest.mark.parametrize("kernel", ["fused", "spgemm"])

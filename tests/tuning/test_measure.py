@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 import kkspdnn as kk
-from kkspdnn.choices import EXITS, Exits
+from kkspdnn.choices import EXITS, Exits, SpaceName
 from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import open_space
@@ -20,15 +20,17 @@ from kkspdnn.engines import make_engine
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.tuning.candidates import axes, candidates
-from kkspdnn.tuning.measure import DifferentCategoriesError, EngineMeasurement, PackingKey
+from kkspdnn.tuning.measure import DifferentCategoriesError, EngineMeasurement, packing_key
 
 FLOAT32 = np.dtype(np.float32)
 DEFAULT = LaunchParameters.default("serial")
 
 
-def all_candidates(dtype: np.dtype[Any] = FLOAT32) -> Iterator[LaunchParameters]:
-    for axis in axes("serial"):
-        yield from candidates(axis, DEFAULT, "serial", dtype)
+def all_candidates(
+    space: SpaceName = "serial", dtype: np.dtype[Any] = FLOAT32
+) -> Iterator[LaunchParameters]:
+    for axis in axes(space):
+        yield from candidates(axis, LaunchParameters.default(space), space, dtype)
 
 
 def different_weights() -> kk.Network:
@@ -58,7 +60,7 @@ def test_candidates_give_the_values_of_the_default(
     for net, rows in cases:
         options: dict[str, Any] = {"space": "serial", "exits": exits, "dtype": dtype}
         expected = kk.infer(net, rows, values=True, **options)
-        for candidate in all_candidates(np.dtype(dtype)):
+        for candidate in all_candidates(dtype=np.dtype(dtype)):
             small = replace(candidate, chunk_bytes=candidate.chunk_bytes >> 5)
             for each in (candidate, small):
                 with monkeypatch.context() as patched:
@@ -74,7 +76,8 @@ def arrays(layers: LayerStore) -> list[NDArray[Any]]:
     return [np.asarray(value) for layer in layers for value in layer.weights.values()]
 
 
-def test_packed_layers_depend_on_the_parameters_of_the_key_only() -> None:
+@pytest.mark.parametrize("name", ["serial", "cuda"])
+def test_packed_layers_depend_on_the_parameters_of_the_key_only(name: SpaceName) -> None:
     """Engines with other parameters share them."""
     space, net = open_space("serial"), kk.radixnet(64, 20)
 
@@ -82,11 +85,13 @@ def test_packed_layers_depend_on_the_parameters_of_the_key_only() -> None:
         engine = make_engine("fused", replace(space, launch=parameters), FLOAT32, net.ymax)
         return arrays(LayerStore(net, engine, FLOAT32))
 
-    expected = packed(DEFAULT)
-    for candidate in all_candidates():
-        if PackingKey.of(candidate) == PackingKey.of(DEFAULT):
-            for found, own in zip(packed(candidate), expected, strict=True):
-                assert np.array_equal(found, own)
+    default = LaunchParameters.default(name)
+    expected = packed(default)
+    same = [each for each in all_candidates(name) if packing_key(each) == packing_key(default)]
+    assert len(same) > 8
+    for candidate in same:
+        for found, own in zip(packed(candidate), expected, strict=True):
+            assert np.array_equal(found, own)
 
 
 def measurement(rows: int = 5000, exits: Exits = "all", memory: float | None = None) -> Any:
@@ -148,7 +153,10 @@ def test_errors_of_candidates_are_reported_and_those_of_the_default_raised(
     assert measured.prepare(replace(DEFAULT, tile_bytes=128)) == "the memory is full"
 
 
-def test_all_fields_of_the_key_are_parameters() -> None:
-    assert {field.name for field in fields(PackingKey)} <= {
-        field.name for field in fields(LaunchParameters)
-    }
+def test_layers_in_two_forms_need_memory_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = measurement(300)
+    measured.prepare(DEFAULT)
+    monkeypatch.setattr(LayerStore, "resident", 0)
+    other = next(each for each in all_candidates() if packing_key(each) != packing_key(DEFAULT))
+    assert "the memory is too small" in measured.prepare(other)
+    assert measured.prepare(replace(DEFAULT, tile_bytes=128)) is None
