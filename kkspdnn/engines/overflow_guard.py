@@ -44,6 +44,7 @@ class OverflowGuard:
         self._largest = inputs.largest
         self._dtype = dtype
         self._may_overflow: list[bool] = []
+        self._pending: list[tuple[int, Any]] = []
 
     def may_overflow(self, position: int, bound: LayerBound) -> bool:
         """Return whether the layer at `position`, which has this bound, may overflow the dtype.
@@ -59,8 +60,29 @@ class OverflowGuard:
 
     def check(self, values: NDArray[Any], position: int) -> None:
         """Raise InputError if a value of the layer at `position` is not finite."""
-        if not np.isfinite(values).all():
-            raise InputError(
-                f"the activations overflow {self._dtype}; scale the weights down or use float64",
-                layer=position + 1,
-            )
+        self.check_later(values, position)
+        self.finish_checks()
+
+    def check_later(self, values: Any, position: int) -> None:
+        """Like `check`, but raise the error in `finish_checks`: the host does not wait for a GPU.
+
+        values: in the memory of the execution space
+        """
+        self._pending.append((position, np.isfinite(values).all()))
+
+    def finish_checks(self) -> None:
+        """Raise InputError for the first layer that `check_later` found to overflow."""
+        pending, self._pending = self._pending, []
+        if not pending:
+            return
+        finite = pending[0][1]
+        for _, each in pending[1:]:
+            finite = finite & each
+        # One copy from a GPU, unless there is an error.
+        if finite:
+            return
+        position = next(position for position, each in pending if not each)
+        raise InputError(
+            f"the activations overflow {self._dtype}; scale the weights down or use float64",
+            layer=position + 1,
+        )

@@ -64,7 +64,10 @@ class OnDevice:
         return OnDevice(self.array[inner(key) if isinstance(key, OnDevice) else key])
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.array[key] = inner(value)
+        self.array[inner(key) if isinstance(key, OnDevice) else key] = inner(value)
+
+    def __sub__(self, other: Any) -> Any:
+        return OnDevice(self.array - inner(other))
 
     def __eq__(self, other: object) -> Any:
         return OnDevice(self.array == inner(other))
@@ -261,6 +264,84 @@ def test_overflow_is_detected(device: Space, kernel: Any) -> None:
     net = network([layer] * 3, ymax=None)
     with pytest.raises(InputError, match="layer 1: the activations overflow float32"):
         infer(net, np.ones((40, 8), np.float32), space="cuda", kernel=kernel)
+
+
+@pytest.mark.parametrize("exits", EXITS)
+@pytest.mark.parametrize("rows", [40, 700])
+def test_the_first_layer_that_overflows_is_named(device: Space, exits: Exits, rows: int) -> None:
+    weights = (1.0, 1e19, 1e20, 1e20, 1.0, 1.0)
+    layers = [Layer.from_sparse(np.full((8, 8), w, np.float32), np.zeros(8, "f4")) for w in weights]
+    net = network(layers, ymax=None)
+    with pytest.raises(InputError, match="layer 3: the activations overflow float32"):
+        infer(net, np.ones((rows, 8), np.float32), space="cuda", exits=exits)
+
+
+@pytest.fixture
+def events(device: Space, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The labels of launches, and `wait` for each other wait of the host for the device."""
+    made: list[str] = []
+
+    def recorded(launch: Any) -> Any:
+        def run(label: str, *given: Any, **arguments: Any) -> Any:
+            made.append(label)
+            return launch(label, *given, **arguments)
+
+        return run
+
+    for pattern in ("for", "reduce", "scan"):
+        name = f"parallel_{pattern}"
+        monkeypatch.setattr(device.pk, name, recorded(getattr(device.pk, name)))
+    to_host, is_true = device.xp.asnumpy, OnDevice.__bool__
+
+    def waiting(function: Any) -> Any:
+        def run(array: Any) -> Any:
+            made.append("wait")
+            return function(array)
+
+        return run
+
+    monkeypatch.setattr(device.xp, "asnumpy", waiting(to_host))
+    monkeypatch.setattr(OnDevice, "__bool__", waiting(is_true))
+    return made
+
+
+def run_fused(device: Space, net: Network, inputs: Inputs, events: list[str]) -> Any:
+    """Run the fused engine with all exits; `events` are then those of the run alone."""
+    engine = make_engine("fused", device, net.dtype, net.ymax, "all")
+    layers = LayerStore(net, engine, net.dtype)
+    engine.compute_exit_bounds(layers, inputs)
+    events.clear()
+    (result,) = engine.run(layers, inputs, None, lambda _: None)
+    return result
+
+
+@pytest.mark.parametrize(("neurons", "layers", "rows"), [(64, 24, 2000), (256, 40, 3000)])
+def test_the_host_waits_for_the_number_of_active_rows_only(
+    device: Space, events: list[str], neurons: int, layers: int, rows: int
+) -> None:
+    """Until the result. Rows go to zero and saturate, and are dropped several times."""
+    net, inputs = radixnet(neurons, layers), images(neurons, rows)
+    result = run_fused(device, net, inputs, events)
+    last = max(number for number, event in enumerate(events) if event != "wait")
+    assert "wait" not in events[:last]
+    assert events[last:].count("wait") == 2
+    assert events.count("gather_rows") > 1
+    categories = infer(net, inputs, space="cuda", exits="none", verification="full").categories
+    assert np.array_equal(result.rows + 1, categories)
+    assert 0 < categories.size < rows
+
+
+def test_checks_of_overflow_wait_when_the_active_rows_are_counted(
+    device: Space, events: list[str]
+) -> None:
+    # Sums up to 2e38 in the last 13 layers, in which a margin for rounding is missing.
+    weights = [2e38**0.25 / 8] * 4 + [1 / 8] * 12
+    layers = [Layer.from_sparse(np.full((8, 8), w, "f4"), np.zeros(8, "f4")) for w in weights]
+    run_fused(device, network(layers, ymax=None), Inputs.from_any(np.ones((40, 8), "f4")), events)
+    assert 1 < events.count("wait") < events.count("list_active") + 3
+    for number, event in enumerate(events[:-2]):
+        assert event != "wait" or events[number - 1] == "list_active"
+    assert events.count("list_active") < 16
 
 
 @pytest.mark.parametrize(("kernel", "free"), [("fused", 690_000), ("spgemm", 1_000_000)])

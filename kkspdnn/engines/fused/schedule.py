@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kkspdnn.device.launch_parameters import MAX_LAYERS_A_LAUNCH
 from kkspdnn.engines.base import ProgressCallback
@@ -16,6 +15,7 @@ from kkspdnn.engines.fused.checks import Checks
 from kkspdnn.engines.fused.early_exit import COUNT_LIMIT, EarlyExit
 from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.fused.layer import FusedLayer
+from kkspdnn.engines.fused.saturated_rows import SaturatedRows
 from kkspdnn.engines.fused.tiles import Tiles, identity_permutation
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.engines.overflow_guard import OverflowGuard
@@ -88,7 +88,7 @@ class FusedRun:
         self.schedule = Schedule()
         # Since the last partial result:
         self.computed_edges = 0
-        self.saturated: list[NDArray[np.int64]] = []
+        self.saturated = SaturatedRows(kernels.space)
         # The layers before which the first batch was compacted.
         self.compaction_layers: list[int] = []
         # The layer before which the current rows were checked last.
@@ -102,6 +102,7 @@ class FusedRun:
         (rows,) = self.buffers.stages
         for first, chunk in self.inputs.chunks(max(1, rows.capacity)):
             depth = 1 if self.early_exit.exits != "none" else MAX_LAYERS_A_LAUNCH
+            self.saturated.start(first, chunk.rows)
             begin = self._start(rows, chunk, first, min(depth, len(self.layers)))
             yield self._finish(rows, chunk.rows, begin)
 
@@ -199,7 +200,7 @@ class FusedRun:
         cost = _COMPACTION_EDGES // 4 * counts.neurons * active
         self.checks_counts = (counts.rows - active) * edges >= cost
         if self.checks_counts:
-            self.saturated.append(counts.saturated_ids(bounds, COUNT_LIMIT))
+            self.saturated.add(*counts.saturated(bounds, COUNT_LIMIT))
             counts.compact(active)
 
     def _advance(
@@ -291,7 +292,9 @@ class FusedRun:
         if self._may_overflow(last, launch[-1]) and rows.rows:
             # Lanes after the last row compute a row of zeros, which may not be in the inputs.
             for values in rows.row_activations:
-                self.overflow_guard.check(values, last)
+                self.overflow_guard.check_later(values, last)
+            if not self.kernels.space.gpu:
+                self.overflow_guard.finish_checks()
 
     def _finish(self, rows: Tiles, inputs: int, begin: int) -> PartialResult:
         """Compute the layers from `begin` to the last one, and return the result of all rows since
@@ -307,7 +310,7 @@ class FusedRun:
                 self._compact(rows, active, end)
         rows.neurons = self.layers.outputs
         result = self._result(rows)
-        self.saturated, self.computed_edges = [], 0
+        self.computed_edges = 0
         return result
 
     def _compact(self, rows: Tiles, active: int, position: int) -> None:
@@ -315,16 +318,20 @@ class FusedRun:
         rows.compact(active)
 
     def _collect_saturated(self, rows: Tiles, position: int) -> None:
-        self.saturated.append(rows.saturated_ids(self.early_exit.bounds[position], self.ymax))
+        self.saturated.add(*rows.saturated(self.early_exit.bounds[position], self.ymax))
 
     def _count_active(self, rows: Tiles, position: int) -> int:
         """Mark the rows that are active before layer `position`, and return their number."""
         self.last_check = position
-        return rows.mark_active(self.early_exit.bounds[position], self.ymax)
+        active = rows.mark_active(self.early_exit.bounds[position], self.ymax)
+        # The host has waited for all launches.
+        self.overflow_guard.finish_checks()
+        return active
 
     def _result(self, rows: Tiles) -> PartialResult:
         """Return the result of the rows that are left and of those that saturated."""
-        saturated = np.sort(np.concatenate([np.empty(0, np.int64), *self.saturated]))
+        self.overflow_guard.finish_checks()
+        saturated = self.saturated.take_ids()
         if self.out is not None:
             to_device = self.kernels.space.to_device
             if rows.rows:
@@ -332,14 +339,13 @@ class FusedRun:
             if saturated.size:
                 self.out[to_device(saturated)] = self.ymax
             return PartialResult(np.empty(0, np.int64), None, self.computed_edges)
-        ids = np.sort(np.concatenate([rows.ids, saturated]))
+        left = rows.ids
+        ids = np.sort(np.concatenate([left, saturated]))
         if self.row_selector is None:
             return PartialResult(ids, None, self.computed_edges)
-        selected = self.row_selector(rows.ids)
+        selected = self.row_selector(left)
         values = rows.to_csr(selected, self._output_permutation(rows))
-        return PartialResult(
-            ids, values, self.computed_edges, rows.ids[selected], saturated, self.ymax
-        )
+        return PartialResult(ids, values, self.computed_edges, left[selected], saturated, self.ymax)
 
     def _output_permutation(self, rows: Tiles) -> Indices:
         if len(self.layers):

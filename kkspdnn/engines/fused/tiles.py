@@ -91,6 +91,7 @@ class Tiles:
         ranges = (count, space.launch.team_size, shape.lanes)
         self._row_min = space.zeros(ranges, shape.dtype)
         self._row_max = space.zeros(ranges, shape.dtype)
+        self._flat = [each.reshape(-1) for each in (self._array, self._row_min, self._row_max)]
         # Zeros: the warm-up copies all rows, but the list has the offsets of active rows only.
         self._offset = space.zeros(capacity, np.int64)
         self._zero = shape.dtype.type(0)
@@ -245,8 +246,8 @@ class Tiles:
             "list_active",
             space.range(self.rows),
             compact.list_active,
-            row_min=self._row_min.reshape(-1),
-            row_max=self._row_max.reshape(-1),
+            row_min=self._flat[1],
+            row_max=self._flat[2],
             max_zero=bounds.max_zero,
             min_saturated=bounds.min_saturated,
             ymax=ymax,
@@ -260,13 +261,12 @@ class Tiles:
         )
         return int(active)
 
-    def saturated_ids(self, bounds: ExitBounds, ymax: Any) -> NDArray[np.int64]:
-        """Return the ids of the rows that saturate, according to the last `mark_active`, which had
-        the same bounds."""
+    def saturated(self, bounds: ExitBounds, ymax: Any) -> tuple[Any, Any]:
+        """Return the ids of all rows, and a mask of the rows that saturate according to the last
+        `mark_active`, which had the same bounds. Both are in the memory of the space."""
         row_min = self._row_min[: self.count].min(axis=1).reshape(-1)[: self.rows]
         row_max = self._row_max[: self.count].max(axis=1).reshape(-1)[: self.rows]
-        saturated = bounds.saturate(row_min, row_max, ymax)
-        return self.shape.space.to_host(self._ids[: self.rows][saturated])
+        return self._ids[: self.rows], bounds.saturate(row_min, row_max, ymax)
 
     def compact(self, active: int) -> None:
         """Drop the rows that are not active.
@@ -302,7 +302,7 @@ class Tiles:
             "gather_rows",
             space.teams(count - first_row // lanes),
             compact.gather_rows,
-            x=self._array.reshape(-1),
+            x=self._flat[0],
             a=target._array[:count],
             offset=self._offset,
             zero=self._zero,

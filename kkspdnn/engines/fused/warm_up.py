@@ -12,6 +12,7 @@ from kkspdnn.engines.fused.buffers import counts_bits
 from kkspdnn.engines.fused.early_exit import COUNT_LIMIT, NO_COUNT_BOUNDS, probe_layer
 from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.fused.layer import FusedLayer
+from kkspdnn.engines.fused.saturated_rows import SaturatedRows
 from kkspdnn.engines.fused.tiles import Tiles, TileShape, identity_permutation
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.model.inputs import Inputs
@@ -45,7 +46,10 @@ def launch_all(
     bounds = ExitBounds(kernels.zero, ymax)
     rows.mark_active(bounds, ymax)
     others.append_active(rows, few.rows)
-    rows.saturated_ids(bounds, ymax)  # compiles CuPy's own kernels
+    saturated = SaturatedRows(space)  # compiles CuPy's own kernels
+    saturated.start(0, few.rows)
+    if few.rows:
+        saturated.add(*rows.saturated(bounds, ymax))
     for layer in {layer.form: layer for layer in samples}.values():
         probe_layer(kernels, rows, layer, np.zeros(1, kernels.dtype))
 
