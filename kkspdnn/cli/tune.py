@@ -105,7 +105,8 @@ def _conclusion(tuning: Tuning, rows: int) -> Iterator[str]:
     measured = f"{tuning.rows:,} of {rows:,}" if tuning.rows < rows else f"{rows:,}"
     yield f"\nmeasured  {measured} rows on {case.machine}, {case.threads:,} threads\n"
     if tuning.skipped:
-        yield f"no time   for {tuning.skipped} candidates; give more --seconds\n"
+        noun = "candidate" if tuning.skipped == 1 else "candidates"
+        yield f"no time   for {tuning.skipped} {noun}; give more --seconds\n"
     if tuning.file is None:
         yield (
             "choice    the default: no candidate is faster by more than 2 % and more than the "

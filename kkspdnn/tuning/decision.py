@@ -10,6 +10,9 @@ from statistics import median
 MAX_RATIO = 0.98
 """A candidate must take at most this fraction of the time."""
 
+HOPELESS_RATIO = 3.0
+"""A candidate that takes this many times as long is given up."""
+
 SEARCH_LEVEL = 0.07
 """The significance level of the search, which may follow a wrong lead: the choice is confirmed."""
 
@@ -52,7 +55,12 @@ class Turns:
         return self.ratio < MAX_RATIO and sign_test(self.wins, self.count) <= level
 
     def can_still_win(self, total: int, level: float) -> bool:
-        """Whether `total` pairs can pass the sign test if the candidate wins all further ones."""
+        """Whether `total` pairs can pass the sign test if the candidate wins all further ones.
+
+        False too if it takes several times as long as the best: more pairs would waste time.
+        """
+        if self.count and self.ratio > HOPELESS_RATIO:
+            return False
         return sign_test(self.wins + total - self.count, total) <= level
 
 

@@ -21,8 +21,8 @@ from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 
-_RUNS = 60
-"""Approximate number of runs for which there is time: with slow runs fewer rows are measured."""
+_RUNS = 150
+"""The number of runs for which there should be time: with slow runs fewer rows are measured."""
 
 _MIN_ROWS = 4096
 _TEAMS_EACH = 8
@@ -66,7 +66,7 @@ class EngineMeasurement:
         self._categories: NDArray[np.int64] | None = None
 
     def choose_rows(self, seconds: float) -> None:
-        """Reduce the input rows to a number that allows about 60 runs in this time, but not below
+        """Reduce the input rows to a number that allows about 150 runs in this time, but not below
         the number that keeps the machine busy.
 
         Raises InputError if the memory is too small.

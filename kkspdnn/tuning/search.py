@@ -16,9 +16,10 @@ from kkspdnn.tuning.candidates import axes, candidates
 from kkspdnn.tuning.decision import CONFIRM_LEVEL, SEARCH_LEVEL, Turns
 
 _DEFAULT_RUNS = 3
-_SEARCH_PAIRS, _CONFIRM_PAIRS = 7, 20
-_SEARCH_SHARE = 0.7
-"""The fraction of the time after which the search stops; the rest is for the confirmation."""
+_SEARCH_PAIRS, _CONFIRM_PAIRS = 10, 20
+_CONFIRM_SHARE, _SLOWER = 0.3, 1.5
+"""The time for the confirmation is that of its runs, with this factor for a busy machine, and at
+most this fraction of the whole."""
 
 Outcome = Literal[
     "default", "faster", "not faster", "undecided", "confirmed", "not confirmed", "refused"
@@ -91,13 +92,15 @@ class Search:
         self._dtype = dtype
         self._measurement = measurement
         self._clock = clock
-        self._end = clock() + seconds
-        self._search_end = clock() + _SEARCH_SHARE * seconds
+        self._end = self._search_end = clock() + seconds
+        self._longest_confirmation = _CONFIRM_SHARE * seconds
 
     def __iter__(self) -> Iterator[Trial]:
         measurement, default = self._measurement, self.default
         measurement.prepare(default)
         seconds = [measurement.seconds(default) for _ in range(_DEFAULT_RUNS)]
+        confirmation = _SLOWER * 2 * _CONFIRM_PAIRS * median(seconds)
+        self._search_end = self._end - min(confirmation, self._longest_confirmation)
         yield Trial("default", default, "default", median(seconds), 1.0, _DEFAULT_RUNS)
         for axis in axes(self._space):
             # The candidates of an axis differ from the best before it in one value.

@@ -44,7 +44,7 @@ def test_the_table_and_the_choice(
     assert lines[1].split() == ["parameter", "value", "seconds", "of", "default", "runs"]
     assert lines[2].split() == ["default", "0.1000", "1.000", "3", "default"]
     words = [line.split() for line in lines]
-    assert ["tile_bytes", "128", "0.0500", "0.500", "7", "faster"] in words
+    assert ["tile_bytes", "128", "0.0500", "0.500", "10", "faster"] in words
     assert ["choice", "0.0500", "0.500", "20", "confirmed"] in words
     assert lines[-3].startswith("measured  300 rows on ")
     assert lines[-2] == "choice    tile_bytes 128: 0.500 of the default's time"

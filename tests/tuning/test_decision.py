@@ -57,3 +57,8 @@ def test_noise_is_confirmed_in_at_most_one_of_a_hundred_cases() -> None:
 def test_a_hopeless_candidate_is_recognised(wins: int, pairs: int, possible: bool) -> None:
     turns = Turns([1.0] * pairs, [0.5] * wins + [2.0] * (pairs - wins))
     assert turns.can_still_win(7, SEARCH_LEVEL) is possible
+
+
+def test_a_much_slower_candidate_is_given_up_after_one_pair() -> None:
+    assert not Turns([1.0], [3.5]).can_still_win(7, SEARCH_LEVEL)
+    assert Turns([1.0], [2.5]).can_still_win(7, SEARCH_LEVEL)
