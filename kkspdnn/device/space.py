@@ -110,6 +110,12 @@ class Space:
             self.execution_space, league_size, launch.team_size, launch.vector_length
         )
 
+    def row_teams(self, league_size: int, team_size: int, vector_length: int) -> Any:
+        """Return a TeamPolicy over rows; on a CPU a team is one thread."""
+        if not self.gpu:
+            return self.pk.TeamPolicy(self.execution_space, league_size, 1)
+        return self.pk.TeamPolicy(self.execution_space, league_size, team_size, vector_length)
+
     def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
         """Return an uninitialised array for workunits."""
         return self.xp.empty(shape, dtype)

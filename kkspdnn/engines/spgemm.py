@@ -11,70 +11,36 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from kkspdnn.choices import Exits
 from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.device.space import Space
 from kkspdnn.engines.activation import activation_arguments, upper_limit
 from kkspdnn.engines.base import EngineRun, ProgressCallback, no_progress
+from kkspdnn.engines.csr import Csr
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.engines.overflow_guard import LayerBound, OverflowGuard
 from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
+from kkspdnn.engines.spgemm_kernels import SpgemmKernels, ThreadKernels
+from kkspdnn.engines.spgemm_team_kernels import TeamKernels
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Layer
-from kkspdnn.workunits import bias, relu, spgemm
-
-_ACCUMULATOR_BYTES = 1 << 30
-"""Maximum bytes of all accumulators on a GPU, which has more threads than dense rows fit into
-memory."""
-
-
-@dataclass(frozen=True, eq=False)
-class Csr:
-    """A CSR matrix in the memory of the execution space.
-
-    start: int64, rows + 1 offsets; index: uint32, columns; value: float32 or float64
-    """
-
-    columns: int
-    start: Any
-    index: Any
-    value: Any
-
-    @property
-    def rows(self) -> int:
-        return int(self.start.size) - 1
-
-    @classmethod
-    def from_scipy(cls, matrix: sp.csr_array) -> Csr:
-        """Return a matrix with NumPy arrays."""
-        index = matrix.indices.astype(np.uint32)
-        return cls(matrix.shape[1], matrix.indptr.astype(np.int64), index, matrix.data)
-
-    def to_device(self, copy: ToDevice) -> Csr:
-        """Return this matrix with its arrays copied by `copy`."""
-        return Csr(self.columns, copy(self.start), copy(self.index), copy(self.value))
-
-    def to_scipy(self, space: Space) -> sp.csr_array:
-        """Return this matrix as a SciPy array on the host."""
-        value, index, start = (space.to_host(each) for each in (self.value, self.index, self.start))
-        return sp.csr_array((value, index.astype(np.int64), start), shape=(self.rows, self.columns))
+from kkspdnn.workunits import spgemm
 
 
 @dataclass(frozen=True, eq=False)
 class SpgemmLayer:
     """A packed layer.
 
-    weights: (inputs, outputs); bias: (outputs,)
+    weights: (inputs, outputs), in the form of the kernels; bias: (outputs,)
     scalars: `low` and `ymax`, arguments of the workunits
     """
 
     outputs: int
     bound: LayerBound
-    weights: Csr
+    weights: Any
     bias: Any
     scalars: dict[str, Any]
 
@@ -91,7 +57,7 @@ class _Run:
 
 
 class SpgemmEngine:
-    """Runs a network on CSR activations, with seven launches for each layer."""
+    """Runs a network on CSR activations, with separate launches for SpGEMM, bias and ReLU."""
 
     def __init__(self, space: Space, dtype: np.dtype[Any], ymax: float | None) -> None:
         self.space = space
@@ -100,6 +66,7 @@ class SpgemmEngine:
         self.exit_bounds: Sequence[ExitBounds] = ()
         self.in_csr = True
         self.ymax = upper_limit(dtype, ymax)
+        self.kernels: SpgemmKernels = TeamKernels(space) if space.gpu else ThreadKernels(space)
 
     def pack_layer(self, layer: Layer, previous: SpgemmLayer | None) -> SpgemmLayer:
         if not layer.keeps_zeros:
@@ -110,14 +77,13 @@ class SpgemmEngine:
         return SpgemmLayer(
             outputs=layer.outputs,
             bound=LayerBound.of(layer, self.ymax),
-            weights=Csr.from_scipy(layer.weights()),
+            weights=self.kernels.pack(layer),
             bias=layer.bias,
             scalars=activation_arguments(layer, self.dtype, self.ymax),
         )
 
     def packed_bytes(self, layer: SpgemmLayer) -> int:
-        w = layer.weights
-        return int(w.start.nbytes + w.index.nbytes + w.value.nbytes + layer.bias.nbytes)
+        return int(layer.weights.nbytes + layer.bias.nbytes)
 
     def to_device(self, layer: SpgemmLayer, copy: ToDevice) -> SpgemmLayer:
         return replace(layer, weights=layer.weights.to_device(copy), bias=copy(layer.bias))
@@ -194,88 +160,26 @@ class SpgemmEngine:
             on_progress(inputs.rows)
         return y, computed_edges
 
-    def multiply(self, y: Csr, w: Csr) -> tuple[Csr, int]:
-        """Return Z = Y W and the number of multiplications."""
-        space, workers = self.space, self._workers(y.rows, w.columns)
-        size = space.empty(y.rows, np.int64)
-        stamp = space.zeros((workers, w.columns), np.int32)
-        factors = {
-            "ystart": y.start,
-            "yindex": y.index,
-            "wstart": w.start,
-            "windex": w.index,
-            "rows": y.rows,
-            "workers": workers,
-        }
-        computed_edges = space.pk.parallel_reduce(
-            "spgemm_symbolic",
-            space.range(workers),
-            spgemm.spgemm_symbolic,
-            size=size,
-            stamp=stamp,
-            **factors,
-        )
-        start, index, value = self._allocate(size)
-        stamp.fill(0)
-        space.pk.parallel_for(
-            "spgemm_numeric",
-            space.range(workers),
-            spgemm.spgemm_numeric,
-            yvalue=y.value,
-            wvalue=w.value,
-            zstart=start,
-            zindex=index,
-            zvalue=value,
-            stamp=stamp,
-            accumulator=space.zeros((workers, w.columns), self.dtype),
-            columns=w.columns,
-            **factors,
-        )
-        return Csr(w.columns, start, index, value), int(computed_edges)
+    def multiply(self, y: Csr, w: Any) -> tuple[Csr, int]:
+        """Return Z = Y W and the number of multiplications.
 
-    def _workers(self, rows: int, columns: int) -> int:
-        """Return the number of rows that are computed concurrently; each has an accumulator."""
-        if not self.space.gpu:
-            return self.space.threads
-        accumulators = _ACCUMULATOR_BYTES // (columns * (4 + self.dtype.itemsize))
-        return max(1, min(self.space.threads, rows, accumulators))
+        w: the weights of a packed layer
+        """
+        product = self.kernels.product(y, w)
+        size, computed_edges = product.symbolic()
+        start, index, value = self._allocate(size)
+        z = Csr(w.columns, start, index, value)
+        product.numeric(z)
+        return z, computed_edges
 
     def activate(self, z: Csr, layer: SpgemmLayer) -> Csr:
         """Return min(max(Z + b, low), ymax) without zeros. Adds the bias to Z in place."""
-        space, rows = self.space, self.space.range(z.rows)
-        space.pk.parallel_for(
-            "add_bias",
-            rows,
-            bias.add_bias,
-            start=z.start,
-            index=z.index,
-            value=z.value,
-            bias=layer.bias,
-        )
-        size = space.empty(z.rows, np.int64)
-        space.pk.parallel_for(
-            "relu_symbolic",
-            rows,
-            relu.relu_symbolic,
-            start=z.start,
-            value=z.value,
-            low=layer.scalars["low"],
-            size=size,
-        )
-        start, index, value = self._allocate(size)
-        space.pk.parallel_for(
-            "relu_numeric",
-            rows,
-            relu.relu_numeric,
-            zstart=z.start,
-            zindex=z.index,
-            zvalue=z.value,
-            ystart=start,
-            yindex=index,
-            yvalue=value,
-            **layer.scalars,
-        )
-        return Csr(z.columns, start, index, value)
+        self.kernels.add_bias(z, layer.bias)
+        size = self.space.empty(z.rows, np.int64)
+        self.kernels.relu_symbolic(z, layer.scalars["low"], size)
+        y = Csr(z.columns, *self._allocate(size))
+        self.kernels.relu_numeric(z, y, layer.scalars)
+        return y
 
     def _allocate(self, size: Any) -> tuple[Any, Any, Any]:
         """Return the offsets of CSR rows of these sizes, and uninitialised indices and values."""

@@ -131,7 +131,7 @@ def test_errors(
     assert "no workunit 'nope'; choose one of add_bias, " in refused(capsys, "nope")
     assert "no workunit 'nope'; choose one of scale" in refused(capsys, f"{own}:nope")
     assert "the types of x depend on the launch; set them" in refused(capsys, f"{own}:scale")
-    assert "cuobjdump" in refused(capsys, "add_bias", "--space", "cuda", "--assembly")
+    assert "cuobjdump" in refused(capsys, "add_bias_team", "--space", "cuda", "--assembly")
     assert "space 'metal': Apple GPUs are not supported" in refused(
         capsys, "add_bias", "--space", "metal"
     )

@@ -23,12 +23,18 @@ from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.signature import Types
 from kkspdnn.pk.types import UINT16, UINT32, View
 
+GPU_MODULES = ("spgemm_counts", "spgemm_team")
+"""The workunits for a GPU; they replace the others of SpGEMM, except `offsets`."""
+
 
 def all_workunits() -> dict[str, Workunit]:
-    modules = [
-        importlib.import_module(f"kkspdnn.workunits.{module.name}")
-        for module in pkgutil.iter_modules(workunits.__path__)
-    ]
+    """Return the workunits for a CPU, by name."""
+    names = {module.name for module in pkgutil.iter_modules(workunits.__path__)}
+    return workunits_of(*names.difference(GPU_MODULES))
+
+
+def workunits_of(*names: str) -> dict[str, Workunit]:
+    modules = [importlib.import_module(f"kkspdnn.workunits.{name}") for name in names]
     return {n: w for m in modules for n, w in vars(m).items() if isinstance(w, Workunit)}
 
 
@@ -69,6 +75,13 @@ def test_the_trace_has_each_workunit_with_the_types_of_a_run(
         any(isinstance(each, View) and each.element is UINT32 for each in types)
         for _, types in everything - launched
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_trace_of_a_gpu_has_teams_for_rows(dtype: str) -> None:
+    replaced = set(workunits_of("bias", "relu", "spgemm")) - {"offsets"}
+    expected = (set(all_workunits()) | set(workunits_of(*GPU_MODULES))) - replaced
+    assert set(engine_launches("cuda", np.dtype(dtype))) == expected
 
 
 def test_wide_layers_have_wide_indices() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from kkspdnn.device.memory import peak_memory
 from kkspdnn.device.space import Space
-from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
+from kkspdnn.workunits import bias, compact, fused, relu, spgemm, spgemm_team, tiles
 
 WIDE = 2**20 + 1
 """Neurons of a buffer of a tile."""
@@ -271,27 +271,35 @@ def csr(space: Space, dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:
     return start, index, value
 
 
-def test_bias_and_relu_of_many_entries(space: Space, dtype: np.dtype[Any]) -> None:
+@pytest.mark.parametrize("form", ["threads", "teams"])
+def test_bias_and_relu_of_many_entries(space: Space, dtype: np.dtype[Any], form: str) -> None:
+    policy: Any = space.range(3)
+    add_bias, count, copy = bias.add_bias, relu.relu_symbolic, relu.relu_numeric
+    more: dict[str, int] = {}
+    if form == "teams":
+        policy, more = space.row_teams(2, 2, 32), {"rows": 3, "team_rows": 2}
+        add_bias, count = spgemm_team.add_bias_team, spgemm_team.relu_symbolic_team
+        copy = spgemm_team.relu_numeric_team
     start, index, value = csr(space, dtype)
     shifts = mapped(2**30, dtype)
     shifts[[0, 4, 2**30 - 2, 2**30 - 1]] = [9, 1, 2, 3]
     space.pk.parallel_for(
-        "add_bias", space.range(3), bias.add_bias,
-        start=start, index=index, value=value, bias=shifts,
+        "add_bias", policy, add_bias,
+        start=start, index=index, value=value, bias=shifts, **more,
     )  # fmt: skip
     assert value[FAR:].tolist() == [2, 1, 0, 4, 6]
     size = np.empty(3, np.int64)
     space.pk.parallel_for(
-        "relu_symbolic", space.range(3), relu.relu_symbolic,
-        start=start, value=value, low=dtype.type(0), size=size,
+        "relu_symbolic", policy, count,
+        start=start, value=value, low=dtype.type(0), size=size, **more,
     )  # fmt: skip
     assert size.tolist() == [2, 0, 2]
     ystart = FAR + np.array([0, 2, 2, 4], np.int64)
     yindex, yvalue = mapped(FAR + 4, np.uint32), mapped(FAR + 4, dtype)
     space.pk.parallel_for(
-        "relu_numeric", space.range(3), relu.relu_numeric,
+        "relu_numeric", policy, copy,
         zstart=start, zindex=index, zvalue=value, ystart=ystart, yindex=yindex, yvalue=yvalue,
-        low=dtype.type(0), ymax=dtype.type(5),
+        low=dtype.type(0), ymax=dtype.type(5), **more,
     )  # fmt: skip
     assert yindex[FAR:].tolist() == [4, 2**30 - 1, 4, 2**30 - 2]
     assert yvalue[FAR:].tolist() == [2, 1, 4, 5]
@@ -329,3 +337,43 @@ def test_products_of_many_entries(space: Space, dtype: np.dtype[Any]) -> None:
     )  # fmt: skip
     assert zindex[FAR:].tolist() == [0, 7, columns - 1]
     assert zvalue[FAR:].tolist() == [5, 9, 5 * 2 + 3 * 4]
+
+
+def test_products_in_the_last_team(space: Space, dtype: np.dtype[Any]) -> None:
+    """The last of 2,047 teams, whose dense rows end before 2^31, has the only row with entries.
+    Those of Y and Z are past 2^32, and those of W end before 2^31."""
+    columns, teams, last = 2**20, 2047, 2**31 - 1024
+    yindex, yvalue = mapped(FAR + 2, np.uint32), mapped(FAR + 2, dtype)
+    yindex[FAR:], yvalue[FAR:] = [2, columns - 1], [5, 3]
+    ystart = np.full(teams + 1, FAR, np.int64)
+    ystart[-1] += 2
+    wstart = np.zeros(columns + 1, np.int32)
+    wstart[2], wstart[3], wstart[columns - 1], wstart[columns] = last - 4, last - 2, last - 2, last
+    windex, wvalue = mapped(last, np.int32), mapped(last, dtype)
+    position = np.arange(columns, dtype=np.int32)[::-1].copy()
+    windex[-4:] = position[[0, columns - 1, 7, columns - 1]]
+    wvalue[-4:] = [1, 2, 3, 4]
+    shared = {
+        "active": np.arange(teams, dtype=np.int32), "ystart": ystart, "yindex": yindex,
+        "wstart": wstart, "windex": windex, "rows": teams, "workers": teams, "columns": columns,
+    }  # fmt: skip
+    size = np.empty(teams, np.int64)
+    policy = space.row_teams(teams, 32, 1)
+    space.pk.parallel_for(
+        "spgemm_symbolic", policy, spgemm_team.spgemm_symbolic_team,
+        size=size, stamp=mapped(teams * columns, np.int32), **shared,
+    )  # fmt: skip
+    assert size.tolist() == [0] * (teams - 1) + [3]
+    zstart = np.full(teams + 1, FAR, np.int64)
+    zstart[-1] += 3
+    zindex, zvalue = mapped(FAR + 3, np.uint32), mapped(FAR + 3, dtype)
+    accumulator = mapped(teams * columns, dtype)
+    space.pk.parallel_for(
+        "spgemm_numeric", policy, spgemm_team.spgemm_numeric_team,
+        yvalue=yvalue, wvalue=wvalue, position=position, zstart=zstart, zindex=zindex,
+        zvalue=zvalue, stamp=mapped(teams * columns, np.int32), accumulator=accumulator,
+        zero=dtype.type(0), longest=2, **shared,
+    )  # fmt: skip
+    assert zindex[FAR:].tolist() == [0, 7, columns - 1]
+    assert zvalue[FAR:].tolist() == [5, 9, 5 * 2 + 3 * 4]
+    assert not accumulator[-columns:].any()

@@ -21,11 +21,20 @@ from kkspdnn.pk.passes.walk import subexpressions
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.signature import Types
 from kkspdnn.pk.types import FLOAT, INT32, SCALARS, UINT8, Scalar, View
-from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
+from kkspdnn.workunits import (
+    bias,
+    compact,
+    fused,
+    relu,
+    spgemm,
+    spgemm_counts,
+    spgemm_team,
+    tiles,
+)
 
 WORKUNITS = {
     name: value
-    for module in (bias, compact, fused, relu, spgemm, tiles)
+    for module in (bias, compact, fused, relu, spgemm, spgemm_counts, spgemm_team, tiles)
     for name, value in inspect.getmembers(module, lambda each: isinstance(each, Workunit))
 }
 
@@ -48,6 +57,10 @@ def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types
         "relu_symbolic": ("value",),
         "relu_numeric": ("zvalue", "yvalue"),
         "spgemm_numeric": ("yvalue", "wvalue", "zvalue"),
+        "add_bias_team": ("value",),
+        "relu_symbolic_team": ("value",),
+        "relu_numeric_team": ("zvalue", "yvalue"),
+        "spgemm_numeric_team": ("yvalue", "wvalue", "zvalue", "accumulator"),
     }.get(workunit.__name__, ())
     ranks = {**_RANKS, "permutation": 1, "next_bias": 1, "x": 2, "y": 3, "accumulator": 2}
     if workunit.__name__ == "pack_dense":
@@ -61,7 +74,7 @@ def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types
 
 
 def test_every_workunit_is_known() -> None:
-    assert len(WORKUNITS) == 18
+    assert len(WORKUNITS) == 25
     assert {name for w in WORKUNITS.values() for name in w.generic} & set(INDICES) == set(INDICES)
 
 
@@ -93,6 +106,8 @@ PRODUCTS = {
     "(j * 64)": "less than the bytes of a row and 64",
     "(j * 16)": "less than the neurons and 16",
     "(c * 8)": "less than the neurons and 8",
+    "(league * team_rows)": "at most the rows, and those of a team",
+    "(worker * columns)": "less than the dense rows of all workers, 1 GiB, or 0 for one worker",
 }
 """All products of 32-bit numbers in workunits, and the reasons why they are below 2^31."""
 
