@@ -122,7 +122,7 @@ def find_program(
 
     Raises TypeError if an argument has no type in the language, or if the pattern is another one.
     """
-    types = _infer_types(workunit, arguments)
+    types = infer_types(workunit, arguments)
     program: Program | None = workunit.programs.get((policy.space, types))
     if program is None:
         program = workunit.programs[policy.space, types] = _compile(workunit, policy.space, types)
@@ -133,6 +133,14 @@ def find_program(
             f"not a pk.parallel_{pattern} one"
         )
     return program
+
+
+def kernel_registers(workunit: Workunit, space: ExecutionSpace) -> int | None:
+    """Return the registers of a thread of a compiled workunit on a GPU: the maximum over the types
+    of its arguments. None if it is not compiled, or on a CPU."""
+    programs: Any = workunit.programs
+    registers = [program.registers for (own, _), program in programs.items() if own is space]
+    return max([each for each in registers if each is not None], default=None)
 
 
 def _launch(
@@ -146,7 +154,7 @@ def _launch(
         raise TypeError(f"pk.parallel_{pattern} needs a RangePolicy or TeamPolicy, not {policy!r}")
     trace, last = _trace.get(), workunit.last
     if trace is not None:
-        trace[workunit, policy.space, _infer_types(workunit, arguments)] = None
+        trace[workunit, policy.space, infer_types(workunit, arguments)] = None
         return 0
     if last is not None and last[0] == pattern and last[1] is policy.space:
         result = last[2].relaunch(label, policy, arguments)
@@ -158,7 +166,7 @@ def _launch(
     return program(label, policy, arguments) if result is NOT_LAUNCHED else result
 
 
-def _infer_types(workunit: Workunit, arguments: Mapping[str, Any]) -> Types:
+def infer_types(workunit: Workunit, arguments: Mapping[str, Any]) -> Types:
     """The types of the parameters without annotation, from the arguments of a launch."""
     try:
         types = [infer_type(arguments[name]) for name in workunit.generic]

@@ -79,13 +79,15 @@ class Vectors:
 
     def pack(self, type_: Scalar) -> str:
         """Return the C++ type of a vector."""
-        return "P" if type_ == self.type else "lanes::bytes<P::width>"
+        return "P" if type_ == self.type else "lanes::bytes_of<P>"
 
     def expression(self, e: ir.VectorExpr) -> str:
         """Return a vector as C++."""
         match e:
             case ir.VectorName():
                 return e.name
+            case ir.VectorElement():
+                return f"{e.array}[{expression(e.index)}]"
             case ir.VectorLoad():
                 return f"{self.pack(e.type)}::load({_address(e.source)})"
             case ir.Broadcast():
@@ -97,7 +99,7 @@ class Vectors:
 
     def assignment(self, s: ir.AssignVector) -> str:
         """Return an assignment as C++, without the semicolon."""
-        name, value = s.target.name, self.expression(s.value)
+        name, value = self.expression(s.target), self.expression(s.value)
         if s.mask is None:
             return f"{name} {s.op} {value}"
         new = value if s.op == "=" else f"{name} {s.op[:-1]} {value}"
@@ -111,4 +113,4 @@ def _address(e: ir.Element | ir.StridedElement) -> str:
     array, indices = e.base.array, [expression(index) for index in e.base.indices]
     indices[e.dimension] = bare(e.base.indices[e.dimension])
     base = f"lanes::at({', '.join([array, *indices])})"
-    return f"lanes::step<{e.dimension}>({array}, {base}, {bare(e.count)})"
+    return f"lanes::step<{e.dimension}, (P::width > 1)>({array}, {base}, {bare(e.count)})"

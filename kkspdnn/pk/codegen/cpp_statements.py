@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from kkspdnn.pk import ir
 from kkspdnn.pk.codegen.cpp_expressions import Vectors, bare, expression
 from kkspdnn.pk.codegen.writer import Writer
+from kkspdnn.pk.passes.walk import nodes
 from kkspdnn.pk.policy import ExecutionSpace
+
+_COMPOUND = (ir.If, ir.For, ir.While, ir.NestedPattern, ir.VectorRange)
 
 
 class StatementPrinter:
@@ -25,8 +28,11 @@ class StatementPrinter:
         """Write statements; vectors: of the VectorRange around them."""
         for statement in statements:
             self.out.at(self.path, statement.line)
-            if isinstance(statement, (ir.If, ir.For, ir.While, ir.NestedPattern, ir.VectorRange)):
+            if isinstance(statement, _COMPOUND):
                 self._compound(statement, vectors)
+            elif isinstance(statement, ir.BatchedLoop):
+                assert vectors is not None, "a batched loop outside a VectorRange"
+                self._batched_loop(statement, vectors)
             else:
                 self.out.put(_simple(statement, vectors) + ";")
 
@@ -79,11 +85,54 @@ class StatementPrinter:
         out = self.out
         count = bare(s.count)
         if self.target is ExecutionSpace.Cuda:
-            count = f"{s.team}, {count}"
+            aligned = " && ".join(f"lanes::aligned({view})" for view in _lane_views(s)) or "true"
+            count = f"{s.team}, {count}, {aligned}"
         out.open(f"lanes::for_each<{s.type.cpp}>({count}, [&](auto pack, const int32_t {s.index})")
         out.put("using P = decltype(pack);")
         self.block(s.body, Vectors(s.type))
         out.close("});")
+
+    def _batched_loop(self, s: ir.BatchedLoop, vectors: Vectors) -> None:
+        out, k, end, width = self.out, s.loop.variable, f"_end_{s.loop.variable}", s.width
+        aligned = [
+            *(f"lanes::aligned_row<{row.count}>(&{expression(row.first)})" for row in s.rows),
+            *(f"lanes::aligned_rows<{row.count}>({row.first.array})" for row in s.inner_rows),
+        ]
+        out.open_block()
+        out.put(f"int32_t {k} = {bare(s.loop.begin)};")
+        out.put(f"const int32_t {end} = {bare(s.loop.end)};")
+        out.open(f"if ({' && '.join([f'{end} >= {width}', *dict.fromkeys(aligned)])})")
+        out.open(f"for (; {k} <= {end} - {width}; {k} += {width})")
+        self.block(s.rows, vectors)
+        for name, type_ in s.vectors:
+            out.put(f"{vectors.pack(type_)} {name}[{width}];")
+        for first in range(0, width, s.ahead):
+            for body in (s.loads, s.body):
+                out.put("#pragma unroll")
+                out.open(_count(s.number, first, first + s.ahead))
+                self.block(body, vectors)
+                out.close()
+        out.close()
+        out.close()
+        out.put("#pragma unroll 4")
+        out.open(f"for (; {k} < {end}; ++{k})")
+        self.block(s.loop.body, vectors)
+        out.close()
+        out.close()
+
+
+def _lane_views(s: ir.VectorRange) -> tuple[str, ...]:
+    """Return the views whose elements neighbouring lanes load or store."""
+    views = dict[str, None]()
+    for each in nodes(s.body):
+        match each:
+            case ir.VectorLoad(source=ir.Element(array=view)):
+                views[view] = None
+            case ir.VectorLoad(source=ir.StridedElement(base=ir.Element(array=view))):
+                views[view] = None
+            case ir.StoreVector(target=ir.Element(array=view)):
+                views[view] = None
+    return tuple(views)
 
 
 def _simple(s: ir.Stmt, vectors: Vectors | None) -> str:
@@ -110,9 +159,16 @@ def _simple(s: ir.Stmt, vectors: Vectors | None) -> str:
             return f"{vectors.pack(s.type)} {s.name} = {vectors.expression(s.value)}"
         case ir.AssignVector():
             return vectors.assignment(s)
+        case ir.LoadRow():
+            row = f"lanes::row<{s.first.type.cpp}, {s.count}>"
+            return f"const auto {s.name} = {row}::load(&{expression(s.first)})"
         case ir.StoreVector():
             return f"{vectors.expression(s.value)}.store(&{expression(s.target)})"
     raise AssertionError(s)
+
+
+def _count(name: str, begin: int, end: int) -> str:
+    return f"for (int32_t {name} = {begin}; {name} < {end}; ++{name})"
 
 
 def _for(s: ir.For) -> str:

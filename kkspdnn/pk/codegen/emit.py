@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from kkspdnn.pk import ir
 from kkspdnn.pk.codegen.cpp_statements import StatementPrinter
 from kkspdnn.pk.codegen.writer import Writer
+from kkspdnn.pk.passes.walk import nodes
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.signature import Parameter, Signature
 from kkspdnn.pk.system.paths import package_path
@@ -21,12 +22,22 @@ POLICY_FIELDS = ("begin", "end", "team_size", "vector_length")
 follows."""
 
 
+_BLOCK = 1024
+"""Maximum number of threads of a block on all NVIDIA GPUs."""
+
+_ARRAYS_BLOCK = 512
+"""The same for a kernel with batched loops or local arrays: a thread has up to 128 registers, so
+that all loads into an array are in flight. Without LaunchBounds, ptxas would use fewer registers
+and wait in between."""
+
+
 @dataclass(frozen=True)
 class Generated:
     """The C++ of one workunit for one execution space and one choice of types.
 
     text: the C++; it contains no absolute path, so that it does not depend on the installation
     written: the views that the workunit stores to
+    max_block: on a GPU, maximum number of threads of a team times its vector length
     path: of the workunit's Python file
     file: the name of that file in `text`, see `paths.package_path`
     """
@@ -35,6 +46,7 @@ class Generated:
     text: str
     signature: Signature
     written: frozenset[str]
+    max_block: int
     path: str
     file: str
 
@@ -47,9 +59,16 @@ def lanes_header(gpu: bool) -> str:
 def emit(kernel: ir.Kernel, target: ExecutionSpace) -> Generated:
     """Return the C++ of a kernel that `vectorize` has prepared for `target`."""
     writer, file = Writer(), package_path(kernel.path)
-    _Emitter(writer, kernel, target, file).file()
+    emitter = _Emitter(writer, kernel, target, file)
+    emitter.file()
     return Generated(
-        kernel.name, writer.text(), kernel.signature, kernel.written, kernel.path, file
+        name=kernel.name,
+        text=writer.text(),
+        signature=kernel.signature,
+        written=kernel.written,
+        max_block=emitter.max_block,
+        path=kernel.path,
+        file=file,
     )
 
 
@@ -67,6 +86,10 @@ class _Emitter:
         self.target = target
         self.path = path
         self.statements = StatementPrinter(writer, target, path)
+        arrays = any(
+            isinstance(each, ir.BatchedLoop | ir.DeclareArray) for each in nodes(kernel.body)
+        )
+        self.max_block = _ARRAYS_BLOCK if arrays else _BLOCK
 
     def file(self) -> None:
         out = self.out
@@ -80,6 +103,8 @@ class _Emitter:
         out.close("}  // namespace")
         out.put()
         self._launcher()
+        if self.kernel.signature.team and self.target is ExecutionSpace.Cuda:
+            self._registers()
 
     def _head(self) -> None:
         out = self.out
@@ -199,6 +224,18 @@ class _Emitter:
         out.close()
         out.close()
 
+    def _registers(self) -> None:
+        """The C function that returns the number of registers of a thread."""
+        out, functor = self.out, f"{self.kernel.name}_functor"
+        out.put()
+        out.open('extern "C" int kkspdnn_registers()')
+        out.put(self._policy()[0])
+        out.put("using Bounds = typename Policy::traits::launch_bounds;")
+        out.put(f"using Closure = Kokkos::Impl::ParallelFor<{functor}, Policy>;")
+        out.put("using Launch = Kokkos::Impl::CudaParallelLaunch<Closure, Bounds>;")
+        out.put("return lanes::registers<Launch>(0);")
+        out.close()
+
     def _unpacked(self, parameter: Parameter) -> str:
         """A member of the functor from the packed arguments."""
         name = parameter.name
@@ -207,12 +244,18 @@ class _Emitter:
         extents = ", ".join(f"p._extent{d}_{name}" for d in range(parameter.type.rank))
         return f"{self._type(parameter)}(p.{name}, {extents})"
 
+    def _launch_bounds(self) -> str:
+        """The LaunchBounds of a team policy, if the kernel needs many registers."""
+        if self.max_block == _BLOCK:
+            return ""
+        return f", Kokkos::LaunchBounds<{self.max_block}, 1>"
+
     def _policy(self) -> list[str]:
         """The policy of the launch."""
         signature = self.kernel.signature
         if signature.team:
             return [
-                "using Policy = Kokkos::TeamPolicy<execution_space>;",
+                f"using Policy = Kokkos::TeamPolicy<execution_space{self._launch_bounds()}>;",
                 "const int league = static_cast<int>(p._policy_end);",
                 "const int vector = static_cast<int>(p._policy_vector_length);",
                 "const Policy policy = p._policy_team_size == 0"

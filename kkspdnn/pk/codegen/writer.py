@@ -29,6 +29,11 @@ class Writer:
         self.put(text + " {")
         self.depth += 1
 
+    def open_block(self) -> None:
+        """Add a line that opens a block of its own scope."""
+        self.put("{")
+        self.depth += 1
+
     def close(self, text: str = "}") -> None:
         """Add a line that closes a block."""
         self.depth -= 1

@@ -199,6 +199,10 @@ KKSPDNN_CHOOSE(if_greater, >)
 KKSPDNN_CHOOSE(if_greater_equal, >=)
 #undef KKSPDNN_CHOOSE
 
+// The vector of bytes for the lanes of a vector P.
+template <class P>
+using bytes_of = bytes<P::width>;
+
 // Keeps the compiler from vectorizing a loop with gather instructions, which take three times as
 // long as scalar loads on Zen 4.
 inline void one_by_one() { asm volatile(""); }

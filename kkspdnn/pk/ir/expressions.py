@@ -114,6 +114,15 @@ class VectorName:
 
 
 @dataclass(frozen=True)
+class VectorElement:
+    """An element of a local array of vectors."""
+
+    array: str
+    index: Expr
+    type: Scalar
+
+
+@dataclass(frozen=True)
 class StridedElement:
     """The element `count` strides of dimension `dimension` past `base`.
 
@@ -159,7 +168,7 @@ class VectorBinary:
     type: Scalar
 
 
-VectorExpr = VectorName | VectorLoad | Broadcast | Widen | VectorBinary
+VectorExpr = VectorName | VectorElement | VectorLoad | Broadcast | Widen | VectorBinary
 
 
 @dataclass(frozen=True)

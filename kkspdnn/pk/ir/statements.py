@@ -10,6 +10,7 @@ from kkspdnn.pk.ir.expressions import (
     Expr,
     Name,
     VectorCompare,
+    VectorElement,
     VectorExpr,
     VectorName,
 )
@@ -172,7 +173,7 @@ class AssignVector:
     """`target op value` in the lanes where `mask` holds; in all lanes if it is None."""
 
     line: int
-    target: VectorName
+    target: VectorName | VectorElement
     op: str
     value: VectorExpr
     mask: VectorCompare | None = None
@@ -185,6 +186,42 @@ class StoreVector:
     line: int
     target: Element
     value: VectorExpr
+
+
+@dataclass(frozen=True)
+class LoadRow:
+    """The local array `name` of `count` consecutive elements of a view, with one load for several
+    of them; `first` is the first one. All lanes load the same elements."""
+
+    line: int
+    name: str
+    first: Element
+    count: int
+
+
+@dataclass(frozen=True)
+class BatchedLoop:
+    """A loop that computes `width` iterations at a time: the loads of `ahead` iterations, then the
+    rest of these iterations, and so on.
+
+    loop: the loop over single iterations, for those that are left
+    rows: loads of the elements of all iterations of a batch; inner_rows: those in `body`. If a row
+    is not aligned, `loop` computes all iterations
+    vectors: names of the local arrays of `width` vectors that `loads` fills, and their types
+    number: the name of the number of an iteration in its batch
+    loads, body: run for each iteration of a batch
+    """
+
+    line: int
+    loop: For
+    width: int
+    ahead: int
+    rows: tuple[LoadRow, ...]
+    inner_rows: tuple[LoadRow, ...]
+    vectors: tuple[tuple[str, Scalar], ...]
+    number: str
+    loads: tuple[Stmt, ...]
+    body: tuple[Stmt, ...]
 
 
 @dataclass(frozen=True)
@@ -220,6 +257,8 @@ Stmt = (
     | DeclareVector
     | AssignVector
     | StoreVector
+    | LoadRow
+    | BatchedLoop
     | VectorRange
 )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kkspdnn.pk import ir
+from kkspdnn.pk.passes.batch_loads import batch_loads
 from kkspdnn.pk.passes.lanes import Lanes, find_lanes, is_gather
 from kkspdnn.pk.passes.legality import obstacle
 from kkspdnn.pk.passes.loop_invariance import hoist_address, modified_in
@@ -104,6 +105,8 @@ class _Vectorizer:
                 yield replace(s, body=self.body(s.body), orelse=self.body(s.orelse))
             case ir.While():
                 yield replace(s, body=self.loop_body(s))
+            case ir.For() if self.target is ExecutionSpace.Cuda:
+                yield batch_loads(replace(s, body=self.loop_body(s)))
             case ir.For():
                 unroll = BYTE_LOOP_UNROLL if self.is_byte_loop(s) else 1
                 yield replace(s, body=self.loop_body(s), unroll=unroll)
@@ -125,18 +128,14 @@ class _Vectorizer:
         return ir.AssignVector(s.line, target, s.op, self.value(s.value))
 
     def is_byte_loop(self, loop: ir.For) -> bool:
-        """Return whether a loop on a CPU only sums bytes, apart from computing their indices."""
+        """Return whether a loop only sums bytes, apart from computing their indices."""
         sums = [s for s in loop.body if not self.is_uniform_declaration(s)]
-        return (
-            self.target is not ExecutionSpace.Cuda
-            and bool(sums)
-            and all(
-                isinstance(s, ir.Assign)
-                and s.target.type == UINT8
-                and isinstance(s.target, ir.Name)
-                and s.target.name in self.lanes.varying
-                for s in sums
-            )
+        return bool(sums) and all(
+            isinstance(s, ir.Assign)
+            and s.target.type == UINT8
+            and isinstance(s.target, ir.Name)
+            and s.target.name in self.lanes.varying
+            for s in sums
         )
 
     def is_uniform_declaration(self, s: ir.Stmt) -> bool:

@@ -1,10 +1,13 @@
-"""Traversal of the scalar IR: the statements of a body and the expressions in them."""
+"""Traversal of the IR: the statements of a body and the expressions in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 from kkspdnn.pk import ir
+from kkspdnn.pk.types import Scalar
 
 
 def walk(body: Sequence[ir.Stmt]) -> Iterator[ir.Stmt]:
@@ -62,3 +65,30 @@ def expressions(statement: ir.Stmt) -> Iterator[ir.Expr]:
 def reads(e: ir.Expr, name: str) -> bool:
     """Return whether an expression reads the variable `name`."""
     return any(isinstance(each, ir.Name) and each.name == name for each in subexpressions(e))
+
+
+def nodes(node: Any) -> Iterator[Any]:
+    """Yield a node of the IR, scalar or vector, and all nodes in it, outermost first."""
+    if isinstance(node, tuple):
+        for each in node:
+            yield from nodes(each)
+    elif is_dataclass(node) and not isinstance(node, Scalar):
+        yield node
+        for each in fields(node):
+            yield from nodes(getattr(node, each.name))
+
+
+def rewrite(node: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a node of the IR with some of the nodes in it replaced.
+
+    change: returns the replacement of a node, or None to look into it
+    """
+    if isinstance(node, tuple):
+        return tuple(rewrite(each, change) for each in node)
+    if not is_dataclass(node) or isinstance(node, Scalar | type):
+        return node
+    new = change(node)
+    if new is not None:
+        return new
+    names = [each.name for each in fields(node)]
+    return replace(node, **{name: rewrite(getattr(node, name), change) for name in names})

@@ -6,6 +6,7 @@ import ctypes
 import struct
 from collections.abc import Collection, Mapping, Sequence
 from ctypes import addressof
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -22,9 +23,6 @@ from kkspdnn.pk.signature import Parameter
 
 _MAX_HOST_TEAM = 64
 """Kokkos::Impl::HostThreadTeamData::max_team_members, the same in Kokkos 3.4 to 5.x."""
-
-_MAX_CUDA_BLOCK = 1024
-"""The maximum number of threads in a CUDA block: team size times vector length."""
 
 NOT_LAUNCHED: Final = object()
 """The result of `Program.relaunch` if the arguments must be checked one by one."""
@@ -65,6 +63,12 @@ class Program:
         self._team_shape = 1, 1
         self._plans: dict[tuple[type, ...], PackingPlan] = {}
         self._plan: PackingPlan | None = None
+
+    @cached_property
+    def registers(self) -> int | None:
+        """The 32-bit registers of a thread of a team workunit on a GPU, else None."""
+        count = getattr(self._library, "kkspdnn_registers", None)
+        return int(count()) if count is not None else None
 
     def __call__(self, label: str, policy: Policy, arguments: Mapping[str, Any]) -> Any:
         """Launch the workunit; return the result of a reduction or scan, else None.
@@ -163,7 +167,7 @@ class Program:
         if policy.space is ExecutionSpace.Serial:
             maximum = 1
         elif policy.space is ExecutionSpace.Cuda:
-            maximum = _MAX_CUDA_BLOCK // policy.vector_length
+            maximum = self.generated.max_block // policy.vector_length
         if policy.team_size > maximum:
             raise ValueError(
                 f"TeamPolicy team_size = {policy.team_size}, but {policy.space.value} supports "

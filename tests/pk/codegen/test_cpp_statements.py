@@ -131,7 +131,7 @@ VECTORS: dict[str, tuple[ir.Stmt, str]] = {
     "load": (ir.DeclareVector(1, "z", FLOAT, LOAD), "P z = P::load(&x(0, int64_t(k), v));"),
     "strided load": (
         ir.DeclareVector(1, "z", FLOAT, STRIDED),
-        "P z = P::load(lanes::step<1>(x, lanes::at(x, 0, n + 1, v), n + 1));",
+        "P z = P::load(lanes::step<1, (P::width > 1)>(x, lanes::at(x, 0, n + 1, v), n + 1));",
     ),
     "broadcast": (
         ir.DeclareVector(1, "z", FLOAT, ir.Broadcast(SUM, FLOAT)),
@@ -139,7 +139,7 @@ VECTORS: dict[str, tuple[ir.Stmt, str]] = {
     ),
     "bytes": (
         ir.DeclareVector(1, "q", UINT8, BYTE),
-        "lanes::bytes<P::width> q = lanes::bytes<P::width>::load(&b(k, v));",
+        "lanes::bytes_of<P> q = lanes::bytes_of<P>::load(&b(k, v));",
     ),
     "assign": (ir.AssignVector(1, Z, "=", ADDED), "z = (z + P::of(q));"),
     "update": (ir.AssignVector(1, Z, "*=", ir.Broadcast(F, FLOAT)), "z *= P::all(f);"),
@@ -161,8 +161,13 @@ VECTORS: dict[str, tuple[ir.Stmt, str]] = {
 )
 def test_vectors(name: str, target: ExecutionSpace, team: str) -> None:
     s, text = VECTORS[name]
+    aligned = ""
+    if target is ExecutionSpace.Cuda:
+        views = [view for view in "xby" if f"&{view}(" in text or f"at({view}," in text]
+        aligned = " && ".join(f"lanes::aligned({view})" for view in views) or "true"
+        aligned = f", {aligned}"
     expected = f"""
-        lanes::for_each<float>({team}n + 1, [&](auto pack, const int32_t v) {{
+        lanes::for_each<float>({team}n + 1{aligned}, [&](auto pack, const int32_t v) {{
           using P = decltype(pack);
           {text}
         }});

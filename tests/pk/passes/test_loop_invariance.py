@@ -25,8 +25,8 @@ def element(array: str, *indices: ir.Expr) -> ir.Element:
 def loop_of(kernel: ir.Kernel, target: ExecutionSpace) -> Any:
     """The loop of a lane function, after vectorization."""
     (lanes,) = without_lines(vectorize(kernel, target).body)
-    (loop,) = (s for s in lanes.body if isinstance(s, ir.For))
-    return loop
+    (loop,) = (s for s in lanes.body if isinstance(s, ir.For | ir.BatchedLoop))
+    return loop.loop if isinstance(loop, ir.BatchedLoop) else loop
 
 
 HOISTED = [
