@@ -14,4 +14,6 @@ Parallel = Literal["auto", "data", "pipeline"]
 PARALLEL: tuple[Parallel, ...] = get_args(Parallel)
 Method = Literal["balanced", "unstructured", "block"]
 METHODS: tuple[Method, ...] = get_args(Method)
+GroupOutputs = Literal["none", "distinct", "all"]
+GROUP_OUTPUTS: tuple[GroupOutputs, ...] = get_args(GroupOutputs)
 DTYPES = ("float32", "float64")

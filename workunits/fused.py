@@ -49,7 +49,8 @@ def fused_fan_in(
 ):
     """y = min(max(x W + b, low), ymax) for output neurons of `fan_in` edges each.
 
-    index, value: row layer * outputs + n has the edges of output neuron n
+    index, value: row layer * outputs + n has the edges of output neuron n. Rows may be longer than
+    `fan_in`, so that they begin at a multiple of 16 bytes.
     """
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
@@ -153,6 +154,7 @@ def fused_csr(
     m: pk.TeamMember,
     a,
     start: pk.View1D[pk.int64],
+    size: pk.View1D[pk.int32],
     index,
     value,
     bias,
@@ -170,7 +172,7 @@ def fused_csr(
     lanes: int,
 ):
     """y = min(max(x W + b, low), ymax) for output neurons of any fan-in: neuron n of a layer has
-    the edges from start[r] to start[r + 1], with r = layer * outputs + n."""
+    size[r] edges from start[r] on, with r = layer * outputs + n."""
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
     count: int = width
@@ -187,15 +189,13 @@ def fused_csr(
             n: pk.int64 = row + j
             b: pk.cpp_auto = bias[n]
             begin: pk.int64 = start[n]
-            end: pk.int64 = start[n + 1]
+            edges: int = size[n]
 
             def lane(v: int):
                 z: pk.cpp_auto = zero
-                e: pk.int64 = begin
-                while e < end:
-                    i: pk.int64 = index[e]
-                    z += value[e] * a[tile][source + i][v]
-                    e += 1
+                for k in range(edges):
+                    i: pk.int64 = index[begin + k]
+                    z += value[begin + k] * a[tile][source + i][v]
                 if z != unbiased:
                     z += b
                 if z < low:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kkspdnn.choices import SpaceName
+from kkspdnn.choices import GroupOutputs, SpaceName
 
 MAX_LAYERS_A_LAUNCH = 16
 """Maximum number of layers of a launch, of layers in a group, and of layers between two checks.
@@ -19,7 +19,9 @@ launches can dominate: a layer of 2,000 rows takes at least 9 microseconds, so t
 wait after each layer."""
 
 _FEW_ROWS = 512
-"""Up to this number of input rows a thread of a GPU has one lane: more tiles occupy more of it."""
+"""Up to this number of input rows a thread of a GPU has one lane, so that more threads run."""
+
+_WARP = 32
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class LaunchParameters:
     lanes_per_thread: on a GPU, the lanes of each of these threads; 0 on a CPU
     team_size: the output neurons of a tile that a team computes concurrently
     layers_a_launch: maximum number of layers of a launch
-    group_outputs: whether output neurons with the same inputs and different weights are computed
-    together
+    group_outputs: the layers whose output neurons with the same inputs are computed in groups:
+    none; distinct, those with different weights; all, also those with one weight
     """
 
     tile_bytes: int
@@ -46,14 +48,19 @@ class LaunchParameters:
     lanes_per_thread: int
     team_size: int
     layers_a_launch: int = MAX_LAYERS_A_LAUNCH
-    group_outputs: bool = False
+    group_outputs: GroupOutputs = "none"
 
     @classmethod
     def default(cls, space: SpaceName) -> LaunchParameters:
         """Return the parameters of an execution space without tuning."""
         if space == "cuda":
-            # A load of a warp is contiguous. All GPUs have enough registers for 512 threads.
-            return cls(0, 0, vector_length=32, lanes_per_thread=4, team_size=16)
+            # Eight threads load 128 bytes, a cache line, at a time. A multiprocessor runs one team
+            # of 512 threads, for which all GPUs have enough registers. A tile of 32 rows and 1,024
+            # neurons has 256 KB, so the tiles of all multiprocessors of an H100 stay in its L2
+            # cache from layer to layer.
+            return cls(
+                0, 0, vector_length=8, lanes_per_thread=4, team_size=64, group_outputs="distinct"
+            )
         # Four SIMD registers, and somewhat more than half of a usual L3 cache.
         return cls(256, 20 << 20, vector_length=1, lanes_per_thread=0, team_size=1)
 
@@ -74,12 +81,14 @@ class LaunchParameters:
         return self.tile_bytes // dtype.itemsize
 
     def for_rows(self, rows: int, dtype: np.dtype[Any]) -> LaunchParameters:
-        """Return the parameters with narrower tiles if there are few rows.
+        """Return the parameters for a number of input rows.
 
-        On a CPU a tile is one SIMD register wide if all rows fit into it; on a GPU each thread has
-        one lane.
+        On a CPU a tile is one SIMD register wide if all rows fit into it. On a GPU, if there are
+        few rows, each thread has one lane, and a tile one for each thread of a warp.
         """
         if self.gpu:
-            return replace(self, lanes_per_thread=1) if rows <= _FEW_ROWS else self
+            size = max(1, self.team_threads // _WARP)
+            few = replace(self, vector_length=_WARP, lanes_per_thread=1, team_size=size)
+            return few if rows <= _FEW_ROWS else self
         narrow = self.tile_bytes // 4
         return replace(self, tile_bytes=narrow) if rows * dtype.itemsize <= narrow else self

@@ -17,12 +17,14 @@ from kkspdnn.device.cuda_check import cuda_requirements, detect_versions
 from kkspdnn.device.cuda_versions import cupy_conflicts
 from kkspdnn.device.gpu_vendors import unsupported_gpu_vendors
 from kkspdnn.device.launch_parameters import LaunchParameters
+from kkspdnn.device.multiprocessors import Multiprocessors
 from kkspdnn.device.space_names import unknown_space
 from kkspdnn.device.transfer import CupyTransfer
 from kkspdnn.errors import SpaceError, short_repr
 from kkspdnn.pk import Implementation, active_implementation, provide_pykokkos
 from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
-from kkspdnn.pk.dispatch import compile_ahead
+from kkspdnn.pk.dispatch import compile_ahead, kernel_registers
+from kkspdnn.pk.policy import INT32_MAX
 from kkspdnn.pk.runtime.kokkos_runtime import MAX_THREADS, get_runtime
 from kkspdnn.pk.system.cuda_driver import (
     DEVICE_VARIABLE,
@@ -48,6 +50,7 @@ class Space:
     launch: the shapes of tiles and teams
     xp: the array module of the workunits: NumPy, or CuPy on a GPU
     device: the GPU; None on a CPU
+    multiprocessors: of the GPU; None on a CPU
     prepare_thread: to be called before each computation, in the thread that computes. It selects
     IEEE 754 arithmetic in all threads, and on a GPU makes the device CuPy's current one. It raises
     SpaceError if the process was forked after Kokkos was started.
@@ -63,11 +66,12 @@ class Space:
     launch: LaunchParameters
     xp: ModuleType = np
     device: Device | None = None
+    multiprocessors: Multiprocessors | None = None
     prepare_thread: Callable[[], None] = field(
         default=lambda: kokkos_process().check(), compare=False
     )
-    # By league size: one for each number of tiles and blocks of neurons that was launched.
-    _team_policies: dict[int, Any] = field(
+    # By league and team size: one for each number of tiles and blocks of neurons of a launch.
+    _team_policies: dict[tuple[int, int], Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -81,10 +85,18 @@ class Space:
         """The name of the GPU; empty on a CPU."""
         return self.device.name if self.device is not None else ""
 
-    @property
-    def concurrent_teams(self) -> int:
-        """The number of teams of a launch over tiles that run concurrently."""
-        return max(1, self.threads // self.launch.team_threads) if self.gpu else self.threads
+    def concurrent_teams(self, workunit: Any = None) -> int:
+        """Return the number of teams of a launch over tiles that run concurrently.
+
+        workunit: determines the registers of a thread on a GPU; None, or if it is not compiled:
+        as many as `LaunchBounds` allows
+        """
+        if self.multiprocessors is None:
+            return self.threads
+        registers = None
+        if workunit is not None and self.implementation == "builtin":
+            registers = kernel_registers(workunit, self.execution_space)
+        return self.multiprocessors.concurrent_teams(self.launch.team_threads, registers)
 
     def for_rows(self, rows: int, dtype: np.dtype[Any]) -> Space:
         """Return this space with narrower tiles if there are few rows."""
@@ -95,20 +107,23 @@ class Space:
         """Return a RangePolicy over 0 … end - 1."""
         return self.pk.RangePolicy(self.execution_space, 0, end)
 
-    def teams(self, league_size: int) -> Any:
-        """Return a TeamPolicy over tiles; vector lanes are SIMD lanes on a CPU."""
-        policy = self._team_policies.get(league_size)
+    def teams(self, league_size: int, width: int = INT32_MAX) -> Any:
+        """Return a TeamPolicy over tiles; vector lanes are SIMD lanes on a CPU.
+
+        width: the number of work items of a team; a team has no more threads of its own
+        """
+        size = min(self.launch.team_size, width)
+        policy = self._team_policies.get((league_size, size))
         if policy is None:
-            policy = self._team_policies[league_size] = self._team_policy(league_size)
+            policy = self._team_policy(league_size, size)
+            self._team_policies[league_size, size] = policy
         return policy
 
-    def _team_policy(self, league_size: int) -> Any:
+    def _team_policy(self, league_size: int, team_size: int) -> Any:
         if not self.gpu:
             return self.pk.TeamPolicy(self.execution_space, league_size, 1)
-        launch = self.launch
-        return self.pk.TeamPolicy(
-            self.execution_space, league_size, launch.team_size, launch.vector_length
-        )
+        vector_length = self.launch.vector_length
+        return self.pk.TeamPolicy(self.execution_space, league_size, team_size, vector_length)
 
     def row_teams(self, league_size: int, team_size: int, vector_length: int) -> Any:
         """Return a TeamPolicy over rows; on a CPU a team is one thread."""
@@ -203,11 +218,13 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         running = requested or usable_cores()
         version = _pykokkos_version(pk)
         compiler = os.environ.get("CXX", "g++")
+    multiprocessors = None
     if name == "serial":
         running = 1
     elif name == "cuda":
         prepare_thread = _prepare_on_device(xp, selected_device().number, prepare_thread)
-        running = _resident_threads(xp)
+        multiprocessors = Multiprocessors.of_device(xp)
+        running = multiprocessors.count * multiprocessors.threads
     elif threads is not None and running != threads:
         raise SpaceError(
             f"Kokkos runs with {running} threads in this process already; "
@@ -224,6 +241,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         launch=LaunchParameters.default(name),
         xp=xp,
         device=selected_device() if name == "cuda" else None,
+        multiprocessors=multiprocessors,
         prepare_thread=prepare_thread,
     )
 
@@ -319,12 +337,6 @@ def _prepare_on_device(
         _use_device(cupy, number)
 
     return prepare
-
-
-def _resident_threads(cupy: ModuleType) -> int:
-    """Return the number of threads that fit onto all multiprocessors of the GPU."""
-    attributes = cupy.cuda.Device().attributes
-    return int(attributes["MultiProcessorCount"] * attributes["MaxThreadsPerMultiProcessor"])
 
 
 def _pykokkos_version(pk: ModuleType) -> str:

@@ -7,7 +7,7 @@ Kokkos is not started.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,7 @@ def _launches(
         threads=1,
         kokkos_version="",
         compiler="",
-        launch=LaunchParameters.default(space),
+        launch=replace(LaunchParameters.default(space), group_outputs="distinct"),
     )
 
     def warm_up_all() -> None:
@@ -98,18 +98,21 @@ def _launches(
 
 
 def _networks(inputs: int, outputs: int, dtype: np.dtype[Any]) -> Iterator[Network]:
-    """Yield a network with equal weights and one fan-in, one with different weights, and one with
-    different fan-ins too. Each has a layer from `inputs` to `outputs` neurons, and a square one."""
+    """Yield a network with equal weights and one fan-in, one with different weights, one with
+    different fan-ins too, and one with different weights and equal inputs. Each has a layer from
+    `inputs` to `outputs` neurons, and a square one."""
     numbers = np.arange(max(inputs, outputs))
-    for weights, ragged in (
-        (np.ones(numbers.size), False),
-        (numbers + 1, False),
-        (numbers + 1, True),
+    for weights, ragged, same in (
+        (np.ones(numbers.size), False, False),
+        (numbers + 1, False, False),
+        (numbers + 1, True, False),
+        (numbers + 1, False, True),
     ):
         layers = []
         for rows, columns in ((inputs, outputs), (outputs, outputs)):
             edges = numbers[: columns - 1] if ragged else numbers[:columns]
-            shape, entries = (rows, columns), (weights[: edges.size], (edges % rows, edges))
+            sources = np.zeros_like(edges) if same else edges % rows
+            shape, entries = (rows, columns), (weights[: edges.size], (sources, edges))
             matrix = sp.coo_array(entries, shape=shape).tocsr().astype(dtype)
             layers.append(Layer.from_sparse(matrix, np.full(columns, -0.25, dtype)))
         yield network(layers)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import numpy as np
 
-from kkspdnn.choices import SpaceName
+from kkspdnn.choices import GROUP_OUTPUTS, SpaceName
 from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.tuning.legality import find_illegal
 
@@ -43,15 +43,9 @@ class Axis:
     apply: Callable[[LaunchParameters, Any], LaunchParameters]
 
 
-def _choices(field: str) -> tuple[Any, ...]:
-    """Return the values of a field that is a choice."""
-    hint = get_type_hints(LaunchParameters)[field]
-    return (False, True) if hint is bool else get_args(hint)
-
-
 def axes(space: SpaceName) -> tuple[Axis, ...]:
     """Return the axes of an execution space, the most influential one first."""
-    groups = Axis("group_outputs", _choices("group_outputs"), _replace("group_outputs"))
+    groups = Axis("group_outputs", GROUP_OUTPUTS, _replace("group_outputs"))
     layers = Axis("layers_a_launch", (1, 2, 4, 8, 16), _replace("layers_a_launch"))
     if space == "cuda":
         return (

@@ -15,6 +15,7 @@ from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import Space
 from kkspdnn.engines import Engine, make_engine, no_progress
+from kkspdnn.engines.fused.packing import Packing
 from kkspdnn.engines.layer_store import GRANULE, LayerStore
 from kkspdnn.engines.partial_result import concatenate
 from kkspdnn.errors import InputError, KkspdnnError
@@ -36,7 +37,7 @@ class DifferentCategoriesError(Exception):
 
 def packing_key(parameters: LaunchParameters) -> object:
     """Return the launch parameters on which packed layers depend."""
-    return parameters.group_outputs
+    return Packing.of(parameters)
 
 
 class EngineMeasurement:
@@ -73,7 +74,7 @@ class EngineMeasurement:
         """
         default = self._space.launch
         lanes = default.lanes(self._dtype)
-        least = max(_MIN_ROWS, _TEAMS_EACH * self._space.concurrent_teams * lanes)
+        least = max(_MIN_ROWS, _TEAMS_EACH * self._space.concurrent_teams() * lanes)
         whole = self.inputs
         self.inputs = whole.slice(0, min(least, whole.rows))
         self._start(default)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from kkspdnn.device import space as spaces
 from kkspdnn.device.cuda_check import Requirement
 from kkspdnn.device.cuda_versions import CudaVersions
 from kkspdnn.device.launch_parameters import LaunchParameters
+from kkspdnn.device.multiprocessors import Multiprocessors
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.errors import SpaceError
 from kkspdnn.inference import infer
@@ -80,16 +82,33 @@ def test_a_driver_too_old_for_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("rows", "lanes"), [(1, 32), (512, 32), (513, 128), (60_000, 128)])
-def test_tiles_on_cuda_are_multiples_of_a_warp(rows: int, lanes: int) -> None:
+@pytest.mark.parametrize(("rows", "vector"), [(1, 32), (512, 32), (513, 8), (60_000, 8)])
+def test_tiles_on_cuda_have_a_lane_for_each_thread_of_a_warp(rows: int, vector: int) -> None:
     pk = provide_pykokkos()
     launch = LaunchParameters.default("cuda")
     space = Space("cuda", "builtin", pk, pk.Cuda, 132 * 2048, "", "", launch)
     for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
-        assert space.for_rows(rows, dtype).launch.lanes(dtype) == lanes
-    assert (space.teams(3).team_size, space.teams(3).vector_length) == (16, 32)
-    assert (space.launch.team_size, space.teams(3).league_size) == (16, 3)
-    assert space.concurrent_teams == 528
+        shaped = space.for_rows(rows, dtype)
+        assert shaped.launch.lanes(dtype) == 32
+        team = shaped.teams(3)
+        assert (team.league_size, team.team_size, team.vector_length) == (3, 512 // vector, vector)
+        # No more threads than work items.
+        assert shaped.teams(3, 5).team_size == 5
+        assert shaped.teams(3).team_size == 512 // vector
+
+
+def test_concurrent_teams_on_cuda() -> None:
+    pk = provide_pykokkos()
+    launch = LaunchParameters.default("cuda")
+    space = Space("cuda", "builtin", pk, pk.Cuda, 132 * 2048, "", "", launch)
+    space = replace(space, multiprocessors=Multiprocessors(132, 2048, 65_536))
+    assert space.concurrent_teams() == 132
+    half = replace(space, launch=replace(launch, team_size=32))
+    assert half.concurrent_teams() == 264
+    compiled = SimpleNamespace(registers=64)
+    workunit = SimpleNamespace(programs={(pk.Cuda, ()): compiled, (pk.OpenMP, ()): None})
+    assert space.concurrent_teams(workunit) == 264
+    assert space.concurrent_teams(SimpleNamespace(programs={})) == 132
 
 
 @pytest.mark.parametrize(("chosen", "words"), [("2", "device 2: .* 2 device"), ("x", "=x: set it")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import scipy.sparse as sp
 
 from kkspdnn import workunits
 from kkspdnn.choices import SpaceName
+from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.engines.launch_trace import all_launches, engine_launches
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.inference import infer
@@ -43,24 +45,28 @@ def workunits_of(*names: str) -> dict[str, Workunit]:
 def test_the_trace_has_each_workunit_with_the_types_of_a_run(
     space: SpaceName, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, launched = dispatch._infer_types, set[tuple[Workunit, object]]()
+    real, launched = dispatch.infer_types, set[tuple[Workunit, object]]()
 
     def recorded(workunit: Workunit, arguments: dict[str, object]) -> Types:
         types = real(workunit, arguments)
         launched.add((workunit, types))
         return types
 
-    monkeypatch.setattr(dispatch, "_infer_types", recorded)
+    monkeypatch.setattr(dispatch, "infer_types", recorded)
     # Types are inferred unless they are those of the last launch.
     for each in all_workunits().values():
         monkeypatch.setattr(each, "last", None)
     trace = engine_launches(space, np.dtype(dtype))
     assert set(trace) == set(all_workunits())
-    different, ragged = (
+    grouped = replace(LaunchParameters.default(space), group_outputs="distinct")
+    monkeypatch.setattr(LaunchParameters, "default", lambda _: grouped)
+    different, ragged, shared = (
         network([Layer.from_sparse(weights, np.zeros(40))])
-        for weights in (np.diag(np.arange(1.0, 41)), np.tri(40))
-    )
-    for net in (radixnet(64, 2), different, ragged):
+        for weights in (
+            np.diag(np.arange(1.0, 41)), np.tri(40), np.arange(1.0, 1601).reshape(40, 40),
+        )
+    )  # fmt: skip
+    for net in (radixnet(64, 2), different, ragged, shared):
         dense = np.eye(70, net.inputs)
         bits = Inputs(70, net.inputs, "memory", bits=np.packbits(dense > 0, axis=1))
         for rows in (dense, sp.csr_array(dense), bits):

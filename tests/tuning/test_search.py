@@ -121,7 +121,7 @@ def test_the_time_is_kept() -> None:
 
 
 def test_a_confirmation_without_time_keeps_the_default() -> None:
-    found, trials = search(Synthetic(lambda parameters: 10 * best_at(parameters)), 35.0)
+    found, trials = search(Synthetic(lambda parameters: 10 * best_at(parameters)), 42.0)
     assert "faster" in {trial.outcome for trial in trials}
     assert (trials[-1].name, trials[-1].outcome) == ("choice", "undecided")
     assert trials[-1].pairs < 20

@@ -89,9 +89,10 @@ def test_layers_of_wide_tiles_and_of_long_stacks(
     shifts[begin:] = [1, 2, 3]
     weights: dict[str, Any] = {"bias": shifts}
     if name == "fused_csr":
-        starts = mapped(begin + 4, np.int64)
-        starts[begin:] = FAR + np.array([0, 2, 4, 6])
-        weights |= {"start": starts, "index": mapped(FAR + 6, np.uint32)}
+        starts, sizes = mapped(begin + 3, np.int64), mapped(begin + 3, np.int32)
+        starts[begin:] = FAR + np.array([0, 2, 4])
+        sizes[begin:] = 2
+        weights |= {"start": starts, "size": sizes, "index": mapped(FAR + 6, np.uint32)}
         weights["value"] = mapped(FAR + 6, dtype)
         weights["index"][FAR:], weights["value"][FAR:] = index.ravel(), 2
     else:

@@ -50,6 +50,7 @@ def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types
     """Return the types of the parameters without annotation."""
     one = {
         "fused_csr": ("index", "value"),
+        "fused_groups": ("index",),
         "list_active": ("row_min", "row_max"),
         "gather_rows": ("x",),
         "unpack_csr": ("value",),
@@ -220,12 +221,16 @@ def agreement(space: Space, index: Scalar) -> dict[str, bool]:
         "low": real.type(-np.inf), "ymax": real.type(np.inf), "layer": 0, "depth": 1, "buffer": 0,
         "widest": neurons, "blocks": 1, "width": neurons, "outputs": neurons, "lanes": lanes,
     }  # fmt: skip
-    start = np.arange(0, 3 * neurons + 1, 3, dtype=np.int64)
+    start = np.arange(0, 3 * neurons, 3, dtype=np.int64)
+    size = np.full(neurons, 3, np.int32)
     given = fan_in.astype(kind)
     for workunit, weights in (
         (fused.fused_fan_in, {"index": given, "value": value, "fan_in": 3}),
         (fused.fused_equal, {"index": given, "weight": real.type(1), "fan_in": 3}),
-        (fused.fused_csr, {"index": given.ravel(), "value": value.ravel(), "start": start}),
+        (
+            fused.fused_csr,
+            {"index": given.ravel(), "value": value.ravel(), "start": start, "size": size},
+        ),
     ):
         a[0, neurons:] = np.nan
         space.pk.parallel_for("fused", space.teams(1), workunit, a=a, **weights, **shared)

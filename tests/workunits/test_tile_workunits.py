@@ -14,7 +14,7 @@ import pytest
 import scipy.sparse as sp
 
 from kkspdnn.device.space import Space
-from kkspdnn.workunits import compact, fused, tiles
+from kkspdnn.workunits import compact, fused, groups, tiles
 
 LANES = [1, 3, 16, 161]
 
@@ -426,10 +426,14 @@ def test_several_layers_in_a_launch(
         weights[index[own], np.arange(neurons)[:, None]] = value[own]
         # Rounded to the type, as the tiles hold it.
         expected = one_layer(expected, weights, bias[own], 2.0, unbiased, low).astype(dtype)
-    starts = np.arange(0, index.size + 1, fan_in, dtype=np.int64)
+    starts = np.arange(0, index.size, fan_in, dtype=np.int64)
+    sizes = np.full(starts.size, fan_in, np.int32)
     workunits: list[tuple[Any, dict[str, Any]]] = [
         (fused.fused_fan_in, {"index": index, "value": value, "fan_in": fan_in}),
-        (fused.fused_csr, {"index": index.ravel(), "value": value.ravel(), "start": starts}),
+        (
+            fused.fused_csr,
+            {"index": index.ravel(), "value": value.ravel(), "start": starts, "size": sizes},
+        ),
     ]
     if weight is not None:
         equal = {"index": index, "weight": dtype.type(weight), "fan_in": fan_in}
@@ -707,11 +711,62 @@ def test_fused_with_any_fan_in(
             ymax,
             unbiased,
             low,
-            start=csc.indptr.astype(np.int64),
+            start=csc.indptr[:-1].astype(np.int64),
+            size=np.diff(csc.indptr).astype(np.int32),
             index=csc.indices.astype(index_type),
             value=csc.data,
         )
         assert (found == one_layer(rows, weights, bias, ymax, unbiased, low)).all()
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("lanes", LANES)
+def test_fused_groups(
+    space: Space, dtype: np.dtype[Any], lanes: int, blocks: int, depth: int
+) -> None:
+    """Bit for bit the values of single outputs, with groups that overlap and of several sizes."""
+    if depth > 1 and blocks > 1:
+        pytest.skip("teams do not wait for each other")
+    neurons = 30
+    rng = np.random.default_rng(lanes)
+    first = np.tile(np.array([0, 8, 13, 21, 22], np.int32), 2)
+    size = np.tile(np.array([9, 9, 9, 0, 0], np.int32), 2)
+    size[8:] = 17
+    start = np.append(0, np.cumsum(size)[:-1]).astype(np.int64)
+    index = np.concatenate([np.sort(rng.permutation(neurons)[:n]) for n in size]).astype(np.uint16)
+    value = some(rng, (index.size, 8), dtype, 1.0)
+    edges: dict[int, tuple[Any, Any]] = {}
+    for g in range(10):
+        row = slice(start[g], start[g] + size[g])
+        for j in range(8):
+            n = g // 5 * neurons + first[g] + j
+            if n in edges:  # an overlap
+                index[row], value[row, j] = edges[n]
+            edges[n] = index[row].copy(), value[row, j].copy()
+    arguments: dict[str, Any] = {
+        "bias": some(rng, (2 * neurons,), dtype, 0.8), "zero": dtype.type(0),
+        "unbiased": dtype.type(0), "low": dtype.type(0), "ymax": dtype.type(2), "layer": 2 - depth,
+        "depth": depth, "buffer": 0, "widest": neurons, "blocks": blocks, "outputs": neurons,
+        "lanes": lanes,
+    }  # fmt: skip
+    a = np.full((3, 2 * neurons, lanes), np.nan, dtype)
+    a[:, :neurons] = some(rng, (3, neurons, lanes), dtype)
+    expected = a.copy()
+    space.pk.parallel_for(
+        "groups", space.teams(3 * blocks), groups.fused_groups, a=a, start=start, size=size,
+        first_output=first, index=index, value=value, groups=5, width=-(-5 // blocks), **arguments,
+    )  # fmt: skip
+    single = [edges[n] for n in range(2 * neurons)]
+    sizes = np.array([each[0].size for each in single], np.int32)
+    space.pk.parallel_for(
+        "csr", space.teams(3 * blocks), fused.fused_csr, a=expected, size=sizes,
+        start=np.append(0, np.cumsum(sizes)[:-1]).astype(np.int64),
+        index=np.concatenate([each[0] for each in single]),
+        value=np.concatenate([each[1] for each in single]),
+        width=-(-neurons // blocks), **arguments,
+    )  # fmt: skip
+    assert np.array_equal(a, expected, equal_nan=True)
 
 
 def test_indices_use_all_their_bits(space: Space, dtype: np.dtype[Any]) -> None:

@@ -20,7 +20,8 @@ import numpy as np
 from kkspdnn.choices import Exits
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused.kernels import FusedKernels
-from kkspdnn.engines.fused.layer import FusedLayer, pack_layer, uniform_signature
+from kkspdnn.engines.fused.layer import FusedLayer
+from kkspdnn.engines.fused.packing import pack_layer, uniform_signature
 from kkspdnn.engines.fused.tiles import Tiles, TileShape
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.model.layers import Layer
@@ -134,7 +135,8 @@ def _compute_bounds(kernels: FusedKernels, layers: LayerStore, ymax: Any) -> lis
             if source is None:
                 source, layer = layers.network_layer(position), layers[position]
             else:
-                layer = pack_layer(source, None, ymax).to_device(kernels.space.to_device)
+                packed = pack_layer(source, None, ymax, kernels.packing)
+                layer = packed.to_device(kernels.space.to_device)
             response = LayerResponse.of(source, layer.weight)
             probe = partial(probe_layer, kernels, rows, layer)
             before = propagate_bounds(response, probe, after, ymax)

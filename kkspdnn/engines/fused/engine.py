@@ -17,7 +17,8 @@ from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused.buffers import Buffers, allocate_buffers, bytes_per_row, counts_bits
 from kkspdnn.engines.fused.early_exit import EarlyExit, compute_early_exit
 from kkspdnn.engines.fused.kernels import FusedKernels
-from kkspdnn.engines.fused.layer import FusedLayer, group_layers, pack_layer
+from kkspdnn.engines.fused.layer import FusedLayer, group_layers
+from kkspdnn.engines.fused.packing import pack_layer
 from kkspdnn.engines.fused.schedule import FusedRun
 from kkspdnn.engines.fused.warm_up import launch_all
 from kkspdnn.engines.layer_store import LayerStore
@@ -57,7 +58,7 @@ class FusedEngine:
         return self.early_exit.bounds
 
     def pack_layer(self, layer: Layer, previous: FusedLayer | None) -> FusedLayer:
-        return pack_layer(layer, previous, self.ymax)
+        return pack_layer(layer, previous, self.ymax, self.kernels.packing)
 
     def packed_bytes(self, layer: FusedLayer) -> int:
         return layer.packed_bytes

@@ -11,8 +11,13 @@ import numpy as np
 
 from kkspdnn.device.space import Space
 from kkspdnn.engines.fused.layer import FusedLayer
+from kkspdnn.engines.fused.packing import Packing
 from kkspdnn.engines.fused.tiles import Tiles
 from kkspdnn.workunits import fused
+
+_BLOCK_NEURONS = 16
+"""Blocks of output neurons have a multiple of this. Then neurons with the same inputs, 16 in a
+RadiX-Net, are in one block, which loads their inputs into the L1 cache once."""
 
 
 @dataclass(frozen=True)
@@ -27,24 +32,29 @@ class FusedKernels:
         """0 as a scalar of the dtype."""
         return self.dtype.type(0)
 
+    @property
+    def packing(self) -> Packing:
+        """How layers are packed for this space."""
+        return Packing.of(self.space.launch)
+
     def compute(self, rows: Tiles, layer: FusedLayer, depth: int) -> None:
         """Compute Y = min(max(Y W + b, low), ymax) in all tiles, for `depth` layers of the group of
         `layer`, starting with `layer`."""
-        outputs, shape, tiles = layer.outputs, rows.shape, rows.count
-        blocks = 1 if depth > 1 else self._neuron_blocks(outputs, tiles)
+        shape, tiles, units = rows.shape, rows.count, layer.units
+        blocks, width = (1, units) if depth > 1 else self._blocks(layer, tiles)
         # In the order of LAUNCH_ARGUMENTS.
         layer.launch(
             self.space.pk,
-            self.space.teams(tiles * blocks),
+            self.space.teams(tiles * blocks, width),
             rows.array,
             depth,
             rows.buffer,
             shape.widest,
             blocks,
-            -(-outputs // blocks),
+            width,
             shape.lanes,
         )
-        rows.swap_buffers(depth, outputs)
+        rows.swap_buffers(depth, layer.outputs)
 
     def count_inputs(self, counts: Tiles, first: FusedLayer) -> None:
         """Count the inputs of each output of the first layer that are 1.
@@ -101,22 +111,25 @@ class FusedKernels:
         )
         rows.swap_buffers(1 + len(following), first.outputs)
 
-    def max_depth(self, tiles: int) -> int:
-        """Return the maximum number of layers in a launch over this number of tiles: 1 if one team
-        for each tile leaves threads idle."""
-        teams = self.space.concurrent_teams
-        # A GPU starts a team when another one ends. A CPU distributes the tiles before the launch.
-        turns = 1 if self.space.gpu else -(-tiles // teams)
+    def max_depth(self, tiles: int, workunit: Any) -> int:
+        """Return the maximum number of layers in a launch of a workunit over this number of tiles:
+        1 if one team for each tile leaves threads idle."""
+        teams = self.space.concurrent_teams(workunit)
+        turns = -(-tiles // teams)
         return self.space.launch.layers_a_launch if tiles >= 0.9 * turns * teams else 1
 
-    def _neuron_blocks(self, outputs: int, tiles: int) -> int:
-        """Return the number of blocks of output neurons for which a launch has separate teams, so
-        that it has about eight times as many teams as run concurrently."""
+    def _blocks(self, layer: FusedLayer, tiles: int) -> tuple[int, int]:
+        """Return the number of blocks of output neurons, or of their groups, for which a launch has
+        separate teams, so that it has about eight times as many teams as run concurrently; and the
+        size of a block, which is a multiple of 16 neurons if there are several blocks."""
+        units = layer.units
         if tiles >= self._wanted_teams:
-            return 1
+            return 1, units
         blocks = -(-self._wanted_teams // (tiles or 1))
-        return min(blocks, outputs // 16) or 1
+        multiple = max(1, _BLOCK_NEURONS * units // layer.outputs)
+        width = -(-units // (multiple * blocks)) * multiple
+        return (-(-units // width), width) if width < units else (1, units)
 
     @cached_property
     def _wanted_teams(self) -> int:
-        return 8 * self.space.concurrent_teams
+        return 8 * self.space.concurrent_teams()

@@ -22,6 +22,7 @@ from kkspdnn.engines.overflow_guard import OverflowGuard
 from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Indices
+from kkspdnn.workunits import fused
 
 _COMPACTION_EDGES = 32
 """The cost of a check and compaction of an activation, in edges; a quarter of it for a count, which
@@ -177,7 +178,7 @@ class FusedRun:
         rows.copy_ids(counts)
         launch, following = [layer], list[FusedLayer]()
         # A GPU keeps a layer that is not resident only until the next access.
-        fuse = end > 1 and self.kernels.max_depth(rows.count) > 1
+        fuse = end > 1 and self.kernels.max_depth(rows.count, fused.fused_counts) > 1
         if fuse and self.layers.resident and not self._may_overflow(0, layer):
             after = self.layers[1]
             if after.can_follow_counts(layer):
@@ -269,7 +270,8 @@ class FusedRun:
 
         position, layer: the first of them
         """
-        deepest = min(depth, layer.group_remaining, self.kernels.max_depth(rows.count))
+        max_depth = self.kernels.max_depth(rows.count, layer.workunit)
+        deepest = min(depth, layer.group_remaining, max_depth)
         launch = [layer]
         while len(launch) < deepest and not self._may_overflow(
             position + len(launch) - 1, launch[-1]

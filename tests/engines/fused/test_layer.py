@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kkspdnn.engines.fused.layer import FusedLayer, group_layers, pack_layer
+from kkspdnn.choices import GROUP_OUTPUTS
+from kkspdnn.engines.fused.layer import FusedLayer, group_layers
+from kkspdnn.engines.fused.output_groups import GROUP_SIZE
+from kkspdnn.engines.fused.packing import Packing, pack_layer
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.workunits import fused
@@ -19,22 +22,41 @@ from kkspdnn.workunits import fused
 def dense(layer: FusedLayer) -> Any:
     """W of a packed layer, with the neurons in the order of the network."""
     w = layer.weights
-    if "start" in w:
-        counts = np.diff(w["start"])
-    else:
-        counts = np.full(layer.outputs, layer.fan_in)
-    value = w["value"].ravel() if "value" in w else np.full(int(counts.sum()), layer.weight)
-    weights = np.zeros((layer.inputs, layer.outputs), value.dtype)
-    weights[w["index"].ravel(), np.repeat(np.arange(layer.outputs), counts)] = value
+    weights = np.zeros((layer.inputs, layer.outputs), w["bias"].dtype)
+    for n in range(layer.units):
+        if "start" in w:
+            row = slice(w["start"][n], w["start"][n] + w["size"][n])
+            index, value = w["index"][row], w["value"][row]
+        else:
+            index = w["index"][n][: layer.fan_in]
+            value = w["value"][n][: layer.fan_in] if "value" in w else layer.weight
+        if "groups" in w:
+            outputs = w["first_output"][n] + np.arange(GROUP_SIZE)
+            # Groups overlap only if they compute the same.
+            earlier = weights[index][:, outputs]
+            assert ((earlier == 0) | (earlier == value)).all()
+            weights[index[:, None], outputs] = value
+        else:
+            weights[index, n] = value
     return weights[layer.input_permutation][:, layer.output_permutation]
 
 
-@given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([None, 0.5, 0.3]))
+PACKINGS = [Packing(row_edges, groups) for row_edges in (1, 8) for groups in GROUP_OUTPUTS]
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+    st.sampled_from([None, 0.5, 0.3]),
+    st.integers(1, 20),
+    st.sampled_from(PACKINGS),
+)
 def test_a_packed_layer_has_the_same_weights_and_biases(
-    seed: int, fixed: bool, weight: float | None
+    seed: int, fixed: bool, weight: float | None, equal: int, packing: Packing
 ) -> None:
+    """Each input row of W is the same for `equal` neighbouring outputs, except for the weights."""
     rng = np.random.default_rng(seed)
-    widths = rng.integers(1, 40, 4)
+    widths = rng.integers(1, 60, 4)
     packed: list[FusedLayer] = []
     for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
         w = rng.standard_normal((inputs, outputs)).astype(np.float32)
@@ -44,10 +66,11 @@ def test_a_packed_layer_has_the_same_weights_and_biases(
             w[np.argsort(rng.random(w.shape), axis=0) >= min(inputs, 3)] = 0
         else:
             w[rng.random(w.shape) < 0.7] = 0
+        w *= (w != 0)[:, np.arange(outputs) // equal * equal]
         bias = rng.standard_normal(outputs).astype(np.float32)
         layer = Layer.from_sparse(w, bias)
         last = packed[-1] if packed else None
-        packed.append(pack_layer(layer, last, 32.0))
+        packed.append(pack_layer(layer, last, 32.0, packing))
         assert (dense(packed[-1]) == w).all()
         assert sorted(packed[-1].input_permutation) == list(range(inputs))
         assert last is None or packed[-1].input_permutation is last.output_permutation
