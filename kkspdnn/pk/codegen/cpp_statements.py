@@ -87,7 +87,10 @@ class StatementPrinter:
         if self.target is ExecutionSpace.Cuda:
             aligned = " && ".join(f"lanes::aligned({view})" for view in _lane_views(s)) or "true"
             count = f"{s.team}, {count}, {aligned}"
-        out.open(f"lanes::for_each<{s.type.cpp}>({count}, [&](auto pack, const int32_t {s.index})")
+        type_ = s.type.cpp
+        if self.target is not ExecutionSpace.Cuda and s.registers != 4:
+            type_ += f", {s.registers}"
+        out.open(f"lanes::for_each<{type_}>({count}, [&](auto pack, const int32_t {s.index})")
         out.put("using P = decltype(pack);")
         self.block(s.body, Vectors(s.type))
         out.close("});")

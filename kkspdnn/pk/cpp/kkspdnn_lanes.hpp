@@ -207,12 +207,13 @@ using bytes_of = bytes<P::width>;
 // long as scalar loads on Zen 4.
 inline void one_by_one() { asm volatile(""); }
 
-// Calls body(pack, first lane) for vectors of `count` lanes. The remainder after packs of four
+// Calls body(pack, first lane) for vectors of `count` lanes. The remainder after packs of `Registers`
 // registers is marked as unlikely, so that g++ allocates registers for the loop over those packs.
-template <class T, class Body>
+template <class T, int Registers = 4, class Body>
 inline void for_each(const int32_t count, const Body& body) {
+  using wide = pack<T, Registers>;
   int32_t lane = 0;
-  for (; lane + pack<T, 4>::width <= count; lane += pack<T, 4>::width) body(pack<T, 4>{}, lane);
+  for (; lane + wide::width <= count; lane += wide::width) body(wide{}, lane);
   if (__builtin_expect(lane < count, 0)) {
     for (; lane + pack<T, 1>::width <= count; lane += pack<T, 1>::width) body(pack<T, 1>{}, lane);
     for (; lane < count; ++lane) body(pack<T, 0>{}, lane);

@@ -231,6 +231,7 @@ class VectorRange:
     name: of the function that the lanes run
     index: the name of the first lane of a vector, an int32
     type: of the vectors; if it is not uint8, some may hold bytes
+    registers: on a CPU, SIMD registers of a vector
     """
 
     line: int
@@ -240,6 +241,7 @@ class VectorRange:
     index: str
     type: Scalar
     body: tuple[Stmt, ...]
+    registers: int = 4
 
 
 Stmt = (

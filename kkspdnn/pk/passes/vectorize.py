@@ -21,6 +21,11 @@ BYTE_LOOP_UNROLL = 4
 unrolling, incrementing the induction variable would cost as much as the load."""
 
 
+_MAX_WIDE_LOCALS = 3
+"""Up to this number of vectors that live through a lane function, each may have four of 16 SIMD
+registers; with more they would be spilled."""
+
+
 def vectorize(kernel: ir.Kernel, target: ExecutionSpace) -> ir.Kernel:
     """Return a workunit in which each ThreadVectorRange that may run on vectors is a VectorRange.
 
@@ -53,8 +58,16 @@ def _vector_range(
     if isinstance(lanes, Lanes):
         function, (count,) = nested.function, nested.bounds
         body = _Vectorizer(lanes, target).body(function.body)
+        locals_ = sum(isinstance(s, ir.DeclareVector) for s in body)
         return ir.VectorRange(
-            nested.line, nested.team, count, function.name, function.index, lanes.type, body
+            line=nested.line,
+            team=nested.team,
+            count=count,
+            name=function.name,
+            index=function.index,
+            type=lanes.type,
+            body=body,
+            registers=4 if locals_ <= _MAX_WIDE_LOCALS else 1,
         )
     function = replace(nested.function, body=_ranges(nested.function.body, target))
     no_gather = target is not ExecutionSpace.Cuda and is_gather(nested)

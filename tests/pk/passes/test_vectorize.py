@@ -9,13 +9,14 @@ import pytest
 from ir_of_source import HEAD, Load, lane_function, without_lines
 
 from kkspdnn.pk import ir
+from kkspdnn.pk.codegen.emit import emit
 from kkspdnn.pk.frontend.analyse import analyse
 from kkspdnn.pk.frontend.parse import parse
 from kkspdnn.pk.passes.vectorize import vectorize
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import BOOL, DOUBLE, FLOAT, INT32, UINT8
 
-CPU = ExecutionSpace.OpenMP
+CPU, GPU = ExecutionSpace.OpenMP, ExecutionSpace.Cuda
 
 ZERO, ONE, TWO = (ir.Constant(k, INT32) for k in (0, 1, 2))
 V, N, K, SOURCE = (ir.Name(name, INT32) for name in ("v", "n", "k", "source"))
@@ -362,3 +363,15 @@ def test_loops_over_bytes_are_unrolled_on_a_cpu(load: Load, loop: str, unroll: i
     body = f"{DECLARE}q: pk.uint8 = 0\nfor k in range(n):\n    {loop}\ny[0][0][v] = z"
     after = lane_range(lane_function(load, body))
     assert [s.unroll for s in after.body if isinstance(s, ir.For)] == [unroll]
+
+
+@pytest.mark.parametrize(("count", "registers"), [(3, 4), (4, 1)])
+def test_many_vectors_have_one_register_each_on_a_cpu(
+    load: Load, count: int, registers: int
+) -> None:
+    body = "\n".join(f"z{j}: pk.float = x[0][{j}][v]" for j in range(count))
+    kernel = lane_function(load, body)
+    assert lane_range(kernel).registers == registers
+    text = emit(vectorize(kernel, CPU), CPU).text
+    assert ("lanes::for_each<float, 1>(n, " in text) == (registers == 1)
+    assert "lanes::for_each<float>(m, n, " in emit(vectorize(kernel, GPU), GPU).text
