@@ -26,7 +26,7 @@ class HandWrittenKernel(TileCandidate):
 
     def __init__(self, native: Native, problem: TiledProblem, depth: int) -> None:
         super().__init__(problem)
-        check_layers(problem, LANES)
+        check_layers(problem, (LANES,))
         self._native = native
         self._depth = depth
 
@@ -51,11 +51,15 @@ class HandWrittenKernel(TileCandidate):
         self.tiles.swap_buffers(layers, self.problem.shape.widest)
 
 
-def check_layers(problem: TiledProblem, lanes: int) -> None:
-    """Raise InputError if the hand-written kernels do not support the layers."""
+def check_layers(problem: TiledProblem, lanes: Sequence[int]) -> None:
+    """Raise InputError if a hand-written kernel does not support the layers.
+
+    lanes: the numbers of rows of a tile that it supports
+    """
     layers, kernel = problem.layers, "the hand-written kernel"
-    if problem.shape.dtype != np.float32 or problem.shape.lanes != lanes:
-        raise InputError(f"{kernel} needs float32 in tiles of {lanes} rows; use a RadiX-Net")
+    if problem.shape.dtype != np.float32 or problem.shape.lanes not in lanes:
+        rows = " or ".join(map(str, lanes))
+        raise InputError(f"{kernel} needs float32 in tiles of {rows} rows; use a RadiX-Net")
     if len({layer.fan_in for layer in layers}) != 1 or layers[0].fan_in is None:
         raise InputError(f"{kernel} needs the same fan-in in all layers; use a RadiX-Net")
     if any(not layer.inputs == layer.outputs == problem.shape.widest for layer in layers):

@@ -12,11 +12,17 @@ from bench.ceiling.tiled_problem import TileCandidate, TiledProblem
 from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.errors import InputError
 
-LANES = 128
-"""Rows of a tile in ceiling.cu."""
+LANES = 32
+"""Rows of a tile with the default launch parameters."""
 
+_ALL_LANES = 32, 64, 128
+_LANES_PER_THREAD = 4
 _INDICES = 8
 """Indices that the kernel reads with one load."""
+
+_THREADS = 512
+_NEURONS = 16
+"""Blocks of neurons are a multiple of it, as in the engine."""
 
 _BLOCKS = 4096
 """Enough thread blocks to occupy any GPU."""
@@ -30,11 +36,12 @@ class HandWrittenCudaKernel(TileCandidate):
 
     def __init__(self, kernels: Kernels, problem: TiledProblem, depth: int) -> None:
         super().__init__(problem)
-        check_layers(problem, LANES)
-        if problem.layers[0].weights["fan_in"] % _INDICES:
+        check_layers(problem, _ALL_LANES)
+        columns = {layer.weights["index"].shape[1] for layer in problem.layers}
+        if any(each % _INDICES for each in columns):
             raise InputError(
-                f"the hand-written kernel needs a fan-in that is a multiple of {_INDICES}; "
-                "use a RadiX-Net"
+                "the hand-written kernel needs rows of edges that are a multiple of "
+                f"{_INDICES}; use a RadiX-Net"
             )
         self._depth = depth
         self._kernels = {name: kernels.get(f"kkspdnn_hand_{name}") for name in ("equal", "fan_in")}
@@ -53,12 +60,16 @@ class HandWrittenCudaKernel(TileCandidate):
     def _launch(self, layer: FusedLayer, depth: int) -> None:
         weights: dict[str, Any] = layer.weights
         neurons, tiles = self.problem.shape.widest, self.tiles.count
-        numbers = weights["fan_in"], layer.group_index, depth, self.tiles.buffer, neurons
-        blocks = max(1, min(-(-_BLOCKS // tiles), neurons // 16)) if depth == 1 else 1
+        blocks, width = self._blocks(neurons, tiles) if depth == 1 else (1, neurons)
+        threads = self.problem.shape.lanes // _LANES_PER_THREAD
         kernel = self._kernels["fan_in" if "value" in weights else "equal"]
+        numbers = (
+            *(weights["fan_in"], weights["index"].shape[1], layer.group_index, depth),
+            *(self.tiles.buffer, neurons, width),
+        )
         kernel(
             (tiles, blocks),
-            (512,),
+            (threads, _THREADS // threads),
             (
                 self.tiles.array,
                 weights["index"],
@@ -69,3 +80,10 @@ class HandWrittenCudaKernel(TileCandidate):
                 *[np.int32(number) for number in numbers],
             ),
         )
+
+    @staticmethod
+    def _blocks(neurons: int, tiles: int) -> tuple[int, int]:
+        """Return the number of blocks of neurons of a tile, and their size."""
+        wanted = -(-_BLOCKS // tiles)
+        width = -(-neurons // (_NEURONS * wanted)) * _NEURONS
+        return -(-neurons // width), min(width, neurons)

@@ -9,10 +9,13 @@
 
 #define __device__
 #define __global__
-#define __launch_bounds__(threads)
+#define __launch_bounds__(threads, blocks)
 
 struct alignas(16) uint4 {
   unsigned x, y, z, w;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
 };
 struct Index {
   unsigned x, y;
@@ -26,16 +29,17 @@ using std::min;
 #include CEILING
 
 template <class Kernel, class... Arguments>
-static void launch(Kernel kernel, int tiles, int blocks, int threads, Arguments... arguments) {
-  gridDim = {unsigned(tiles), unsigned(blocks)};
-  blockDim = {unsigned(threads), 1};
-  for (int block = 0; block < tiles * blocks; ++block) {
+static void launch(Kernel kernel, Index grid, Index block, Arguments... arguments) {
+  gridDim = grid;
+  blockDim = block;
+  const unsigned threads = block.x * block.y;
+  for (unsigned number = 0; number < grid.x * grid.y; ++number) {
     all = std::make_unique<std::barrier<>>(threads);
     std::vector<std::thread> running;
-    for (int thread = 0; thread < threads; ++thread) {
+    for (unsigned thread = 0; thread < threads; ++thread) {
       running.emplace_back([=] {
-        threadIdx = {unsigned(thread), 0};
-        blockIdx = {unsigned(block % tiles), unsigned(block / tiles)};
+        threadIdx = {thread % block.x, thread / block.x};
+        blockIdx = {number % grid.x, number / grid.x};
         kernel(arguments...);
       });
     }
@@ -43,10 +47,11 @@ static void launch(Kernel kernel, int tiles, int blocks, int threads, Arguments.
   }
 }
 
-extern "C" void on_host(int which, int tiles, int blocks, int threads, float* a,
-                        const uint16_t* index, const float* value, float weight, const float* bias,
-                        float ymax, int fan_in, int layer, int depth, int buffer, int neurons) {
+extern "C" void on_host(int which, unsigned tiles, unsigned blocks, unsigned threads,
+                        unsigned neurons_at_once, float* a, const uint16_t* index,
+                        const float* value, float weight, const float* bias, float ymax, int fan_in,
+                        int columns, int layer, int depth, int buffer, int neurons, int width) {
   const auto kernels = {kkspdnn_hand_equal, kkspdnn_hand_fan_in};
-  launch(kernels.begin()[which], tiles, blocks, threads, a, index, value, weight, bias, ymax,
-         fan_in, layer, depth, buffer, neurons);
+  launch(kernels.begin()[which], {tiles, blocks}, {threads, neurons_at_once}, a, index, value,
+         weight, bias, ymax, fan_in, columns, layer, depth, buffer, neurons, width);
 }

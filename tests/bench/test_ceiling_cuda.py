@@ -14,11 +14,12 @@ import scipy.sparse as sp
 
 from bench.ceiling import cli, cuda
 from bench.ceiling.cuda import Kernels, compile_kernels
-from bench.ceiling.hand_written_cuda import HandWrittenCudaKernel
+from bench.ceiling.hand_written_cuda import LANES, HandWrittenCudaKernel
 from bench.ceiling.measure import largest_difference
 from bench.ceiling.tiled_problem import TileCandidate, TiledProblem
 from bench.ceiling.workunit import FusedWorkunit
 from kkspdnn.device.cuda_check import cuda_requirements
+from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.errors import InputError, ToolchainError
 from kkspdnn.model.inputs import Inputs
@@ -26,6 +27,7 @@ from kkspdnn.model.layers import Layer
 from kkspdnn.model.network import Network, network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.build.nvcc import nvcc_path
+from tests.cuda_on_host import CudaOnHost
 from tests.on_host import compiled
 
 NAMES = ("kkspdnn_hand_equal", "kkspdnn_hand_fan_in")
@@ -38,50 +40,63 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     options = "-std=c++20", "-pthread", "-Wno-unknown-pragmas", f'-DCEILING="{cuda._SOURCE}"'
     loaded = compiled(source, target, *options)
     loaded.on_host.argtypes = [
-        *(c_int, c_int, c_int, c_int, c_void_p, c_void_p, c_void_p, c_float, c_void_p, c_float),
         *(c_int, c_int, c_int, c_int, c_int),
+        *(c_void_p, c_void_p, c_void_p, c_float, c_void_p, c_float),
+        *(c_int, c_int, c_int, c_int, c_int, c_int, c_int),
     ]
     return loaded
 
 
 @pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> CudaOnHost:
+    return CudaOnHost(tmp_path_factory.mktemp("cuda"))
+
+
+@pytest.fixture(scope="module")
 def space() -> Space:
-    """The space openmp with the tile size of a GPU."""
+    """The space openmp with a tile size of a GPU."""
     space = open_space("openmp")
     return replace(space, launch=replace(space.launch, tile_bytes=512))
 
 
 class OnHost:
-    """Launches the kernels on the host, as CuPy does on a GPU, with fewer threads per block."""
+    """Launches the kernels on the host, as CuPy does on a GPU, with fewer neurons at a time."""
 
-    def __init__(self, library: ctypes.CDLL, threads: int) -> None:
+    def __init__(self, library: ctypes.CDLL, neurons_at_once: int) -> None:
         self.library = library
-        self.threads = threads
+        self.neurons_at_once = neurons_at_once
         self.kernels = Kernels(self.get, "", "")
         self.launched: list[tuple[str, int, int]] = []
 
     def get(self, name: str) -> Any:
         def launch(grid: Any, block: Any, arguments: Any) -> None:
-            assert block[0] % self.threads == 0
-            self.launched.append((name, grid[1], int(arguments[8])))
+            threads, neurons = block
+            assert (threads * neurons, neurons % self.neurons_at_once) == (512, 0)
+            self.launched.append((name, grid[1], int(arguments[9])))
             plain = [
                 each.ctypes.data if isinstance(each, np.ndarray) else each.item()
                 for each in arguments
             ]
-            self.library.on_host(NAMES.index(name), *grid, self.threads, *plain)
+            shape = *grid, threads, self.neurons_at_once
+            self.library.on_host(NAMES.index(name), *shape, *plain)
 
         return launch
 
 
-def weighted(weight: float | None) -> Network:
-    """Layers with 8 random inputs per neuron; weight: of all edges, or None for random weights."""
+def weighted(weight: float | None, fan_in: int = 8) -> Network:
+    """Layers with random inputs; weight: of all edges, or None for random weights."""
     rng = np.random.default_rng(3)
     layers = []
     for _ in range(5):
-        index = np.sort(np.stack([rng.permutation(128)[:8] for _ in range(128)]), axis=1)
+        index = np.sort(np.stack([rng.permutation(128)[:fan_in] for _ in range(128)]), axis=1)
         value = rng.normal(size=index.shape).astype("f4") if weight is None else np.float32(weight)
         layers.append(Layer.from_fan_in(index, value, rng.normal(size=128).astype("f4"), 128))
     return network(layers, ymax=2.0)
+
+
+def dense_rows(rows: int) -> Inputs:
+    random = np.random.default_rng(1)
+    return Inputs.from_any(sp.random(rows, 128, 0.4, "csr", np.float32, random))
 
 
 @pytest.mark.slow
@@ -90,10 +105,8 @@ def weighted(weight: float | None) -> Network:
 def test_it_computes_the_values_of_the_workunit(
     library: ctypes.CDLL, space: Space, weight: float | None, depth: int
 ) -> None:
-    rng = np.random.default_rng(1)
-    rows = Inputs.from_any(sp.random(270, 128, 0.4, "csr", np.float32, rng))
-    problem = TiledProblem.of(space, weighted(weight), rows)
-    on_host = OnHost(library, 64)
+    problem = TiledProblem.of(space, weighted(weight), dense_rows(270))
+    on_host = OnHost(library, 2)
     candidates: dict[str, TileCandidate] = {
         "workunit": FusedWorkunit(problem, 1),
         "hand-written": HandWrittenCudaKernel(on_host.kernels, problem, depth),
@@ -112,9 +125,43 @@ def test_it_computes_the_values_of_the_workunit(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("weight", [None, -0.25])
+@pytest.mark.parametrize("vector_length", [8, 32])
+@pytest.mark.parametrize("fan_in", [7, 19, 24])
+def test_layers_packed_for_a_gpu(
+    library: ctypes.CDLL, code: CudaOnHost, fan_in: int, vector_length: int, weight: float | None
+) -> None:
+    """Rows of edges are longer than the fan-in, unless that is a multiple of 8."""
+    space = code.space(vector_length=vector_length, team_size=512 // vector_length)
+    problem = TiledProblem.of(space, weighted(weight, fan_in), dense_rows(130))
+    columns = {layer.weights["index"].shape[1] for layer in problem.layers}
+    assert columns == {-(-fan_in // 8) * 8}
+    on_host = OnHost(library, 4)
+    candidates: dict[str, TileCandidate] = {
+        "workunit": FusedWorkunit(problem, 16),
+        "hand-written": HandWrittenCudaKernel(on_host.kernels, problem, 16),
+        "one layer a launch": HandWrittenCudaKernel(on_host.kernels, problem, 1),
+    }
+    assert largest_difference(candidates, [1, 3, 5]) == 0
+    assert np.count_nonzero(candidates["hand-written"].values()) > 100
+
+
+def test_blocks_of_neurons_are_multiples_of_16() -> None:
+    for neurons in (16, 100, 1024, 65_536):
+        for tiles in (1, 7, 132, 1875, 10_000):
+            blocks, width = HandWrittenCudaKernel._blocks(neurons, tiles)
+            assert width % 16 == 0 or width == neurons
+            assert (blocks - 1) * width < neurons <= blocks * width
+
+
+def test_the_default_tiles_are_those_of_the_engine() -> None:
+    assert LaunchParameters.default("cuda").lanes(np.dtype("f4")) == LANES
+
+
+@pytest.mark.slow
 def test_a_radixnet_in_several_stacks(library: ctypes.CDLL, space: Space) -> None:
     problem = TiledProblem.of(space, radixnet(32, 20), Inputs.from_any(np.eye(40, 32)))
-    on_host = OnHost(library, 32)
+    on_host = OnHost(library, 1)
     candidates: dict[str, TileCandidate] = {
         "workunit": FusedWorkunit(problem, 16),
         "hand-written": HandWrittenCudaKernel(on_host.kernels, problem, 16),
@@ -132,10 +179,11 @@ def test_networks_that_it_refuses(space: Space) -> None:
 
     make(np.ones((8, 8)))
     for weights in (np.eye(8), np.ones((10, 10))):
-        with pytest.raises(InputError, match="a fan-in that is a multiple of 8"):
+        with pytest.raises(InputError, match="rows of edges that are a multiple of 8"):
             make(weights)
-    with pytest.raises(InputError, match="float32 in tiles of 128 rows"):
-        make(np.ones((8, 8)), open_space("openmp"))
+    narrow = replace(space, launch=replace(space.launch, tile_bytes=64))
+    with pytest.raises(InputError, match="float32 in tiles of 32 or 64 or 128 rows"):
+        make(np.ones((8, 8)), narrow)
 
 
 @pytest.mark.slow
