@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from kkspdnn.device.space import Space
 from kkspdnn.engines.fused.engine import FusedEngine
 from kkspdnn.engines.fused.layer import FusedLayer
-from kkspdnn.engines.fused.tiles import Tiles, TileShape
+from kkspdnn.engines.fused.tile_shape import TileShape
+from kkspdnn.engines.fused.tiles import Tiles
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs

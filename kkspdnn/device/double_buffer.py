@@ -93,7 +93,7 @@ class DoubleBuffer:
         self._current = self._buffers[1]
         self._released: Event | None = None  # after the launches that read the other buffer
         # The memory must not be freed during a copy into it.
-        weakref.finalize(self, _finish_copies, transfer.copies)
+        weakref.finalize(self, finish_copies, transfer.copies)
 
     def get(self, number: int, make: Callable[[], Any]) -> Any:
         """Return layer `number` on the GPU, for launches until `get` is called for another layer.
@@ -159,7 +159,8 @@ class DoubleBuffer:
         return buffer
 
 
-def _finish_copies(copies: Stream) -> None:
+def finish_copies(copies: Stream) -> None:
+    """Block the host until all copies are done."""
     # After a failure, which was reported before, the GPU copies nothing any more.
     with suppress(Exception):
         copies.synchronize()

@@ -317,6 +317,38 @@ def run_fused(device: Space, net: Network, inputs: Inputs, events: list[str]) ->
     return result
 
 
+@pytest.mark.parametrize("exits", ["all", "none"])
+@pytest.mark.parametrize(
+    ("rows", "block_bytes", "blocks"), [(700, 1, 6), (700, 2100, 3), (640, 2048, 3), (31, 1, 1)]
+)
+def test_input_rows_arrive_in_blocks(
+    device: Space,
+    events: list[str],
+    rows: int,
+    block_bytes: int,
+    blocks: int,
+    exits: Exits,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Blocks of full tiles, of 128 rows of 64 bits; the last one has fewer rows."""
+    monkeypatch.setattr("kkspdnn.engines.fused.row_loader._BLOCK_BYTES", block_bytes)
+    dense = (np.arange(rows * 40).reshape(rows, 40) % 7 < 2).astype(np.float32)
+    for net, inputs, label in (
+        (radixnet(64, 24), images(64, rows), "unpack_bits"),
+        (ragged("float32"), dense, "unpack_dense"),
+    ):
+        engine = make_engine("fused", device.for_rows(rows, net.dtype), net.dtype, net.ymax, exits)
+        layers = LayerStore(net, engine, net.dtype)
+        engine.compute_exit_bounds(layers, Inputs.from_any(inputs))
+        engine.allocate(layers, Inputs.from_any(inputs))
+        for _ in range(2):
+            events.clear()
+            (part,) = engine.run(layers, Inputs.from_any(inputs), None, lambda _: None)
+            assert events.count(label) == (blocks if label == "unpack_bits" else -(-rows // 128))
+        expected = infer(net, inputs, space="cuda", verification="full").categories
+        assert np.array_equal(part.rows + 1, expected)
+
+
 @pytest.mark.parametrize(("neurons", "layers", "rows"), [(64, 24, 2000), (256, 40, 3000)])
 def test_the_host_waits_for_the_number_of_active_rows_only(
     device: Space, events: list[str], neurons: int, layers: int, rows: int

@@ -10,7 +10,8 @@ import numpy as np
 
 from kkspdnn.choices import Exits
 from kkspdnn.device.space import Space
-from kkspdnn.engines.fused.tiles import Tiles, TileShape
+from kkspdnn.engines.fused.tile_shape import TileShape
+from kkspdnn.engines.fused.tiles import Tiles
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.model.inputs import Inputs
 
@@ -36,7 +37,14 @@ class Buffers:
     stages: Sequence[Tiles] = ()
     counts: Tiles | None = None
 
-    def first_touch(self, rows: int) -> None:
+    def prepare(self, inputs: Inputs) -> None:
+        """Allocate what a run over these inputs writes to: on a GPU the memory for copies of input
+        rows, on a CPU the pages of tiles, by writing zeros to them."""
+        first = self.stages[0] if self.counts is None else self.counts
+        first.allocate_transfer(inputs)
+        self._first_touch(inputs.rows)
+
+    def _first_touch(self, rows: int) -> None:
         """Write zeros to the tiles that a run over this number of input rows uses."""
         if self.counts is not None:
             self.counts.first_touch(min(self.counts.capacity, rows))

@@ -22,7 +22,8 @@ from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.engines.fused.packing import pack_layer, uniform_signature
-from kkspdnn.engines.fused.tiles import Tiles, TileShape
+from kkspdnn.engines.fused.tile_shape import TileShape
+from kkspdnn.engines.fused.tiles import Tiles
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.matrices import Floats

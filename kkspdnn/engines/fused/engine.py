@@ -83,7 +83,7 @@ class FusedEngine:
         )
 
     def allocate(self, layers: LayerStore, inputs: Inputs) -> None:
-        self._allocate(layers, inputs).first_touch(inputs.rows)
+        self._allocate(layers, inputs).prepare(inputs)
 
     def run(
         self,

@@ -1,70 +1,24 @@
-"""Activations in tiles, and the launches that load, check, compact and copy their rows."""
+"""Activations in tiles, and the launches that check, compact and copy their rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from kkspdnn.device.space import Space
 from kkspdnn.engines.exit_bounds import ExitBounds
+from kkspdnn.engines.fused.row_loader import RowLoader
+from kkspdnn.engines.fused.tile_shape import TileShape, allocate
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Indices, index_dtype
 from kkspdnn.workunits import compact, tiles
-
-_ALIGNMENT = 4096
-"""Tiles start at a page, so that no SIMD load crosses a cache line. NumPy arrays start 16 bytes
-after a cache line, and a layer then takes 1.4 times as long. CuPy arrays are aligned to 512 bytes.
-"""
-
-
-@dataclass(frozen=True)
-class TileShape:
-    """The common properties of the tiles of a run.
-
-    dtype: float32 or float64; uint8 for the bits of input rows and their counts
-    widest: neurons of a buffer, the maximum of all layers; lanes: rows of a tile
-    """
-
-    space: Space
-    dtype: np.dtype[Any]
-    widest: int
-    lanes: int
-
-    @classmethod
-    def of(cls, space: Space, dtype: np.dtype[Any], widest: int) -> TileShape:
-        """Return the shape of tiles of activations, with the number of lanes of the space."""
-        return cls(space, dtype, widest, space.launch.lanes(dtype))
-
-    def for_counts(self, inputs: int, outputs: int) -> TileShape:
-        """Return the shape of tiles for the bits and the counts of a first layer."""
-        return replace(self, dtype=np.dtype(np.uint8), widest=max(inputs, outputs))
-
-    def tile_count(self, rows: int) -> int:
-        """Return the number of tiles for this number of rows."""
-        return -(-rows // self.lanes)
-
-
-def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Return an uninitialised array that starts at a page."""
-    element = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * element.itemsize
-    raw = np.empty(size + _ALIGNMENT, np.uint8)
-    begin = -raw.ctypes.data % _ALIGNMENT
-    return raw[begin : begin + size].view(element).reshape(shape)
 
 
 def identity_permutation(neurons: int) -> Indices:
     """Return 0, 1, … neurons - 1: each neuron has its own number as index in a tile."""
     return np.arange(neurons, dtype=index_dtype(neurons))
-
-
-def allocate(space: Space, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
-    """Return an uninitialised array in the memory of the space; on a CPU it starts at a page."""
-    return space.empty(shape, dtype) if space.gpu else aligned_empty(shape, dtype)
 
 
 class Tiles:
@@ -85,7 +39,7 @@ class Tiles:
         self._array = allocate(space, (count, 2 * shape.widest, shape.lanes), shape.dtype)
         # The last value of `array`, which takes CuPy as long as half a launch.
         self._slice = count, self._array
-        self._transposed: Any = None
+        self._loader = RowLoader(shape)
         self._ids = space.empty(capacity, np.int64)
         self._active_ids = space.empty(capacity, np.int64)
         ranges = (count, space.launch.team_size, shape.lanes)
@@ -164,66 +118,21 @@ class Tiles:
         )
         return smallest[: self.rows], largest[: self.rows]
 
+    def allocate_transfer(self, inputs: Inputs) -> None:
+        """Allocate the memory through which `load` copies such inputs to a GPU. Does nothing on a
+        CPU."""
+        self._loader.allocate(inputs, self.capacity)
+
     def load(self, inputs: Inputs, first: int, permutation: Indices) -> None:
         """Load input rows.
 
         first: number of the first of these input rows, which gives their ids
         permutation: index of each neuron in a tile
         """
-        space, lanes = self.shape.space, self.shape.lanes
         self.rows, self.neurons, self.buffer = inputs.rows, inputs.neurons, 0
-        self._ids[: self.rows] = space.xp.arange(first, first + self.rows)
-        if self.rows == 0:
-            return
-        if inputs.bits is not None:
-            self._load_bits(inputs, permutation)
-            return
-        if inputs.dense is not None:
-            space.pk.parallel_for(
-                "unpack_dense",
-                space.teams(self.count),
-                tiles.unpack_dense,
-                x=space.to_device(inputs.to_dense(self.shape.dtype)),
-                permutation=space.to_device(permutation),
-                y=self.array,
-                zero=self._zero,
-                rows=self.rows,
-                neurons=inputs.neurons,
-                lanes=lanes,
-            )
-            return
-        csr = inputs.to_csr(self.shape.dtype)
-        self.activations.fill(0)
-        space.pk.parallel_for(
-            "unpack_csr",
-            space.range(self.rows),
-            tiles.unpack_csr,
-            start=space.to_device(csr.indptr.astype(np.int64)),
-            index=space.to_device(permutation[csr.indices].astype(np.uint32)),
-            value=space.to_device(csr.data),
-            y=self.array,
-            lanes=lanes,
-        )
-
-    def _load_bits(self, inputs: Inputs, permutation: Indices) -> None:
-        assert inputs.bits is not None
-        space, row_bytes = self.shape.space, inputs.bits.shape[1]
-        if self._transposed is None:
-            shape = self._array.shape[0], row_bytes, self.shape.lanes
-            self._transposed = allocate(space, shape, np.uint8)
-        space.pk.parallel_for(
-            "unpack_bits",
-            space.teams(self.count),
-            tiles.unpack_bits,
-            bits=space.to_device(inputs.bits),
-            permutation=space.to_device(permutation),
-            transposed=self._transposed,
-            y=self.array,
-            rows=self.rows,
-            neurons=inputs.neurons,
-            row_bytes=row_bytes,
-            lanes=self.shape.lanes,
-        )
+        self._ids[: self.rows] = self.shape.space.xp.arange(first, first + self.rows)
+        if self.rows:
+            self._loader.load(inputs, permutation, self.array)
 
     def mark_active(self, bounds: ExitBounds, ymax: Any) -> int:
         """Mark the rows that do not meet the bounds as active, and return their number."""

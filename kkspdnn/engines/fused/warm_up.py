@@ -13,7 +13,8 @@ from kkspdnn.engines.fused.early_exit import COUNT_LIMIT, NO_COUNT_BOUNDS, probe
 from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.engines.fused.saturated_rows import SaturatedRows
-from kkspdnn.engines.fused.tiles import Tiles, TileShape, identity_permutation
+from kkspdnn.engines.fused.tile_shape import TileShape
+from kkspdnn.engines.fused.tiles import Tiles, identity_permutation
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.model.inputs import Inputs
 

@@ -13,7 +13,8 @@ from kkspdnn.device.space import open_space
 from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.engines.fused.packing import pack_layer
-from kkspdnn.engines.fused.tiles import Tiles, TileShape
+from kkspdnn.engines.fused.tile_shape import TileShape
+from kkspdnn.engines.fused.tiles import Tiles
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.runtime.template import LaunchTemplate
 
