@@ -115,7 +115,26 @@ def is_tracing() -> bool:
     return _trace.get() is not None
 
 
-def find_program(
+def pack_launch(
+    pattern: Pattern, policy: Policy, workunit: Workunit, arguments: Mapping[str, Any]
+) -> tuple[Program, list[Any]]:
+    """Return the workunit compiled for a launch, and the values of the arguments for its `run`,
+    which may refuse them. The first launch with these types compiles the workunit.
+
+    Raises TypeError naming the argument that is missing, unknown or of another type.
+    """
+    last = workunit.last
+    if last is not None and last[0] == pattern and last[1] is policy.space:
+        fields = last[2].pack_again(arguments)
+        if fields is not None:
+            return last[2], fields
+    program = _find_program(pattern, policy, workunit, arguments)
+    workunit.last = pattern, policy.space, program
+    fields = program.pack_again(arguments)
+    return program, program.pack(arguments) if fields is None else fields
+
+
+def _find_program(
     pattern: Pattern, policy: Policy, workunit: Workunit, arguments: Mapping[str, Any]
 ) -> Program:
     """Return the workunit compiled for a launch; compile it if no launch has done that.
@@ -152,18 +171,15 @@ def _launch(
         raise TypeError(f"pk.parallel_{pattern} needs a @pk.workunit, not {workunit!r}")
     if not isinstance(policy, (RangePolicy, TeamPolicy)):
         raise TypeError(f"pk.parallel_{pattern} needs a RangePolicy or TeamPolicy, not {policy!r}")
-    trace, last = _trace.get(), workunit.last
+    trace = _trace.get()
     if trace is not None:
         trace[workunit, policy.space, infer_types(workunit, arguments)] = None
         return 0
-    if last is not None and last[0] == pattern and last[1] is policy.space:
-        result = last[2].relaunch(label, policy, arguments)
-        if result is not NOT_LAUNCHED:
-            return result
-    program = find_program(pattern, policy, workunit, arguments)
-    workunit.last = pattern, policy.space, program
-    result = program.relaunch(label, policy, arguments)
-    return program(label, policy, arguments) if result is NOT_LAUNCHED else result
+    program, fields = pack_launch(pattern, policy, workunit, arguments)
+    result = program.run(label.encode(), policy, fields)
+    if result is NOT_LAUNCHED:
+        result = program(label, policy, arguments)
+    return result
 
 
 def infer_types(workunit: Workunit, arguments: Mapping[str, Any]) -> Types:

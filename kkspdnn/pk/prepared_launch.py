@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kkspdnn.pk.dispatch import find_program, is_tracing, parallel_for
+from kkspdnn.pk.dispatch import is_tracing, pack_launch, parallel_for
 from kkspdnn.pk.frontend.workunit import Workunit
+from kkspdnn.pk.runtime.program import NOT_LAUNCHED
 from kkspdnn.pk.runtime.template import LaunchTemplate
 
 
 class PreparedLaunch:
-    """A `parallel_for` with fixed arguments, which are checked and packed in the first launch only.
+    """A `parallel_for` with fixed arguments, which are checked and converted once.
 
     Later launches check and pack only the arguments that change. No array, fixed or not, may be
     resized or change its shape, dtype or flags in place. Another array as a changing argument is
@@ -21,7 +22,7 @@ class PreparedLaunch:
     """
 
     def __init__(
-        self, label: str, workunit: Workunit, fixed: Mapping[str, Any], changing: Sequence[str]
+        self, label: str, workunit: Workunit, fixed: Mapping[str, Any], changing: tuple[str, ...]
     ) -> None:
         """fixed: arguments of all launches, by name; changing: the names of all other arguments."""
         self.arguments = label, workunit, fixed, changing
@@ -50,10 +51,14 @@ class PreparedLaunch:
         """Launch with all arguments, and make a template of them."""
         label, workunit, fixed, changing = self.arguments
         arguments = {**fixed, **dict(zip(changing, values, strict=True))}
-        pk.parallel_for(label, policy, workunit, **arguments)
-        if pk.parallel_for is parallel_for and not is_tracing():
-            program = find_program("for", policy, workunit, arguments)
-            self._template = LaunchTemplate(program, policy.space, arguments, changing)
+        if pk.parallel_for is not parallel_for or is_tracing():
+            pk.parallel_for(label, policy, workunit, **arguments)
+            return
+        program, fields = pack_launch("for", policy, workunit, arguments)
+        if program.run(self._label, policy, fields) is NOT_LAUNCHED:
+            pk.parallel_for(label, policy, workunit, **arguments)
+        else:
+            self._template = LaunchTemplate(program, policy.space, fields, changing, values)
 
     def __reduce__(self) -> Any:
         return PreparedLaunch, self.arguments

@@ -318,20 +318,20 @@ def run_fused(device: Space, net: Network, inputs: Inputs, events: list[str]) ->
 
 
 @pytest.mark.parametrize("exits", ["all", "none"])
-@pytest.mark.parametrize(
-    ("rows", "block_bytes", "blocks"), [(700, 1, 6), (700, 2100, 3), (640, 2048, 3), (31, 1, 1)]
-)
+@pytest.mark.parametrize(("rows", "tiles"), [(700, 0), (700, 3), (640, 2), (31, 1)])
 def test_input_rows_arrive_in_blocks(
     device: Space,
     events: list[str],
     rows: int,
-    block_bytes: int,
-    blocks: int,
+    tiles: int,
     exits: Exits,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Blocks of full tiles, of 128 rows of 64 bits; the last one has fewer rows."""
-    monkeypatch.setattr("kkspdnn.engines.fused.row_loader._BLOCK_BYTES", block_bytes)
+    """Blocks of full tiles, of rows of 64 bits; dense blocks of one tile. The last block may have
+    fewer rows."""
+    lanes = device.for_rows(rows, np.dtype("f4")).launch.lanes(np.dtype("f4"))
+    all_tiles = -(-rows // lanes)
+    monkeypatch.setattr("kkspdnn.engines.fused.row_loader._BLOCK_BYTES", tiles * lanes * 8 + 5)
     dense = (np.arange(rows * 40).reshape(rows, 40) % 7 < 2).astype(np.float32)
     for net, inputs, label in (
         (radixnet(64, 24), images(64, rows), "unpack_bits"),
@@ -344,7 +344,8 @@ def test_input_rows_arrive_in_blocks(
         for _ in range(2):
             events.clear()
             (part,) = engine.run(layers, Inputs.from_any(inputs), None, lambda _: None)
-            assert events.count(label) == (blocks if label == "unpack_bits" else -(-rows // 128))
+            blocks = -(-all_tiles // max(1, tiles)) if label == "unpack_bits" else all_tiles
+            assert events.count(label) == blocks
         expected = infer(net, inputs, space="cuda", verification="full").categories
         assert np.array_equal(part.rows + 1, expected)
 

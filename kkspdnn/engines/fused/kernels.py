@@ -47,6 +47,7 @@ class FusedKernels:
             self.space.pk,
             self.space.teams(tiles * blocks, width),
             rows.array,
+            layer.group_index,
             depth,
             rows.buffer,
             shape.widest,

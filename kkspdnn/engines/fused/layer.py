@@ -20,8 +20,8 @@ from kkspdnn.model.layers import Activation, BiasTo, Indices
 from kkspdnn.pk.prepared_launch import PreparedLaunch
 from kkspdnn.workunits import fused
 
-LAUNCH_ARGUMENTS = "a", "depth", "buffer", "widest", "blocks", "width", "lanes"
-"""The arguments of a launch that are not properties of its first layer."""
+LAUNCH_ARGUMENTS = "a", "layer", "depth", "buffer", "widest", "blocks", "width", "lanes"
+"""The arguments of a launch that its group of layers does not determine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,7 @@ class FusedLayer:
     rule: activation and bias_to of the layer; scalars: the same as arguments of the workunit
     group_index: index of this layer in its group
     group_remaining: number of layers from this one to the end of its group
+    group_launch: the `launch` of the group; None if the layer is its only one
     """
 
     inputs: int
@@ -53,6 +54,7 @@ class FusedLayer:
     scalars: dict[str, Any]
     group_index: int = 0
     group_remaining: int = 1
+    group_launch: PreparedLaunch | None = None
 
     @property
     def form(self) -> tuple[Any, Any]:
@@ -91,18 +93,15 @@ class FusedLayer:
             name: copy(value) if getattr(value, "ndim", 0) else value
             for name, value in self.weights.items()
         }
-        return replace(self, weights=weights)
+        return replace(self, weights=weights, group_launch=None)
 
     @cached_property
     def launch(self) -> PreparedLaunch:
-        """The launch of the workunit with the arguments that all launches of this layer share."""
-        arguments = {
-            **self.weights,
-            **self.scalars,
-            "zero": self.scalars["low"].dtype.type(0),
-            "layer": self.group_index,
-            "outputs": self.outputs,
-        }
+        """The launch of the workunit with the arguments that all launches of the group share."""
+        if self.group_launch is not None:
+            return self.group_launch
+        zero = self.scalars["low"].dtype.type(0)
+        arguments = {**self.weights, **self.scalars, "zero": zero, "outputs": self.outputs}
         return PreparedLaunch("fused", self.workunit, arguments, LAUNCH_ARGUMENTS)
 
     @cached_property
@@ -159,6 +158,12 @@ def _concatenate_weights(group: list[FusedLayer], copy: ToDevice) -> list[FusedL
         )
     shared = replace(group[0], weights=weights).to_device(copy)
     return [
-        replace(layer, weights=shared.weights, group_index=i, group_remaining=len(group) - i)
+        replace(
+            layer,
+            weights=shared.weights,
+            group_index=i,
+            group_remaining=len(group) - i,
+            group_launch=shared.launch,
+        )
         for i, layer in enumerate(group)
     ]

@@ -30,6 +30,11 @@ def struct_codes(parameter: Parameter) -> str:
     return argument_type.code
 
 
+def field_count(parameter: Parameter) -> int:
+    """Return the number of values of a parameter for `struct.pack`."""
+    return 1 + parameter.type.rank if isinstance(parameter.type, View) else 1
+
+
 def packer(generated: Generated, parameter: Parameter, device: int | None) -> Packer:
     """Return the packer of a parameter; device: the GPU's number, None on a CPU."""
     argument = f"{generated.name}: argument `{parameter.name}`"

@@ -25,7 +25,7 @@ _MAX_HOST_TEAM = 64
 """Kokkos::Impl::HostThreadTeamData::max_team_members, the same in Kokkos 3.4 to 5.x."""
 
 NOT_LAUNCHED: Final = object()
-"""The result of `Program.relaunch` if the arguments must be checked one by one."""
+"""The result of `Program.run` if `pack` must check the arguments."""
 
 
 class Program:
@@ -63,6 +63,8 @@ class Program:
         self._team_shape = 1, 1
         self._plans: dict[tuple[type, ...], PackingPlan] = {}
         self._plan: PackingPlan | None = None
+        # Of templates, by the names and classes of the arguments that change.
+        self.layouts: dict[tuple[tuple[str, ...], tuple[type, ...]], Any] = {}
 
     @cached_property
     def registers(self) -> int | None:
@@ -71,12 +73,15 @@ class Program:
         return int(count()) if count is not None else None
 
     def __call__(self, label: str, policy: Policy, arguments: Mapping[str, Any]) -> Any:
-        """Launch the workunit; return the result of a reduction or scan, else None.
+        """Check all arguments and launch the workunit. Return as `run`, and raise the errors of
+        `pack` and `run`."""
+        return self.run(label.encode(), policy, self.pack(arguments))
 
-        Raises TypeError with the name of an argument that does not match, ValueError if a team is
-        too large, and RuntimeError or SpaceError if the launch fails.
+    def pack(self, arguments: Mapping[str, Any]) -> list[Any]:
+        """Check all arguments; return their values for `struct.pack`, in order.
+
+        Raises TypeError with the name of an argument that does not match.
         """
-        self._policy_fields(policy)
         if len(arguments) != len(self.packers):
             self._raise_wrong_names(arguments)
         fields: list[Any] = []
@@ -87,25 +92,22 @@ class Program:
                 self._raise_wrong_names(arguments)
             fields += pack(value)
         self._plan = self._plan_for(arguments)
-        return self.run(label.encode(), policy, fields)
+        return fields
 
-    def relaunch(self, label: str, policy: Policy, arguments: Mapping[str, Any]) -> Any:
-        """Launch the workunit like a call, but faster, if the arguments have the classes and types
-        of those of the last call. Return NOT_LAUNCHED if they may have others.
-
-        Raises the same errors as a call.
-        """
+    def pack_again(self, arguments: Mapping[str, Any]) -> list[Any] | None:
+        """Like `pack`, but faster, for arguments of the classes and types of those that `pack`
+        packed last. Return None if they may have others. `run` may refuse the values."""
         plan = self._plan
-        fields = plan.pack(arguments) if plan is not None else None
-        if fields is None:
-            return NOT_LAUNCHED
-        return self.run(label.encode(), policy, fields)
+        return plan.pack(arguments) if plan is not None else None
 
     def run(self, label: bytes, policy: Policy, fields: Sequence[Any]) -> Any:
         """Launch the workunit; return the result of a reduction or scan, NOT_LAUNCHED if
         `struct.pack` refuses a value, else None.
 
         fields: the values of all arguments for `struct.pack`
+
+        Raises TypeError if the policy does not match, ValueError if a team is too large, and
+        RuntimeError or SpaceError if the launch fails.
         """
         policy_fields = self._policy_fields(policy)
         result = self._result_type() if self._result_type is not None else None

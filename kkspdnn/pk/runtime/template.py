@@ -2,55 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from kkspdnn.pk.policy import ExecutionSpace, Policy
 from kkspdnn.pk.runtime.fast_packers import remember_last
-from kkspdnn.pk.runtime.packers import Packer
+from kkspdnn.pk.runtime.packers import Packer, field_count
 from kkspdnn.pk.runtime.program import NOT_LAUNCHED, Program
 from kkspdnn.pk.types import View
 
 
-class LaunchTemplate:
-    """The values for `struct.pack` of one launch, of which a later launch replaces some.
+class _Layout:
+    """The fields of the changing arguments among those of all arguments.
 
-    It does not change, except for the last array of each argument, see `remember_last`. So threads
-    share it.
+    direct: slices of the fields, and of the values of changing arguments that are such fields
+    converted: a slice of the fields, the index of a changing argument, and its packer
+    """
+
+    def __init__(self, program: Program, changing: Sequence[str], classes: Sequence[type]) -> None:
+        self.converted: list[tuple[slice, int, Packer]] = []
+        direct: list[tuple[int, int]] = []
+        begin = 0
+        for parameter, pack in program.packers:
+            end = begin + field_count(parameter)
+            if parameter.name in changing:
+                position = changing.index(parameter.name)
+                fast = program.fast_packer(parameter, pack, classes[position])
+                if fast is None:
+                    direct.append((begin, position))
+                elif isinstance(parameter.type, View):
+                    self.converted.append((slice(begin, end), position, remember_last(fast)))
+                else:
+                    self.converted.append((slice(begin, end), position, fast))
+            begin = end
+        self.direct = _slices(direct)
+
+
+class LaunchTemplate:
+    """The fields of all arguments of one launch, of which a later launch replaces some.
+
+    Templates do not change, and threads share them. Those of one program share the packers of
+    changing arguments, which remember the last array.
     """
 
     def __init__(
         self,
         program: Program,
         space: ExecutionSpace,
-        arguments: Mapping[str, Any],
-        changing: Sequence[str],
+        fields: list[Any],
+        changing: tuple[str, ...],
+        values: Sequence[Any],
     ) -> None:
-        """arguments: all, which passed all checks; changing: the names of those to be replaced."""
+        """fields: of the launch; changing, values: the names and values of what changes later."""
         self._program = program
         self._space = space
-        self._classes = tuple(type(arguments[name]) for name in changing)
-        self._fields: list[Any] = []
-        self._converted: list[tuple[slice, int, Packer]] = []
-        direct: list[tuple[int, int]] = []
-        for parameter, pack in program.packers:
-            value = arguments[parameter.name]
-            begin = len(self._fields)
-            # Floats of Python, which have the same values, are packed faster.
-            self._fields += [float(f) if isinstance(f, np.floating) else f for f in pack(value)]
-            if parameter.name not in changing:
-                continue
-            position = changing.index(parameter.name)
-            fast = program.fast_packer(parameter, pack, type(value))
-            if fast is None:
-                direct.append((begin, position))
-                continue
-            if isinstance(parameter.type, View):
-                fast = remember_last(fast)
-            self._converted.append((slice(begin, len(self._fields)), position, fast))
-        self._direct = _slices(direct)
+        self._fields = fields
+        self._classes = tuple(map(type, values))
+        layout: _Layout | None = program.layouts.get((changing, self._classes))
+        if layout is None:
+            layout = _Layout(program, changing, self._classes)
+            program.layouts[changing, self._classes] = layout
+        self._direct, self._converted = layout.direct, layout.converted
 
     def launch(self, label: bytes, policy: Policy, values: Sequence[Any]) -> bool:
         """Launch the workunit with these values of the changing arguments. Return False if it was

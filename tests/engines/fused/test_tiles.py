@@ -11,10 +11,11 @@ import pytest
 
 from kkspdnn.device.space import open_space
 from kkspdnn.engines.fused.kernels import FusedKernels
-from kkspdnn.engines.fused.layer import FusedLayer
+from kkspdnn.engines.fused.layer import FusedLayer, group_layers
 from kkspdnn.engines.fused.packing import pack_layer
 from kkspdnn.engines.fused.tile_shape import TileShape
 from kkspdnn.engines.fused.tiles import Tiles
+from kkspdnn.model.layers import Layer
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.runtime.template import LaunchTemplate
 
@@ -74,3 +75,26 @@ def test_later_launches_of_a_layer_are_prepared(name: str, monkeypatch: pytest.M
         assert np.array_equal(compute(layer, rows, value), expected)
         assert expected.any()
     assert prepared == {True: 4}
+
+
+def test_the_layers_of_a_group_share_a_launch() -> None:
+    packed: list[FusedLayer] = []
+    for number, layer in enumerate(radixnet(64, 6).layers):
+        biased = Layer.from_sparse(layer.weights(), np.full(64, -0.1 * (number + 1), np.float32))
+        packed.append(pack_layer(biased, packed[-1] if packed else None, 32.0))
+    grouped, alone = group_layers(packed[1:], 3), packed[1:]
+    assert [each.group_index for each in grouped] == [0, 1, 2, 0, 1]
+    assert [each.launch is grouped[0].launch for each in grouped] == [True] * 3 + [False] * 2
+    rows = Tiles(TileShape.of(open_space("serial"), FLOAT, 64), 5)
+    for _ in range(2):
+        outputs = [compute(layer, rows, 1).copy() for layer in grouped]
+        for one, other in zip(outputs, alone, strict=True):
+            assert np.array_equal(one, compute(other, rows, 1))
+    assert len({each.tobytes() for each in outputs}) == 5
+
+
+def test_a_copy_of_a_layer_does_not_use_the_launch_of_its_group() -> None:
+    layer = group_layers([packed_layer()] * 2, 2)[1]
+    copied = layer.to_device(np.copy)
+    assert copied.launch is not layer.launch
+    assert copied.launch.arguments[2]["index"] is copied.weights["index"]

@@ -13,7 +13,7 @@ import pytest
 from test_arguments import arguments, extents_of, launch
 
 from kkspdnn.pk.frontend.workunit import Workunit
-from kkspdnn.pk.runtime.program import NOT_LAUNCHED, Program
+from kkspdnn.pk.runtime.program import Program
 
 POLICY = pk.RangePolicy(pk.Serial, 0, 1)
 
@@ -22,14 +22,14 @@ POLICY = pk.RangePolicy(pk.Serial, 0, 1)
 def is_fast(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
     """A function that returns whether the last launch was a fast one."""
     results: list[Any] = []
-    real = Program.relaunch
+    real = Program.pack_again
 
-    def relaunch(*given: Any) -> Any:
+    def pack_again(*given: Any) -> Any:
         results.append(real(*given))
         return results[-1]
 
-    monkeypatch.setattr(Program, "relaunch", relaunch)
-    return lambda: results[-1] is not NOT_LAUNCHED
+    monkeypatch.setattr(Program, "pack_again", pack_again)
+    return lambda: results[-1] is not None
 
 
 def test_a_launch_with_the_same_classes_and_other_values_is_fast(
