@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from kkspdnn.pk import ir
 from kkspdnn.pk.codegen.cpp_expressions import Vectors, bare, expression
 from kkspdnn.pk.codegen.writer import Writer
-from kkspdnn.pk.passes.walk import nodes
+from kkspdnn.pk.passes.walk import nodes, rewrite
 from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.types import INT32
+
+_NEXT = ir.Name("_next", INT32)
+"""The first iteration of the next batch."""
 
 _COMPOUND = (ir.If, ir.For, ir.While, ir.NestedPattern, ir.VectorRange)
 
@@ -85,7 +89,8 @@ class StatementPrinter:
         out = self.out
         count = bare(s.count)
         if self.target is ExecutionSpace.Cuda:
-            aligned = " && ".join(f"lanes::aligned({view})" for view in _lane_views(s)) or "true"
+            checks = [f"lanes::aligned<{s.type.cpp}>({view})" for view in _lane_views(s)]
+            aligned = " && ".join(checks) or "true"
             count = f"{s.team}, {count}, {aligned}"
         type_ = s.type.cpp
         if self.target is not ExecutionSpace.Cuda and s.registers != 4:
@@ -104,17 +109,22 @@ class StatementPrinter:
         out.open_block()
         out.put(f"int32_t {k} = {bare(s.loop.begin)};")
         out.put(f"const int32_t {end} = {bare(s.loop.end)};")
-        out.open(f"if ({' && '.join([f'{end} >= {width}', *dict.fromkeys(aligned)])})")
+        # The first comparison keeps the second one from overflowing.
+        some = f"{end} >= {width} && {k} <= {end} - {width}"
+        out.open(f"if ({' && '.join([some, *dict.fromkeys(aligned)])})")
+        for row in s.ahead:
+            out.put(f"auto {row.name} = {_load(row.first, row.count)};")
         out.open(f"for (; {k} <= {end} - {width}; {k} += {width})")
-        self.block(s.rows, vectors)
+        self.block([row for row in s.rows if row not in s.ahead], vectors)
         for name, type_ in s.vectors:
             out.put(f"{vectors.pack(type_)} {name}[{width}];")
-        for first in range(0, width, s.ahead):
-            for body in (s.loads, s.body):
-                out.put("#pragma unroll")
-                out.open(_count(s.number, first, first + s.ahead))
-                self.block(body, vectors)
-                out.close()
+        self._iterations(s, s.loads, vectors)
+        if s.ahead:
+            out.put(f"const int32_t _next = {k} <= {end} - {2 * width} ? {k} + {width} : {k};")
+        for row in s.ahead:
+            following = rewrite(row.first, lambda e: _NEXT if e == ir.Name(k, INT32) else None)
+            out.put(f"{row.name} = {_load(following, row.count)};")
+        self._iterations(s, s.body, vectors)
         out.close()
         out.close()
         out.put("#pragma unroll 4")
@@ -122,6 +132,17 @@ class StatementPrinter:
         self.block(s.loop.body, vectors)
         out.close()
         out.close()
+
+    def _iterations(self, s: ir.BatchedLoop, body: Sequence[ir.Stmt], vectors: Vectors) -> None:
+        """Write statements for each iteration of a batch."""
+        self.out.put("#pragma unroll")
+        self.out.open(f"for (int32_t {s.number} = 0; {s.number} < {s.width}; ++{s.number})")
+        self.block(body, vectors)
+        self.out.close()
+
+
+def _load(first: ir.Element, count: int) -> str:
+    return f"lanes::row<{first.type.cpp}, {count}>::load(&{expression(first)})"
 
 
 def _lane_views(s: ir.VectorRange) -> tuple[str, ...]:
@@ -163,15 +184,10 @@ def _simple(s: ir.Stmt, vectors: Vectors | None) -> str:
         case ir.AssignVector():
             return vectors.assignment(s)
         case ir.LoadRow():
-            row = f"lanes::row<{s.first.type.cpp}, {s.count}>"
-            return f"const auto {s.name} = {row}::load(&{expression(s.first)})"
+            return f"const auto {s.name} = {_load(s.first, s.count)}"
         case ir.StoreVector():
             return f"{vectors.expression(s.value)}.store(&{expression(s.target)})"
     raise AssertionError(s)
-
-
-def _count(name: str, begin: int, end: int) -> str:
-    return f"for (int32_t {name} = {begin}; {name} < {end}; ++{name})"
 
 
 def _for(s: ir.For) -> str:

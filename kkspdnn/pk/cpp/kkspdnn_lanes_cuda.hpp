@@ -1,8 +1,7 @@
 // Vectors of lanes on a GPU: a ThreadVectorRange whose lanes access neighbouring elements assigns
-// four lanes to each thread. Uniform values are loaded and computed once for the four lanes. A
-// thread loads adjacent lanes with one instruction of up to 16 bytes, and the loads of a warp are
-// coalesced. The body is a template that is instantiated for four lanes and for one lane, for the
-// remainder.
+// several adjacent lanes to each thread, which loads them with one instruction of up to 16 bytes.
+// Uniform values are loaded and computed once for them. The loads of a warp are coalesced. The body
+// is a template that is instantiated for these vectors, and for one lane for the remainder.
 #pragma once
 
 #include <cstdint>
@@ -11,23 +10,11 @@
 
 namespace lanes {
 
-constexpr int lanes_per_thread = 4;
 constexpr int access_bytes = 16;
 
-// The lanes of type T that a thread loads with one instruction.
+// The lanes of a thread: four, or two of double.
 template <class T>
-constexpr int adjacent = lanes_per_thread * sizeof(T) <= access_bytes
-                             ? lanes_per_thread
-                             : access_bytes / static_cast<int>(sizeof(T));
-
-// The distance between the groups of adjacent lanes of a thread.
-KOKKOS_INLINE_FUNCTION int group_stride(const int adjacent_lanes) {
-#if defined(__CUDA_ARCH__)
-  return static_cast<int>(blockDim.x) * adjacent_lanes;
-#else
-  return adjacent_lanes;
-#endif
-}
+constexpr int lanes_per_thread = sizeof(T) <= 4 ? 4 : access_bytes / static_cast<int>(sizeof(T));
 
 // `Count` elements that are loaded and stored with one instruction.
 template <class T, int Count>
@@ -35,56 +22,40 @@ struct alignas(sizeof(T) * Count) chunk {
   T r[Count];
 };
 
-// A vector of `Count` lanes, in registers of one thread: groups of `Adjacent` lanes.
-template <class T, int Count, int Adjacent>
+// A vector of `Count` adjacent lanes, in registers of one thread.
+template <class T, int Count>
 struct pack {
-  static constexpr int width = Count, adjacent_lanes = Adjacent;
-  T r[Count];
+  static constexpr int width = Count;
+  chunk<T, Count> r;
 
   template <class F>
   KOKKOS_INLINE_FUNCTION static pack generate(const F& f) {
     pack a;
 #pragma unroll
-    for (int i = 0; i < Count; ++i) a.r[i] = f(i);
+    for (int i = 0; i < Count; ++i) a.r.r[i] = f(i);
     return a;
   }
   KOKKOS_INLINE_FUNCTION static pack all(T value) {
     return generate([&](int) { return value; });
   }
   KOKKOS_INLINE_FUNCTION static pack load(const T* p) {
-    pack a;
-#pragma unroll
-    for (int g = 0; g < Count / Adjacent; ++g) {
-      const auto group =
-          *reinterpret_cast<const chunk<T, Adjacent>*>(p + g * group_stride(Adjacent));
-#pragma unroll
-      for (int i = 0; i < Adjacent; ++i) a.r[g * Adjacent + i] = group.r[i];
-    }
-    return a;
+    return {*reinterpret_cast<const chunk<T, Count>*>(p)};
   }
-  KOKKOS_INLINE_FUNCTION static pack of(const pack<uint8_t, Count, Adjacent>& b) {
+  KOKKOS_INLINE_FUNCTION static pack of(const pack<uint8_t, Count>& b) {
     return generate([&](int i) { return static_cast<T>(b.get(i)); });
   }
-  KOKKOS_INLINE_FUNCTION T get(int i) const { return r[i]; }
-  KOKKOS_INLINE_FUNCTION void store(T* p) const {
-#pragma unroll
-    for (int g = 0; g < Count / Adjacent; ++g) {
-      chunk<T, Adjacent> group;
-#pragma unroll
-      for (int i = 0; i < Adjacent; ++i) group.r[i] = r[g * Adjacent + i];
-      *reinterpret_cast<chunk<T, Adjacent>*>(p + g * group_stride(Adjacent)) = group;
-    }
-  }
+  KOKKOS_INLINE_FUNCTION T get(int i) const { return r.r[i]; }
+  KOKKOS_INLINE_FUNCTION void store(T* p) const { *reinterpret_cast<chunk<T, Count>*>(p) = r; }
 };
 
 // The vector of bytes for the lanes of a vector P.
 template <class P>
-using bytes_of = pack<uint8_t, P::width, P::adjacent_lanes>;
+using bytes_of = pack<uint8_t, P::width>;
 
-// Four adjacent bytes in one register, to count with.
+// Four bytes in one register, to count with.
 template <>
-struct pack<uint8_t, 4, 4> {
-  static constexpr int width = 4, adjacent_lanes = 4;
+struct pack<uint8_t, 4> {
+  static constexpr int width = 4;
   uint32_t r;
 
   template <class F>
@@ -102,17 +73,15 @@ struct pack<uint8_t, 4, 4> {
   KOKKOS_INLINE_FUNCTION void store(uint8_t* p) const { *reinterpret_cast<uint32_t*>(p) = r; }
 };
 
-#define KKSPDNN_ARITHMETIC(op)                                                                  \
-  template <class T, int N, int A>                                                              \
-  KOKKOS_INLINE_FUNCTION pack<T, N, A> operator op(const pack<T, N, A>& a,                      \
-                                                   const pack<T, N, A>& b) {                    \
-    return pack<T, N, A>::generate([&](int i) { return static_cast<T>(a.get(i) op b.get(i)); }); \
-  }                                                                                             \
-  template <class T, int N, int A>                                                              \
-  KOKKOS_INLINE_FUNCTION pack<T, N, A>& operator op##=(pack<T, N, A>& a,                        \
-                                                       const pack<T, N, A>& b) {                \
-    a = a op b;                                                                                 \
-    return a;                                                                                   \
+#define KKSPDNN_ARITHMETIC(op)                                                               \
+  template <class T, int N>                                                                  \
+  KOKKOS_INLINE_FUNCTION pack<T, N> operator op(const pack<T, N>& a, const pack<T, N>& b) {  \
+    return pack<T, N>::generate([&](int i) { return static_cast<T>(a.get(i) op b.get(i)); }); \
+  }                                                                                          \
+  template <class T, int N>                                                                  \
+  KOKKOS_INLINE_FUNCTION pack<T, N>& operator op##=(pack<T, N>& a, const pack<T, N>& b) {    \
+    a = a op b;                                                                              \
+    return a;                                                                                \
   }
 KKSPDNN_ARITHMETIC(+)
 KKSPDNN_ARITHMETIC(-)
@@ -120,13 +89,13 @@ KKSPDNN_ARITHMETIC(*)
 #undef KKSPDNN_ARITHMETIC
 
 // The sum of four bytes each modulo 256: the carry out of a byte is dropped.
-KOKKOS_INLINE_FUNCTION pack<uint8_t, 4, 4> operator+(const pack<uint8_t, 4, 4>& a,
-                                                     const pack<uint8_t, 4, 4>& b) {
+KOKKOS_INLINE_FUNCTION pack<uint8_t, 4> operator+(const pack<uint8_t, 4>& a,
+                                                  const pack<uint8_t, 4>& b) {
   constexpr uint32_t high = 0x80808080u;
   return {((a.r & ~high) + (b.r & ~high)) ^ ((a.r ^ b.r) & high)};
 }
-KOKKOS_INLINE_FUNCTION pack<uint8_t, 4, 4>& operator+=(pack<uint8_t, 4, 4>& a,
-                                                       const pack<uint8_t, 4, 4>& b) {
+KOKKOS_INLINE_FUNCTION pack<uint8_t, 4>& operator+=(pack<uint8_t, 4>& a,
+                                                    const pack<uint8_t, 4>& b) {
   a = a + b;
   return a;
 }
@@ -220,14 +189,14 @@ KOKKOS_INLINE_FUNCTION T* step(const V& view, T* from, const int64_t count) {
   return reinterpret_cast<T*>(reinterpret_cast<byte*>(from) + count * int64_t{size});
 }
 
-// Whether a thread may load adjacent lanes of the view with one instruction, and a row of lanes has
-// fewer than 2^32 bytes.
-template <class V>
+// Whether a thread may load the lanes of vectors of T from a view with one instruction, and a row of
+// lanes has fewer than 2^32 bytes.
+template <class T, class V>
 KOKKOS_INLINE_FUNCTION bool aligned(const V& view) {
-  using T = std::remove_const_t<typename V::value_type>;
-  constexpr uintptr_t bytes = adjacent<T> * sizeof(T);
-  const uint64_t row = V::rank == 1 ? 0 : view.extent(V::rank - 1) * sizeof(T);
-  return (reinterpret_cast<uintptr_t>(view.data()) | row) % bytes == 0 && row >> 32 == 0;
+  constexpr auto size = sizeof(typename V::value_type);
+  const uint64_t row = V::rank == 1 ? 0 : view.extent(V::rank - 1) * size;
+  const auto bits = reinterpret_cast<uintptr_t>(view.data()) | row;
+  return bits % (lanes_per_thread<T> * size) == 0 && row >> 32 == 0;
 }
 
 // Calls body(pack, first lane) for vectors of `count` lanes; aligned: of all views that the body
@@ -238,15 +207,16 @@ KOKKOS_INLINE_FUNCTION void for_each(const Team& team, const int32_t count, cons
   int32_t done = 0;
 #if defined(__CUDA_ARCH__)
   if (aligned) {
-    const int32_t lanes = lanes_per_thread * static_cast<int32_t>(blockDim.x);
-    const int32_t lane = adjacent<T> * static_cast<int32_t>(threadIdx.x);
-    for (; done + lanes <= count; done += lanes) {
-      body(pack<T, lanes_per_thread, adjacent<T>>{}, done + lane);
-    }
+    constexpr int32_t own = lanes_per_thread<T>;
+    const int32_t lanes = own * static_cast<int32_t>(blockDim.x);
+    const int32_t lane = own * static_cast<int32_t>(threadIdx.x);
+    for (; done + lanes <= count; done += lanes) body(pack<T, own>{}, done + lane);
+    // Kokkos would synchronize the threads of the vector, with a mask that needs a division.
+    if (done == count) return;
   }
 #endif
   Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, count - done),
-                       [&](const int32_t lane) { body(pack<T, 1, 1>{}, done + lane); });
+                       [&](const int32_t lane) { body(pack<T, 1>{}, done + lane); });
 }
 
 // The registers of a thread of a kernel. Since Kokkos 4.2 the function has the device as argument.

@@ -201,12 +201,12 @@ class LoadRow:
 
 @dataclass(frozen=True)
 class BatchedLoop:
-    """A loop that computes `width` iterations at a time: the loads of `ahead` iterations, then the
-    rest of these iterations, and so on.
+    """A loop that computes `width` iterations at a time: all their loads, then the rest.
 
     loop: the loop over single iterations, for those that are left
-    rows: loads of the elements of all iterations of a batch; inner_rows: those in `body`. If a row
-    is not aligned, `loop` computes all iterations
+    rows: loads of the elements of all iterations of a batch
+    ahead: those of them that only `loads` reads: they are loaded one batch ahead
+    inner_rows: loads of rows in `body`. If a row is not aligned, `loop` computes all iterations
     vectors: names of the local arrays of `width` vectors that `loads` fills, and their types
     number: the name of the number of an iteration in its batch
     loads, body: run for each iteration of a batch
@@ -215,8 +215,8 @@ class BatchedLoop:
     line: int
     loop: For
     width: int
-    ahead: int
     rows: tuple[LoadRow, ...]
+    ahead: tuple[LoadRow, ...]
     inner_rows: tuple[LoadRow, ...]
     vectors: tuple[tuple[str, Scalar], ...]
     number: str

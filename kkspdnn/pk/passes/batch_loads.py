@@ -24,9 +24,6 @@ BATCH = 8
 _ACCESS_BYTES = 16
 """Bytes of the widest load of a thread."""
 
-_VECTOR_BITS = 24 * 32
-"""Bits of the vectors, for each of the four lanes of a thread: 96 of 128 registers."""
-
 _NUMBER = ir.Name("_j", INT32)
 """The number of an iteration in its batch. Names of workunits do not begin with an underscore."""
 
@@ -48,12 +45,14 @@ def batch_loads(loop: ir.For) -> ir.For | ir.BatchedLoop:
     if not batch.vectors:
         return loop
     body = batch.body()
+    rows = tuple(batch.rows.values())
+    ahead = tuple(row for row in rows if not _reads_array(body, row.name))
     return ir.BatchedLoop(
         line=loop.line,
         loop=loop,
         width=BATCH,
-        ahead=batch.ahead(),
-        rows=tuple(batch.rows.values()),
+        rows=rows,
+        ahead=ahead,
         inner_rows=tuple(s for s in body if isinstance(s, ir.LoadRow)),
         vectors=tuple((each.array, each.type) for each in batch.vectors.values()),
         number=_NUMBER.name,
@@ -86,17 +85,6 @@ class _Batch:
             {e: ir.LoadRow(loop.line, f"_row{n}", e, BATCH) for n, e in enumerate(rows)},
             {e: ir.VectorElement(f"_vector{n}", _NUMBER, e.type) for n, e in enumerate(loads)},
         )
-
-    def ahead(self) -> int:
-        """Return the number of iterations whose vectors are loaded before the first is used, so
-        that these vectors and those that the body assigns fit into the registers."""
-        assigned = {
-            each.target: each.target.type.bits
-            for each in self.loop.body
-            if isinstance(each, ir.AssignVector)
-        }
-        loaded = BATCH * sum(each.type.bits for each in self.vectors.values())
-        return BATCH if sum(assigned.values()) + loaded <= _VECTOR_BITS else BATCH // 2
 
     def loads(self) -> tuple[ir.Stmt, ...]:
         """Return the statements that load the vectors of an iteration."""
@@ -160,6 +148,10 @@ def _differs(load: ir.VectorLoad, modified: frozenset[str]) -> bool:
 
 def _reads(node: Any, name: str) -> bool:
     return any(isinstance(e, ir.Name) and e.name == name for e in nodes(tuple(node)))
+
+
+def _reads_array(statements: tuple[ir.Stmt, ...], array: str) -> bool:
+    return any(isinstance(e, ir.Element) and e.array == array for e in nodes(statements))
 
 
 def _constant_rows(

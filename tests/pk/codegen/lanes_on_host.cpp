@@ -10,14 +10,14 @@ using View3D = Kokkos::View<T***, Kokkos::LayoutRight, Kokkos::Cuda::memory_spac
                             Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 
 // y[v] = the sum of w * x[1][k + 1][v] over k < rows, minus the sum of b[1][k + 1][v] modulo 256, and
-// 1000 more where that is above `most`; wide: whether a thread may have four lanes.
+// 1000 more where that is above `most`; wide: whether a thread may have several lanes.
 template <class T>
 static void run(int vector, int count, int rows, const T* x, const uint8_t* b, T w, T most, T* y,
                 bool wide) {
   blockDim.x = unsigned(vector);
   const View3D<const T> values(x, 2, rows + 1, count);
   const View3D<const uint8_t> counts(b, 2, rows + 1, count);
-  const bool aligned = wide && lanes::aligned(values) && lanes::aligned(counts);
+  const bool aligned = wide && lanes::aligned<T>(values) && lanes::aligned<T>(counts);
   for (threadIdx.x = 0; threadIdx.x < blockDim.x; ++threadIdx.x) {
     lanes::for_each<T>(Kokkos::Member{}, count, aligned, [&](auto pack, const int32_t v) {
       using P = decltype(pack);

@@ -164,7 +164,7 @@ def test_vectors(name: str, target: ExecutionSpace, team: str) -> None:
     aligned = ""
     if target is ExecutionSpace.Cuda:
         views = [view for view in "xby" if f"&{view}(" in text or f"at({view}," in text]
-        aligned = " && ".join(f"lanes::aligned({view})" for view in views) or "true"
+        aligned = " && ".join(f"lanes::aligned<float>({view})" for view in views) or "true"
         aligned = f", {aligned}"
     expected = f"""
         lanes::for_each<float>({team}n + 1{aligned}, [&](auto pack, const int32_t v) {{
@@ -207,3 +207,34 @@ def test_line_directives() -> None:
     writer.put("d;")
     expected = '#line 3 "w.py"\na;\nb;\n#line 4 "w.py"\nc;\n#line 7 "workunit.cpp"\nd;\n'
     assert writer.text() == expected
+
+
+def test_a_batched_loop() -> None:
+    row = ir.LoadRow(1, "_row0", ir.Element("index", (K,), INT32, local=False), 8)
+    vector = ir.VectorElement("_vector0", ir.Name("_j", INT32), FLOAT)
+    loop = ir.BatchedLoop(
+        line=1,
+        loop=ir.For(1, "k", ZERO, N, ONE, False, (ir.AssignVector(1, Z, "+=", LOAD),)),
+        width=8,
+        rows=(row,),
+        ahead=(row,),
+        inner_rows=(),
+        vectors=(("_vector0", FLOAT),),
+        number="_j",
+        loads=(ir.AssignVector(1, vector, "=", LOAD),),
+        body=(ir.AssignVector(1, Z, "+=", vector),),
+    )
+    text = printed(ir.VectorRange(1, "m", N, "lane", "v", FLOAT, (loop,)), ExecutionSpace.Cuda)
+    for line in (
+        "if (_end_k >= 8 && k <= _end_k - 8 && lanes::aligned_row<8>(&index(k))) {",
+        "auto _row0 = lanes::row<int32_t, 8>::load(&index(k));",
+        "for (; k <= _end_k - 8; k += 8) {",
+        "P _vector0[8];",
+        "for (int32_t _j = 0; _j < 8; ++_j) {",
+        "_vector0[_j] = P::load(&x(0, int64_t(k), v));",
+        "const int32_t _next = k <= _end_k - 16 ? k + 8 : k;",
+        "_row0 = lanes::row<int32_t, 8>::load(&index(_next));",
+        "z += _vector0[_j];",
+        "for (; k < _end_k; ++k) {",
+    ):
+        assert f" {line}\n" in text

@@ -40,8 +40,9 @@ GATHER = "i: int = index[k]\n    z += x[0][i][v]"
 
 def test_a_batch_loads_its_indices_as_a_row_and_then_its_vectors(load: Load) -> None:
     loop = loop_of(load, GATHER)
-    assert (loop.width, loop.ahead, loop.number) == (BATCH, BATCH, "_j")
+    assert (loop.width, loop.number) == (BATCH, "_j")
     assert loop.rows == (ir.LoadRow(0, "_row0", element("index", K), BATCH),)
+    assert loop.ahead == loop.rows
     assert loop.inner_rows == ()
     assert loop.vectors == (("_vector0", FLOAT),)
     i = ir.Name("i", INT32)
@@ -54,6 +55,12 @@ def test_a_batch_loads_its_indices_as_a_row_and_then_its_vectors(load: Load) -> 
     assert loop.body == (ir.AssignVector(0, ir.VectorName("z", FLOAT), "+=", vector),)
     assert isinstance(loop.loop, ir.For)
     assert len(loop.loop.body) == 2
+
+
+def test_only_rows_that_addresses_depend_on_are_loaded_ahead(load: Load) -> None:
+    loop = loop_of(load, "i: int = index[k]\n    w: pk.float = d[0][0][k]\n    z += w * x[0][i][v]")
+    assert [row.first.array for row in loop.rows] == ["index", "d"]
+    assert [row.first.array for row in loop.ahead] == ["index"]
 
 
 def test_other_uses_of_the_variable_have_the_number_of_the_iteration(load: Load) -> None:
@@ -119,13 +126,3 @@ def test_only_loops_over_consecutive_numbers_are_batched(load: Load, bounds: str
 
 def test_no_loop_is_batched_on_a_cpu(load: Load) -> None:
     assert isinstance(loop_of(load, GATHER, ExecutionSpace.OpenMP), ir.For)
-
-
-def test_half_a_batch_is_loaded_ahead_if_registers_are_short(load: Load) -> None:
-    """Eight sums of doubles and eight loaded vectors have 128 registers in four lanes."""
-    text = "".join(f"z{j}: pk.double = 0.0\n" for j in range(8)) + "for k in range(n):\n"
-    text += "".join(f"    z{j} += d[0][k][v]\n" for j in range(8))
-    text += "".join(f"d[1][{j}][v] = z{j}\n" for j in range(8))
-    (lanes,) = vectorize(lane_function(load, text), ExecutionSpace.Cuda).body
-    (loop,) = (s for s in lanes.body if isinstance(s, ir.BatchedLoop))  # type: ignore[union-attr]
-    assert loop.ahead == BATCH // 2
