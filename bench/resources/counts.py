@@ -13,6 +13,10 @@ from kkspdnn.errors import ToolchainError
 
 _WAVEFRONT_BYTES = 128
 _WARP = 32
+_NARROW = 8
+"""Threads of a neuron in tiles of 32 rows."""
+
+_INSTRUCTION_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,23 @@ class LoopCounts:
 
     @property
     def wavefronts_per_edge(self) -> float:
-        """L1 wavefronts of a warp for an edge of 32 rows."""
+        """L1 wavefronts of a warp for an edge of 32 rows, if the warp computes one neuron."""
         return self.wavefronts / self.row_edges
+
+    @property
+    def narrow_wavefronts_per_edge(self) -> float:
+        """The same for a warp that computes four neurons with eight threads each, at most.
+
+        Each load has four addresses, which need not be in the same 128 bytes.
+        """
+        neurons = _WARP // _NARROW
+        uniform = (neurons - 1) * (self.index_loads + self.other_loads)
+        width = max(self.activation_bytes)
+        narrow = neurons * -(-_NARROW * width // _WAVEFRONT_BYTES)
+        wide = -(-_WARP * width // _WAVEFRONT_BYTES)
+        return (
+            self.wavefronts + uniform + self.activation_loads * (narrow - wide)
+        ) / self.row_edges
 
 
 def main_loops(
@@ -137,6 +156,14 @@ def _counts(
     )
 
 
+def _leaves(instruction: Instruction, loop: Loop) -> bool:
+    """Whether an instruction calls a function. A CALL of the instruction after the loop is how
+    some compilers exit a long loop."""
+    if instruction.name == "CALL":
+        return instruction.operands[-1] != f"{loop.body[-1].address + _INSTRUCTION_BYTES:#x}"
+    return instruction.name in ("JMP", "BRX")
+
+
 def _check_body(loop: Loop, roles: Roles, location: str) -> None:
     """Raise ToolchainError if the counts of this loop would be wrong."""
     if loop.skips:
@@ -144,7 +171,7 @@ def _check_body(loop: Loop, roles: Roles, location: str) -> None:
             f"{location}: the branch at {loop.skips[0]:#06x} skips instructions of the body, so "
             "they cannot be counted"
         )
-    if any(instruction.name in ("CALL", "JMP", "BRX") for instruction in loop.body):
+    if any(_leaves(instruction, loop) for instruction in loop.body):
         raise ToolchainError(
             f"{location}: the body calls a function, whose instructions are not counted"
         )

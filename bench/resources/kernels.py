@@ -22,7 +22,7 @@ from kkspdnn.pk.types import Scalar, View
 HAND_WRITTEN = ("kkspdnn_hand_equal", "kkspdnn_hand_fan_in")
 """The kernels of bench/ceiling/ceiling.cu."""
 
-_MODULE = "fused"
+_MODULES = ("fused", "groups")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def workunits(arch: str, dtypes: Sequence[str]) -> list[Compiled]:
     units = [
         generate(*launch)
         for launch in dict.fromkeys(launches)  # counts are bytes for each dtype
-        if launch[0].__module__.rpartition(".")[2] == _MODULE
+        if launch[0].__module__.rpartition(".")[2] in _MODULES
     ]
     runtime_library = find_runtime_library(ExecutionSpace.Cuda, arch)
     files = compile_workunits([(runtime_library, unit) for unit in units])

@@ -31,6 +31,7 @@ _LOOP: tuple[tuple[str, Callable[[Kernel, LoopCounts], str]], ...] = (
     ("mean in flight", lambda _, loop: f"{loop.mean_in_flight:.1f}"),
     ("instructions per edge", lambda _, loop: f"{loop.instructions_per_edge:.2f}"),
     ("wavefronts per edge", lambda _, loop: f"{loop.wavefronts_per_edge:.2f}"),
+    ("with 8 threads", lambda k, loop: _narrow(k, loop)),
     ("L1 bound", lambda k, loop: _rate(k, "wavefronts", loop.wavefronts_per_edge)),
     ("issue bound", lambda k, loop: _rate(k, "instructions", loop.instructions_per_edge)),
     ("edges in flight per SM", lambda k, loop: f"{k.edges_in_flight(loop):,.0f}"),
@@ -90,6 +91,13 @@ def _row(cells: Sequence[str]) -> str:
 
 def _widths(widths: Sequence[int]) -> str:
     return ", ".join(map(str, widths))
+
+
+def _narrow(kernel: Kernel, loop: LoopCounts) -> str:
+    """Return the wavefronts per edge with eight threads a neuron, which have several rows each."""
+    if not kernel.is_workunit or loop.rows == 1:
+        return ""
+    return f"{loop.narrow_wavefronts_per_edge:.2f}"
 
 
 def _rate(kernel: Kernel, resource: str, per_edge: float) -> str:

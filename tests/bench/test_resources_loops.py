@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -251,3 +253,15 @@ def test_batches_of_loads(batches: list[int]) -> None:
 def test_a_load_waits_for_a_pending_load_of_its_register() -> None:
     body = code("LDG.E R4, [R2.64]\nLDG.E R4, [R2.64+0x80]\nFADD R5, R5, R4")
     assert overlap(body, frozenset({0, 1})).latencies == 2
+
+
+def test_eight_threads_a_neuron_load_indices_and_weights_for_four_neurons() -> None:
+    """Loads of 16 bytes take as many wavefronts; those of 4 bytes bring 32 bytes of 128."""
+    loop = LoopCounts(
+        edges=8, rows=4, instructions=64, spills=0, activation_loads=8, activation_bytes=(16,),
+        index_loads=1, index_bytes=(16,), other_loads=2, in_flight=8, latencies=2.0, wavefronts=35,
+    )  # fmt: skip
+    assert loop.wavefronts_per_edge == 35 / 32
+    assert loop.narrow_wavefronts_per_edge == (32 + 3 * 4) / 32
+    bytes_ = replace(loop, activation_bytes=(4,), other_loads=0, wavefronts=9)
+    assert bytes_.narrow_wavefronts_per_edge == (8 * 4 + 4) / 32
