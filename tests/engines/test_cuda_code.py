@@ -99,6 +99,7 @@ def test_values(make_space: MakeSpace, name: str, shape: str, dtype: str) -> Non
         assert (result.values != expected.values).nnz == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exits", EXITS)
 @pytest.mark.parametrize("group_outputs", ["none", "all"])
 def test_a_challenge_network(make_space: MakeSpace, exits: Exits, group_outputs: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,10 @@ class FusedKernels:
 
     space: Space
     dtype: np.dtype[Any]
+    # By workunit, once its kernels are compiled; each launch needs it.
+    _concurrent_teams: dict[Any, int] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def zero(self) -> Any:
@@ -115,7 +119,9 @@ class FusedKernels:
     def max_depth(self, tiles: int, workunit: Any) -> int:
         """Return the maximum number of layers in a launch of a workunit over this number of tiles:
         1 if one team for each tile leaves threads idle."""
-        teams = self.space.concurrent_teams(workunit)
+        teams = self._concurrent_teams.get(workunit)
+        if teams is None:
+            teams = self._concurrent_teams[workunit] = self.space.concurrent_teams(workunit)
         turns = -(-tiles // teams)
         return self.space.launch.layers_a_launch if tiles >= 0.9 * turns * teams else 1
 
