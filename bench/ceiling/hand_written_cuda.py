@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.ceiling.cuda import Kernels
 from bench.ceiling.hand_written import check_layers
-from bench.ceiling.tiled_problem import TileCandidate, TiledProblem
+from bench.ceiling.tiled_problem import LaunchCandidate, TiledProblem
 from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.errors import InputError
 
@@ -28,14 +28,14 @@ _BLOCKS = 4096
 """Enough thread blocks to occupy any GPU."""
 
 
-class HandWrittenCudaKernel(TileCandidate):
-    """Launches ceiling.cu with the arrays of the workunit, up to `depth` layers per launch.
+class HandWrittenCudaKernel(LaunchCandidate):
+    """Launches ceiling.cu with the arrays of the workunit.
 
     Raises InputError if ceiling.cu does not support the layers.
     """
 
-    def __init__(self, kernels: Kernels, problem: TiledProblem, depth: int) -> None:
-        super().__init__(problem)
+    def __init__(self, kernels: Kernels, problem: TiledProblem, depth: int, first: int = 0) -> None:
+        super().__init__(problem, depth, first)
         check_layers(problem, _ALL_LANES)
         columns = {layer.weights["index"].shape[1] for layer in problem.layers}
         if any(each % _INDICES for each in columns):
@@ -43,21 +43,10 @@ class HandWrittenCudaKernel(TileCandidate):
                 "the hand-written kernel needs rows of edges that are a multiple of "
                 f"{_INDICES}; use a RadiX-Net"
             )
-        self._depth = depth
         self._kernels = {name: kernels.get(f"kkspdnn_hand_{name}") for name in ("equal", "fan_in")}
 
-    def run(self, layers: int) -> None:
-        """Compute the first `layers` layers for all rows."""
-        position = 0
-        while position < layers:
-            layer = self.problem.layers[position]
-            depth = min(self._depth, layer.group_remaining, layers - position)
-            self._launch(layer, depth)
-            self.tiles.swap_buffers(depth, layer.outputs)
-            position += depth
-        self.wait()
-
-    def _launch(self, layer: FusedLayer, depth: int) -> None:
+    def launch(self, layer: FusedLayer, depth: int) -> None:
+        """See LaunchCandidate."""
         weights: dict[str, Any] = layer.weights
         neurons, tiles = self.problem.shape.widest, self.tiles.count
         blocks, width = self._blocks(neurons, tiles) if depth == 1 else (1, neurons)
@@ -80,6 +69,7 @@ class HandWrittenCudaKernel(TileCandidate):
                 *[np.int32(number) for number in numbers],
             ),
         )
+        self.tiles.swap_buffers(depth, layer.outputs)
 
     @staticmethod
     def _blocks(neurons: int, tiles: int) -> tuple[int, int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.space import Space
 from kkspdnn.engines.fused.engine import FusedEngine
 from kkspdnn.engines.fused.layer import FusedLayer
@@ -42,6 +43,17 @@ class TiledProblem:
         shape = TileShape.of(space, network.dtype, packed.widest)
         return cls(engine, list(packed), shape, inputs)
 
+    def with_launch(self, launch: LaunchParameters) -> TiledProblem:
+        """Return the same packed layers and rows with another shape of tiles and teams.
+
+        launch: has the same `Packing`
+        """
+        space = replace(self.shape.space, launch=launch)
+        engine = FusedEngine(space, self.shape.dtype, float(self.engine.ymax), "none")
+        assert engine.kernels.packing == self.engine.kernels.packing
+        shape = TileShape.of(space, self.shape.dtype, self.shape.widest)
+        return replace(self, engine=engine, shape=shape)
+
 
 class TileCandidate:
     """Base class of a candidate: it owns tiles with the input rows; subclasses compute layers."""
@@ -64,3 +76,36 @@ class TileCandidate:
         activations = self.problem.shape.space.to_host(self.tiles.activations).transpose(0, 2, 1)
         dense: NDArray[np.floating] = activations.reshape(-1, activations.shape[2])
         return dense[: self.problem.inputs.rows]
+
+
+class LaunchCandidate(TileCandidate):
+    """Base class of a candidate that launches up to `depth` layers at a time.
+
+    first: number of the first layer that `run` computes; `start` computes those before it
+    """
+
+    def __init__(self, problem: TiledProblem, depth: int, first: int = 0) -> None:
+        super().__init__(problem)
+        self._depth = depth
+        self._first = first
+
+    def launch(self, layer: FusedLayer, depth: int) -> None:
+        """Compute `depth` layers of the group of `layer`, starting with `layer`."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Copy the input rows into the tiles, and compute the layers before the first one."""
+        super().start()
+        self._compute(0, self._first)
+
+    def run(self, layers: int) -> None:
+        """Compute `layers` layers for all rows."""
+        self._compute(self._first, self._first + layers)
+
+    def _compute(self, position: int, end: int) -> None:
+        while position < end:
+            layer = self.problem.layers[position]
+            depth = min(self._depth, layer.group_remaining, end - position)
+            self.launch(layer, depth)
+            position += depth
+        self.wait()

@@ -23,7 +23,7 @@ STEP_COMMANDS = {
     "sanitized": "run every kernel on small networks, with a separate allocation per array",
     "profiled": "launch each fused kernel once while the profiler is on",
     "profile": "collect the hardware counters of `profiled` with ncu",
-    "sweep": "time the fused launch over lanes, team sizes and layers per launch",
+    "sweep": "time each form of packed layers, and the fused launch over its shapes",
 }
 """The commands that `run` starts, each in a process of its own. A user can also run them."""
 
@@ -52,7 +52,7 @@ def parser() -> Parser:
     )
     text = "time limit in seconds; the remaining steps are skipped (360)"
     run.add_argument("--seconds", type=positive_int, default=360, metavar="T", help=text)
-    text = "run the second list of steps: sweep, other sanitizers and tests, native build"
+    text = "run the second list of steps: tuning, other sanitizers and tests, native build"
     run.add_argument("--second", action="store_true", help=text)
     text = "run these steps only, in the order of the list"
     run.add_argument("--only", nargs="+", metavar="STEP", help=text)
@@ -62,7 +62,7 @@ def parser() -> Parser:
         step.add_argument("--records", type=file_path, metavar="DIR", help="folder for records")
         all_commands.append(step)
         if name == "times":
-            text = "NEURONS-LAYERS with any of :EXITS :fold :xRUNS, for example 1024-120:dead:x5"
+            text = "NEURONS-LAYERS with any of :EXITS :spgemm :fold :different :rROWS :xRUNS"
             step.add_argument("cases", nargs="+", metavar="CASE", help=text)
     for parser_of_command in all_commands:
         add_space_option(parser_of_command, SPACES, default="cuda")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 from time import perf_counter
 
@@ -13,42 +14,67 @@ import kkspdnn as kk
 from bench.ceiling.tiled_problem import TiledProblem
 from bench.ceiling.workunit import FusedWorkunit
 from bench.gpu.host_time import describe, host_seconds
+from bench.gpu.networks import different_weights
 from kkspdnn.device.block_transfer import BlockTransfer
 from kkspdnn.device.space import Space, open_space
 
 _LAYERS = 16
+_FEW_ROWS = 500
+"""On a GPU up to 512 rows have tiles of 32 threads with one lane each."""
+
 _BLOCK_ROWS = 1 << 15  # 4 MB, as in the fused engine
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Print the medians of several runs."""
     space = open_space(arguments.space)
-    net = kk.radixnet(1024, _LAYERS)
     _copies(space, arguments.small)
-    for rows in (600,) if arguments.small else (60_000, 30_000, 8000, 2000, 600):
-        problem = TiledProblem.of(space, net, kk.images(1024, rows))
-        rates = []
-        for depth in (1, 2, 4, 8, 16):
-            workunit = FusedWorkunit(problem, depth)
-            workunit.start()
-            seconds = _median_seconds(space, lambda w=workunit: w.run(_LAYERS))  # type: ignore[misc]
-            rates.append(f"{depth}: {rows * net.edges / seconds:.3g}")
-        tiles = problem.shape.tile_count(rows)
-        print(f"{rows} rows, {tiles} tiles, edges/s by layers per launch: {', '.join(rates)}")
-    problem = TiledProblem.of(space, net, kk.images(1024, 600))
-    workunit = FusedWorkunit(problem, 1)
-    workunit.start()
-
-    def launch() -> None:
-        problem.engine.kernels.compute(workunit.tiles, problem.layers[0], 1)
-
-    host, total = _repeated_seconds(space, launch)
-    print(f"a fused launch of 600 rows: host {host * 1e6:.1f} us, total {total * 1e6:.1f} us")
+    for rows in (600, _FEW_ROWS) if arguments.small else (60_000, 30_000, 8000, 2000, _FEW_ROWS):
+        # The first layer of a network of equal weights has another form.
+        _rates(space, kk.radixnet(1024, _LAYERS + 1), rows, first=1)
+    groups = replace(space, launch=replace(space.launch, group_outputs="distinct"))
+    different = different_weights(1024, _LAYERS)
+    for rows in (600, _FEW_ROWS) if arguments.small else (60_000, 2000, _FEW_ROWS):
+        _rates(groups, different, rows, first=0)
+    for rows in 600, _FEW_ROWS:
+        host, total = _launch_seconds(space, rows)
+        print(
+            f"a fused launch of {rows} rows: host {host * 1e6:.1f} us, total {total * 1e6:.1f} us"
+        )
     if space.implementation == "builtin":
         # Few rows of a small layer.
         small = TiledProblem.of(space, kk.radixnet(64, 2), kk.images(64, 8))
         print(f"host time of a launch in us: {describe(host_seconds(small))}")
     return 0
+
+
+def _rates(space: Space, net: kk.Network, rows: int, first: int) -> None:
+    """Print the rates of the layers from `first` on, in the shape of a launch for these rows."""
+    problem = TiledProblem.of(space.for_rows(rows, net.dtype), net, kk.images(1024, rows))
+    edges = sum(layer.edges for layer in problem.layers[first:])
+    rates = []
+    for depth in (1, 2, 4, 8, 16):
+        workunit = FusedWorkunit(problem, depth, first)
+        workunit.start()
+        seconds = _median_seconds(space, lambda w=workunit: w.run(_LAYERS))  # type: ignore[misc]
+        rates.append(f"{depth}: {rows * edges / seconds:.3g}")
+    shape, name = problem.shape, problem.layers[-1].workunit.__name__
+    print(
+        f"{name}, {rows} rows, {shape.tile_count(rows)} tiles of {shape.lanes}, edges/s by layers "
+        f"per launch: {', '.join(rates)}"
+    )
+
+
+def _launch_seconds(space: Space, rows: int) -> tuple[float, float]:
+    """Return the seconds of a launch on the host, and in total."""
+    net = kk.radixnet(1024, 2)
+    problem = TiledProblem.of(space.for_rows(rows, net.dtype), net, kk.images(1024, rows))
+    workunit = FusedWorkunit(problem, 1)
+    workunit.start()
+    layer = problem.layers[-1]
+    return _repeated_seconds(
+        space, lambda: problem.engine.kernels.compute(workunit.tiles, layer, 1)
+    )
 
 
 def _copies(space: Space, small: bool) -> None:

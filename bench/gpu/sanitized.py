@@ -6,7 +6,7 @@ import argparse
 from importlib import import_module
 
 import kkspdnn as kk
-from bench.gpu.values import ragged
+from bench.gpu.networks import ragged, shared_inputs
 
 _RUNS = (("fused", "all"), ("fused", "none"), ("spgemm", "all"))
 
@@ -19,12 +19,13 @@ def command(arguments: argparse.Namespace) -> int:
         cupy.cuda.set_allocator(None)
         cupy.cuda.set_pinned_memory_allocator(None)
     wrong = 0
-    # One row, a partially filled tile, and several tiles.
+    # One row, a partially filled tile, and several tiles of the default shape.
     for rows in (1, 33, 600):
         for kernel, exits in _RUNS:
             for net, inputs in (
                 (kk.radixnet(64, 8), kk.images(64, rows)),
                 ragged(rows),
+                shared_inputs(rows),
             ):
                 verified = kk.infer(
                     net,

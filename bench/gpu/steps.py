@@ -90,25 +90,27 @@ def first_steps(session: Session) -> Iterator[Step]:
     yield Step("values", 100, session.command("values"), gpu, shows=_DETAILS, lines=24)
     cases = (
         ("1024-120:x7 1024-120:dead:x7 1024-120:none:x5 1024-120:fold:x5 1024-120:spgemm:x3 ")
-        + "1024-480:x5 1024-1920:x5 4096-120:x5"
+        + "1024-480:x5 1024-1920:x5 4096-120:x5 1024-120:different:none:x3 1024-120:none:r500:x5"
         if not session.small
-        else "64-24:x3 64-24:none:x3 64-24:spgemm:x2"
+        else "64-24:x3 64-24:none:x3 64-24:spgemm:x2 64-24:different:x2 64-24:r500:x2"
     )
-    yield Step("times", 70, session.command("times", *cases.split()), gpu)
+    yield Step("times", 80, session.command("times", *cases.split()), gpu)
     ceiling = ["--space", session.space, "--json", session.record("ceiling-1024")]
     if session.small:
         ceiling += ["--neurons", "1024", "--layers", "8", "--rows", "256"]
     yield Step("hand-written", 70, _module("bench.ceiling", *ceiling), gpu)
-    yield Step("launches", 30, session.command("launches"), gpu, lines=20)
+    shows = r"^fused_|^best|no time|FAIL|rror"
+    yield Step("sweep", 60, session.command("sweep"), gpu, shows=shows, lines=40)
+    yield Step("launches", 40, session.command("launches"), gpu, lines=20)
     sanitizer = "compute-sanitizer"
     sanitized = session.command("sanitized")
     if gpu:
         sanitized = (sanitizer, "--tool", "memcheck", "--leak-check", "no", *sanitized)
     needed = sanitizer if gpu else None
-    yield Step("memcheck", 60, sanitized, gpu, needed, shows=_DETAILS)
+    yield Step("memcheck", 75, sanitized, gpu, needed, shows=_DETAILS)
     profile = "profile" if gpu else "profiled"
     needed = "ncu" if gpu else None
-    yield Step("profile", 75, session.command(profile), gpu, needed, lines=60)
+    yield Step("profile", 90, session.command(profile), gpu, needed, lines=110)
     yield Step("tests", 80, _tests(session, _FIRST_TESTS), gpu, lines=12)
     yield Step("peers", 80, _peers(session), gpu, lines=20)
     if not session.small:
@@ -117,10 +119,9 @@ def first_steps(session: Session) -> Iterator[Step]:
 
 
 def second_steps(session: Session) -> Iterator[Step]:
-    """Yield the steps of --second: shapes of a launch, and slower checks."""
+    """Yield the steps of --second: tuning, and slower checks."""
     gpu = session.space == "cuda"
     yield Step("environment", 30, session.command("environment"), device=False, lines=40)
-    yield Step("sweep", 120, session.command("sweep"), gpu, lines=40)
     small = ["--neurons", "64", "--layers", "24", "--inputs", "600", "--seconds", "3"]
     options = ["--space", session.space, *(small if session.small else [])]
     yield Step("tune", 75, _module("kkspdnn", "tune", *options), gpu, lines=24)

@@ -14,6 +14,7 @@ from statistics import median_low
 from time import perf_counter
 
 import kkspdnn as kk
+from bench.gpu.networks import different_weights
 from bench.gpu.steps import record_label
 from kkspdnn.cli.problem import Problem, load_problem
 from kkspdnn.errors import InputError
@@ -25,7 +26,11 @@ _RESULTS = Path(__file__).parents[1] / "results"
 
 @dataclass(frozen=True)
 class Case:
-    """A network, and the options and number of its runs."""
+    """A network, and the options and number of its runs.
+
+    different: random weights instead of equal ones, see `different_weights`
+    rows: input rows; 0 means the default
+    """
 
     neurons: int
     layers: int
@@ -33,10 +38,12 @@ class Case:
     kernel: str = "fused"
     fold: bool = False
     runs: int = 5
+    different: bool = False
+    rows: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Case:
-        """Parse a text such as 1024-120:dead:fold:spgemm:x5. Raises InputError."""
+        """Parse a text such as 1024-120:dead:fold:spgemm:x5 or 1024-120:different:r500."""
         size, *words = text.split(":")
         numbers = re.fullmatch(r"([1-9][0-9]{0,6})-([1-9][0-9]{0,6})", size)
         if numbers is None:
@@ -49,11 +56,16 @@ class Case:
                 case = replace(case, kernel=word)
             elif word == "fold":
                 case = replace(case, fold=True)
+            elif word == "different":
+                case = replace(case, different=True)
+            elif re.fullmatch(r"r[1-9][0-9]{0,6}", word):
+                case = replace(case, rows=int(word[1:]))
             elif re.fullmatch(r"x[1-9][0-9]{0,2}", word):
                 case = replace(case, runs=int(word[1:]))
             else:
                 raise InputError(
-                    f"case {text!r}: {word!r} is none of all, dead, none, fold, spgemm, xRUNS"
+                    f"case {text!r}: {word!r} is none of all, dead, none, fold, spgemm, "
+                    "different, rROWS, xRUNS"
                 )
         return case
 
@@ -62,7 +74,10 @@ class Case:
         words = [f"{self.neurons}-{self.layers}-{label}"]
         words += [self.exits] if self.exits != "all" else []
         words += [self.kernel] if self.kernel != "fused" else []
-        return "-".join([*words, *(["fold"] if self.fold else [])])
+        words += ["fold"] if self.fold else []
+        words += ["different"] if self.different else []
+        words += [f"{self.rows}-rows"] if self.rows else []
+        return "-".join(words)
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -73,7 +88,8 @@ def command(arguments: argparse.Namespace) -> int:
     load = lru_cache(maxsize=1)(_load)  # two large networks do not fit into memory
     for case in cases:
         try:
-            records = _runs(case, load(case.neurons, case.layers, rows), arguments.space)
+            problem = load(case.neurons, case.layers, case.rows or rows, case.different)
+            records = _runs(case, problem, arguments.space)
         except Exception as error:
             failed = True
             message = str(error).partition("\n")[0]
@@ -91,9 +107,11 @@ def command(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _load(neurons: int, layers: int, rows: int) -> Problem:
+def _load(neurons: int, layers: int, rows: int, different: bool) -> Problem:
     begun = perf_counter()
     problem = load_problem(neurons=neurons, layers=layers, inputs=rows)
+    if different:
+        problem = replace(problem, network=different_weights(neurons, layers))
     print(f"{neurons} x {layers}: generated in {perf_counter() - begun:.1f} s", flush=True)
     return problem
 

@@ -6,14 +6,11 @@ import argparse
 import traceback
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-import scipy.sparse as sp
-
 import kkspdnn as kk
+from bench.gpu.networks import different_weights, ragged, shared_inputs
 from kkspdnn.device.space import open_space
 
 Check = tuple[str, Callable[[], str]]
@@ -49,6 +46,15 @@ def _checks(space: str, small: bool) -> Iterator[Check]:
     yield "fused, 700 rows", lambda: challenge(rows=700)
     yield "SpGEMM", lambda: challenge(kernel="spgemm")
     yield "merged neurons", lambda: challenge(fold=True)
+    # On a GPU up to 512 rows have tiles of 32 threads with one lane each.
+    for rows in (300, 700):
+        for exits in ("none", "all"):
+            yield (
+                f"neurons with the same inputs, {rows} rows, exits {exits}",
+                lambda rows=rows, exits=exits: _compare(  # type: ignore[misc]
+                    *shared_inputs(rows), space, exits=exits
+                ),
+            )
     for kernel in ("fused", "spgemm"):
         yield (
             f"{kernel}, different fan-ins",
@@ -62,6 +68,12 @@ def _checks(space: str, small: bool) -> Iterator[Check]:
                 kk.radixnet(neurons, layers), kk.images(neurons, rows), space, exits=exits
             ),
         )
+    yield (
+        f"{neurons} x 8, 16 neurons with the same inputs, 700 rows",
+        lambda: _compare(
+            different_weights(neurons, 8), kk.images(neurons, 700), space, exits="none"
+        ),
+    )
     yield "twelve repetitions", lambda: _repeat(space, 500 if small else 5000)
     yield "float64", lambda: challenge(exits="dead", dtype="float64")
 
@@ -75,20 +87,6 @@ def _start(name: str) -> str:
         text += "".join(f", {name} {attributes.get(name)}" for name in names.split())
         text += f", CuPy {space.xp.__version__}, free bytes {space.device_memory()[0]:,}"
     return text
-
-
-def ragged(rows: int) -> tuple[kk.Network, np.ndarray[Any, np.dtype[np.float32]]]:
-    """Return a network whose neurons have different fan-ins and weights, and dense input rows."""
-    random, widths = np.random.default_rng(7), [40, 56, 56, 56, 24]
-    layers = [
-        kk.Layer.from_sparse(
-            sp.random_array((a, b), density=0.2, rng=random, dtype=np.float32),
-            np.full(b, -0.01, np.float32),
-        )
-        for a, b in pairwise(widths)
-    ]
-    x = (np.arange(rows * widths[0]).reshape(rows, widths[0]) % 7 < 2).astype(np.float32)
-    return kk.network(layers, ymax=None), x
 
 
 def _compare(net: kk.Network, inputs: Any, space: str, **options: Any) -> str:

@@ -30,11 +30,18 @@ def test_a_case_from_its_text(n: int, layers: int, exits: str, fold: bool, runs:
 
 
 def test_names_of_records() -> None:
-    named = {text: Case.parse(text).name("cuda") for text in ("1-2", "1-2:dead:fold", "1-2:spgemm")}
-    assert list(named.values()) == ["1-2-cuda", "1-2-cuda-dead-fold", "1-2-cuda-spgemm"]
+    named = {
+        "1-2": "1-2-cuda",
+        "1-2:dead:fold": "1-2-cuda-dead-fold",
+        "1-2:spgemm": "1-2-cuda-spgemm",
+        "1-2:none:different:r500": "1-2-cuda-none-different-500-rows",
+    }
+    assert {text: Case.parse(text).name("cuda") for text in named} == named
 
 
-@pytest.mark.parametrize("text", ["", "1024", "1024-", "0-1", "1-1:x0", "1-1:some", "1-1:", "a-1"])
+@pytest.mark.parametrize(
+    "text", ["", "1024", "1024-", "0-1", "1-1:x0", "1-1:some", "1-1:", "1-1:r0", "a-1"]
+)
 def test_invalid_cases_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="case"):
         Case.parse(text)
@@ -57,6 +64,14 @@ def test_the_median_run_becomes_the_record(
         line = next(line for line in lines if line.startswith(f"{name} "))
         assert f"{record['inference_seconds'] * 1e3:.2f} ms" in line
         assert record["command"].startswith("python -m bench.gpu times --space openmp 64-4:x3")
+
+
+def test_different_weights_and_another_number_of_rows(tmp_path: Path) -> None:
+    assert times.command(options(tmp_path, "64-4:different:r70:x1")) == 0
+    record = json.loads((tmp_path / "64-4-openmp-different-70-rows.json").read_text())
+    assert record["inputs"] == 70
+    assert record["network"].startswith("different weights ")
+    assert record["verified"]["passed"] is True
 
 
 def test_the_median_of_an_even_number_is_the_faster_middle_run() -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import kkspdnn as kk
-from bench.gpu import launches, profiled, sanitized, sweep, values
+from bench.gpu import launches, profiled, sanitized, values
 
 SMALL = argparse.Namespace(space="openmp", small=True, records=None)
 
@@ -65,13 +63,3 @@ def test_values_that_change_between_runs_fail(monkeypatch: pytest.MonkeyPatch) -
 def test_the_other_steps_run(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert module.command(SMALL) == 0
     assert capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_every_shape_of_a_sweep_gives_the_same_values(tmp_path: Path) -> None:
-    assert sweep.command(argparse.Namespace(space="openmp", small=True, records=tmp_path)) == 0
-    record = json.loads((tmp_path / "sweep-openmp.json").read_text())
-    points = record["points"]
-    assert record["schema"] == sweep.SCHEMA
-    assert all(point["same"] for point in points)
-    assert len({(p["rows_a_tile"], p["layers_a_launch"]) for p in points}) == len(points) == 9
