@@ -87,7 +87,13 @@ SHAPES = {
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        each if each == "shared inputs" else pytest.param(each, marks=pytest.mark.slow)
+        for each in NETWORKS
+    ],
+)
 def test_values(make_space: MakeSpace, name: str, shape: str, dtype: str) -> None:
     net = NETWORKS[name](dtype)
     rows = (np.arange(150 * 40).reshape(150, 40) % 7 < 2).astype(dtype)
