@@ -14,7 +14,7 @@ from kkspdnn.pk.types import INT32
 _NEXT = ir.Name("_next", INT32)
 """The first iteration of the next batch."""
 
-_COMPOUND = (ir.If, ir.For, ir.While, ir.NestedPattern, ir.VectorRange)
+_Compound = ir.If | ir.For | ir.While | ir.NestedPattern | ir.VectorRange | ir.BatchedLoop
 
 
 class StatementPrinter:
@@ -32,19 +32,12 @@ class StatementPrinter:
         """Write statements; vectors: of the VectorRange around them."""
         for statement in statements:
             self.out.at(self.path, statement.line)
-            if isinstance(statement, _COMPOUND):
+            if isinstance(statement, _Compound):
                 self._compound(statement, vectors)
-            elif isinstance(statement, ir.BatchedLoop):
-                assert vectors is not None, "a batched loop outside a VectorRange"
-                self._batched_loop(statement, vectors)
             else:
                 self.out.put(_simple(statement, vectors) + ";")
 
-    def _compound(
-        self,
-        s: ir.If | ir.For | ir.While | ir.NestedPattern | ir.VectorRange,
-        vectors: Vectors | None,
-    ) -> None:
+    def _compound(self, s: _Compound, vectors: Vectors | None) -> None:
         out = self.out
         match s:
             case ir.If():
@@ -68,6 +61,9 @@ class StatementPrinter:
                 self._nested(s)
             case ir.VectorRange():
                 self._vector_range(s)
+            case ir.BatchedLoop():
+                assert vectors is not None, "a batched loop outside a VectorRange"
+                self._batched_loop(s, vectors)
 
     def _nested(self, s: ir.NestedPattern) -> None:
         out, function = self.out, s.function
@@ -106,7 +102,7 @@ class StatementPrinter:
             *(f"lanes::aligned_row<{row.count}>(&{expression(row.first)})" for row in s.rows),
             *(f"lanes::aligned_rows<{row.count}>({row.first.array})" for row in s.inner_rows),
         ]
-        out.open_block()
+        out.open()
         out.put(f"int32_t {k} = {bare(s.loop.begin)};")
         out.put(f"const int32_t {end} = {bare(s.loop.end)};")
         # The first comparison keeps the second one from overflowing.

@@ -25,7 +25,7 @@ follows."""
 _BLOCK = 1024
 """Maximum number of threads of a block on all NVIDIA GPUs."""
 
-_ARRAYS_BLOCK = 512
+ARRAYS_BLOCK = 512
 """The same for a kernel with batched loops or local arrays: a thread has up to 128 registers, so
 that all loads into an array are in flight. Without LaunchBounds, ptxas would use fewer registers
 and wait in between."""
@@ -89,7 +89,7 @@ class _Emitter:
         arrays = any(
             isinstance(each, ir.BatchedLoop | ir.DeclareArray) for each in nodes(kernel.body)
         )
-        self.max_block = _ARRAYS_BLOCK if arrays else _BLOCK
+        self.max_block = ARRAYS_BLOCK if arrays else _BLOCK
 
     def file(self) -> None:
         out = self.out
@@ -229,7 +229,7 @@ class _Emitter:
         out, functor = self.out, f"{self.kernel.name}_functor"
         out.put()
         out.open('extern "C" int kkspdnn_registers()')
-        out.put(self._policy()[0])
+        out.put(self._team_policy_type())
         out.put("using Bounds = typename Policy::traits::launch_bounds;")
         out.put(f"using Closure = Kokkos::Impl::ParallelFor<{functor}, Policy>;")
         out.put("using Launch = Kokkos::Impl::CudaParallelLaunch<Closure, Bounds>;")
@@ -244,18 +244,17 @@ class _Emitter:
         extents = ", ".join(f"p._extent{d}_{name}" for d in range(parameter.type.rank))
         return f"{self._type(parameter)}(p.{name}, {extents})"
 
-    def _launch_bounds(self) -> str:
-        """The LaunchBounds of a team policy, if the kernel needs many registers."""
-        if self.max_block == _BLOCK:
-            return ""
-        return f", Kokkos::LaunchBounds<{self.max_block}, 1>"
+    def _team_policy_type(self) -> str:
+        """The type of a team policy; with LaunchBounds if the kernel needs many registers."""
+        bounds = "" if self.max_block == _BLOCK else f", Kokkos::LaunchBounds<{self.max_block}, 1>"
+        return f"using Policy = Kokkos::TeamPolicy<execution_space{bounds}>;"
 
     def _policy(self) -> list[str]:
         """The policy of the launch."""
         signature = self.kernel.signature
         if signature.team:
             return [
-                f"using Policy = Kokkos::TeamPolicy<execution_space{self._launch_bounds()}>;",
+                self._team_policy_type(),
                 "const int league = static_cast<int>(p._policy_end);",
                 "const int vector = static_cast<int>(p._policy_vector_length);",
                 "const Policy policy = p._policy_team_size == 0"

@@ -24,14 +24,9 @@ class Writer:
         if self.position is not None:
             self.position = (self.position[0], self.position[1] + 1)
 
-    def open(self, text: str) -> None:
+    def open(self, text: str = "") -> None:
         """Add a line that opens a block."""
-        self.put(text + " {")
-        self.depth += 1
-
-    def open_block(self) -> None:
-        """Add a line that opens a block of its own scope."""
-        self.put("{")
+        self.put(f"{text} {{" if text else "{")
         self.depth += 1
 
     def close(self, text: str = "}") -> None:

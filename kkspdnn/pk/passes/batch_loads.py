@@ -15,7 +15,7 @@ from typing import Any
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.passes.loop_invariance import is_invariant, modified_in
-from kkspdnn.pk.passes.walk import nodes, rewrite
+from kkspdnn.pk.passes.walk import nodes, reads, rewrite
 from kkspdnn.pk.types import BOOL, INT32
 
 BATCH = 8
@@ -77,13 +77,12 @@ class _Batch:
     def of(cls, loop: ir.For) -> _Batch:
         modified = modified_in(loop)
         rows = dict.fromkeys(e for e in nodes(loop.body) if _is_row(e, loop.variable, modified))
-        loads = dict.fromkeys(
-            e for e in nodes(loop.body) if isinstance(e, ir.VectorLoad) and _differs(e, modified)
-        )
+        loads = dict.fromkeys(e for e in nodes(loop.body) if isinstance(e, ir.VectorLoad))
+        differing = [e for e in loads if not is_invariant(e, modified)]
         return cls(
             loop,
             {e: ir.LoadRow(loop.line, f"_row{n}", e, BATCH) for n, e in enumerate(rows)},
-            {e: ir.VectorElement(f"_vector{n}", _NUMBER, e.type) for n, e in enumerate(loads)},
+            {e: ir.VectorElement(f"_vector{n}", _NUMBER, e.type) for n, e in enumerate(differing)},
         )
 
     def loads(self) -> tuple[ir.Stmt, ...]:
@@ -107,7 +106,7 @@ class _Batch:
         rows = {
             e: row
             for e, row in _constant_rows(statements, self.loop.line, len(self.rows)).items()
-            if not any(_reads((e,), name) for name in local)
+            if not any(reads(e, name) for name in local)
         }
         return (*dict.fromkeys(rows.values()), *_with_rows(statements, rows))
 
@@ -115,7 +114,7 @@ class _Batch:
         """Return the declarations of the uniform locals that these statements read."""
         declared: list[ir.Stmt] = []
         for s in reversed(self.loop.body):
-            if isinstance(s, ir.Declare) and _reads((*statements, *declared), s.name):
+            if isinstance(s, ir.Declare) and reads((*statements, *declared), s.name):
                 declared.insert(0, s)
         return tuple(declared)
 
@@ -139,15 +138,6 @@ def _is_row(e: Any, variable: str, modified: frozenset[str]) -> bool:
         terms = [last.left, last.right]
     varying = [term for term in (*outer, *terms) if not is_invariant(term, modified)]
     return len(varying) == 1 and varying[0] == ir.Name(variable, INT32) and varying[0] in terms
-
-
-def _differs(load: ir.VectorLoad, modified: frozenset[str]) -> bool:
-    """Whether the address of a vector differs between iterations."""
-    return any(isinstance(e, ir.Name) and e.name in modified for e in nodes(load))
-
-
-def _reads(node: Any, name: str) -> bool:
-    return any(isinstance(e, ir.Name) and e.name == name for e in nodes(tuple(node)))
 
 
 def _reads_array(statements: tuple[ir.Stmt, ...], array: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.passes.walk import subexpressions, walk
+from kkspdnn.pk.passes.walk import nodes, walk
 from kkspdnn.pk.types import INT32
 
 _ZERO = ir.Constant(0, INT32)
@@ -27,12 +27,12 @@ def modified_in(loop: ir.For | ir.While) -> frozenset[str]:
     return frozenset(modified)
 
 
-def is_invariant(e: ir.Expr, modified: frozenset[str]) -> bool:
+def is_invariant(e: ir.Expr | ir.VectorExpr, modified: frozenset[str]) -> bool:
     """Return whether an expression reads none of the `modified` variables and arrays."""
     return not any(
         (isinstance(each, ir.Name) and each.name in modified)
         or (isinstance(each, ir.Element) and each.array in modified)
-        for each in subexpressions(e)
+        for each in nodes(e)
     )
 
 

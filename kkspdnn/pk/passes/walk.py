@@ -62,9 +62,9 @@ def expressions(statement: ir.Stmt) -> Iterator[ir.Expr]:
         yield from subexpressions(root)
 
 
-def reads(e: ir.Expr, name: str) -> bool:
-    """Return whether an expression reads the variable `name`."""
-    return any(isinstance(each, ir.Name) and each.name == name for each in subexpressions(e))
+def reads(node: Any, name: str) -> bool:
+    """Return whether a node of the IR, or one in it, reads the variable `name`."""
+    return any(isinstance(each, ir.Name) and each.name == name for each in nodes(node))
 
 
 def nodes(node: Any) -> Iterator[Any]:
