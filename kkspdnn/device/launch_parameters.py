@@ -21,7 +21,8 @@ host must not wait after each layer."""
 _FEW_ROWS = 512
 """Up to this number of input rows a thread of a GPU has one lane, so that more threads run."""
 
-_WARP = 32
+WARP = 32
+"""Threads of a warp."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ class LaunchParameters:
         few rows, each thread has one lane, and a tile one for each thread of a warp.
         """
         if self.gpu:
-            size = max(1, self.team_threads // _WARP)
-            few = replace(self, vector_length=_WARP, lanes_per_thread=1, team_size=size)
-            return few if rows <= _FEW_ROWS else self
+            if rows > _FEW_ROWS:
+                return self
+            size = max(1, self.team_threads // WARP)
+            return replace(self, vector_length=WARP, lanes_per_thread=1, team_size=size)
         narrow = self.tile_bytes // 4
         return replace(self, tile_bytes=narrow) if rows * dtype.itemsize <= narrow else self

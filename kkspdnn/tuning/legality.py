@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 
 from kkspdnn.choices import SpaceName
-from kkspdnn.device.launch_parameters import MAX_LAYERS_A_LAUNCH, LaunchParameters
+from kkspdnn.device.launch_parameters import MAX_LAYERS_A_LAUNCH, WARP, LaunchParameters
 from kkspdnn.engines.layer_store import GRANULE
+from kkspdnn.pk.codegen.emit import ARRAYS_BLOCK
 
-MAX_TEAM_THREADS = 512
-"""All GPUs have enough registers for a team of this many threads."""
-
-_WARP = 32
 _MIN_TILE_BYTES = 64
 """A narrow tile has a quarter of it, one SIMD register without AVX."""
 
@@ -54,10 +51,9 @@ def _gpu(parameters: LaunchParameters) -> dict[str, bool]:
     return {
         "tile_bytes": parameters.tile_bytes == 0,
         "chunk_bytes": parameters.chunk_bytes == 0,
-        "vector_length": _is_power_of_two(vector) and vector <= _WARP,
+        "vector_length": _is_power_of_two(vector) and vector <= WARP,
         "lanes_per_thread": _is_power_of_two(lanes) and lanes <= 8,
-        "team_size": parameters.team_size > 0
-        and _WARP <= parameters.team_threads <= MAX_TEAM_THREADS,
+        "team_size": parameters.team_size > 0 and WARP <= parameters.team_threads <= ARRAYS_BLOCK,
     }
 
 

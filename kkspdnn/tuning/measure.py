@@ -35,11 +35,6 @@ class DifferentCategoriesError(Exception):
     """Launch parameters changed the result: a bug in kkspdnn or in the machine."""
 
 
-def packing_key(parameters: LaunchParameters) -> object:
-    """Return the launch parameters on which packed layers depend."""
-    return Packing.of(parameters)
-
-
 class EngineMeasurement:
     """A `Measurement` with the fused engine: one engine for each prepared choice of parameters.
 
@@ -130,7 +125,7 @@ class EngineMeasurement:
         return self._run(engine, layers)
 
     def _packed(self, parameters: LaunchParameters, engine: Engine) -> LayerStore:
-        key = packing_key(parameters)
+        key = Packing.of(parameters)
         if key not in self._layers:
             layers = LayerStore(self._network, engine, self._dtype, self._budget)
             if self._layers and layers.resident < len(layers):

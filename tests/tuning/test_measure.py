@@ -17,10 +17,11 @@ from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import open_space
 from kkspdnn.engines import make_engine
+from kkspdnn.engines.fused.packing import Packing
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.tuning.candidates import axes, candidates
-from kkspdnn.tuning.measure import DifferentCategoriesError, EngineMeasurement, packing_key
+from kkspdnn.tuning.measure import DifferentCategoriesError, EngineMeasurement
 
 FLOAT32 = np.dtype(np.float32)
 DEFAULT = LaunchParameters.default("serial")
@@ -87,7 +88,7 @@ def test_packed_layers_depend_on_the_parameters_of_the_key_only(name: SpaceName)
 
     default = LaunchParameters.default(name)
     expected = packed(default)
-    same = [each for each in all_candidates(name) if packing_key(each) == packing_key(default)]
+    same = [each for each in all_candidates(name) if Packing.of(each) == Packing.of(default)]
     assert len(same) > 8
     for candidate in same:
         for found, own in zip(packed(candidate), expected, strict=True):
@@ -157,6 +158,6 @@ def test_layers_in_two_forms_need_memory_for_both(monkeypatch: pytest.MonkeyPatc
     measured = measurement(300)
     measured.prepare(DEFAULT)
     monkeypatch.setattr(LayerStore, "resident", 0)
-    other = next(each for each in all_candidates() if packing_key(each) != packing_key(DEFAULT))
+    other = next(each for each in all_candidates() if Packing.of(each) != Packing.of(DEFAULT))
     assert "the memory is too small" in measured.prepare(other)
     assert measured.prepare(replace(DEFAULT, tile_bytes=128)) is None

@@ -33,13 +33,13 @@ class OutputGroups:
 
 
 def find_groups(
-    layer: Layer, order: NDArray[np.int64], start: NDArray[np.int64], edges: NDArray[np.int64]
+    layer: Layer, start: NDArray[np.int64], edges: NDArray[np.int64]
 ) -> OutputGroups | None:
     """Return groups of `GROUP_SIZE` neighbouring output neurons with the same inputs in the same
     order, which contain all output neurons; None if there are none.
 
-    order: the output neurons in the order of the tile
-    start, edges: CSR offsets of the outputs in this order, and the numbers of their edges
+    start, edges: CSR offsets of the outputs in the order of the tile, and the numbers of their
+    edges
     """
     sizes = np.diff(start)
     begins = np.flatnonzero(~_same_as_previous(layer.index[edges], start, sizes))

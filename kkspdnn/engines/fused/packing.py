@@ -55,12 +55,13 @@ class Packing:
 def pack_layer(
     layer: Layer, previous: FusedLayer | None, ymax: float, packing: Packing = Packing()
 ) -> FusedLayer:
-    """Pack a layer as a single layer.
+    """Return a layer as arguments of a workunit, in a group of its own.
 
     previous: the packed layer before this one, whose output permutation is the input permutation of
     this one; None for the first layer, whose inputs are permuted so that the inputs of an output
     are close to each other
     ymax: upper limit of the ReLU, may be infinite
+    packing: of the execution space; the default is that of a CPU
     """
     order = _output_order(layer)
     output_permutation = np.empty(layer.outputs, index_dtype(layer.outputs))
@@ -119,7 +120,7 @@ def _pack_edges(
     """
     index, value, fan_in = input_permutation[layer.index], layer.value, layer.fan_in
     if groups:
-        found = find_groups(layer, order, *_reorder_edges(layer, order))
+        found = find_groups(layer, *_reorder_edges(layer, order))
         if found is not None:
             size = padded_size(found.size, packing.row_edges)
             return grouped.fused_groups, {
