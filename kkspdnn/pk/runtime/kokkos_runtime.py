@@ -54,6 +54,8 @@ class Runtime:
         self._process = os.getpid()
         self._thread = threading.get_ident()
         self._registered = threading.local()
+        # A forked process has none of the threads: its launches must register, which is refused.
+        os.register_at_fork(after_in_child=self._forget_threads)
         inherited = was_forked() and openmp_is_loaded()
         self._functions = library.load()
         self._functions.kkspdnn_last_error.restype = ctypes.c_char_p
@@ -133,11 +135,9 @@ class Runtime:
         function: its address; arguments: packed for its `launch`
         single_thread_allowed: False if the work items need several threads, as a team does
         """
-        if os.getpid() != self._process:
-            kokkos_process().check()
+        if not hasattr(self._registered, "done"):
+            self._register_thread()
         with self.lock:
-            if not hasattr(self._registered, "done"):
-                self._register_thread()
             if self._context is not None:
                 previous = self._context.activate()
                 try:
@@ -146,7 +146,8 @@ class Runtime:
                     self._context.restore(previous)
             single = 0
             if self._load_monitor is not None:
-                single = int(single_thread_allowed and self._load_monitor.prefers_single_thread())
+                if single_thread_allowed and self._load_monitor.prefers_single_thread():
+                    single = 1
                 if single != self._single:
                     self._single = single
                     self._reset_float_modes()
@@ -157,10 +158,9 @@ class Runtime:
 
         Other libraries may have changed it. The call is cheap; make it before each computation.
         """
-        kokkos_process().check()
+        if not hasattr(self._registered, "done"):
+            self._register_thread()
         with self.lock:
-            if not hasattr(self._registered, "done"):
-                self._register_thread()
             self._reset_float_modes()
 
     def _reset_float_modes(self) -> None:
@@ -168,15 +168,23 @@ class Runtime:
             self._functions.kkspdnn_reset_modes()
 
     def _register_thread(self) -> None:
-        """Prepare OpenMP for launches from the calling thread, which holds the lock."""
-        cores = os.sched_getaffinity(0)
-        try:
-            self._functions.kkspdnn_enter()
-        finally:
-            # OpenMP may bind this thread, see openmp_start_settings; the rest of the Python program
-            # must not stay bound.
-            os.sched_setaffinity(0, cores)
+        """Prepare OpenMP for launches from the calling thread.
+
+        Raises SpaceError in a process that was forked after Kokkos was started.
+        """
+        kokkos_process().check()
+        with self.lock:
+            cores = os.sched_getaffinity(0)
+            try:
+                self._functions.kkspdnn_enter()
+            finally:
+                # OpenMP may bind this thread, see openmp_start_settings; the rest of the Python
+                # program must not stay bound.
+                os.sched_setaffinity(0, cores)
         self._registered.done = True
+
+    def _forget_threads(self) -> None:
+        self._registered = threading.local()
 
     def last_error(self) -> str:
         """Return the first line of the last error of Kokkos in the calling thread."""
