@@ -70,10 +70,6 @@ class Space:
     prepare_thread: Callable[[], None] = field(
         default=lambda: kokkos_process().check(), compare=False
     )
-    # By league and team size: one for each number of tiles and blocks of neurons of a launch.
-    _team_policies: dict[tuple[int, int], Any] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     @property
     def gpu(self) -> bool:
@@ -112,18 +108,8 @@ class Space:
 
         width: the number of work items of a team; a team has no more threads of its own
         """
-        size = min(self.launch.team_size, width)
-        policy = self._team_policies.get((league_size, size))
-        if policy is None:
-            policy = self._team_policy(league_size, size)
-            self._team_policies[league_size, size] = policy
-        return policy
-
-    def _team_policy(self, league_size: int, team_size: int) -> Any:
-        if not self.gpu:
-            return self.pk.TeamPolicy(self.execution_space, league_size, 1)
-        vector_length = self.launch.vector_length
-        return self.pk.TeamPolicy(self.execution_space, league_size, team_size, vector_length)
+        launch = self.launch
+        return self.row_teams(league_size, min(launch.team_size, width), launch.vector_length)
 
     def row_teams(self, league_size: int, team_size: int, vector_length: int) -> Any:
         """Return a TeamPolicy over rows; on a CPU a team is one thread."""

@@ -26,8 +26,13 @@ class FusedKernels:
 
     space: Space
     dtype: np.dtype[Any]
-    # By workunit, once its kernels are compiled; each launch needs it.
+    # Each launch needs them. By workunit, once its kernels are compiled:
     _concurrent_teams: dict[Any, int] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    # The policy, the number of blocks and their size, by number of tiles, units and outputs, and
+    # whether there may be several blocks.
+    _policies: dict[tuple[int, int, int, bool], tuple[Any, int, int]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -44,12 +49,15 @@ class FusedKernels:
     def compute(self, rows: Tiles, layer: FusedLayer, depth: int) -> None:
         """Compute Y = min(max(Y W + b, low), ymax) in all tiles, for `depth` layers of the group of
         `layer`, starting with `layer`."""
-        shape, tiles, units = rows.shape, rows.count, layer.units
-        blocks, width = (1, units) if depth > 1 else self._blocks(layer, tiles)
+        shape, outputs = rows.shape, layer.outputs
+        key = rows.count, layer.units, outputs, depth == 1
+        if key not in self._policies:
+            self._policies[key] = self._policy(*key)
+        policy, blocks, width = self._policies[key]
         # In the order of LAUNCH_ARGUMENTS.
         layer.launch(
             self.space.pk,
-            self.space.teams(tiles * blocks, width),
+            policy,
             rows.array,
             layer.group_index,
             depth,
@@ -59,7 +67,7 @@ class FusedKernels:
             width,
             shape.lanes,
         )
-        rows.swap_buffers(depth, layer.outputs)
+        rows.swap_buffers(depth, outputs)
 
     def count_inputs(self, counts: Tiles, first: FusedLayer) -> None:
         """Count the inputs of each output of the first layer that are 1.
@@ -125,15 +133,24 @@ class FusedKernels:
         turns = -(-tiles // teams)
         return self.space.launch.layers_a_launch if tiles >= 0.9 * turns * teams else 1
 
-    def _blocks(self, layer: FusedLayer, tiles: int) -> tuple[int, int]:
+    def _policy(
+        self, tiles: int, units: int, outputs: int, may_split: bool
+    ) -> tuple[Any, int, int]:
+        """Return the policy of a launch, and its blocks as `_blocks`."""
+        blocks, width = self._blocks(tiles, units, outputs) if may_split else (1, units)
+        return self.space.teams(tiles * blocks, width), blocks, width
+
+    def _blocks(self, tiles: int, units: int, outputs: int) -> tuple[int, int]:
         """Return the number of blocks of output neurons, or of their groups, for which a launch has
         separate teams, so that it has about eight times as many teams as run concurrently; and the
-        size of a block, which is a multiple of 16 neurons if there are several blocks."""
-        units = layer.units
+        size of a block, which is a multiple of 16 neurons if there are several blocks.
+
+        units: number of output neurons or groups; outputs: of output neurons
+        """
         if tiles >= self._wanted_teams:
             return 1, units
         blocks = -(-self._wanted_teams // (tiles or 1))
-        multiple = max(1, _BLOCK_NEURONS * units // layer.outputs)
+        multiple = max(1, _BLOCK_NEURONS * units // outputs)
         width = -(-units // (multiple * blocks)) * multiple
         return (-(-units // width), width) if width < units else (1, units)
 

@@ -27,18 +27,20 @@ class Tiles:
     A tile has two buffers. The current activations are in buffer `buffer`, 0 or 1; the next layer
     writes the other one. All arrays are in the memory of the execution space, on a GPU CuPy arrays.
     On a CPU a page gets physical memory when it is first written to.
+
+    count: number of tiles with rows; array: these tiles, both buffers. They are set with `rows`,
+    because each launch needs them, and CuPy takes as long for a slice as half a launch.
     """
 
     def __init__(self, shape: TileShape, capacity: int) -> None:
         self.shape = shape
         self.capacity = capacity
-        self.rows = 0
         self.neurons = shape.widest
         self.buffer = 0
         space, count = shape.space, shape.tile_count(capacity)
         self._array = allocate(space, (count, 2 * shape.widest, shape.lanes), shape.dtype)
-        # The last value of `array`, which takes CuPy as long as half a launch.
-        self._slice = count, self._array
+        self._rows, self.count, self.array = capacity, count, self._array
+        self.rows = 0
         self._loader = RowLoader(shape)
         self._ids = space.empty(capacity, np.int64)
         self._active_ids = space.empty(capacity, np.int64)
@@ -59,22 +61,21 @@ class Tiles:
             self._gather_rows(self, 0, 0, buffer, self.shape.tile_count(rows))
 
     @property
-    def count(self) -> int:
-        """The number of tiles with rows."""
-        return -(-self.rows // self.shape.lanes)
+    def rows(self) -> int:
+        """The number of rows."""
+        return self._rows
+
+    @rows.setter
+    def rows(self, rows: int) -> None:
+        count = self.shape.tile_count(rows)
+        if count != self.count:
+            self.count, self.array = count, self._array[:count]
+        self._rows = rows
 
     @property
     def first_neuron(self) -> int:
         """The index of neuron 0 of the current activations in a tile."""
         return self.buffer * self.shape.widest
-
-    @property
-    def array(self) -> Any:
-        """The tiles with rows, both buffers."""
-        count = self.count
-        if self._slice[0] != count:
-            self._slice = count, self._array[:count]
-        return self._slice[1]
 
     @property
     def activations(self) -> Any:
