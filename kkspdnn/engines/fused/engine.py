@@ -46,6 +46,7 @@ class FusedEngine:
         self.dtype = dtype
         self.ymax = upper_limit(dtype, ymax)
         self.kernels = FusedKernels(space, dtype)
+        self._run_kernels = self.kernels
         self.early_exit = EarlyExit(exits)
         self._buffers = Buffers()
 
@@ -98,13 +99,18 @@ class FusedEngine:
         out: None; or zeros (input rows, outputs) in the memory of the space, into which the run
         writes the output of each row, and its partial results have neither rows nor values
         """
+        buffers = self._allocate(layers, inputs)
+        # With few rows, the space of the tiles has other launch parameters.
+        tiles_space = buffers.stages[0].shape.space
+        if self._run_kernels.space is not tiles_space:
+            self._run_kernels = FusedKernels(tiles_space, self.dtype)
         return FusedRun(
-            kernels=self.kernels,
+            kernels=self._run_kernels,
             layers=layers,
             early_exit=self.early_exit,
             ymax=self.ymax,
             overflow_guard=OverflowGuard(inputs, self.dtype),
-            buffers=self._allocate(layers, inputs),
+            buffers=buffers,
             inputs=inputs,
             row_selector=row_selector,
             on_progress=on_progress,
