@@ -15,27 +15,28 @@ import pykokkos as pk
 def find_range(
     m: pk.TeamMember,
     a,
-    row_min,
-    row_max,
+    ranges,
     first: int,
     neurons: int,
-    blocks: int,
+    parts: int,
     lanes: int,
 ):
-    """Find the smallest and the largest activation of each row, in each of `blocks` blocks of its
+    """Find the smallest and the largest activation of each row, in each of `parts` parts of its
     neurons. Each team computes one tile.
 
-    row_min, row_max: output, [tile][block][lane]; blocks past the last neuron repeat the first
+    ranges: output, [tile * parts + part][0 smallest, 1 largest][lane], as of `fused`; parts past
+    the last neuron repeat the first one
     first: index of neuron 0 in a tile of `a`
     """
     tile: int = m.league_rank()
-    width: int = (neurons + blocks - 1) // blocks
+    share: int = (neurons + parts - 1) // parts
 
-    def block(p: int):
-        begin: int = p * width
+    def part(p: int):
+        entry: int = tile * parts + p
+        begin: int = p * share
         if begin >= neurons:
             begin = 0
-        end: int = begin + width
+        end: int = begin + share
         if end > neurons:
             end = neurons
 
@@ -48,12 +49,12 @@ def find_range(
                     smallest = y
                 if y > largest:
                     largest = y
-            row_min[tile][p][v] = smallest
-            row_max[tile][p][v] = largest
+            ranges[entry][0][v] = smallest
+            ranges[entry][1][v] = largest
 
         pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
 
-    pk.parallel_for(pk.TeamThreadRange(m, blocks), block)
+    pk.parallel_for(pk.TeamThreadRange(m, parts), part)
 
 
 @pk.workunit
@@ -61,8 +62,7 @@ def list_active(
     i: int,
     position: pk.Acc[pk.int64],
     last: bool,
-    row_min,
-    row_max,
+    ranges,
     max_zero,
     min_saturated,
     ymax,
@@ -71,7 +71,7 @@ def list_active(
     offset: pk.View1D[pk.int64],
     first: int,
     stride: int,
-    blocks: int,
+    entries: int,
     lanes: int,
 ):
     """List the active rows in ascending order: a scan over the rows, whose total is the number of
@@ -80,27 +80,26 @@ def list_active(
     A row goes to zero if all its values are in [0, max_zero], and saturates if all are in
     [min_saturated, ymax]; otherwise it is active. Both bounds may be infinite.
 
-    row_min, row_max: output of find_range, as 1-D arrays
+    ranges: [tile * entries + entry][0 smallest, 1 largest][lane], output of find_range or of a
+    workunit of `fused`
     ids: number of the input row of each row; active_ids: output, the same for each active row
     offset: output, index of the value of neuron 0 of each active row in the tiles as a 1-D array
     first: index of neuron 0 in a tile; stride: neurons of a tile, in both buffers
     """
     tile: pk.int64 = i // lanes
-    entry: pk.int64 = tile * blocks * lanes + i % lanes
-    low: pk.cpp_auto = row_min[entry]
-    high: pk.cpp_auto = row_max[entry]
-    end: pk.int64 = entry + blocks * lanes
-    entry += lanes
-    while entry < end:
-        if row_min[entry] < low:
-            low = row_min[entry]
-        if row_max[entry] > high:
-            high = row_max[entry]
-        entry += lanes
+    lane: int = i % lanes
+    begin: pk.int64 = tile * entries
+    low: pk.cpp_auto = ranges[begin][0][lane]
+    high: pk.cpp_auto = ranges[begin][1][lane]
+    for k in range(1, entries):
+        if ranges[begin + k][0][lane] < low:
+            low = ranges[begin + k][0][lane]
+        if ranges[begin + k][1][lane] > high:
+            high = ranges[begin + k][1][lane]
     if not (low >= 0 and high <= max_zero) and not (low >= min_saturated and high <= ymax):
         if last:
             active_ids[position] = ids[i]
-            offset[position] = (tile * stride + first) * lanes + i % lanes
+            offset[position] = (tile * stride + first) * lanes + lane
         position += 1
 
 

@@ -13,9 +13,14 @@ other, and square layers. Output neurons with the same inputs should be adjacent
 brings the inputs into the L1 cache. Both buffers together have at most 2^31 - 1 neurons; a group
 of layers may have more, so its row numbers have 64 bits.
 
-The launch determines the types of parameters without annotation: a, value, weight, bias, zero,
-unbiased, low and ymax are all float32 or all float64, index has any integer type. A @pk.function
-has fixed types, so each kernel repeats the code of bias, ReLU and limit.
+A launch can also find the smallest and the largest output of each input row, while its tile is in
+cache. A team divides its neurons, after the last layer, into `parts` parts: ranges[entry][0][lane]
+is the smallest value of part p of team t, with entry = t * parts + p, and ranges[entry][1][lane]
+the largest one. A part without neurons has ymax and low. parts = 0: ranges is not written.
+
+The launch determines the types of parameters without annotation: a, ranges, value, weight, bias,
+zero, unbiased, low and ymax are all float32 or all float64, index has any integer type. A
+@pk.function has fixed types, so each kernel repeats the code of bias, ReLU, limit and ranges.
 
 The bias is added to all sums that differ from `unbiased`. That is 0 if the bias is added to nonzero
 sums only, as the Sparse DNN Graph Challenge defines it (Kepner et al., HPEC 2019), so that a row of
@@ -30,6 +35,7 @@ import pykokkos as pk
 def fused_fan_in(
     m: pk.TeamMember,
     a,
+    ranges,
     index,
     value,
     bias,
@@ -43,6 +49,7 @@ def fused_fan_in(
     widest: int,
     blocks: int,
     width: int,
+    parts: int,
     outputs: int,
     fan_in: int,
     lanes: int,
@@ -85,12 +92,37 @@ def fused_fan_in(
 
         pk.parallel_for(pk.TeamThreadRange(m, count), neuron)
         m.team_barrier()
+    last: int = ((buffer + depth) % 2) * widest + first
+
+    def part(p: int):
+        share: int = (count + parts - 1) // parts
+        end: int = p * share + share
+        if end > count:
+            end = count
+        entry: int = m.league_rank() * parts + p
+
+        def range_lane(v: int):
+            smallest: pk.cpp_auto = ymax
+            largest: pk.cpp_auto = low
+            for j in range(p * share, end):
+                y: pk.cpp_auto = a[tile][last + j][v]
+                if y < smallest:
+                    smallest = y
+                if y > largest:
+                    largest = y
+            ranges[entry][0][v] = smallest
+            ranges[entry][1][v] = largest
+
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes), range_lane)
+
+    pk.parallel_for(pk.TeamThreadRange(m, parts), part)
 
 
 @pk.workunit
 def fused_equal(
     m: pk.TeamMember,
     a,
+    ranges,
     index,
     weight,
     bias,
@@ -104,6 +136,7 @@ def fused_equal(
     widest: int,
     blocks: int,
     width: int,
+    parts: int,
     outputs: int,
     fan_in: int,
     lanes: int,
@@ -147,12 +180,37 @@ def fused_equal(
 
         pk.parallel_for(pk.TeamThreadRange(m, count), neuron)
         m.team_barrier()
+    last: int = ((buffer + depth) % 2) * widest + first
+
+    def part(p: int):
+        share: int = (count + parts - 1) // parts
+        end: int = p * share + share
+        if end > count:
+            end = count
+        entry: int = m.league_rank() * parts + p
+
+        def range_lane(v: int):
+            smallest: pk.cpp_auto = ymax
+            largest: pk.cpp_auto = low
+            for j in range(p * share, end):
+                y: pk.cpp_auto = a[tile][last + j][v]
+                if y < smallest:
+                    smallest = y
+                if y > largest:
+                    largest = y
+            ranges[entry][0][v] = smallest
+            ranges[entry][1][v] = largest
+
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes), range_lane)
+
+    pk.parallel_for(pk.TeamThreadRange(m, parts), part)
 
 
 @pk.workunit
 def fused_csr(
     m: pk.TeamMember,
     a,
+    ranges,
     start: pk.View1D[pk.int64],
     size: pk.View1D[pk.int32],
     index,
@@ -168,6 +226,7 @@ def fused_csr(
     widest: int,
     blocks: int,
     width: int,
+    parts: int,
     outputs: int,
     lanes: int,
 ):
@@ -208,18 +267,44 @@ def fused_csr(
 
         pk.parallel_for(pk.TeamThreadRange(m, count), neuron)
         m.team_barrier()
+    last: int = ((buffer + depth) % 2) * widest + first
+
+    def part(p: int):
+        share: int = (count + parts - 1) // parts
+        end: int = p * share + share
+        if end > count:
+            end = count
+        entry: int = m.league_rank() * parts + p
+
+        def range_lane(v: int):
+            smallest: pk.cpp_auto = ymax
+            largest: pk.cpp_auto = low
+            for j in range(p * share, end):
+                y: pk.cpp_auto = a[tile][last + j][v]
+                if y < smallest:
+                    smallest = y
+                if y > largest:
+                    largest = y
+            ranges[entry][0][v] = smallest
+            ranges[entry][1][v] = largest
+
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes), range_lane)
+
+    pk.parallel_for(pk.TeamThreadRange(m, parts), part)
 
 
 @pk.workunit
 def count_edges(
     m: pk.TeamMember,
     x: pk.View3D[pk.uint8],
+    ranges: pk.View3D[pk.uint8],
     index,
     layer: int,
     buffer: int,
     widest: int,
     blocks: int,
     width: int,
+    parts: int,
     outputs: int,
     fan_in: int,
     lanes: int,
@@ -227,6 +312,7 @@ def count_edges(
     """Count the inputs of each output neuron of a first layer that are 1; the others are 0.
 
     x: tiles of bytes, with two buffers as the tiles of activations; fan_in: at most 255
+    ranges: of the counts, as of activations; a part without neurons has 255 and 0
     """
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
@@ -252,6 +338,30 @@ def count_edges(
         pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
 
     pk.parallel_for(pk.TeamThreadRange(m, count), neuron)
+    m.team_barrier()
+
+    def part(p: int):
+        share: int = (count + parts - 1) // parts
+        end: int = p * share + share
+        if end > count:
+            end = count
+        entry: int = m.league_rank() * parts + p
+
+        def range_lane(v: int):
+            smallest: pk.uint8 = 255
+            largest: pk.uint8 = 0
+            for j in range(p * share, end):
+                y: pk.uint8 = x[tile][target + j][v]
+                if y < smallest:
+                    smallest = y
+                if y > largest:
+                    largest = y
+            ranges[entry][0][v] = smallest
+            ranges[entry][1][v] = largest
+
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes), range_lane)
+
+    pk.parallel_for(pk.TeamThreadRange(m, parts), part)
 
 
 @pk.workunit
@@ -259,6 +369,7 @@ def fused_counts(
     m: pk.TeamMember,
     x: pk.View3D[pk.uint8],
     a,
+    ranges,
     weight,
     bias,
     next_index,
@@ -276,6 +387,7 @@ def fused_counts(
     widest: int,
     blocks: int,
     width: int,
+    parts: int,
     outputs: int,
     next_fan_in: int,
     lanes: int,
@@ -346,3 +458,27 @@ def fused_counts(
 
         pk.parallel_for(pk.TeamThreadRange(m, count), neuron)
         m.team_barrier()
+    last: int = ((buffer + 1 + depth) % 2) * widest + first
+
+    def part(p: int):
+        share: int = (count + parts - 1) // parts
+        end: int = p * share + share
+        if end > count:
+            end = count
+        entry: int = m.league_rank() * parts + p
+
+        def range_lane(v: int):
+            smallest: pk.cpp_auto = ymax
+            largest: pk.cpp_auto = low
+            for j in range(p * share, end):
+                y: pk.cpp_auto = a[tile][last + j][v]
+                if y < smallest:
+                    smallest = y
+                if y > largest:
+                    largest = y
+            ranges[entry][0][v] = smallest
+            ranges[entry][1][v] = largest
+
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes), range_lane)
+
+    pk.parallel_for(pk.TeamThreadRange(m, parts), part)

@@ -11,6 +11,7 @@ import pykokkos as pk
 def fused_groups(
     m: pk.TeamMember,
     a,
+    ranges,
     start: pk.View1D[pk.int64],
     size: pk.View1D[pk.int32],
     first_output: pk.View1D[pk.int32],
@@ -27,6 +28,7 @@ def fused_groups(
     widest: int,
     blocks: int,
     width: int,
+    parts: int,
     outputs: int,
     groups: int,
     lanes: int,
@@ -140,3 +142,32 @@ def fused_groups(
 
         pk.parallel_for(pk.TeamThreadRange(m, count), group)
         m.team_barrier()
+    last: int = ((buffer + depth) % 2) * widest
+    group_row: pk.int64 = layer + depth - 1
+    group_row *= groups
+    group_row += first
+
+    def part(p: int):
+        share: int = (count + parts - 1) // parts
+        end: int = p * share + share
+        if end > count:
+            end = count
+        entry: int = m.league_rank() * parts + p
+
+        def range_lane(v: int):
+            smallest: pk.cpp_auto = ymax
+            largest: pk.cpp_auto = low
+            for j in range(p * share, end):
+                n: int = first_output[group_row + j]
+                for o in range(8):
+                    y: pk.cpp_auto = a[tile][last + n + o][v]
+                    if y < smallest:
+                        smallest = y
+                    if y > largest:
+                        largest = y
+            ranges[entry][0][v] = smallest
+            ranges[entry][1][v] = largest
+
+        pk.parallel_for(pk.ThreadVectorRange(m, lanes), range_lane)
+
+    pk.parallel_for(pk.TeamThreadRange(m, parts), part)

@@ -38,7 +38,10 @@ def host_seconds(problem: TiledProblem) -> dict[str, float]:
     workunit.start()
     kernels, layer, rows = problem.engine.kernels, problem.layers[-1], workunit.tiles
     policy, shape = space.teams(rows.count), rows.shape
-    values = rows.array, layer.group_index, 1, 0, shape.widest, 1, layer.outputs, shape.lanes
+    values = (
+        *(rows.array, rows.ranges, layer.group_index, 1, 0, shape.widest),
+        *(1, layer.outputs, 0, shape.lanes),
+    )
     _, _, fixed, _ = layer.launch.arguments
     arguments = {**fixed, **dict(zip(LAUNCH_ARGUMENTS, values, strict=True))}
     runtime = get_runtime(space.execution_space)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -17,6 +18,7 @@ from bench.gpu.host_time import describe, host_seconds
 from bench.gpu.networks import different_weights
 from kkspdnn.device.block_transfer import BlockTransfer
 from kkspdnn.device.space import Space, open_space
+from kkspdnn.engines.exit_bounds import ExitBounds
 
 _LAYERS = 16
 _FEW_ROWS = 500
@@ -36,6 +38,8 @@ def command(arguments: argparse.Namespace) -> int:
     different = different_weights(1024, _LAYERS)
     for rows in (600, _FEW_ROWS) if arguments.small else (60_000, 2000, _FEW_ROWS):
         _rates(groups, different, rows, first=0)
+    for rows in (2000,) if arguments.small else (60_000, 8000):
+        _checks(space, rows)
     for rows in 600, _FEW_ROWS:
         host, total = _launch_seconds(space, rows)
         print(
@@ -74,6 +78,32 @@ def _launch_seconds(space: Space, rows: int) -> tuple[float, float]:
     layer = problem.layers[-1]
     return _repeated_seconds(
         space, lambda: problem.engine.kernels.compute(workunit.tiles, layer, 1)
+    )
+
+
+def _checks(space: Space, rows: int) -> None:
+    """Print the time of a layer, and of the check of its rows after it."""
+    net = kk.radixnet(1024, 2)
+    problem = TiledProblem.of(space.for_rows(rows, net.dtype), net, kk.images(1024, rows))
+    workunit = FusedWorkunit(problem, 1)
+    workunit.start()
+    kernels, layer, tiles = problem.engine.kernels, problem.layers[-1], workunit.tiles
+    ymax = problem.engine.ymax
+    bounds = ExitBounds.none(net.dtype)
+
+    def run(ranges: bool, check: bool) -> None:
+        kernels.compute(tiles, layer, 1, ranges)
+        if check:
+            tiles.mark_active(bounds, ymax)
+
+    seconds = [
+        _median_seconds(space, partial(run, *given))
+        for given in ((False, False), (True, False), (False, True), (True, True))
+    ]
+    alone, with_ranges, checked, checked_with_ranges = (f"{each * 1e6:.1f}" for each in seconds)
+    print(
+        f"a layer of {rows} rows in us: {alone}, with ranges {with_ranges}; "
+        f"then a check: {checked}, with ranges {checked_with_ranges}"
     )
 
 

@@ -12,8 +12,8 @@ from kkspdnn.choices import GroupOutputs, SpaceName
 MAX_LAYERS_A_LAUNCH = 16
 """Maximum number of layers of a launch, of layers in a group, and of layers between two checks.
 
-A launch takes the host about 7 microseconds (`python -m bench.gpu launches`); a check takes two
-launches and a wait. On a GPU with 60,000 rows of 1,024 neurons, a layer takes at least 260
+A launch takes the host about 5 microseconds (`python -m bench.gpu launches`); a check takes another
+launch and a wait. On a GPU with 60,000 rows of 1,024 neurons, a layer takes at least 260
 microseconds if the L1 caches deliver 30 TB/s, 4 bytes for each edge: launches are 3 % of that. With
 few active rows launches can dominate: a layer of 2,000 rows takes at least 9 microseconds, so the
 host must not wait after each layer."""

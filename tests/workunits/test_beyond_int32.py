@@ -55,6 +55,11 @@ def numbers(dtype: Any) -> dict[str, Any]:
     return {"zero": one(0), "unbiased": one(0), "low": one(-np.inf), "ymax": one(np.inf)}
 
 
+def range_of(values: Any) -> Any:
+    """The smallest and the largest value of each row, [tile][0 or 1][lane]."""
+    return np.stack([values.min(axis=1), values.max(axis=1)], axis=1)
+
+
 LAST = [WIDE - 1, 7, WIDE // 2 + 1]
 """The inputs of three neurons, some at the end of a buffer."""
 
@@ -69,7 +74,7 @@ def inputs_of(a: Any, buffer: int) -> Any:
 def arguments(buffer: int, layer: int, lanes: int = LANES) -> dict[str, int]:
     return {
         "layer": layer, "buffer": buffer, "widest": WIDE, "blocks": 1, "width": 3, "outputs": 3,
-        "lanes": lanes,
+        "lanes": lanes, "parts": 1,
     }  # fmt: skip
 
 
@@ -103,14 +108,16 @@ def test_layers_of_wide_tiles_and_of_long_stacks(
         else:
             weights["value"] = mapped((begin + 3, 2), dtype)
             weights["value"][begin:] = 2
+    ranges = np.empty((2, 2, LANES), dtype)
     space.pk.parallel_for(
         name, space.teams(2), getattr(fused, name),
-        a=a, depth=1, **weights, **numbers(dtype), **arguments(buffer, layer),
+        a=a, ranges=ranges, depth=1, **weights, **numbers(dtype), **arguments(buffer, layer),
     )  # fmt: skip
     sums = 2 * given[:, order].sum(axis=2)
     expected = np.where(sums != 0, sums + np.array([1, 2, 3])[:, None], 0)
     target = (1 - buffer) * WIDE
     assert (a[:, target : target + 3] == expected).all()
+    assert (ranges == range_of(expected)).all()
 
 
 @pytest.mark.parametrize("layer", [0, 2**30])
@@ -124,8 +131,9 @@ def test_counts_of_wide_tiles(space: Space, dtype: np.dtype[Any], layer: int) ->
     index[begin:] = [[LAST[0], LAST[1]], [LAST[1], LAST[2]], [LAST[2], LAST[0]]]
     where = arguments(1, layer)
     space.pk.parallel_for(
-        "count_edges", space.teams(2), fused.count_edges, x=x, index=index, fan_in=2, **where
-    )
+        "count_edges", space.teams(2), fused.count_edges, x=x,
+        ranges=np.empty((2, 2, LANES), np.uint8), index=index, fan_in=2, **where,
+    )  # fmt: skip
     counts = given[:, [[0, 1], [1, 2], [2, 0]]].sum(axis=2)
     assert (x[:, :3] == counts).all()
 
@@ -137,8 +145,9 @@ def test_counts_of_wide_tiles(space: Space, dtype: np.dtype[Any], layer: int) ->
     shifts[begin:] = [1, 2, 3]
     index[begin:] = [[0, 1], [1, 2], [2, 0]]
     space.pk.parallel_for(
-        "fused_counts", space.teams(2), fused.fused_counts, x=x, a=a, weight=dtype.type(2),
-        bias=shifts, next_index=index, next_weight=dtype.type(1), next_bias=shifts,
+        "fused_counts", space.teams(2), fused.fused_counts, x=x, a=a,
+        ranges=np.empty((2, 2, LANES), dtype), weight=dtype.type(2), bias=shifts,
+        next_index=index, next_weight=dtype.type(1), next_bias=shifts,
         next_layer=layer, depth=1, count_offset=last, next_fan_in=2,
         **numbers(dtype), **{**where, "buffer": 0},
     )  # fmt: skip
@@ -153,32 +162,30 @@ def test_ranges_of_wide_tiles(space: Space, dtype: np.dtype[Any]) -> None:
     first = 2 * WIDE - 5
     values = (np.arange(2 * 5 * LANES) % 89).reshape(2, 5, LANES)
     a[:, first:] = values
-    row_min, row_max = np.empty((2, 2, LANES), dtype), np.empty((2, 2, LANES), dtype)
+    ranges = np.empty((2, 2, LANES), dtype)
     space.pk.parallel_for(
-        "find_range", space.teams(2), compact.find_range, a=a, row_min=row_min, row_max=row_max,
-        first=first, neurons=5, blocks=2, lanes=LANES,
+        "find_range", space.teams(2), compact.find_range, a=a, ranges=ranges, first=first,
+        neurons=5, parts=1, lanes=LANES,
     )  # fmt: skip
-    assert (row_min.min(axis=1) == values.min(axis=1)).all()
-    assert (row_max.max(axis=1) == values.max(axis=1)).all()
+    assert (ranges == range_of(values)).all()
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float"])
 def test_active_rows_of_many(space: Space, dtype: np.dtype[Any], kind: str) -> None:
-    """The last of 2^30 rows, of 16 blocks each."""
+    """The last of 2^30 rows, of 16 entries each."""
     values, limit = (dtype, dtype.type) if kind == "float" else (np.dtype(np.uint8), np.int32)
-    rows, blocks, lanes, stride, first = 2**30, 16, 16, 2**20, 2**19
-    flat = rows * blocks
-    row_min, row_max = mapped(flat, values), mapped(flat, values)
+    rows, entries, lanes, stride, first = 2**30, 16, 16, 2**20, 2**19
+    ranges = mapped((rows // lanes * entries, 2, lanes), values)
     ids, active_ids, offset = (mapped(rows, np.int64) for _ in range(3))
     active = np.array([rows - 65, rows - 33, rows - 1])
     ids[active] = active + 2**40
     for row in active:
-        row_max[(row // lanes * blocks + blocks - 1) * lanes + row % lanes] = 1
+        ranges[row // lanes * entries + entries - 1, 1, row % lanes] = 1
     total = space.pk.parallel_scan(
         "list_active", space.pk.RangePolicy(space.execution_space, rows - 70, rows),
-        compact.list_active, row_min=row_min, row_max=row_max, max_zero=limit(0),
-        min_saturated=limit(100), ymax=limit(200), ids=ids, active_ids=active_ids, offset=offset,
-        first=first, stride=stride, blocks=blocks, lanes=lanes,
+        compact.list_active, ranges=ranges, max_zero=limit(0), min_saturated=limit(100),
+        ymax=limit(200), ids=ids, active_ids=active_ids, offset=offset,
+        first=first, stride=stride, entries=entries, lanes=lanes,
     )  # fmt: skip
     assert total == 3
     assert (active_ids[:3] == active + 2**40).all()

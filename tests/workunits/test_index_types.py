@@ -42,7 +42,7 @@ INDICES = ("index", "next_index", "permutation")
 
 INTEGERS = [kind for kind in SCALARS.values() if kind.is_int]
 
-_RANKS = {"a": 3, "row_min": 3, "row_max": 3, "index": 2, "value": 2, "next_index": 2, "bias": 1}
+_RANKS = {"a": 3, "ranges": 3, "index": 2, "value": 2, "next_index": 2, "bias": 1}
 _NUMBERS = ("zero", "unbiased", "low", "ymax", "weight", "next_weight", "max_zero", "min_saturated")
 
 
@@ -51,7 +51,6 @@ def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types
     one = {
         "fused_csr": ("index", "value"),
         "fused_groups": ("index",),
-        "list_active": ("row_min", "row_max"),
         "gather_rows": ("x",),
         "unpack_csr": ("value",),
         "add_bias": ("value",),
@@ -101,8 +100,11 @@ PRODUCTS = {
     "((1 - buffer) * widest)": "likewise",
     "(((buffer + step) % 2) * widest)": "likewise",
     "((((buffer + 1) + step) % 2) * widest)": "likewise",
-    "(p * width)": "less than the neurons and the blocks together",
-    "(blocks * lanes)": "of one tile of blocks",
+    "(((buffer + depth) % 2) * widest)": "likewise",
+    "((((buffer + 1) + depth) % 2) * widest)": "likewise",
+    "(p * share)": "less than the neurons and the parts together",
+    "(tile * parts)": "an entry of ranges, of which 2^31 do not fit into memory",
+    "(league * parts)": "likewise",
     "(tile * lanes)": "a row",
     "(j * 64)": "less than the bytes of a row and 64",
     "(j * 16)": "less than the neurons and 16",
@@ -124,7 +126,7 @@ def test_products_of_32_bits_stay_small() -> None:
 
 
 def test_sums_of_bytes_are_unrolled() -> None:
-    """With an index in a local too."""
+    """With an index in a local too; the loop over the range of the counts is not."""
     loops = [
         loop
         for kernel in kernels()
@@ -133,7 +135,7 @@ def test_sums_of_bytes_are_unrolled() -> None:
         for loop in s.body
         if isinstance(loop, ir.For)
     ]
-    assert [loop.unroll for loop in loops] == [BYTE_LOOP_UNROLL]
+    assert [loop.unroll for loop in loops] == [BYTE_LOOP_UNROLL, 1]
 
 
 def statements(body: Any) -> Iterator[ir.Stmt]:
@@ -220,6 +222,7 @@ def agreement(space: Space, index: Scalar) -> dict[str, bool]:
         "bias": np.zeros(neurons, real), "zero": real.type(0), "unbiased": real.type(0),
         "low": real.type(-np.inf), "ymax": real.type(np.inf), "layer": 0, "depth": 1, "buffer": 0,
         "widest": neurons, "blocks": 1, "width": neurons, "outputs": neurons, "lanes": lanes,
+        "parts": 0, "ranges": np.zeros((1, 2, lanes), real),
     }  # fmt: skip
     start = np.arange(0, 3 * neurons, 3, dtype=np.int64)
     size = np.full(neurons, 3, np.int32)
@@ -239,10 +242,12 @@ def agreement(space: Space, index: Scalar) -> dict[str, bool]:
     x = np.zeros((1, 2 * neurons, lanes), np.uint8)
     x[0, :neurons, :3] = rows.T > 0
     counts = x[0][fan_in].sum(axis=1)
-    where = {name: shared[name] for name in ("layer", "buffer", "widest", "blocks", "width")}
+    names = "layer", "buffer", "widest", "blocks", "width", "parts"
+    where = {name: shared[name] for name in names}
     space.pk.parallel_for(
         "count", space.teams(1), fused.count_edges,
-        x=x, index=given, outputs=neurons, fan_in=3, lanes=lanes, **where,
+        x=x, ranges=np.zeros((1, 2, lanes), np.uint8), index=given, outputs=neurons, fan_in=3,
+        lanes=lanes, **where,
     )  # fmt: skip
     same["count_edges"] = np.array_equal(x[0, neurons:], counts)
     space.pk.parallel_for(

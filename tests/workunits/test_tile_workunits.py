@@ -132,22 +132,32 @@ def test_dense_rows_into_tiles_and_back(
 YMAX = 4.0
 
 
-def find_range(space: Space, x: Any, first: int, neurons: int, blocks: int) -> tuple[Any, Any]:
-    row_min = np.full((x.shape[0], blocks, x.shape[2]), 99, x.dtype)
-    row_max = row_min.copy()
+def empty_ranges(x: Any, entries: int) -> Any:
+    """Ranges of the rows of tiles, with this number of entries a tile, to be written."""
+    return np.full((x.shape[0] * entries, 2, x.shape[2]), 99, x.dtype)
+
+
+def assert_ranges(ranges: Any, values: Any) -> None:
+    """Assert that the ranges are those of the values [tile][neuron][lane]."""
+    entries = ranges.reshape(values.shape[0], -1, 2, values.shape[2])
+    assert np.array_equal(entries[:, :, 0].min(axis=1), values.min(axis=1))
+    assert np.array_equal(entries[:, :, 1].max(axis=1), values.max(axis=1))
+
+
+def find_range(space: Space, x: Any, first: int, neurons: int, parts: int) -> Any:
+    ranges = empty_ranges(x, parts)
     space.pk.parallel_for(
         "range",
         space.teams(x.shape[0]),
         compact.find_range,
         a=x,
-        row_min=row_min,
-        row_max=row_max,
+        ranges=ranges,
         first=first,
         neurons=neurons,
-        blocks=blocks,
+        parts=parts,
         lanes=x.shape[2],
     )
-    return row_min, row_max
+    return ranges
 
 
 FIRST_ID = 2**40
@@ -157,28 +167,25 @@ FIRST_ID = 2**40
 def list_active(
     space: Space,
     rows: int,
-    row_min: Any,
-    row_max: Any,
-    lanes: int,
-    blocks: int = 1,
+    ranges: Any,
+    entries: int = 1,
     max_zero: float = 0,
     min_saturated: float = YMAX,
     kind: Any = None,
     **outputs: Any,
 ) -> int:
-    limit = row_min.dtype.type if kind is None else kind
+    limit = ranges.dtype.type if kind is None else kind
     total = space.pk.parallel_scan(
         "list",
         space.range(rows),
         compact.list_active,
-        row_min=row_min.reshape(-1),
-        row_max=row_max.reshape(-1),
+        ranges=ranges,
         max_zero=limit(max_zero),
         min_saturated=limit(min_saturated),
         ymax=limit(YMAX if kind is None else 256),
         ids=np.arange(rows, dtype=np.int64) + FIRST_ID,
-        blocks=blocks,
-        lanes=lanes,
+        entries=entries,
+        lanes=ranges.shape[2],
         **outputs,
     )
     return int(total)
@@ -204,9 +211,9 @@ def gather(space: Space, x: Any, y: Any, offset: Any, count: int, first_row: int
 
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("neurons", [1, 2, 21])
-@pytest.mark.parametrize("blocks", [1, 2, 16])
+@pytest.mark.parametrize("parts", [1, 2, 16])
 def test_rows_go_to_zero_stay_active_or_saturate(
-    space: Space, dtype: np.dtype[Any], lanes: int, neurons: int, blocks: int
+    space: Space, dtype: np.dtype[Any], lanes: int, neurons: int, parts: int
 ) -> None:
     rng = np.random.default_rng(7)
     dense = np.zeros((133, neurons), dtype)
@@ -221,9 +228,8 @@ def test_rows_go_to_zero_stay_active_or_saturate(
     # Other neurons around them must not be read.
     around = np.full((133, 3), 99, dtype)
     x = tiled(np.concatenate((around, dense, around), axis=1), lanes)
-    row_min, row_max = find_range(space, x, 3, neurons, blocks)
-    assert (row_min.min(axis=1).reshape(-1)[:133] == dense.min(axis=1)).all()
-    assert (row_max.max(axis=1).reshape(-1)[:133] == dense.max(axis=1)).all()
+    ranges = find_range(space, x, 3, neurons, parts)
+    assert_ranges(ranges, x[:, 3 : 3 + neurons])
     to_zero = {0.0: expected == 0, -np.inf: np.zeros(133, bool)}
     saturates = {YMAX: expected == 2, np.inf: np.zeros(133, bool)}
     # Of values that are neither, all that are small enough, or large enough, and none below 0.
@@ -232,7 +238,7 @@ def test_rows_go_to_zero_stay_active_or_saturate(
     for max_zero, min_saturated in itertools.product(to_zero, saturates):
         active_ids, offset = np.full(133, -1, np.int64), np.full(133, -1, np.int64)
         total = list_active(
-            space, 133, row_min, row_max, lanes, blocks, max_zero, min_saturated,
+            space, 133, ranges, parts, max_zero, min_saturated,
             active_ids=active_ids, offset=offset, first=0, stride=1,
         )  # fmt: skip
         active = ~to_zero[max_zero] & ~saturates[min_saturated]
@@ -243,13 +249,11 @@ def test_rows_go_to_zero_stay_active_or_saturate(
 def test_a_row_above_ymax_is_not_saturated(space: Space, dtype: np.dtype[Any]) -> None:
     """An input row may have larger values, and any output."""
     active_ids, offset = np.zeros(2, np.int64), np.zeros(2, np.int64)
-    row_max = np.array([YMAX, YMAX + 1], dtype)
+    ranges = np.array([[[YMAX, YMAX], [YMAX, YMAX + 1]]], dtype)
     total = list_active(
         space,
         2,
-        np.full_like(row_max, YMAX),
-        row_max,
-        2,
+        ranges,
         active_ids=active_ids,
         offset=offset,
         first=0,
@@ -268,8 +272,8 @@ def test_active_rows_are_copied_behind_others(
     rows, neurons = 133, 21
     dense = some(rng, (rows, neurons), dtype)
     active = np.flatnonzero(rng.random(rows) < share)
-    row_max = np.zeros(-(-rows // lanes) * lanes, dtype)
-    row_max[active] = 1
+    ranges = np.zeros((-(-rows // lanes), 2, lanes), dtype)
+    ranges[active // lanes, 1, active % lanes] = 1
     active_ids = np.full(rows, -1, np.int64)
     offset = np.full(rows, -1, np.int64)
     # From the second of two buffers to the first one.
@@ -277,9 +281,7 @@ def test_active_rows_are_copied_behind_others(
     total = list_active(
         space,
         rows,
-        np.zeros_like(row_max),
-        row_max,
-        lanes,
+        ranges,
         active_ids=active_ids,
         offset=offset,
         first=neurons,
@@ -322,12 +324,13 @@ def test_without_active_rows_zeros_are_written(space: Space, dtype: np.dtype[Any
 def test_the_scan_is_right_over_many_threads_and_rows(space: Space) -> None:
     active = np.random.default_rng(3).random(200_003) < 0.3
     active_ids, offset = np.zeros(active.size, np.int64), np.zeros(active.size, np.int64)
+    ranges = np.zeros((-(-active.size // 64), 2, 64), np.float32)
+    rows = np.flatnonzero(active)
+    ranges[rows // 64, 1, rows % 64] = 1
     total = list_active(
         space,
         active.size,
-        np.zeros(active.size, np.float32),
-        active.astype(np.float32),
-        64,
+        ranges,
         active_ids=active_ids,
         offset=offset,
         first=5,
@@ -353,6 +356,10 @@ def one_layer(
     return np.minimum(np.maximum(z, low), ymax)
 
 
+PARTS = 3
+"""Of the neurons of a team, whose ranges a launch finds; some have no neuron."""
+
+
 def run_fused(
     space: Space,
     workunit: Any,
@@ -371,11 +378,13 @@ def run_fused(
     widest = max(x.shape[1], outputs)
     a = np.full((x.shape[0], 2 * widest, lanes), np.nan, dtype)
     a[:, widest : widest + x.shape[1]] = x
+    ranges = empty_ranges(a, blocks * PARTS)
     space.pk.parallel_for(
         "fused",
         space.teams(x.shape[0] * blocks),
         workunit,
         a=a,
+        ranges=ranges,
         bias=bias,
         zero=dtype.type(0),
         unbiased=dtype.type(unbiased),
@@ -388,9 +397,11 @@ def run_fused(
         widest=widest,
         blocks=blocks,
         width=-(-outputs // blocks),
+        parts=PARTS,
         outputs=outputs,
         lanes=lanes,
     )
+    assert_ranges(ranges, a[:, :outputs])
     assert np.isnan(a[:, outputs:widest]).all()
     y = flat(a[:, :outputs])
     assert not (y[rows.shape[0] :].any() and unbiased == 0), "a lane past the last row came to life"
@@ -441,11 +452,13 @@ def test_several_layers_in_a_launch(
     for workunit, w in workunits:
         a = np.full((3, 2 * neurons, lanes), np.nan, dtype)
         a[:, :neurons] = tiled(rows, lanes)
+        ranges = empty_ranges(a, PARTS)
         space.pk.parallel_for(
             "fused",
             space.teams(3),
             workunit,
             a=a,
+            ranges=ranges,
             bias=bias,
             zero=dtype.type(0),
             unbiased=dtype.type(unbiased),
@@ -457,11 +470,14 @@ def test_several_layers_in_a_launch(
             widest=neurons,
             blocks=1,
             width=neurons,
+            parts=PARTS,
             outputs=neurons,
             lanes=lanes,
             **w,
         )
-        found = flat(a[:, neurons:] if depth % 2 else a[:, :neurons])[: rows.shape[0]]
+        last = a[:, neurons:] if depth % 2 else a[:, :neurons]
+        assert_ranges(ranges, last)
+        found = flat(last)[: rows.shape[0]]
         # The sums of later layers are no longer exact in float32.
         assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -474,22 +490,27 @@ def counted_tiles(
     widest = max(rows.shape[1], outputs)
     x = np.full((-(-rows.shape[0] // lanes), 2 * widest, lanes), 77, np.uint8)
     x[:, buffer * widest : buffer * widest + rows.shape[1]] = tiled(rows, lanes)
+    ranges = empty_ranges(x, blocks * PARTS)
     space.pk.parallel_for(
         "count",
         space.teams(x.shape[0] * blocks),
         fused.count_edges,
         x=x,
+        ranges=ranges,
         index=index,
         layer=1,
         buffer=buffer,
         widest=widest,
         blocks=blocks,
         width=-(-outputs // blocks),
+        parts=PARTS,
         outputs=outputs,
         fan_in=index.shape[1],
         lanes=lanes,
     )
-    return x, (1 - buffer) * widest
+    count_offset = (1 - buffer) * widest
+    assert_ranges(ranges, x[:, count_offset : count_offset + outputs])
+    return x, count_offset
 
 
 def run_counts(
@@ -505,13 +526,16 @@ def run_counts(
 ) -> None:
     """Weights of 0.25 in the first layer, the second of its group, and 0.5 in those after it."""
     scalar, lanes = a.dtype.type, a.shape[2]
-    x, count_offset = counted_tiles(space, rows, lanes, index, given["outputs"], given["buffer"])
+    outputs, depth = given["outputs"], given["depth"]
+    x, count_offset = counted_tiles(space, rows, lanes, index, outputs, given["buffer"])
+    ranges, widest = empty_ranges(a, given["blocks"] * PARTS), a.shape[1] // 2
     space.pk.parallel_for(
         "counts",
         space.teams(a.shape[0] * given["blocks"]),
         fused.fused_counts,
         x=x,
         a=a,
+        ranges=ranges,
         weight=scalar(0.25),
         bias=bias,
         next_weight=scalar(0.5),
@@ -521,12 +545,15 @@ def run_counts(
         ymax=scalar(ymax),
         layer=1,
         count_offset=count_offset,
-        widest=a.shape[1] // 2,
-        width=-(-given["outputs"] // given["blocks"]),
+        widest=widest,
+        width=-(-outputs // given["blocks"]),
+        parts=PARTS,
         next_fan_in=given["next_index"].shape[1],
         lanes=lanes,
         **given,
     )
+    begin = (given["buffer"] + 1 + depth) % 2 * widest
+    assert_ranges(ranges, a[:, begin : begin + outputs])
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -590,7 +617,7 @@ def test_rows_of_counts_leave_and_move(space: Space, lanes: int) -> None:
     counts[::5] = rng.integers(200, 256, counts[::5].shape)
     to_zero, saturates = (counts <= 3).all(axis=1), (counts >= 200).all(axis=1)
     two_buffers = tiled(np.concatenate((np.full_like(counts, 99), counts), axis=1), lanes)
-    row_min, row_max = find_range(space, two_buffers, 21, 21, 2)
+    ranges = find_range(space, two_buffers, 21, 21, 2)
     none = np.zeros(133, np.bool_)
     for max_zero, min_saturated, left in (
         (3, 200, to_zero | saturates),
@@ -600,7 +627,7 @@ def test_rows_of_counts_leave_and_move(space: Space, lanes: int) -> None:
     ):
         active_ids, offset = np.full(133, -1, np.int64), np.full(133, -1, np.int64)
         total = list_active(
-            space, 133, row_min, row_max, lanes, 2, max_zero, min_saturated, kind=np.int32,
+            space, 133, ranges, 2, max_zero, min_saturated, kind=np.int32,
             active_ids=active_ids, offset=offset, first=21, stride=42,
         )  # fmt: skip
         active = np.flatnonzero(~left)
@@ -753,18 +780,21 @@ def test_fused_groups(
     a = np.full((3, 2 * neurons, lanes), np.nan, dtype)
     a[:, :neurons] = some(rng, (3, neurons, lanes), dtype)
     expected = a.copy()
+    ranges = empty_ranges(a, blocks * PARTS)
     space.pk.parallel_for(
-        "groups", space.teams(3 * blocks), groups.fused_groups, a=a, start=start, size=size,
-        first_output=first, index=index, value=value, groups=5, width=-(-5 // blocks), **arguments,
+        "groups", space.teams(3 * blocks), groups.fused_groups, a=a, ranges=ranges, start=start,
+        size=size, first_output=first, index=index, value=value, groups=5, width=-(-5 // blocks),
+        parts=PARTS, **arguments,
     )  # fmt: skip
+    assert_ranges(ranges, a[:, neurons:] if depth % 2 else a[:, :neurons])
     single = [edges[n] for n in range(2 * neurons)]
     sizes = np.array([each[0].size for each in single], np.int32)
     space.pk.parallel_for(
-        "csr", space.teams(3 * blocks), fused.fused_csr, a=expected, size=sizes,
+        "csr", space.teams(3 * blocks), fused.fused_csr, a=expected, ranges=ranges, size=sizes,
         start=np.append(0, np.cumsum(sizes)[:-1]).astype(np.int64),
         index=np.concatenate([each[0] for each in single]),
         value=np.concatenate([each[1] for each in single]),
-        width=-(-neurons // blocks), **arguments,
+        width=-(-neurons // blocks), parts=0, **arguments,
     )  # fmt: skip
     assert np.array_equal(a, expected, equal_nan=True)
 

@@ -46,63 +46,83 @@ class FusedKernels:
         """How layers are packed for this space."""
         return Packing.of(self.space.launch)
 
-    def compute(self, rows: Tiles, layer: FusedLayer, depth: int) -> None:
+    def compute(self, rows: Tiles, layer: FusedLayer, depth: int, ranges: bool = False) -> None:
         """Compute Y = min(max(Y W + b, low), ymax) in all tiles, for `depth` layers of the group of
-        `layer`, starting with `layer`."""
+        `layer`, starting with `layer`.
+
+        ranges: find the range of each row in the same launch, if there are not too many blocks
+        """
         shape, outputs = rows.shape, layer.outputs
         key = rows.count, layer.units, outputs, depth == 1
         if key not in self._policies:
             self._policies[key] = self._policy(*key)
         policy, blocks, width = self._policies[key]
+        parts = rows.max_entries // blocks if ranges else 0
         # In the order of LAUNCH_ARGUMENTS.
         layer.launch(
             self.space.pk,
             policy,
             rows.array,
+            rows.ranges,
             layer.group_index,
             depth,
             rows.buffer,
             shape.widest,
             blocks,
             width,
+            parts,
             shape.lanes,
         )
-        rows.swap_buffers(depth, outputs)
+        rows.swap_buffers(depth, outputs, parts * blocks)
 
-    def count_inputs(self, counts: Tiles, first: FusedLayer) -> None:
+    def count_inputs(self, counts: Tiles, first: FusedLayer, ranges: bool = False) -> None:
         """Count the inputs of each output of the first layer that are 1.
 
         counts: tiles of uint8, with the bits of the input rows; then with the counts
+        ranges: find the range of each row in the same launch
         """
+        parts = counts.max_entries if ranges else 0
         self.space.pk.parallel_for(
             "count_edges",
             self.space.teams(counts.count),
             fused.count_edges,
             x=counts.array,
+            ranges=counts.ranges,
             index=first.weights["index"],
             layer=first.group_index,
             buffer=counts.buffer,
             widest=counts.shape.widest,
             blocks=1,
             width=first.outputs,
+            parts=parts,
             outputs=first.outputs,
             fan_in=first.fan_in,
             lanes=counts.shape.lanes,
         )
-        counts.swap_buffers(1, first.outputs)
+        counts.swap_buffers(1, first.outputs, parts)
 
     def compute_from_counts(
-        self, rows: Tiles, counts: Tiles, first: FusedLayer, following: Sequence[FusedLayer] = ()
+        self,
+        rows: Tiles,
+        counts: Tiles,
+        first: FusedLayer,
+        following: Sequence[FusedLayer] = (),
+        ranges: bool = False,
     ) -> None:
         """Compute the first layer from the counts of the same rows, and then the layers of
-        `following`, which are from one group and can follow counts."""
+        `following`, which are from one group and can follow counts.
+
+        ranges: find the range of each row in the same launch
+        """
         after = following[0] if following else first
+        parts = rows.max_entries if ranges else 0
         self.space.pk.parallel_for(
             "fused_counts",
             self.space.teams(rows.count),
             fused.fused_counts,
             x=counts.array,
             a=rows.array,
+            ranges=rows.ranges,
             weight=first.weight,
             bias=first.weights["bias"],
             next_index=after.weights["index"],
@@ -118,11 +138,12 @@ class FusedKernels:
             widest=rows.shape.widest,
             blocks=1,
             width=first.outputs,
+            parts=parts,
             outputs=first.outputs,
             next_fan_in=after.fan_in,
             lanes=rows.shape.lanes,
         )
-        rows.swap_buffers(1 + len(following), first.outputs)
+        rows.swap_buffers(1 + len(following), first.outputs, parts)
 
     def max_depth(self, tiles: int, workunit: Any) -> int:
         """Return the maximum number of layers in a launch of a workunit over this number of tiles:

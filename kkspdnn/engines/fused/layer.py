@@ -20,7 +20,10 @@ from kkspdnn.model.layers import Activation, BiasTo, Indices
 from kkspdnn.pk.prepared_launch import PreparedLaunch
 from kkspdnn.workunits import fused
 
-LAUNCH_ARGUMENTS = "a", "layer", "depth", "buffer", "widest", "blocks", "width", "lanes"
+LAUNCH_ARGUMENTS = (
+    *("a", "ranges", "layer", "depth", "buffer", "widest"),
+    *("blocks", "width", "parts", "lanes"),
+)
 """The arguments of a launch that its group of layers does not determine."""
 
 

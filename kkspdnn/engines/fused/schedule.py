@@ -94,7 +94,8 @@ class FusedRun:
         self.compaction_layers: list[int] = []
         # The layer before which the current rows were checked last.
         self.last_check = -1
-        self.checks_counts = early_exit.exits != "none"
+        self.checks_rows = early_exit.exits != "none"
+        self.checks_counts = self.checks_rows
 
     def __iter__(self) -> Iterator[PartialResult]:
         if len(self.buffers.stages) > 1:
@@ -102,7 +103,7 @@ class FusedRun:
             return
         (rows,) = self.buffers.stages
         for first, chunk in self.inputs.chunks(max(1, rows.capacity)):
-            depth = 1 if self.early_exit.exits != "none" else MAX_LAYERS_A_LAUNCH
+            depth = 1 if self.checks_rows else MAX_LAYERS_A_LAUNCH
             self.saturated.start(first, chunk.rows)
             begin = self._start(rows, chunk, first, min(depth, len(self.layers)))
             yield self._finish(rows, chunk.rows, begin)
@@ -171,7 +172,7 @@ class FusedRun:
             rows.load(inputs, first, layer.input_permutation)
             return 0
         counts.load(inputs, first, layer.input_permutation)
-        self.kernels.count_inputs(counts, layer)
+        self.kernels.count_inputs(counts, layer, ranges=self.checks_counts)
         self.schedule = replace(self.schedule, bits_counted=True)
         if self.checks_counts:
             self._check_counts(counts, layer.edges)
@@ -185,7 +186,9 @@ class FusedRun:
                 following = self._launch_layers(rows, 1, end - 1, after)
         launch += following
         if rows.rows:
-            self.kernels.compute_from_counts(rows, counts, layer, following)
+            # The rows are checked before the next layer, unless their counts were.
+            check = len(launch) == end and self.checks_rows and self.last_check != end
+            self.kernels.compute_from_counts(rows, counts, layer, following, ranges=check)
             self._record_depth(len(launch))
         # The counts of retired rows were computed too.
         self.computed_edges += (inputs.rows - rows.rows) * layer.edges
@@ -220,7 +223,7 @@ class FusedRun:
         retired; -1: do not
         check_layers: the layers before which rows are checked; None: plan them
         """
-        if self.early_exit.exits == "none":
+        if not self.checks_rows:
             check_layers = ()
         first = begin + 1 if self.last_check == begin else begin
         checks = Checks.start(first, end, check_layers, rows.rows)
@@ -233,9 +236,12 @@ class FusedRun:
                 if rows.rows == 0:
                     self.on_progress(inputs * (end - position))
                     return end
-            launch = self._launch_layers(rows, position, min(checks.next, end) - position, layer)
+            stop = min(checks.next, end)
+            launch = self._launch_layers(rows, position, stop - position, layer)
             if rows.rows:
-                self.kernels.compute(rows, layer, len(launch))
+                # Rows with dense outputs are not checked after the last layer.
+                check = position + len(launch) == stop and (stop < end or self.out is None)
+                self.kernels.compute(rows, layer, len(launch), ranges=check)
                 self._record_depth(len(launch))
             # Before the next check waits for the launch.
             self.layers.prefetch(position + len(launch))

@@ -30,6 +30,9 @@ class Tiles:
 
     count: number of tiles with rows; array: these tiles, both buffers. They are set with `rows`,
     because each launch needs them, and CuPy takes as long for a slice as half a launch.
+
+    ranges: the smallest and the largest activation of each row, as the workunits write them, with
+    up to `max_entries` entries a tile
     """
 
     def __init__(self, shape: TileShape, capacity: int) -> None:
@@ -44,10 +47,10 @@ class Tiles:
         self._loader = RowLoader(shape)
         self._ids = space.empty(capacity, np.int64)
         self._active_ids = space.empty(capacity, np.int64)
-        ranges = (count, space.launch.team_size, shape.lanes)
-        self._row_min = space.zeros(ranges, shape.dtype)
-        self._row_max = space.zeros(ranges, shape.dtype)
-        self._flat = [each.reshape(-1) for each in (self._array, self._row_min, self._row_max)]
+        self.max_entries = space.launch.team_size
+        self.ranges = space.empty((count * self.max_entries, 2, shape.lanes), shape.dtype)
+        self._entries = 0
+        self._flat = self._array.reshape(-1)
         # Zeros: the warm-up copies all rows, but the list has the offsets of active rows only.
         self._offset = space.zeros(capacity, np.int64)
         self._zero = shape.dtype.type(0)
@@ -94,19 +97,24 @@ class Tiles:
         """The number of the input row of each row, ascending, as a NumPy array."""
         return self.shape.space.to_host(self._ids[: self.rows])
 
-    def swap_buffers(self, layers: int, neurons: int) -> None:
-        """Record that `layers` layers were computed, the last of which has `neurons` outputs."""
-        self.buffer = (self.buffer + layers) % 2
-        self.neurons = neurons
+    def swap_buffers(self, layers: int, neurons: int, entries: int = 0) -> None:
+        """Record that `layers` layers were computed, the last of which has `neurons` outputs, and
+        that `ranges` has this number of entries a tile for them; 0: it was not written."""
+        self._set_activations(neurons, (self.buffer + layers) % 2, entries)
+
+    def _set_activations(self, neurons: int, buffer: int, entries: int = 0) -> None:
+        self.neurons, self.buffer, self._entries = neurons, buffer, entries
 
     def copy_ids(self, other: Tiles) -> None:
         """Take over the rows of other tiles without their activations, which are undefined here."""
-        self.rows, self.neurons, self.buffer = other.rows, other.neurons, 0
+        self.rows = other.rows
+        self._set_activations(other.neurons, 0)
         self._ids[: self.rows] = other._ids[: self.rows]
 
     def load_constants(self, values: NDArray[Any], neurons: int) -> None:
         """Load one row for each value, with this value in all neurons. Ids are undefined."""
-        self.rows, self.neurons, self.buffer = values.size, neurons, 0
+        self.rows = values.size
+        self._set_activations(neurons, 0)
         lanes = np.zeros((self.count, 1, self.shape.lanes), self.shape.dtype)
         lanes.reshape(-1)[: self.rows] = values
         self.activations[...] = self.shape.space.to_device(lanes)
@@ -130,7 +138,8 @@ class Tiles:
         first: number of the first of these input rows, which gives their ids
         permutation: index of each neuron in a tile
         """
-        self.rows, self.neurons, self.buffer = inputs.rows, inputs.neurons, 0
+        self.rows = inputs.rows
+        self._set_activations(inputs.neurons, 0)
         self._ids[: self.rows] = self.shape.space.xp.arange(first, first + self.rows)
         if self.rows:
             self._loader.load(inputs, permutation, self.array)
@@ -140,24 +149,24 @@ class Tiles:
         if self.rows == 0:
             return 0
         space, lanes = self.shape.space, self.shape.lanes
-        space.pk.parallel_for(
-            "find_range",
-            space.teams(self.count),
-            compact.find_range,
-            a=self.array,
-            row_min=self._row_min,
-            row_max=self._row_max,
-            first=self.first_neuron,
-            neurons=self.neurons,
-            blocks=space.launch.team_size,
-            lanes=lanes,
-        )
+        if not self._entries:
+            self._entries = self.max_entries
+            space.pk.parallel_for(
+                "find_range",
+                space.teams(self.count),
+                compact.find_range,
+                a=self.array,
+                ranges=self.ranges,
+                first=self.first_neuron,
+                neurons=self.neurons,
+                parts=self._entries,
+                lanes=lanes,
+            )
         active = space.pk.parallel_scan(
             "list_active",
             space.range(self.rows),
             compact.list_active,
-            row_min=self._flat[1],
-            row_max=self._flat[2],
+            ranges=self.ranges,
             max_zero=bounds.max_zero,
             min_saturated=bounds.min_saturated,
             ymax=ymax,
@@ -166,7 +175,7 @@ class Tiles:
             offset=self._offset,
             first=self.first_neuron,
             stride=2 * self.shape.widest,
-            blocks=space.launch.team_size,
+            entries=self._entries,
             lanes=lanes,
         )
         return int(active)
@@ -174,8 +183,10 @@ class Tiles:
     def saturated(self, bounds: ExitBounds, ymax: Any) -> tuple[Any, Any]:
         """Return the ids of all rows, and a mask of the rows that saturate according to the last
         `mark_active`, which had the same bounds. Both are in the memory of the space."""
-        row_min = self._row_min[: self.count].min(axis=1).reshape(-1)[: self.rows]
-        row_max = self._row_max[: self.count].max(axis=1).reshape(-1)[: self.rows]
+        entries = self.ranges[: self.count * self._entries]
+        entries = entries.reshape(self.count, self._entries, 2, self.shape.lanes)
+        row_min = entries[:, :, 0].min(axis=1).reshape(-1)[: self.rows]
+        row_max = entries[:, :, 1].max(axis=1).reshape(-1)[: self.rows]
         return self._ids[: self.rows], bounds.saturate(row_min, row_max, ymax)
 
     def compact(self, active: int) -> None:
@@ -185,7 +196,7 @@ class Tiles:
         """
         if 0 < active < self.rows:
             self._gather_rows(self, active, 0, 1 - self.buffer)
-            self.buffer = 1 - self.buffer
+            self.swap_buffers(1, self.neurons)
             self._ids, self._active_ids = self._active_ids, self._ids
         self.rows = active
 
@@ -196,7 +207,7 @@ class Tiles:
         """
         if active == 0:
             return
-        self.neurons = other.neurons
+        self._set_activations(other.neurons, self.buffer)
         other._gather_rows(self, active, self.rows, self.buffer)
         self._ids[self.rows : self.rows + active] = other._active_ids[:active]
         self.rows += active
@@ -212,7 +223,7 @@ class Tiles:
             "gather_rows",
             space.teams(count - first_row // lanes),
             compact.gather_rows,
-            x=self._flat[0],
+            x=self._flat,
             a=target._array[:count],
             offset=self._offset,
             zero=self._zero,

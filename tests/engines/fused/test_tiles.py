@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kkspdnn.device.space import open_space
+from kkspdnn.device.space import Space, open_space
+from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.fused.layer import FusedLayer, group_layers
 from kkspdnn.engines.fused.packing import pack_layer
@@ -97,3 +98,58 @@ def test_a_copy_of_a_layer_does_not_use_the_launch_of_its_group() -> None:
     copied = layer.to_device(np.copy)
     assert copied.launch is not layer.launch
     assert copied.launch.arguments[2]["index"] is copied.weights["index"]
+
+
+def labels_of(monkeypatch: pytest.MonkeyPatch, space: Space) -> list[str]:
+    """Return a list to which each later launch of the space adds its label."""
+    labels: list[str] = []
+    for name in ("parallel_for", "parallel_scan"):
+        real = getattr(space.pk, name)
+
+        def launch(label: str, *given: Any, real: Any = real, **arguments: Any) -> Any:
+            labels.append(label)
+            return real(label, *given, **arguments)
+
+        monkeypatch.setattr(space.pk, name, launch)
+    return labels
+
+
+BOUNDS = ExitBounds(np.float32(1), np.float32(30))
+
+
+@pytest.mark.parametrize("rows", [5, 3000])
+def test_a_layer_finds_the_ranges_for_the_next_check(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the rows change; the number of active rows is the same without it."""
+    space, layer = open_space("serial"), packed_layer()
+    shape = TileShape.of(space, FLOAT, 64)
+    tiles, others = Tiles(shape, rows), Tiles(shape, rows)
+    kernels, ymax = FusedKernels(space, FLOAT), np.float32(32)
+    values = np.random.default_rng(1).choice([0, 0.1, 3, 32], rows).astype(np.float32)
+    values[0] = 3
+    tiles.load_constants(values, 64)
+    kernels.compute(tiles, layer, 1)
+    labels = labels_of(monkeypatch, space)
+    expected = tiles.mark_active(BOUNDS, ymax)
+    saturated = tiles.saturated(BOUNDS, ymax)[1].tolist()
+    assert labels == ["find_range", "list_active"]
+    assert 0 < expected < rows
+    assert any(saturated)
+    assert tiles.mark_active(BOUNDS, ymax) == expected
+    assert labels.count("find_range") == 1
+
+    tiles.load_constants(values, 64)
+    kernels.compute(tiles, layer, 1, ranges=True)
+    labels.clear()
+    # With few tiles, a launch has more blocks of neurons than a tile has entries.
+    few = kernels._blocks(tiles.count, 64, 64)[0] > tiles.max_entries
+    assert tiles.mark_active(BOUNDS, ymax) == expected
+    assert tiles.saturated(BOUNDS, ymax)[1].tolist() == saturated
+    assert ("find_range" in labels) == few == (rows == 5)
+
+    others.append_active(tiles, expected)
+    tiles.compact(expected)
+    labels.clear()
+    assert tiles.mark_active(BOUNDS, ymax) == others.mark_active(BOUNDS, ymax) == expected
+    assert labels.count("find_range") == 2
