@@ -38,7 +38,8 @@ def fused_groups(
 
     Group g of a layer has size[r] inputs, with r = layer * groups + g: input index[start[r] + k]
     has weight value[start[r] + k][j] for output neuron first_output[r] + j. Groups may overlap;
-    then they compute the same output. A team computes `width` groups of a tile.
+    then they compute the same output. A team computes `width` groups of a tile. parts > 0 requires
+    blocks = 1.
     """
     tile: int = m.league_rank() // blocks
     first: int = (m.league_rank() % blocks) * width
@@ -142,29 +143,25 @@ def fused_groups(
 
         pk.parallel_for(pk.TeamThreadRange(m, count), group)
         m.team_barrier()
+
     last: int = ((buffer + depth) % 2) * widest
-    group_row: pk.int64 = layer + depth - 1
-    group_row *= groups
-    group_row += first
 
     def part(p: int):
-        share: int = (count + parts - 1) // parts
+        share: int = (outputs + parts - 1) // parts
         end: int = p * share + share
-        if end > count:
-            end = count
-        entry: int = m.league_rank() * parts + p
+        if end > outputs:
+            end = outputs
+        entry: int = tile * parts + p
 
         def range_lane(v: int):
             smallest: pk.cpp_auto = ymax
             largest: pk.cpp_auto = low
             for j in range(p * share, end):
-                n: int = first_output[group_row + j]
-                for o in range(8):
-                    y: pk.cpp_auto = a[tile][last + n + o][v]
-                    if y < smallest:
-                        smallest = y
-                    if y > largest:
-                        largest = y
+                y: pk.cpp_auto = a[tile][last + j][v]
+                if y < smallest:
+                    smallest = y
+                if y > largest:
+                    largest = y
             ranges[entry][0][v] = smallest
             ranges[entry][1][v] = largest
 

@@ -103,7 +103,7 @@ def main_loops(
     main: dict[int, LoopCounts] = {}
     for loop in innermost_loops(function):
         roles = classify_loads(loop.body)
-        if roles.activations and not roles.find_range:
+        if roles.activations:
             location = f"{name}, loop at {loop.body[0].address:#06x}"
             counts = _counts(loop, roles, value_bytes, index_bytes, whole, location)
             if counts.rows not in main or counts.edges > main[counts.rows].edges:

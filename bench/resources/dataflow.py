@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from bench.resources.sass import Instruction
 
 _SUMS = frozenset({"FADD", "FFMA", "DADD", "DFMA"})
-_COMPARISONS = frozenset({"FSETP", "FMNMX", "DSETP", "DMNMX"})
 
 _Origins = Mapping[str, frozenset[int]]
 """For each register, the loads that its value depends on, as positions in the body."""
@@ -23,7 +22,6 @@ class Roles:
     others: all other loads, for example of weights
     sums: float32 or float64 additions and fused multiply-adds of a value that depends on an
     activation; other_sums: the remaining additions
-    comparisons: comparisons, minima and maxima of such values
     """
 
     activations: tuple[int, ...]
@@ -31,12 +29,6 @@ class Roles:
     others: tuple[int, ...]
     sums: tuple[int, ...]
     other_sums: tuple[int, ...]
-    comparisons: tuple[int, ...]
-
-    @property
-    def find_range(self) -> bool:
-        """Whether the loop finds the smallest and largest activation, instead of sums."""
-        return bool(self.comparisons) and not self.sums
 
 
 def classify_loads(body: Sequence[Instruction]) -> Roles:
@@ -56,10 +48,9 @@ def classify_loads(body: Sequence[Instruction]) -> Roles:
     activations = tuple(n for n, origins in addresses.items() if origins)
     indices = tuple(sorted({load for origins in addresses.values() for load in origins}))
     others = tuple(n for n in addresses if n not in activations and n not in indices)
-    sums = _uses(body, before, frozenset(activations), _SUMS)
-    comparisons = _uses(body, before, frozenset(activations), _COMPARISONS)
+    sums = _sums(body, before, frozenset(activations))
     other_sums = tuple(n for n, e in enumerate(body) if e.name in _SUMS and n not in sums)
-    return Roles(activations, indices, others, sums, other_sums, comparisons)
+    return Roles(activations, indices, others, sums, other_sums)
 
 
 def _follow(
@@ -93,16 +84,12 @@ def _origins(state: _Origins, registers: frozenset[str]) -> frozenset[int]:
     return frozenset().union(*(state.get(register, frozenset()) for register in registers))
 
 
-def _uses(
-    body: Sequence[Instruction],
-    before: _Origins,
-    activations: frozenset[int],
-    names: frozenset[str],
+def _sums(
+    body: Sequence[Instruction], before: _Origins, activations: frozenset[int]
 ) -> tuple[int, ...]:
-    """Return the instructions of these names with an operand that depends on an activation."""
-    state, found = dict(before), []
+    state, sums = dict(before), []
     for number, instruction in enumerate(body):
-        if instruction.name in names and _origins(state, instruction.reads) & activations:
-            found.append(number)
+        if instruction.name in _SUMS and _origins(state, instruction.reads) & activations:
+            sums.append(number)
         _step(state, number, instruction)
-    return tuple(found)
+    return tuple(sums)

@@ -51,6 +51,7 @@ def test_the_text_is_that_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert space is ExecutionSpace.Serial
     assert dict(zip(workunit.generic, types, strict=True)) == {
         "a": View(DOUBLE, 3),
+        "ranges": View(DOUBLE, 3),
         "index": View(UINT16, 2),
         "value": View(DOUBLE, 2),
         "bias": View(DOUBLE, 1),

@@ -50,14 +50,17 @@ class FusedKernels:
         """Compute Y = min(max(Y W + b, low), ymax) in all tiles, for `depth` layers of the group of
         `layer`, starting with `layer`.
 
-        ranges: find the range of each row in the same launch, if there are not too many blocks
+        ranges: find the range of each row in the same launch, if there are not too many blocks; of
+        groups, only one
         """
         shape, outputs = rows.shape, layer.outputs
         key = rows.count, layer.units, outputs, depth == 1
         if key not in self._policies:
             self._policies[key] = self._policy(*key)
         policy, blocks, width = self._policies[key]
-        parts = rows.max_entries // blocks if ranges else 0
+        parts = 0
+        if ranges and (blocks == 1 or not layer.grouped):
+            parts = rows.max_entries // blocks
         # In the order of LAUNCH_ARGUMENTS.
         layer.launch(
             self.space.pk,

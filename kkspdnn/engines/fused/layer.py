@@ -69,10 +69,15 @@ class FusedLayer:
         """The bytes of the arrays."""
         return sum(int(each.nbytes) for each in self.weights.values() if hasattr(each, "nbytes"))
 
+    @property
+    def grouped(self) -> bool:
+        """Whether a launch distributes groups of output neurons."""
+        return "groups" in self.weights
+
     @cached_property
     def units(self) -> int:
         """The number of output neurons, or of their groups, that a launch distributes."""
-        return int(self.weights.get("groups", self.outputs))
+        return int(self.weights["groups"]) if self.grouped else self.outputs
 
     @property
     def fan_in(self) -> int | None:
