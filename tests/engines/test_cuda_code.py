@@ -90,7 +90,7 @@ SHAPES = {
 @pytest.mark.parametrize(
     "name",
     [
-        each if each == "shared inputs" else pytest.param(each, marks=pytest.mark.slow)
+        each if each == "fixed fan-in" else pytest.param(each, marks=pytest.mark.slow)
         for each in NETWORKS
     ],
 )
