@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from kkspdnn.device.space import Space
 from kkspdnn.workunits import compact, fused, groups, tiles
 
-LANES = [1, 3, 16, 161]
+LANES = [1, *(pytest.param(lanes, marks=pytest.mark.slow) for lanes in (3, 16)), 161]
 
 
 def tiled(rows: Any, lanes: int) -> Any:
