@@ -20,6 +20,8 @@ from kkspdnn.pk.locate import load_workunit, order_types, parse_types
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import Scalar, View
 
+_LINE_LENGTH = 119
+
 
 def workunit_text(arguments: argparse.Namespace) -> Iterator[str]:
     """Yield the text for the options of `kkspdnn show`; see `show` for the exceptions."""
@@ -64,7 +66,10 @@ def _find(
 
 
 def _list_workunits(launches: Mapping[str, Specialization]) -> Iterator[str]:
-    for name in sorted(launches):
-        workunit = launches[name][0]
-        summary = shorten(workunit.__doc__ or "", 75, placeholder=" …")
-        yield f"{name:<18}{workunit.__module__:<22}{summary}\n"
+    workunits = {name: launches[name][0] for name in sorted(launches)}
+    name_width = max(map(len, workunits)) + 2
+    module_width = max(len(each.__module__) for each in workunits.values()) + 2
+    for name, workunit in workunits.items():
+        width = _LINE_LENGTH - name_width - module_width
+        summary = shorten(workunit.__doc__ or "", width, placeholder=" …")
+        yield f"{name:<{name_width}}{workunit.__module__:<{module_width}}{summary}\n"

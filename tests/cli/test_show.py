@@ -74,9 +74,11 @@ def test_types_override_those_of_the_engine(capsys: pytest.CaptureFixture[str]) 
 def test_the_list_of_workunits(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys).splitlines()
     assert [line.split()[0] for line in lines] == sorted(engine_launches("openmp", DOUBLE.numpy))
-    assert all(
-        len(line) < 120 and line.split()[1].startswith("kkspdnn.workunits.") for line in lines
-    )
+    for line in lines:
+        assert len(line) < 120
+        name, module, _ = line.split(maxsplit=2)
+        assert module == engine_launches("openmp", DOUBLE.numpy)[name][0].__module__
+        assert module.startswith("kkspdnn.workunits.")
 
 
 def test_the_users_own_workunit(capsys: pytest.CaptureFixture[str], own: Path) -> None:
