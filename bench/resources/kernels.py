@@ -22,7 +22,7 @@ from kkspdnn.pk.types import Scalar, View
 HAND_WRITTEN = ("kkspdnn_hand_equal", "kkspdnn_hand_fan_in")
 """The kernels of bench/ceiling/ceiling.cu."""
 
-_MODULES = ("fused", "groups")
+_MODULES = ("first_layer", "fused", "groups")
 
 
 @dataclass(frozen=True)

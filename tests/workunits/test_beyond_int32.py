@@ -13,7 +13,7 @@ import pytest
 
 from kkspdnn.device.memory import peak_memory
 from kkspdnn.device.space import Space
-from kkspdnn.workunits import bias, compact, fused, relu, spgemm, spgemm_team, tiles
+from kkspdnn.workunits import bias, compact, first_layer, fused, relu, spgemm, spgemm_team, tiles
 
 WIDE = 2**20 + 1
 """Neurons of a buffer of a tile."""
@@ -131,7 +131,7 @@ def test_counts_of_wide_tiles(space: Space, dtype: np.dtype[Any], layer: int) ->
     index[begin:] = [[LAST[0], LAST[1]], [LAST[1], LAST[2]], [LAST[2], LAST[0]]]
     where = arguments(1, layer)
     space.pk.parallel_for(
-        "count_edges", space.teams(2), fused.count_edges, x=x,
+        "count_edges", space.teams(2), first_layer.count_edges, x=x,
         ranges=np.empty((2, 2, LANES), np.uint8), index=index, fan_in=2, **where,
     )  # fmt: skip
     counts = given[:, [[0, 1], [1, 2], [2, 0]]].sum(axis=2)
@@ -145,7 +145,7 @@ def test_counts_of_wide_tiles(space: Space, dtype: np.dtype[Any], layer: int) ->
     shifts[begin:] = [1, 2, 3]
     index[begin:] = [[0, 1], [1, 2], [2, 0]]
     space.pk.parallel_for(
-        "fused_counts", space.teams(2), fused.fused_counts, x=x, a=a,
+        "fused_counts", space.teams(2), first_layer.fused_counts, x=x, a=a,
         ranges=np.empty((2, 2, LANES), dtype), weight=dtype.type(2), bias=shifts,
         next_index=index, next_weight=dtype.type(1), next_bias=shifts,
         next_layer=layer, depth=1, count_offset=last, next_fan_in=2,

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
 import pytest
 
+from kkspdnn import workunits
 from kkspdnn.device.space import Space
 from kkspdnn.pk import ir
 from kkspdnn.pk.compiler import generate
@@ -21,21 +24,15 @@ from kkspdnn.pk.passes.walk import subexpressions
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.signature import Types
 from kkspdnn.pk.types import FLOAT, INT32, SCALARS, UINT8, Scalar, View
-from kkspdnn.workunits import (
-    bias,
-    compact,
-    fused,
-    relu,
-    spgemm,
-    spgemm_counts,
-    spgemm_team,
-    tiles,
-)
+from kkspdnn.workunits import first_layer, fused, tiles
 
 WORKUNITS = {
     name: value
-    for module in (bias, compact, fused, relu, spgemm, spgemm_counts, spgemm_team, tiles)
-    for name, value in inspect.getmembers(module, lambda each: isinstance(each, Workunit))
+    for module in iter_modules(workunits.__path__)
+    for name, value in inspect.getmembers(
+        import_module(f"kkspdnn.workunits.{module.name}"),
+        lambda each: isinstance(each, Workunit),
+    )
 }
 
 INDICES = ("index", "next_index", "permutation")
@@ -74,7 +71,7 @@ def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types
 
 
 def test_every_workunit_is_known() -> None:
-    assert len(WORKUNITS) == 25
+    assert len(WORKUNITS) == 26
     assert {name for w in WORKUNITS.values() for name in w.generic} & set(INDICES) == set(INDICES)
 
 
@@ -245,13 +242,13 @@ def agreement(space: Space, index: Scalar) -> dict[str, bool]:
     names = "layer", "buffer", "widest", "blocks", "width", "parts"
     where = {name: shared[name] for name in names}
     space.pk.parallel_for(
-        "count", space.teams(1), fused.count_edges,
+        "count", space.teams(1), first_layer.count_edges,
         x=x, ranges=np.zeros((1, 2, lanes), np.uint8), index=given, outputs=neurons, fan_in=3,
         lanes=lanes, **where,
     )  # fmt: skip
     same["count_edges"] = np.array_equal(x[0, neurons:], counts)
     space.pk.parallel_for(
-        "counts", space.teams(1), fused.fused_counts, x=x, a=a, weight=real.type(1),
+        "counts", space.teams(1), first_layer.fused_counts, x=x, a=a, weight=real.type(1),
         next_index=given, next_weight=real.type(1), next_bias=shared["bias"], next_layer=0,
         count_offset=neurons, next_fan_in=3, **{**shared, "depth": 1, "buffer": 0},
     )  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 import scipy.sparse as sp
 
 from kkspdnn.device.space import Space
-from kkspdnn.workunits import compact, fused, groups, tiles
+from kkspdnn.workunits import compact, first_layer, fused, groups, tiles
 
 LANES = [1, *(pytest.param(lanes, marks=pytest.mark.slow) for lanes in (3, 16)), 161]
 
@@ -494,7 +494,7 @@ def counted_tiles(
     space.pk.parallel_for(
         "count",
         space.teams(x.shape[0] * blocks),
-        fused.count_edges,
+        first_layer.count_edges,
         x=x,
         ranges=ranges,
         index=index,
@@ -532,7 +532,7 @@ def run_counts(
     space.pk.parallel_for(
         "counts",
         space.teams(a.shape[0] * given["blocks"]),
-        fused.fused_counts,
+        first_layer.fused_counts,
         x=x,
         a=a,
         ranges=ranges,

@@ -13,7 +13,7 @@ from kkspdnn.device.space import Space
 from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.engines.fused.packing import Packing
 from kkspdnn.engines.fused.tiles import Tiles
-from kkspdnn.workunits import fused
+from kkspdnn.workunits import first_layer
 
 _BLOCK_NEURONS = 16
 """Blocks of output neurons have a multiple of this. Then neurons with the same inputs, 16 in a
@@ -88,7 +88,7 @@ class FusedKernels:
         self.space.pk.parallel_for(
             "count_edges",
             self.space.teams(counts.count),
-            fused.count_edges,
+            first_layer.count_edges,
             x=counts.array,
             ranges=counts.ranges,
             index=first.weights["index"],
@@ -122,7 +122,7 @@ class FusedKernels:
         self.space.pk.parallel_for(
             "fused_counts",
             self.space.teams(rows.count),
-            fused.fused_counts,
+            first_layer.fused_counts,
             x=counts.array,
             a=rows.array,
             ranges=rows.ranges,

@@ -22,7 +22,7 @@ from kkspdnn.engines.overflow_guard import OverflowGuard
 from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Indices
-from kkspdnn.workunits import fused
+from kkspdnn.workunits import first_layer
 
 _COMPACTION_EDGES = 32
 """The cost of a check and compaction of an activation, in edges; a quarter of it for a count, which
@@ -179,7 +179,7 @@ class FusedRun:
         rows.copy_ids(counts)
         launch, following = [layer], list[FusedLayer]()
         # A GPU keeps a layer that is not resident only until the next access.
-        fuse = end > 1 and self.kernels.max_depth(rows.count, fused.fused_counts) > 1
+        fuse = end > 1 and self.kernels.max_depth(rows.count, first_layer.fused_counts) > 1
         if fuse and self.layers.resident and not self._may_overflow(0, layer):
             after = self.layers[1]
             if after.can_follow_counts(layer):
