@@ -24,8 +24,8 @@ def find_range(
     """Find the smallest and the largest activation of each row, in each of `parts` parts of its
     neurons. Each team computes one tile.
 
-    ranges: output, [tile * parts + part][0 smallest, 1 largest][lane], as of `fused`; parts past
-    the last neuron repeat the first one
+    ranges: output, [tile * parts + part][0 smallest, 1 largest][lane]; parts past the last neuron
+    repeat the first one
     first: index of neuron 0 in a tile of `a`
     """
     tile: int = m.league_rank()

@@ -15,15 +15,12 @@ import kkspdnn as kk
 from bench.ceiling.tiled_problem import TiledProblem
 from bench.ceiling.workunit import FusedWorkunit
 from bench.gpu.host_time import describe, host_seconds
-from bench.gpu.networks import different_weights
+from bench.gpu.networks import FEW_ROWS, different_weights
 from kkspdnn.device.block_transfer import BlockTransfer
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.engines.exit_bounds import ExitBounds
 
 _LAYERS = 16
-_FEW_ROWS = 500
-"""On a GPU up to 512 rows have tiles of 32 threads with one lane each."""
-
 _BLOCK_ROWS = 1 << 15  # 4 MB, as in the fused engine
 
 
@@ -31,16 +28,16 @@ def command(arguments: argparse.Namespace) -> int:
     """Print the medians of several runs."""
     space = open_space(arguments.space)
     _copies(space, arguments.small)
-    for rows in (600, _FEW_ROWS) if arguments.small else (60_000, 30_000, 8000, 2000, _FEW_ROWS):
+    for rows in (600, FEW_ROWS) if arguments.small else (60_000, 30_000, 8000, 2000, FEW_ROWS):
         # The first layer of a network of equal weights has another form.
         _rates(space, kk.radixnet(1024, _LAYERS + 1), rows, first=1)
     groups = replace(space, launch=replace(space.launch, group_outputs="distinct"))
     different = different_weights(1024, _LAYERS)
-    for rows in (600, _FEW_ROWS) if arguments.small else (60_000, 2000, _FEW_ROWS):
+    for rows in (600, FEW_ROWS) if arguments.small else (60_000, 2000, FEW_ROWS):
         _rates(groups, different, rows, first=0)
     for rows in (2000,) if arguments.small else (60_000, 8000):
         _checks(space, rows)
-    for rows in 600, _FEW_ROWS:
+    for rows in 600, FEW_ROWS:
         host, total = _launch_seconds(space, rows)
         print(
             f"a fused launch of {rows} rows: host {host * 1e6:.1f} us, total {total * 1e6:.1f} us"
@@ -69,32 +66,31 @@ def _rates(space: Space, net: kk.Network, rows: int, first: int) -> None:
     )
 
 
-def _launch_seconds(space: Space, rows: int) -> tuple[float, float]:
-    """Return the seconds of a launch on the host, and in total."""
-    net = kk.radixnet(1024, 2)
+def _start(space: Space, net: kk.Network, rows: int) -> FusedWorkunit:
+    """Return launches of one layer in the shape for these rows, which are in the tiles."""
     problem = TiledProblem.of(space.for_rows(rows, net.dtype), net, kk.images(1024, rows))
     workunit = FusedWorkunit(problem, 1)
     workunit.start()
-    layer = problem.layers[-1]
-    return _repeated_seconds(
-        space, lambda: problem.engine.kernels.compute(workunit.tiles, layer, 1)
-    )
+    return workunit
+
+
+def _launch_seconds(space: Space, rows: int) -> tuple[float, float]:
+    """Return the seconds of a launch on the host, and in total."""
+    workunit = _start(space, kk.radixnet(1024, 2), rows)
+    layer = workunit.problem.layers[-1]
+    return _repeated_seconds(space, lambda: workunit.launch(layer, 1))
 
 
 def _checks(space: Space, rows: int) -> None:
     """Print the time of a layer, and of the check of its rows after it."""
-    net = kk.radixnet(1024, 2)
-    problem = TiledProblem.of(space.for_rows(rows, net.dtype), net, kk.images(1024, rows))
-    workunit = FusedWorkunit(problem, 1)
-    workunit.start()
-    kernels, layer, tiles = problem.engine.kernels, problem.layers[-1], workunit.tiles
-    ymax = problem.engine.ymax
-    bounds = ExitBounds.none(net.dtype)
+    workunit = _start(space, kk.radixnet(1024, 2), rows)
+    engine, layer, tiles = workunit.problem.engine, workunit.problem.layers[-1], workunit.tiles
+    bounds = ExitBounds.none(engine.dtype)
 
     def run(ranges: bool, check: bool) -> None:
-        kernels.compute(tiles, layer, 1, ranges)
+        engine.kernels.compute(tiles, layer, 1, ranges)
         if check:
-            tiles.mark_active(bounds, ymax)
+            tiles.mark_active(bounds, engine.ymax)
 
     seconds = [
         _median_seconds(space, partial(run, *given))

@@ -1,4 +1,4 @@
-"""Networks of all forms of packed layers, for the steps that check and time them."""
+"""Networks of all forms of packed layers, and few rows, for the steps that check and time them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 import kkspdnn as kk
+
+FEW_ROWS = 500
+"""On a GPU up to 512 input rows have tiles of 32 threads with one lane each."""
 
 
 def ragged(rows: int) -> tuple[kk.Network, NDArray[np.float32]]:

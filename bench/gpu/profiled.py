@@ -14,14 +14,12 @@ from bench.ceiling.cuda import load_kernels
 from bench.ceiling.hand_written_cuda import HandWrittenCudaKernel
 from bench.ceiling.tiled_problem import LaunchCandidate, TiledProblem
 from bench.ceiling.workunit import FusedWorkunit
-from bench.gpu.networks import different_weights
+from bench.gpu.networks import FEW_ROWS, different_weights
 from kkspdnn.device.space import Space, open_space
 
 _LAYERS = 16
 _DEPTHS = 1, _LAYERS
 """Layers per launch."""
-
-_FEW_ROWS = 500
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -54,8 +52,8 @@ def _kernels(space: Space, rows: int) -> Iterator[tuple[str, int, LaunchCandidat
         for depth in _DEPTHS:
             hand_written = HandWrittenCudaKernel(kernels, problem, depth, first=1)
             yield "hand-written kernel", depth, hand_written
-    few = TiledProblem.of(space.for_rows(_FEW_ROWS, net.dtype), net, kk.images(1024, _FEW_ROWS))
-    yield f"{_name(few)}, {_FEW_ROWS} rows", 1, FusedWorkunit(few, 1, first=1)
+    few = TiledProblem.of(space.for_rows(FEW_ROWS, net.dtype), net, kk.images(1024, FEW_ROWS))
+    yield f"{_name(few)}, {FEW_ROWS} rows", 1, FusedWorkunit(few, 1, first=1)
 
 
 def _name(problem: TiledProblem) -> str:

@@ -26,12 +26,12 @@ class FusedKernels:
 
     space: Space
     dtype: np.dtype[Any]
-    # Each launch needs them. By workunit, once its kernels are compiled:
+    # By workunit, once its kernels are compiled; each launch needs it.
     _concurrent_teams: dict[Any, int] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     # The policy, the number of blocks and their size, by number of tiles, units and outputs, and
-    # whether there may be several blocks.
+    # whether there may be several blocks; each launch needs them.
     _policies: dict[tuple[int, int, int, bool], tuple[Any, int, int]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -50,8 +50,8 @@ class FusedKernels:
         """Compute Y = min(max(Y W + b, low), ymax) in all tiles, for `depth` layers of the group of
         `layer`, starting with `layer`.
 
-        ranges: find the range of each row in the same launch, if there are not too many blocks; of
-        groups, only one
+        ranges: find the range of each row in the same launch. It is not found if the launch has
+        more blocks of neurons than a tile has entries, or several blocks of groups.
         """
         shape, outputs = rows.shape, layer.outputs
         key = rows.count, layer.units, outputs, depth == 1

@@ -42,7 +42,7 @@ class Tiles:
         self.buffer = 0
         space, count = shape.space, shape.tile_count(capacity)
         self._array = allocate(space, (count, 2 * shape.widest, shape.lanes), shape.dtype)
-        self._rows, self.count, self.array = capacity, count, self._array
+        self.count, self.array = count, self._array
         self.rows = 0
         self._loader = RowLoader(shape)
         self._ids = space.empty(capacity, np.int64)
@@ -59,7 +59,7 @@ class Tiles:
         """Write zeros to both buffers of the tiles of `rows` rows, each by the thread that computes
         it, so that the system allocates their pages now and on the NUMA node of that thread. Does
         nothing on a GPU."""
-        self.neurons = self.shape.widest
+        self._set_activations(self.shape.widest, self.buffer)
         for buffer in (0, 1) if rows and not self.shape.space.gpu else ():
             self._gather_rows(self, 0, 0, buffer, self.shape.tile_count(rows))
 
