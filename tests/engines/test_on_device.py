@@ -8,6 +8,7 @@ with tiles in the shape of a GPU's.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -279,20 +280,11 @@ def test_the_first_layer_that_overflows_is_named(device: Space, exits: Exits, ro
 
 
 @pytest.fixture
-def events(device: Space, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def events(
+    device: Space, record_labels: Callable[[Any], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
     """The labels of launches, and `wait` for each other wait of the host for the device."""
-    made: list[str] = []
-
-    def recorded(launch: Any) -> Any:
-        def run(label: str, *given: Any, **arguments: Any) -> Any:
-            made.append(label)
-            return launch(label, *given, **arguments)
-
-        return run
-
-    for pattern in ("for", "reduce", "scan"):
-        name = f"parallel_{pattern}"
-        monkeypatch.setattr(device.pk, name, recorded(getattr(device.pk, name)))
+    made = record_labels(device.pk)
     to_host, is_true = device.xp.asnumpy, OnDevice.__bool__
 
     def waiting(function: Any) -> Any:

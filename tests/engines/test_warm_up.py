@@ -64,5 +64,5 @@ def bits(rows: int, neurons: int) -> kk.Inputs:
 def test_nothing_is_compiled_later(net: kk.Network, rows: Any) -> None:
     for kernel in ("fused", "spgemm"):
         for exits in ("all", "none"):
-            kk.infer(net, rows, kernel=kernel, exits=exits, values=True)
+            kk.infer(net, rows, kernel=kernel, exits=exits, values=True, verification="full")
     kk.Predictor(net)(rows)

@@ -130,11 +130,13 @@ def test_counts_of_wide_tiles(space: Space, dtype: np.dtype[Any], layer: int) ->
     index = mapped((begin + 3, 2), np.uint32)
     index[begin:] = [[LAST[0], LAST[1]], [LAST[1], LAST[2]], [LAST[2], LAST[0]]]
     where = arguments(1, layer)
+    count_ranges, ranges = (np.empty((2, 2, LANES), each) for each in (np.uint8, dtype))
     space.pk.parallel_for(
-        "count_edges", space.teams(2), first_layer.count_edges, x=x,
-        ranges=np.empty((2, 2, LANES), np.uint8), index=index, fan_in=2, **where,
+        "count_edges", space.teams(2), first_layer.count_edges, x=x, ranges=count_ranges,
+        index=index, fan_in=2, **where,
     )  # fmt: skip
     counts = given[:, [[0, 1], [1, 2], [2, 0]]].sum(axis=2)
+    assert (count_ranges == range_of(counts)).all()
     assert (x[:, :3] == counts).all()
 
     # From the end of the second buffer into both buffers of the activations.
@@ -146,7 +148,7 @@ def test_counts_of_wide_tiles(space: Space, dtype: np.dtype[Any], layer: int) ->
     index[begin:] = [[0, 1], [1, 2], [2, 0]]
     space.pk.parallel_for(
         "fused_counts", space.teams(2), first_layer.fused_counts, x=x, a=a,
-        ranges=np.empty((2, 2, LANES), dtype), weight=dtype.type(2), bias=shifts,
+        ranges=ranges, weight=dtype.type(2), bias=shifts,
         next_index=index, next_weight=dtype.type(1), next_bias=shifts,
         next_layer=layer, depth=1, count_offset=last, next_fan_in=2,
         **numbers(dtype), **{**where, "buffer": 0},
@@ -154,7 +156,9 @@ def test_counts_of_wide_tiles(space: Space, dtype: np.dtype[Any], layer: int) ->
     first = np.where(counts != 0, 2 * counts + np.array([1, 2, 3])[:, None], 0)
     assert (a[:, WIDE : WIDE + 3] == first).all()
     sums = first[:, [[0, 1], [1, 2], [2, 0]]].sum(axis=2)
-    assert (a[:, :3] == np.where(sums != 0, sums + np.array([1, 2, 3])[:, None], 0)).all()
+    following = np.where(sums != 0, sums + np.array([1, 2, 3])[:, None], 0)
+    assert (a[:, :3] == following).all()
+    assert (ranges == range_of(following)).all()
 
 
 def test_ranges_of_wide_tiles(space: Space, dtype: np.dtype[Any]) -> None:
@@ -162,12 +166,13 @@ def test_ranges_of_wide_tiles(space: Space, dtype: np.dtype[Any]) -> None:
     first = 2 * WIDE - 5
     values = (np.arange(2 * 5 * LANES) % 89).reshape(2, 5, LANES)
     a[:, first:] = values
-    ranges = np.empty((2, 2, LANES), dtype)
+    ranges = np.empty((2, 2, 2, LANES), dtype)
     space.pk.parallel_for(
-        "find_range", space.teams(2), compact.find_range, a=a, ranges=ranges, first=first,
-        neurons=5, parts=1, lanes=LANES,
+        "find_range", space.teams(2), compact.find_range, a=a, ranges=ranges.reshape(4, 2, LANES),
+        first=first, neurons=5, parts=2, lanes=LANES,
     )  # fmt: skip
-    assert (ranges == range_of(values)).all()
+    assert (ranges[:, :, 0].min(axis=1) == values.min(axis=1)).all()
+    assert (ranges[:, :, 1].max(axis=1) == values.max(axis=1)).all()
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from kkspdnn.device.space import Space, open_space
+from kkspdnn.device.space import open_space
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.fused.layer import FusedLayer, group_layers
@@ -100,26 +101,12 @@ def test_a_copy_of_a_layer_does_not_use_the_launch_of_its_group() -> None:
     assert copied.launch.arguments[2]["index"] is copied.weights["index"]
 
 
-def labels_of(monkeypatch: pytest.MonkeyPatch, space: Space) -> list[str]:
-    """Return a list to which each later launch of the space adds its label."""
-    labels: list[str] = []
-    for name in ("parallel_for", "parallel_scan"):
-        real = getattr(space.pk, name)
-
-        def launch(label: str, *given: Any, real: Any = real, **arguments: Any) -> Any:
-            labels.append(label)
-            return real(label, *given, **arguments)
-
-        monkeypatch.setattr(space.pk, name, launch)
-    return labels
-
-
 BOUNDS = ExitBounds(np.float32(1), np.float32(30))
 
 
 @pytest.mark.parametrize("rows", [5, 3000])
 def test_a_layer_finds_the_ranges_for_the_next_check(
-    rows: int, monkeypatch: pytest.MonkeyPatch
+    rows: int, record_labels: Callable[[Any], list[str]]
 ) -> None:
     """Until the rows change; the number of active rows is the same without it."""
     space, layer = open_space("serial"), packed_layer()
@@ -130,7 +117,7 @@ def test_a_layer_finds_the_ranges_for_the_next_check(
     values[0] = 3
     tiles.load_constants(values, 64)
     kernels.compute(tiles, layer, 1)
-    labels = labels_of(monkeypatch, space)
+    labels = record_labels(space.pk)
     expected = tiles.mark_active(BOUNDS, ymax)
     saturated = tiles.saturated(BOUNDS, ymax)[1].tolist()
     assert labels == ["find_range", "list_active"]
