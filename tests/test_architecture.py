@@ -35,7 +35,7 @@ ROOMS = [
 PK_ROOMS = [
     *("system", "types", "signature", "policy", "ir"),
     *("frontend", "passes", "codegen", "compiler", "build", "runtime"),
-    *("dispatch", "prepared_launch", "language", "locate"),
+    *("dispatch", "prepared_launch", "language", "locate", "real"),
 ]
 """Those of kkspdnn.pk, likewise."""
 

@@ -1,10 +1,34 @@
 """The kernels of the engines as PyKokkos workunits.
 
 Python imports this folder as `kkspdnn.workunits`: in the repository through a symbolic link inside
-the package, in a wheel as an ordinary subpackage. If PyKokkos is not installed, the call below
-provides the module `pykokkos` from the built-in compiler.
+the package, in a wheel as an ordinary subpackage.
 """
 
-from kkspdnn.pk import provide_pykokkos
+from kkspdnn.pk import importing_own_workunits
 
-provide_pykokkos()
+with importing_own_workunits():
+    from kkspdnn.workunits import (
+        bias,
+        compact,
+        first_layer,
+        fused,
+        groups,
+        relu,
+        spgemm,
+        spgemm_counts,
+        spgemm_team,
+        tiles,
+    )
+
+__all__ = [
+    "bias",
+    "compact",
+    "first_layer",
+    "fused",
+    "groups",
+    "relu",
+    "spgemm",
+    "spgemm_counts",
+    "spgemm_team",
+    "tiles",
+]

@@ -18,7 +18,7 @@ from kkspdnn.inference import infer
 from kkspdnn.io.shipped_images import images
 from kkspdnn.io.tsv_parser import load_parser
 from kkspdnn.model.radixnet import radixnet
-from kkspdnn.pk import IMPLEMENTATION_VARIABLE, active_implementation, is_installed
+from kkspdnn.pk import IMPLEMENTATION_VARIABLE, active_implementation
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.file_trust import CACHE_VARIABLE, check_trusted
 from kkspdnn.pk.build.find_kokkos import SearchResult, search_kokkos
@@ -27,6 +27,7 @@ from kkspdnn.pk.build.kokkos_source import SDIST, SDIST_VERSION
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc, nvcc_path
 from kkspdnn.pk.build.nvcc_host import find_nvcc_host
 from kkspdnn.pk.build.toolchain import build_tool, host_compiler, machine
+from kkspdnn.pk.real.requirements import is_installed
 from kkspdnn.pk.system.cuda_driver import devices
 from kkspdnn.version import own_version
 

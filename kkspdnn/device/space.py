@@ -20,11 +20,18 @@ from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.multiprocessors import Multiprocessors
 from kkspdnn.device.space_names import unknown_space
 from kkspdnn.device.transfer import CupyTransfer
-from kkspdnn.errors import SpaceError, short_repr
-from kkspdnn.pk import Implementation, active_implementation, provide_pykokkos
+from kkspdnn.errors import SpaceError, ToolchainError, short_repr
+from kkspdnn.pk import (
+    IMPLEMENTATION_VARIABLE,
+    Implementation,
+    active_implementation,
+    language,
+    warn_fallback,
+)
 from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
 from kkspdnn.pk.dispatch import compile_ahead, kernel_registers
-from kkspdnn.pk.policy import INT32_MAX
+from kkspdnn.pk.policy import INT32_MAX, ExecutionSpace
+from kkspdnn.pk.real.start import start_pykokkos
 from kkspdnn.pk.runtime.kokkos_runtime import MAX_THREADS, get_runtime
 from kkspdnn.pk.system.cuda_driver import (
     DEVICE_VARIABLE,
@@ -150,10 +157,10 @@ class Space:
     def warm_up(self, launch_each: Callable[[], object]) -> None:
         """Compile and load workunits by launching each of them.
 
-        The built-in compiler compiles all of them in parallel, the real PyKokkos one at a time.
+        They are compiled in parallel on all cores.
         """
-        if self.implementation == "builtin":
-            compile_ahead(launch_each)
+        compile_all = compile_ahead if self.implementation == "builtin" else self.pk.compile_ahead
+        compile_all(launch_each)
         launch_each()
         self.synchronize()  # keeps the launches out of later timings
 
@@ -186,10 +193,20 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
     if requested is not None and requested > MAX_THREADS:
         raise SpaceError(f"{requested} threads: Kokkos supports at most {MAX_THREADS}")
     implementation = active_implementation()
-    pk = provide_pykokkos()
-    execution_space = getattr(pk, EXECUTION_SPACES[name])
+    execution_space = ExecutionSpace[EXECUTION_SPACES[name]]
     xp = _cupy() if name == "cuda" else np
     prepare_thread = kokkos_process().check
+    pk: Any = language
+    if implementation == "pykokkos":
+        kokkos_process().claim()
+        try:
+            pk, running = start_pykokkos(execution_space, requested or usable_cores())
+            version, compiler = pk.modules.kokkos_version, pk.modules.compiler.version
+        except ToolchainError as error:
+            if os.environ.get(IMPLEMENTATION_VARIABLE):
+                raise
+            warn_fallback(str(error))
+            implementation = "builtin"
     if implementation == "builtin":
         started = get_runtime(execution_space, threads if name == "openmp" else None)
         started.reset_float_modes()
@@ -197,13 +214,6 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         running = started.threads
         version = started.library.kokkos_version
         compiler = started.library.compiled_by
-    else:
-        kokkos_process().claim()
-        if threads is not None and name == "openmp":
-            os.environ["OMP_NUM_THREADS"] = str(threads)
-        running = requested or usable_cores()
-        version = _pykokkos_version(pk)
-        compiler = os.environ.get("CXX", "g++")
     multiprocessors = None
     if name == "serial":
         running = 1
@@ -323,10 +333,3 @@ def _prepare_on_device(
         _use_device(cupy, number)
 
     return prepare
-
-
-def _pykokkos_version(pk: ModuleType) -> str:
-    """Return the version of the real PyKokkos's Kokkos, or "unknown"."""
-    manager = getattr(pk, "kokkos_manager", None)
-    version = getattr(manager, "get_kokkos_version", None)
-    return str(version()) if callable(version) else "unknown"

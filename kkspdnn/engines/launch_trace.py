@@ -18,14 +18,14 @@ from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.space import EXECUTION_SPACES, Space
 from kkspdnn.engines import make_engine
 from kkspdnn.engines.layer_store import LayerStore
-from kkspdnn.errors import KkspdnnError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.network import Network, network
-from kkspdnn.pk import IMPLEMENTATION_VARIABLE, active_implementation, provide_pykokkos
+from kkspdnn.pk import language
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.dispatch import Specialization, trace_launches
+from kkspdnn.pk.policy import ExecutionSpace
 
 _NEURONS = 32
 _WIDE = np.iinfo(np.uint16).max + 33
@@ -44,17 +44,14 @@ def engine_launches(space: SpaceName, dtype: np.dtype[Any]) -> dict[str, Special
     """Return one launch of each workunit in this space and dtype, by the name of the workunit.
 
     The layers have at most 65,536 neurons. If a workunit is launched with several types, the last
-    launch is returned. Raises the same errors as `all_launches`.
+    launch is returned.
     """
     return {each[0].__name__: each for each in _launches(space, dtype, (_NEURONS,))}
 
 
 def all_launches(space: SpaceName, dtype: np.dtype[Any]) -> tuple[Specialization, ...]:
     """Return all launches that runs in this space and dtype can make: each workunit with all of
-    its types.
-
-    Raises KkspdnnError if the real PyKokkos is in use.
-    """
+    its types."""
     return _launches(space, dtype, (_NEURONS, _WIDE))
 
 
@@ -69,17 +66,11 @@ def _launches(
     space: SpaceName, dtype: np.dtype[Any], sizes: tuple[int, ...]
 ) -> tuple[Specialization, ...]:
     """Return the launches for layers of these numbers of inputs and outputs."""
-    if active_implementation() != "builtin":
-        raise KkspdnnError(
-            "the real PyKokkos is in use, and keeps its C++ in ./pk_cpp; "
-            f"set {IMPLEMENTATION_VARIABLE}=builtin to see the built-in compiler's"
-        )
-    pk = provide_pykokkos()
     traced = _TracedSpace(
         name=space,
         implementation="builtin",
-        pk=pk,
-        execution_space=getattr(pk, EXECUTION_SPACES[space]),
+        pk=language,
+        execution_space=ExecutionSpace[EXECUTION_SPACES[space]],
         threads=1,
         kokkos_version="",
         compiler="",

@@ -6,13 +6,18 @@ Workunits say `import pykokkos as pk` and mean the same in both. The environment
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Final, Literal
 
 from kkspdnn.errors import KkspdnnError
+from kkspdnn.pk.real.requirements import is_installed, problem
 
 IMPLEMENTATION_VARIABLE: Final = "KKSPDNN_PK"
 Implementation = Literal["builtin", "pykokkos"]
@@ -23,40 +28,59 @@ _LANGUAGE: Final = "kkspdnn.pk.language"
 def active_implementation() -> Implementation:
     """Return the implementation of PyKokkos that this process uses.
 
-    Raises KkspdnnError if KKSPDNN_PK has another value, or names one that is not installed.
+    An installed PyKokkos that cannot work here is not used; a warning says what it needs.
+
+    Raises KkspdnnError if KKSPDNN_PK has another value, or is pykokkos and PyKokkos is not
+    installed or cannot work here.
     """
     requested = os.environ.get(IMPLEMENTATION_VARIABLE, "")
     if requested not in ("", "builtin", "pykokkos"):
         raise KkspdnnError(
             f"{IMPLEMENTATION_VARIABLE}={requested}: set it to builtin or pykokkos, or unset it"
         )
-    loaded = sys.modules.get("pykokkos")
-    if loaded is not None and _has_file(loaded):
-        return "builtin" if loaded.__name__ == _LANGUAGE else "pykokkos"
-    if requested == "pykokkos" and not is_installed():
+    if requested == "builtin" or (not requested and not is_installed()):
+        return "builtin"
+    if not is_installed():
         raise KkspdnnError(
             f"{IMPLEMENTATION_VARIABLE}=pykokkos, but PyKokkos is not installed here; unset it"
         )
-    return "pykokkos" if is_installed() and requested != "builtin" else "builtin"
+    missing = problem()
+    if missing is None:
+        return "pykokkos"
+    if requested:
+        raise KkspdnnError(f"{IMPLEMENTATION_VARIABLE}=pykokkos: {missing}")
+    warn_fallback(missing)
+    return "builtin"
 
 
-def is_installed() -> bool:
-    """Return whether the PyKokkos package is installed, whichever implementation is active.
-
-    A folder of that name without Python files, such as a clone of its repository, does not count.
-    """
-    specs = (finder.find_spec("pykokkos", None) for finder in sys.meta_path)
-    return any(spec is not None and spec.origin is not None for spec in specs)
-
-
-def _has_file(module: ModuleType) -> bool:
-    """Whether a module is from a file; a folder without Python files is a module too."""
-    return getattr(module, "__file__", None) is not None
+@cache
+def warn_fallback(reason: str) -> None:
+    """Log, once, that the built-in compiler replaces an installed PyKokkos."""
+    logging.getLogger("kkspdnn").warning(
+        f"{reason}; the built-in compiler is used instead "
+        f"(set {IMPLEMENTATION_VARIABLE}=builtin to choose it)"
+    )
 
 
 def provide_pykokkos() -> ModuleType:
     """Make `import pykokkos` import the active implementation, and return that module."""
-    loaded = sys.modules.get("pykokkos")
-    if active_implementation() == "builtin" and (loaded is None or loaded.__name__ != _LANGUAGE):
+    if active_implementation() == "builtin":
         sys.modules["pykokkos"] = import_module(_LANGUAGE)
     return import_module("pykokkos")
+
+
+@contextmanager
+def importing_own_workunits() -> Iterator[None]:
+    """Let `import pykokkos` import the workunit language inside the block.
+
+    The engines launch their workunits through kkspdnn, whichever implementation compiles them. So
+    importing them does not start the Kokkos of an installed PyKokkos.
+    """
+    loaded = sys.modules.get("pykokkos")
+    sys.modules["pykokkos"] = import_module(_LANGUAGE)
+    try:
+        yield
+    finally:
+        del sys.modules["pykokkos"]
+        if loaded is not None:
+            sys.modules["pykokkos"] = loaded

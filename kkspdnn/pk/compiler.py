@@ -1,8 +1,9 @@
-"""The compiler: from a workunit to C++."""
+"""The compiler: from a workunit to C++, or to source for the real PyKokkos."""
 
 from __future__ import annotations
 
 from kkspdnn.pk.codegen.emit import Generated, emit
+from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource, emit_pykokkos
 from kkspdnn.pk.frontend.analyse import analyse
 from kkspdnn.pk.frontend.parse import parse
 from kkspdnn.pk.frontend.workunit import Workunit
@@ -19,3 +20,17 @@ def generate(workunit: Workunit, target: ExecutionSpace, types: Types = ()) -> G
     Raises WorkunitError if the workunit uses a construct that is not in the language.
     """
     return emit(vectorize(analyse(parse(workunit), types), target), target)
+
+
+def generate_pykokkos(
+    workunit: Workunit, target: ExecutionSpace, types: Types = ()
+) -> PyKokkosSource:
+    """Return the source of a workunit for the real PyKokkos, in an execution space.
+
+    On a GPU the lanes of a ThreadVectorRange are threads, on a CPU they are in blocks. Otherwise as
+    `generate`.
+    """
+    kernel = analyse(parse(workunit), types)
+    if target is not ExecutionSpace.Cuda:
+        kernel = vectorize(kernel, target)
+    return emit_pykokkos(kernel, target)

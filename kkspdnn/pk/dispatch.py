@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from contextvars import ContextVar
 from itertools import count
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.build.runtime_library import RuntimeLibrary
@@ -26,6 +26,8 @@ from kkspdnn.pk.types import infer_type
 
 Specialization = tuple[Workunit, ExecutionSpace, Types]
 """A workunit, the execution space and the types that it is compiled for."""
+
+_Job = TypeVar("_Job")
 
 _Trace = dict[Specialization, None]
 _trace: ContextVar[_Trace | None] = ContextVar("trace", default=None)
@@ -65,6 +67,15 @@ def trace_launches(function: Callable[[], object]) -> tuple[Specialization, ...]
     return tuple(trace)
 
 
+def record_launch(workunit: Workunit, space: ExecutionSpace, arguments: Mapping[str, Any]) -> bool:
+    """Record a launch inside `trace_launches` and return True; elsewhere return False."""
+    trace = _trace.get()
+    if trace is None:
+        return False
+    trace[workunit, space, infer_types(workunit, arguments)] = None
+    return True
+
+
 def compile_ahead(function: Callable[[], object]) -> None:
     """Compile and load all workunits that `function()` launches, in parallel on all cores.
 
@@ -90,17 +101,28 @@ def compile_workunits(jobs: Sequence[tuple[RuntimeLibrary, Generated]]) -> list[
     first compile that fails.
     """
     cached = [library.find_workunit(text) for library, text in jobs]
-    total, numbers = cached.count(None), count(1)
-
-    def compile_job(job: tuple[RuntimeLibrary, Generated]) -> Path:
-        library = job[0].compile_workunit(job[1])
-        done = next(numbers)
-        log_progress(f"compiling workunits: {done} of {total}", done, total)
-        return library
-
     missing = [job for job, library in zip(jobs, cached, strict=True) if library is None]
-    with closing(map_in_threads(compile_job, missing, usable_cores())) as libraries:
-        return [next(libraries) if each is None else each for each in cached]
+    compiled = compile_in_parallel(lambda job: job[0].compile_workunit(job[1]), missing)
+    return [next(compiled) if each is None else each for each in cached]
+
+
+def compile_in_parallel(
+    compile_job: Callable[[_Job], Path], jobs: Sequence[_Job]
+) -> Iterator[Path]:
+    """Return the results of compile_job for all jobs, in order, computed on all cores.
+
+    Logs the progress. Raises the error of the first job that fails.
+    """
+    numbers = count(1)
+
+    def compile_and_log(job: _Job) -> Path:
+        result = compile_job(job)
+        done = next(numbers)
+        log_progress(f"compiling workunits: {done} of {len(jobs)}", done, len(jobs))
+        return result
+
+    with closing(map_in_threads(compile_and_log, jobs, usable_cores())) as results:
+        return iter(list(results))
 
 
 def _compile(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program:
@@ -171,9 +193,7 @@ def _launch(
         raise TypeError(f"pk.parallel_{pattern} needs a @pk.workunit, not {workunit!r}")
     if not isinstance(policy, (RangePolicy, TeamPolicy)):
         raise TypeError(f"pk.parallel_{pattern} needs a RangePolicy or TeamPolicy, not {policy!r}")
-    trace = _trace.get()
-    if trace is not None:
-        trace[workunit, policy.space, infer_types(workunit, arguments)] = None
+    if record_launch(workunit, policy.space, arguments):
         return 0
     program, fields = pack_launch(pattern, policy, workunit, arguments)
     result = program.run(label.encode(), policy, fields)

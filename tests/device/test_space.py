@@ -75,7 +75,7 @@ def test_a_driver_too_old_for_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         spaces, "detect_versions", lambda: CudaVersions(driver=(12, 4), cupy=("cupy-cuda13x",))
     )
-    monkeypatch.setattr(spaces, "provide_pykokkos", lambda: pytest.fail("imported"))
+    monkeypatch.setattr(spaces, "get_runtime", lambda *_: pytest.fail("started"))
     with pytest.raises(SpaceError, match="cupy-cuda13x needs a driver for CUDA 13") as raised:
         open_space("cuda")
     assert 'pip install "kkspdnn[cuda12]"' in str(raised.value)

@@ -14,7 +14,6 @@ from kkspdnn import workunits
 from kkspdnn.choices import SpaceName
 from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.engines.launch_trace import all_launches, engine_launches
-from kkspdnn.errors import KkspdnnError
 from kkspdnn.inference import infer
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Layer
@@ -110,9 +109,3 @@ def test_nothing_is_launched_or_compiled(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in ("find_runtime_library", "get_runtime", "Program", "_compile"):
         monkeypatch.setattr(f"kkspdnn.pk.dispatch.{name}", refuse)
     assert engine_launches("openmp", np.dtype("float32"))
-
-
-def test_there_is_no_trace_of_the_real_pykokkos(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kkspdnn.engines.launch_trace.active_implementation", lambda: "pykokkos")
-    with pytest.raises(KkspdnnError, match="set KKSPDNN_PK=builtin"):
-        engine_launches("openmp", np.dtype("float32"))

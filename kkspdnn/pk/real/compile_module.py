@@ -1,0 +1,52 @@
+"""Compile one workunit with PyKokkos: `python -m kkspdnn.pk.real.compile_module FILE NAME SPACE`.
+
+PyKokkos names the folder of a compiled workunit after the main script and the working directory,
+takes an existing folder for a compiled workunit, and ends the process if something fails. So each
+workunit is compiled in a process of its own, in the folder of its file, which is removed if this
+fails.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def compile_workunit(file: Path, name: str, space: str) -> None:
+    """Compile the workunit `name` of a Python file into `SPACE/kernel.*.so` beside the file.
+
+    space: the name of an execution space in PyKokkos
+    """
+    import pykokkos as pk
+    from pykokkos.core.module_setup import ModuleSetup
+    from pykokkos.runtime import runtime_singleton
+
+    class OwnFolder(ModuleSetup):  # type: ignore[misc]
+        """Compiled files in the folder of the workunit's file."""
+
+        def get_output_dir(self, *_: Any) -> Path:
+            return file.parent / space
+
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    execution_space = pk.ExecutionSpace[space]
+    setup = OwnFolder(getattr(module, name), execution_space)
+    setup.name = name
+    runtime = runtime_singleton.runtime
+    runtime.compiler.compile_object(setup, execution_space, False, None, None, None, set())
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Compile the workunit that the command line names."""
+    file, name, space = arguments
+    compile_workunit(Path(file).absolute(), name, space)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
