@@ -27,7 +27,8 @@ from kkspdnn.pk.build.kokkos_source import SDIST, SDIST_VERSION
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc, nvcc_path
 from kkspdnn.pk.build.nvcc_host import find_nvcc_host
 from kkspdnn.pk.build.toolchain import build_tool, host_compiler, machine
-from kkspdnn.pk.real.requirements import is_installed
+from kkspdnn.pk.real.requirements import is_installed, requirements
+from kkspdnn.pk.real.start import check_import
 from kkspdnn.pk.system.cuda_driver import devices
 from kkspdnn.version import own_version
 
@@ -156,7 +157,17 @@ def _sizes(root: Path) -> Iterator[int]:
 
 
 def _pykokkos() -> Iterator[Finding]:
-    yield Finding("pykokkos", "real package", "installed" if is_installed() else "not installed")
+    if not is_installed():
+        yield Finding("pykokkos", "real package", "not installed")
+    else:
+        for each in requirements():
+            text = each.detected or f"not found: {each.remedy}"
+            yield Finding("pykokkos", each.name, text, each.detected is not None)
+        try:
+            check_import()
+            yield Finding("pykokkos", "import", "succeeds", True)
+        except KkspdnnError as error:
+            yield Finding("pykokkos", "import", str(error), False)
     try:
         origin = f" ({IMPLEMENTATION_VARIABLE})" if os.environ.get(IMPLEMENTATION_VARIABLE) else ""
         yield Finding("pykokkos", "in use", active_implementation() + origin, True)

@@ -28,7 +28,8 @@ class PyKokkosSource:
 
     name: of the workunit
     function: the name that it has in the text, which is the module's name too. It contains a digest
-    of the text, because a process must not load two modules, or two functors, of the same name
+    of the text, because a process must not load two modules, or two functors, of the same name;
+    the execution space is in the text
     text: a Python module; it contains no absolute path
     written: the views that the workunit stores to
     """
@@ -47,7 +48,8 @@ def emit_pykokkos(kernel: ir.Kernel, target: ExecutionSpace) -> PyKokkosSource:
     """
     out = PythonWriter()
     statements = PythonStatements(out, lanes_are_threads=target is ExecutionSpace.Cuda)
-    out.put(f'"""{kernel.name}, from line {kernel.line} of {package_path(kernel.path)}."""')
+    place = f"line {kernel.line} of {package_path(kernel.path)}"
+    out.put(f'"""{kernel.name} for {target.value}, from {place}."""')
     out.put()
     out.put("import math")
     out.put("from typing import List")

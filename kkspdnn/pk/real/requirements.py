@@ -28,8 +28,10 @@ class Requirement:
 
 def requirements() -> Iterator[Requirement]:
     """Yield what PyKokkos needs to import, to compile workunits and to load them."""
-    yield Requirement("PyKokkos", _origin("pykokkos"), "see docs/pykokkos.md")
-    yield Requirement("pykokkos-base, the module kokkos", _origin("kokkos"), "see docs/pykokkos.md")
+    repository = "install it from github.com/kokkos"
+    yield Requirement("the package pykokkos", _origin("pykokkos"), f"{repository}/pykokkos")
+    base = f"{repository}/pykokkos-base"
+    yield Requirement("pykokkos-base (the module kokkos)", _origin("kokkos"), base)
     yield _libraries()
     yield Requirement("pybind11", _origin("pybind11"), "pip install pybind11")
     path = search_path()

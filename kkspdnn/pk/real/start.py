@@ -12,6 +12,7 @@ from typing import Any
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import default_cache
+from kkspdnn.pk.build.toolchain import run_tool
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.real.front import PyKokkosFront
 from kkspdnn.pk.real.modules import PyKokkosModules
@@ -33,11 +34,17 @@ def start_pykokkos(space: ExecutionSpace, threads: int) -> tuple[PyKokkosFront, 
     names = [each.value for each in manager.get_available_execution_spaces()]
     if space.value not in names:
         raise ToolchainError(
-            f"PyKokkos has no execution space {space.value}, only {', '.join(names)}: build "
-            f"pykokkos-base with {space.value.upper()}, or set KKSPDNN_PK=builtin"
+            f"PyKokkos has no execution space {space.value}, only {', '.join(names)}; build "
+            f"pykokkos-base with -DENABLE_{space.value.upper()}=ON"
         )
     libraries, headers = _kokkos_folders(space)
     return PyKokkosFront(PyKokkosModules(default_cache(), space, libraries, headers)), running
+
+
+def check_import() -> None:
+    """Import PyKokkos in another process; raise ToolchainError if that fails."""
+    command = [sys.executable, "-c", "import pykokkos"]
+    run_tool(command, "importing PyKokkos", inherit=True)
 
 
 def _import_pykokkos(threads: int) -> int:
@@ -56,8 +63,8 @@ def _import_pykokkos(threads: int) -> int:
             sys.modules["pykokkos"] = loaded
         reason = str(error).partition("\n")[0]
         raise ToolchainError(
-            f"PyKokkos cannot be imported: {type(error).__name__}: {reason}; "
-            "repair it, or set KKSPDNN_PK=builtin"
+            f"PyKokkos cannot be imported ({type(error).__name__}: {reason}); "
+            "run python -c 'import pykokkos' to see why"
         ) from error
     finally:
         for name in added:
