@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kkspdnn.pk.dispatch import is_tracing, pack_launch, parallel_for
@@ -29,17 +29,21 @@ class PreparedLaunch:
         self._label = label.encode()
         # Replaced as a whole, so that threads share it.
         self._template: LaunchTemplate | None = None
+        # Of the real PyKokkos: its front, and the function that launches.
+        self._prepared: tuple[Any, Callable[[Any, Sequence[Any]], None]] | None = None
 
     def __call__(self, pk: Any, policy: Any, *values: Any) -> None:
         """Launch the workunit.
 
-        pk: the module of PyKokkos; `parallel_for` of the real package gets all arguments
+        pk: the module of PyKokkos, or the front of the real package
         values: of the changing arguments, in the order of their names
 
         Raises the errors of `parallel_for`.
         """
-        template = self._template
-        if (
+        template, prepared = self._template, self._prepared
+        if prepared is not None and prepared[0] is pk and not is_tracing():
+            prepared[1](policy, values)
+        elif (
             template is None
             or pk.parallel_for is not parallel_for
             or is_tracing()
@@ -53,6 +57,8 @@ class PreparedLaunch:
         arguments = {**fixed, **dict(zip(changing, values, strict=True))}
         if pk.parallel_for is not parallel_for or is_tracing():
             pk.parallel_for(label, policy, workunit, **arguments)
+            if hasattr(pk, "prepare") and not is_tracing():
+                self._prepared = pk, pk.prepare(label, workunit, arguments, changing)
             return
         program, fields = pack_launch("for", policy, workunit, arguments)
         if program.run(self._label, policy, fields) is NOT_LAUNCHED:

@@ -6,7 +6,7 @@ of all arrays again. `PyKokkosFront.parallel_for` calls the compiled function it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -73,6 +73,23 @@ class PyKokkosFront:
         missing = [each for each in sources if self.modules.find(each) is None]
         compile_in_parallel(self.modules.compile, missing)
 
+    def prepare(
+        self, label: str, workunit: Workunit, arguments: Mapping[str, Any], changing: Sequence[str]
+    ) -> Callable[[Policy, Sequence[Any]], None]:
+        """Return a function that launches a `parallel_for` with these arguments except for
+        `changing`, whose values it takes, in order."""
+        kernel = self._kernel(workunit, arguments)
+        values = kernel.bind(arguments)
+
+        def launch(policy: Policy, new: Sequence[Any]) -> None:
+            try:
+                kernel.run(label, policy, values | kernel.bind_some(changing, new))
+            except TypeError:  # other types than those of the kernel, or an error to report
+                every = {**arguments, **dict(zip(changing, new, strict=True))}
+                self._launch(label, policy, workunit, every)
+
+        return launch
+
     def _source(self, workunit: Workunit, types: Types) -> PyKokkosSource:
         return generate_pykokkos(workunit, self.modules.space, types)
 
@@ -81,13 +98,18 @@ class PyKokkosFront:
     ) -> Any:
         if record_launch(workunit, policy.space, arguments):
             return 0
+        kernel = self._kernel(workunit, arguments)
+        return kernel.run(label, policy, kernel.bind(arguments))
+
+    def _kernel(self, workunit: Workunit, arguments: Mapping[str, Any]) -> _Kernel:
+        """Return a workunit for the types of these arguments; compile it if it is new."""
         key = workunit, infer_types(workunit, arguments)
         kernel = self._kernels.get(key)
         if kernel is None:
             source = self._source(*key)
             wrapper = load_wrapper(self.modules.compile(source), source.function)
             kernel = self._kernels[key] = _Kernel(source, wrapper, self._views, self._instance)
-        return kernel.launch(label, policy, arguments)
+        return kernel
 
 
 class _Kernel:
@@ -101,27 +123,42 @@ class _Kernel:
         self._wrapper = wrapper
         self._view_of = views.of
         parameters = source.signature.parameters
-        self._views = [p.name for p in parameters if isinstance(p.type, View)]
-        self._count = len(parameters)
+        self._views = frozenset(p.name for p in parameters if isinstance(p.type, View))
+        self._names = {p.name for p in parameters}
         self._fixed = {
             "pk_exec_space_instance": instance,
             "pk_randpool_seed": 0,
             "pk_randpool_num_states": 0,
         }
 
-    def launch(self, label: str, policy: Policy, arguments: Mapping[str, Any]) -> Any:
-        """Launch the workunit; return the result of a reduction or scan, else None.
+    def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the compiled function: views instead of arrays.
 
         Raises TypeError naming the argument that is missing, unknown or of another type.
         """
-        values = {**arguments, **self._fixed, "pk_kernel_name": label}
-        if len(arguments) != self._count:
+        if arguments.keys() != self._names:
             self._raise_wrong_argument(arguments)
         try:
-            for name in self._views:
-                values[name] = self._view_of(arguments[name])
-        except (KeyError, AttributeError):
+            return self._fixed | self.bind_some(arguments, arguments.values())
+        except (AttributeError, TypeError):
             self._raise_wrong_argument(arguments)
+
+    def bind_some(self, names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
+        """Return some of the arguments of the compiled function, without checks."""
+        views, view_of = self._views, self._view_of
+        return {
+            name: view_of(value) if name in views else value
+            for name, value in zip(names, values, strict=True)
+        }
+
+    def run(self, label: str, policy: Policy, values: dict[str, Any]) -> Any:
+        """Launch the workunit; return the result of a reduction or scan, else None.
+
+        values: of all parameters, from `bind`
+
+        Raises TypeError if an array or a number has another type than its parameter.
+        """
+        values["pk_kernel_name"] = label
         if isinstance(policy, TeamPolicy):
             values["pk_league_size"] = policy.league_size
             values["pk_team_size"] = policy.team_size or -1  # -1 lets Kokkos choose
@@ -131,28 +168,26 @@ class _Kernel:
             values["pk_threads_end"] = max(policy.begin, policy.end)
         try:
             return self._wrapper(**values)
-        except RuntimeError:
-            # pybind11's message names no argument.
-            self._check_arguments(arguments)
-            raise
+        except RuntimeError as error:
+            if "Unable to cast" not in str(error):
+                raise
+            raise TypeError(f"{self._source.name}: {error}") from error
 
     def _raise_wrong_argument(self, arguments: Mapping[str, Any]) -> NoReturn:
-        self._check_arguments(arguments)
-        raise AssertionError("all arguments match")
-
-    def _check_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Raise TypeError naming the first argument that does not match its parameter."""
         name, parameters = self._source.name, self._source.signature.parameters
         for parameter in parameters:
             if parameter.name not in arguments:
                 raise TypeError(f"{name}: argument `{parameter.name}` is missing")
-            value = arguments[parameter.name]
-            if isinstance(parameter.type, View) and infer_type(value) != parameter.type:
+            value, type_ = arguments[parameter.name], parameter.type
+            if isinstance(type_, View) and infer_type(value) != type_:
                 raise TypeError(
-                    f"{name}: argument `{parameter.name}` must be an array of "
-                    f"{parameter.type.rank} dimension(s) of {parameter.type.element.dtype}, "
-                    f"not {type(value).__name__}"
+                    f"{name}: argument `{parameter.name}` must be an array of {type_.rank} "
+                    f"dimension(s) of {type_.element.dtype}, not {type(value).__name__}"
                 )
-        unknown = arguments.keys() - {p.name for p in parameters}
-        if unknown:
-            raise TypeError(f"{name} has no argument `{min(unknown)}`")
+            if isinstance(type_, View) and not value.flags.c_contiguous:
+                raise TypeError(
+                    f"{name}: argument `{parameter.name}` is not C-contiguous; pass "
+                    "numpy.ascontiguousarray of it"
+                )
+        raise TypeError(f"{name} has no argument `{min(arguments.keys() - self._names)}`")

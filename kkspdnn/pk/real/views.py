@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -13,12 +14,15 @@ from kkspdnn.pk.types import is_gpu_array
 
 _MAX_VIEWS = 1024
 
+_UNKNOWN: tuple[Callable[[], object], tuple[int, ...], None] = (lambda: None), (), None
+"""The entry of an array without a view."""
+
 
 class Views:
     """Makes views of C-contiguous arrays, and keeps them.
 
     A view has the address, shape and dtype of its array and does not keep it alive. So another
-    array with all three may have the same view.
+    array with all three may have the same view. No array may be resized in place.
     """
 
     def __init__(self) -> None:
@@ -28,12 +32,17 @@ class Views:
         self._spaces = interface.MemorySpace
         self._layout = interface.Layout.LayoutRight
         self._views: dict[tuple[Any, ...], Any] = {}
+        # By the identity of an array, which a launch finds faster: the array, its shape, its view.
+        self._known: dict[int, tuple[Callable[[], object], tuple[int, ...], Any]] = {}
 
     def of(self, array: Any) -> Any:
         """Return the view of an array, for a launch.
 
         Raises TypeError if it is not C-contiguous.
         """
+        reference, shape, view = self._known.get(id(array), _UNKNOWN)
+        if reference() is array and shape == array.shape:
+            return view
         if not array.flags.c_contiguous:
             raise TypeError("it is not C-contiguous; pass numpy.ascontiguousarray of it")
         if isinstance(array, np.ndarray):
@@ -43,9 +52,9 @@ class Views:
         key = address, array.shape, array.dtype
         view = self._views.get(key)
         if view is None:
-            if len(self._views) >= _MAX_VIEWS:
-                self._views.clear()
-            view = self._views[key] = self._make(array, address)
+            view = self._make(array, address)
+            _add(self._views, key, view)
+        _add(self._known, id(array), (weakref.ref(array), array.shape, view))
         return view
 
     def _make(self, array: Any, address: int) -> Any:
@@ -57,3 +66,10 @@ class Views:
             pointer = ctypes.cast(address, ctypes.POINTER(type_))
             array = np.ctypeslib.as_array(pointer, shape=array.shape)
         return self._from_numpy(array, space, self._layout).array
+
+
+def _add(known: dict[Any, Any], key: Any, value: Any) -> None:
+    """Add an entry to a dictionary of limited size."""
+    if len(known) >= _MAX_VIEWS:
+        known.clear()
+    known[key] = value
