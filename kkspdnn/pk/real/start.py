@@ -21,15 +21,30 @@ from kkspdnn.pk.runtime.openmp import openmp_start_settings
 _OPENMP = "libgomp.so.1"
 """The OpenMP library of g++, which PyKokkos compiles with."""
 
+_TRIED = "commit b42c805"
+"""The version of PyKokkos that this package was tried with."""
+
 
 def start_pykokkos(space: ExecutionSpace, threads: int) -> tuple[PyKokkosFront, int]:
     """Import PyKokkos, which starts Kokkos; return its front and the number of OpenMP threads.
 
     threads: their number, unless the program has imported PyKokkos before
 
-    Raises ToolchainError if it cannot be imported, or lacks the execution space.
+    Raises ToolchainError if it cannot be imported, lacks the execution space, or is a version with
+    other internals.
     """
     running = _import_pykokkos(threads)
+    try:
+        return _front(space), running
+    except (ImportError, AttributeError, LookupError, TypeError) as error:
+        raise ToolchainError(
+            f"this version of PyKokkos is not supported ({type(error).__name__}: {error}); "
+            f"{_TRIED} is"
+        ) from error
+
+
+def _front(space: ExecutionSpace) -> PyKokkosFront:
+    """Return the front of the imported PyKokkos, whose internals may be others."""
     manager = import_module("pykokkos.kokkos_manager")
     names = [each.value for each in manager.get_available_execution_spaces()]
     if space.value not in names:
@@ -38,7 +53,7 @@ def start_pykokkos(space: ExecutionSpace, threads: int) -> tuple[PyKokkosFront, 
             f"pykokkos-base with -DENABLE_{space.value.upper()}=ON"
         )
     libraries, headers = _kokkos_folders(space)
-    return PyKokkosFront(PyKokkosModules(default_cache(), space, libraries, headers)), running
+    return PyKokkosFront(PyKokkosModules(default_cache(), space, libraries, headers))
 
 
 def check_import() -> None:

@@ -14,7 +14,7 @@ from kkspdnn.pk.types import is_gpu_array
 
 _MAX_VIEWS = 1024
 
-_UNKNOWN: tuple[Callable[[], object], tuple[int, ...], None] = (lambda: None), (), None
+_UNKNOWN: tuple[Callable[[], Any], tuple[int, ...], Any] = (lambda: None), (), None
 """The entry of an array without a view."""
 
 
@@ -33,7 +33,7 @@ class Views:
         self._layout = interface.Layout.LayoutRight
         self._views: dict[tuple[Any, ...], Any] = {}
         # By the identity of an array, which a launch finds faster: the array, its shape, its view.
-        self._known: dict[int, tuple[Callable[[], object], tuple[int, ...], Any]] = {}
+        self._known: dict[int, tuple[Callable[[], Any], tuple[int, ...], Any]] = {}
 
     def of(self, array: Any) -> Any:
         """Return the view of an array, for a launch.
