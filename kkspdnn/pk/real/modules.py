@@ -65,6 +65,7 @@ class PyKokkosModules:
             environment |= {
                 "PATH": search_path(),
                 "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+                "PYTHONUNBUFFERED": "1",  # the reason of a failure is the last line
                 "OMP_NUM_THREADS": "1",
             }
             command = [sys.executable, "-m", "kkspdnn.pk.real.compile_module"]

@@ -1,0 +1,1 @@
+#define KOKKOS_VERSION 40601
