@@ -82,6 +82,8 @@ class LaneBlocks:
                 loop.clear()
 
         for s in body:
+            if _loads_uniform(s) & _stored(loop):
+                end_loop()  # before a loop over lanes it would load the element too early
             match s:
                 case ir.AssignVector(mask=ir.VectorCompare()) if _computes(s):
                     new = ir.VectorName(self.out.name("new"), s.target.type)
@@ -225,6 +227,18 @@ def block_widths(range_: ir.VectorRange) -> tuple[int, ...]:
     if range_.registers == 1:
         return _FEW_BYTES // size, 1
     return _BLOCK_BYTES // size, _NARROW_BYTES // size, 1
+
+
+def _loads_uniform(s: ir.Stmt) -> set[str]:
+    """The views with elements that a statement loads once for all lanes."""
+    parts = list(nodes(s))
+    of_lanes = {each.source for each in parts if isinstance(each, ir.VectorLoad)}
+    of_lanes |= {each.target for each in parts if isinstance(each, ir.StoreVector)}
+    return {each.array for each in parts if isinstance(each, ir.Element) and each not in of_lanes}
+
+
+def _stored(loop: Sequence[_LaneStatement]) -> set[str]:
+    return {s.target.array for s in loop if isinstance(s, ir.StoreVector)}
 
 
 def _computes(s: ir.AssignVector) -> bool:

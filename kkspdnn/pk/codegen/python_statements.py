@@ -202,12 +202,18 @@ def _stores_bytes(body: Sequence[ir.Stmt]) -> bool:
 
 
 def _is_straight(body: Sequence[ir.Stmt]) -> bool:
-    """Return whether statements only declare locals and store with =."""
-    return all(
-        isinstance(s, ir.Declare)
-        or (isinstance(s, ir.Assign) and s.op == "=" and isinstance(s.target, ir.Element))
-        for s in body
-    )
+    """Return whether statements only declare locals and store to views, which they do not load."""
+    stored, loaded = set(), set()
+    for s in body:
+        match s:
+            case ir.Assign(target=ir.Element(local=False) as target, op="="):
+                stored.add(target.array)
+            case ir.Declare():
+                pass
+            case _:
+                return False
+        loaded |= {each.array for each in nodes(s.value) if isinstance(each, ir.Element)}
+    return not stored & loaded
 
 
 def _declared(body: Sequence[ir.Stmt]) -> set[str]:
