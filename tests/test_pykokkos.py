@@ -162,3 +162,21 @@ def test_info_reports_every_requirement(tmp_path: Path) -> None:
     assert [line[:4] for line in section.splitlines()] == ["  + "] * 8
     assert "  + import: succeeds\n" in section
     assert section.endswith("  + in use: pykokkos (KKSPDNN_PK)")
+
+
+def test_compile_fills_the_cache(tmp_path: Path) -> None:
+    script = "import sys; from kkspdnn.cli.main import main; main(sys.argv[1:])"
+    first, *lines, last = run(
+        script, tmp_path / "run", "compile", "--dtype", "float32"
+    ).splitlines()
+    assert first.startswith("Kokkos ")
+    assert " of PyKokkos, g++" in first
+    assert len(lines) > 20
+    assert last.startswith(f"{len(lines)} workunits: ")
+
+
+def test_show_prints_the_built_in_compiler_s_code(tmp_path: Path) -> None:
+    script = "import sys; from kkspdnn.cli.main import main; main(sys.argv[1:])"
+    workunit = f"{ROOT / 'examples' / 'own_workunit.py'}:multiply"
+    for name in ("fused_equal", workunit):
+        assert "struct " in run(script, tmp_path / "run", "show", name)

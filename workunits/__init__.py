@@ -4,9 +4,9 @@ Python imports this folder as `kkspdnn.workunits`: in the repository through a s
 the package, in a wheel as an ordinary subpackage.
 """
 
-from kkspdnn.pk import importing_own_workunits
+from kkspdnn.pk import language_as_pykokkos
 
-with importing_own_workunits():
+with language_as_pykokkos():
     from kkspdnn.workunits import (
         bias,
         compact,

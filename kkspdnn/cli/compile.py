@@ -5,6 +5,7 @@ For login nodes and CI, which have a compiler but no GPU, and to warm the cache 
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Iterator, Sequence
 from time import perf_counter
@@ -52,6 +53,7 @@ def compile_all(argv: Sequence[str]) -> Iterator[str]:
         from kkspdnn.device.space import EXECUTION_SPACES
         from kkspdnn.engines.launch_trace import all_generated
         from kkspdnn.io.tsv_parser import parser_library
+        from kkspdnn.pk import active_implementation
         from kkspdnn.pk.build.find_runtime import find_runtime_library
         from kkspdnn.pk.dispatch import compile_workunits
         from kkspdnn.pk.policy import ExecutionSpace
@@ -62,6 +64,9 @@ def compile_all(argv: Sequence[str]) -> Iterator[str]:
         raise InputError("--space cuda: this machine has no device; give --arch, such as sm_90")
     if arguments.cpu is not None and arguments.space == "cuda":
         raise InputError(f"--cpu {arguments.cpu} is for a CPU; leave it out for --space cuda")
+    if active_implementation() == "pykokkos":
+        yield from _compile_with_pykokkos(arguments)
+        return
     # Before the build of Kokkos, which takes a minute: an unknown name is refused at once.
     processor = parse_processor(arguments.cpu or "native")
     start = perf_counter()
@@ -82,3 +87,30 @@ def compile_all(argv: Sequence[str]) -> Iterator[str]:
     if cpu is not None:
         parser_library(processor)
     yield f"{len(texts)} workunits: {perf_counter() - start:.1f} s\n"
+
+
+def _compile_with_pykokkos(arguments: argparse.Namespace) -> Iterator[str]:
+    """Compile with the real PyKokkos, for this machine."""
+    with ending_at_interrupt():
+        import numpy as np
+
+        from kkspdnn.device.space import open_space
+        from kkspdnn.engines.launch_trace import all_launches
+
+    for option, value in (("--arch", arguments.arch), ("--cpu", arguments.cpu)):
+        if value is not None:
+            raise InputError(
+                f"{option} {value} is for the built-in compiler: leave it out, or set "
+                "KKSPDNN_PK=builtin; PyKokkos compiles for this machine"
+            )
+    start = perf_counter()
+    space = open_space(arguments.space)
+    elapsed = f"{perf_counter() - start:.1f} s"
+    yield f"Kokkos {space.kokkos_version} of PyKokkos, {space.compiler}: {elapsed}\n"
+    start = perf_counter()
+    dtypes = [np.dtype(name) for name in arguments.dtype or DTYPES]
+    launches = [each for dtype in dtypes for each in all_launches(space.name, dtype)]
+    modules = space.pk.compile_all(launches)
+    for source, module in modules.items():
+        yield f"  {source.name}: {os.path.getsize(module) / 1024:,.0f} KiB\n"
+    yield f"{len(modules)} workunits: {perf_counter() - start:.1f} s\n"

@@ -70,17 +70,17 @@ def provide_pykokkos() -> ModuleType:
 
 
 @contextmanager
-def importing_own_workunits() -> Iterator[None]:
-    """Let `import pykokkos` import the workunit language inside the block.
+def language_as_pykokkos() -> Iterator[None]:
+    """Let `import pykokkos` import the module of the built-in compiler inside the block.
 
-    The engines launch their workunits through kkspdnn, whichever implementation compiles them. So
-    importing them does not start the Kokkos of an installed PyKokkos.
+    For workunits that are launched or printed through kkspdnn, whichever implementation compiles
+    them. Importing them does not start the Kokkos of an installed PyKokkos.
     """
     loaded = sys.modules.get("pykokkos")
     sys.modules["pykokkos"] = import_module(_LANGUAGE)
     try:
         yield
     finally:
-        del sys.modules["pykokkos"]
+        sys.modules.pop("pykokkos", None)
         if loaded is not None:
             sys.modules["pykokkos"] = loaded

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Final
 
 from kkspdnn.errors import InputError, KkspdnnError
-from kkspdnn.pk import provide_pykokkos
+from kkspdnn.pk import language_as_pykokkos
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.signature import Types
 from kkspdnn.pk.types import SCALARS, Scalar, View
@@ -75,7 +75,6 @@ def order_types(workunit: Workunit, types: Mapping[str, Scalar | View]) -> Types
 
 def _import(name: str) -> ModuleType:
     """Import a module by its name or by the path of its file."""
-    provide_pykokkos()
     is_file = name.endswith(".py")
     path = Path(name).absolute()
     if is_file and not path.is_file():
@@ -83,7 +82,9 @@ def _import(name: str) -> ModuleType:
     # `python path/to/file.py` and `python -m module` search these folders for other imports.
     sys.path.insert(0, str(path.parent if is_file else Path.cwd()))
     try:
-        return _import_file(path) if is_file else importlib.import_module(name)
+        # The built-in compiler's, whichever PyKokkos is in use.
+        with language_as_pykokkos():
+            return _import_file(path) if is_file else importlib.import_module(name)
     except KkspdnnError:
         raise
     except (Exception, SystemExit) as error:

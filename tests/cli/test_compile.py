@@ -162,3 +162,11 @@ def test_the_default_architecture_is_that_of_the_device(
     monkeypatch.setattr("kkspdnn.pk.system.cuda_driver.devices", lambda: (Device(0, "A", "sm_1"),))
     monkeypatch.setattr("kkspdnn.cli.compile.devices", lambda: (Device(0, "A", "sm_1"),))
     assert "does not compile for sm_1" in refused(capsys, "--space", "cuda")
+
+
+def test_options_of_the_built_in_compiler_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kkspdnn.pk.active_implementation", lambda: "pykokkos")
+    message = refused(capsys, "--cpu", "native")
+    assert "--cpu native is for the built-in compiler: leave it out, or set KKSPDNN_PK" in message

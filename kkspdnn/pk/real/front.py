@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource
 from kkspdnn.pk.compiler import generate_pykokkos
 from kkspdnn.pk.dispatch import (
+    Specialization,
     compile_in_parallel,
     infer_types,
     record_launch,
@@ -69,9 +71,15 @@ class PyKokkosFront:
 
     def compile_ahead(self, function: Callable[[], object]) -> None:
         """Compile all workunits that `function()` launches, in parallel on all cores."""
-        sources = [self._source(each[0], each[2]) for each in trace_launches(function)]
-        missing = [each for each in sources if self.modules.find(each) is None]
-        compile_in_parallel(self.modules.compile, missing)
+        self.compile_all(trace_launches(function))
+
+    def compile_all(self, launches: Iterable[Specialization]) -> dict[PyKokkosSource, Path]:
+        """Compile workunits in parallel on all cores; return their modules by their sources."""
+        sources = dict.fromkeys(self._source(each[0], each[2]) for each in launches)
+        modules = {source: self.modules.find(source) for source in sources}
+        missing = [source for source, module in modules.items() if module is None]
+        compiled = zip(missing, compile_in_parallel(self.modules.compile, missing), strict=True)
+        return {**{source: each for source, each in modules.items() if each}, **dict(compiled)}
 
     def prepare(
         self, label: str, workunit: Workunit, arguments: Mapping[str, Any], changing: Sequence[str]

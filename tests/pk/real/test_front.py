@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fakes import FAKE
 
-from kkspdnn.pk import importing_own_workunits, language
+from kkspdnn.pk import language, language_as_pykokkos
 from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource
 from kkspdnn.pk.dispatch import trace_launches
 from kkspdnn.pk.policy import ExecutionSpace, RangePolicy, TeamPolicy
@@ -92,7 +92,7 @@ def front(modules: FakeModules, monkeypatch: pytest.MonkeyPatch) -> Iterator[PyK
 
 @pytest.fixture
 def kernels(load: Callable[..., ModuleType]) -> ModuleType:
-    with importing_own_workunits():
+    with language_as_pykokkos():
         return load(WORKUNITS)
 
 
