@@ -69,7 +69,7 @@ def emit_pykokkos(kernel: ir.Kernel, target: ExecutionSpace) -> PyKokkosSource:
         statements.block(kernel.body)
     text = out.text()
     unique = f"{kernel.name}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    text = text.replace(_FUNCTION, unique)
+    text = text.replace(f"def {_FUNCTION}(", f"def {unique}(")
     return PyKokkosSource(kernel.name, unique, text, kernel.signature, kernel.written)
 
 

@@ -32,7 +32,7 @@ def expression(e: ir.Expr) -> str:
         case ir.Unary(op="!"):
             return f"not ({bare(e.operand)})"
         case ir.Unary():
-            return f"({e.op}{expression(e.operand)})"
+            return f"({e.op}{_operand(e.operand)})"
         case ir.Binary(op=op) if op in _LOGIC:
             return _logic(e)
         case ir.Binary(op="/"):

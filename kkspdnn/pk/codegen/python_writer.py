@@ -34,7 +34,7 @@ class PythonWriter:
 
     def name(self, word: str) -> str:
         """Return a new name; names of workunits do not begin with an underscore."""
-        return f"_{word}{next(self._numbers)}"
+        return f"_{word}_{next(self._numbers)}"
 
     def text(self) -> str:
         """All lines."""
