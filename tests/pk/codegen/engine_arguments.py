@@ -1,0 +1,362 @@
+"""The workunits of the engines, with small arguments for a launch of each.
+
+All values are small multiples of 1/16, so that every sum is exact in both types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from kkspdnn.engines.launch_trace import all_launches
+from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource
+from kkspdnn.pk.compiler import generate_pykokkos
+from kkspdnn.pk.dispatch import Specialization
+from kkspdnn.pk.types import View
+
+Types = Mapping[str, np.dtype[Any]]
+"""The types of numbers and of the elements of views, of the parameters without annotation."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """items: work items, or teams"""
+
+    items: int
+    arguments: dict[str, Any]
+
+
+@cache
+def specializations(space: Any, dtype: str) -> dict[str, list[Specialization]]:
+    """All that runs can launch, by the name of the workunit."""
+    found: dict[str, list[Specialization]] = {name: [] for name in LAUNCHES}
+    for each in all_launches(space, np.dtype(dtype)):
+        found[each[0].__name__].append(each)
+    return found
+
+
+@cache
+def engine_sources(space: str, dtype: str) -> list[PyKokkosSource]:
+    found = specializations(space, dtype).values()
+    return [generate_pykokkos(*each) for launches in found for each in launches]
+
+
+def engine_launch(launched: Specialization, lanes: int) -> Launch:
+    """Return a launch with these types; the lanes of a tile do not matter for SpGEMM."""
+    workunit, _, types = launched
+    elements = (type_.element if isinstance(type_, View) else type_ for type_ in types)
+    dtypes = dict(zip(workunit.generic, (each.numpy for each in elements), strict=True))
+    return LAUNCHES[workunit.__name__](np.random.default_rng(lanes), dtypes, lanes)
+
+
+def numbers(rng: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Random numbers, half of them zero."""
+    values = rng.integers(0, 4, shape) if dtype == np.uint8 else rng.integers(-32, 33, shape) / 16
+    return (values * rng.integers(0, 2, shape)).astype(dtype)
+
+
+# ---- tiles --------------------------------------------------------------------------------------
+
+TILES, PARTS = 2, 2
+
+
+def ranges(dtype: Any, teams: int, lanes: int) -> Any:
+    return np.full((teams * PARTS, 2, lanes), 99, dtype)
+
+
+def fused(rng: Any, types: Types, lanes: int, outputs: int = 3) -> dict[str, Any]:
+    """What the kernels of `fused` have in common: two layers, the second and third of a group."""
+    dtype = types["a"]
+    widest = outputs + 1
+    return {
+        "a": numbers(rng, (TILES, 2 * widest, lanes), dtype),
+        "ranges": ranges(dtype, TILES, lanes), "bias": numbers(rng, (3 * outputs,), dtype),
+        "zero": dtype.type(0), "unbiased": dtype.type(0), "low": dtype.type(0),
+        "ymax": dtype.type(2), "layer": 1, "depth": 2, "buffer": 1, "widest": widest, "blocks": 1,
+        "width": outputs, "parts": PARTS, "outputs": outputs, "lanes": lanes,
+    }  # fmt: skip
+
+
+def fused_fan_in(rng: Any, types: Types, lanes: int) -> Launch:
+    index = rng.integers(0, 3, (9, 2)).astype(types["index"])
+    own = {"index": index, "value": numbers(rng, index.shape, types["value"]), "fan_in": 2}
+    return Launch(TILES, {**fused(rng, types, lanes), **own})
+
+
+def fused_equal(rng: Any, types: Types, lanes: int) -> Launch:
+    index = rng.integers(0, 3, (9, 2)).astype(types["index"])
+    own = {"index": index, "weight": types["weight"].type(0.5), "fan_in": 2}
+    return Launch(TILES, {**fused(rng, types, lanes), **own})
+
+
+def edges(rng: Any, types: Types, size: Any, *weights: int) -> dict[str, Any]:
+    """Edges of rows of these sizes; weights: the shape of those of an edge"""
+    start = np.append(0, np.cumsum(size)[:-1])
+    return {
+        "start": start.astype(np.int64),
+        "size": size.astype(np.int32),
+        "index": rng.integers(0, 3, size.sum()).astype(types["index"]),
+        "value": numbers(rng, (size.sum(), *weights), types["value"]),
+    }
+
+
+def fused_csr(rng: Any, types: Types, lanes: int) -> Launch:
+    own = edges(rng, types, rng.integers(0, 4, 9))
+    return Launch(TILES, {**fused(rng, types, lanes), **own})
+
+
+def fused_groups(rng: Any, types: Types, lanes: int) -> Launch:
+    """One layer of 9 outputs, in two groups that overlap, of two edges each."""
+    own = edges(rng, types, np.full(6, 2), 8)
+    own["index"][6:8] = own["index"][4:6]
+    own["value"][6:8, :-1] = own["value"][4:6, 1:]
+    first = np.tile(np.array([0, 1], np.int32), 3)
+    one = {"first_output": first, "groups": 2, "width": 2, "depth": 1}
+    return Launch(TILES, {**fused(rng, types, lanes, 9), **own, **one})
+
+
+def count_edges(rng: Any, types: Types, lanes: int) -> Launch:
+    return Launch(
+        2 * TILES,
+        {
+            "x": rng.integers(0, 2, (TILES, 10, lanes)).astype(np.uint8),
+            "ranges": ranges(np.uint8, 2 * TILES, lanes),
+            "index": rng.integers(0, 3, (6, 2)).astype(types["index"]),
+            "layer": 1, "buffer": 1, "widest": 5, "blocks": 2, "width": 2, "parts": PARTS,
+            "outputs": 3, "fan_in": 2, "lanes": lanes,
+        },
+    )  # fmt: skip
+
+
+def fused_counts(rng: Any, types: Types, lanes: int) -> Launch:
+    given = fused(rng, types, lanes)
+    counts = rng.integers(0, 3, (TILES, 8, lanes)).astype(np.uint8)
+    number = types["weight"].type
+    own = {
+        "x": counts, "count_offset": 4, "weight": number(0.25), "next_layer": 0, "next_fan_in": 2,
+        "next_index": rng.integers(0, 3, (6, 2)).astype(types["next_index"]),
+        "next_weight": number(0.5), "next_bias": numbers(rng, (6,), types["next_bias"]),
+    }  # fmt: skip
+    return Launch(TILES, {**given, **own})
+
+
+def find_range(rng: Any, types: Types, lanes: int) -> Launch:
+    a = numbers(rng, (TILES, 6, lanes), types["a"])
+    own = {"a": a, "ranges": ranges(a.dtype, TILES, lanes)}
+    return Launch(TILES, {**own, "first": 1, "neurons": 3, "parts": PARTS, "lanes": lanes})
+
+
+def list_active(rng: Any, types: Types, lanes: int) -> Launch:
+    rows = TILES * lanes - 1
+    bounds = {"max_zero": 0, "min_saturated": 1, "ymax": 2}
+    number = int if types["ymax"] == np.int32 else types["ymax"].type
+    return Launch(
+        rows,
+        {
+            "ranges": numbers(rng, (TILES * PARTS, 2, lanes), types["ranges"]),
+            **{name: number(value) for name, value in bounds.items()},
+            "ids": np.arange(rows, dtype=np.int64) + 2**40,
+            "active_ids": np.zeros(rows, np.int64), "offset": np.zeros(rows, np.int64),
+            "first": 1, "stride": 2**30, "entries": PARTS, "lanes": lanes,
+        },
+    )  # fmt: skip
+
+
+def gather_rows(rng: Any, types: Types, lanes: int) -> Launch:
+    """Behind some rows of the first tile, and before lanes of the second one."""
+    dtype, count = types["x"], lanes + lanes // 3
+    x = numbers(rng, (3 * lanes * 4,), dtype)
+    return Launch(
+        TILES,
+        {
+            "x": x, "a": numbers(rng, (TILES, 5, lanes), dtype),
+            "offset": rng.integers(0, x.size - 3 * lanes, count), "zero": dtype.type(0),
+            "first_row": lanes // 2, "count": count, "first": 2, "neurons": 3, "lanes": lanes,
+        },
+    )  # fmt: skip
+
+
+def unpacked(rng: Any, types: Types, lanes: int, neurons: int) -> dict[str, Any]:
+    """Rows that fill the first tile and a part of the second one."""
+    return {
+        "permutation": rng.permutation(neurons).astype(types["permutation"]),
+        "y": numbers(rng, (TILES, neurons, lanes), types["y"]),
+        "rows": lanes + (lanes + 1) // 2, "neurons": neurons, "lanes": lanes,
+    }  # fmt: skip
+
+
+def unpack_bits(rng: Any, types: Types, lanes: int) -> Launch:
+    given = unpacked(rng, types, lanes, 11)
+    bits = rng.integers(0, 256, (given["rows"], 2)).astype(np.uint8)
+    transposed = np.full((TILES, 2, lanes), 99, np.uint8)
+    return Launch(TILES, {**given, "bits": bits, "transposed": transposed, "row_bytes": 2})
+
+
+def unpack_dense(rng: Any, types: Types, lanes: int) -> Launch:
+    given = unpacked(rng, types, lanes, 17)
+    x = numbers(rng, (given["rows"], 17), types["x"])
+    return Launch(TILES, {**given, "x": x, "zero": types["zero"].type(0)})
+
+
+def pack_dense(rng: Any, types: Types, lanes: int) -> Launch:
+    given = unpacked(rng, types, lanes, 17)
+    given["a"] = numbers(rng, (TILES, 19, lanes), types["a"])
+    given["y"] = numbers(rng, (2 * given["rows"], 17), types["y"])
+    given["ids"] = 2 * rng.permutation(given["rows"]).astype(np.int64)
+    return Launch(TILES, {**given, "first": 2})
+
+
+# ---- CSR ----------------------------------------------------------------------------------------
+
+ROWS, INPUTS, OUTPUTS = 5, 6, 40
+
+
+def csr(rng: Any, rows: int, columns: int, dtype: Any = np.float64) -> sp.csr_array:
+    return sp.csr_array(numbers(rng, (rows, columns), dtype))
+
+
+def arrays(matrix: sp.csr_array, prefix: str = "", value: str = "") -> dict[str, Any]:
+    found = {
+        f"{prefix}start": matrix.indptr.astype(np.int64),
+        f"{prefix}index": matrix.indices.astype(np.uint32),
+    }
+    return {**found, value: matrix.data} if value else found
+
+
+def unpack_csr(rng: Any, types: Types, lanes: int) -> Launch:
+    rows = lanes + 1
+    matrix = csr(rng, rows, 3, types["value"])
+    y = np.zeros((TILES, 3, lanes), types["y"])
+    return Launch(rows, {**arrays(matrix, value="value"), "y": y, "lanes": lanes})
+
+
+def product(rng: Any, dtype: Any = np.float64) -> tuple[sp.csr_array, sp.csr_array, Any]:
+    """Y, W, and the numbers of entries of the rows of Y W. The last row of Y is full."""
+    y, w = numbers(rng, (ROWS, INPUTS), dtype), csr(rng, INPUTS, OUTPUTS, dtype)
+    y[0], y[-1] = 0, 1
+    w_pattern = (w != 0).astype(np.int64)
+    return sp.csr_array(y), w, np.diff(sp.csr_array((y != 0).astype(np.int64) @ w_pattern).indptr)
+
+
+def spgemm_symbolic(rng: Any, types: Types, lanes: int) -> Launch:
+    y, w, _ = product(rng)
+    own = {"size": np.zeros(ROWS, np.int64), "stamp": np.zeros((2, OUTPUTS), np.int32)}
+    return Launch(2, {**arrays(y, "y"), **arrays(w, "w"), **own, "rows": ROWS, "workers": 2})
+
+
+def outputs_of(size: Any, dtype: Any) -> dict[str, Any]:
+    total = int(size.sum())
+    return {
+        "zstart": np.append(0, np.cumsum(size)).astype(np.int64),
+        "zindex": np.full(total, 99, np.uint32),
+        "zvalue": np.full(total, np.nan, dtype),
+    }
+
+
+def spgemm_numeric(rng: Any, types: Types, lanes: int) -> Launch:
+    dtype = types["yvalue"]
+    y, w, size = product(rng, dtype)
+    own = {
+        "stamp": np.zeros((2, OUTPUTS), np.int32), "accumulator": np.zeros((2, OUTPUTS), dtype),
+        "rows": ROWS, "workers": 2, "columns": OUTPUTS,
+    }  # fmt: skip
+    matrices = {**arrays(y, "y", "yvalue"), **arrays(w, "w", "wvalue")}
+    return Launch(2, {**matrices, **outputs_of(size, dtype), **own})
+
+
+def offsets(rng: Any, types: Types, lanes: int) -> Launch:
+    size = rng.integers(0, 2**33, 7)
+    return Launch(7, {"size": size, "start": np.zeros(8, np.int64)})
+
+
+def add_bias(rng: Any, types: Types, lanes: int) -> Launch:
+    z = csr(rng, ROWS, OUTPUTS, types["value"])
+    z.data[::3] = 0
+    return Launch(
+        ROWS, {**arrays(z, value="value"), "bias": numbers(rng, (OUTPUTS,), types["bias"])}
+    )
+
+
+def relu_symbolic(rng: Any, types: Types, lanes: int) -> Launch:
+    z = csr(rng, ROWS, OUTPUTS, types["value"])
+    z.data[::3] = 0
+    own = {"value": z.data, "low": types["low"].type(0), "size": np.zeros(ROWS, np.int64)}
+    return Launch(ROWS, {"start": z.indptr.astype(np.int64), **own})
+
+
+def relu_numeric(rng: Any, types: Types, lanes: int) -> Launch:
+    dtype = types["zvalue"]
+    z = csr(rng, ROWS, OUTPUTS, dtype)
+    kept = sp.csr_array(np.maximum(z.toarray(), 0))
+    own = {
+        "ystart": kept.indptr.astype(np.int64), "yindex": np.full(kept.nnz, 99, np.uint32),
+        "yvalue": np.full(kept.nnz, np.nan, dtype), "low": dtype.type(0), "ymax": dtype.type(1),
+    }  # fmt: skip
+    return Launch(ROWS, {**arrays(z, "z", "zvalue"), **own})
+
+
+# ---- CSR, on a GPU ------------------------------------------------------------------------------
+
+
+def list_active_rows(rng: Any, types: Types, lanes: int) -> Launch:
+    y, _, _ = product(rng)
+    start = y.indptr.astype(np.int64)
+    return Launch(ROWS, {"start": start, "active": np.full(ROWS, -1, np.int32)})
+
+
+def count_multiplications(rng: Any, types: Types, lanes: int) -> Launch:
+    y, w, _ = product(rng)
+    own = {"wstart": w.indptr.astype(np.int32), "entries": y.nnz, "stride": 4}
+    return Launch(4, {"yindex": y.indices.astype(np.uint32), **own})
+
+
+def in_teams(rng: Any, y: sp.csr_array, w: sp.csr_array) -> dict[str, Any]:
+    active = np.flatnonzero(np.diff(y.indptr)).astype(np.int32)
+    return {
+        **arrays(y, "y"), "active": active, "wstart": w.indptr.astype(np.int32),
+        "windex": w.indices.astype(np.int32), "stamp": np.zeros(2 * OUTPUTS, np.int32),
+        "rows": active.size, "workers": 2, "columns": OUTPUTS,
+    }  # fmt: skip
+
+
+def spgemm_symbolic_team(rng: Any, types: Types, lanes: int) -> Launch:
+    y, w, _ = product(rng)
+    return Launch(2, {**in_teams(rng, y, w), "size": np.zeros(ROWS, np.int64)})
+
+
+def spgemm_numeric_team(rng: Any, types: Types, lanes: int) -> Launch:
+    dtype = types["yvalue"]
+    y, w, size = product(rng, dtype)
+    position = rng.permutation(OUTPUTS).astype(np.int32)
+    given = in_teams(rng, y, w)
+    own = {
+        "yvalue": y.data, "wvalue": w.data, "position": position,
+        "windex": position[given["windex"]], "accumulator": np.zeros(2 * OUTPUTS, dtype),
+        "zero": dtype.type(0), "longest": int(np.diff(w.indptr).max()),
+    }  # fmt: skip
+    return Launch(2, {**given, **outputs_of(size, dtype), **own})
+
+
+def with_team_rows(launch: Launch) -> Launch:
+    return Launch(-(-ROWS // 3), {**launch.arguments, "rows": ROWS, "team_rows": 3})
+
+
+Build = Callable[[Any, Types, int], Launch]
+
+LAUNCHES: dict[str, Build] = {
+    each.__name__: each
+    for each in (
+        fused_fan_in, fused_equal, fused_csr, fused_groups, count_edges, fused_counts, find_range,
+        list_active, gather_rows, unpack_bits, unpack_csr, unpack_dense, pack_dense,
+        spgemm_symbolic, spgemm_numeric, offsets, add_bias, relu_symbolic, relu_numeric,
+        list_active_rows, count_multiplications, spgemm_symbolic_team, spgemm_numeric_team,
+    )
+}  # fmt: skip
+LAUNCHES["add_bias_team"] = lambda *given: with_team_rows(add_bias(*given))
+LAUNCHES["relu_symbolic_team"] = lambda *given: with_team_rows(relu_symbolic(*given))
+LAUNCHES["relu_numeric_team"] = lambda *given: with_team_rows(relu_numeric(*given))
