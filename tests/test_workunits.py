@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import kkspdnn
+from kkspdnn import workunits
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.workunits import fused
 
@@ -34,6 +35,41 @@ def python(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_workunits_are_in_the_package() -> None:
     """An installation adds no top-level package `workunits`."""
     assert Path(fused.__file__) == HOME / "kkspdnn" / "workunits" / "fused.py"
+
+
+def imported(tmp_path: Path, before: str) -> tuple[list[str], str]:
+    """Import the workunits in a new process where `import pykokkos` fails; return the names of
+    their modules, and what `pykokkos` is afterwards."""
+    (tmp_path / "pykokkos.py").write_text("raise RuntimeError('imported')\n")
+    script = (
+        f"import sys\n{before}\nimport kkspdnn.workunits\n"
+        "start = 'kkspdnn.workunits.'\n"
+        "print(*(name.removeprefix(start) for name in sys.modules if name.startswith(start)))\n"
+        "print(sys.modules.get('pykokkos'))\n"
+    )
+    done = python(tmp_path, "-c", script)
+    assert done.stderr == ""
+    names, pykokkos = done.stdout.splitlines()
+    return names.split(), pykokkos
+
+
+def test_all_workunits_are_imported(tmp_path: Path) -> None:
+    """So that no later import of one imports PyKokkos."""
+    files = {file.stem for file in (HOME / "kkspdnn" / "workunits").glob("*.py")} - {"__init__"}
+    names, _ = imported(tmp_path, "")
+    assert set(names) == files
+    assert sorted(workunits.__all__) == sorted(files)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "None"),
+        ("sys.modules['pykokkos'] = 'that of the program'", "that of the program"),
+    ],
+)
+def test_the_workunits_leave_pykokkos_alone(tmp_path: Path, before: str, after: str) -> None:
+    assert imported(tmp_path, before)[1] == after
 
 
 @pytest.mark.slow
