@@ -124,8 +124,7 @@ class PythonStatements:
             return replace(node, indices=(*indices, rewrite(node.indices[-1], with_row)))
 
         def row(index: ir.Expr) -> ir.Expr:
-            loads = any(isinstance(each, ir.Element) for each in nodes(index))
-            if isinstance(index, ir.Constant) or loads or _reads_any(index, modified):
+            if isinstance(index, ir.Constant) or _may_fail(index) or _reads_any(index, modified):
                 return index
             if index not in rows:
                 name = self.out.name("row")
@@ -202,11 +201,14 @@ def _stores_bytes(body: Sequence[ir.Stmt]) -> bool:
 
 
 def _is_straight(body: Sequence[ir.Stmt]) -> bool:
-    """Return whether statements only declare locals and store to views, which they do not load."""
-    stored, loaded = set(), set()
+    """Return whether statements only declare locals and store to views, which they do not load, at
+    indices without these locals."""
+    stored, loaded, declared = set(), set(), _declared(body)
     for s in body:
         match s:
             case ir.Assign(target=ir.Element(local=False) as target, op="="):
+                if _reads_any(target.indices, declared):
+                    return False
                 stored.add(target.array)
             case ir.Declare():
                 pass
@@ -223,8 +225,10 @@ def _declared(body: Sequence[ir.Stmt]) -> set[str]:
         match each:
             case ir.Declare(name=name) | ir.For(variable=name):
                 names.add(name)
-            case ir.VectorRange(index=name) | ir.NestedFunction(index=name):
+            case ir.VectorRange(index=name):
                 names.add(name)
+            case ir.NestedPattern(target=target, function=function):
+                names |= {function.index, function.accumulator or "", target or ""}
     return names
 
 
@@ -237,7 +241,15 @@ def _assigned(body: Sequence[ir.Stmt]) -> set[str]:
     }
 
 
-def _reads_any(e: ir.Expr, names: set[str]) -> bool:
+def _may_fail(e: ir.Expr) -> bool:
+    """Return whether an expression may fail where no branch guards it: a load or a division."""
+    return any(
+        isinstance(each, ir.Element) or (isinstance(each, ir.Binary) and each.op in ("/", "%"))
+        for each in nodes(e)
+    )
+
+
+def _reads_any(e: Any, names: set[str]) -> bool:
     return any(isinstance(each, ir.Name) and each.name in names for each in nodes(e))
 
 

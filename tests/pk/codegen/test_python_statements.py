@@ -186,6 +186,9 @@ def test_rows_are_64_bit_locals_before_the_outermost_loop_that_keeps_them(load: 
         ("k: int = v", "k"),  # declared in the loop
         ("k: int = 0\nk += 1", "n + k"),
         ("pass", "index[0]"),  # a load, which a store may change
+        ("pass", "n // index[0]"),
+        ("pass", "n // 2"),  # a division, which a branch may guard
+        ("pass", "n % 3"),
         ("pass", "7"),
     ],
 )
@@ -315,6 +318,31 @@ def test_bytes_that_are_loaded_again_are_stored_one_by_one(load: Load) -> None:
             b[0][2][v] = b[0][0][v]
         """,
     )
+
+
+def test_bytes_at_indices_in_locals_are_stored_one_by_one(load: Load) -> None:
+    text = "k: int = index[v]\nb[0][0][k] = b[1][0][0]"
+    assert "_bytes" not in lane_body(load, text)
+    other = "k: int = index[v]\nb[0][0][v] = k"
+    assert "_bytes" in lane_body(load, other)
+
+
+def test_names_of_a_nested_reduction_are_not_copied(load: Load) -> None:
+    text = """
+        def row(j: int):
+            def count(v: int, acc: pk.Acc[pk.int64]):
+                acc += x[j][v]
+
+            total: pk.int64 = pk.parallel_reduce(pk.ThreadVectorRange(m, n), count)
+            y[j] = total > 3
+
+        pk.parallel_for(pk.TeamThreadRange(m, n), row)
+    """
+    parameters = "m: pk.TeamMember, x: pk.View2D[pk.int32], y: pk.View1D[pk.uint8], n: int"
+    printed = body(load, text, parameters)
+    copies = [line.split("=")[1].strip() for line in printed.splitlines() if "  _" in line]
+    assert {"x[:, :]", "y[:,]", "n"} <= set(copies)
+    assert not {"total", "acc", "v", "j"} & set(copies)
 
 
 def test_workunits_of_the_engines_that_store_bytes_only_read_copies() -> None:
