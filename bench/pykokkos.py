@@ -69,7 +69,7 @@ CASES: Final = (
     Case("120 layers, float64", 120, 60_000, dtype="float64"),
     Case("120 layers, Predictor", 120, 64, calls=50),
 )
-"""The name says how many layers, and which rows leave early if not all proven ones do."""
+"""The name says how many layers, and how rows exit early if not once they are proven."""
 
 
 @dataclass(frozen=True)
