@@ -25,9 +25,8 @@ from kkspdnn.pk.passes.walk import nodes
 from kkspdnn.pk.types import INT64, UINT8, UINT64, Scalar
 
 _BLOCK_BYTES, _NARROW_BYTES, _FEW_BYTES = 256, 64, 32
-"""Bytes of a vector in the blocks of lanes: a tile of many rows and one of few rows have as many.
-With more vectors than a `VectorRange` of several registers has, they would not stay in registers.
-"""
+"""Bytes of a vector in a block of lanes: of a tile of many rows, of a tile of few rows, and if more
+vectors than usual must stay in registers."""
 
 _LANE = "_lane"
 """The number of a lane in its half of a block."""

@@ -98,6 +98,12 @@ class PyKokkosFront:
 
         return launch
 
+    def close(self) -> None:
+        """Release all objects of Kokkos."""
+        self._kernels.clear()
+        self._views.clear()
+        self._instance = None
+
     def _source(self, workunit: Workunit, types: Types) -> PyKokkosSource:
         return generate_pykokkos(workunit, self.modules.space, types)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import sys
@@ -53,7 +54,9 @@ def _front(space: ExecutionSpace) -> PyKokkosFront:
             f"pykokkos-base with -DENABLE_{space.value.upper()}=ON"
         )
     libraries, headers = _kokkos_folders(space)
-    return PyKokkosFront(PyKokkosModules(default_cache(), space, libraries, headers))
+    front = PyKokkosFront(PyKokkosModules(default_cache(), space, libraries, headers))
+    atexit.register(front.close)  # runs before PyKokkos's handler, which ends Kokkos
+    return front
 
 
 def check_import() -> None:

@@ -57,6 +57,11 @@ class Views:
         _add(self._known, id(array), (weakref.ref(array), array.shape, view))
         return view
 
+    def clear(self) -> None:
+        """Release all views."""
+        self._views.clear()
+        self._known.clear()
+
     def _make(self, array: Any, address: int) -> Any:
         space = self._spaces.HostSpace
         if is_gpu_array(array):

@@ -235,3 +235,12 @@ def test_an_array_in_gpu_memory(front: PyKokkosFront) -> None:
     assert view.space == "Cuda"
     assert view.of.ctypes.data == memory.ctypes.data
     assert (view.of == memory).all()
+
+
+def test_a_closed_front_keeps_nothing_of_kokkos(front: PyKokkosFront, kernels: ModuleType) -> None:
+    x = np.zeros((3, 2), np.float32)
+    front.parallel_for("", TeamPolicy(SPACE, 3, 1), kernels.by_team, x=x, n=1)
+    first = front._views.of(x)
+    front.close()
+    assert front._kernels == {}
+    assert front._views.of(x) is not first
