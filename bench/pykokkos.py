@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
@@ -35,7 +35,7 @@ from kkspdnn.inference import infer
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.build.toolchain import usable_cores
-from kkspdnn.pk.real.requirements import problem
+from kkspdnn.pk.installed.requirements import missing_requirements
 from kkspdnn.predictor import Predictor
 
 SCHEMA = "kkspdnn-pykokkos/1"
@@ -69,7 +69,7 @@ CASES: Final = (
     Case("120 layers, float64", 120, 60_000, dtype="float64"),
     Case("120 layers, Predictor", 120, 64, calls=50),
 )
-"""The name says how many layers, and how rows exit early if not once they are proven."""
+"""Names give the number of layers and the early exit of rows; the default is proven rows."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def measure(runs: int, threads: int, max_inputs: int | None = None) -> dict[str,
 
     Raises InputError if PyKokkos is missing, or if the categories of the implementations differ.
     """
-    missing = problem()
+    missing = missing_requirements()
     if missing is not None:
         raise InputError(f"nothing to compare: {missing}")
     environment, rows = collect_environment(), []
@@ -169,7 +169,7 @@ def table(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _measure_case(case: Case, runs: int, threads: int, max_inputs: int | None) -> Row:
     if max_inputs is not None and max_inputs < case.inputs:
-        case = Case(**{**asdict(case), "inputs": max_inputs})
+        case = replace(case, inputs=max_inputs)
     times: dict[str, list[float]] = {name: [] for name in IMPLEMENTATIONS}
     arguments = ["--worker", json.dumps(asdict(case))]
     with (
@@ -177,7 +177,7 @@ def _measure_case(case: Case, runs: int, threads: int, max_inputs: int | None) -
         closing(Worker("bench.pykokkos", arguments, threads, _environment("pykokkos"))) as pykokkos,
     ):
         workers = {"builtin": builtin, "pykokkos": pykokkos}
-        warm = [workers[name].request({}, _LIMIT)["active"] for name in IMPLEMENTATIONS]
+        warm = [workers[name].request({}, _LIMIT)["categories"] for name in IMPLEMENTATIONS]
         if warm[0] != warm[1]:
             raise InputError(f"{case.name}: the categories of the two implementations differ")
         for run in range(runs):
@@ -231,7 +231,7 @@ def print_kokkos_version() -> None:
 
 
 def _work(case: Case) -> int:
-    """Answer each request with the seconds of one measurement and the active rows."""
+    """Answer each request with the seconds of one measurement and the categories."""
     network, rows = radixnet(1024, case.layers), images(1024, case.inputs)
     options: dict[str, Any] = {"exits": case.exits, "dtype": case.dtype, "tune": False}
     if not case.calls:
@@ -239,7 +239,7 @@ def _work(case: Case) -> int:
         def answer(_: dict[str, Any]) -> dict[str, Any]:
             result = infer(network, rows, verification="none", **options)
             seconds = result.record.inference_seconds
-            return {"seconds": seconds, "active": result.record.categories_sha256}
+            return {"seconds": seconds, "categories": result.record.categories_sha256}
 
     else:
         predict = Predictor(network, **options)
@@ -249,7 +249,7 @@ def _work(case: Case) -> int:
             for _call in range(case.calls):
                 outputs = predict(rows)
             seconds = (perf_counter() - begun) / case.calls
-            return {"seconds": seconds, "active": np.flatnonzero(outputs.any(axis=1)).tolist()}
+            return {"seconds": seconds, "categories": np.flatnonzero(outputs.any(axis=1)).tolist()}
 
     return serve(answer)
 

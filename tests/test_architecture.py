@@ -35,7 +35,7 @@ ROOMS = [
 PK_ROOMS = [
     *("system", "types", "signature", "policy", "ir"),
     *("frontend", "passes", "codegen", "compiler", "build", "runtime"),
-    *("dispatch", "prepared_launch", "language", "locate", "real"),
+    *("dispatch", "prepared_launch", "language", "locate", "installed"),
 ]
 """Those of kkspdnn.pk, likewise."""
 

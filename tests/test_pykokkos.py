@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kkspdnn.pk.real.requirements import is_installed
+from kkspdnn.pk.installed.requirements import is_installed
 
 pytestmark = [
     pytest.mark.slow,

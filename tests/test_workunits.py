@@ -93,7 +93,7 @@ def test_a_folder_named_pykokkos(tmp_path: Path, inner: str) -> None:
     if inner == "pykokkos/pykokkos":
         (tmp_path / inner / "__init__.py").write_text("")
     script = (
-        "import sys, kkspdnn as kk\nfrom kkspdnn.pk.real.requirements import is_installed\n"
+        "import sys, kkspdnn as kk\nfrom kkspdnn.pk.installed.requirements import is_installed\n"
         "if len(sys.argv) > 1: import pykokkos\n"
         "print(kk.infer(kk.radixnet(64, 2), kk.images(64, 10)).record.pk)\n"
     )

@@ -12,7 +12,7 @@ from kkspdnn.choices import Exits, Kernel, SpaceName
 from kkspdnn.inference import Result, infer
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
-from kkspdnn.pk.real.requirements import is_installed
+from kkspdnn.pk.installed.requirements import is_installed
 from kkspdnn.version import own_version
 
 

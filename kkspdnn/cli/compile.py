@@ -105,6 +105,12 @@ def _compile_with_pykokkos(arguments: argparse.Namespace) -> Iterator[str]:
             )
     start = perf_counter()
     space = open_space(arguments.space)
+    if space.implementation == "builtin":
+        # It said why. The next call finds the same.
+        raise InputError(
+            "PyKokkos cannot be used here: set KKSPDNN_PK=builtin to compile with the built-in "
+            "compiler"
+        )
     elapsed = f"{perf_counter() - start:.1f} s"
     yield f"Kokkos {space.kokkos_version} of PyKokkos, {space.compiler}: {elapsed}\n"
     start = perf_counter()

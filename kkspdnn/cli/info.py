@@ -27,8 +27,8 @@ from kkspdnn.pk.build.kokkos_source import SDIST, SDIST_VERSION
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc, nvcc_path
 from kkspdnn.pk.build.nvcc_host import find_nvcc_host
 from kkspdnn.pk.build.toolchain import build_tool, host_compiler, machine
-from kkspdnn.pk.real.requirements import is_installed, requirements
-from kkspdnn.pk.real.start import check_import
+from kkspdnn.pk.installed.requirements import is_installed, requirements
+from kkspdnn.pk.installed.start import check_import
 from kkspdnn.pk.system.cuda_driver import devices
 from kkspdnn.version import own_version
 
@@ -157,6 +157,7 @@ def _sizes(root: Path) -> Iterator[int]:
 
 
 def _pykokkos() -> Iterator[Finding]:
+    works = True
     if not is_installed():
         yield Finding("pykokkos", "real package", "not installed")
     else:
@@ -167,10 +168,12 @@ def _pykokkos() -> Iterator[Finding]:
             check_import()
             yield Finding("pykokkos", "import", "succeeds", True)
         except KkspdnnError as error:
+            works = False
             yield Finding("pykokkos", "import", str(error), False)
     try:
         origin = f" ({IMPLEMENTATION_VARIABLE})" if os.environ.get(IMPLEMENTATION_VARIABLE) else ""
-        yield Finding("pykokkos", "in use", active_implementation() + origin, True)
+        active = active_implementation() if works or origin else "builtin"
+        yield Finding("pykokkos", "in use", active + origin, works or active == "builtin")
     except KkspdnnError as error:
         yield Finding("pykokkos", "in use", str(error), False)
 

@@ -30,8 +30,8 @@ from kkspdnn.pk import (
 )
 from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
 from kkspdnn.pk.dispatch import compile_ahead, kernel_registers
+from kkspdnn.pk.installed.start import start_pykokkos
 from kkspdnn.pk.policy import INT32_MAX, ExecutionSpace
-from kkspdnn.pk.real.start import start_pykokkos
 from kkspdnn.pk.runtime.kokkos_runtime import MAX_THREADS, get_runtime
 from kkspdnn.pk.system.cuda_driver import (
     DEVICE_VARIABLE,

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Final, Literal
 
 from kkspdnn.errors import KkspdnnError
-from kkspdnn.pk.real.requirements import is_installed, problem
+from kkspdnn.pk.installed.requirements import is_installed, missing_requirements
 
 IMPLEMENTATION_VARIABLE: Final = "KKSPDNN_PK"
 Implementation = Literal["builtin", "pykokkos"]
@@ -30,8 +30,8 @@ def active_implementation() -> Implementation:
 
     An installed PyKokkos that cannot work here is not used; a warning says what it needs.
 
-    Raises KkspdnnError if KKSPDNN_PK has another value, or is pykokkos and PyKokkos is not
-    installed or cannot work here.
+    Raises KkspdnnError if KKSPDNN_PK is neither builtin nor pykokkos, or is pykokkos and PyKokkos
+    is not installed or cannot work here.
     """
     requested = os.environ.get(IMPLEMENTATION_VARIABLE, "")
     if requested not in ("", "builtin", "pykokkos"):
@@ -44,7 +44,7 @@ def active_implementation() -> Implementation:
         raise KkspdnnError(
             f"{IMPLEMENTATION_VARIABLE}=pykokkos, but PyKokkos is not installed here; unset it"
         )
-    missing = problem()
+    missing = missing_requirements()
     if missing is None:
         return "pykokkos"
     if requested:
@@ -63,10 +63,29 @@ def warn_fallback(reason: str) -> None:
 
 
 def provide_pykokkos() -> ModuleType:
-    """Make `import pykokkos` import the active implementation, and return that module."""
-    if active_implementation() == "builtin":
-        sys.modules["pykokkos"] = import_module(_LANGUAGE)
-    return import_module("pykokkos")
+    """Make `import pykokkos` import the active implementation, and return that module.
+
+    Raises KkspdnnError if KKSPDNN_PK=pykokkos and PyKokkos cannot be imported.
+    """
+    if active_implementation() == "pykokkos":
+        try:
+            return import_module("pykokkos")
+        except (Exception, SystemExit) as error:
+            message = import_failure(error)
+            if os.environ.get(IMPLEMENTATION_VARIABLE):
+                raise KkspdnnError(message) from error
+            warn_fallback(message)
+    sys.modules["pykokkos"] = import_module(_LANGUAGE)
+    return sys.modules["pykokkos"]
+
+
+def import_failure(error: BaseException) -> str:
+    """Return the message for a PyKokkos that cannot be imported."""
+    reason = str(error).partition("\n")[0]
+    return (
+        f"PyKokkos cannot be imported ({type(error).__name__}: {reason}); "
+        "run python -c 'import pykokkos' to see why"
+    )
 
 
 @contextmanager

@@ -29,13 +29,13 @@ class PreparedLaunch:
         self._label = label.encode()
         # Replaced as a whole, so that threads share it.
         self._template: LaunchTemplate | None = None
-        # Of the real PyKokkos: its front, and the function that launches.
+        # Of the real PyKokkos: its launcher, and the function that launches.
         self._prepared: tuple[Any, Callable[[Any, Sequence[Any]], None]] | None = None
 
     def __call__(self, pk: Any, policy: Any, *values: Any) -> None:
         """Launch the workunit.
 
-        pk: the module of PyKokkos, or the front of the real package
+        pk: the module of PyKokkos, or the launcher of the real package
         values: of the changing arguments, in the order of their names
 
         Raises the errors of `parallel_for`.

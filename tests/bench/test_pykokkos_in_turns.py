@@ -31,7 +31,7 @@ class FakeWorker:
 
     def request(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
         self.turns.append(self.name)
-        return {"seconds": self.times[self.name].pop(0), "active": self.active[self.name]}
+        return {"seconds": self.times[self.name].pop(0), "categories": self.active[self.name]}
 
     def close(self) -> None:
         self.turns.append(f"end of {self.name}")
@@ -65,7 +65,7 @@ def test_different_categories_are_an_error(worker: type[FakeWorker]) -> None:
 def test_without_pykokkos_there_is_nothing_to_compare(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pykokkos, "problem", lambda: "PyKokkos needs g++: install it")
+    monkeypatch.setattr(pykokkos, "missing_requirements", lambda: "PyKokkos needs g++: install it")
     monkeypatch.setattr(sys, "argv", ["bench.pykokkos"])
     assert main() == 2
     assert "nothing to compare: PyKokkos needs g++: install it" in capsys.readouterr().err

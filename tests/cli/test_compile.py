@@ -170,3 +170,12 @@ def test_options_of_the_built_in_compiler_only(
     monkeypatch.setattr("kkspdnn.pk.active_implementation", lambda: "pykokkos")
     message = refused(capsys, "--cpu", "native")
     assert "--cpu native is for the built-in compiler: leave it out, or set KKSPDNN_PK" in message
+
+
+def test_a_pykokkos_that_cannot_be_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening the space falls back to the built-in compiler."""
+    monkeypatch.setattr("kkspdnn.pk.active_implementation", lambda: "pykokkos")
+    message = refused(capsys, "--space", "serial")
+    assert "PyKokkos cannot be used here: set KKSPDNN_PK=builtin" in message

@@ -4,8 +4,8 @@ On a CPU PyKokkos runs the lanes of a ThreadVectorRange one after the other, and
 the index of each edge again. In a block of lanes, local arrays hold the vectors, an index is loaded
 once for all lanes, and g++ turns each loop over lanes into SIMD instructions. For that
 
-- a block is computed in two loops, each over half of its lanes: with one loop, g++ would compute
-  two edges at a time (-floop-unroll-and-jam), one lane after the other;
+- a block has two loops, one for each half of its lanes. With one loop, g++ applies
+  -floop-unroll-and-jam and does not vectorize over lanes;
 - a floating-point operation under a condition is computed in all lanes, in a loop before;
 - rows of views and scalars are in locals before a loop, and lanes are counted in 64 bits: in
   Kokkos's arithmetic of 32 bits, neighbouring lanes might not be neighbours in memory.
@@ -82,7 +82,7 @@ class LaneBlocks:
 
         for s in body:
             if _loads_uniform(s) & _stored(loop):
-                end_loop()  # before a loop over lanes it would load the element too early
+                end_loop()  # the store must precede this load
             match s:
                 case ir.AssignVector(mask=ir.VectorCompare()) if _computes(s):
                     new = ir.VectorName(self.out.name("new"), s.target.type)

@@ -14,8 +14,8 @@ from kkspdnn.pk.codegen.python_writer import PythonWriter
 from kkspdnn.pk.passes.walk import nodes, rewrite
 from kkspdnn.pk.types import INT32, INT64, UINT8, UINT64, Scalar
 
-_BYTES_OF_BLOCK = 64
-"""Lanes of a block that stores bytes: those of a tile of float32."""
+_BYTE_STORE_LANES = 64
+"""Lanes in a block of byte stores: those of a tile of float32."""
 
 _LANE = ir.Name("_lane", INT32)
 """The number of a lane in its block."""
@@ -83,7 +83,7 @@ class PythonStatements:
         C++ allows a store of a byte to alias everything but locals. So a block stores into a local
         array, which is then copied.
         """
-        out, width = self.out, _BYTES_OF_BLOCK
+        out, width = self.out, _BYTE_STORE_LANES
         first = out.name("first")
         copies: list[tuple[ir.Element, str]] = []
 
@@ -109,7 +109,7 @@ class PythonStatements:
         return f"{count} // {width} * {width}"
 
     def _with_rows(self, variable: str, body: tuple[ir.Stmt, ...]) -> tuple[ir.Stmt, ...]:
-        """Compute the row numbers that a loop does not change before it, in 64 bits.
+        """Hoist the row indices that a loop does not change out of it, as 64-bit integers.
 
         In Kokkos's arithmetic of 32 bits, neighbouring elements may not be neighbours in memory,
         so that compilers could not use SIMD instructions.

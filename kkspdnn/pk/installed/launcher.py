@@ -1,7 +1,7 @@
 """Launches of workunits with the real PyKokkos.
 
-`pykokkos.parallel_for` takes 3 ms: it infers types, looks for optional packages and makes the views
-of all arrays again. `PyKokkosFront.parallel_for` calls the compiled function itself.
+`pykokkos.parallel_for` takes milliseconds: it infers types, looks for optional packages and makes
+the views of all arrays again. `PyKokkosLauncher.parallel_for` calls the compiled function itself.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource
 from kkspdnn.pk.compiler import generate_pykokkos
@@ -21,14 +21,14 @@ from kkspdnn.pk.dispatch import (
     trace_launches,
 )
 from kkspdnn.pk.frontend.workunit import Workunit
+from kkspdnn.pk.installed.compiled_modules import PyKokkosModules, load_wrapper
+from kkspdnn.pk.installed.views import Views
 from kkspdnn.pk.policy import Policy, RangePolicy, TeamPolicy
-from kkspdnn.pk.real.modules import PyKokkosModules, load_wrapper
-from kkspdnn.pk.real.views import Views
 from kkspdnn.pk.signature import Types
 from kkspdnn.pk.types import View, infer_type
 
 
-class PyKokkosFront:
+class PyKokkosLauncher:
     """The part of PyKokkos's API that the engines use, for one execution space.
 
     Policies are those of the built-in compiler, and workunits its `Workunit` objects.
@@ -79,7 +79,7 @@ class PyKokkosFront:
         modules = {source: self.modules.find(source) for source in sources}
         missing = [source for source, module in modules.items() if module is None]
         compiled = zip(missing, compile_in_parallel(self.modules.compile, missing), strict=True)
-        return {**{source: each for source, each in modules.items() if each}, **dict(compiled)}
+        return {source: each for source, each in modules.items() if each} | dict(compiled)
 
     def prepare(
         self, label: str, workunit: Workunit, arguments: Mapping[str, Any], changing: Sequence[str]
@@ -113,7 +113,12 @@ class PyKokkosFront:
         if record_launch(workunit, policy.space, arguments):
             return 0
         kernel = self._kernel(workunit, arguments)
-        return kernel.run(label, policy, kernel.bind(arguments))
+        values = kernel.bind(arguments)
+        try:
+            return kernel.run(label, policy, values)
+        except TypeError:
+            kernel.check_arguments(arguments)
+            raise
 
     def _kernel(self, workunit: Workunit, arguments: Mapping[str, Any]) -> _Kernel:
         """Return a workunit for the types of these arguments; compile it if it is new."""
@@ -151,11 +156,12 @@ class _Kernel:
         Raises TypeError naming the argument that is missing, unknown or of another type.
         """
         if arguments.keys() != self._names:
-            self._raise_wrong_argument(arguments)
+            self.check_arguments(arguments)
         try:
             return self._fixed | self.bind_some(arguments, arguments.values())
         except (AttributeError, TypeError):
-            self._raise_wrong_argument(arguments)
+            self.check_arguments(arguments)
+            raise
 
     def bind_some(self, names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
         """Return some of the arguments of the compiled function, without checks."""
@@ -187,7 +193,7 @@ class _Kernel:
                 raise
             raise TypeError(f"{self._source.name}: {error}") from error
 
-    def _raise_wrong_argument(self, arguments: Mapping[str, Any]) -> NoReturn:
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Raise TypeError naming the first argument that does not match its parameter."""
         name, parameters = self._source.name, self._source.signature.parameters
         for parameter in parameters:
@@ -195,13 +201,17 @@ class _Kernel:
                 raise TypeError(f"{name}: argument `{parameter.name}` is missing")
             value, type_ = arguments[parameter.name], parameter.type
             if isinstance(type_, View) and infer_type(value) != type_:
+                dtype, rank = getattr(value, "dtype", None), getattr(value, "ndim", None)
+                given = type(value).__name__ if dtype is None else f"{rank} of {dtype}"
                 raise TypeError(
                     f"{name}: argument `{parameter.name}` must be an array of {type_.rank} "
-                    f"dimension(s) of {type_.element.dtype}, not {type(value).__name__}"
+                    f"dimension(s) of {type_.element.dtype}, not {given}"
                 )
             if isinstance(type_, View) and not value.flags.c_contiguous:
                 raise TypeError(
                     f"{name}: argument `{parameter.name}` is not C-contiguous; pass "
                     "numpy.ascontiguousarray of it"
                 )
-        raise TypeError(f"{name} has no argument `{min(arguments.keys() - self._names)}`")
+        unknown = arguments.keys() - self._names
+        if unknown:
+            raise TypeError(f"{name} has no argument `{min(unknown)}`")

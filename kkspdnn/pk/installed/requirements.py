@@ -39,12 +39,10 @@ def requirements() -> Iterator[Requirement]:
     yield Requirement("g++", shutil.which("g++", path=path), "apt-get install g++")
 
 
-def problem() -> str | None:
-    """Return the first requirement that is missing, and what to do; None if all are there."""
-    for each in requirements():
-        if each.detected is None:
-            return f"PyKokkos needs {each.name}: {each.remedy}"
-    return None
+def missing_requirements() -> str | None:
+    """Return on one line what is missing, and what to do; None if nothing is."""
+    missing = [f"{each.name}: {each.remedy}" for each in requirements() if each.detected is None]
+    return f"PyKokkos needs {'; '.join(missing)}" if missing else None
 
 
 def search_path() -> str:
@@ -56,7 +54,7 @@ def search_path() -> str:
 def is_installed() -> bool:
     """Return whether the PyKokkos package is installed.
 
-    A folder of that name without Python files, such as a clone of its repository, does not count.
+    A folder of that name without `__init__.py`, such as a clone of its repository, does not count.
     """
     return _origin("pykokkos") is not None
 
@@ -76,11 +74,12 @@ def _libraries() -> Requirement:
     chosen = os.environ.get(LIBRARY_VARIABLE)
     folders = [Path(chosen)] if chosen else list(_library_folders())
     for folder in folders:
-        if any(folder.glob("libkokkoscore.*")):
+        if all((folder / f"libkokkos{part}.so").is_file() for part in ("core", "containers")):
             return Requirement(name, str(folder), "")
-    remedy = f"set {LIBRARY_VARIABLE} to the folder of libkokkoscore.so"
+    files = "libkokkoscore.so and libkokkoscontainers.so"
+    remedy = f"set {LIBRARY_VARIABLE} to the folder of {files}"
     if chosen:
-        remedy = f"{LIBRARY_VARIABLE}={chosen} has no libkokkoscore.so; {remedy}"
+        remedy = f"{LIBRARY_VARIABLE}={chosen} lacks {files}; {remedy}"
     return Requirement(name, None, remedy)
 
 

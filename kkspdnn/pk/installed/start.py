@@ -7,27 +7,28 @@ import ctypes
 import os
 import sys
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from kkspdnn.errors import ToolchainError
-from kkspdnn.pk.build.cache import default_cache
+from kkspdnn.pk import import_failure
+from kkspdnn.pk.build.cache import Cache, default_cache
 from kkspdnn.pk.build.toolchain import run_tool
+from kkspdnn.pk.installed.compiled_modules import PyKokkosModules
+from kkspdnn.pk.installed.launcher import PyKokkosLauncher
 from kkspdnn.pk.policy import ExecutionSpace
-from kkspdnn.pk.real.front import PyKokkosFront
-from kkspdnn.pk.real.modules import PyKokkosModules
 from kkspdnn.pk.runtime.openmp import openmp_start_settings
 
 _OPENMP = "libgomp.so.1"
 """The OpenMP library of g++, which PyKokkos compiles with."""
 
-_TRIED = "commit b42c805"
-"""The version of PyKokkos that this package was tried with."""
+_TESTED_VERSION = "commit b42c805 of github.com/kokkos/pykokkos"
 
 
-def start_pykokkos(space: ExecutionSpace, threads: int) -> tuple[PyKokkosFront, int]:
-    """Import PyKokkos, which starts Kokkos; return its front and the number of OpenMP threads.
+def start_pykokkos(space: ExecutionSpace, threads: int) -> tuple[PyKokkosLauncher, int]:
+    """Import PyKokkos, which starts Kokkos; return its launcher and the number of OpenMP threads.
 
     threads: their number, unless the program has imported PyKokkos before
 
@@ -36,16 +37,17 @@ def start_pykokkos(space: ExecutionSpace, threads: int) -> tuple[PyKokkosFront, 
     """
     running = _import_pykokkos(threads)
     try:
-        return _front(space), running
+        return _launcher(space, default_cache()), running
     except (ImportError, AttributeError, LookupError, TypeError) as error:
         raise ToolchainError(
             f"this version of PyKokkos is not supported ({type(error).__name__}: {error}); "
-            f"{_TRIED} is"
+            f"kkspdnn was tested with {_TESTED_VERSION}"
         ) from error
 
 
-def _front(space: ExecutionSpace) -> PyKokkosFront:
-    """Return the front of the imported PyKokkos, whose internals may be others."""
+@cache
+def _launcher(space: ExecutionSpace, store: Cache) -> PyKokkosLauncher:
+    """Return the launcher of the imported PyKokkos, whose internals may be others."""
     manager = import_module("pykokkos.kokkos_manager")
     names = [each.value for each in manager.get_available_execution_spaces()]
     if space.value not in names:
@@ -54,9 +56,9 @@ def _front(space: ExecutionSpace) -> PyKokkosFront:
             f"pykokkos-base with -DENABLE_{space.value.upper()}=ON"
         )
     libraries, headers = _kokkos_folders(space)
-    front = PyKokkosFront(PyKokkosModules(default_cache(), space, libraries, headers))
-    atexit.register(front.close)  # runs before PyKokkos's handler, which ends Kokkos
-    return front
+    launcher = PyKokkosLauncher(PyKokkosModules(store, space, libraries, headers))
+    atexit.register(launcher.close)  # runs before PyKokkos's handler, which ends Kokkos
+    return launcher
 
 
 def check_import() -> None:
@@ -79,11 +81,7 @@ def _import_pykokkos(threads: int) -> int:
     except (Exception, SystemExit) as error:
         if loaded is not None:
             sys.modules["pykokkos"] = loaded
-        reason = str(error).partition("\n")[0]
-        raise ToolchainError(
-            f"PyKokkos cannot be imported ({type(error).__name__}: {reason}); "
-            "run python -c 'import pykokkos' to see why"
-        ) from error
+        raise ToolchainError(import_failure(error)) from error
     finally:
         for name in added:
             os.environ.pop(name, None)

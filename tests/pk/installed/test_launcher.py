@@ -15,10 +15,10 @@ from fakes import FAKE
 from kkspdnn.pk import language, language_as_pykokkos
 from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource
 from kkspdnn.pk.dispatch import trace_launches
+from kkspdnn.pk.installed import launcher as launcher_file
+from kkspdnn.pk.installed.launcher import PyKokkosLauncher
 from kkspdnn.pk.policy import ExecutionSpace, RangePolicy, TeamPolicy
 from kkspdnn.pk.prepared_launch import PreparedLaunch
-from kkspdnn.pk.real import front as front_file
-from kkspdnn.pk.real.front import PyKokkosFront
 from kkspdnn.pk.types import infer_type
 
 WORKUNITS = """
@@ -77,14 +77,14 @@ def modules() -> FakeModules:
 
 
 @pytest.fixture
-def front(modules: FakeModules, monkeypatch: pytest.MonkeyPatch) -> Iterator[PyKokkosFront]:
-    """A front of the stand-in for PyKokkos, which is imported meanwhile."""
+def launcher(modules: FakeModules, monkeypatch: pytest.MonkeyPatch) -> Iterator[PyKokkosLauncher]:
+    """A launcher of the stand-in for PyKokkos, which is imported meanwhile."""
     kept = {name: each for name, each in sys.modules.items() if name.split(".")[0] == "pykokkos"}
     for name in kept:
         del sys.modules[name]
     monkeypatch.syspath_prepend(str(FAKE))
-    monkeypatch.setattr(front_file, "load_wrapper", modules.wrapper)
-    yield PyKokkosFront(modules)  # type: ignore[arg-type]
+    monkeypatch.setattr(launcher_file, "load_wrapper", modules.wrapper)
+    yield PyKokkosLauncher(modules)  # type: ignore[arg-type]
     for name in [name for name in sys.modules if name.split(".")[0] == "pykokkos"]:
         del sys.modules[name]
     sys.modules.update(kept)
@@ -97,11 +97,11 @@ def kernels(load: Callable[..., ModuleType]) -> ModuleType:
 
 
 def test_a_launch_over_a_range(
-    front: PyKokkosFront, modules: FakeModules, kernels: ModuleType
+    launcher: PyKokkosLauncher, modules: FakeModules, kernels: ModuleType
 ) -> None:
     x, y = np.ones(5, np.float32), np.zeros(5)
     policy = RangePolicy(SPACE, 2, 5)
-    front.parallel_for("label", policy, kernels.scale, x=x, y=y, factor=2.0, n=3)
+    launcher.parallel_for("label", policy, kernels.scale, x=x, y=y, factor=2.0, n=3)
     (call,) = modules.calls
     assert call["x"].of is x
     assert call["y"].of is y
@@ -120,27 +120,29 @@ def test_a_launch_over_a_range(
 
 
 def test_a_launch_over_teams_and_a_reduction(
-    front: PyKokkosFront, modules: FakeModules, kernels: ModuleType
+    launcher: PyKokkosLauncher, modules: FakeModules, kernels: ModuleType
 ) -> None:
     x = np.zeros((3, 2), np.float32)
     for policy, size in (
         (TeamPolicy(SPACE, 3, 2, 4), 2),
         (TeamPolicy(SPACE, 3, language.AUTO, 4), -1),
     ):
-        front.parallel_for("teams", policy, kernels.by_team, x=x, n=1)
+        launcher.parallel_for("teams", policy, kernels.by_team, x=x, n=1)
         call = modules.calls[-1]
         shape = [call[f"pk_{name}"] for name in ("league_size", "team_size", "vector_length")]
         assert shape == [3, size, 4]
         assert "pk_threads_begin" not in call
-    assert front.parallel_reduce("sum", RangePolicy(SPACE, 0, 2), kernels.total, x=np.ones(2)) == 7
+    assert (
+        launcher.parallel_reduce("sum", RangePolicy(SPACE, 0, 2), kernels.total, x=np.ones(2)) == 7
+    )
 
 
 def test_a_workunit_is_compiled_for_each_choice_of_types(
-    front: PyKokkosFront, modules: FakeModules, kernels: ModuleType
+    launcher: PyKokkosLauncher, modules: FakeModules, kernels: ModuleType
 ) -> None:
     y = np.zeros(5)
     for dtype in (np.float32, np.float64, np.float32):
-        front.parallel_for(
+        launcher.parallel_for(
             "", RangePolicy(SPACE, 0, 5), kernels.scale, x=np.ones(5, dtype), y=y, factor=1.0, n=1
         )
     texts = [each.text for each in modules.compiled]
@@ -148,17 +150,17 @@ def test_a_workunit_is_compiled_for_each_choice_of_types(
 
 
 def test_compile_ahead_compiles_and_does_not_launch(
-    front: PyKokkosFront, modules: FakeModules, kernels: ModuleType
+    launcher: PyKokkosLauncher, modules: FakeModules, kernels: ModuleType
 ) -> None:
     policy, x = RangePolicy(SPACE, 0, 2), np.ones(2)
 
     def launch() -> None:
-        assert front.parallel_reduce("", policy, kernels.total, x=x) == 0
-        front.parallel_for("", policy, kernels.scale, x=x, y=x, factor=1.0, n=1)
+        assert launcher.parallel_reduce("", policy, kernels.total, x=x) == 0
+        launcher.parallel_for("", policy, kernels.scale, x=x, y=x, factor=1.0, n=1)
 
-    front.compile_ahead(launch)
+    launcher.compile_ahead(launch)
     assert [each.name for each in modules.compiled] == ["total", "scale"]
-    front.compile_ahead(launch)
+    launcher.compile_ahead(launch)
     assert len(modules.compiled) == 2
     assert modules.calls == []
 
@@ -167,41 +169,46 @@ WRONG = {
     "argument `n` is missing": {"n": None},
     "scale has no argument `more`": {"more": 1},
     "argument `y` must be an array of 1 dimension(s) of float64, not list": {"y": [1.0]},
+    "argument `y` must be an array of 1 dimension(s) of float64, not 2 of float32": {
+        "y": np.ones((2, 2), np.float32)
+    },
     "argument `x` is not C-contiguous": {"x": np.ones((2, 2))[:, 0]},
     "Unable to cast factor": {"factor": "a"},
 }
 
 
 @pytest.mark.parametrize("message", WRONG)
-def test_a_wrong_argument_is_named(front: PyKokkosFront, kernels: ModuleType, message: str) -> None:
+def test_a_wrong_argument_is_named(
+    launcher: PyKokkosLauncher, kernels: ModuleType, message: str
+) -> None:
     arguments: dict[str, Any] = {"x": np.ones(2), "y": np.ones(2), "factor": 1.0, "n": 1}
     arguments |= WRONG[message]
     arguments = {name: value for name, value in arguments.items() if value is not None}
     with pytest.raises(TypeError) as raised:
-        front.parallel_for("", RangePolicy(SPACE, 0, 2), kernels.scale, **arguments)
+        launcher.parallel_for("", RangePolicy(SPACE, 0, 2), kernels.scale, **arguments)
     assert message in str(raised.value)
 
 
 def test_a_prepared_launch_keeps_what_does_not_change(
-    front: PyKokkosFront, modules: FakeModules, kernels: ModuleType
+    launcher: PyKokkosLauncher, modules: FakeModules, kernels: ModuleType
 ) -> None:
     y, policy = np.zeros(3), RangePolicy(SPACE, 0, 3)
     launch = PreparedLaunch("label", kernels.scale, {"y": y, "factor": 2.0}, ("x", "n"))
     arrays = [np.ones(3), np.ones(3), np.ones(3, np.float32), np.ones(3)]
     for n, x in enumerate(arrays):
-        launch(front, policy, x, n)
+        launch(launcher, policy, x, n)
     assert [call["x"].of is x for call, x in zip(modules.calls, arrays, strict=True)] == [True] * 4
     assert [call["n"] for call in modules.calls] == [0, 1, 2, 3]
     assert all(call["y"].of is y and call["factor"] == 2.0 for call in modules.calls)
     assert all(call["pk_kernel_name"] == "label" for call in modules.calls)
     assert len(modules.compiled) == 2  # for float64 and float32
-    (trace,) = trace_launches(lambda: launch(front, policy, arrays[0], 5))
+    (trace,) = trace_launches(lambda: launch(launcher, policy, arrays[0], 5))
     assert trace[0] is kernels.scale
     assert len(modules.calls) == 4
 
 
-def test_views_are_kept_as_long_as_they_are_right(front: PyKokkosFront) -> None:
-    views = front._views
+def test_views_are_kept_as_long_as_they_are_right(launcher: PyKokkosLauncher) -> None:
+    views = launcher._views
     array = np.zeros((4, 2))
     first = views.of(array)
     assert views.of(array) is first
@@ -215,7 +222,7 @@ def test_views_are_kept_as_long_as_they_are_right(front: PyKokkosFront) -> None:
     assert [views.of(each).of is each for each in many] == [True] * 3000
 
 
-def test_an_array_in_gpu_memory(front: PyKokkosFront) -> None:
+def test_an_array_in_gpu_memory(launcher: PyKokkosLauncher) -> None:
     """PyKokkos takes its address from a NumPy array."""
     memory = np.arange(6.0).reshape(2, 3)
 
@@ -231,16 +238,18 @@ def test_an_array_in_gpu_memory(front: PyKokkosFront) -> None:
         dtype=memory.dtype,
         flags=SimpleNamespace(c_contiguous=True),
     )
-    view = front._views.of(array)
+    view = launcher._views.of(array)
     assert view.space == "Cuda"
     assert view.of.ctypes.data == memory.ctypes.data
     assert (view.of == memory).all()
 
 
-def test_a_closed_front_keeps_nothing_of_kokkos(front: PyKokkosFront, kernels: ModuleType) -> None:
+def test_a_closed_launcher_keeps_nothing_of_kokkos(
+    launcher: PyKokkosLauncher, kernels: ModuleType
+) -> None:
     x = np.zeros((3, 2), np.float32)
-    front.parallel_for("", TeamPolicy(SPACE, 3, 1), kernels.by_team, x=x, n=1)
-    first = front._views.of(x)
-    front.close()
-    assert front._kernels == {}
-    assert front._views.of(x) is not first
+    launcher.parallel_for("", TeamPolicy(SPACE, 3, 1), kernels.by_team, x=x, n=1)
+    first = launcher._views.of(x)
+    launcher.close()
+    assert launcher._kernels == {}
+    assert launcher._views.of(x) is not first

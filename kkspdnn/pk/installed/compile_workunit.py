@@ -1,4 +1,6 @@
-"""Compile one workunit with PyKokkos: `python -m kkspdnn.pk.real.compile_module FILE NAME SPACE`.
+"""Compile one workunit with PyKokkos.
+
+`python -m kkspdnn.pk.installed.compile_workunit FILE NAME SPACE`
 
 PyKokkos names the folder of a compiled workunit after the main script and the working directory,
 takes an existing folder for a compiled workunit, and ends the process if something fails. So each
@@ -39,7 +41,15 @@ def compile_workunit(file: Path, name: str, space: str) -> None:
     setup = OwnFolder(getattr(module, name), execution_space)
     setup.name = name
     runtime = runtime_singleton.runtime
-    runtime.compiler.compile_object(setup, execution_space, False, None, None, None, set())
+    runtime.compiler.compile_object(
+        setup,
+        execution_space,
+        force_uvm=False,
+        updated_decorator=None,
+        updated_types=None,
+        types_signature=None,
+        restrict_views=set(),
+    )
 
 
 def main(arguments: Sequence[str]) -> None:
