@@ -38,9 +38,11 @@ def active_implementation() -> Implementation:
         raise KkspdnnError(
             f"{IMPLEMENTATION_VARIABLE}={requested}: set it to builtin or pykokkos, or unset it"
         )
-    if requested == "builtin" or (not requested and not is_installed()):
+    if requested == "builtin":
         return "builtin"
     if not is_installed():
+        if not requested:
+            return "builtin"
         raise KkspdnnError(
             f"{IMPLEMENTATION_VARIABLE}=pykokkos, but PyKokkos is not installed here; unset it"
         )

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kkspdnn.pk import ir
+from kkspdnn.pk.codegen.plain_statements import PlainStatements
 from kkspdnn.pk.codegen.python_expressions import annotation, bare
-from kkspdnn.pk.codegen.python_lines import loop_header, simple_statement
 from kkspdnn.pk.codegen.python_writer import PythonWriter
 from kkspdnn.pk.passes.walk import nodes
 from kkspdnn.pk.types import INT64, UINT8, UINT64, Scalar
@@ -54,7 +54,6 @@ class LaneBlocks:
         self.types = {s.name: s.type for s in nodes(self.body) if isinstance(s, ir.DeclareVector)}
         self.arrays = _in_several_loops(self.body)
         self.locals = {name: writer.name(name.strip("_")) for name in self.types}
-        self.halves: list[str] = []
 
     def write(self) -> None:
         """Write loops over blocks: wide ones, then narrower ones for the remaining lanes."""
@@ -64,10 +63,10 @@ class LaneBlocks:
         for width in block_widths(self.range):
             rest = f"{lanes} - {width - 1}, {width}" if width > 1 else lanes
             with out.block(f"for {self.range.index} in range({begin}, {rest}):"):
-                self.halves = [out.name("first") for _ in range(min(width, 2))]
-                for half, first in enumerate(self.halves):
+                halves = [out.name("first") for _ in range(min(width, 2))]
+                for half, first in enumerate(halves):
                     out.put(f"{first}: pk.int64 = {self.range.index} + {half * width // 2}")
-                self._body(self.body, width)
+                _BlockStatements(self, width, halves).block(self.body)
             begin = f"{lanes} // {width} * {width}"
 
     def _lane_loops(self, body: Sequence[Any]) -> tuple[Any, ...]:
@@ -104,43 +103,41 @@ class LaneBlocks:
         end_loop()
         return tuple(result)
 
-    def _body(self, statements: Sequence[Any], width: int) -> None:
-        out = self.out
-        for s in statements:
-            match s:
-                case _LaneLoop():
-                    self._lane_loop(s, width)
-                case ir.For():
-                    with out.block(loop_header(s)):
-                        self._body(s.body, width)
-                case ir.While():
-                    with out.block(f"while {bare(s.test)}:"):
-                        self._body(s.body, width)
-                case ir.If():
-                    with out.block(f"if {bare(s.test)}:"):
-                        self._body(s.body, width)
-                    if s.orelse:
-                        with out.block("else:"):
-                            self._body(s.orelse, width)
-                case _:
-                    out.put(simple_statement(s))
 
-    def _lane_loop(self, loop: _LaneLoop, width: int) -> None:
+class _BlockStatements(PlainStatements):
+    """Writes the statements of a VectorRange for one block of lanes.
+
+    width: lanes of the block; halves: the names of the first lane of each half
+    """
+
+    def __init__(self, blocks: LaneBlocks, width: int, halves: Sequence[str]) -> None:
+        super().__init__(blocks.out)
+        self.blocks = blocks
+        self.width = width
+        self.halves = halves
+
+    def statement(self, s: Any) -> None:
+        if isinstance(s, _LaneLoop):
+            self._lane_loop(s)
+        else:
+            super().statement(s)
+
+    def _lane_loop(self, loop: _LaneLoop) -> None:
         """Write the two loops over the lanes of a block."""
-        out = self.out
+        out, types, locals_ = self.out, self.blocks.types, self.blocks.locals
         declared = {s.name for s in loop.statements if isinstance(s, ir.DeclareVector)}
         written = declared | {
             s.target.name
             for s in loop.statements
             if isinstance(s, ir.AssignVector) and isinstance(s.target, ir.VectorName)
         }
-        arrays = [name for name in _vector_names(loop) if name in self.arrays]
+        arrays = [name for name in _vector_names(loop) if name in self.blocks.arrays]
         for name in arrays:
             if name in declared:
-                type_ = self.types[name]
-                zeros = ", ".join(["0.0" if type_.is_float else "0"] * width)
+                type_ = types[name]
+                zeros = ", ".join(["0.0" if type_.is_float else "0"] * self.width)
                 out.put(f"{name}: List[pk.{type_.name}] = [{zeros}]")
-        lanes = _LaneWriter(out, self.types, self.locals)
+        lanes = _LaneWriter(out, types, locals_)
         for name in arrays:
             if name not in declared:
                 lanes.declare(name, f"{name}[{_PLACE}]")
@@ -148,10 +145,10 @@ class LaneBlocks:
             lanes.statement(s)
         for name in arrays:
             if name in written:
-                lanes.lines.append(f"{name}[{_PLACE}] = {self.locals[name]}")
+                lanes.lines.append(f"{name}[{_PLACE}] = {locals_[name]}")
         for half, first in enumerate(self.halves):
-            place = _LANE if half == 0 else f"{width // 2} + {_LANE}"
-            with out.block(f"for {_LANE} in range({(width + 1) // 2}):"):
+            place = _LANE if half == 0 else f"{self.width // 2} + {_LANE}"
+            with out.block(f"for {_LANE} in range({(self.width + 1) // 2}):"):
                 for line in lanes.lines:
                     out.put(line.replace(_PLACE, place).replace(_AT, f"{first} + {_LANE}"))
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.codegen.lane_blocks import LaneBlocks
+from kkspdnn.pk.codegen.plain_statements import PlainStatements
 from kkspdnn.pk.codegen.python_expressions import annotation, bare, expression
-from kkspdnn.pk.codegen.python_lines import loop_header, simple_statement
 from kkspdnn.pk.codegen.python_writer import PythonWriter
+from kkspdnn.pk.passes.loop_invariance import is_invariant
 from kkspdnn.pk.passes.walk import nodes, rewrite
 from kkspdnn.pk.types import INT32, INT64, UINT8, UINT64, Scalar
 
@@ -21,58 +22,41 @@ _LANE = ir.Name("_lane", INT32)
 """The number of a lane in its block."""
 
 
-class PythonStatements:
+class PythonStatements(PlainStatements):
     """Writes statements of one workunit as PyKokkos source.
 
     lanes_are_threads: whether a ThreadVectorRange runs in threads, on a GPU, or in a loop
     """
 
     def __init__(self, writer: PythonWriter, lanes_are_threads: bool) -> None:
-        self.out = writer
+        super().__init__(writer)
         self.lanes_are_threads = lanes_are_threads
         self.in_lane_loop = False
 
-    def block(self, statements: Sequence[ir.Stmt]) -> None:
-        """Write statements."""
-        for statement in statements:
-            self._statement(statement)
-
-    def _statement(self, s: ir.Stmt) -> None:
-        out = self.out
+    def statement(self, s: ir.Stmt) -> None:
         match s:
-            case ir.If():
-                with out.block(f"if {bare(s.test)}:"):
-                    self.block(s.body)
-                if s.orelse:
-                    with out.block("else:"):
-                        self.block(s.orelse)
-            case ir.While():
-                with out.block(f"while {bare(s.test)}:"):
-                    self.block(s.body)
-            case ir.For():
-                body = self._with_rows(s.variable, s.body) if self.in_lane_loop else s.body
-                with out.block(loop_header(s)):
-                    self.block(body)
+            case ir.For() if self.in_lane_loop:
+                super().statement(replace(s, body=self._with_rows(s.variable, s.body)))
             case ir.NestedPattern() if self._is_lane_loop(s):
                 self._lane_loop(s)
             case ir.NestedPattern():
                 self._nested(s)
             case ir.VectorRange():
-                LaneBlocks(out, s).write()
+                LaneBlocks(self.out, s).write()
             case _:
-                out.put(simple_statement(s))
+                super().statement(s)
 
     def _lane_loop(self, s: ir.NestedPattern) -> None:
         """Write a ThreadVectorRange as a loop."""
         out, index = self.out, s.function.index
         body = self._with_rows(index, s.function.body)
-        begin, *end = [bare(b) for b in s.bounds]
-        if not end and _stores_bytes(body) and _is_straight(body):
+        bounds = [bare(b) for b in s.bounds]
+        if len(bounds) == 1 and _stores_bytes(body) and _is_straight(body):
             count = out.name("lanes")
-            out.put(f"{count}: int = {begin}")
-            begin, end = self._byte_blocks(index, count, body), [count]
+            out.put(f"{count}: int = {bounds[0]}")
+            bounds = [self._byte_blocks(index, count, body), count]
         outside, self.in_lane_loop = self.in_lane_loop, True
-        with out.block(f"for {index} in range({', '.join([begin, *end])}):"):
+        with out.block(f"for {index} in range({', '.join(bounds)}):"):
             self.block(body)
         self.in_lane_loop = outside
 
@@ -114,7 +98,7 @@ class PythonStatements:
         In Kokkos's arithmetic of 32 bits, neighbouring elements may not be neighbours in memory,
         so that compilers could not use SIMD instructions.
         """
-        modified = {variable, *_declared(body), *_assigned(body)}
+        modified = frozenset({variable, *_declared(body), *_assigned(body)})
         rows: dict[ir.Expr, ir.Name] = {}
 
         def with_row(node: Any) -> Any:
@@ -124,7 +108,8 @@ class PythonStatements:
             return replace(node, indices=(*indices, rewrite(node.indices[-1], with_row)))
 
         def row(index: ir.Expr) -> ir.Expr:
-            if isinstance(index, ir.Constant) or _may_fail(index) or _reads_any(index, modified):
+            constant = isinstance(index, ir.Constant)
+            if constant or _may_fail(index) or not is_invariant(index, modified):
                 return index
             if index not in rows:
                 name = self.out.name("row")
@@ -203,11 +188,11 @@ def _stores_bytes(body: Sequence[ir.Stmt]) -> bool:
 def _is_straight(body: Sequence[ir.Stmt]) -> bool:
     """Return whether statements only declare locals and store to views, which they do not load, at
     indices without these locals."""
-    stored, loaded, declared = set(), set(), _declared(body)
+    stored, loaded, declared = set(), set(), frozenset(_declared(body))
     for s in body:
         match s:
             case ir.Assign(target=ir.Element(local=False) as target, op="="):
-                if _reads_any(target.indices, declared):
+                if not all(is_invariant(index, declared) for index in target.indices):
                     return False
                 stored.add(target.array)
             case ir.Declare():
@@ -247,10 +232,6 @@ def _may_fail(e: ir.Expr) -> bool:
         isinstance(each, ir.Element) or (isinstance(each, ir.Binary) and each.op in ("/", "%"))
         for each in nodes(e)
     )
-
-
-def _reads_any(e: Any, names: set[str]) -> bool:
-    return any(isinstance(each, ir.Name) and each.name in names for each in nodes(e))
 
 
 def _names(body: Sequence[ir.Stmt]) -> dict[str, Scalar]:

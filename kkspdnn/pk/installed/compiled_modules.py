@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -127,7 +127,7 @@ class PyKokkosModules:
         """
         return {
             "space": self.space.value,
-            "pykokkos": _digest_of_translator("pykokkos"),
+            "pykokkos": _digest_of_translator(),
             "kokkos": f"{self.libraries}\n{self._configuration}",
             "interface": os.environ.get(INTERFACE_VARIABLE, ""),
             "python": f"{sys.version_info[:2]} {_MODULE}",
@@ -162,14 +162,11 @@ def load_wrapper(path: Path, name: str) -> Callable[..., Any]:
     return wrapper
 
 
-def _digest_of_translator(name: str) -> str:
-    """The digest of the translator in PyKokkos, whose version does not change with it."""
+def _digest_of_translator() -> str:
+    """The digest of PyKokkos's translator, whose version does not change with it."""
+    folder = Path(import_module("pykokkos").__path__[0]) / "core"
     digest = hashlib.sha256()
-    for file in _source_files(Path(import_module(name).__path__[0])):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _source_files(folder: Path) -> Iterator[Path]:
     for pattern in ("*.py", "*.sh"):
-        yield from sorted((folder / "core").rglob(pattern))
+        for file in sorted(folder.rglob(pattern)):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()

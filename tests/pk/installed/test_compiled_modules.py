@@ -33,7 +33,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PyKokkosModules:
     for name in ("PATH", "PK_KOKKOS_LIB_PATH"):
         monkeypatch.setenv(name, variables[name])
     monkeypatch.setattr(sys, "path", [*variables["PYTHONPATH"].split(":"), *sys.path])
-    monkeypatch.setattr(modules_file, "_digest_of_translator", lambda _: "digest")
+    monkeypatch.setattr(modules_file, "_digest_of_translator", lambda: "digest")
     space = ExecutionSpace.OpenMP
     return PyKokkosModules(Cache(tmp_path / "cache"), space, FAKE / "lib", FAKE / "include")
 
