@@ -18,7 +18,7 @@ from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.runtime.kokkos_runtime import get_runtime
 from kkspdnn.pk.runtime.program import NOT_LAUNCHED, Program
-from kkspdnn.pk.signature import Pattern, Types
+from kkspdnn.pk.signature import Form, Pattern, Types
 from kkspdnn.pk.system.fork import kokkos_process
 from kkspdnn.pk.system.progress_log import log_progress
 from kkspdnn.pk.system.termination import map_in_threads
@@ -67,12 +67,15 @@ def trace_launches(function: Callable[[], object]) -> tuple[Specialization, ...]
     return tuple(trace)
 
 
-def record_launch(workunit: Workunit, space: ExecutionSpace, arguments: Mapping[str, Any]) -> bool:
+def record_launch(
+    pattern: Pattern, policy: Policy, workunit: Workunit, arguments: Mapping[str, Any]
+) -> bool:
     """Record a launch inside `trace_launches` and return True; elsewhere return False."""
     trace = _trace.get()
     if trace is None:
         return False
-    trace[workunit, space, infer_types(workunit, arguments)] = None
+    workunit = workunit.in_form(Form(pattern, policy.rank))
+    trace[workunit, policy.space, infer_types(workunit, arguments)] = None
     return True
 
 
@@ -145,34 +148,27 @@ def pack_launch(
 
     Raises TypeError naming the argument that is missing, unknown or of another type.
     """
+    workunit = workunit.in_form(Form(pattern, policy.rank))
     last = workunit.last
-    if last is not None and last[0] == pattern and last[1] is policy.space:
-        fields = last[2].pack_again(arguments)
+    if last is not None and last[0] is policy.space:
+        fields = last[1].pack_again(arguments)
         if fields is not None:
-            return last[2], fields
-    program = _find_program(pattern, policy, workunit, arguments)
-    workunit.last = pattern, policy.space, program
+            return last[1], fields
+    program = _find_program(policy, workunit, arguments)
+    workunit.last = policy.space, program
     fields = program.pack_again(arguments)
     return program, program.pack(arguments) if fields is None else fields
 
 
-def _find_program(
-    pattern: Pattern, policy: Policy, workunit: Workunit, arguments: Mapping[str, Any]
-) -> Program:
+def _find_program(policy: Policy, workunit: Workunit, arguments: Mapping[str, Any]) -> Program:
     """Return the workunit compiled for a launch; compile it if no launch has done that.
 
-    Raises TypeError if an argument has no type in the language, or if the pattern is another one.
+    Raises TypeError if an argument has no type in the language.
     """
     types = infer_types(workunit, arguments)
     program: Program | None = workunit.programs.get((policy.space, types))
     if program is None:
         program = workunit.programs[policy.space, types] = _compile(workunit, policy.space, types)
-    own_pattern = program.generated.signature.pattern
-    if own_pattern != pattern:
-        raise TypeError(
-            f"{workunit.__name__} is a pk.parallel_{own_pattern} workunit, "
-            f"not a pk.parallel_{pattern} one"
-        )
     return program
 
 
@@ -193,7 +189,7 @@ def _launch(
         raise TypeError(f"pk.parallel_{pattern} needs a @pk.workunit, not {workunit!r}")
     if not isinstance(policy, (RangePolicy, TeamPolicy)):
         raise TypeError(f"pk.parallel_{pattern} needs a RangePolicy or TeamPolicy, not {policy!r}")
-    if record_launch(workunit, policy.space, arguments):
+    if is_tracing() and record_launch(pattern, policy, workunit, arguments):
         return 0
     program, fields = pack_launch(pattern, policy, workunit, arguments)
     result = program.run(label.encode(), policy, fields)

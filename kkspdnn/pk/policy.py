@@ -86,6 +86,7 @@ class RangePolicy:
     """
 
     __slots__ = ("begin", "end", "space")
+    rank: Final = 1
 
     def __init__(self, space: ExecutionSpace, begin: int, end: int) -> None:
         self.space = _checked_space("RangePolicy", space)
@@ -97,6 +98,7 @@ class TeamPolicy:
     """`TeamPolicy(space, league_size, team_size or AUTO[, vector_length])`."""
 
     __slots__ = ("league_size", "space", "team_size", "vector_length")
+    rank: Final = 0
 
     def __init__(
         self,

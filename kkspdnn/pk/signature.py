@@ -15,6 +15,18 @@ Types = tuple[Scalar | View, ...]
 
 
 @dataclass(frozen=True)
+class Form:
+    """What decides the roles of a workunit's first parameters.
+
+    pattern: the pattern that launches it
+    rank: the number of its work-item indices; 0 if it takes a team
+    """
+
+    pattern: Pattern
+    rank: int
+
+
+@dataclass(frozen=True)
 class Parameter:
     """A parameter that a launch passes by name."""
 
@@ -28,7 +40,7 @@ class Signature:
 
     pattern: the pattern that launches it
     team: whether its policy is a TeamPolicy
-    index: the name of the work item, or of the team handle
+    items: the names of the work-item indices, or of the team handle
     accumulator, result: the name and the type of the `pk.Acc` of a reduction or a scan, else None
     last: the name of the `bool` of a scan, else None
     parameters: all others, in their order
@@ -36,7 +48,7 @@ class Signature:
 
     pattern: Pattern
     team: bool
-    index: str
+    items: tuple[str, ...]
     accumulator: str | None
     result: Scalar | None
     last: str | None

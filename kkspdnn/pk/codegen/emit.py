@@ -147,7 +147,7 @@ class _Emitter:
             out.put(f"{self._type(parameter)} {parameter.name};")
         out.put()
         first = "const team_member& " if signature.team else "const int32_t "
-        arguments = [first + signature.index]
+        arguments = [first + item for item in signature.items]
         if signature.accumulator is not None and signature.result is not None:
             arguments.append(f"{signature.result.cpp}& {signature.accumulator}")
         if signature.last is not None:

@@ -82,7 +82,8 @@ def _decorator(out: PythonWriter, signature: Signature) -> None:
 
 def _parameters(signature: Signature) -> list[str]:
     """The parameters with their annotations, in PyKokkos's order."""
-    parameters = [f"{signature.index}: {'pk.TeamMember' if signature.team else 'int'}"]
+    item_type = "pk.TeamMember" if signature.team else "int"
+    parameters = [f"{item}: {item_type}" for item in signature.items]
     if signature.accumulator is not None and signature.result is not None:
         parameters.append(f"{signature.accumulator}: pk.Acc[pk.{signature.result.name}]")
     if signature.last is not None:

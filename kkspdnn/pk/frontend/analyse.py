@@ -40,7 +40,8 @@ def analyse(source: FunctionSource, types: Types) -> ir.Kernel:
 
 def _parameter_scope(signature: Signature) -> Scope:
     scope = Scope(is_function=True)
-    scope.add(signature.index, Team() if signature.team else INT32, constant=True)
+    for item in signature.items:
+        scope.add(item, Team() if signature.team else INT32, constant=True)
     if signature.accumulator is not None and signature.result is not None:
         scope.add(signature.accumulator, signature.result)
     if signature.last is not None:

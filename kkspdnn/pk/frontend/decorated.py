@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from kkspdnn.pk.signature import Form
+
 
 class Decorated:
-    """A function with one of the decorators of the workunit language."""
+    """A function with one of the decorators of the workunit language.
+
+    form: of the launches that a workunit is compiled for; None if its annotations say it
+    """
+
+    form: Form | None = None
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function

@@ -1,4 +1,4 @@
-"""The parameter list of a workunit: work item, accumulator and arguments."""
+"""The parameter list of a workunit: work items, accumulator and arguments."""
 
 from __future__ import annotations
 
@@ -10,38 +10,41 @@ from kkspdnn.pk.frontend.annotations import (
     is_pk,
     other_parameters,
     scalar_annotation,
-    subscripted,
     view_annotation,
 )
 from kkspdnn.pk.frontend.parse import FunctionSource
 from kkspdnn.pk.frontend.reserved import check_name
-from kkspdnn.pk.signature import Parameter, Pattern, Signature, Types
-from kkspdnn.pk.types import Scalar, View
+from kkspdnn.pk.frontend.roles import is_name, read_roles
+from kkspdnn.pk.signature import Parameter, Signature, Types
+from kkspdnn.pk.types import DOUBLE, Scalar, View
 
 
 def read_signature(source: FunctionSource, types: Types) -> Signature:
     """Return the parameters of a workunit by role.
 
-    types: of the parameters without annotation
+    types: of the arguments without annotation
     """
-    inferred = dict(zip(source.generic, types, strict=True))
-    item, *rest = _parameters(source)
-    team = _is_team(source, item)
-    pattern: Pattern = "for"
-    accumulator, result, last = None, None, None
-    if rest and subscripted(rest[0].annotation, "Acc") is not None:
-        pattern, accumulator = "reduce", rest[0].arg
-        result = _result(source, rest.pop(0))
-        if rest and isinstance(rest[0].annotation, ast.Name) and rest[0].annotation.id == "bool":
-            pattern, last = "scan", rest.pop(0).arg
-            if team:
-                source.file.refuse(
-                    item,
-                    "a scan over teams is not in the workunit language",
-                    "scan over a RangePolicy: `i: int`",
-                )
-    parameters = tuple(Parameter(p.arg, _type(source, p, inferred)) for p in rest)
-    return Signature(pattern, team, item.arg, accumulator, result, last, parameters)
+    roles = read_roles(_parameters(source), source.form)
+    form, team = roles.form, roles.form.rank == 0
+    for item in roles.items:
+        _check_item(source, item, team)
+    if team and form.pattern == "scan":
+        source.file.refuse(
+            roles.items[0],
+            "a scan over teams is not in the workunit language",
+            "scan over a RangePolicy: `i: int`",
+        )
+    accumulator, last = roles.accumulator, roles.last
+    inferred = dict(zip(roles.generic, types, strict=True))
+    return Signature(
+        form.pattern,
+        team,
+        tuple(item.arg for item in roles.items),
+        accumulator.arg if accumulator is not None else None,
+        _result(source, accumulator) if accumulator is not None else None,
+        last.arg if last is not None else None,
+        tuple(Parameter(p.arg, _type(source, p, inferred)) for p in roles.arguments),
+    )
 
 
 def _parameters(source: FunctionSource) -> list[ast.arg]:
@@ -68,18 +71,20 @@ def _parameters(source: FunctionSource) -> list[ast.arg]:
     return arguments.args
 
 
-def _is_team(source: FunctionSource, item: ast.arg) -> bool:
-    """Whether the work item is a team."""
-    if is_pk(item.annotation, "TeamMember"):
-        return True
-    if isinstance(item.annotation, ast.Name) and item.annotation.id == "int":
-        return False
-    source.file.refuse(
-        item, "the first parameter is the work item", "write `i: int` or `m: pk.TeamMember`"
-    )
+def _check_item(source: FunctionSource, item: ast.arg, team: bool) -> None:
+    """Refuse a work item whose annotation is another type."""
+    annotation = item.annotation
+    right = is_pk(annotation, "TeamMember") if team else is_name(annotation, "int")
+    if annotation is not None and not right:
+        source.file.refuse(
+            item, "the first parameter is the work item", "write `i: int` or `m: pk.TeamMember`"
+        )
 
 
 def _result(source: FunctionSource, accumulator: ast.arg) -> Scalar:
+    """The type of an accumulator; without annotation it is a double, as in PyKokkos."""
+    if accumulator.annotation is None:
+        return DOUBLE
     result = accumulator_annotation(accumulator.annotation)
     if result is None:
         source.file.refuse(

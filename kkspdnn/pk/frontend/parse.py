@@ -13,6 +13,7 @@ from typing import Final
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.pk.frontend.decorated import Decorated
 from kkspdnn.pk.frontend.diagnostics import SourceFile
+from kkspdnn.pk.signature import Form
 from kkspdnn.pk.system.fork import ProcessLock
 
 
@@ -21,17 +22,14 @@ class FunctionSource:
     """The syntax tree of a Python function.
 
     names: the globals of its module, in which the `@pk.function`s that it calls are found
+    form: of the launches that a workunit is compiled for; None if its annotations say it
     """
 
     name: str
     file: SourceFile
     node: ast.FunctionDef
     names: Mapping[str, object]
-
-    @property
-    def generic(self) -> tuple[str, ...]:
-        """The parameters of a workunit without annotation."""
-        return tuple(a.arg for a in self.node.args.args[1:] if a.annotation is None)
+    form: Form | None = None
 
 
 _PARSER_LOCK = ProcessLock()
@@ -67,7 +65,7 @@ def parse(decorated: Decorated) -> FunctionSource:
         raise KkspdnnError(changed)
     if not any(_imports_pk(statement) for statement in tree.body):
         file.refuse(node, "the file does not import PyKokkos", _IMPORT_HINT)
-    return FunctionSource(name, file, node, function.__globals__)
+    return FunctionSource(name, file, node, function.__globals__, decorated.form)
 
 
 @lru_cache(maxsize=8)

@@ -8,25 +8,52 @@ from typing import Any
 
 from kkspdnn.pk.frontend.decorated import Decorated
 from kkspdnn.pk.frontend.parse import parse
+from kkspdnn.pk.frontend.roles import Roles, contradiction, read_roles
+from kkspdnn.pk.signature import Form
 
 
 class Workunit(Decorated):
-    """A workunit.
+    """A workunit, or a workunit in the form of some of its launches.
 
     programs: the specializations that this process has loaded, by execution space and the types of
     the parameters without annotation
-    last: the pattern, the space and the program of the last launch
+    last: the space and the program of the last launch
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], form: Form | None = None) -> None:
         super().__init__(function)
+        self.form = form
         self.programs: dict[object, Any] = {}
-        self.last: tuple[object, object, Any] | None = None
+        self.last: tuple[object, Any] | None = None
+        self._forms: dict[Form, Workunit] = {}
 
     @cached_property
+    def roles(self) -> Roles:
+        """The parameters by role."""
+        source = parse(self)
+        return read_roles(source.node.args.args, source.form)
+
+    @property
     def generic(self) -> tuple[str, ...]:
-        """The parameters without annotation, whose types a launch sets."""
-        return parse(self).generic
+        """The arguments without annotation, whose types a launch sets."""
+        return self.roles.generic
+
+    def in_form(self, form: Form) -> Workunit:
+        """Return this workunit as launches of this form compile it.
+
+        That is this object, unless a parameter without annotation has another role in them.
+
+        Raises TypeError if its annotations contradict the form.
+        """
+        if self.roles.form == form:
+            return self
+        workunit = self._forms.get(form)
+        if workunit is None:
+            problem = contradiction(parse(self).node.args.args, form)
+            if problem is not None:
+                raise TypeError(f"{self.__name__} {problem}")
+            workunit = self._forms.setdefault(form, Workunit(self.function, form))
+        return workunit
 
 
 class Function(Decorated):

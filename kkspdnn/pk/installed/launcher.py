@@ -24,7 +24,7 @@ from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.installed.compiled_modules import PyKokkosModules, load_wrapper
 from kkspdnn.pk.installed.views import Views
 from kkspdnn.pk.policy import Policy, RangePolicy, TeamPolicy
-from kkspdnn.pk.signature import Types
+from kkspdnn.pk.signature import Form, Pattern, Types
 from kkspdnn.pk.types import View, infer_type
 
 
@@ -55,19 +55,19 @@ class PyKokkosLauncher:
 
         Raises TypeError naming the argument that is missing, unknown or of another type.
         """
-        self._launch(label, policy, workunit, arguments)
+        self._launch("for", label, policy, workunit, arguments)
 
     def parallel_reduce(
         self, label: str, policy: Policy, workunit: Workunit, /, **arguments: Any
     ) -> Any:
         """Like parallel_for, and return the sum of the `pk.Acc` of all work items."""
-        return self._launch(label, policy, workunit, arguments)
+        return self._launch("reduce", label, policy, workunit, arguments)
 
     def parallel_scan(
         self, label: str, policy: Policy, workunit: Workunit, /, **arguments: Any
     ) -> Any:
         """Run a workunit that computes a prefix sum, and return the total."""
-        return self._launch(label, policy, workunit, arguments)
+        return self._launch("scan", label, policy, workunit, arguments)
 
     def compile_ahead(self, function: Callable[[], object]) -> None:
         """Compile all workunits that `function()` launches, in parallel on all cores."""
@@ -94,7 +94,7 @@ class PyKokkosLauncher:
                 kernel.run(label, policy, values | kernel.bind_some(changing, new))
             except TypeError:  # other types than those of the kernel, or an error to report
                 every = {**arguments, **dict(zip(changing, new, strict=True))}
-                self._launch(label, policy, workunit, every)
+                self._launch("for", label, policy, workunit, every)
 
         return launch
 
@@ -108,10 +108,16 @@ class PyKokkosLauncher:
         return generate_pykokkos(workunit, self.modules.space, types)
 
     def _launch(
-        self, label: str, policy: Policy, workunit: Workunit, arguments: Mapping[str, Any]
+        self,
+        pattern: Pattern,
+        label: str,
+        policy: Policy,
+        workunit: Workunit,
+        arguments: Mapping[str, Any],
     ) -> Any:
-        if record_launch(workunit, policy.space, arguments):
+        if record_launch(pattern, policy, workunit, arguments):
             return 0
+        workunit = workunit.in_form(Form(pattern, policy.rank))
         kernel = self._kernel(workunit, arguments)
         values = kernel.bind(arguments)
         try:

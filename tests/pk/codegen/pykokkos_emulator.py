@@ -56,10 +56,10 @@ def run(source: PyKokkosSource, policy: Policy, arguments: Mapping[str, Any]) ->
     given = accumulators + [True] * (source.signature.last is not None)
     given += [_argument(type_, arguments[name]) for name, type_ in annotations[len(given) :]]
     if isinstance(policy, RangePolicy):
-        assert index == (source.signature.index, int)
+        assert index == (source.signature.items[0], int)
         items: list[Any] = list(range(policy.begin, policy.end))
     else:
-        assert index == (source.signature.index, TeamMember)
+        assert index == (source.signature.items[0], TeamMember)
         items = [TeamMember(rank) for rank in range(policy.league_size)]
     with np.errstate(over="ignore"):
         for item in items:

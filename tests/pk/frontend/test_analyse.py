@@ -37,13 +37,13 @@ X, F, U, W = (
 
 
 SIGNATURES: dict[str, Signature] = {
-    "i: int, n: int": Signature("for", False, "i", None, None, None, (Parameter("n", INT32),)),
-    "m: pk.TeamMember": Signature("for", True, "m", None, None, None, ()),
+    "i: int, n: int": Signature("for", False, ("i",), None, None, None, (Parameter("n", INT32),)),
+    "m: pk.TeamMember": Signature("for", True, ("m",), None, None, None, ()),
     "i: int, acc: pk.Acc[pk.int64], y: float": Signature(
-        "reduce", False, "i", "acc", INT64, None, (Parameter("y", DOUBLE),)
+        "reduce", False, ("i",), "acc", INT64, None, (Parameter("y", DOUBLE),)
     ),
     "i: int, acc: pk.Acc[pk.double], last: bool, x: pk.View1D[pk.uint8]": Signature(
-        "scan", False, "i", "acc", DOUBLE, "last", (Parameter("x", View(UINT8, 1)),)
+        "scan", False, ("i",), "acc", DOUBLE, "last", (Parameter("x", View(UINT8, 1)),)
     ),
 }
 

@@ -17,7 +17,7 @@ from kkspdnn.pk.installed.compiled_modules import PyKokkosModules, load_wrapper
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.signature import Signature
 
-SIGNATURE = Signature("for", False, "i", None, None, None, ())
+SIGNATURE = Signature("for", False, ("i",), None, None, None, ())
 
 
 def source(body: str) -> PyKokkosSource:

@@ -144,7 +144,7 @@ def types_of_last(workunit: Workunit) -> list[str]:
     last = workunit.last
     assert last is not None
     types = {id(program): types for (_, types), program in workunit.programs.items()}
-    return [getattr(each, "element", each).name for each in types[id(last[2])]]
+    return [getattr(each, "element", each).name for each in types[id(last[1])]]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_the_space_of_each_launch() -> None:
         x = np.ones(4)
         policy = pk.RangePolicy(space, 0, 4)
         assert pk.parallel_reduce("w", policy, kernels.dot, x=x, y=x) == 4
-        assert kernels.dot.last[1] is space
+        assert kernels.dot.last[0] is space
 
 
 def test_a_wrong_pattern_after_a_launch() -> None:
@@ -204,7 +204,7 @@ def test_an_error_of_a_launch_is_raised_once(monkeypatch: pytest.MonkeyPatch) ->
         calls.append(given)
         return False
 
-    program = kernels.every_number.last[2]
+    program = kernels.every_number.last[1]
     monkeypatch.setattr(program.runtime, "launch", fail)
     with pytest.raises(RuntimeError, match="^every_number: "):
         launch()
