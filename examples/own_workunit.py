@@ -10,11 +10,8 @@ With the real PyKokkos installed, the same file runs on it.
 import numpy as np
 import scipy.sparse as sp
 
-from kkspdnn.pk import provide_pykokkos
-
-provide_pykokkos()  # from here on, `import pykokkos` works, whether or not PyKokkos is installed
-
-import pykokkos as pk  # noqa: E402
+import kkspdnn  # noqa: F401  # `import pykokkos` then works, whether or not it is installed
+import pykokkos as pk
 
 
 @pk.workunit

@@ -12,10 +12,15 @@ the configuration, the timings and the verification result.
 
 Each public name is imported on first access (PEP 562), so `import kkspdnn` loads neither NumPy nor
 SciPy.
+
+After `import kkspdnn`, `import pykokkos as pk` imports the built-in compiler of workunits where no
+real PyKokkos is used, see `kkspdnn.pk`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from kkspdnn.pykokkos_finder import install_finder
 
 if TYPE_CHECKING:
     from kkspdnn.errors import CacheError, InputError, KkspdnnError, SpaceError, ToolchainError
@@ -86,6 +91,8 @@ _MODULES = {
     "tuning.api": ("tune",),
 }
 """The public names by the module that defines them."""
+
+install_finder()
 
 
 def __getattr__(name: str) -> object:

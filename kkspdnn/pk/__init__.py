@@ -1,7 +1,12 @@
 """PyKokkos: the installed package, or else the built-in compiler.
 
-Workunits say `import pykokkos as pk` and mean the same in both. The environment variable
-`KKSPDNN_PK=builtin` or `KKSPDNN_PK=pykokkos` overrides the choice.
+Workunits say `import pykokkos as pk` and mean the same in both. After `import kkspdnn`, this
+imports the installed package if it is usable here, and else the built-in compiler. The environment
+variable `KKSPDNN_PK=builtin` or `KKSPDNN_PK=pykokkos` overrides the choice.
+
+`from kkspdnn import pk` is the built-in compiler in any case, whichever PyKokkos is installed: the
+names of PyKokkos's API, such as `pk.workunit` and `pk.parallel_for`, are those of
+`kkspdnn.pk.language`.
 """
 
 from __future__ import annotations
@@ -13,16 +18,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.pk.installed.requirements import is_installed, missing_requirements
+from kkspdnn.pykokkos_finder import LANGUAGE
+
+if TYPE_CHECKING:
+    from kkspdnn.pk.language import *  # noqa: F403
 
 IMPLEMENTATION_VARIABLE: Final = "KKSPDNN_PK"
 Implementation = Literal["builtin", "pykokkos"]
 
-_LANGUAGE: Final = "kkspdnn.pk.language"
+
+def __getattr__(name: str) -> object:
+    """Return a name of PyKokkos's API from the built-in compiler."""
+    # Before Python imports a submodule, it asks for it here. The built-in compiler must not be
+    # imported then: it may be the one that imports the submodule.
+    if name.startswith("__") or find_spec(f"{__name__}.{name}") is not None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(LANGUAGE), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *import_module(LANGUAGE).__all__})
 
 
 def active_implementation() -> Implementation:
@@ -67,6 +89,10 @@ def warn_fallback(reason: str) -> None:
 def provide_pykokkos() -> ModuleType:
     """Make `import pykokkos` import the active implementation, and return that module.
 
+    `import kkspdnn` is enough for most programs. This function also replaces a module that has been
+    imported as `pykokkos` before, and uses the built-in compiler if the installed package fails to
+    import.
+
     Raises KkspdnnError if KKSPDNN_PK=pykokkos and PyKokkos cannot be imported.
     """
     if active_implementation() == "pykokkos":
@@ -77,7 +103,7 @@ def provide_pykokkos() -> ModuleType:
             if os.environ.get(IMPLEMENTATION_VARIABLE):
                 raise KkspdnnError(message) from error
             warn_fallback(message)
-    sys.modules["pykokkos"] = import_module(_LANGUAGE)
+    sys.modules["pykokkos"] = import_module(LANGUAGE)
     return sys.modules["pykokkos"]
 
 
@@ -98,7 +124,7 @@ def language_as_pykokkos() -> Iterator[None]:
     them. Importing them does not start the Kokkos of an installed PyKokkos.
     """
     loaded = sys.modules.get("pykokkos")
-    sys.modules["pykokkos"] = import_module(_LANGUAGE)
+    sys.modules["pykokkos"] = import_module(LANGUAGE)
     try:
         yield
     finally:

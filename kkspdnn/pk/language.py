@@ -62,6 +62,10 @@ __all__ = [
     "workunit",
 ]
 
+__path__: list[str] = []
+"""Without it, Python would refuse `import pykokkos.interface`, and a missing NAME in `from pykokkos
+import NAME`, without the reason that `__getattr__` and `kkspdnn.pykokkos_finder` give."""
+
 Serial: Final = ExecutionSpace.Serial
 OpenMP: Final = ExecutionSpace.OpenMP
 Cuda: Final = ExecutionSpace.Cuda

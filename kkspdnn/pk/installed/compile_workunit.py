@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kkspdnn.pykokkos_finder import real_package_only
+
 
 def compile_workunit(file: Path, name: str, space: str) -> None:
     """Compile the workunit `name` of a Python file into `SPACE/kernel.*.so` beside the file.
@@ -55,7 +57,8 @@ def compile_workunit(file: Path, name: str, space: str) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Compile the workunit that the command line names."""
     file, name, space = arguments
-    compile_workunit(Path(file).absolute(), name, space)
+    with real_package_only():
+        compile_workunit(Path(file).absolute(), name, space)
 
 
 if __name__ == "__main__":

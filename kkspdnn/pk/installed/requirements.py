@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kkspdnn.pykokkos_finder import PyKokkosFinder
+
 LIBRARY_VARIABLE = "PK_KOKKOS_LIB_PATH"
 """The folder of Kokkos's libraries that PyKokkos links with."""
 
@@ -60,8 +62,11 @@ def is_installed() -> bool:
 
 
 def _origin(module: str) -> str | None:
-    """The file of a module that is not imported, whatever `sys.modules` has under its name."""
+    """The file of a module that is not imported, whatever `sys.modules` has under its name, and
+    whatever kkspdnn gives for `import pykokkos`."""
     for finder in sys.meta_path:
+        if isinstance(finder, PyKokkosFinder):
+            continue
         spec = finder.find_spec(module, None)
         if spec is not None and spec.origin is not None:
             return spec.origin

@@ -20,6 +20,7 @@ from kkspdnn.pk.installed.compiled_modules import PyKokkosModules
 from kkspdnn.pk.installed.launcher import PyKokkosLauncher
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.runtime.openmp import openmp_start_settings
+from kkspdnn.pykokkos_finder import real_package_only
 
 _OPENMP = "libgomp.so.1"
 """The OpenMP library of g++, which PyKokkos compiles with."""
@@ -74,7 +75,7 @@ def _import_pykokkos(threads: int) -> int:
     # The module may be the built-in compiler's, if workunits have been imported with it.
     loaded = sys.modules.pop("pykokkos", None)
     try:
-        with openmp_start_settings(threads):
+        with openmp_start_settings(threads), real_package_only():
             os.environ.update(added)
             _set_openmp_threads(threads)
             import_module("pykokkos")

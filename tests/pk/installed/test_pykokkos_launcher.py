@@ -20,6 +20,7 @@ from kkspdnn.pk.installed.launcher import PyKokkosLauncher
 from kkspdnn.pk.policy import ExecutionSpace, RangePolicy, TeamPolicy
 from kkspdnn.pk.prepared_launch import PreparedLaunch
 from kkspdnn.pk.types import infer_type
+from kkspdnn.pykokkos_finder import real_package_only
 
 WORKUNITS = """
 import pykokkos as pk
@@ -84,7 +85,8 @@ def launcher(modules: FakeModules, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         del sys.modules[name]
     monkeypatch.syspath_prepend(str(FAKE))
     monkeypatch.setattr(launcher_file, "load_wrapper", modules.wrapper)
-    yield PyKokkosLauncher(modules)  # type: ignore[arg-type]
+    with real_package_only():
+        yield PyKokkosLauncher(modules)  # type: ignore[arg-type]
     for name in [name for name in sys.modules if name.split(".")[0] == "pykokkos"]:
         del sys.modules[name]
     sys.modules.update(kept)
