@@ -103,7 +103,8 @@ class _Emitter:
         out.close("}  // namespace")
         out.put()
         self._launcher()
-        if self.kernel.signature.team and self.target is ExecutionSpace.Cuda:
+        signature, gpu = self.kernel.signature, self.target is ExecutionSpace.Cuda
+        if gpu and signature.team and signature.result is None:
             self._registers()
 
     def _head(self) -> None:

@@ -68,7 +68,7 @@ class Program:
 
     @cached_property
     def registers(self) -> int | None:
-        """The 32-bit registers of a thread of a team workunit on a GPU, else None."""
+        """The 32-bit registers of a thread of a team's parallel_for on a GPU, else None."""
         count = getattr(self._library, "kkspdnn_registers", None)
         return int(count()) if count is not None else None
 

@@ -43,7 +43,8 @@ LANGUAGE_WORKUNITS = (
 
 
 def combined(units: list[Generated]) -> Generated:
-    """All units in one file, each in a namespace; the launch of unit n is kkspdnn_launch_n.
+    """All units in one file, each in a namespace; the launch of unit n is kkspdnn_launch_n, and its
+    count of registers kkspdnn_registers_n.
 
     Kokkos's headers, which take most of the time, are then read once: one unit takes 13 s of CPU
     time, 24 units in one file take 31 s.
@@ -52,8 +53,9 @@ def combined(units: list[Generated]) -> Generated:
     text = list(dict.fromkeys(line for line in lines if line.startswith("#include")))
     for number, unit in enumerate(units):
         body = [line for line in unit.text.splitlines() if not line.startswith("#include")]
-        text += [f"#define kkspdnn_launch kkspdnn_launch_{number}", f"namespace unit_{number} {{"]
-        text += [*body, "}", "#undef kkspdnn_launch"]
+        names = ("kkspdnn_launch", "kkspdnn_registers")
+        text += [f"#define {name} {name}_{number}" for name in names]
+        text += [f"namespace unit_{number} {{", *body, "}", *(f"#undef {name}" for name in names)]
     return replace(units[0], text="\n".join(text) + "\n")
 
 
