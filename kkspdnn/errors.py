@@ -36,6 +36,14 @@ class SpaceError(KkspdnnError, RuntimeError):
     """An execution space that this machine or this Kokkos build does not support."""
 
 
+class OutOfBoundsError(KkspdnnError, IndexError):
+    """In debug mode: an index of a workunit that is outside its array."""
+
+
+class IntegerDivisionError(KkspdnnError, ZeroDivisionError):
+    """In debug mode: a division of integers by zero in a workunit, or one that overflows."""
+
+
 class CacheError(KkspdnnError, OSError):
     """An unusable cache folder: not writable, or writable by other users."""
 

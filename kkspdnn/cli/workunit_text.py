@@ -18,6 +18,7 @@ from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.dispatch import Specialization
 from kkspdnn.pk.locate import load_workunit, order_types, parse_types
 from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.system.debug_mode import debug_mode
 from kkspdnn.pk.types import Scalar, View
 
 _LINE_LENGTH = 119
@@ -38,7 +39,7 @@ def workunit_text(arguments: argparse.Namespace) -> Iterator[str]:
     workunit, execution_space, ordered_types = _find(
         arguments.workunit, space, np.dtype(arguments.dtype), types
     )
-    generated = generate(workunit, execution_space, ordered_types)
+    generated = generate(workunit, execution_space, ordered_types, debug=debug_mode())
     if arguments.assembly:
         library = find_runtime_library(execution_space).compile_workunit(generated)
         yield hot_function(library, generated.name)

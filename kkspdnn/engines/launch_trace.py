@@ -26,6 +26,7 @@ from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.dispatch import Specialization, trace_launches
 from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.pk.system.debug_mode import debug_mode
 
 _NEURONS = 32
 _WIDE = np.iinfo(np.uint16).max + 33
@@ -59,7 +60,8 @@ def all_generated(space: SpaceName, dtypes: Iterable[str]) -> list[Generated]:
     """Return the generated C++ of `all_launches` for these dtypes, without duplicates."""
     launches = (each for dtype in dtypes for each in all_launches(space, np.dtype(dtype)))
     # Workunits without floats are the same for all dtypes.
-    return list({text.text: text for text in (generate(*each) for each in launches)}.values())
+    texts = (generate(*each, debug=debug_mode()) for each in launches)
+    return list({text.text: text for text in texts}.values())
 
 
 def _launches(

@@ -7,19 +7,25 @@ from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource, emit_pykokkos
 from kkspdnn.pk.frontend.analyse import analyse
 from kkspdnn.pk.frontend.parse import parse
 from kkspdnn.pk.frontend.workunit import Workunit
+from kkspdnn.pk.passes.add_checks import add_checks
 from kkspdnn.pk.passes.vectorize import vectorize
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.signature import Types
 
 
-def generate(workunit: Workunit, target: ExecutionSpace, types: Types = ()) -> Generated:
+def generate(
+    workunit: Workunit, target: ExecutionSpace, types: Types = (), *, debug: bool = False
+) -> Generated:
     """Return the C++ of a workunit for an execution space.
 
     types: of the parameters without annotation
+    debug: check indices and divisors, and vectorize nothing
 
     Raises WorkunitError if the workunit uses a construct that is not in the language.
     """
-    return emit(vectorize(analyse(parse(workunit), types), target), target)
+    kernel = analyse(parse(workunit), types)
+    kernel = add_checks(kernel) if debug else vectorize(kernel, target)
+    return emit(kernel, target, debug)
 
 
 def generate_pykokkos(

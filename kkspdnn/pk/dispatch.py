@@ -16,9 +16,11 @@ from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
-from kkspdnn.pk.runtime.kokkos_runtime import get_runtime
+from kkspdnn.pk.runtime.debug_program import DebugProgram
+from kkspdnn.pk.runtime.kokkos_runtime import Runtime, get_runtime
 from kkspdnn.pk.runtime.program import NOT_LAUNCHED, Program
 from kkspdnn.pk.signature import Form, Pattern, Types
+from kkspdnn.pk.system.debug_mode import debug_mode
 from kkspdnn.pk.system.fork import kokkos_process
 from kkspdnn.pk.system.progress_log import log_progress
 from kkspdnn.pk.system.termination import map_in_threads
@@ -86,15 +88,13 @@ def compile_ahead(function: Callable[[], object]) -> None:
     fails.
     """
     todo = [s for s in trace_launches(function) if (s[1], s[2]) not in s[0].programs]
-    texts = [generate(*each) for each in todo]
+    texts = [generate(*each, debug=debug_mode()) for each in todo]
     libraries = {space: find_runtime_library(space) for _, space, _ in todo}
     jobs = [(libraries[space], text) for (_, space, _), text in zip(todo, texts, strict=True)]
     for (workunit, space, types), text, library in zip(
         todo, texts, compile_workunits(jobs), strict=True
     ):
-        workunit.programs[space, types] = Program(
-            text, library, get_runtime(space), workunit.generic
-        )
+        workunit.programs[space, types] = _load(text, library, get_runtime(space), workunit.generic)
 
 
 def compile_workunits(jobs: Sequence[tuple[RuntimeLibrary, Generated]]) -> list[Path]:
@@ -130,9 +130,16 @@ def compile_in_parallel(
 
 def _compile(workunit: Workunit, space: ExecutionSpace, types: Types) -> Program:
     kokkos_process().check()
-    generated = generate(workunit, space, types)
+    generated = generate(workunit, space, types, debug=debug_mode())
     library = find_runtime_library(space).compile_workunit(generated)
-    return Program(generated, library, get_runtime(space), workunit.generic)
+    return _load(generated, library, get_runtime(space), workunit.generic)
+
+
+def _load(
+    generated: Generated, library: Path, runtime: Runtime, generic: tuple[str, ...]
+) -> Program:
+    program = DebugProgram if generated.debug else Program
+    return program(generated, library, runtime, generic)
 
 
 def is_tracing() -> bool:

@@ -24,7 +24,7 @@ from kkspdnn.pk.build.find_kokkos import Kokkos
 from kkspdnn.pk.build.nvcc import Nvcc, find_nvcc
 from kkspdnn.pk.build.nvcc_host import find_nvcc_host
 from kkspdnn.pk.build.toolchain import Compiler, host_compiler, run_tool
-from kkspdnn.pk.codegen.emit import Generated, lanes_header
+from kkspdnn.pk.codegen.emit import CHECKS_HEADER, Generated, lanes_header
 from kkspdnn.pk.system.instruction_sets import Processor
 
 CPP_FOLDER = Path(__file__).parents[1] / "cpp"
@@ -214,8 +214,10 @@ class RuntimeLibrary:
         def build(folder: Path) -> None:
             source = folder / "workunit.cpp"
             source.write_text(generated.text, encoding="utf-8", errors="surrogateescape")
-            # The header is copied because nvcc_wrapper does not support spaces in an include path.
+            # Headers are copied because nvcc_wrapper does not support spaces in an include path.
             shutil.copy(self._lanes_header, folder)
+            if generated.debug:
+                shutil.copy(CPP_FOLDER / CHECKS_HEADER, folder)
             try:
                 run_tool(
                     [*self.compile_command, "-shared", "workunit.cpp", "-o", "workunit.so"]
@@ -245,11 +247,14 @@ class RuntimeLibrary:
         return {**self._key_content(generated), **compiler_key_of(dict(self.key))}
 
     def _key_content(self, generated: Generated) -> dict[str, str]:
-        return {
+        content = {
             "source": generated.text,
             "lanes": self._lanes_header.read_text(encoding="utf-8"),
             "runtime": self.folder.name,
         }
+        if generated.debug:
+            content["checks"] = (CPP_FOLDER / CHECKS_HEADER).read_text(encoding="utf-8")
+        return content
 
     @property
     def _lanes_header(self) -> Path:

@@ -19,7 +19,19 @@ _SELECT: Final = {
 """The function of the lanes headers that selects by a comparison."""
 
 
-def expression(e: ir.Expr) -> str:
+CHECKS: Final = "kkspdnn_checks"
+"""The namespace of the header of debug mode."""
+
+_DIVISIONS: Final = {
+    "/": "divide",
+    "%": "remainder",
+    "/=": "assign_quotient",
+    "%=": "assign_remainder",
+}
+"""The function of that header that checks a division."""
+
+
+def expression(e: ir.Expr | ir.CheckedExpr) -> str:
     """Return an expression as C++, with parentheses around every operator."""
     match e:
         case ir.Constant():
@@ -45,6 +57,13 @@ def expression(e: ir.Expr) -> str:
         case ir.Atomic():
             value = f"static_cast<{e.type.cpp}>({expression(e.value)})"
             return f"Kokkos::{e.function}(&{expression(e.target)}, {value})"
+        case ir.CheckedElement(element=ir.Element(array=array, indices=indices)):
+            place = f'kkspdnn_place({e.line}, "{array}")'
+            return f"{CHECKS}::at({place}, {array}, {', '.join(map(bare, indices))})"
+        case ir.CheckedDivision():
+            place = f'kkspdnn_place({e.line}, "")'
+            operands = f"{bare(e.left)}, {bare(e.right)}"
+            return f"{CHECKS}::{_DIVISIONS[e.op]}({place}, {operands})"
 
 
 def _literal(e: ir.Constant) -> str:
@@ -53,7 +72,7 @@ def _literal(e: ir.Constant) -> str:
     return f"INT64_C({e.value})" if e.type == INT64 else repr(e.value)
 
 
-def bare(e: ir.Expr) -> str:
+def bare(e: ir.Expr | ir.CheckedExpr) -> str:
     """Return an expression as C++ without its outermost parentheses."""
     text = expression(e)
     return text[1:-1] if isinstance(e, (ir.Binary, ir.Unary)) else text

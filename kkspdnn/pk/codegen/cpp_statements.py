@@ -165,6 +165,8 @@ def _simple(s: ir.Stmt, vectors: Vectors | None) -> str:
             return f"{s.element.cpp} {s.name}[{len(s.values)}] = {{{values}}}"
         case ir.Assign():
             return f"{expression(s.target)} {s.op} {bare(s.value)}"
+        case ir.AssignChecked():
+            return expression(s.division)
         case ir.Evaluate():
             return expression(s.value)
         case ir.Barrier():

@@ -6,9 +6,11 @@ directives make the compiler's messages name the lines of the workunit's Python 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from kkspdnn.pk import ir
+from kkspdnn.pk.codegen.cpp_expressions import CHECKS
 from kkspdnn.pk.codegen.cpp_statements import StatementPrinter
 from kkspdnn.pk.codegen.writer import Writer
 from kkspdnn.pk.passes.walk import nodes
@@ -40,6 +42,7 @@ class Generated:
     max_block: on a GPU, maximum number of threads of a team times its vector length
     path: of the workunit's Python file
     file: the name of that file in `text`, see `paths.package_path`
+    debug: whether the workunit checks its indices and divisors
     """
 
     name: str
@@ -49,6 +52,7 @@ class Generated:
     max_block: int
     path: str
     file: str
+    debug: bool = False
 
 
 def lanes_header(gpu: bool) -> str:
@@ -56,10 +60,15 @@ def lanes_header(gpu: bool) -> str:
     return "kkspdnn_lanes_cuda.hpp" if gpu else "kkspdnn_lanes.hpp"
 
 
-def emit(kernel: ir.Kernel, target: ExecutionSpace) -> Generated:
-    """Return the C++ of a kernel that `vectorize` has prepared for `target`."""
+CHECKS_HEADER = "kkspdnn_checks.hpp"
+"""The file in `cpp` with the checks of debug mode."""
+
+
+def emit(kernel: ir.Kernel, target: ExecutionSpace, debug: bool = False) -> Generated:
+    """Return the C++ of a kernel that `vectorize` has prepared for `target`, or in debug mode
+    `add_checks`."""
     writer, file = Writer(), package_path(kernel.path)
-    emitter = _Emitter(writer, kernel, target, file)
+    emitter = _Emitter(writer, kernel, target, file, debug)
     emitter.file()
     return Generated(
         name=kernel.name,
@@ -69,6 +78,7 @@ def emit(kernel: ir.Kernel, target: ExecutionSpace) -> Generated:
         max_block=emitter.max_block,
         path=kernel.path,
         file=file,
+        debug=debug,
     )
 
 
@@ -79,12 +89,13 @@ class _Emitter:
     """
 
     def __init__(
-        self, writer: Writer, kernel: ir.Kernel, target: ExecutionSpace, path: str
+        self, writer: Writer, kernel: ir.Kernel, target: ExecutionSpace, path: str, debug: bool
     ) -> None:
         self.out = writer
         self.kernel = kernel
         self.target = target
         self.path = path
+        self.debug = debug
         self.statements = StatementPrinter(writer, target, path)
         arrays = any(
             isinstance(each, ir.BatchedLoop | ir.DeclareArray) for each in nodes(kernel.body)
@@ -96,6 +107,8 @@ class _Emitter:
         self._head()
         out.open("namespace")
         self._type_names()
+        if self.debug:
+            self._place()
         for function in self.kernel.functions:
             self._device_function(function)
         self._functor()
@@ -114,6 +127,8 @@ class _Emitter:
         for header in ("Kokkos_Core.hpp", "cmath", "cstdint", "exception"):
             out.put(f"#include <{header}>")
         out.put(f'#include "{lanes_header(self.target is ExecutionSpace.Cuda)}"')
+        if self.debug:
+            out.put(f'#include "{CHECKS_HEADER}"')
         out.put()
         out.put('extern "C" void kkspdnn_set_error(const char* message);')
         out.put()
@@ -128,6 +143,14 @@ class _Emitter:
                 f"using View{rank}D = Kokkos::View<T{'*' * rank}, Kokkos::LayoutRight, "
                 "execution_space::memory_space, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;"
             )
+        out.put()
+
+    def _place(self) -> None:
+        """The function that makes the place of a check."""
+        out, parameters = self.out, "const int line, const char* array"
+        out.open(f"KOKKOS_INLINE_FUNCTION {CHECKS}::Place kkspdnn_place({parameters})")
+        out.put(f"return {{{json.dumps(self.path)}, {json.dumps(self.kernel.name)}, line, array}};")
+        out.close()
         out.put()
 
     def _device_function(self, function: ir.DeviceFunction) -> None:
@@ -205,6 +228,8 @@ class _Emitter:
         out.put(f"const {self.kernel.name}_functor functor{{{members}}};")
         for line in self._policy():
             out.put(line)
+        if self.debug:
+            out.put(f"{CHECKS}::begin();")
         if signature.result is None:
             out.put("Kokkos::parallel_for(label, policy, functor);")
         else:
@@ -214,16 +239,26 @@ class _Emitter:
         if self.target is ExecutionSpace.Cuda:
             # Kokkos checks for errors of the launch itself in debug builds only.
             out.put("const cudaError_t status = cudaGetLastError();")
-            out.open("if (status != cudaSuccess)")
-            out.put("kkspdnn_set_error(cudaGetErrorString(status));")
-            out.put("return 1;")
-            out.close()
+            self._return_error("status != cudaSuccess", "cudaGetErrorString(status)")
+            if self.debug:
+                out.put("const cudaError_t end = cudaDeviceSynchronize();")
+                self._return_error("end != cudaSuccess", "cudaGetErrorString(end)")
+        elif self.debug:
+            out.put("Kokkos::fence();")
+            out.put(f"const char* const failed = {CHECKS}::failed();")
+            self._return_error("failed != nullptr", "failed")
         out.put("return 0;")
         out.reopen("} catch (const std::exception& error) {")
         out.put("kkspdnn_set_error(error.what());")
         out.put("return 1;")
         out.close()
         out.close()
+
+    def _return_error(self, condition: str, message: str) -> None:
+        self.out.open(f"if ({condition})")
+        self.out.put(f"kkspdnn_set_error({message});")
+        self.out.put("return 1;")
+        self.out.close()
 
     def _registers(self) -> None:
         """The C function that returns the number of registers of a thread."""

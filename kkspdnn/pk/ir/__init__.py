@@ -1,7 +1,8 @@
 """The typed intermediate representation (IR) of workunits.
 
 `frontend.analyse` builds it from the Python syntax tree: every expression has a type, every name is
-resolved. `passes.vectorize` replaces ranges over vector lanes by `VectorRange`s. `codegen.emit`
+resolved. `passes.vectorize` replaces ranges over vector lanes by `VectorRange`s, or in debug mode
+`passes.add_checks` replaces elements and divisions by checked ones. `codegen.emit`
 prints C++ from the result. A printer needs nothing but the IR and its target.
 
 In all nodes, `type` is the C++ type of the value, `line` the line in the Python file, and `op` the
@@ -14,6 +15,9 @@ from kkspdnn.pk.ir.expressions import (
     Broadcast,
     Call,
     Cast,
+    CheckedDivision,
+    CheckedElement,
+    CheckedExpr,
     Constant,
     Element,
     Expr,
@@ -32,6 +36,7 @@ from kkspdnn.pk.ir.expressions import (
 )
 from kkspdnn.pk.ir.statements import (
     Assign,
+    AssignChecked,
     AssignVector,
     Barrier,
     BatchedLoop,
@@ -56,6 +61,7 @@ from kkspdnn.pk.ir.statements import (
 
 __all__ = [
     "Assign",
+    "AssignChecked",
     "AssignVector",
     "Atomic",
     "Barrier",
@@ -64,6 +70,9 @@ __all__ = [
     "Broadcast",
     "Call",
     "Cast",
+    "CheckedDivision",
+    "CheckedElement",
+    "CheckedExpr",
     "Constant",
     "Declare",
     "DeclareArray",

@@ -101,6 +101,34 @@ class Atomic:
 
 Expr = Constant | Name | Element | Extent | Unary | Binary | Cast | Call | TeamCall | Atomic
 
+# ---- checked scalars, only in debug mode ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CheckedElement:
+    """An element whose indices are compared with the extents; `line` is that of its statement."""
+
+    element: Element
+    line: int
+    type: Scalar
+
+
+@dataclass(frozen=True)
+class CheckedDivision:
+    """A division of integers whose divisor is compared with zero.
+
+    op: `/` or `%`; with `=`, the quotient or the remainder is assigned to `left`
+    """
+
+    op: str
+    left: Expr | CheckedElement
+    right: Expr
+    line: int
+    type: Scalar
+
+
+CheckedExpr = CheckedElement | CheckedDivision
+
 # ---- vectors: one value for each of several neighbouring lanes --------------------------------
 # The type of a vector is that of one lane.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kkspdnn.pk.ir.expressions import (
     Atomic,
+    CheckedDivision,
     Element,
     Expr,
     Name,
@@ -48,6 +49,14 @@ class Assign:
     target: Name | Element
     op: str
     value: Expr
+
+
+@dataclass(frozen=True)
+class AssignChecked:
+    """`a //= b` or `a %= b` of integers in debug mode."""
+
+    line: int
+    division: CheckedDivision
 
 
 @dataclass(frozen=True)
@@ -248,6 +257,7 @@ Stmt = (
     Declare
     | DeclareArray
     | Assign
+    | AssignChecked
     | Evaluate
     | Barrier
     | If

@@ -186,10 +186,14 @@ class Runtime:
     def _forget_threads(self) -> None:
         self._registered = threading.local()
 
-    def last_error(self) -> str:
-        """Return the first line of the last error of Kokkos in the calling thread."""
+    def error_line(self) -> str:
+        """Return the first line of the last error in the calling thread."""
         text: bytes = self._functions.kkspdnn_last_error()
-        first = text.decode(errors="replace").partition("\n")[0]
+        return text.decode(errors="replace").partition("\n")[0]
+
+    def last_error(self) -> str:
+        """Return the first line of the last error of Kokkos in the calling thread, and a hint."""
+        first = self.error_line()
         if threading.get_ident() != self._thread:
             # Kokkos 3.5 to 3.7 refuse launches from other threads.
             first += "; launch from the thread that started Kokkos"
