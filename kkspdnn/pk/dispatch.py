@@ -15,7 +15,8 @@ from kkspdnn.pk.build.toolchain import usable_cores
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.frontend.workunit import Workunit
-from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
+from kkspdnn.pk.launch_form import read_launch
+from kkspdnn.pk.policy import ExecutionSpace, Policy
 from kkspdnn.pk.runtime.debug_program import DebugProgram
 from kkspdnn.pk.runtime.kokkos_runtime import Runtime, get_runtime
 from kkspdnn.pk.runtime.program import NOT_LAUNCHED, Program
@@ -35,24 +36,34 @@ _Trace = dict[Specialization, None]
 _trace: ContextVar[_Trace | None] = ContextVar("trace", default=None)
 
 
-def parallel_for(label: str, policy: Policy, workunit: Workunit, /, **arguments: Any) -> None:
-    """Run `workunit` once for each work item of `policy`.
+def parallel_for(*positional: Any, **arguments: Any) -> None:
+    """`parallel_for([label, ]policy, workunit, **arguments)`: run `workunit` once for each work
+    item of `policy`.
 
+    label: for profilers; the workunit's name without it or if None
+    policy: an integer n is a RangePolicy over 0 … n - 1 in the default space
     arguments: the parameters by name. Arrays are passed without a copy.
 
-    Raises TypeError naming the argument that is missing, unknown or of another type.
+    Raises TypeError if the positional arguments are others, or naming the argument that is missing,
+    unknown or of another type.
     """
-    _launch("for", label, policy, workunit, arguments)
+    _launch("for", positional, arguments)
 
 
-def parallel_reduce(label: str, policy: Policy, workunit: Workunit, /, **arguments: Any) -> Any:
-    """Like parallel_for, and return the sum of the `pk.Acc` of all work items."""
-    return _launch("reduce", label, policy, workunit, arguments)
+def parallel_reduce(*positional: Any, **arguments: Any) -> Any:
+    """Like parallel_for, and return the sum of the `pk.Acc` of all work items.
+
+    An initial value after the workunit must be 0.
+    """
+    return _launch("reduce", positional, arguments)
 
 
-def parallel_scan(label: str, policy: Policy, workunit: Workunit, /, **arguments: Any) -> Any:
-    """Run a workunit that computes a prefix sum, and return the total."""
-    return _launch("scan", label, policy, workunit, arguments)
+def parallel_scan(*positional: Any, **arguments: Any) -> Any:
+    """Run a workunit that computes a prefix sum, and return the total.
+
+    An initial value after the workunit must be 0.
+    """
+    return _launch("scan", positional, arguments)
 
 
 def trace_launches(function: Callable[[], object]) -> tuple[Specialization, ...]:
@@ -187,15 +198,8 @@ def kernel_registers(workunit: Workunit, space: ExecutionSpace) -> int | None:
     return max([each for each in registers if each is not None], default=None)
 
 
-def _launch(
-    pattern: Pattern, label: str, policy: Policy, workunit: Workunit, arguments: dict[str, Any]
-) -> Any:
-    if not isinstance(label, str):
-        raise TypeError(f"pk.parallel_{pattern} needs a label first, not {label!r}")
-    if not isinstance(workunit, Workunit):
-        raise TypeError(f"pk.parallel_{pattern} needs a @pk.workunit, not {workunit!r}")
-    if not isinstance(policy, (RangePolicy, TeamPolicy)):
-        raise TypeError(f"pk.parallel_{pattern} needs a RangePolicy or TeamPolicy, not {policy!r}")
+def _launch(pattern: Pattern, positional: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
+    label, policy, workunit = read_launch(pattern, positional)
     if is_tracing() and record_launch(pattern, policy, workunit, arguments):
         return 0
     program, fields = pack_launch(pattern, policy, workunit, arguments)

@@ -12,22 +12,30 @@ from typing import Any, Final, NoReturn
 
 from kkspdnn.pk.dispatch import parallel_for, parallel_reduce, parallel_scan
 from kkspdnn.pk.frontend.workunit import Function, Workunit
-from kkspdnn.pk.policy import (
-    AUTO,
+from kkspdnn.pk.policy import AUTO, Iterate, MDRangePolicy, RangePolicy, Rank, TeamPolicy
+from kkspdnn.pk.spaces import (
+    DEFAULT,
     UNSUPPORTED_SPACES,
+    DefaultSpace,
     ExecutionSpace,
-    RangePolicy,
-    TeamPolicy,
+    ExecutionSpaceInstance,
     UnsupportedSpace,
+    get_default_space,
+    set_default_space,
 )
 
 __all__ = [
     "AUTO",
     "Acc",
     "Cuda",
+    "Default",
     "ExecutionSpace",
+    "ExecutionSpaceInstance",
+    "Iterate",
+    "MDRangePolicy",
     "OpenMP",
     "RangePolicy",
+    "Rank",
     "Serial",
     "TeamMember",
     "TeamPolicy",
@@ -48,6 +56,7 @@ __all__ = [
     "double",
     "float",
     "function",
+    "get_default_space",
     "int8",
     "int16",
     "int32",
@@ -55,6 +64,7 @@ __all__ = [
     "parallel_for",
     "parallel_reduce",
     "parallel_scan",
+    "set_default_space",
     "uint8",
     "uint16",
     "uint32",
@@ -69,6 +79,7 @@ import NAME`, without the reason that `__getattr__` and `kkspdnn.pykokkos_finder
 Serial: Final = ExecutionSpace.Serial
 OpenMP: Final = ExecutionSpace.OpenMP
 Cuda: Final = ExecutionSpace.Cuda
+Default: Final[DefaultSpace] = DEFAULT
 
 
 def __getattr__(name: str) -> UnsupportedSpace:

@@ -1,74 +1,59 @@
-"""Execution spaces and execution policies, with PyKokkos's names and argument orders."""
+"""Execution policies, with PyKokkos's names and argument orders.
+
+A policy does not change after it is made, so that later launches reuse what the first one found.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum, EnumMeta
-from typing import Final, NoReturn
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from math import prod
+from typing import Any, Final
 
-from kkspdnn.errors import SpaceError
+from kkspdnn.pk.spaces import DEFAULT, get_default_space, is_space, resolve_space
+from kkspdnn.pk.spaces import ExecutionSpace as ExecutionSpace
 
 INT32_MAX: Final = 2**31 - 1
+INT64_MAX: Final = 2**63 - 1
 
+_MAX_RANK = 6
+"""The highest rank of a Kokkos::MDRangePolicy."""
 
-@dataclass(frozen=True)
-class UnsupportedSpace:
-    """An execution space of Kokkos that kkspdnn does not support, such as `pk.HIP`.
-
-    A script for several machines may name it; a policy on it is refused.
-    """
-
-    name: str
-
-    def refuse(self) -> NoReturn:
-        """Raise SpaceError."""
-        supported = ", ".join(f"pk.{each.name}" for each in ExecutionSpace)
-        raise SpaceError(
-            f"pk.{self.name}: kkspdnn does not run on this execution space; choose one of "
-            f"{supported} (NVIDIA GPUs)"
-        )
-
-
-UNSUPPORTED_SPACES: Final = {
-    name: UnsupportedSpace(name)
-    for name in ("HIP", "HPX", "OpenACC", "OpenMPTarget", "Pthreads", "SYCL", "Threads")
-}
-
-
-class _SpacesMeta(EnumMeta):
-    """Adds the unsupported spaces as attributes that are not members."""
-
-    def __getattr__(cls, name: str) -> UnsupportedSpace:
-        if name in UNSUPPORTED_SPACES:
-            return UNSUPPORTED_SPACES[name]
-        # Before Python 3.12, EnumMeta finds members by its own __getattr__.
-        members = getattr(super(), "__getattr__", None)
-        if members is not None:
-            return members(name)  # type: ignore[no-any-return]
-        raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
-
-
-class ExecutionSpace(Enum, metaclass=_SpacesMeta):
-    """The execution space of a workunit; the value is its C++ name in the namespace Kokkos."""
-
-    Serial = "Serial"
-    OpenMP = "OpenMP"
-    Cuda = "Cuda"
+_MAX_BLOCK = 1024
+"""Maximum number of threads of a block on all NVIDIA GPUs; each does one work item of a tile."""
 
 
 class AUTO:
-    """The team size that lets Kokkos choose."""
+    """The team size that lets Kokkos choose; PyKokkos takes the text "auto" too."""
 
 
-def _checked_space(policy: str, space: object) -> ExecutionSpace:
-    if type(space) is ExecutionSpace:
-        return space
-    if isinstance(space, UnsupportedSpace):
-        space.refuse()
-    raise TypeError(f"{policy} needs an execution space first, not {space!r}")
+class Iterate(Enum):
+    """The order in which an MDRangePolicy counts its indices; the value is its name in C++."""
+
+    Left = "Kokkos::Iterate::Left"
+    Right = "Kokkos::Iterate::Right"
+    Default = "Kokkos::Iterate::Default"
 
 
-def _checked_int(name: str, value: object, minimum: int) -> int:
+class Rank:
+    """`Rank(n, iter_outer, iter_inner)`: the number of indices of an MDRangePolicy, and the orders
+    of its tiles and in a tile."""
+
+    __slots__ = ("iter_inner", "iter_outer", "n")
+
+    def __init__(
+        self,
+        n: int,
+        iter_outer: Iterate = Iterate.Default,
+        iter_inner: Iterate = Iterate.Default,
+    ) -> None:
+        self.n = checked_int("Rank n", n, 2)
+        self.iter_outer = iter_outer
+        self.iter_inner = iter_inner
+
+
+def checked_int(name: str, value: object, minimum: int) -> int:
+    """Return an `int32_t` of a policy; raise TypeError or ValueError if it is none."""
     if type(value) is int and minimum <= value <= INT32_MAX:
         return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
@@ -79,40 +64,180 @@ def _checked_int(name: str, value: object, minimum: int) -> int:
     return number
 
 
+def _split_space(policy: str, arguments: Sequence[Any], rest: str) -> tuple[Any, Sequence[Any]]:
+    """Return the space of a policy, and its other arguments.
+
+    rest: the other arguments, for the message of an error
+    """
+    first = arguments[0] if arguments else None
+    if is_space(first) or isinstance(first, str) or len(arguments) > len(rest.split(",")):
+        return resolve_space(policy, first), arguments[1:]
+    return get_default_space(), arguments
+
+
 class RangePolicy:
-    """`RangePolicy(space, begin, end)`: one work item for each integer in [begin, end).
+    """`RangePolicy([space, ]begin, end)`: one work item for each integer in [begin, end).
 
     Work items are `int32_t`, as in PyKokkos, so `end` is at most 2^31 - 1.
+
+    fields: the first values of the packed arguments of a launch, see `codegen/emit.py`
     """
 
-    __slots__ = ("begin", "end", "space")
+    __slots__ = ("begin", "end", "fields", "space")
     rank: Final = 1
 
-    def __init__(self, space: ExecutionSpace, begin: int, end: int) -> None:
-        self.space = _checked_space("RangePolicy", space)
-        self.begin = _checked_int("RangePolicy begin", begin, 0)
-        self.end = _checked_int("RangePolicy end", end, 0)
+    def __init__(self, *arguments: Any) -> None:
+        """Without a space, the default space at this time."""
+        self.space: ExecutionSpace
+        self.space, rest = _split_space("RangePolicy", arguments, "begin, end")
+        if len(rest) != 2:
+            raise TypeError(
+                f"RangePolicy takes (begin, end) or (space, begin, end), not {len(arguments)} "
+                "arguments"
+            )
+        self.begin = checked_int("RangePolicy begin", rest[0], 0)
+        self.end = checked_int("RangePolicy end", rest[1], 0)
+        self.fields = self.begin, max(self.begin, self.end), 0, 0
+
+    def __repr__(self) -> str:
+        return f"RangePolicy(pk.{self.space.name}, {self.begin}, {self.end})"
 
 
 class TeamPolicy:
-    """`TeamPolicy(space, league_size, team_size or AUTO[, vector_length])`."""
+    """`TeamPolicy([space, ]league_size, team_size or AUTO[, vector_length])`.
 
-    __slots__ = ("league_size", "space", "team_size", "vector_length")
+    fields: as of a RangePolicy
+    """
+
+    __slots__ = ("fields", "league_size", "space", "team_size", "vector_length")
     rank: Final = 0
+
+    def __init__(self, *arguments: Any) -> None:
+        """Without a space, the default space at this time."""
+        self.space: ExecutionSpace
+        names = "league_size, team_size, vector_length"
+        self.space, rest = _split_space("TeamPolicy", arguments, names)
+        if len(rest) not in (2, 3):
+            raise TypeError(
+                "TeamPolicy takes ([space, ]league_size, team_size[, vector_length]), not "
+                f"{len(arguments)} arguments"
+            )
+        automatic = rest[1] is AUTO or rest[1] == "auto"
+        vector_length = rest[2] if len(rest) == 3 else 1
+        self.league_size = checked_int("TeamPolicy league_size", rest[0], 0)
+        self.team_size = 0 if automatic else checked_int("TeamPolicy team_size", rest[1], 1)
+        self.vector_length = checked_int("TeamPolicy vector_length", vector_length, 1)
+        self.fields = 0, self.league_size, self.team_size, self.vector_length
+
+    def __repr__(self) -> str:
+        team_size = self.team_size or "pk.AUTO"
+        return (
+            f"TeamPolicy(pk.{self.space.name}, {self.league_size}, {team_size}, "
+            f"{self.vector_length})"
+        )
+
+
+class MDRangePolicy:
+    """`MDRangePolicy(begin, end, tiling=None, space=Default, ...)`: one work item for each tuple of
+    2 to 6 integers, the i-th of which is in [begin[i], end[i]).
+
+    The work items are done in tiles; `tiling` has the number of work items of a tile in each
+    dimension, in which 0 lets Kokkos choose.
+
+    rank: the number of dimensions
+    fields: as of a RangePolicy
+    """
+
+    __slots__ = ("begin", "end", "fields", "rank", "space", "tiling")
 
     def __init__(
         self,
-        space: ExecutionSpace,
-        league_size: int,
-        team_size: int | type[AUTO],
-        vector_length: int = 1,
+        begin: Sequence[int],
+        end: Sequence[int],
+        tiling: Sequence[int] | None = None,
+        space: Any = DEFAULT,
+        iter_outer: Iterate = Iterate.Default,
+        iter_inner: Iterate = Iterate.Default,
+        rank: Rank | None = None,
     ) -> None:
-        self.space = _checked_space("TeamPolicy", space)
-        self.league_size = _checked_int("TeamPolicy league_size", league_size, 0)
-        self.team_size = (
-            0 if team_size is AUTO else _checked_int("TeamPolicy team_size", team_size, 1)
+        """rank: overrides iter_outer and iter_inner; its `n` must be the number of dimensions.
+
+        Raises TypeError and ValueError, and SpaceError for a space that is not supported.
+        """
+        self.space: ExecutionSpace = resolve_space("MDRangePolicy", space)
+        self.begin = _checked_ints("begin", begin)
+        self.end = _checked_ints("end", end)
+        self.rank = len(self.begin)
+        self.tiling = _checked_ints("tiling", tiling) if tiling is not None else (0,) * self.rank
+        if not 2 <= self.rank <= _MAX_RANK:
+            raise ValueError(
+                f"MDRangePolicy has {self.rank} dimensions: 2 to {_MAX_RANK} are supported, and "
+                "one is a RangePolicy"
+            )
+        for name, values in (("end", self.end), ("tiling", self.tiling)):
+            if len(values) != self.rank:
+                raise ValueError(
+                    f"MDRangePolicy begin has {self.rank} dimensions, but {name} has {len(values)}"
+                )
+        if rank is not None:
+            if rank.n != self.rank:
+                raise ValueError(f"MDRangePolicy has {self.rank} dimensions, but rank {rank.n}")
+            iter_outer, iter_inner = rank.iter_outer, rank.iter_inner
+        _check_order(self.space, "iter_outer", iter_outer)
+        _check_order(self.space, "iter_inner", iter_inner)
+        self.fields = self._fields()
+
+    def __repr__(self) -> str:
+        begin, end, tiling = list(self.begin), list(self.end), list(self.tiling)
+        return f"MDRangePolicy({begin}, {end}, {tiling}, pk.{self.space.name})"
+
+    def _fields(self) -> tuple[int, ...]:
+        """Return begin, end and tile of each dimension, those of an empty range as 0, 0 and 1.
+
+        Raises ValueError where Kokkos would end the process.
+        """
+        extents = [max(0, end - begin) for begin, end in zip(self.begin, self.end, strict=True)]
+        if 0 in extents:
+            return (0, 0, 1) * self.rank
+        if prod(extents) > INT64_MAX:
+            raise ValueError(
+                f"MDRangePolicy has {prod(extents)} work items: at most {INT64_MAX} are supported"
+            )
+        gpu = self.space is ExecutionSpace.Cuda
+        # Those that Kokkos chooses, see get_tile_size_properties.
+        chosen = [16 if gpu else 2, *[2] * (self.rank - 2), 2 if gpu else extents[-1]]
+        tiles = [min(tile, extent) for tile, extent in zip(self.tiling, extents, strict=True)]
+        size = prod(tile or own for tile, own in zip(tiles, chosen, strict=True))
+        maximum = _MAX_BLOCK if gpu else INT32_MAX
+        if any(tiles) and size > maximum:
+            raise ValueError(
+                f"MDRangePolicy tiling {list(self.tiling)} gives tiles of {size} work items: "
+                f"{self.space.value} supports at most {maximum}"
+            )
+        fields: list[int] = []
+        for each in zip(self.begin, self.end, tiles, strict=True):
+            fields += each
+        return tuple(fields)
+
+
+def _checked_ints(name: str, values: object) -> tuple[int, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(
+            f"MDRangePolicy {name} must be a list of whole numbers, not {type(values).__name__}"
         )
-        self.vector_length = _checked_int("TeamPolicy vector_length", vector_length, 1)
+    return tuple(checked_int(f"MDRangePolicy {name}[{i}]", v, 0) for i, v in enumerate(values))
 
 
-Policy = RangePolicy | TeamPolicy
+def _check_order(space: ExecutionSpace, name: str, order: object) -> None:
+    """Refuse an order that is not that of the space."""
+    if not isinstance(order, Iterate):
+        raise TypeError(f"MDRangePolicy {name} must be a pk.Iterate, not {order!r}")
+    own = Iterate.Left if space is ExecutionSpace.Cuda else Iterate.Right
+    if order not in (own, Iterate.Default):
+        raise ValueError(
+            f"MDRangePolicy {name} = {order}: on {space.value} only Iterate.Default, which is "
+            f"{own}, is supported; write pk.Iterate.Default"
+        )
+
+
+Policy = RangePolicy | TeamPolicy | MDRangePolicy

@@ -332,6 +332,30 @@ def running_sum(
         after[i] = total
 
 
+# ---- several indices --------------------------------------------------------------------------
+
+
+@pk.workunit
+def count_visits(i: int, j: int, visits: pk.View2D[pk.int32], place: pk.View2D[pk.int32]):
+    visits[i][j] += 1
+    place[i][j] = 1000 * i + j
+
+
+@pk.workunit
+def count_visits_3d(i, j, k, visits):
+    visits[i][j][k] += 1
+
+
+@pk.workunit
+def visits_6d(a: int, b: int, c: int, d: int, e: int, f: int, digits: pk.View1D[pk.int32]):
+    pk.atomic_fetch_add(digits, [((((a * 3 + b) * 3 + c) * 3 + d) * 3 + e) * 3 + f], 1)
+
+
+@pk.workunit
+def sum_2d(i: int, j, total: pk.Acc[pk.int64], x: pk.View2D[pk.int64]):
+    total += x[i][j]
+
+
 # ---- teams ------------------------------------------------------------------------------------
 
 

@@ -19,9 +19,17 @@ from kkspdnn.pk.signature import Parameter, Signature
 from kkspdnn.pk.system.paths import package_path
 from kkspdnn.pk.types import View
 
-POLICY_FIELDS = ("begin", "end", "team_size", "vector_length")
-"""The first fields of the packed arguments of a launch, each an int64. The address of the result
-follows."""
+
+def policy_fields(signature: Signature) -> tuple[str, ...]:
+    """Return the names of the first fields of the packed arguments of a launch, each an int64.
+
+    Those of an MDRangePolicy are three for each dimension; a tile of 0 lets Kokkos choose. The
+    address of the result follows.
+    """
+    if len(signature.items) == 1:
+        return "begin", "end", "team_size", "vector_length"
+    names = ("begin", "end", "tile")
+    return tuple(f"{name}{number}" for number in range(len(signature.items)) for name in names)
 
 
 _BLOCK = 1024
@@ -205,7 +213,7 @@ class _Emitter:
         """The arguments of one launch, in the layout of Python's `struct`."""
         out = self.out
         out.open("struct Packed")
-        for name in POLICY_FIELDS:
+        for name in policy_fields(self.kernel.signature):
             out.put(f"int64_t _policy_{name};")
         out.put("void* _policy_result;")
         for parameter in self.kernel.signature.parameters:
@@ -296,6 +304,18 @@ class _Emitter:
                 "const Policy policy = p._policy_team_size == 0"
                 " ? Policy(league, Kokkos::AUTO, vector)"
                 " : Policy(league, static_cast<int>(p._policy_team_size), vector);",
+            ]
+        if len(signature.items) > 1:
+            rank = len(signature.items)
+            limits = (
+                ", ".join(f"p._policy_{name}{number}" for number in range(rank))
+                for name in ("begin", "end", "tile")
+            )
+            return [
+                f"const Kokkos::MDRangePolicy<execution_space, Kokkos::Rank<{rank}>, "
+                "Kokkos::IndexType<int64_t>> policy("
+                + ", ".join(f"{{{each}}}" for each in limits)
+                + ");"
             ]
         # Kokkos computes the blocks of a scan, and of a reduction on a GPU, in the index type, and
         # the last blocks end past the range: near 2^31 an int32_t would wrap.

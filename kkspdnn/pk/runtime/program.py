@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from kkspdnn.errors import SpaceError, ToolchainError
-from kkspdnn.pk.codegen.emit import POLICY_FIELDS, Generated
+from kkspdnn.pk.codegen.emit import Generated, policy_fields
 from kkspdnn.pk.policy import ExecutionSpace, Policy, TeamPolicy
 from kkspdnn.pk.runtime.fast_packers import fast_packer
 from kkspdnn.pk.runtime.kokkos_runtime import Runtime
@@ -51,11 +51,12 @@ class Program:
         self._library = loaded  # keeps the library loaded
         self._launch = ctypes.cast(loaded.kkspdnn_launch, ctypes.c_void_p)
         self._team = generated.signature.team
+        self._rank = 0 if self._team else len(generated.signature.items)
         self._device = runtime.device.number if runtime.device is not None else None
         parameters = generated.signature.parameters
         self.packers = [(p, packer(generated, p, self._device)) for p in parameters]
         codes = "".join(struct_codes(p) for p in parameters)
-        self._pack = struct.Struct(f"@{len(POLICY_FIELDS)}qP{codes}").pack
+        self._pack = struct.Struct(f"@{len(policy_fields(generated.signature))}qP{codes}").pack
         result = generated.signature.result
         self._result_type = np.ctypeslib.as_ctypes_type(result.numpy) if result else None
         self._generic = generic
@@ -145,20 +146,22 @@ class Program:
             raise RuntimeError(message)
         raise SpaceError(f"{message} (device {self.runtime.device.number})")
 
-    def _policy_fields(self, policy: Policy) -> tuple[int, int, int, int]:
+    def _policy_fields(self, policy: Policy) -> tuple[int, ...]:
+        if policy.rank != self._rank:
+            self._raise_wrong_policy()
         if isinstance(policy, TeamPolicy):
-            if not self._team:
-                raise TypeError(
-                    f"{self.generated.name} takes an index: launch it with a RangePolicy"
-                )
             team_size, vector_length = policy.team_size, policy.vector_length
             if team_size > 1 and (team_size, vector_length) != self._team_shape:
                 self._check_team_size(policy)
                 self._team_shape = team_size, vector_length
-            return 0, policy.league_size, team_size, vector_length
-        if self._team:
+        return policy.fields
+
+    def _raise_wrong_policy(self) -> NoReturn:
+        if self._rank == 0:
             raise TypeError(f"{self.generated.name} takes a team: launch it with a TeamPolicy")
-        return policy.begin, max(policy.end, policy.begin), 0, 0
+        name = "a RangePolicy" if self._rank == 1 else f"an MDRangePolicy of rank {self._rank}"
+        indices = "an index" if self._rank == 1 else f"{self._rank} indices"
+        raise TypeError(f"{self.generated.name} takes {indices}: launch it with {name}")
 
     def _check_team_size(self, policy: TeamPolicy) -> None:
         """Raise ValueError if a team is too large.

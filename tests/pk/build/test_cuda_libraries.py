@@ -28,6 +28,7 @@ from kkspdnn.pk.build.nvcc import nvcc_path
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.dispatch import compile_workunits
+from kkspdnn.pk.signature import Form
 
 needs_nvcc = pytest.mark.skipif(nvcc_path() is None, reason="no nvcc, see kkspdnn info")
 
@@ -40,6 +41,13 @@ LANGUAGE_WORKUNITS = (
     "running_sum",
 )
 """From tests/pk/kernels.py: with constructs that the engines' workunits do not use."""
+
+SEVERAL_INDICES = (
+    kernels.count_visits.in_form(Form("for", 2)),
+    kernels.sum_2d.in_form(Form("reduce", 2)),
+    kernels.visits_6d.in_form(Form("for", 6)),
+)
+"""Workunits of an MDRangePolicy, from there too."""
 
 
 def combined(units: list[Generated]) -> Generated:
@@ -88,6 +96,7 @@ def test_every_workunit_compiles_and_links(arch: str) -> None:
     units_of["float64"] += [
         generate(getattr(kernels, name), pk.Cuda) for name in LANGUAGE_WORKUNITS
     ]
+    units_of["float64"] += [generate(workunit, pk.Cuda) for workunit in SEVERAL_INDICES]
     jobs = [(runtime_library, combined(units)) for units in units_of.values()]
     for library, units in zip(compile_workunits(jobs), units_of.values(), strict=True):
         arguments = [*map(str, runtime_library.load_order), str(library), str(len(units))]
