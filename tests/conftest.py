@@ -23,6 +23,7 @@ from kkspdnn.model.network import Network, network
 from kkspdnn.pk.build.cache import Cache
 from kkspdnn.pk.build.toolchain import host_compiler
 from kkspdnn.pk.system.cuda_driver import DEVICE_VARIABLE
+from kkspdnn.pk.system.debug_mode import DEBUG_VARIABLE, debug_mode
 from kkspdnn.tuning import store
 
 CHALLENGE_ROWS = 60_000
@@ -133,3 +134,12 @@ def challenge_folder(
     write_images(inputs, folder, compress=False)
     write_categories(challenge_categories, folder, 1024, 120)
     return folder
+
+
+@pytest.fixture
+def debug_mode_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Debug mode in this process, for workunits that no other test launches."""
+    monkeypatch.setenv(DEBUG_VARIABLE, "1")
+    debug_mode.cache_clear()
+    yield
+    debug_mode.cache_clear()

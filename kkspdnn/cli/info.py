@@ -30,6 +30,7 @@ from kkspdnn.pk.build.toolchain import build_tool, host_compiler, machine
 from kkspdnn.pk.installed.requirements import is_installed, requirements
 from kkspdnn.pk.installed.start import check_import
 from kkspdnn.pk.system.cuda_driver import devices
+from kkspdnn.pk.system.debug_mode import DEBUG_VARIABLE, debug_mode
 from kkspdnn.version import own_version
 
 
@@ -176,6 +177,17 @@ def _pykokkos() -> Iterator[Finding]:
         yield Finding("pykokkos", "in use", active + origin, works or active == "builtin")
     except KkspdnnError as error:
         yield Finding("pykokkos", "in use", str(error), False)
+    yield from _debug_mode()
+
+
+def _debug_mode() -> Iterator[Finding]:
+    """Report debug mode if its variable is set."""
+    try:
+        if debug_mode():
+            text = f"on ({DEBUG_VARIABLE}): workunits of the built-in compiler check every index"
+            yield Finding("pykokkos", "debug mode", text)
+    except KkspdnnError as error:
+        yield Finding("pykokkos", "debug mode", str(error), False)
 
 
 def _test_space(space: str) -> Finding:

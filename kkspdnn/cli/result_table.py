@@ -23,7 +23,8 @@ def result_table(record: Record) -> str:
     rows = {
         "space": f"{record.space}, {threads}, {record.dtype}, kernel {record.kernel}, "
         f"early exit {_EARLY_EXIT[record.exits]}",
-        "PyKokkos": f"{record.pk}, Kokkos {record.kokkos_version}",
+        "PyKokkos": f"{record.pk}, Kokkos {record.kokkos_version}"
+        + (", debug mode: times are not meaningful" if record.debug else ""),
         "network": f"{record.network}: {record.layers:,} layers, {record.edges:,} edges",
         **({"merging": _merging(record)} if record.fold else {}),
         "inputs": f"{record.inputs:,} rows of {record.neurons:,} neurons: {record.inputs_source}",

@@ -26,6 +26,7 @@ from kkspdnn.pk import (
     Implementation,
     active_implementation,
     language,
+    warn_debug_mode,
     warn_fallback,
 )
 from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
@@ -185,13 +186,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
     check_device(device, check_space_name(name))
     choose_device(device)
     name = check_space(name)
-    if threads is not None and not isinstance(threads, int | np.integer):
-        raise SpaceError(f"threads {short_repr(threads)}: it must be a whole number")
-    if threads is not None and threads < 1:
-        raise SpaceError(f"{threads} threads: at least 1 is needed")
-    requested = threads if name == "openmp" and threads is not None else omp_num_threads()
-    if requested is not None and requested > MAX_THREADS:
-        raise SpaceError(f"{requested} threads: Kokkos supports at most {MAX_THREADS}")
+    requested = _requested_threads(name, threads)
     implementation = active_implementation()
     execution_space = ExecutionSpace[EXECUTION_SPACES[name]]
     xp = _cupy() if name == "cuda" else np
@@ -214,6 +209,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         running = started.threads
         version = started.library.kokkos_version
         compiler = started.library.compiled_by
+    warn_debug_mode(implementation)
     multiprocessors = None
     if name == "serial":
         running = 1
@@ -240,6 +236,19 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         multiprocessors=multiprocessors,
         prepare_thread=prepare_thread,
     )
+
+
+def _requested_threads(name: SpaceName, threads: int | None) -> int | None:
+    """Return the number of threads of the call or of OMP_NUM_THREADS; raise SpaceError if it cannot
+    be had."""
+    if threads is not None and not isinstance(threads, int | np.integer):
+        raise SpaceError(f"threads {short_repr(threads)}: it must be a whole number")
+    if threads is not None and threads < 1:
+        raise SpaceError(f"{threads} threads: at least 1 is needed")
+    requested = threads if name == "openmp" and threads is not None else omp_num_threads()
+    if requested is not None and requested > MAX_THREADS:
+        raise SpaceError(f"{requested} threads: Kokkos supports at most {MAX_THREADS}")
+    return requested
 
 
 def check_device(number: int | None, space: SpaceName) -> None:

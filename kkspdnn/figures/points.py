@@ -191,6 +191,8 @@ def _of_run(record: Record, path: Path) -> Point:
         raise InputError(f"{path}: inference_seconds and inputs must be above 0")
     if record.saved_rows:
         raise InputError(f"{path}: saved_rows: this run resumed from a checkpoint; leave it out")
+    if record.debug:
+        raise InputError(f"{path}: debug: the times of debug mode mean nothing; leave it out")
     if record.verified.passed is False or record.truth == "failed":
         raise InputError(f"{path}: this run failed its verification; leave it out")
     name = "spgemm" if record.kernel == "spgemm" else "fold" if record.fold else record.exits

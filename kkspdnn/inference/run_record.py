@@ -16,6 +16,7 @@ from kkspdnn.model.network import Network
 from kkspdnn.model.neuron_merging import MergedNetwork
 from kkspdnn.parallel.strategy import Strategy
 from kkspdnn.pk.system.cuda_driver import Device
+from kkspdnn.pk.system.debug_mode import debug_mode
 from kkspdnn.records.host_load import HostLoad
 from kkspdnn.records.run import Gpu, Launch, RankLoad, Record, Verification, categories_sha256
 from kkspdnn.version import own_version
@@ -175,6 +176,7 @@ def make_record(
         gpus=usage.gpus,
         saved_rows=saved_rows,
         host=usage.host,
+        debug=debug_mode() and space.implementation == "builtin",
     )
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.pk.installed.requirements import is_installed, missing_requirements
+from kkspdnn.pk.system.debug_mode import DEBUG_VARIABLE, debug_mode
 from kkspdnn.pykokkos_finder import LANGUAGE
 
 if TYPE_CHECKING:
@@ -70,11 +71,29 @@ def active_implementation() -> Implementation:
         )
     missing = missing_requirements()
     if missing is None:
+        warn_debug_mode("pykokkos")
         return "pykokkos"
     if requested:
         raise KkspdnnError(f"{IMPLEMENTATION_VARIABLE}=pykokkos: {missing}")
     warn_fallback(missing)
     return "builtin"
+
+
+@cache
+def warn_debug_mode(implementation: Implementation) -> None:
+    """Log, once, what debug mode means for this implementation, if it is on.
+
+    Raises KkspdnnError if KKSPDNN_DEBUG has another value than 0 and 1.
+    """
+    if not debug_mode():
+        return
+    effect = "workunits check every index, so times are not meaningful"
+    if implementation == "pykokkos":
+        effect = (
+            "PyKokkos is in use, whose code has no checks; set "
+            f"{IMPLEMENTATION_VARIABLE}=builtin to check workunits"
+        )
+    logging.getLogger("kkspdnn").warning(f"{DEBUG_VARIABLE}=1: {effect}")
 
 
 @cache

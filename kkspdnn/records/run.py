@@ -118,6 +118,7 @@ class Record:
     of network and input rows
     machine, compiler, kokkos_version, version: processor, host compiler and versions
     pk: builtin (the built-in compiler) or pykokkos (the real package)
+    debug: whether workunits checked every index; times are not meaningful then
     command: the command line
 
     load_seconds: files and generators
@@ -201,6 +202,7 @@ class Record:
     gpus: tuple[Gpu, ...] = ()
     saved_rows: int = 0
     host: HostLoad | None = None
+    debug: bool = False
 
     def to_json(self) -> str:
         """Return the record as JSON text, one field a line; infinity and NaN become null."""

@@ -20,6 +20,7 @@ from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import float_dtype
 from kkspdnn.model.network import Network, check_network
+from kkspdnn.pk.system.debug_mode import DEBUG_VARIABLE, debug_mode
 from kkspdnn.tuning import DEFAULT_SECONDS
 from kkspdnn.tuning.case import TuningCase
 from kkspdnn.tuning.measure import EngineMeasurement
@@ -91,6 +92,8 @@ def tune(
         raise InputError("nothing to tune: give a network with layers, and input rows")
     if not isinstance(seconds, int | float) or not (isfinite(seconds) and seconds > 0):
         raise InputError(f"seconds {short_repr(seconds)}: give a number above 0")
+    if debug_mode():
+        raise InputError(f"{DEBUG_VARIABLE}=1: its times mean nothing; unset it to tune")
     run_dtype = float_dtype(dtype if dtype is not None else network.dtype)
     budget = Budget.from_gigabytes(memory)
     opened = open_space(space, threads, device)

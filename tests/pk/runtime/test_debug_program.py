@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kkspdnn.errors import IntegerDivisionError, KkspdnnError, OutOfBoundsError
-from kkspdnn.pk.system.debug_mode import debug_mode
+from kkspdnn.errors import IntegerDivisionError, OutOfBoundsError
 
 HOST_SPACES = (pk.Serial, pk.OpenMP)
 TEXT = Path(debug_kernels.__file__).read_text(encoding="utf-8").splitlines()
 
 
-@pytest.fixture(autouse=True)
-def debugging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Debug mode in this process; no other test launches the workunits of `debug_kernels`."""
-    monkeypatch.setenv("KKSPDNN_DEBUG", "1")
-    debug_mode.cache_clear()
-    yield
-    debug_mode.cache_clear()
+pytestmark = pytest.mark.usefixtures("debug_mode_on")
 
 
 @pytest.fixture(params=HOST_SPACES, ids=lambda s: s.value)
@@ -302,18 +295,3 @@ def test_guarded_accesses_are_in_range(host: Any) -> None:
     policy = pk.RangePolicy(host, 0, 4)
     pk.parallel_for("g", policy, debug_kernels.guarded, x=x, y=y)
     assert y.tolist() == [2, 0, 1, 2]
-
-
-@pytest.mark.parametrize("value", ["yes", "2", " 1"])
-def test_another_value_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv("KKSPDNN_DEBUG", value)
-    debug_mode.cache_clear()
-    with pytest.raises(KkspdnnError, match=f"^KKSPDNN_DEBUG={value}: set it to 0 or 1, or unset"):
-        debug_mode()
-
-
-@pytest.mark.parametrize("value", ["", "0"])
-def test_the_mode_is_off(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv("KKSPDNN_DEBUG", value)
-    debug_mode.cache_clear()
-    assert not debug_mode()
