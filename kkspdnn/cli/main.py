@@ -91,7 +91,14 @@ def _add_output_options(options: Parser) -> None:
     add("--outputs", type=file_path, metavar="FILE", help=outputs)
     published = "also print published rates of other implementations on other machines"
     add("--published", action="store_true", help=published)
-    add("--quiet", action="store_true", help="print no table and no progress bar")
+    either = options.add_mutually_exclusive_group()
+    verbose = (
+        "also print the times of the launches of each kernel to standard error; each launch waits "
+        "for the device; with MPI: those of the first rank"
+    )
+    either.add_argument("-v", "--verbose", action="store_true", help=verbose)
+    quiet = "print no table and no progress bar"
+    either.add_argument("--quiet", action="store_true", help=quiet)
     add("--version", action=_Version, nargs=0, help="print the version and exit")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
+from kkspdnn.cli.launch_table import launch_table
 from kkspdnn.cli.output_files import check_distinct, check_outputs_name, write_outputs
 from kkspdnn.cli.problem import Problem, load_arguments
 from kkspdnn.cli.progress import delayed_bar
@@ -19,13 +21,18 @@ from kkspdnn.device.space import check_device, check_space, check_space_name, ch
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import Result, infer
 from kkspdnn.parallel.ranks import Ranks
+from kkspdnn.pk.runtime.launch_times import LaunchRecorder, time_launches
 from kkspdnn.records.run import Record, check_writable, write_text
 
 
 def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
     """Run a network and return the exit code; ranks: of the launch, or of this process alone."""
     ranks.run_collectively(lambda: _check(arguments, ranks))
-    with delayed_bar(not arguments.quiet and ranks.rank == 0) as bar:
+    first = ranks.rank == 0
+    with (
+        delayed_bar(not arguments.quiet and first) as bar,
+        time_launches() if arguments.verbose and first else nullcontext() as recorder,
+    ):
         start = perf_counter()
         if bar is not None:
             bar("loading", 0.0)
@@ -52,12 +59,13 @@ def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
             parallel=arguments.parallel,
             checkpoint=arguments.checkpoint,
         )
-    if ranks.rank != 0:
+    if not first:
         return 0
     record = _compare_with_expected(result, problem)
     record = replace(record, load_seconds=load_seconds, command=command)
     _do_all(
         lambda: _print_result(arguments, record),
+        lambda: _print_launches(recorder, record),
         lambda: _write(arguments.outputs, lambda file: write_outputs(file, result)),
         lambda: _write(
             arguments.categories, lambda file: write_text(file, _category_lines(result))
@@ -150,3 +158,10 @@ def _print_result(arguments: argparse.Namespace, record: Record) -> None:
         print(f"challenge: FAILED, {record.truth_missing} rows missing, {record.truth_extra} extra")
     if sys.stdout is not None:
         sys.stdout.flush()
+
+
+def _print_launches(recorder: LaunchRecorder | None, record: Record) -> None:
+    """Print the times of launches, if they were recorded."""
+    if recorder is not None and sys.stderr is not None:
+        table = launch_table(recorder.times, record.inference_seconds)
+        print(table, file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 from kkspdnn.pk.dispatch import parallel_for, parallel_reduce, parallel_scan
 from kkspdnn.pk.frontend.workunit import Function, Workunit
 from kkspdnn.pk.policy import AUTO, Iterate, MDRangePolicy, RangePolicy, Rank, TeamPolicy
+from kkspdnn.pk.runtime.launch_times import time_launches
 from kkspdnn.pk.spaces import (
     DEFAULT,
     UNSUPPORTED_SPACES,
@@ -65,6 +66,7 @@ __all__ = [
     "parallel_reduce",
     "parallel_scan",
     "set_default_space",
+    "time_launches",
     "uint8",
     "uint16",
     "uint32",

@@ -94,6 +94,11 @@ def prefix(i: int, acc: pk.Acc[pk.int64], last: bool, x: pk.View1D[pk.int64], sh
 
 
 @pk.workunit
+def grid(i: int, j: int, x: pk.View2D[pk.double]):
+    x[i][j] = 10 * i + j  # line: grid
+
+
+@pk.workunit
 def nested(
     m: pk.TeamMember,
     x: pk.View3D[pk.float],

@@ -23,7 +23,8 @@ from kkspdnn.pk.dispatch import (
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.installed.compiled_modules import PyKokkosModules, load_wrapper
 from kkspdnn.pk.installed.views import Views
-from kkspdnn.pk.policy import Policy, RangePolicy, TeamPolicy
+from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
+from kkspdnn.pk.runtime.launch_times import Recorders, active_recorders, timed
 from kkspdnn.pk.signature import Form, Pattern, Types
 from kkspdnn.pk.types import View, infer_type
 
@@ -45,6 +46,8 @@ class PyKokkosLauncher:
         space = import_module("pykokkos").ExecutionSpace[modules.space.value]
         self._instance = manager.get_execution_space_instance(space).instance
         self._kernels: dict[tuple[Workunit, Types], _Kernel] = {}
+        self._recorders: Recorders = ()
+        active_recorders().follow(self._record)
 
     def parallel_for(
         self, label: str, policy: Policy, workunit: Workunit, /, **arguments: Any
@@ -104,6 +107,20 @@ class PyKokkosLauncher:
         self._views.clear()
         self._instance = None
 
+    def _record(self, recorders: Recorders) -> None:
+        """Report the times of launches to these recorders."""
+        self._recorders = recorders
+        for kernel in list(self._kernels.values()):
+            kernel.record(recorders, self._wait)
+
+    @property
+    def _wait(self) -> Callable[[], object] | None:
+        """A function that waits for the GPU; None on a CPU, where a launch waits."""
+        if self.modules.space is not ExecutionSpace.Cuda:
+            return None
+        wait: Callable[[], object] = import_module("cupy").cuda.runtime.deviceSynchronize
+        return wait
+
     def _source(self, workunit: Workunit, types: Types) -> PyKokkosSource:
         return generate_pykokkos(workunit, self.modules.space, types)
 
@@ -134,6 +151,8 @@ class PyKokkosLauncher:
             source = self._source(*key)
             wrapper = load_wrapper(self.modules.compile(source), source.function)
             kernel = self._kernels[key] = _Kernel(source, wrapper, self._views, self._instance)
+            if self._recorders:
+                kernel.record(self._recorders, self._wait)
         return kernel
 
 
@@ -145,7 +164,7 @@ class _Kernel:
     ) -> None:
         """instance: PyKokkos's object of the execution space."""
         self._source = source
-        self._wrapper = wrapper
+        self._wrapper = self._launch = wrapper
         self._view_of = views.of
         parameters = source.signature.parameters
         self._views = frozenset(p.name for p in parameters if isinstance(p.type, View))
@@ -193,11 +212,17 @@ class _Kernel:
             values["pk_threads_begin"] = policy.begin
             values["pk_threads_end"] = max(policy.begin, policy.end)
         try:
-            return self._wrapper(**values)
+            return self._launch(**values)
         except RuntimeError as error:
             if "Unable to cast" not in str(error):
                 raise
             raise TypeError(f"{self._source.name}: {error}") from error
+
+    def record(self, recorders: Recorders, wait: Callable[[], object] | None) -> None:
+        """Report the times of launches to these recorders; wait: see `timed`."""
+        self._launch = timed(
+            self._wrapper, lambda **values: values["pk_kernel_name"], recorders, wait
+        )
 
     def check_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Raise TypeError naming the first argument that does not match its parameter."""

@@ -51,6 +51,13 @@ class DeviceContext:
             self._check(self._driver.cuCtxSetCurrent(self._context))
         return previous
 
+    def synchronize(self) -> None:
+        """Wait until the device has done all work of the current context.
+
+        Errors are ignored: the next launch reports them.
+        """
+        self._driver.cuCtxSynchronize()
+
     def restore(self, previous: int | None) -> None:
         """Make the context current again that `activate` replaced.
 

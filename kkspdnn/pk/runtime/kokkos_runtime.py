@@ -7,6 +7,7 @@ import ctypes
 import logging
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 
@@ -17,6 +18,7 @@ from kkspdnn.pk.build.toolchain import omp_num_threads
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.runtime.cpu_load import CpuLoadMonitor
 from kkspdnn.pk.runtime.device_context import DeviceContext
+from kkspdnn.pk.runtime.launch_times import Recorders, active_recorders, timed
 from kkspdnn.pk.runtime.openmp import openmp_is_loaded, openmp_start_settings, was_forked
 from kkspdnn.pk.system.cpu_quota import cpu_quota
 from kkspdnn.pk.system.cuda_driver import Device, selected_device
@@ -69,7 +71,8 @@ class Runtime:
         self._registered.done = True
         self._context = DeviceContext(number) if device is not None else None
         self.threads: int = self._functions.kkspdnn_concurrency()
-        self._run = self._functions.kkspdnn_run
+        self._run: Callable[..., int]
+        active_recorders().follow(self._record)
         can_run_alone = monitor_load and self._functions.kkspdnn_can_run_alone()
         self._load_monitor = CpuLoadMonitor() if can_run_alone else None
         self._single = 0
@@ -152,6 +155,16 @@ class Runtime:
                     self._single = single
                     self._reset_float_modes()
             return not self._run(function, label, arguments, single)
+
+    def _record(self, recorders: Recorders) -> None:
+        """Report the times of launches to these recorders."""
+        wait = self._context.synchronize if self._context is not None else None
+        self._run = timed(
+            self._functions.kkspdnn_run,
+            lambda _function, label, *_: label.decode(errors="replace"),
+            recorders,
+            wait,
+        )
 
     def reset_float_modes(self) -> None:
         """Set all OpenMP threads to the default floating-point mode of IEEE 754.

@@ -19,6 +19,7 @@ from kkspdnn.pk.installed import launcher as launcher_file
 from kkspdnn.pk.installed.launcher import PyKokkosLauncher
 from kkspdnn.pk.policy import ExecutionSpace, RangePolicy, TeamPolicy
 from kkspdnn.pk.prepared_launch import PreparedLaunch
+from kkspdnn.pk.runtime.launch_times import time_launches
 from kkspdnn.pk.types import infer_type
 from kkspdnn.pykokkos_finder import real_package_only
 
@@ -255,3 +256,39 @@ def test_a_closed_launcher_keeps_nothing_of_kokkos(
     launcher.close()
     assert launcher._kernels == {}
     assert launcher._views.of(x) is not first
+
+
+def test_times_of_launches(launcher: PyKokkosLauncher, kernels: ModuleType) -> None:
+    """Of workunits that are compiled before, inside and after the block."""
+    policy, x = RangePolicy(SPACE, 0, 2), np.ones(2)
+
+    def add_up() -> None:
+        launcher.parallel_reduce("sum", policy, kernels.total, x=x)
+
+    def scale() -> None:
+        launcher.parallel_for("scale", policy, kernels.scale, x=x, y=x, factor=1.0, n=1)
+
+    add_up()
+    with time_launches() as recorder:
+        add_up()
+        scale()
+        scale()
+    add_up()
+    scale()
+    assert {each.label: each.count for each in recorder.times} == {"sum": 1, "scale": 2}
+
+
+def test_times_on_a_gpu_wait_for_it(
+    launcher: PyKokkosLauncher, kernels: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[None] = []
+    runtime = SimpleNamespace(deviceSynchronize=lambda: waits.append(None))
+    fake_cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy)
+    monkeypatch.setattr(launcher.modules, "space", ExecutionSpace.Cuda)
+    policy = RangePolicy(SPACE, 0, 2)
+    with time_launches():
+        launcher.parallel_reduce("sum", policy, kernels.total, x=np.ones(2))
+    assert len(waits) == 2
+    launcher.parallel_reduce("sum", policy, kernels.total, x=np.ones(2))
+    assert len(waits) == 2

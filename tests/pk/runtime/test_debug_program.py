@@ -240,6 +240,19 @@ def test_teams_and_nested_functions(host: Any) -> None:
     assert (x == 16).all()
 
 
+def test_a_range_of_two_indices(host: Any) -> None:
+    x = np.zeros((3, 4))
+
+    def launch(columns: int) -> None:
+        pk.parallel_for(
+            "g", pk.MDRangePolicy([0, 0], [3, columns], space=host), debug_kernels.grid, x=x
+        )
+
+    launch(4)
+    assert x.tolist() == [[10 * i + j for j in range(4)] for i in range(3)]
+    assert error_of(launch, 5) == outside("grid", "grid", 4, 1, "x", 4)
+
+
 def divide(space: Any, n: Sequence[int], by: Sequence[int]) -> np.ndarray:
     out = np.zeros((len(n), 5), np.int64)
     arrays = {"n": np.array(n, np.int32), "by": np.array(by, np.int32)}
