@@ -32,6 +32,8 @@ std::vector<int> gpus() {
 
 thread_local void* current = nullptr;
 char contexts[64];
+bool retained = false;
+int waits = 0;
 
 }  // namespace
 
@@ -73,8 +75,27 @@ int cuDeviceGetUuid_v2(char* uuid, int handle) {
 
 int cuDevicePrimaryCtxRetain(void** context, int handle) {
   *context = contexts + handle;
+  retained = true;
   return 0;
 }
+
+int cuDevicePrimaryCtxRelease_v2(int) { return 0; }
+
+int cuDevicePrimaryCtxGetState(int, unsigned* flags, int* active) {
+  *flags = 0;
+  *active = retained;
+  return 0;
+}
+
+// FAKE_ERROR: what it returns.
+int cuCtxSynchronize() {
+  ++waits;
+  const char* error = std::getenv("FAKE_ERROR");
+  return error == nullptr ? 0 : static_cast<int>(std::strtol(error, nullptr, 10));
+}
+
+// How often a program has waited.
+int fake_waits() { return waits; }
 
 int cuCtxGetCurrent(void** context) {
   *context = current;

@@ -33,9 +33,9 @@ ROOMS = [
 """The modules and subpackages of kkspdnn: each imports only those before it."""
 
 PK_ROOMS = [
-    *("system", "types", "signature", "spaces", "policy", "ir"),
+    *("system", "arrays", "types", "signature", "spaces", "policy", "ir"),
     *("frontend", "passes", "codegen", "compiler", "build", "runtime"),
-    *("launch_form", "dispatch", "prepared_launch", "language", "locate", "installed"),
+    *("launch_form", "dispatch", "prepared_launch", "api", "language", "locate", "installed"),
 ]
 """Those of kkspdnn.pk, likewise."""
 

@@ -7,11 +7,72 @@ reads the source of the workunit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Final
 
+from kkspdnn.pk.api.data_types import (
+    DataType,
+    DataTypeClass,
+    bool,
+    double,
+    float,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    real,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from kkspdnn.pk.api.decorators import function, workunit
+from kkspdnn.pk.api.memory import (
+    Layout,
+    MemorySpace,
+    Trait,
+    ViewTypeInfo,
+    get_default_layout,
+    get_default_memory_space,
+    is_host_execution_space,
+)
+from kkspdnn.pk.api.missing_names import describe_missing
+from kkspdnn.pk.api.source_names import (
+    Acc,
+    PerTeam,
+    PerThread,
+    ScratchView1D,
+    ScratchView2D,
+    ScratchView3D,
+    TeamMember,
+    TeamThreadMDRange,
+    TeamThreadRange,
+    ThreadVectorRange,
+    View1D,
+    View2D,
+    View3D,
+    atomic_add,
+    atomic_compare_exchange,
+    atomic_fetch_add,
+    atomic_fetch_and,
+    atomic_fetch_div,
+    atomic_fetch_lshift,
+    atomic_fetch_max,
+    atomic_fetch_min,
+    atomic_fetch_mod,
+    atomic_fetch_mul,
+    atomic_fetch_or,
+    atomic_fetch_rshift,
+    atomic_fetch_sub,
+    atomic_fetch_xor,
+    atomic_increment,
+    cpp_auto,
+    single,
+)
+from kkspdnn.pk.api.utilities import Timer, fence, printf
+from kkspdnn.pk.api.views import View, array, asarray
 from kkspdnn.pk.dispatch import parallel_for, parallel_reduce, parallel_scan
-from kkspdnn.pk.frontend.workunit import Function, Workunit
 from kkspdnn.pk.policy import AUTO, Iterate, MDRangePolicy, RangePolicy, Rank, TeamPolicy
 from kkspdnn.pk.runtime.launch_times import time_launches
 from kkspdnn.pk.spaces import (
@@ -28,44 +89,94 @@ from kkspdnn.pk.spaces import (
 __all__ = [
     "AUTO",
     "Acc",
+    "Atomic",
     "Cuda",
+    "CudaSpace",
+    "CudaUVMSpace",
+    "DataType",
+    "DataTypeClass",
     "Default",
     "ExecutionSpace",
     "ExecutionSpaceInstance",
+    "HIPManagedSpace",
+    "HIPSpace",
+    "HostSpace",
     "Iterate",
+    "Layout",
+    "LayoutDefault",
+    "LayoutLeft",
+    "LayoutRight",
     "MDRangePolicy",
+    "MemorySpace",
+    "MemorySpaceDefault",
     "OpenMP",
+    "OpenMPTargetSpace",
+    "PerTeam",
+    "PerThread",
+    "RandomAccess",
     "RangePolicy",
     "Rank",
+    "Restrict",
+    "ScratchView1D",
+    "ScratchView2D",
+    "ScratchView3D",
     "Serial",
+    "Subview",
     "TeamMember",
     "TeamPolicy",
+    "TeamThreadMDRange",
     "TeamThreadRange",
     "ThreadVectorRange",
+    "Timer",
+    "Trait",
+    "TraitDefault",
+    "Unmanaged",
+    "View",
     "View1D",
     "View2D",
     "View3D",
+    "ViewType",
+    "ViewTypeInfo",
+    "array",
+    "asarray",
+    "atomic_add",
+    "atomic_compare_exchange",
     "atomic_fetch_add",
     "atomic_fetch_and",
+    "atomic_fetch_div",
+    "atomic_fetch_lshift",
     "atomic_fetch_max",
     "atomic_fetch_min",
+    "atomic_fetch_mod",
+    "atomic_fetch_mul",
     "atomic_fetch_or",
+    "atomic_fetch_rshift",
     "atomic_fetch_sub",
     "atomic_fetch_xor",
+    "atomic_increment",
     "bool",
     "cpp_auto",
     "double",
+    "fence",
     "float",
+    "float32",
+    "float64",
     "function",
+    "get_default_layout",
+    "get_default_memory_space",
     "get_default_space",
     "int8",
     "int16",
     "int32",
     "int64",
+    "is_host_execution_space",
     "parallel_for",
     "parallel_reduce",
     "parallel_scan",
+    "printf",
+    "real",
     "set_default_space",
+    "single",
     "time_launches",
     "uint8",
     "uint16",
@@ -84,93 +195,39 @@ Cuda: Final = ExecutionSpace.Cuda
 Default: Final[DefaultSpace] = DEFAULT
 
 
+LayoutRight: Final = Layout.LayoutRight
+LayoutLeft: Final = Layout.LayoutLeft
+LayoutDefault: Final = Layout.LayoutDefault
+
+HostSpace: Final = MemorySpace.HostSpace
+CudaSpace: Final = MemorySpace.CudaSpace
+CudaUVMSpace: Final = MemorySpace.CudaUVMSpace
+HIPSpace: Final = MemorySpace.HIPSpace
+HIPManagedSpace: Final = MemorySpace.HIPManagedSpace
+OpenMPTargetSpace: Final = MemorySpace.OpenMPTargetSpace
+MemorySpaceDefault: Final = MemorySpace.MemorySpaceDefault
+
+TraitDefault: Final = Trait.TraitDefault
+Atomic: Final = Trait.Atomic
+RandomAccess: Final = Trait.RandomAccess
+Restrict: Final = Trait.Restrict
+Unmanaged: Final = Trait.Unmanaged
+
+Subview = View
+ViewType = View
+
+
 def __getattr__(name: str) -> UnsupportedSpace:
-    """Return an execution space that kkspdnn does not support, such as HIP."""
+    """Return an execution space that kkspdnn does not support, such as HIP.
+
+    Raises AttributeError for any other name, with what to write instead.
+    """
     if name in UNSUPPORTED_SPACES:
         return UNSUPPORTED_SPACES[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(describe_missing(name, __all__))
 
 
-def workunit(function: Callable[..., Any]) -> Workunit:
-    """Mark a function as a workunit, which `pk.parallel_for` and the like compile and launch."""
-    return Workunit(function)
-
-
-def function(function: Callable[..., Any]) -> Function:
-    """Mark a function that workunits of the same file may call."""
-    return Function(function)
-
-
-class _SourceOnly:
-    """A name that only the compiler reads."""
-
-    def __class_getitem__(cls, item: object) -> type[_SourceOnly]:
-        return cls
-
-    def __init__(self, *_: object) -> None:
-        raise TypeError(f"pk.{type(self).__name__} has a meaning only inside a workunit")
-
-
-class int8(_SourceOnly): ...
-
-
-class int16(_SourceOnly): ...
-
-
-class int32(_SourceOnly): ...
-
-
-class int64(_SourceOnly): ...
-
-
-class uint8(_SourceOnly): ...
-
-
-class uint16(_SourceOnly): ...
-
-
-class uint32(_SourceOnly): ...
-
-
-class uint64(_SourceOnly): ...
-
-
-class float(_SourceOnly): ...
-
-
-class double(_SourceOnly): ...
-
-
-class cpp_auto(_SourceOnly): ...
-
-
-class bool(_SourceOnly): ...
-
-
-class Acc(_SourceOnly): ...
-
-
-class View1D(_SourceOnly): ...
-
-
-class View2D(_SourceOnly): ...
-
-
-class View3D(_SourceOnly): ...
-
-
-class TeamMember(_SourceOnly): ...
-
-
-class TeamThreadRange(_SourceOnly): ...
-
-
-class ThreadVectorRange(_SourceOnly): ...
-
-
-def _atomic(*_: object) -> NoReturn:
-    raise TypeError("a pk atomic has a meaning only inside a workunit")
-
-
-atomic_fetch_add = atomic_fetch_sub = atomic_fetch_max = atomic_fetch_min = _atomic
-atomic_fetch_and = atomic_fetch_or = atomic_fetch_xor = _atomic
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kkspdnn.pk.arrays import shared_array
 from kkspdnn.pk.dispatch import is_tracing, pack_launch, parallel_for
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.runtime.program import NOT_LAUNCHED
@@ -24,7 +25,11 @@ class PreparedLaunch:
     def __init__(
         self, label: str, workunit: Workunit, fixed: Mapping[str, Any], changing: tuple[str, ...]
     ) -> None:
-        """fixed: arguments of all launches, by name; changing: the names of all other arguments."""
+        """fixed: arguments of all launches, by name; changing: the names of all other arguments.
+
+        Of a fixed `pk.View`, all launches use the array that it has now.
+        """
+        fixed = {name: shared_array(value) for name, value in fixed.items()}
         self.arguments = label, workunit, fixed, changing
         self._label = label.encode()
         # Replaced as a whole, so that threads share it.

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from kkspdnn.pk.arrays import ArrayHolder, shared_array
+
 
 @dataclass(frozen=True, eq=False)
 class Scalar:
@@ -111,14 +113,19 @@ def promote(a: Scalar, b: Scalar) -> Scalar:
 def infer_type(value: Any) -> Scalar | View | None:
     """Return the type that PyKokkos infers for an argument of a launch, None if it has none.
 
-    An array in host or GPU memory is a view of its dtype and rank. A Python int is an int32, or an
-    int64 if it does not fit. A Python float is a double. A NumPy scalar has its own type.
+    An array in host or GPU memory is a view of its dtype and rank; so are a `pk.View` and a tensor
+    of PyTorch. A Python int is an int32, or an int64 if it does not fit. A Python float is a
+    double. A NumPy scalar has its own type.
+
+    Raises TypeError for a tensor that cannot be an argument.
     """
     if isinstance(value, np.ndarray):
         return _VIEWS_BY_DTYPE.get((value.dtype, value.ndim))
     scalar = _BY_CLASS.get(type(value))
     if scalar is not None:
         return scalar
+    if isinstance(value, ArrayHolder):
+        return infer_type(value.data)
     if isinstance(value, bool):
         return BOOL
     if isinstance(value, int):
@@ -127,6 +134,9 @@ def infer_type(value: Any) -> Scalar | View | None:
         return DOUBLE
     if isinstance(value, np.generic):
         return _BY_DTYPE.get(value.dtype.str)
+    array = shared_array(value)
+    if array is not value:
+        return infer_type(array)
     if is_gpu_array(value):
         interface = value.__cuda_array_interface__
         return _VIEWS.get((interface["typestr"], len(interface["shape"])))
@@ -136,9 +146,10 @@ def infer_type(value: Any) -> Scalar | View | None:
 def is_gpu_array(value: Any) -> bool:
     """Return whether an object is an array in GPU memory, of CuPy or another library.
 
-    It is if it has the CUDA Array Interface.
+    It is if it has the CUDA Array Interface. A class may have it for some of its arrays only.
     """
-    return hasattr(type(value), "__cuda_array_interface__")
+    interface = "__cuda_array_interface__"
+    return hasattr(type(value), interface) and hasattr(value, interface)
 
 
 _BY_DTYPE: Final = {s.numpy.str: s for s in SCALARS.values() if s is not BOOL}

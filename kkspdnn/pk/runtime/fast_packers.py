@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kkspdnn.pk.arrays import ArrayHolder
 from kkspdnn.pk.runtime.packers import Packer, first_byte
 from kkspdnn.pk.types import Scalar, View, infer_type
 
@@ -27,9 +28,13 @@ def fast_packer(
     device: the GPU's number, None on a CPU
     """
     if isinstance(parameter_type, View):
+        if issubclass(cls, ArrayHolder):
+            array_class = np.ndarray if device is None else _cupy_class()
+            array_packer = fast_packer(parameter_type, array_class, pack, generic, device)
+            return _holder_packer(array_class, array_packer or pack)
         if device is None and cls is np.ndarray:
             return _numpy_packer(parameter_type, pack)
-        if device is not None and cls is getattr(sys.modules.get("cupy"), "ndarray", None):
+        if device is not None and cls is _cupy_class():
             return _cupy_packer(parameter_type, pack, device)
         return pack
     if _is_direct(parameter_type, cls, generic):
@@ -46,11 +51,13 @@ def fast_packer(
     return checked
 
 
-def remember_last(pack: Packer) -> Packer:
+def remember_last(pack: Packer, cls: type) -> Packer:
     """Return a packer that returns the same values while the argument is the same array.
 
-    The array must not be resized, nor change its shape, dtype or flags in place. It is not kept in
-    memory.
+    The array must not be resized, nor change its shape, dtype or flags in place; a `pk.View` may
+    get another array. The array is not kept in memory.
+
+    cls: the class of the arguments
     """
     last: tuple[Any, tuple[Any, ...]] = (lambda: None), ()
 
@@ -62,7 +69,37 @@ def remember_last(pack: Packer) -> Packer:
             last = weakref.ref(value), fields
         return fields
 
-    return remembering
+    def remembering_array(value: Any) -> tuple[Any, ...]:
+        nonlocal last
+        reference, fields = last
+        array = value.data
+        if reference() is not array:
+            fields = pack(value)
+            last = weakref.ref(array), fields
+        return fields
+
+    return remembering_array if issubclass(cls, ArrayHolder) else remembering
+
+
+def _cupy_class() -> type:
+    """Return the class of CuPy's arrays; NoneType if CuPy is not imported."""
+    found: type = getattr(sys.modules.get("cupy"), "ndarray", type(None))
+    return found
+
+
+def _holder_packer(array_class: type, pack: Packer) -> Packer:
+    """Return the packer of a `pk.View`.
+
+    pack: the packer of its array, which is of the class `array_class`
+    """
+
+    def pack_array(value: Any) -> tuple[Any, ...]:
+        array = value.data
+        if type(array) is not array_class:
+            raise TypeError
+        return pack(array)
+
+    return pack_array
 
 
 def _is_direct(scalar: Scalar, cls: type, generic: bool) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from kkspdnn.pk.arrays import shared_array
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.signature import Parameter
 from kkspdnn.pk.types import Scalar, View, is_gpu_array
@@ -47,19 +48,25 @@ def packer(generated: Generated, parameter: Parameter, device: int | None) -> Pa
 
 
 def _array_packer(argument: str, view: View, written: bool) -> Packer:
-    """Return the packer of a NumPy array.
+    """Return the packer of an array in host memory: NumPy's, a `pk.View`, or a PyTorch tensor.
 
     argument: the beginning of its error messages; written: whether the workunit writes to it
     """
     dtype, rank = view.element.numpy, view.rank
 
     def raise_mismatch(value: Any) -> NoReturn:
+        if is_gpu_array(value):
+            raise TypeError(
+                f"{argument} is in GPU memory, but the workunit runs on the host: "
+                "pass cupy.asnumpy of it"
+            )
         if type(value) is not np.ndarray:
             raise TypeError(f"{argument} must be a NumPy array, not {type(value).__name__}")
         if value.dtype != dtype or value.ndim != rank:
+            remedy = ": pass .view(numpy.uint8) of it" if value.dtype == np.bool_ else ""
             raise TypeError(
                 f"{argument} must be {rank}-dimensional {dtype}, "
-                f"not {value.ndim}-dimensional {value.dtype}"
+                f"not {value.ndim}-dimensional {value.dtype}{remedy}"
             )
         if not value.flags.c_contiguous:
             raise TypeError(f"{argument} is not C-contiguous: pass numpy.ascontiguousarray of it")
@@ -70,6 +77,8 @@ def _array_packer(argument: str, view: View, written: bool) -> Packer:
         )
 
     def pack(value: Any) -> tuple[int, ...]:
+        if type(value) is not np.ndarray:
+            value = _shared_array(argument, value)
         if type(value) is not np.ndarray or value.dtype != dtype or value.ndim != rank:
             raise_mismatch(value)
         flags = value.flags
@@ -84,13 +93,15 @@ def _array_packer(argument: str, view: View, written: bool) -> Packer:
 
 
 def gpu_array_packer(argument: str, view: View, written: bool, device: int) -> Packer:
-    """Return the packer of an array on a GPU with the CUDA Array Interface, version 3.
+    """Return the packer of an array on a GPU with the CUDA Array Interface, version 3, or of a
+    `pk.View` of one.
 
     CuPy and other packages offer this interface. Parameters as for `_array_packer`.
     """
     dtype, rank = view.element.numpy, view.rank
 
     def pack(value: Any) -> tuple[int, ...]:
+        value = _shared_array(argument, value)
         if not is_gpu_array(value):
             raise TypeError(
                 f"{argument} must be an array on the GPU, not {type(value).__name__}: "
@@ -112,8 +123,9 @@ def gpu_array_packer(argument: str, view: View, written: bool, device: int) -> P
             raise TypeError(
                 f"{argument} is written by the workunit but is read-only: pass a copy of it"
             )
-        # The interface has no device number; CuPy's arrays have one.
-        own_device = getattr(getattr(value, "device", None), "id", device)
+        # The interface has no device number; arrays of CuPy and PyTorch have one.
+        own = getattr(value, "device", None)
+        own_device = getattr(own, "id", getattr(own, "index", device))
         if own_device != device:
             raise TypeError(
                 f"{argument} is on device {own_device}, but Kokkos runs on device {device}"
@@ -121,6 +133,14 @@ def gpu_array_packer(argument: str, view: View, written: bool, device: int) -> P
         return (address or 0, *shape)
 
     return pack
+
+
+def _shared_array(argument: str, value: Any) -> Any:
+    """Return the array of an argument, see `shared_array`. The error names the argument."""
+    try:
+        return shared_array(value)
+    except TypeError as error:
+        raise TypeError(f"{argument}: {error}") from error
 
 
 def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> bool:

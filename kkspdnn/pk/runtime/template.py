@@ -27,11 +27,12 @@ class _Layout:
             end = begin + field_count(parameter)
             if parameter.name in changing:
                 position = changing.index(parameter.name)
-                fast = program.fast_packer(parameter, pack, classes[position])
+                cls = classes[position]
+                fast = program.fast_packer(parameter, pack, cls)
                 if fast is None:
                     direct.append((begin, position))
                 elif isinstance(parameter.type, View):
-                    self.converted.append((slice(begin, end), position, remember_last(fast)))
+                    self.converted.append((slice(begin, end), position, remember_last(fast, cls)))
                 else:
                     self.converted.append((slice(begin, end), position, fast))
             begin = end

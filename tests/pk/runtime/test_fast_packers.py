@@ -123,7 +123,7 @@ def test_the_last_array_is_remembered() -> None:
         packed.append(value)
         return tuple(value.tolist())
 
-    remembering = remember_last(pack)
+    remembering = remember_last(pack, np.ndarray)
     one, other = np.arange(2), np.arange(3)
     for array in (one, one, other, other, one):
         assert remembering(array) == tuple(array.tolist())
