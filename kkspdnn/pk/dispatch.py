@@ -223,7 +223,8 @@ def infer_types(workunit: Workunit, arguments: Mapping[str, Any]) -> Types:
 def _refuse(workunit: Workunit, name: str, arguments: Mapping[str, Any]) -> NoReturn:
     value = arguments[name]
     dtype = f" of {value.dtype}" if hasattr(value, "dtype") else ""
+    remedy = ": pass .view(numpy.uint8) of it" if dtype == " of bool" else ""
     raise TypeError(
         f"{workunit.__name__}: argument `{name}` must be a number or an array of 1 to 3 "
-        f"dimensions, of a supported dtype, not {type(value).__name__}{dtype}"
+        f"dimensions, of a supported dtype, not {type(value).__name__}{dtype}{remedy}"
     )

@@ -226,7 +226,8 @@ def __getattr__(name: str) -> UnsupportedSpace:
         return UNSUPPORTED_SPACES[name]
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    raise AttributeError(describe_missing(name, __all__))
+    # With its own name, Python adds no "Did you mean" of another name.
+    raise AttributeError(describe_missing(name, __all__), name=name)
 
 
 def __dir__() -> list[str]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import kkspdnn
 from kkspdnn.pk import language, language_as_pykokkos
 from kkspdnn.pk.api.missing_names import remedies
 
@@ -58,6 +63,20 @@ def test_a_remedy_is_one_line_about_names_that_exist(name: str) -> None:
         assert hasattr(language, other), other
     for other in re.findall(r"\bnumpy\.(\w+)", remedies()[name]):
         assert hasattr(np, other), other
+
+
+def test_python_adds_no_other_name() -> None:
+    program = "from kkspdnn.pk import language as pk\n@pk.functor\nclass F: pass\n"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(Path(kkspdnn.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.endswith(
+        f"pk.functor is not in the built-in compiler: {remedies()['functor']}\n"
+    )
 
 
 def test_class_decorators_say_what_to_write() -> None:
