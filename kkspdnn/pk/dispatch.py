@@ -33,7 +33,7 @@ Specialization = tuple[Workunit, ExecutionSpace, Types]
 _Job = TypeVar("_Job")
 
 _Trace = dict[Specialization, None]
-_trace: ContextVar[_Trace | None] = ContextVar("trace", default=None)
+current_trace: ContextVar[_Trace | None] = ContextVar("trace", default=None)
 
 
 def parallel_for(*positional: Any, **arguments: Any) -> None:
@@ -72,11 +72,11 @@ def trace_launches(function: Callable[[], object]) -> tuple[Specialization, ...]
     Nothing is compiled or launched: reductions and scans return 0, arrays are not changed.
     """
     trace: _Trace = {}
-    token = _trace.set(trace)
+    token = current_trace.set(trace)
     try:
         function()
     finally:
-        _trace.reset(token)
+        current_trace.reset(token)
     return tuple(trace)
 
 
@@ -84,7 +84,7 @@ def record_launch(
     pattern: Pattern, policy: Policy, workunit: Workunit, arguments: Mapping[str, Any]
 ) -> bool:
     """Record a launch inside `trace_launches` and return True; elsewhere return False."""
-    trace = _trace.get()
+    trace = current_trace.get()
     if trace is None:
         return False
     workunit = workunit.in_form(Form(pattern, policy.rank))
@@ -155,27 +155,27 @@ def _load(
 
 def is_tracing() -> bool:
     """Return whether launches are recorded by `trace_launches`, and not executed."""
-    return _trace.get() is not None
+    return current_trace.get() is not None
 
 
 def pack_launch(
     pattern: Pattern, policy: Policy, workunit: Workunit, arguments: Mapping[str, Any]
-) -> tuple[Program, list[Any]]:
+) -> tuple[Program, Sequence[Any]]:
     """Return the workunit compiled for a launch, and the values of the arguments for its `run`,
     which may refuse them. The first launch with these types compiles the workunit.
 
     Raises TypeError naming the argument that is missing, unknown or of another type.
     """
-    workunit = workunit.in_form(Form(pattern, policy.rank))
-    last = workunit.last
-    if last is not None and last[0] is policy.space:
-        fields = last[1].pack_again(arguments)
-        if fields is not None:
-            return last[1], fields
-    program = _find_program(policy, workunit, arguments)
-    workunit.last = policy.space, program
-    fields = program.pack_again(arguments)
-    return program, program.pack(arguments) if fields is None else fields
+    program = _find_program(policy, workunit.in_form(Form(pattern, policy.rank)), arguments)
+    fields: Sequence[Any] | None
+    try:
+        fields = program.pack_again(**arguments)
+    except TypeError:
+        fields = None
+    if fields is None:
+        fields = program.pack(arguments)
+    workunit.last = pattern, policy.rank, policy.space, program
+    return program, fields
 
 
 def _find_program(policy: Policy, workunit: Workunit, arguments: Mapping[str, Any]) -> Program:
@@ -199,13 +199,37 @@ def kernel_registers(workunit: Workunit, space: ExecutionSpace) -> int | None:
 
 
 def _launch(pattern: Pattern, positional: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
+    """Launch a workunit; at first like its last launch, which takes less time."""
+    try:
+        if len(positional) == 3:
+            label, policy, workunit = positional
+            encoded = label.encode()
+        else:
+            policy, workunit = positional
+            encoded = workunit.label
+        last_pattern, rank, space, program = workunit.last
+        same = rank == policy.rank and space is policy.space and last_pattern == pattern
+        fields = program.pack_again(**arguments) if same else None
+    except (AttributeError, TypeError, ValueError):
+        fields = None
+    if fields is None or current_trace.get() is not None:
+        return _launch_checked(pattern, positional, arguments)
+    result = program.run(encoded, policy, fields)
+    if result is NOT_LAUNCHED:
+        result = program(encoded, policy, arguments)
+    return result
+
+
+def _launch_checked(
+    pattern: Pattern, positional: tuple[Any, ...], arguments: dict[str, Any]
+) -> Any:
     label, policy, workunit = read_launch(pattern, positional)
-    if is_tracing() and record_launch(pattern, policy, workunit, arguments):
+    if record_launch(pattern, policy, workunit, arguments):
         return 0
     program, fields = pack_launch(pattern, policy, workunit, arguments)
     result = program.run(label.encode(), policy, fields)
     if result is NOT_LAUNCHED:
-        result = program(label, policy, arguments)
+        result = program(label.encode(), policy, arguments)
     return result
 
 

@@ -1,6 +1,11 @@
 """Execution policies, with PyKokkos's names and argument orders.
 
-A policy does not change after it is made, so that later launches reuse what the first one found.
+A policy does not change after it is made. What a launch needs of it is therefore an attribute:
+
+fields: the first values of the packed arguments, see `policy_fields` in `codegen/emit.py`
+rank: the number of indices of a work item; 0 of a team
+single_thread: whether one thread can do all work items instead of several, which a team of several
+threads needs; None on Serial, where one thread does them anyway
 """
 
 from __future__ import annotations
@@ -75,15 +80,17 @@ def _split_space(policy: str, arguments: Sequence[Any], rest: str) -> tuple[Any,
     return get_default_space(), arguments
 
 
+def _single_thread(space: ExecutionSpace, possible: bool = True) -> bool | None:
+    return None if space is ExecutionSpace.Serial else possible
+
+
 class RangePolicy:
     """`RangePolicy([space, ]begin, end)`: one work item for each integer in [begin, end).
 
     Work items are `int32_t`, as in PyKokkos, so `end` is at most 2^31 - 1.
-
-    fields: the first values of the packed arguments of a launch, see `codegen/emit.py`
     """
 
-    __slots__ = ("begin", "end", "fields", "space")
+    __slots__ = ("begin", "end", "fields", "single_thread", "space")
     rank: Final = 1
 
     def __init__(self, *arguments: Any) -> None:
@@ -98,18 +105,19 @@ class RangePolicy:
         self.begin = checked_int("RangePolicy begin", rest[0], 0)
         self.end = checked_int("RangePolicy end", rest[1], 0)
         self.fields = self.begin, max(self.begin, self.end), 0, 0
+        self.single_thread = _single_thread(self.space)
 
     def __repr__(self) -> str:
         return f"RangePolicy(pk.{self.space.name}, {self.begin}, {self.end})"
 
 
 class TeamPolicy:
-    """`TeamPolicy([space, ]league_size, team_size or AUTO[, vector_length])`.
+    """`TeamPolicy([space, ]league_size, team_size or AUTO[, vector_length])`."""
 
-    fields: as of a RangePolicy
-    """
-
-    __slots__ = ("fields", "league_size", "space", "team_size", "vector_length")
+    __slots__ = (
+        *("fields", "league_size", "single_thread", "space", "team_size"),
+        "vector_length",
+    )
     rank: Final = 0
 
     def __init__(self, *arguments: Any) -> None:
@@ -128,6 +136,7 @@ class TeamPolicy:
         self.team_size = 0 if automatic else checked_int("TeamPolicy team_size", rest[1], 1)
         self.vector_length = checked_int("TeamPolicy vector_length", vector_length, 1)
         self.fields = 0, self.league_size, self.team_size, self.vector_length
+        self.single_thread = _single_thread(self.space, self.team_size == 1)
 
     def __repr__(self) -> str:
         team_size = self.team_size or "pk.AUTO"
@@ -143,12 +152,9 @@ class MDRangePolicy:
 
     The work items are done in tiles; `tiling` has the number of work items of a tile in each
     dimension, in which 0 lets Kokkos choose.
-
-    rank: the number of dimensions
-    fields: as of a RangePolicy
     """
 
-    __slots__ = ("begin", "end", "fields", "rank", "space", "tiling")
+    __slots__ = ("begin", "end", "fields", "rank", "single_thread", "space", "tiling")
 
     def __init__(
         self,
@@ -186,6 +192,7 @@ class MDRangePolicy:
         _check_order(self.space, "iter_outer", iter_outer)
         _check_order(self.space, "iter_inner", iter_inner)
         self.fields = self._fields()
+        self.single_thread = _single_thread(self.space)
 
     def __repr__(self) -> str:
         begin, end, tiling = list(self.begin), list(self.end), list(self.tiling)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kkspdnn.pk.arrays import shared_array
-from kkspdnn.pk.dispatch import is_tracing, pack_launch, parallel_for
+from kkspdnn.pk.dispatch import current_trace, is_tracing, pack_launch, parallel_for
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.runtime.program import NOT_LAUNCHED
 from kkspdnn.pk.runtime.template import LaunchTemplate
@@ -46,15 +46,14 @@ class PreparedLaunch:
         Raises the errors of `parallel_for`.
         """
         template, prepared = self._template, self._prepared
-        if prepared is not None and prepared[0] is pk and not is_tracing():
-            prepared[1](policy, values)
-        elif (
-            template is None
-            or pk.parallel_for is not parallel_for
-            or is_tracing()
-            or not template.launch(self._label, policy, values)
-        ):
-            self._launch_all(pk, policy, values)
+        if current_trace.get() is None:
+            if template is not None and pk.parallel_for is parallel_for:
+                if template.launch(self._label, policy, values):
+                    return
+            elif prepared is not None and prepared[0] is pk:
+                prepared[1](policy, values)
+                return
+        self._launch_all(pk, policy, values)
 
     def _launch_all(self, pk: Any, policy: Any, values: Sequence[Any]) -> None:
         """Launch with all arguments, and make a template of them."""

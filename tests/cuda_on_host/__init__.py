@@ -45,7 +45,9 @@ class CudaOnHost:
     folder: Path
 
     def launch(self, label: str, policy: Any, workunit: Any, arguments: Mapping[str, Any]) -> Any:
-        return self._program(workunit, infer_types(workunit, arguments))(label, policy, arguments)
+        return self._program(workunit, infer_types(workunit, arguments))(
+            label.encode(), policy, arguments
+        )
 
     @cache  # noqa: B019 the object lives as long as the tests
     def _program(self, workunit: Any, types: Any) -> Program:

@@ -17,7 +17,7 @@ import pytest
 
 from kkspdnn.pk.dispatch import trace_launches
 from kkspdnn.pk.prepared_launch import PreparedLaunch
-from kkspdnn.pk.runtime.template import LaunchTemplate, _slices
+from kkspdnn.pk.runtime.template import LaunchTemplate
 
 POLICY = pk.RangePolicy(pk.Serial, 0, 1)
 CHANGING = "c", "n", "x", "wide", "flag"
@@ -197,8 +197,16 @@ def test_a_launch_can_be_pickled() -> None:
     assert fixed["scale"].tolist() == [0, 1, 2]
 
 
-def test_indices_that_count_up_together_become_slices() -> None:
-    pairs = [(3, 0), (4, 1), (5, 2), (7, 3), (8, 5), (9, 6)]
-    slices = [(slice(3, 6), slice(0, 3)), (slice(7, 8), slice(3, 4)), (slice(8, 10), slice(5, 7))]
-    assert _slices(pairs) == slices
-    assert _slices([]) == []
+def test_fixed_arguments_before_between_and_after_changing_ones() -> None:
+    numbers = dict(zip("abcdefghrsnx", range(1, 13), strict=True))
+    for changing in ("a", "ce", "fx", "abcdefghrsnx", "xa", ""):
+        wide, last, real = np.zeros(9, np.int64), np.zeros(1, np.uint64), np.zeros(3)
+        fixed = {"flag": True, "wide": wide, "last": last, "real": real, **numbers}
+        fixed = {name: value for name, value in fixed.items() if name not in changing}
+        launch = PreparedLaunch("w", kernels.every_number, fixed, tuple(changing))
+        for factor in (1, 3):
+            new = {name: factor * numbers[name] for name in changing}
+            launch(pk, POLICY, *new.values())
+            expected = numbers | new
+            assert wide.tolist() == [expected[each] for each in "abcdefgn"] + [1]
+            assert [*last, *real] == [expected[each] for each in "hrsx"]

@@ -17,14 +17,16 @@ class Workunit(Decorated):
 
     programs: the specializations that this process has loaded, by execution space and the types of
     the parameters without annotation
-    last: the space and the program of the last launch
+    label: of launches that name none
+    last: the pattern, the rank, the space and the program of the last launch, in any form
     """
 
     def __init__(self, function: Callable[..., Any], form: Form | None = None) -> None:
         super().__init__(function)
         self.form = form
         self.programs: dict[object, Any] = {}
-        self.last: tuple[object, Any] | None = None
+        self.label = self.__name__.encode()
+        self.last: tuple[Any, ...] | None = None
         self._forms: dict[Form, Workunit] = {}
 
     @cached_property

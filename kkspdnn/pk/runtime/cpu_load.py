@@ -19,6 +19,8 @@ class CpuLoadMonitor:
     A launch ends when its slowest thread ends. If other processes leave about one core, a second
     thread waits for its time slices and the first thread waits for the second; a single thread is
     then up to twice as fast.
+
+    single: the last decision, which holds until the clock of `perf_counter` reaches `due`
     """
 
     def __init__(
@@ -30,7 +32,7 @@ class CpuLoadMonitor:
         """Start measuring; proc, clock and own (CPU seconds of this process) are for tests."""
         self._cores = frozenset(os.sched_getaffinity(0))
         self._proc, self._clock, self._own = proc, clock, own
-        self._single = False
+        self.single = False
         self._read_counters(self._clock())
 
     def prefers_single_thread(self) -> bool:
@@ -39,17 +41,18 @@ class CpuLoadMonitor:
         The boundary is 1.5 cores, and an interval lasts 0.2 s or more.
         """
         now = self._clock()
-        elapsed = now - self._time
-        if elapsed >= _INTERVAL:
+        if now >= self.due:
+            elapsed = now - self._time
             last_busy, last_own = self._busy, self._own_seconds
             self._read_counters(now)
             if last_busy is not None and self._busy is not None:
                 others = (self._busy - last_busy - (self._own_seconds - last_own)) / elapsed
-                self._single = len(self._cores) - others < 1.5
-        return self._single
+                self.single = len(self._cores) - others < 1.5
+        return self.single
 
     def _read_counters(self, now: float) -> None:
         self._time = now
+        self.due = now + _INTERVAL
         # Time that a virtual machine does not get from its host does not count as load: it slows
         # any number of threads.
         self._busy = busy_seconds(self._cores, steal=False, proc=self._proc)

@@ -18,8 +18,9 @@ from kkspdnn.pk.policy import ExecutionSpace, Policy, TeamPolicy
 from kkspdnn.pk.runtime.fast_packers import fast_packer
 from kkspdnn.pk.runtime.kokkos_runtime import Runtime
 from kkspdnn.pk.runtime.packers import Packer, packer, struct_codes
-from kkspdnn.pk.runtime.packing_plan import PackingPlan
+from kkspdnn.pk.runtime.packing_plan import FieldsFunction, PlannedArgument, plan_packing
 from kkspdnn.pk.signature import Parameter
+from kkspdnn.pk.types import View
 
 _MAX_HOST_TEAM = 64
 """Kokkos::Impl::HostThreadTeamData::max_team_members, the same in Kokkos 3.4 to 5.x."""
@@ -62,8 +63,10 @@ class Program:
         self._generic = generic
         # Team size and vector length of a policy that passed all checks.
         self._team_shape = 1, 1
-        self._plans: dict[tuple[type, ...], PackingPlan] = {}
-        self._plan: PackingPlan | None = None
+        self._plans: dict[tuple[type, ...], FieldsFunction] = {}
+        # Like `pack`, but faster, for keyword arguments of the classes of those that `pack` packed
+        # last, of which `run` may refuse the values. Raises TypeError if they may have other types.
+        self.pack_again: FieldsFunction = _raise_type_error
         # Of templates, by the names and classes of the arguments that change.
         self.layouts: dict[tuple[tuple[str, ...], tuple[type, ...]], Any] = {}
 
@@ -73,10 +76,10 @@ class Program:
         count = getattr(self._library, "kkspdnn_registers", None)
         return int(count()) if count is not None else None
 
-    def __call__(self, label: str, policy: Policy, arguments: Mapping[str, Any]) -> Any:
+    def __call__(self, label: bytes, policy: Policy, arguments: Mapping[str, Any]) -> Any:
         """Check all arguments and launch the workunit. Return as `run`, and raise the errors of
         `pack` and `run`."""
-        return self.run(label.encode(), policy, self.pack(arguments))
+        return self.run(label, policy, self.pack(arguments))
 
     def pack(self, arguments: Mapping[str, Any]) -> list[Any]:
         """Check all arguments; return their values for `struct.pack`, in order.
@@ -92,14 +95,8 @@ class Program:
             except KeyError:
                 self._raise_wrong_names(arguments)
             fields += pack(value)
-        self._plan = self._plan_for(arguments)
+        self.pack_again = self._plan_for(arguments)
         return fields
-
-    def pack_again(self, arguments: Mapping[str, Any]) -> list[Any] | None:
-        """Like `pack`, but faster, for arguments of the classes and types of those that `pack`
-        packed last. Return None if they may have others. `run` may refuse the values."""
-        plan = self._plan
-        return plan.pack(arguments) if plan is not None else None
 
     def run(self, label: bytes, policy: Policy, fields: Sequence[Any]) -> Any:
         """Launch the workunit; return the result of a reduction or scan, NOT_LAUNCHED if
@@ -110,16 +107,18 @@ class Program:
         Raises TypeError if the policy does not match, ValueError if a team is too large, and
         RuntimeError or SpaceError if the launch fails.
         """
-        policy_fields = self._policy_fields(policy)
-        result = self._result_type() if self._result_type is not None else None
-        address = addressof(result) if result is not None else 0
+        if policy.rank != self._rank or self._team:
+            self._check_policy(policy)
         try:
-            packed = self._pack(*policy_fields, address, *fields)
+            if self._result_type is None:
+                result = None
+                packed = self._pack(*policy.fields, 0, *fields)
+            else:
+                result = self._result_type()
+                packed = self._pack(*policy.fields, addressof(result), *fields)
         except (struct.error, OverflowError):
             return NOT_LAUNCHED
-        # A team of several threads needs that many.
-        single_thread_allowed = not self._team or policy_fields[2] == 1
-        if not self.runtime.launch(self._launch, label, packed, single_thread_allowed):
+        if not self.runtime.launch(self._launch, label, packed, policy.single_thread):
             self._raise_launch_error()
         return result.value if result is not None else None
 
@@ -127,18 +126,24 @@ class Program:
         """Return the packer of a parameter for arguments of this class, see `fast_packer`."""
         return fast_packer(parameter.type, cls, pack, parameter.name in self._generic, self._device)
 
-    def _plan_for(self, arguments: Mapping[str, Any]) -> PackingPlan:
-        """Return the plan for arguments of the classes of these, which passed all checks."""
-        names = [parameter.name for parameter, _ in self.packers]
-        classes = tuple(type(arguments[name]) for name in names)
+    def _plan_for(self, arguments: Mapping[str, Any]) -> FieldsFunction:
+        """Return the packing of arguments of the classes of these, which passed all checks."""
+        classes = tuple(type(arguments[parameter.name]) for parameter, _ in self.packers)
         plan = self._plans.get(classes)
         if plan is None:
-            packers = [
-                self.fast_packer(parameter, pack, cls)
+            planned = [
+                self._planned(parameter, pack, cls)
                 for (parameter, pack), cls in zip(self.packers, classes, strict=True)
             ]
-            plan = self._plans[classes] = PackingPlan(names, classes, packers)
+            plan = plan_packing(planned, [each.name for each in planned])()
+            self._plans[classes] = plan
         return plan
+
+    def _planned(self, parameter: Parameter, pack: Packer, cls: type) -> PlannedArgument:
+        view = parameter.type if isinstance(parameter.type, View) else None
+        array = view if cls is np.ndarray and self._device is None else None
+        fast = self.fast_packer(parameter, pack, cls)
+        return PlannedArgument(parameter.name, cls, fast, array)
 
     def _raise_launch_error(self) -> NoReturn:
         message = f"{self.generated.name}: {self.runtime.last_error()}"
@@ -146,7 +151,8 @@ class Program:
             raise RuntimeError(message)
         raise SpaceError(f"{message} (device {self.runtime.device.number})")
 
-    def _policy_fields(self, policy: Policy) -> tuple[int, ...]:
+    def _check_policy(self, policy: Policy) -> None:
+        """Raise TypeError if the policy does not match, and ValueError if a team is too large."""
         if policy.rank != self._rank:
             self._raise_wrong_policy()
         if isinstance(policy, TeamPolicy):
@@ -154,7 +160,6 @@ class Program:
             if team_size > 1 and (team_size, vector_length) != self._team_shape:
                 self._check_team_size(policy)
                 self._team_shape = team_size, vector_length
-        return policy.fields
 
     def _raise_wrong_policy(self) -> NoReturn:
         if self._rank == 0:
@@ -186,3 +191,7 @@ class Program:
         if missing:
             raise TypeError(f"{self.generated.name}: argument `{missing[0]}` is missing")
         raise TypeError(f"{self.generated.name} has no argument `{unknown[0]}`")
+
+
+def _raise_type_error(**_: Any) -> NoReturn:
+    raise TypeError

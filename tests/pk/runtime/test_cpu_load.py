@@ -122,6 +122,7 @@ class AlternatingMonitor:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.due, self.single = 0.0, False
 
     def prefers_single_thread(self) -> bool:
         self.calls += 1
@@ -129,6 +130,8 @@ class AlternatingMonitor:
 
 
 class SingleThreadMonitor:
+    due = 0.0
+
     def prefers_single_thread(self) -> bool:
         return True
 
@@ -142,6 +145,28 @@ def test_a_team_of_several_threads_keeps_them(monkeypatch: pytest.MonkeyPatch) -
     for team_size in (2, pk.AUTO, 1, 2):
         policy = pk.TeamPolicy(ExecutionSpace.OpenMP, 6, team_size)
         assert pk.parallel_reduce("sum", policy, kernels.team_reduction, x=x) == x.sum()
+
+
+def test_serial_launches_do_not_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = get_runtime(ExecutionSpace.Serial)
+    monitor = AlternatingMonitor()
+    monkeypatch.setattr(started, "_load_monitor", monitor)
+    x = np.ones(10)
+    for space, calls in ((pk.Serial, 0), (pk.OpenMP, 1), (pk.Serial, 1), (pk.OpenMP, 2)):
+        assert pk.parallel_reduce(pk.RangePolicy(space, 0, 10), kernels.dot, x=x, y=x) == 10
+        assert monitor.calls == calls
+
+
+def test_the_decision_holds_until_the_next_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = get_runtime(ExecutionSpace.OpenMP)
+    monitor = AlternatingMonitor()
+    monkeypatch.setattr(started, "_load_monitor", monitor)
+    monitor.due, monitor.single = float("inf"), False
+    for _ in range(3):
+        assert (
+            pk.parallel_reduce(pk.RangePolicy(0, 3), kernels.dot, x=np.ones(3), y=np.ones(3)) == 3
+        )
+    assert monitor.calls == 0
 
 
 @pytest.mark.parametrize("kernel", ["fused", "spgemm"])

@@ -12,30 +12,36 @@ import pykokkos as pk
 import pytest
 from test_arguments import arguments, extents_of, launch
 
+from kkspdnn.pk import dispatch
 from kkspdnn.pk.frontend.workunit import Workunit
-from kkspdnn.pk.runtime.program import Program
 
 POLICY = pk.RangePolicy(pk.Serial, 0, 1)
 
 
 @pytest.fixture
 def is_fast(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
-    """A function that returns whether the last launch was a fast one."""
-    results: list[Any] = []
-    real = Program.pack_again
+    """A function that returns whether the launches since its last call were all fast ones."""
+    checked: list[Any] = []
+    real = dispatch.pack_launch
 
-    def pack_again(*given: Any) -> Any:
-        results.append(real(*given))
-        return results[-1]
+    def pack_launch(*given: Any) -> Any:
+        checked.append(given)
+        return real(*given)
 
-    monkeypatch.setattr(Program, "pack_again", pack_again)
-    return lambda: results[-1] is not None
+    def is_fast() -> bool:
+        fast = not checked
+        checked.clear()
+        return fast
+
+    monkeypatch.setattr(dispatch, "pack_launch", pack_launch)
+    return is_fast
 
 
 def test_a_launch_with_the_same_classes_and_other_values_is_fast(
     is_fast: Callable[[], bool],
 ) -> None:
     launch()
+    is_fast()
     wide, last, real = np.zeros(12, np.int64), np.zeros(2, np.uint64), np.zeros(5)
     launch(wide=wide, last=last, real=real, a=-7, n=2**31 - 1, h=2**64 - 1, r=3, flag=False)
     assert is_fast()
@@ -47,10 +53,12 @@ def test_other_classes_are_checked_once(
     changed: dict[str, Any], is_fast: Callable[[], bool]
 ) -> None:
     launch()
-    for _ in range(2):
+    fast = []
+    for _ in range(3):
         real = np.zeros(3)
         launch(real=real, **changed)
-    assert is_fast()
+        fast.append(is_fast())
+    assert fast == [False, True, True]
     assert real[2 if "x" in changed else 0] == changed.get("x", changed.get("r", 1))
 
 
@@ -98,6 +106,7 @@ def test_arrays_that_changed_in_place(is_fast: Callable[[], bool]) -> None:
     """The same object has another shape, address, dtype, or may not be written to."""
     a, out = np.zeros((2, 3, 4), np.float32), np.zeros(3, np.int64)
     extents_of(a, out)
+    is_fast()
     for shape in ((5, 100, 1000), (7, 1, 2), (5, 100, 1000)):
         a.resize(shape, refcheck=False)
         extents_of(a, out)
@@ -124,6 +133,8 @@ def test_arrays_are_not_kept() -> None:
 
 def test_read_only_and_empty_arrays_are_fast(is_fast: Callable[[], bool]) -> None:
     out = np.zeros(3, np.int64)
+    extents_of(np.zeros((2, 3, 4), np.float32), out)
+    is_fast()
     for shape in ((2, 3, 4), (0, 3, 4), (2, 3, 4)):
         a = np.zeros(shape, np.float32)
         a.flags.writeable = False
@@ -144,7 +155,7 @@ def types_of_last(workunit: Workunit) -> list[str]:
     last = workunit.last
     assert last is not None
     types = {id(program): types for (_, types), program in workunit.programs.items()}
-    return [getattr(each, "element", each).name for each in types[id(last[1])]]
+    return [getattr(each, "element", each).name for each in types[id(last[3])]]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +185,7 @@ def test_the_space_of_each_launch() -> None:
         x = np.ones(4)
         policy = pk.RangePolicy(space, 0, 4)
         assert pk.parallel_reduce("w", policy, kernels.dot, x=x, y=x) == 4
-        assert kernels.dot.last[0] is space
+        assert kernels.dot.last[2] is space
 
 
 def test_a_wrong_pattern_after_a_launch() -> None:
@@ -204,7 +215,7 @@ def test_an_error_of_a_launch_is_raised_once(monkeypatch: pytest.MonkeyPatch) ->
         calls.append(given)
         return False
 
-    program = kernels.every_number.last[1]
+    program = kernels.every_number.last[3]
     monkeypatch.setattr(program.runtime, "launch", fail)
     with pytest.raises(RuntimeError, match="^every_number: "):
         launch()
@@ -232,3 +243,56 @@ def test_workunit_parameters_may_have_the_names_of_those_of_a_launch(
     x = np.zeros(1, np.int32)
     pk.parallel_for("w", POLICY, module.fill, label=x, policy=2, workunit=3)
     assert x[0] == 5
+
+
+@pytest.mark.parametrize("name", ["type", "label", "fields", "plan", "pattern", "a"])
+def test_parameters_may_have_the_names_of_those_of_the_packing(
+    load: Callable[..., Any], name: str, is_fast: Callable[[], bool]
+) -> None:
+    module = load(
+        "import pykokkos as pk\n\n\n@pk.workunit\n"
+        f"def fill(i: int, {name}: pk.View1D[pk.int32], TypeError: int):\n"
+        f"    {name}[i] = TypeError\n"
+    )
+    x = np.zeros(1, np.int32)
+    for number in (3, 4):
+        pk.parallel_for("w", POLICY, module.fill, **{name: x, "TypeError": number})
+        assert x[0] == number
+    with pytest.raises(TypeError, match="must be 1-dimensional int32, not 1-dimensional int64"):
+        pk.parallel_for("w", POLICY, module.fill, **{name: np.zeros(1, np.int64), "TypeError": 1})
+
+
+def test_each_form_of_a_launch_is_fast(is_fast: Callable[[], bool]) -> None:
+    x = np.ones(1)
+    pk.parallel_reduce(POLICY, kernels.dot, x=x, y=x)
+    is_fast()
+    for form in (("w", POLICY), (POLICY,), ("other", pk.RangePolicy(pk.Serial, 0, 1))):
+        assert pk.parallel_reduce(*form, kernels.dot, x=x, y=x) == 1
+        assert is_fast()
+    assert pk.parallel_reduce(None, 1, kernels.dot, 0, x=x, y=x) == 1
+    assert not is_fast()
+
+
+def test_ranks_and_patterns_of_the_same_workunit_in_turns(load: Callable[..., Any]) -> None:
+    """Each of them has its own program."""
+    module = load(
+        "import pykokkos as pk\n\n\n@pk.workunit\n"
+        "def w(i, j, x):\n    pk.atomic_fetch_add(x, [0], i + 10 * int(j))\n"
+    )
+    square = pk.MDRangePolicy([0, 0], [3, 3], space=pk.Serial)
+    line = pk.RangePolicy(pk.Serial, 0, 3)
+    for _ in range(3):
+        x = np.zeros(1, np.int64)
+        pk.parallel_for("w", square, module.w, x=x)
+        assert x[0] == 99
+        pk.parallel_for("w", line, module.w, j=1, x=x)
+        assert x[0] == 99 + 33
+        pk.parallel_reduce("w", line, module.w, x=x)
+        assert x[0] == 99 + 33 + 3
+
+
+def test_an_error_has_no_other_error_before_it() -> None:
+    launch()
+    with pytest.raises(TypeError) as caught:
+        launch(n=1.5)
+    assert caught.value.__context__ is None
