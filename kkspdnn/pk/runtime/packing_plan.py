@@ -32,6 +32,9 @@ from ctypes import addressof
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
+from kkspdnn.pk.arrays import ArrayHolder
 from kkspdnn.pk.runtime.packers import Packer, first_byte
 from kkspdnn.pk.types import View
 
@@ -43,6 +46,7 @@ _NAMES: Final = {
     "_type": type,
     "_TypeError": TypeError,
     "_ValueError": ValueError,
+    "_ndarray": np.ndarray,
     "_addressof": addressof,
     "_first_byte": first_byte,
 }
@@ -53,7 +57,8 @@ class PlannedArgument:
     """An argument of a class.
 
     pack: the fast packer of this class; None if `struct.pack` takes the argument as it is
-    array: the type of a NumPy array in host memory, which needs no call of `pack` in most cases
+    array: the type of a NumPy array in host memory, or of a `pk.View` of one; it needs no call of
+    `pack` in most cases
     """
 
     name: str
@@ -135,9 +140,14 @@ def _read_arrays(arrays: Sequence[PlannedArgument]) -> Iterator[str]:
     conditions, by_alignment = list[str](), dict[int, list[str]]()
     for each in arrays:
         assert each.array is not None
-        yield f"            _at_{each.name} = _addressof(_first_byte({each.name}))"
-        yield f"            {', '.join(each.extents)}, = {each.name}.shape"
-        conditions.append(f"{each.name}.dtype is _dtype_{each.name}")
+        array = each.name
+        if issubclass(each.cls, ArrayHolder):
+            array = f"_data_{each.name}"
+            yield f"            {array} = {each.name}.data"
+            conditions.append(f"_type({array}) is _ndarray")
+        yield f"            _at_{each.name} = _addressof(_first_byte({array}))"
+        yield f"            {', '.join(each.extents)}, = {array}.shape"
+        conditions.append(f"{array}.dtype is _dtype_{each.name}")
         by_alignment.setdefault(each.array.element.numpy.alignment, []).append(f"_at_{each.name}")
     for alignment, addresses in by_alignment.items():
         if alignment > 1:

@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from kkspdnn.errors import SpaceError, ToolchainError
+from kkspdnn.pk.arrays import ArrayHolder
 from kkspdnn.pk.codegen.emit import Generated, policy_fields
 from kkspdnn.pk.policy import ExecutionSpace, Policy, TeamPolicy
 from kkspdnn.pk.runtime.fast_packers import fast_packer
@@ -141,9 +142,9 @@ class Program:
 
     def _planned(self, parameter: Parameter, pack: Packer, cls: type) -> PlannedArgument:
         view = parameter.type if isinstance(parameter.type, View) else None
-        array = view if cls is np.ndarray and self._device is None else None
+        on_host = self._device is None and (cls is np.ndarray or issubclass(cls, ArrayHolder))
         fast = self.fast_packer(parameter, pack, cls)
-        return PlannedArgument(parameter.name, cls, fast, array)
+        return PlannedArgument(parameter.name, cls, fast, view if on_host else None)
 
     def _raise_launch_error(self) -> NoReturn:
         message = f"{self.generated.name}: {self.runtime.last_error()}"
