@@ -61,7 +61,7 @@ def test_the_text_is_that_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
         "ymax": DOUBLE,
     }
     assert text == generate(workunit, space, types).text
-    assert "using execution_space = Kokkos::Serial;" in text
+    assert "using _space = Kokkos::Serial;" in text
     assert text != shown(capsys, "fused_fan_in", "--dtype", "float64")
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.types import INT64, Scalar
+from kkspdnn.pk.frontend.intrinsics import MATH
+from kkspdnn.pk.types import BOOL, DOUBLE, FLOAT, INT64, Scalar
+
+_STANDARD: Final = frozenset({"abs", *MATH})
+"""Functions of the C++ standard library, with an overload for each type."""
+
+_SHIFTS: Final = ("atomic_fetch_lshift", "atomic_fetch_rshift")
 
 _SELECT: Final = {
     "==": "if_equal",
@@ -51,12 +58,11 @@ def expression(e: ir.Expr | ir.CheckedExpr) -> str:
         case ir.Cast():
             return f"static_cast<{e.type.cpp}>({expression(e.operand)})"
         case ir.Call():
-            return f"{e.function}({', '.join(expression(a) for a in e.arguments)})"
+            return _call(e)
         case ir.TeamCall():
             return f"{e.team}.{e.method}()"
         case ir.Atomic():
-            value = f"static_cast<{e.type.cpp}>({expression(e.value)})"
-            return f"Kokkos::{e.function}(&{expression(e.target)}, {value})"
+            return _atomic(e)
         case ir.CheckedElement(element=ir.Element(array=array, indices=indices)):
             place = f'kkspdnn_place({e.line}, "{array}")'
             return f"{CHECKS}::at({place}, {array}, {', '.join(map(bare, indices))})"
@@ -66,9 +72,32 @@ def expression(e: ir.Expr | ir.CheckedExpr) -> str:
             return f"{CHECKS}::{_DIVISIONS[e.op]}({place}, {operands})"
 
 
+def _call(e: ir.Call) -> str:
+    if e.function not in _STANDARD:
+        return f"{e.function}({', '.join(expression(a) for a in e.arguments)})"
+    # nvcc has the overloads for arguments of one type.
+    type_ = e.type
+    if type_ == BOOL:
+        type_ = FLOAT if all(a.type == FLOAT for a in e.arguments) else DOUBLE
+    arguments = ", ".join(expression(_cast(a, type_)) for a in e.arguments)
+    return f"std::{e.function}({arguments})"
+
+
+def _cast(e: ir.Expr, type_: Scalar) -> ir.Expr:
+    return e if e.type == type_ else ir.Cast(e, type_)
+
+
+def _atomic(e: ir.Atomic) -> str:
+    type_ = "unsigned" if e.function in _SHIFTS else e.type.cpp
+    operands = "".join(f", static_cast<{type_}>({expression(each)})" for each in e.operands)
+    return f"Kokkos::{e.function}(&{expression(e.target)}{operands})"
+
+
 def _literal(e: ir.Constant) -> str:
     if isinstance(e.value, bool):
         return "true" if e.value else "false"
+    if not math.isfinite(e.value):
+        return f"double({'NAN' if math.isnan(e.value) else 'INFINITY'})"
     return f"INT64_C({e.value})" if e.type == INT64 else repr(e.value)
 
 
@@ -91,14 +120,14 @@ def _index(indices: tuple[ir.Expr, ...], dimension: int) -> str:
 class Vectors:
     """C++ of the vectors in a VectorRange, as packs of the lanes headers.
 
-    type: of the range; its packs are called `P`
+    type: of the range; its packs are called `_pack`
     """
 
     type: Scalar
 
     def pack(self, type_: Scalar) -> str:
         """Return the C++ type of a vector."""
-        return "P" if type_ == self.type else "lanes::bytes_of<P>"
+        return "_pack" if type_ == self.type else "lanes::bytes_of<_pack>"
 
     def expression(self, e: ir.VectorExpr) -> str:
         """Return a vector as C++."""
@@ -132,4 +161,4 @@ def _address(e: ir.Element | ir.StridedElement) -> str:
     array, indices = e.base.array, [expression(index) for index in e.base.indices]
     indices[e.dimension] = bare(e.base.indices[e.dimension])
     base = f"lanes::at({', '.join([array, *indices])})"
-    return f"lanes::step<{e.dimension}, (P::width > 1)>({array}, {base}, {bare(e.count)})"
+    return f"lanes::step<{e.dimension}, (_pack::width > 1)>({array}, {base}, {bare(e.count)})"

@@ -14,7 +14,9 @@ from kkspdnn.pk.types import INT32
 _NEXT = ir.Name("_next", INT32)
 """The first iteration of the next batch."""
 
-_Compound = ir.If | ir.For | ir.While | ir.NestedPattern | ir.VectorRange | ir.BatchedLoop
+_Compound = (
+    ir.If | ir.For | ir.While | ir.NestedPattern | ir.Single | ir.VectorRange | ir.BatchedLoop
+)
 
 
 class StatementPrinter:
@@ -59,6 +61,10 @@ class StatementPrinter:
                 out.close()
             case ir.NestedPattern():
                 self._nested(s)
+            case ir.Single():
+                out.open(f"Kokkos::single(Kokkos::{s.policy}({s.team}), [&]()")
+                self.block(s.body)
+                out.close("});")
             case ir.VectorRange():
                 self._vector_range(s)
             case ir.BatchedLoop():
@@ -91,8 +97,8 @@ class StatementPrinter:
         type_ = s.type.cpp
         if self.target is not ExecutionSpace.Cuda and s.registers != 4:
             type_ += f", {s.registers}"
-        out.open(f"lanes::for_each<{type_}>({count}, [&](auto pack, const int32_t {s.index})")
-        out.put("using P = decltype(pack);")
+        out.open(f"lanes::for_each<{type_}>({count}, [&](auto _lanes, const int32_t {s.index})")
+        out.put("using _pack = decltype(_lanes);")
         self.block(s.body, Vectors(s.type))
         out.close("});")
 
@@ -137,6 +143,29 @@ class StatementPrinter:
         self.out.close()
 
 
+def scratch_type(s: ir.DeclareScratch) -> str:
+    """Return the C++ type of a scratch view."""
+    stars = "*" * len(s.extents)
+    return (
+        f"Kokkos::View<{s.element.cpp}{stars}, Kokkos::LayoutRight, _space::scratch_memory_space, "
+        "Kokkos::MemoryTraits<Kokkos::Unmanaged>>"
+    )
+
+
+def string_literal(text: str) -> str:
+    """Return a string as C++."""
+    escaped = [
+        chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f"\\{byte:03o}"
+        for byte in text.encode()
+    ]
+    return f'"{"".join(escaped)}"'
+
+
+def _printed(value: ir.Expr) -> str:
+    """A value in the type that the directives of `ir.Print` have."""
+    return f"static_cast<{'double' if value.type.is_float else 'long long'}>({expression(value)})"
+
+
 def _load(first: ir.Element, count: int) -> str:
     return f"lanes::row<{first.type.cpp}, {count}>::load(&{expression(first)})"
 
@@ -167,6 +196,12 @@ def _simple(s: ir.Stmt, vectors: Vectors | None) -> str:
             return f"{expression(s.target)} {s.op} {bare(s.value)}"
         case ir.AssignChecked():
             return expression(s.division)
+        case ir.DeclareScratch():
+            extents = ", ".join(bare(extent) for extent in s.extents)
+            return f"const {scratch_type(s)} {s.name}({s.team}.{s.memory}({s.level}), {extents})"
+        case ir.Print():
+            values = "".join(f", {_printed(value)}" for value in s.values)
+            return f"printf({string_literal(s.format)}{values})"
         case ir.Evaluate():
             return expression(s.value)
         case ir.Barrier():

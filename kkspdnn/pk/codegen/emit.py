@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.codegen.cpp_expressions import CHECKS
-from kkspdnn.pk.codegen.cpp_statements import StatementPrinter
+from kkspdnn.pk.codegen.cpp_expressions import CHECKS, expression
+from kkspdnn.pk.codegen.cpp_statements import StatementPrinter, scratch_type
 from kkspdnn.pk.codegen.writer import Writer
 from kkspdnn.pk.passes.walk import nodes
 from kkspdnn.pk.policy import ExecutionSpace
@@ -109,6 +110,11 @@ class _Emitter:
             isinstance(each, ir.BatchedLoop | ir.DeclareArray) for each in nodes(kernel.body)
         )
         self.max_block = ARRAYS_BLOCK if arrays else _BLOCK
+        self.prints = any(isinstance(each, ir.Print) for each in nodes(self._all_code()))
+        self.scratch = [s for s in nodes(kernel.body) if isinstance(s, ir.DeclareScratch)]
+
+    def _all_code(self) -> tuple[Any, ...]:
+        return (self.kernel.body, *(function.body for function in self.kernel.functions))
 
     def file(self) -> None:
         out = self.out
@@ -132,7 +138,10 @@ class _Emitter:
         out = self.out
         out.put(f"// {self.kernel.name}, from line {self.kernel.line} of {self.path}")
         out.put(f"// for Kokkos::{self.target.value}")
-        for header in ("Kokkos_Core.hpp", "cmath", "cstdint", "exception"):
+        headers = ["Kokkos_Core.hpp", "cmath", "cstdint", "exception"]
+        if self.prints:
+            headers.insert(3, "cstdio")
+        for header in headers:
             out.put(f"#include <{header}>")
         out.put(f'#include "{lanes_header(self.target is ExecutionSpace.Cuda)}"')
         if self.debug:
@@ -143,13 +152,13 @@ class _Emitter:
 
     def _type_names(self) -> None:
         out, parameters = self.out, self.kernel.signature.parameters
-        out.put(f"using execution_space = Kokkos::{self.target.value};")
-        out.put("using team_member = Kokkos::TeamPolicy<execution_space>::member_type;")
+        out.put(f"using _space = Kokkos::{self.target.value};")
+        out.put("using _team = Kokkos::TeamPolicy<_space>::member_type;")
         for rank in sorted({p.type.rank for p in parameters if isinstance(p.type, View)}):
             out.put("template <class T>")
             out.put(
                 f"using View{rank}D = Kokkos::View<T{'*' * rank}, Kokkos::LayoutRight, "
-                "execution_space::memory_space, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;"
+                "_space::memory_space, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;"
             )
         out.put()
 
@@ -178,7 +187,7 @@ class _Emitter:
         for parameter in signature.parameters:
             out.put(f"{self._type(parameter)} {parameter.name};")
         out.put()
-        first = "const team_member& " if signature.team else "const int32_t "
+        first = "const _team& " if signature.team else "const int32_t "
         arguments = [first + item for item in signature.items]
         if signature.accumulator is not None and signature.result is not None:
             arguments.append(f"{signature.result.cpp}& {signature.accumulator}")
@@ -194,8 +203,24 @@ class _Emitter:
         self.statements.block(self.kernel.body)
         out.close()
         out.in_generated_file()
+        self._scratch_sizes()
         out.close("};")
         out.put()
+
+    def _scratch_sizes(self) -> None:
+        """Functions that return the bytes of the scratch views of one team or thread."""
+        for memory, level in self._scratch_levels():
+            sizes = [
+                f"{scratch_type(s)}::shmem_size({', '.join(expression(e) for e in s.extents)})"
+                for s in self.scratch
+                if (s.memory, s.level) == (memory, level)
+            ]
+            self.out.open(f"size_t _{memory}_{level}() const")
+            self.out.put(f"return {' + '.join(sizes)};")
+            self.out.close()
+
+    def _scratch_levels(self) -> list[tuple[str, int]]:
+        return sorted({(s.memory, s.level) for s in self.scratch})
 
     def _type(self, parameter: Parameter) -> str:
         """The C++ type of a member of the functor."""
@@ -212,7 +237,7 @@ class _Emitter:
     def _packed_arguments(self) -> None:
         """The arguments of one launch, in the layout of Python's `struct`."""
         out = self.out
-        out.open("struct Packed")
+        out.open("struct _packed")
         for name in policy_fields(self.kernel.signature):
             out.put(f"int64_t _policy_{name};")
         out.put("void* _policy_result;")
@@ -231,13 +256,17 @@ class _Emitter:
         out, signature = self.out, self.kernel.signature
         out.open('extern "C" int kkspdnn_launch(const char* label, const void* arguments)')
         out.open("try")
-        out.put("const Packed& p = *static_cast<const Packed*>(arguments);")
+        out.put("const _packed& p = *static_cast<const _packed*>(arguments);")
         members = ", ".join(self._unpacked(parameter) for parameter in signature.parameters)
         out.put(f"const {self.kernel.name}_functor functor{{{members}}};")
         for line in self._policy():
             out.put(line)
         if self.debug:
             out.put(f"{CHECKS}::begin();")
+        for memory, level in self._scratch_levels():
+            per = "PerTeam" if memory == "team_scratch" else "PerThread"
+            size = f"Kokkos::{per}(functor._{memory}_{level}())"
+            out.put(f"policy.set_scratch_size({level}, {size});")
         if signature.result is None:
             out.put("Kokkos::parallel_for(label, policy, functor);")
         else:
@@ -255,6 +284,10 @@ class _Emitter:
             out.put("Kokkos::fence();")
             out.put(f"const char* const failed = {CHECKS}::failed();")
             self._return_error("failed != nullptr", "failed")
+        if self.prints:
+            if self.target is ExecutionSpace.Cuda:
+                out.put("Kokkos::fence();")
+            out.put("fflush(stdout);")
         out.put("return 0;")
         out.reopen("} catch (const std::exception& error) {")
         out.put("kkspdnn_set_error(error.what());")
@@ -291,7 +324,7 @@ class _Emitter:
     def _team_policy_type(self) -> str:
         """The type of a team policy; with LaunchBounds if the kernel needs many registers."""
         bounds = "" if self.max_block == _BLOCK else f", Kokkos::LaunchBounds<{self.max_block}, 1>"
-        return f"using Policy = Kokkos::TeamPolicy<execution_space{bounds}>;"
+        return f"using Policy = Kokkos::TeamPolicy<_space{bounds}>;"
 
     def _policy(self) -> list[str]:
         """The policy of the launch."""
@@ -301,7 +334,7 @@ class _Emitter:
                 self._team_policy_type(),
                 "const int league = static_cast<int>(p._policy_end);",
                 "const int vector = static_cast<int>(p._policy_vector_length);",
-                "const Policy policy = p._policy_team_size == 0"
+                f"{'' if self.scratch else 'const '}Policy policy = p._policy_team_size == 0"
                 " ? Policy(league, Kokkos::AUTO, vector)"
                 " : Policy(league, static_cast<int>(p._policy_team_size), vector);",
             ]
@@ -312,7 +345,7 @@ class _Emitter:
                 for name in ("begin", "end", "tile")
             )
             return [
-                f"const Kokkos::MDRangePolicy<execution_space, Kokkos::Rank<{rank}>, "
+                f"const Kokkos::MDRangePolicy<_space, Kokkos::Rank<{rank}>, "
                 "Kokkos::IndexType<int64_t>> policy("
                 + ", ".join(f"{{{each}}}" for each in limits)
                 + ");"
@@ -323,6 +356,6 @@ class _Emitter:
         wide = signature.pattern == "scan" or (gpu and signature.pattern == "reduce")
         index = "int64_t" if wide else "int32_t"
         return [
-            f"const Kokkos::RangePolicy<execution_space, Kokkos::IndexType<{index}>> policy("
+            f"const Kokkos::RangePolicy<_space, Kokkos::IndexType<{index}>> policy("
             f"static_cast<{index}>(p._policy_begin), static_cast<{index}>(p._policy_end));"
         ]

@@ -53,7 +53,7 @@ def _line(s: ir.Stmt) -> str:
         case ir.DeclareArray():
             values = ", ".join(bare(v) for v in s.values)
             return f"{s.name}: List[pk.{s.element.name}] = [{values}]"
-        case ir.Assign(op="/="):  # PyKokkos has no //=
+        case ir.Assign(op="/=") if not s.target.type.is_float:  # PyKokkos has no //=
             return f"{expression(s.target)} = {expression(s.target)} // {expression(s.value)}"
         case ir.Assign():
             return f"{expression(s.target)} {s.op} {bare(s.value)}"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend.intrinsics import MATH
-from kkspdnn.pk.types import DOUBLE, INT32, Scalar
+from kkspdnn.pk.types import BOOL, DOUBLE, FLOAT, INT32, Scalar
+
+_CONVERSIONS: Final = {FLOAT: "pk.float", DOUBLE: "pk.double", BOOL: "bool"}
+"""PyKokkos's casts; all others are of integers."""
 
 _LOGIC: Final = {"&&": "and", "||": "or"}
 
@@ -21,6 +25,8 @@ def annotation(type_: Scalar) -> str:
 def expression(e: ir.Expr) -> str:
     """Return an expression as Python, with parentheses around every operator."""
     match e:
+        case ir.Constant(value=float(value)) if not math.isfinite(value):
+            return f"math.{value}"
         case ir.Constant(value=value):
             return repr(value)
         case ir.Name():
@@ -42,7 +48,7 @@ def expression(e: ir.Expr) -> str:
         case ir.Cast(operand=ir.Binary(op="/", type=type_) as quotient) if type_.is_int:
             return _quotient(quotient)  # PyKokkos casts the result of // to int
         case ir.Cast():
-            return f"int({bare(e.operand)})"
+            return f"{_CONVERSIONS.get(e.type, 'int')}({bare(e.operand)})"
         case ir.Call():
             function = f"math.{e.function}" if e.function in MATH else e.function
             return f"{function}({', '.join(bare(a) for a in e.arguments)})"
@@ -50,7 +56,8 @@ def expression(e: ir.Expr) -> str:
             return f"{e.team}.{e.method}()"
         case ir.Atomic():
             indices = ", ".join(bare(i) for i in e.target.indices)
-            return f"pk.{e.function}({e.target.array}, [{indices}], {bare(e.value)})"
+            operands = "".join(f", {bare(operand)}" for operand in e.operands)
+            return f"pk.{e.function}({e.target.array}, [{indices}]{operands})"
 
 
 def bare(e: ir.Expr) -> str:

@@ -26,6 +26,7 @@ def analyse(source: FunctionSource, types: Types) -> ir.Kernel:
     """
     signature = read_signature(source, types)
     analyser = _Analyser(source)
+    analyser.arguments = frozenset(p.name for p in signature.parameters)
     body = analyser.block(source.node.body, _parameter_scope(signature))
     return ir.Kernel(
         source.name,
@@ -34,7 +35,7 @@ def analyse(source: FunctionSource, types: Types) -> ir.Kernel:
         signature,
         tuple(analyser.functions.values()),
         body,
-        frozenset(analyser.written),
+        analyser.arguments & analyser.written,
     )
 
 

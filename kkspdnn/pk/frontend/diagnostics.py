@@ -1,10 +1,11 @@
-"""Compile errors of workunits, with their source location."""
+"""Compile errors and warnings of workunits, with their source location."""
 
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
-from typing import NoReturn
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 from kkspdnn.errors import KkspdnnError
 
@@ -17,12 +18,30 @@ class WorkunitError(KkspdnnError, TypeError):
     """
 
 
+class WorkunitWarning(UserWarning):
+    """A workunit computes something else than the same Python code."""
+
+
 @dataclass(frozen=True)
 class SourceFile:
-    """The path and the lines of a Python file."""
+    """The path and the lines of a Python file.
+
+    registry: of `warnings`, so that a line is warned of once
+    """
 
     path: str
     lines: tuple[str, ...]
+    registry: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def warn(self, node: ast.AST, problem: str, hint: str) -> None:
+        """Issue a WorkunitWarning for `node`; hint: what to write instead."""
+        warnings.warn_explicit(
+            f"{problem}: {hint}",
+            WorkunitWarning,
+            self.path,
+            getattr(node, "lineno", 1),
+            registry=self.registry,
+        )
 
     def refuse(self, node: ast.AST, problem: str, hint: str) -> NoReturn:
         """Raise the WorkunitError for `node`; hint: what to write instead."""

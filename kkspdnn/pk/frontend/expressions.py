@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import ast
-from typing import Final
+from types import ModuleType
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend import operators
-from kkspdnn.pk.frontend.annotations import is_pk
-from kkspdnn.pk.frontend.intrinsics import ATOMICS, MATH
+from kkspdnn.pk.frontend.intrinsics import CONSTANTS, MATH_MODULES
 from kkspdnn.pk.frontend.parse import FunctionSource
 from kkspdnn.pk.frontend.scopes import Scopes
-from kkspdnn.pk.frontend.workunit import Function
+from kkspdnn.pk.frontend.subviews import Subview
 from kkspdnn.pk.types import (
     BOOL,
     DOUBLE,
-    FLOAT,
     INT32,
     INT64,
     LocalArray,
     Scalar,
-    Team,
     View,
 )
-
-_TEAM_CALLS: Final = ("league_rank", "team_rank", "team_size")
 
 
 class Expressions(Scopes):
@@ -37,8 +32,8 @@ class Expressions(Scopes):
         super().__init__(source)
         self.written: set[str] = set()
 
-    def device_function(self, call: ast.Call, function: Function) -> ir.DeviceFunction:
-        """Return the IR of the `@pk.function` that `call` uses."""
+    def call(self, node: ast.Call) -> ir.Expr:
+        """Return the IR of a call."""
         raise NotImplementedError
 
     def expression(self, node: ast.expr) -> ir.Expr:
@@ -67,7 +62,11 @@ class Expressions(Scopes):
                 left, right = self.expression(node.left), self.expression(node.comparators[0])
                 return operators.comparison(file, node, op, left, right)
             case ast.Call():
-                return self._call(node)
+                return self.call(node)
+            case ast.Attribute(value=ast.Name(id=name), attr=constant) if (
+                constant in CONSTANTS and self.is_math_module(name)
+            ):
+                return ir.Constant(CONSTANTS[constant], DOUBLE)
         self.refuse_construct(node)
 
     def converted(self, node: ast.expr, target: Scalar) -> ir.Expr:
@@ -91,24 +90,33 @@ class Expressions(Scopes):
             indices.insert(0, array.slice)
             array = array.value
         type_ = self.find(array.id) if isinstance(array, ast.Name) else None
-        if not isinstance(array, ast.Name) or not isinstance(type_, (View, LocalArray)):
+        if not isinstance(array, ast.Name) or not isinstance(type_, View | LocalArray | Subview):
             self.refuse(
                 array, "this is not a view or a local array", "index a View1D … View3D argument"
             )
         for index in indices:
             if isinstance(index, (ast.Tuple, ast.Slice)):
                 self.refuse(
-                    index, "slices and a[i, j] are not in the workunit language", "write a[i][j]"
+                    index,
+                    "slices and a[i, j] are not in the workunit language",
+                    "write a[i][j], or row = a[i, :] and row[j]",
                 )
-        rank = type_.rank if isinstance(type_, View) else 1
+        rank = 1 if isinstance(type_, LocalArray) else type_.rank
         if len(indices) != rank:
             self.refuse(
                 node,
                 f"`{array.id}` has {rank} dimension(s), not {len(indices)}",
                 "index every dimension: a[i][j]",
             )
-        values = tuple(self.integer(i) for i in indices)
-        return ir.Element(array.id, values, type_.element, isinstance(type_, LocalArray))
+        return self.element_at(array.id, type_, tuple(self.integer(i) for i in indices))
+
+    def element_at(
+        self, name: str, type_: View | LocalArray | Subview, indices: tuple[ir.Expr, ...]
+    ) -> ir.Element:
+        """Return an element of the array `name`."""
+        if isinstance(type_, Subview):
+            return ir.Element(type_.view, type_.indices(indices), type_.element, local=False)
+        return ir.Element(name, indices, type_.element, isinstance(type_, LocalArray))
 
     def _name(self, node: ast.Name) -> ir.Name:
         type_ = self.find(node.id)
@@ -142,121 +150,11 @@ class Expressions(Scopes):
             "workunits have numbers only",
         )
 
-    # ---- calls --------------------------------------------------------------------------------
-
-    def team_method(self, call: ast.Call) -> tuple[str, str] | None:
-        """Return the team handle and the method if `call` is a method call on a team handle."""
-        match call.func:
-            case ast.Attribute(value=ast.Name(id=name), attr=method):
-                if isinstance(self.find(name), Team):
-                    return name, method
-        return None
-
-    def _call(self, node: ast.Call) -> ir.Expr:
-        if node.keywords:
-            self.refuse(
-                node.keywords[0],
-                "a keyword argument is not in the workunit language",
-                "pass all arguments by position",
-            )
-        team = self.team_method(node)
-        if team is not None:
-            return self._team_call(node, *team)
-        match node.func:
-            case ast.Attribute(attr=name) if is_pk(node.func):
-                return self._pk_call(node, name)
-            case ast.Attribute(value=view, attr="extent"):
-                return self._extent(node, view)
-            case ast.Attribute(value=ast.Name(id="math"), attr=name) if name in MATH:
-                return self._math(node, name)
-            case ast.Name(id="int") if len(node.args) == 1:
-                return ir.Cast(self.expression(node.args[0]), INT32)
-            case ast.Name(id=name) if self.find(name) is None:
-                target = self.source.names.get(name)
-                if isinstance(target, Function):
-                    return self._function_call(node, name, target)
-        self.refuse(
-            node,
-            "this function cannot be called in a workunit",
-            "call int(…), a @pk.function of this file, a pk atomic, "
-            "or math.fmin, math.fmax, math.sqrt …",
+    def is_math_module(self, name: str) -> bool:
+        """Return whether a name is a module of mathematical functions, such as `math`."""
+        module = self.source.names.get(name)
+        return (
+            self.find(name) is None
+            and isinstance(module, ModuleType)
+            and module.__name__ in MATH_MODULES
         )
-
-    def _team_call(self, node: ast.Call, team: str, method: str) -> ir.TeamCall:
-        if method not in _TEAM_CALLS or node.args:
-            methods = ", ".join(f"m.{name}()" for name in _TEAM_CALLS)
-            self.refuse(
-                node,
-                f"`{ast.unparse(node)}` is not in the workunit language",
-                f"use {methods}, or m.team_barrier() as a statement",
-            )
-        return ir.TeamCall(team, method, INT32)
-
-    def _pk_call(self, node: ast.Call, name: str) -> ir.Expr:
-        if name in ATOMICS:
-            return self._atomic(node, name)
-        self.refuse(
-            node,
-            f"pk.{name} cannot be called here",
-            "nested patterns are statements: pk.parallel_for(…), or "
-            "s: float = pk.parallel_reduce(…)",
-        )
-
-    def _function_call(self, node: ast.Call, name: str, function: Function) -> ir.Call:
-        device = self.device_function(node, function)
-        if len(node.args) != len(device.parameters):
-            self.refuse(
-                node,
-                f"`{name}` takes {len(device.parameters)} argument(s)",
-                "pass all arguments by position",
-            )
-        arguments = tuple(
-            self.converted(a, p.type) for a, p in zip(node.args, device.parameters, strict=True)
-        )
-        return ir.Call(device.name, arguments, device.result)
-
-    def _math(self, node: ast.Call, name: str) -> ir.Expr:
-        if len(node.args) != MATH[name]:
-            self.refuse(
-                node,
-                f"math.{name} takes {MATH[name]} argument(s)",
-                "pass all arguments by position",
-            )
-        arguments = tuple(self.expression(a) for a in node.args)
-        type_ = FLOAT if all(a.type == FLOAT for a in arguments) else DOUBLE
-        return ir.Call(name, arguments, type_)
-
-    def _extent(self, node: ast.Call, view: ast.expr) -> ir.Expr:
-        name = view.id if isinstance(view, ast.Name) else ""
-        type_ = self.find(name)
-        if not isinstance(type_, View):
-            self.refuse(node, "this has no extent: it is not a view", "write a.extent(0)")
-        match node.args:
-            case [ast.Constant(value=int(dimension))] if (
-                not isinstance(dimension, bool) and 0 <= dimension < type_.rank
-            ):
-                return ir.Extent(name, dimension, INT64)
-        self.refuse(
-            node,
-            f"`{name}` has {type_.rank} dimension(s)",
-            f"write {name}.extent(0), with the dimension as a literal",
-        )
-
-    def _atomic(self, node: ast.Call, name: str) -> ir.Expr:
-        hint = f"write pk.{name}(view, [i], value)"
-        if len(node.args) != 3 or not isinstance(node.args[1], ast.List):
-            self.refuse(node, f"pk.{name} takes a view, its indices and a value", hint)
-        view, indices, value = node.args
-        type_ = self.find(view.id) if isinstance(view, ast.Name) else None
-        if not isinstance(view, ast.Name) or not isinstance(type_, View):
-            self.refuse(view, "the target of an atomic is a view", hint)
-        assert isinstance(indices, ast.List)
-        if len(indices.elts) != type_.rank:
-            self.refuse(indices, f"`{view.id}` has {type_.rank} dimension(s)", hint)
-        values = tuple(self.integer(i) for i in indices.elts)
-        target = ir.Element(view.id, values, type_.element, local=False)
-        self.written.add(view.id)
-        operand = self.converted(value, type_.element)
-        if type_.element.is_float and name not in ("atomic_fetch_add", "atomic_fetch_sub"):
-            self.refuse(node, f"pk.{name} needs integers", "use a view of integers")
-        return ir.Atomic(name, target, operand, type_.element)

@@ -2,15 +2,60 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
-ATOMICS: Final = frozenset(
-    {"atomic_fetch_add", "atomic_fetch_sub", "atomic_fetch_max", "atomic_fetch_min"}
-    | {"atomic_fetch_and", "atomic_fetch_or", "atomic_fetch_xor"}
+ATOMICS: Final = {
+    **dict.fromkeys(("atomic_fetch_add", "atomic_fetch_sub", "atomic_fetch_max"), 1),
+    **dict.fromkeys(("atomic_fetch_min", "atomic_fetch_mul", "atomic_fetch_div", "atomic_add"), 1),
+    **dict.fromkeys(("atomic_fetch_and", "atomic_fetch_or", "atomic_fetch_xor"), 1),
+    **dict.fromkeys(("atomic_fetch_mod", "atomic_fetch_lshift", "atomic_fetch_rshift"), 1),
+    "atomic_increment": 0,
+    "atomic_compare_exchange": 2,
+}
+"""`pk.NAME` and its number of arguments after the view and the indices."""
+
+INTEGER_ATOMICS: Final = frozenset(
+    {"atomic_fetch_and", "atomic_fetch_or", "atomic_fetch_xor", "atomic_fetch_mod"}
+    | {"atomic_fetch_lshift", "atomic_fetch_rshift"}
 )
+"""Atomics of integers only."""
+
+ATOMICS_WITHOUT_VALUE: Final = frozenset({"atomic_add", "atomic_increment"})
+"""Atomics that are statements."""
+
+PREDICATES: Final = frozenset({"isfinite", "isinf", "isnan"})
+"""The functions in MATH whose result is a bool."""
 
 MATH: Final = {
-    **dict.fromkeys(("sqrt", "fabs", "exp", "log", "floor", "ceil", "tanh"), 1),
-    **dict.fromkeys(("fmin", "fmax", "pow"), 2),
+    **dict.fromkeys(("sqrt", "cbrt", "fabs", "floor", "ceil", "trunc", "round"), 1),
+    **dict.fromkeys(("exp", "exp2", "expm1", "log", "log2", "log10", "log1p"), 1),
+    **dict.fromkeys(("sin", "cos", "tan", "asin", "acos", "atan"), 1),
+    **dict.fromkeys(("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"), 1),
+    **dict.fromkeys(("erf", "erfc", "lgamma", "tgamma", *PREDICATES), 1),
+    **dict.fromkeys(("fmin", "fmax", "pow", "atan2", "copysign", "fmod", "hypot", "remainder"), 2),
 }
-"""`math.NAME` and its number of arguments."""
+"""`math.NAME` and its number of arguments; the same function of `<cmath>`."""
+
+SYNONYMS: Final = {"gamma": "tgamma"}
+"""Functions of Python's `math` with another name in `<cmath>`."""
+
+FACTORS: Final = {"degrees": 180 / math.pi, "radians": math.pi / 180}
+"""Functions of one argument that multiply it."""
+
+CONSTANTS: Final = {name: float(getattr(math, name)) for name in ("pi", "e", "tau", "inf", "nan")}
+"""`math.NAME`."""
+
+MATH_MODULES: Final = frozenset({"math", "numpy", "cupy"})
+"""The modules whose functions in MATH a workunit may call."""
+
+INSTEAD: Final = {
+    "print": 'write pk.printf("%d\\n", x)',
+    "len": "write a.extent(0)",
+    "min": "write math.fmin(a, b), or an if statement for integers",
+    "max": "write math.fmax(a, b), or an if statement for integers",
+    "sum": "write a for loop",
+    "rsqrt": "write 1 / math.sqrt(x)",
+    "divmod": "write a // b and a % b",
+}
+"""Functions that a workunit cannot call, and what to write instead."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend.annotations import (
@@ -13,7 +14,7 @@ from kkspdnn.pk.frontend.annotations import (
     is_plain,
     scalar_annotation,
 )
-from kkspdnn.pk.frontend.expressions import Expressions
+from kkspdnn.pk.frontend.calls import Calls
 from kkspdnn.pk.frontend.operators import check_conversion
 from kkspdnn.pk.frontend.parse import FunctionSource
 from kkspdnn.pk.frontend.scopes import Scope
@@ -28,12 +29,13 @@ class _NestedFunction:
     scopes: tuple[Scope, ...]
 
 
-class NestedPatterns(Expressions):
+class NestedPatterns(Calls):
     """Analyses the nested functions of a workunit and the patterns that run them."""
 
     def __init__(self, source: FunctionSource) -> None:
         super().__init__(source)
         self._nested: dict[str, _NestedFunction] = {}
+        self._hidden = count()
 
     def block(self, statements: Sequence[ast.stmt], scope: Scope) -> tuple[ir.Stmt, ...]:
         """Return the IR of the statements of a block."""
@@ -68,14 +70,91 @@ class NestedPatterns(Expressions):
             self.refuse(call, f"a nested pk.{word} takes a range and a function", hint)
         policy, function = call.args
         range_, team, bounds = self._policy(policy, hint)
+        inner = self._inner(self._find_nested(function), into)
+        return ir.NestedPattern(call.lineno, range_, team, bounds, inner, into)
+
+    def nested_md_pattern(self, call: ast.Call) -> Sequence[ir.Stmt]:
+        """Return `pk.parallel_for(pk.TeamThreadMDRange(m, n0, n1), inner)`: a range over the
+        numbers of the index pairs, in row-major order."""
+        hint = "write pk.parallel_for(pk.TeamThreadMDRange(m, n0, n1), inner)"
+        policy, function = call.args
+        assert isinstance(policy, ast.Call)
+        if not 3 <= len(policy.args) <= 4 or policy.keywords:
+            self.refuse(policy, "a TeamThreadMDRange takes the team and 2 or 3 counts", hint)
+        team, *counts = policy.args
+        if not isinstance(team, ast.Name) or not isinstance(self.find(team.id), Team):
+            self.refuse(team, "this is not a team handle", "pass the workunit's pk.TeamMember")
+        extents = [self._count(each) for each in counts]
+        declared = [
+            ir.Declare(call.lineno, f"_extent{next(self._hidden)}", INT32, extent)
+            for extent in extents
+        ]
+        names = [ir.Name(each.name, INT32) for each in declared]
+        nested = self._find_nested(function)
+        outside, self.scopes = self.scopes, list(nested.scopes)
+        try:
+            inner = self._inner_function(nested.node, None, len(counts))
+        finally:
+            self.scopes = outside
+        number: ir.Expr = ir.Name("_item", INT32)
+        indices: list[ir.Stmt] = []
+        for name, extent in zip(reversed(_items(nested.node)), reversed(names), strict=True):
+            if len(indices) < len(names) - 1:
+                remainder = ir.Binary("%", number, extent, INT32)
+                indices.insert(0, ir.Declare(call.lineno, name, INT32, remainder))
+                number = ir.Binary("/", number, extent, INT32)
+            else:
+                indices.insert(0, ir.Declare(call.lineno, name, INT32, number))
+        product: ir.Expr = names[0]
+        for name_ in names[1:]:
+            product = ir.Binary("*", product, name_, INT32)
+        inner = replace(inner, index="_item", body=(*indices, *inner.body))
+        pattern = ir.NestedPattern(
+            call.lineno, "TeamThreadRange", team.id, (product,), inner, target=None
+        )
+        return (*declared, pattern)
+
+    def _count(self, node: ast.expr) -> ir.Expr:
+        value = self.integer(node)
+        check_conversion(self.source.file, node, value.type, INT32)
+        return value
+
+    def _find_nested(self, function: ast.expr) -> _NestedFunction:
+        """The nested function of this name."""
         if not isinstance(function, ast.Name) or not isinstance(
             self.find(function.id), NestedFunction
         ):
             self.refuse(
                 function, "this is not a nested function", "define it above with def inner(i: int)"
             )
-        inner = self._inner(self._nested[function.id], into)
-        return ir.NestedPattern(call.lineno, range_, team, bounds, inner, into)
+        return self._nested[function.id]
+
+    def single(self, call: ast.Call) -> ir.Stmt:
+        """Return `pk.single(pk.PerTeam(m), function)`."""
+        hint = "write pk.single(pk.PerTeam(m), once), with def once(): above"
+        match call:
+            case ast.Call(
+                args=[ast.Call(func=policy, args=[ast.Name(id=team) as handle]), ast.Name(id=name)],
+                keywords=[],
+            ) if is_pk(policy, "PerTeam") or is_pk(policy, "PerThread"):
+                pass
+            case _:
+                self.refuse(call, "pk.single takes pk.PerTeam or pk.PerThread and a function", hint)
+        assert isinstance(policy, ast.Attribute)
+        if not isinstance(self.find(team), Team):
+            self.refuse(handle, "this is not a team handle", "pass the workunit's pk.TeamMember")
+        if not isinstance(self.find(name), NestedFunction):
+            self.refuse(call.args[1], "this is not a nested function", hint)
+        function = self._nested[name]
+        node = function.node
+        if node.args.args or not is_plain(node.args) or node.decorator_list:
+            self.refuse(node, "the function of pk.single takes no parameters", "write def once():")
+        outside, self.scopes = self.scopes, list(function.scopes)
+        try:
+            body = self.block(node.body, Scope(is_function=True, nonlocals=set()))
+        finally:
+            self.scopes = outside
+        return ir.Single(call.lineno, policy.attr, team, body)
 
     def _policy(self, policy: ast.expr, hint: str) -> tuple[str, str, tuple[ir.Expr, ...]]:
         """The range, the team and the bounds of a nested policy."""
@@ -89,12 +168,7 @@ class NestedPatterns(Expressions):
         team, *bounds = policy.args
         if not isinstance(team, ast.Name) or not isinstance(self.find(team.id), Team):
             self.refuse(team, "this is not a team handle", "pass the workunit's pk.TeamMember")
-        values = []
-        for bound in bounds:
-            value = self.integer(bound)
-            check_conversion(self.source.file, bound, value.type, INT32)
-            values.append(value)
-        return policy.func.attr, team.id, tuple(values)
+        return policy.func.attr, team.id, tuple(self._count(bound) for bound in bounds)
 
     def _inner(self, function: _NestedFunction, into: str | None) -> ir.NestedFunction:
         """Analyse a nested function in the scopes of its definition."""
@@ -104,21 +178,28 @@ class NestedPatterns(Expressions):
         finally:
             self.scopes = outside
 
-    def _inner_function(self, node: ast.FunctionDef, into: str | None) -> ir.NestedFunction:
+    def _inner_function(
+        self, node: ast.FunctionDef, into: str | None, rank: int = 1
+    ) -> ir.NestedFunction:
+        """rank: the number of work items"""
         parameters = node.args.args
-        expected = 1 if into is None else 2
-        hint = "write def inner(i: int)"
+        expected = rank if into is None else 2
+        hint = f"write def inner({', '.join(f'i{n}: int' for n in range(rank))})"
+        if rank == 1:
+            hint = "write def inner(i: int)"
         if into is not None:
             hint = "write def inner(i: int, acc: pk.Acc[pk.double])"
         if len(parameters) != expected or not is_plain(node.args) or node.decorator_list:
             self.refuse(node, f"a nested function here takes {expected} parameter(s)", hint)
-        item = parameters[0]
-        if scalar_annotation(item.annotation) != INT32:
-            self.refuse(item, "the work item is an int", hint)
+        items = parameters[:rank]
+        for item in items:
+            if scalar_annotation(item.annotation) != INT32:
+                self.refuse(item, "the work item is an int", hint)
         # Locals of the function share the scope of its parameters, so that it may assign to them.
-        scope = Scope({}, {item.arg}, is_function=True)
+        scope = Scope({}, {item.arg for item in items}, is_function=True)
         self.scopes.append(scope)
-        self.declare(item, item.arg, INT32)
+        for item in items:
+            self.declare(item, item.arg, INT32)
         accumulator, result = None, None
         if into is not None:
             accumulator = parameters[1].arg
@@ -132,5 +213,9 @@ class NestedPatterns(Expressions):
             self.declare(parameters[1], accumulator, result)
         self.scopes.pop()
         return ir.NestedFunction(
-            node.name, item.arg, accumulator, result, self.block(node.body, scope)
+            node.name, items[0].arg, accumulator, result, self.block(node.body, scope)
         )
+
+
+def _items(function: ast.FunctionDef) -> list[str]:
+    return [parameter.arg for parameter in function.args.args]

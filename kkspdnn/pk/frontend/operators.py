@@ -6,6 +6,7 @@ Operands that C++ would convert without a warning to a different value are refus
 from __future__ import annotations
 
 import ast
+import operator
 from typing import Final
 
 from kkspdnn.pk import ir
@@ -57,11 +58,82 @@ def binary(
             "use / or math functions, or int(…) first",
         )
     if isinstance(op, _SHIFTS):
+        _check_shift(file, node, op, left, right)
         return ir.Binary(ARITHMETIC[type(op)], left, right, promote(left.type, INT32))
+    _check_constants(file, node, op, left, right, type_)
+    if isinstance(op, ast.FloorDiv | ast.Mod) and _subtracts(left):
+        file.warn(
+            node,
+            f"for a negative number, C++'s {'//' if isinstance(op, ast.FloorDiv) else '%'} differs "
+            "from Python's",
+            "add a multiple of the divisor, or write int(…) around a number that is not negative",
+        )
     _check_signs(file, node, left, right)
     if isinstance(op, ast.FloorDiv):
         return _floor_division(file, node, left, right, type_)
     return ir.Binary(ARITHMETIC[type(op)], left, right, type_)
+
+
+def _check_shift(
+    file: SourceFile, node: ast.AST, op: ast.operator, left: ir.Expr, right: ir.Expr
+) -> None:
+    """Refuse a shift whose result C++ does not define, or whose bits are lost."""
+    bits, count, value = promote(left.type, INT32).bits, constant_value(right), constant_value(left)
+    if count is None:
+        return
+    lost = isinstance(op, ast.LShift) and value is not None and value << max(count, 0) >= 2**31
+    if not 0 <= count < bits or (bits == 32 and lost):
+        file.refuse(
+            node,
+            f"a shift of a {bits}-bit number by {count} loses bits",
+            "copy the number into a pk.int64 local first",
+        )
+
+
+def _check_constants(
+    file: SourceFile,
+    node: ast.AST,
+    op: ast.operator,
+    left: ir.Expr,
+    right: ir.Expr,
+    type_: Scalar,
+) -> None:
+    """Refuse an operation on literals whose result does not fit its type."""
+    a, b = constant_value(left), constant_value(right)
+    if a is None or b is None or not isinstance(op, ast.Add | ast.Sub | ast.Mult):
+        return
+    result = _EXACT[type(op)](a, b)
+    if not -(2 ** (type_.bits - 1)) <= result < 2 ** (type_.bits - 1):
+        file.refuse(node, f"{result} does not fit {type_.name}", "write the number as one literal")
+
+
+_EXACT: Final = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
+
+
+def constant_value(e: ir.Expr) -> int | None:
+    """Return the value of an expression of integer literals, else None."""
+    match e:
+        case ir.Constant(value=int(value)) if e.type.is_int:
+            return value
+        case ir.Unary(op="-", operand=operand):
+            positive = constant_value(operand)
+            return None if positive is None else -positive
+        case ir.Binary(op="+" | "-" | "*" as op, left=left, right=right):
+            a, b = constant_value(left), constant_value(right)
+            if a is None or b is None:
+                return None
+            return {"+": a + b, "-": a - b, "*": a * b}[op]
+    return None
+
+
+def _subtracts(e: ir.Expr) -> bool:
+    """Return whether an integer is the negative of something, or a difference without a sum."""
+    match e:
+        case ir.Unary(op="-"):
+            return True
+        case ir.Binary(op="-", left=left) if e.type.is_signed:
+            return not (isinstance(left, ir.Binary) and left.op == "+")
+    return False
 
 
 def _floor_division(

@@ -22,10 +22,12 @@ RESERVED: Final = frozenset(
     int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t std main
     NULL NAN INFINITY EOF assert errno linux unix stdin stdout stderr
 
-    Kokkos P Packed execution_space pack team_member""".split()
-) | frozenset(MATH)
-"""Names of C++, of macros in its headers and of the generated functor: no local, parameter or
-`@pk.function` may have one."""
+    Kokkos""".split()
+)
+"""Names of C++ and of macros in its headers: no local, parameter or `@pk.function` may have one.
+
+Names that the generated C++ adds begin with an underscore.
+"""
 
 
 def check_name(file: SourceFile, node: ast.AST, name: str) -> None:
@@ -36,7 +38,8 @@ def check_name(file: SourceFile, node: ast.AST, name: str) -> None:
 
 def check_function_name(source: FunctionSource) -> None:
     """Refuse a reserved name of a `@pk.function`."""
-    if source.name in RESERVED or source.name == "lanes" or not source.name.isascii():
+    name = source.name
+    if name in RESERVED or name in MATH or name == "lanes" or not name.isascii():
         source.file.refuse(
-            source.node, f"`{source.name}` is a reserved name in C++", "choose another name"
+            source.node, f"`{name}` is a reserved name in C++", "choose another name"
         )

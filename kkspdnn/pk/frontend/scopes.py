@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from kkspdnn.pk.frontend.parse import FunctionSource
 from kkspdnn.pk.frontend.reserved import check_name
+from kkspdnn.pk.frontend.subviews import Subview
 from kkspdnn.pk.frontend.unsupported import refuse_construct
 from kkspdnn.pk.types import Type
 
@@ -17,11 +18,13 @@ class Scope:
     """The names of one C++ block; those in `constant` cannot be assigned.
 
     is_function: whether the block is the body of a function, nested or not
+    nonlocals: the names of the function around it that it may assign; None if it may assign none
     """
 
-    types: dict[str, Type] = field(default_factory=dict)
+    types: dict[str, Type | Subview] = field(default_factory=dict)
     constant: set[str] = field(default_factory=set)
     is_function: bool = False
+    nonlocals: set[str] | None = None
 
     def add(self, name: str, type_: Type, *, constant: bool = False) -> None:
         self.types[name] = type_
@@ -29,7 +32,7 @@ class Scope:
             self.constant.add(name)
 
     def copy(self) -> Scope:
-        return Scope(dict(self.types), set(self.constant), self.is_function)
+        return Scope(dict(self.types), set(self.constant), self.is_function, self.nonlocals)
 
 
 class Scopes:
@@ -47,7 +50,7 @@ class Scopes:
         """Raise the WorkunitError for a node that is not in the language."""
         refuse_construct(self.source.file, node)
 
-    def find(self, name: str) -> Type | None:
+    def find(self, name: str) -> Type | Subview | None:
         """Return the type of a visible name, else None."""
         for scope in reversed(self.scopes):
             if name in scope.types:
@@ -59,15 +62,16 @@ class Scopes:
         return any(name in scope.constant for scope in self.scopes)
 
     def is_captured(self, name: str) -> bool:
-        """Return whether a nested function sees `name` from the function around it."""
+        """Return whether a nested function sees `name` from the function around it, and may not
+        assign it."""
         for scope in reversed(self.scopes):
             if name in scope.types:
                 return False
-            if scope.is_function:
+            if scope.is_function and name not in (scope.nonlocals or ()):
                 return True
         return False
 
-    def declare(self, node: ast.AST, name: str, type_: Type) -> None:
+    def declare(self, node: ast.AST, name: str, type_: Type | Subview) -> None:
         """Add a name to the innermost scope."""
         check_name(self.source.file, node, name)
         if self.find(name) is not None:

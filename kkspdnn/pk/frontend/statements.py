@@ -8,15 +8,17 @@ from typing import NoReturn
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend import loops, operators
-from kkspdnn.pk.frontend.annotations import is_pk, scalar_annotation
-from kkspdnn.pk.frontend.nested import NestedPatterns
+from kkspdnn.pk.frontend.annotations import is_pk
+from kkspdnn.pk.frontend.declarations import Declarations
+from kkspdnn.pk.frontend.intrinsics import ATOMICS
 from kkspdnn.pk.frontend.parse import FunctionSource
+from kkspdnn.pk.frontend.printf import printed
 from kkspdnn.pk.frontend.scopes import Scope
 from kkspdnn.pk.frontend.unsupported import UNSUPPORTED
-from kkspdnn.pk.types import INT32, LocalArray, Scalar
+from kkspdnn.pk.types import INT32, Scalar
 
 
-class Statements(NestedPatterns):
+class Statements(Declarations):
     """Analyses one function, statement by statement.
 
     result: the type that a `@pk.function` returns; None for a workunit
@@ -30,9 +32,25 @@ class Statements(NestedPatterns):
         """Return the IR of the statements of a block."""
         self.scopes.append(scope)
         try:
-            return tuple(s for s in map(self._statement, statements) if s is not None)
+            return tuple(s for node in statements for s in self._statements(node))
         finally:
             self.scopes.pop()
+
+    def _statements(self, node: ast.stmt) -> Sequence[ir.Stmt]:
+        """Return the IR of a statement."""
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(id=name) as target],
+                value=ast.Subscript(slice=ast.Tuple()) as selection,
+            ):
+                return self.define_subview(target, name, selection)
+            case ast.Expr(
+                value=ast.Call(func=function, args=[ast.Call(func=policy), _]) as call
+            ) if is_pk(function, "parallel_for") and is_pk(policy, "TeamThreadMDRange"):
+                self.refuse_keywords(call)
+                return self.nested_md_pattern(call)
+        statement = self._statement(node)
+        return () if statement is None else (statement,)
 
     def _statement(self, node: ast.stmt) -> ir.Stmt | None:
         line = node.lineno
@@ -40,7 +58,7 @@ class Statements(NestedPatterns):
             case ast.Pass() | ast.Expr(value=ast.Constant(value=str())):
                 return None
             case ast.AnnAssign():
-                return self._declaration(node)
+                return self.declaration(node)
             case ast.Assign():
                 return self._assignment(node)
             case ast.AugAssign():
@@ -62,6 +80,9 @@ class Statements(NestedPatterns):
             case ast.FunctionDef():
                 self.define_nested(node)
                 return None
+            case ast.Nonlocal() if self._may_assign_outer():
+                self._declare_nonlocal(node)
+                return None
             case ast.Expr(value=ast.Call() as call):
                 return self._call_statement(call)
             case ast.Expr(value=value):
@@ -70,54 +91,18 @@ class Statements(NestedPatterns):
                 self.refuse(node, "an expression without effect", "assign it, or leave it out")
         self.refuse_construct(node)
 
-    # ---- declarations -------------------------------------------------------------------------
+    # ---- nonlocal -----------------------------------------------------------------------------
 
-    def _declaration(self, node: ast.AnnAssign) -> ir.Stmt:
-        target, line = node.target, node.lineno
-        if not isinstance(target, ast.Name) or node.value is None:
-            self.refuse(node, "a declaration without a value", "write `x: pk.float = 0.0`")
-        if isinstance(node.annotation, ast.Subscript):
-            return self._local_array(target, node.annotation, node.value)
-        if is_pk(node.annotation, "cpp_auto"):
-            value = self.expression(node.value)
-            self.declare(target, target.id, value.type)
-            return ir.Declare(line, target.id, value.type, value)
-        type_ = scalar_annotation(node.annotation)
-        if type_ is None:
-            self._refuse_type(node.annotation)
-        if isinstance(node.value, ast.Call) and is_pk(node.value.func, "parallel_reduce"):
-            return self.nested_reduction(node, target, type_, node.value)
-        value = self.converted(node.value, type_)
-        self.declare(target, target.id, type_)
-        return ir.Declare(line, target.id, type_, value)
+    def _may_assign_outer(self) -> bool:
+        return self.scopes[-1].nonlocals is not None
 
-    def _refuse_type(self, annotation: ast.expr) -> NoReturn:
-        self.refuse(
-            annotation,
-            f"`{ast.unparse(annotation)}` is not a type that locals can have",
-            "write int, float, bool, pk.NAME, or List[pk.NAME] for an array",
-        )
-
-    def _local_array(self, target: ast.Name, annotation: ast.Subscript, value: ast.expr) -> ir.Stmt:
-        if is_pk(annotation.value) and ast.unparse(annotation.value).startswith("pk.ScratchView"):
-            self.refuse(
-                annotation,
-                "scratch memory is not in the workunit language",
-                "its size is not portable: use a view or a local array",
-            )
-        is_list = isinstance(annotation.value, ast.Name) and annotation.value.id == "List"
-        element = scalar_annotation(annotation.slice)
-        if not is_list or element is None:
-            self._refuse_type(annotation)
-        if not isinstance(value, ast.List) or not value.elts:
-            self.refuse(
-                value,
-                "a local array needs a literal",
-                "write [0.0, 0.0], one value an element",
-            )
-        values = tuple(self.converted(v, element) for v in value.elts)
-        self.declare(target, target.id, LocalArray(element, len(values)))
-        return ir.DeclareArray(target.lineno, target.id, element, values)
+    def _declare_nonlocal(self, node: ast.Nonlocal) -> None:
+        for name in node.names:
+            if not isinstance(self.find(name), Scalar):
+                self.refuse(node, f"`{name}` is not a local or an accumulator", "declare it above")
+            nonlocals = self.scopes[-1].nonlocals
+            assert nonlocals is not None
+            nonlocals.add(name)
 
     # ---- assignments --------------------------------------------------------------------------
 
@@ -127,19 +112,35 @@ class Statements(NestedPatterns):
                 node, "a = b = c is not in the workunit language", "write one assignment a line"
             )
         target = self._target(node.targets[0])
-        return ir.Assign(node.lineno, target, "=", self.converted(node.value, target.type))
+        value = self.expression(node.value)
+        self._check_assignment(node.value, value.type, target)
+        return ir.Assign(node.lineno, target, "=", value)
+
+    def _check_assignment(self, node: ast.AST, value: Scalar, target: ir.Name | ir.Element) -> None:
+        """Refuse or warn of the assignment of a value of this type if it loses the value.
+
+        A number with a fraction is stored to an element of integers as in NumPy: without it.
+        """
+        match target:
+            case ir.Element(local=False, array=view) if value.is_float and target.type.is_int:
+                self.source.file.warn(
+                    node,
+                    f"{value.name} stored to `{view}` of {target.type.name} loses its fraction",
+                    "write int(…) to say so",
+                )
+            case _:
+                operators.check_conversion(self.source.file, node, value, target.type)
 
     def _augmented_assignment(self, node: ast.AugAssign) -> ir.Stmt:
-        if isinstance(node.op, (ast.Div, ast.Pow, ast.MatMult)):
-            self.refuse(
-                node,
-                "this augmented assignment is not in the workunit language",
-                "write x = x / y, or x = x ** y",
-            )
         target = self._target(node.target)
         value = self.expression(node.value)
+        if isinstance(node.op, ast.Div) and target.type.is_float:
+            # C++ divides in the wider type of both, as PyKokkos's /= does.
+            return ir.Assign(node.lineno, target, "/=", value)
         result = operators.binary(self.source.file, node, node.op, target, value)
-        operators.check_conversion(self.source.file, node, result.type, target.type)
+        self._check_assignment(node, result.type, target)
+        if isinstance(node.op, ast.Pow | ast.Div):
+            return ir.Assign(node.lineno, target, "=", result)
         return ir.Assign(node.lineno, target, operators.ARITHMETIC[type(node.op)] + "=", value)
 
     def _target(self, target: ast.expr) -> ir.Name | ir.Element:
@@ -238,6 +239,10 @@ class Statements(NestedPatterns):
     def _call_statement(self, call: ast.Call) -> ir.Stmt:
         if is_pk(call.func, "parallel_for"):
             return self.nested_pattern(call, None)
+        if is_pk(call.func, "single"):
+            return self.single(call)
+        if is_pk(call.func, "printf"):
+            return printed(self, call)
         if is_pk(call.func, "parallel_reduce"):
             self.refuse(
                 call,
@@ -247,7 +252,9 @@ class Statements(NestedPatterns):
         match self.team_method(call):
             case (team, "team_barrier") if not call.args and not call.keywords:
                 return ir.Barrier(call.lineno, team)
-        value = self.expression(call)
-        if not isinstance(value, ir.Atomic):
-            self.refuse(call, "a call without effect", "assign its value")
-        return ir.Evaluate(call.lineno, value)
+        match call.func:
+            case ast.Attribute(attr=name) if is_pk(call.func) and name in ATOMICS:
+                self.refuse_keywords(call)
+                return ir.Evaluate(call.lineno, self.atomic(call, name))
+        self.expression(call)
+        self.refuse(call, "a call without effect", "assign its value")

@@ -91,11 +91,14 @@ class TeamCall:
 
 @dataclass(frozen=True)
 class Atomic:
-    """`pk.atomic_fetch_add(view, [i], value)` and the like; its value is the old element."""
+    """`pk.atomic_fetch_add(view, [i], value)` and the like; its value is the old element.
+
+    `atomic_add` and `atomic_increment` have no value.
+    """
 
     function: str
     target: Element
-    value: Expr
+    operands: tuple[Expr, ...]
     type: Scalar
 
 

@@ -164,6 +164,45 @@ class NestedPattern:
     no_gather: bool = False
 
 
+@dataclass(frozen=True)
+class Single:
+    """`pk.single(pk.PerTeam(team), function)`: one thread runs the body.
+
+    policy: `PerTeam` or `PerThread`
+    """
+
+    line: int
+    policy: str
+    team: str
+    body: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True)
+class DeclareScratch:
+    """`name: pk.ScratchView1D[element] = pk.ScratchView1D(team.team_scratch(level), extents)`.
+
+    memory: `team_scratch` or `thread_scratch`
+    extents: known at the launch: of literals, arguments and extents of views
+    """
+
+    line: int
+    name: str
+    element: Scalar
+    team: str
+    memory: str
+    level: int
+    extents: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Print:
+    """`pk.printf(format, values)`; the directives fit int64 and double."""
+
+    line: int
+    format: str
+    values: tuple[Expr, ...]
+
+
 # ---- vectors ----------------------------------------------------------------------------------
 
 
@@ -266,6 +305,9 @@ Stmt = (
     | Jump
     | ReturnValue
     | NestedPattern
+    | Single
+    | DeclareScratch
+    | Print
     | DeclareVector
     | AssignVector
     | StoreVector

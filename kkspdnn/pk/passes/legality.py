@@ -25,9 +25,12 @@ _NAMES: Final[dict[type, str]] = {
     ir.Call: "a function call",
     ir.Cast: "a conversion",
     ir.DeclareArray: "a local array",
+    ir.DeclareScratch: "a scratch view",
     ir.Evaluate: "an atomic operation",
     ir.Jump: "break, continue or return",
     ir.NestedPattern: "a nested pattern",
+    ir.Print: "pk.printf",
+    ir.Single: "pk.single",
     ir.Unary: "a unary operator",
 }
 

@@ -35,7 +35,7 @@ def subexpressions(e: ir.Expr) -> Iterator[ir.Expr]:
         case ir.Call():
             operands = e.arguments
         case ir.Atomic():
-            operands = (e.target, e.value)
+            operands = (e.target, *e.operands)
         case _:
             operands = ()
     for operand in operands:

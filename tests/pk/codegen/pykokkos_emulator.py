@@ -22,7 +22,7 @@ from kkspdnn.pk import language
 from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource
 from kkspdnn.pk.compiler import generate_pykokkos
 from kkspdnn.pk.dispatch import Specialization, infer_types
-from kkspdnn.pk.frontend.intrinsics import ATOMICS, MATH
+from kkspdnn.pk.frontend.intrinsics import MATH
 from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy, TeamPolicy
 from kkspdnn.pk.types import BOOL, INT32, SCALARS, Scalar, infer_type
 from kkspdnn.pk.types import View as ViewType
@@ -163,11 +163,14 @@ def _workunit(**views: Any) -> Callable[[Any], Any]:
     return decorate
 
 
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "and": operator.and_, "or": operator.or_, "xor": operator.xor,
+    "add": operator.add, "sub": operator.sub, "max": max, "min": min,
+}  # fmt: skip
+
+
 def _atomic(name: str) -> Callable[[View, list[int], Any], Any]:
-    compute = {
-        "and": operator.and_, "or": operator.or_, "xor": operator.xor,
-        "add": operator.add, "sub": operator.sub, "max": max, "min": min,
-    }[name.removeprefix("atomic_fetch_")]  # fmt: skip
+    compute = _OPERATORS[name]
 
     def apply(view: Any, indices: list[int], value: Any) -> Any:
         for index in indices[:-1]:
@@ -182,7 +185,7 @@ def _atomic(name: str) -> Callable[[View, list[int], Any], Any]:
 PYKOKKOS = SimpleNamespace(
     **SCALARS,
     **{f"View{rank}D": Annotation(f"View{rank}D") for rank in (1, 2, 3)},
-    **{name: _atomic(name) for name in ATOMICS},
+    **{f"atomic_fetch_{name}": _atomic(name) for name in _OPERATORS},
     Acc=Annotation("Acc"),
     Layout=SimpleNamespace(LayoutRight="right"),
     TeamMember=TeamMember,
@@ -196,4 +199,7 @@ PYKOKKOS = SimpleNamespace(
     workunit=_workunit,
 )
 
-MATHEMATICS = SimpleNamespace(**{n: getattr(math, n, None) or getattr(np, n) for n in MATH})
+_ONLY_CPP = {"tgamma": math.gamma}
+MATHEMATICS = SimpleNamespace(
+    **{n: getattr(math, n, None) or _ONLY_CPP.get(n) or getattr(np, n) for n in MATH}
+)

@@ -28,7 +28,16 @@ EXPRESSIONS: dict[str, tuple[ir.Expr, str, str]] = {
     "nested binary": (ir.Binary("*", SUM, K, INT32), "((n + 1) * k)", "(n + 1) * k"),
     "unary": (ir.Unary("-", N, INT32), "(-n)", "-n"),
     "cast": (ir.Cast(N, DOUBLE), "static_cast<double>(n)", "static_cast<double>(n)"),
-    "call": (ir.Call("fmin", (F, SUM), DOUBLE), "fmin(f, (n + 1))", "fmin(f, (n + 1))"),
+    "call": (ir.Call("fmin", (F, F), FLOAT), "std::fmin(f, f)", "std::fmin(f, f)"),
+    "mixed call": (
+        ir.Call("fmin", (F, N), DOUBLE),
+        *["std::fmin(static_cast<double>(f), static_cast<double>(n))"] * 2,
+    ),
+    "test of a number": (ir.Call("isnan", (F,), BOOL), "std::isnan(f)", "std::isnan(f)"),
+    "absolute value": (ir.Call("abs", (E,), INT64), "std::abs(e)", "std::abs(e)"),
+    "own function": (ir.Call("half", (F, N), FLOAT), "half(f, n)", "half(f, n)"),
+    "infinity": (ir.Constant(float("inf"), DOUBLE), "double(INFINITY)", "double(INFINITY)"),
+    "not a number": (ir.Constant(float("nan"), DOUBLE), "double(NAN)", "double(NAN)"),
     "local array": (ir.Element("c", (SUM,), FLOAT, True), "c[(n + 1)]", "c[(n + 1)]"),
     "view": (ir.Element("x", (SUM, K), FLOAT, False), "x((n + 1), k)", "x((n + 1), k)"),
     "middle index of three": (X, "x(0, int64_t(k), v)", "x(0, int64_t(k), v)"),
@@ -40,7 +49,7 @@ EXPRESSIONS: dict[str, tuple[ir.Expr, str, str]] = {
     ),
     "team": (ir.TeamCall("m", "team_rank", INT32), "m.team_rank()", "m.team_rank()"),
     "atomic": (
-        ir.Atomic("atomic_fetch_add", ir.Element("x", (K,), FLOAT, False), ONE, FLOAT),
+        ir.Atomic("atomic_fetch_add", ir.Element("x", (K,), FLOAT, False), (ONE,), FLOAT),
         "Kokkos::atomic_fetch_add(&x(k), static_cast<float>(1))",
         "Kokkos::atomic_fetch_add(&x(k), static_cast<float>(1))",
     ),
@@ -71,6 +80,28 @@ STATEMENTS: dict[str, tuple[ir.Stmt, str]] = {
         "float c[2] = {static_cast<float>(0), static_cast<float>(n + 1)};\n",
     ),
     "assign": (ir.Assign(1, X, "=", SUM), "x(0, int64_t(k), v) = n + 1;\n"),
+    "single": (
+        ir.Single(1, "PerTeam", "m", (SET,)),
+        "Kokkos::single(Kokkos::PerTeam(m), [&]() {\n  n += 1;\n});\n",
+    ),
+    "print": (
+        ir.Print(1, '"%lld"\n?é %f\\', (N, F)),
+        'printf("\\042%lld\\042\\012\\077\\303\\251 %f\\134", '
+        "static_cast<long long>(n), static_cast<double>(f));\n",
+    ),
+    "scratch": (
+        ir.DeclareScratch(1, "s", FLOAT, "m", "team_scratch", 0, (N, ONE)),
+        "const Kokkos::View<float**, Kokkos::LayoutRight, _space::scratch_memory_space, "
+        "Kokkos::MemoryTraits<Kokkos::Unmanaged>> s(m.team_scratch(0), n, 1);\n",
+    ),
+    "atomic without a value": (
+        ir.Evaluate(1, ir.Atomic("atomic_increment", X, (), FLOAT)),
+        "Kokkos::atomic_increment(&x(0, int64_t(k), v));\n",
+    ),
+    "atomic shift": (
+        ir.Evaluate(1, ir.Atomic("atomic_fetch_lshift", X, (N,), INT32)),
+        "Kokkos::atomic_fetch_lshift(&x(0, int64_t(k), v), static_cast<unsigned>(n));\n",
+    ),
     "barrier": (ir.Barrier(1, "m"), "m.team_barrier();\n"),
     "jump": (ir.Jump(1, "continue"), "continue;\n"),
     "return": (ir.ReturnValue(1, SUM), "return n + 1;\n"),
@@ -128,28 +159,29 @@ MASK = ir.VectorCompare("<", Z, ir.Broadcast(F, FLOAT))
 BYTE = ir.VectorLoad(ir.Element("b", (K, V), UINT8, False), UINT8)
 
 VECTORS: dict[str, tuple[ir.Stmt, str]] = {
-    "load": (ir.DeclareVector(1, "z", FLOAT, LOAD), "P z = P::load(&x(0, int64_t(k), v));"),
+    "load": (ir.DeclareVector(1, "z", FLOAT, LOAD), "_pack z = _pack::load(&x(0, int64_t(k), v));"),
     "strided load": (
         ir.DeclareVector(1, "z", FLOAT, STRIDED),
-        "P z = P::load(lanes::step<1, (P::width > 1)>(x, lanes::at(x, 0, n + 1, v), n + 1));",
+        "_pack z = _pack::load(lanes::step<1, (_pack::width > 1)>"
+        "(x, lanes::at(x, 0, n + 1, v), n + 1));",
     ),
     "broadcast": (
         ir.DeclareVector(1, "z", FLOAT, ir.Broadcast(SUM, FLOAT)),
-        "P z = P::all((n + 1));",
+        "_pack z = _pack::all((n + 1));",
     ),
     "bytes": (
         ir.DeclareVector(1, "q", UINT8, BYTE),
-        "lanes::bytes_of<P> q = lanes::bytes_of<P>::load(&b(k, v));",
+        "lanes::bytes_of<_pack> q = lanes::bytes_of<_pack>::load(&b(k, v));",
     ),
-    "assign": (ir.AssignVector(1, Z, "=", ADDED), "z = (z + P::of(q));"),
-    "update": (ir.AssignVector(1, Z, "*=", ir.Broadcast(F, FLOAT)), "z *= P::all(f);"),
+    "assign": (ir.AssignVector(1, Z, "=", ADDED), "z = (z + _pack::of(q));"),
+    "update": (ir.AssignVector(1, Z, "*=", ir.Broadcast(F, FLOAT)), "z *= _pack::all(f);"),
     "masked assign": (
         ir.AssignVector(1, Z, "=", ADDED, MASK),
-        "z = lanes::if_less(z, P::all(f), (z + P::of(q)), z);",
+        "z = lanes::if_less(z, _pack::all(f), (z + _pack::of(q)), z);",
     ),
     "masked update": (
         ir.AssignVector(1, Z, "-=", ir.Broadcast(F, FLOAT), MASK),
-        "z = lanes::if_less(z, P::all(f), z - P::all(f), z);",
+        "z = lanes::if_less(z, _pack::all(f), z - _pack::all(f), z);",
     ),
     "store": (ir.StoreVector(1, X, Z), "z.store(&x(0, int64_t(k), v));"),
 }
@@ -167,8 +199,8 @@ def test_vectors(name: str, target: ExecutionSpace, team: str) -> None:
         aligned = " && ".join(f"lanes::aligned<float>({view})" for view in views) or "true"
         aligned = f", {aligned}"
     expected = f"""
-        lanes::for_each<float>({team}n + 1{aligned}, [&](auto pack, const int32_t v) {{
-          using P = decltype(pack);
+        lanes::for_each<float>({team}n + 1{aligned}, [&](auto _lanes, const int32_t v) {{
+          using _pack = decltype(_lanes);
           {text}
         }});
     """
@@ -191,7 +223,7 @@ def test_vectors_of_bytes_alone() -> None:
     s = ir.DeclareVector(1, "q", UINT8, BYTE)
     text = printed(ir.VectorRange(1, "m", N, "lane", "v", UINT8, (s,)))
     assert "lanes::for_each<uint8_t>(n," in text
-    assert "P q = P::load(&b(k, v));" in text
+    assert "_pack q = _pack::load(&b(k, v));" in text
 
 
 def test_line_directives() -> None:
@@ -229,9 +261,9 @@ def test_a_batched_loop() -> None:
         "if (_end_k >= 8 && k <= _end_k - 8 && lanes::aligned_row<8>(&index(k))) {",
         "auto _row0 = lanes::row<int32_t, 8>::load(&index(k));",
         "for (; k <= _end_k - 8; k += 8) {",
-        "P _vector0[8];",
+        "_pack _vector0[8];",
         "for (int32_t _j = 0; _j < 8; ++_j) {",
-        "_vector0[_j] = P::load(&x(0, int64_t(k), v));",
+        "_vector0[_j] = _pack::load(&x(0, int64_t(k), v));",
         "const int32_t _next = k <= _end_k - 16 ? k + 8 : k;",
         "_row0 = lanes::row<int32_t, 8>::load(&index(_next));",
         "z += _vector0[_j];",

@@ -61,21 +61,23 @@ def test_loop_invariant_addresses_are_hoisted() -> None:
     launches = engine_launches("cuda", np.dtype(np.float32))
     equal = generate(*launches["fused_equal"]).text
     assert '#include "kkspdnn_lanes_cuda.hpp"\n' in equal
-    assert "lanes::for_each<float>(m, lanes, lanes::aligned<float>(a), [&](auto pack, " in equal
-    load = "P::load(lanes::step<1, (P::width > 1)>(a, lanes::at(a, tile, source, v), i));\n"
+    assert "lanes::for_each<float>(m, lanes, lanes::aligned<float>(a), [&](auto _lanes, " in equal
+    load = "_pack::load(lanes::step<1, (_pack::width > 1)>(a, lanes::at(a, tile, source, v), i));\n"
     assert f"_vector0[_j] = {load}" in equal
     assert f"z += {load}" in equal
     assert "z.store(&a(tile, int64_t(target + j), v));\n" in equal
     count = generate(*launches["count_edges"]).text
     assert f"ones += {load.replace('(a', '(x')}" in count
     ranges = generate(*launches["find_range"]).text
-    assert "P smallest = P::load(&a(tile, int64_t(first + begin), v));\n" in ranges
-    strided = "P::load(lanes::step<1, (P::width > 1)>(a, lanes::at(a, tile, first, v), j));\n"
-    assert f"P y = {strided}" in ranges
+    assert "_pack smallest = _pack::load(&a(tile, int64_t(first + begin), v));\n" in ranges
+    strided = (
+        "_pack::load(lanes::step<1, (_pack::width > 1)>(a, lanes::at(a, tile, first, v), j));\n"
+    )
+    assert f"_pack y = {strided}" in ranges
 
 
 def test_addresses_are_not_hoisted_on_a_cpu() -> None:
     workunit, _, types = engine_launches("serial", np.dtype(np.float32))["fused_equal"]
     text = generate(workunit, pk.OpenMP, types).text
-    assert "z += P::load(&a(tile, (source + i), v));\n" in text
+    assert "z += _pack::load(&a(tile, (source + i), v));\n" in text
     assert "lanes::step" not in text

@@ -74,7 +74,7 @@ STATEMENTS: dict[str, ir.Stmt] = {
     "for k in range(n, 0, -2):\n    w[i] = k": ir.For(
         0, "k", N, ZERO, ir.Unary("-", TWO, INT32), True, (ir.Assign(0, W, "=", K),)
     ),
-    "pk.atomic_fetch_add(w, [i], n)": ir.Evaluate(0, ir.Atomic("atomic_fetch_add", W, N, INT64)),
+    "pk.atomic_fetch_add(w, [i], n)": ir.Evaluate(0, ir.Atomic("atomic_fetch_add", W, (N,), INT64)),
 }
 
 
@@ -107,7 +107,7 @@ EXPRESSIONS: dict[str, ir.Expr] = {
     "x.extent(0)": ir.Extent("x", 0, INT64),
     "math.sqrt(f[i])": ir.Call("sqrt", (F,), FLOAT),
     "math.fmin(f[i], y)": ir.Call("fmin", (F, Y), DOUBLE),
-    "pk.atomic_fetch_max(w, [i], 1)": ir.Atomic("atomic_fetch_max", W, ONE, INT64),
+    "pk.atomic_fetch_max(w, [i], 1)": ir.Atomic("atomic_fetch_max", W, (ONE,), INT64),
 }
 
 

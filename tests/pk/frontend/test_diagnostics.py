@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import Any
 
 import pytest
 from ir_of_source import HEAD, Load, source_of
 
 from kkspdnn.pk.frontend.analyse import analyse
-from kkspdnn.pk.frontend.diagnostics import WorkunitError
+from kkspdnn.pk.frontend.diagnostics import WorkunitError, WorkunitWarning
 from kkspdnn.pk.frontend.parse import parse
 from kkspdnn.pk.frontend.unsupported import UNSUPPORTED
-from kkspdnn.pk.types import DOUBLE, FLOAT, INT32, View
+from kkspdnn.pk.types import DOUBLE, FLOAT, INT32, INT64, View
 
 PARAMETERS = (
     "i: int, x: pk.View1D[pk.double], a: pk.View2D[pk.int32], u: pk.View1D[pk.uint32], "
@@ -213,7 +215,6 @@ STATEMENTS: list[Case] = [
     ("x[i]: float = 1.0", "x[i]: float = 1.0", "a declaration without a value", "pk.float"),
     ("z: str = 1", "str", "`str` is not a type that locals can have", "pk.NAME"),
     ("z: pk.View1D[pk.float] = x", "pk.View1D[pk.float]", "is not a type that locals", "List"),
-    ("z: pk.ScratchView1D[pk.float] = 0", "pk.ScratchView1D[pk.float]", "scratch memory", "view"),
     ("z: List[str] = [0.0]", "List[str]", "is not a type", "List[pk.NAME]"),
     ("z: List[pk.float] = [0.0] * 4", "[0.0] * 4", "needs a literal", "one value an element"),
     ("z: List[pk.float] = []", "[]", "needs a literal", "one value an element"),
@@ -224,7 +225,6 @@ STATEMENTS: list[Case] = [
     ("double: float = 1.0", "double", "`double` is a reserved name in C++", "another name"),
     ("_z: float = 1.0", "_z", "`_z` is a reserved name in C++", "another name"),
     ("größe: float = 1.0", "größe", "`größe` is a reserved name in C++", "another name"),
-    ("sqrt: float = 1.0", "sqrt", "`sqrt` is a reserved name in C++", "another name"),
     ("z: int = 1\nq: int = 1\nz = q = 2", "z = q = 2", "a = b = c", "one assignment a line"),
     ("n = 1", "n", "`n` cannot be assigned", "copy it into a local"),
     ("i += 1", "i", "`i` cannot be assigned", "copy it into a local"),
@@ -232,10 +232,10 @@ STATEMENTS: list[Case] = [
     ("for j in range(n):\n    j += 1", "j", "`j` cannot be assigned", "copy"),
     ("x.y = 1.0", "x.y", "an attribute is not in the workunit language", "extent"),
     ("n, i = 1, 2", "n, i", "a tuple is not in the workunit language", "one statement"),
-    ("x[i] /= y", "x[i] /= y", "this augmented assignment", "x = x / y"),
-    ("x[i] **= y", "x[i] **= y", "this augmented assignment", "x = x ** y"),
+    ("k: int = n\nk /= 2", "k /= 2", "double into int32 drops the fraction", "int("),
+    ("k: int = n\nk **= 2", "k **= 2", "double into int32 drops the fraction", "int("),
+    ("k: int = n\nk += y", "k += y", "double into int32 drops the fraction", "int("),
     ("u[i] += n", "u[i] += n", "int32 with uint32", "pk.int64"),
-    ("a[i][0] += y", "a[i][0] += y", "double into int32 drops the fraction", "int("),
     ("a[i][0] += big", "a[i][0] += big", "int64 into int32 may lose", "int("),
     ("for j in range(n):\n    pass\nelse:\n    pass", "pass", "else after a loop", "flag"),
     ("while flag:\n    pass\nelse:\n    pass", "pass", "else after a loop", "flag"),
@@ -269,7 +269,20 @@ STATEMENTS: list[Case] = [
 EXPRESSIONS: list[Case] = [
     ("x[i] = x", "x", "`x` is not a number", "index the array"),
     ("x[i] = pk.float", "pk.float", "an attribute is not in the workunit language", "extent"),
-    ("x[i] = math.pi", "math.pi", "an attribute is not in", "as an argument"),
+    ("x[i] = math.phi", "math.phi", "an attribute is not in", "as an argument"),
+    ("math: float = 1.0\nx[i] = math.pi", "math.pi", "an attribute is not in", "as an argument"),
+    ("k: int = 1 << 40", "1 << 40", "a shift of a 32-bit number by 40 loses bits", "pk.int64"),
+    ("k: int = 1 << 31", "1 << 31", "a shift of a 32-bit number by 31 loses bits", "pk.int64"),
+    ("k: int = n >> 32", "n >> 32", "a shift of a 32-bit number by 32 loses bits", "pk.int64"),
+    ("w[i] = big << 64", "big << 64", "a shift of a 64-bit number by 64 loses", "pk.int64"),
+    ("w[i] = n << -1", "n << -1", "a shift of a 32-bit number by -1 loses", "pk.int64"),
+    ("w[i] = 65536 * 65536", "65536 * 65536", "4294967296 does not fit int32", "one literal"),
+    (
+        "w[i] = -3 * 1024 * 1024 * 1024",
+        "-3 * 1024 * 1024 * 1024",
+        "-3221225472 does not",
+        "literal",
+    ),
     ("x[i] = 'a'", "'a'", "a str is not in the workunit language", "numbers only"),
     ("x[i] = None", "None", "a NoneType is not in the workunit language", "numbers only"),
     ("x[i] = 1j", "1j", "a complex is not in the workunit language", "numbers only"),
@@ -280,6 +293,16 @@ EXPRESSIONS: list[Case] = [
     ("x[i] = a[i]", "a[i]", "`a` has 2 dimension(s), not 1", "every dimension"),
     ("x[i] = x[i][0]", "x[i][0]", "`x` has 1 dimension(s), not 2", "every dimension"),
     ("x[i] = a[i, 0]", "i, 0", "a[i, j] are not in", "a[i][j]"),
+    ("row = a[i, 0]", "i, 0", "a[i, j] are not in", "row = a[i, :]"),
+    ("row = a[i, 0, :]", "a[i, 0, :]", "`a` has 2 dimension(s), not 3", "a[i, begin:end]"),
+    ("row = a[i, 1:]", "1:", "a slice has both bounds or none", "a[i, begin:end]"),
+    ("row = a[i, 0:4:2]", "0:4:2", "a slice has both bounds or none", "a[i, begin:end]"),
+    ("row = n[i, :]", "n", "this is not a view", "row = a[i, :]"),
+    ("row = a[y, :]", "y", "double is not an integer", "pk integer"),
+    ("row = a[i, :]\nx[i] = row[0][0]", "row[0][0]", "`row` has 1 dimension(s), not 2", "every"),
+    ("row = a[i, :]\nx[i] = row", "row", "`row` is not a number", "index"),
+    ("row = a[i, :]\nw[i] = row.extent(1)", "row.extent(1)", "`row` has 1 dim", "row.extent(0)"),
+    ("row = a[i, :]\nrow = a[0, :]", "row", "`row` is already declared", "rename"),
     ("x[i] = x[0:2]", "0:2", "slices and a[i, j]", "a[i][j]"),
     ("x[i] = x[y]", "y", "double is not an integer", "pk integer"),
     ("x[i] = x[flag]", "flag", "bool is not an integer", "pk integer"),
@@ -300,11 +323,13 @@ EXPRESSIONS: list[Case] = [
 ]
 
 CALLS: list[Case] = [
-    ("x[i] = print(n)", "print(n)", "this function cannot be called", "@pk.function"),
-    ("x[i] = float(n)", "float(n)", "this function cannot be called", "int(…)"),
+    ("x[i] = print(n)", "print(n)", "this function cannot be called", "pk.printf"),
+    ("x[i] = max(n, 2)", "max(n, 2)", "this function cannot be called", "math.fmax"),
+    ("x[i] = len(x)", "len(x)", "this function cannot be called", "a.extent(0)"),
     ("x[i] = int(n, 2)", "int(n, 2)", "this function cannot be called", "int(…)"),
     ("x[i] = w2(n)", "w2(n)", "this function cannot be called", "@pk.function"),
-    ("x[i] = math.gamma(y)", "math.gamma(y)", "this function cannot be called", "math.sqrt"),
+    ("x[i] = math.dist(y)", "math.dist(y)", "this function cannot be called", "math.sqrt"),
+    ("x[i] = abs(y, y)", "abs(y, y)", "abs takes 1 argument(s)", "abs(x)"),
     ("x[i] = math.sqrt(y, y)", "math.sqrt(y, y)", "math.sqrt takes 1 argument(s)", "position"),
     ("x[i] = math.fmin(y)", "math.fmin(y)", "math.fmin takes 2 argument(s)", "position"),
     ("x[i] = math.sqrt(x=y)", "x=y", "a keyword argument is not in", "position"),
@@ -322,7 +347,22 @@ CALLS: list[Case] = [
     ("pk.atomic_fetch_add(x, [i])", "pk.atomic_fetch_add(x, [i])", "takes a view", "[i]"),
     ("pk.atomic_fetch_add(y, [i], 1)", "y", "the target of an atomic is a view", "[i]"),
     ("pk.atomic_fetch_add(x, [i, 0], 1)", "[i, 0]", "`x` has 1 dimension(s)", "[i]"),
-    ("pk.atomic_fetch_max(x, [i], 1)", "pk.atomic_fetch_max(x, [i], 1)", "needs integers", "view"),
+    ("pk.atomic_fetch_and(x, [i], 1)", "pk.atomic_fetch_and(x, [i], 1)", "needs integers", "view"),
+    ("pk.atomic_increment(x, [i], 1)", "pk.atomic_increment(x, [i], 1)", "a view and its", "[i])"),
+    ("n2: int = pk.atomic_add(u, [i], 1)", "pk.atomic_add(u, [i], 1)", "has no value", "fetch_add"),
+    (
+        "pk.atomic_compare_exchange(u, [i], 1)",
+        "pk.atomic_compare_exchange(u, [i], 1)",
+        "the value to compare with and the new value",
+        "[i], compare, value)",
+    ),
+    ("pk.atomic_add(u, [i], value=1)", "value=1", "a keyword argument is not in", "position"),
+    ("pk.printf(n)", "pk.printf(n)", "takes a string literal and values", "pk.printf("),
+    ("pk.printf('%d')", "pk.printf('%d')", "1 directive(s) for 0 value(s)", "pk.printf("),
+    ("pk.printf('%d', y)", "y", "%d does not print double", "write %f"),
+    ("pk.printf('%5.1f', n)", "n", "%f does not print int32", "write %d"),
+    ("pk.printf('%s', n)", "'%s'", "`%s` prints no number", "pk.printf("),
+    ("pk.printf('100%')", "'100%'", "the format ends inside a directive", "%%"),
     ("pk.atomic_fetch_add(u, [i], y)", "y", "double into uint32 drops", "int("),
     ("pk.parallel_for(pk.TeamThreadRange(i, n), n)", "i", "this is not a team handle", "TeamM"),
 ]
@@ -340,6 +380,9 @@ def floored(z: int) -> int:
     return z
 """
 
+ONCE = "def once():\n    nonlocal z\n    z = 1.0\n"
+SINGLE = "pk.single(pk.PerTeam(m), once)"
+SCRATCH = "s: pk.ScratchView1D[pk.float] = "
 INNER = "def inner(j: int):\n    x[j] = 1.0\n"
 SUM = "def inner(j: int, acc: pk.Acc[pk.double]):\n    acc += x[j]\n"
 THREADS = "pk.parallel_for(pk.TeamThreadRange(m, n), inner)"
@@ -374,6 +417,71 @@ TEAMS: list[Case] = [
         "z[0]",
         "enclosing",
         "Acc",
+    ),
+    ("pk.single(m, n)", "pk.single(m, n)", "takes pk.PerTeam or pk.PerThread", "with def once()"),
+    ("pk.single(pk.PerTeam(n), n)", "n", "this is not a team handle", "pk.TeamMember"),
+    ("pk.single(pk.PerTeam(m), n)", "n", "this is not a nested function", "with def once()"),
+    (f"{INNER}pk.single(pk.PerTeam(m), inner)", "def inner(j: int):", "takes no", "def once():"),
+    (
+        f"z: float = 0.0\n{ONCE.replace('nonlocal z', 'pass')}{SINGLE}",
+        "z",
+        "`z` is a local of the enclosing workunit",
+        "Acc",
+    ),
+    (
+        f"z: List[pk.float] = [0.0]\n{ONCE}{SINGLE}",
+        "nonlocal z",
+        "`z` is not a local or an accumulator",
+        "declare it above",
+    ),
+    (f"{SCRATCH}0", f"{SCRATCH}0", "a scratch view of rank 1 takes 1 extent(s)", "team_scratch"),
+    (
+        f"{SCRATCH}pk.ScratchView1D(m.team_scratch(0), n, n)",
+        f"{SCRATCH}pk.ScratchView1D(m.team_scratch(0), n, n)",
+        "takes 1 extent(s)",
+        "team_scratch(0), n)",
+    ),
+    (
+        f"{SCRATCH}pk.ScratchView1D(m.team_scratch(2), n)",
+        "m.team_scratch(2)",
+        "this is not scratch memory",
+        "team_scratch(0)",
+    ),
+    (
+        f"{SCRATCH}pk.ScratchView1D(m.team_rank(0), n)",
+        "m.team_rank(0)",
+        "this is not scratch memory",
+        "team_scratch(0)",
+    ),
+    (
+        f"k: int = n\n{SCRATCH}pk.ScratchView1D(m.team_scratch(0), k)",
+        "k",
+        "must be known at the launch",
+        "arguments",
+    ),
+    (
+        f"if n > 3:\n    {SCRATCH}pk.ScratchView1D(m.team_scratch(0), n)",
+        f"{SCRATCH}pk.ScratchView1D(m.team_scratch(0), n)",
+        "declared in a loop, a branch or a nested function",
+        "the beginning",
+    ),
+    (
+        f"{SCRATCH.replace('float', 'bool')}pk.ScratchView1D(m.team_scratch(0), n)",
+        "pk.ScratchView1D[pk.bool]",
+        "not a type of scratch views",
+        "pk.float",
+    ),
+    (
+        f"{INNER}pk.parallel_for(pk.TeamThreadMDRange(m, n), inner)",
+        "pk.TeamThreadMDRange(m, n)",
+        "2 or 3 counts",
+        "n0, n1",
+    ),
+    (
+        f"{INNER}pk.parallel_for(pk.TeamThreadMDRange(m, n, n), inner)",
+        "def inner(j: int):",
+        "takes 2 parameter(s)",
+        "i0: int, i1: int",
     ),
     ("m.team_barrier(1)", "m.team_barrier(1)", "`m.team_barrier(1)` is not in", "team_rank"),
     ("k: int = m.league_size()", "m.league_size()", "`m.league_size()` is not", "m.league_rank()"),
@@ -518,8 +626,8 @@ def test_types_of_the_launch(load: Load) -> None:
     text = workunit("a[i] = b", "i: int, a, b")
     kernel = analyse(parse(load(text).w), (View(FLOAT, 1), DOUBLE))
     assert [p.type for p in kernel.signature.parameters] == [View(FLOAT, 1), DOUBLE]
-    message = error_of(load, text, a=View(INT32, 1), b=DOUBLE)
-    check(message, "b", "double into int32 drops the fraction", "int(")
+    message = error_of(load, text, a=View(INT32, 1), b=INT64)
+    check(message, "b", "int64 into int32 may lose its upper bits", "int(")
 
 
 def test_python_never_runs_a_workunit(load: Load) -> None:
@@ -536,3 +644,51 @@ def test_names_of_the_language_do_nothing_outside(name: str) -> None:
         word(1, 2)
     with pytest.raises(TypeError, match="only inside a workunit"):
         pk.atomic_fetch_add(1, [0], 2)
+
+
+# ---- warnings ---------------------------------------------------------------------------------
+
+WARNINGS: list[tuple[str, str]] = [
+    ("a[i][0] = y", "double stored to `a` of int32 loses its fraction: write int(…)"),
+    ("a[i][0] += y", "double stored to `a` of int32 loses its fraction: write int(…)"),
+    ("a[i][0] /= 2", "double stored to `a` of int32 loses its fraction: write int(…)"),
+    (
+        "k: int = (i - 1) % n",
+        "for a negative number, C++'s % differs from Python's: add a",
+    ),
+    ("k: int = -n // 2", "for a negative number, C++'s // differs from Python's: add a multiple"),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), WARNINGS)
+def test_warnings_name_the_line(load: Load, body: str, message: str) -> None:
+    module = load(workunit(body))
+    with pytest.warns(WorkunitWarning, match=re.escape(message)) as caught:
+        analyse(parse(module.w), ())
+    (warning,) = caught
+    assert (warning.filename, warning.lineno) == (module.__file__, 7)
+
+
+NO_WARNINGS = [
+    "a[i][0] = int(y)",
+    "k: int = (n + i - 1) // n",
+    "k: int = int(i - 1) % n",
+    "k: int = i // n + n % 3",
+    "w[i] = u[i] % 7",
+]
+
+
+@pytest.mark.parametrize("body", NO_WARNINGS)
+def test_no_warning(load: Load, body: str) -> None:
+    """Warnings are errors in all tests."""
+    analyse(parse(load(workunit(body)).w), ())
+
+
+def test_a_line_is_warned_of_once(load: Load) -> None:
+    """Although a nested function is analysed for each pattern that runs it."""
+    body = f"def inner(j: int):\n    x[j] = (j - 1) % n\n{THREADS}\n{THREADS}"
+    module = load(workunit(body, TEAM))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        analyse(parse(module.w), ())
+    assert len(caught) == 1

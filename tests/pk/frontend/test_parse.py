@@ -25,7 +25,7 @@ def test_the_syntax_tree(load: Load) -> None:
 
 
 def test_a_file_without_the_import(load: Load) -> None:
-    module = load("import pykokkos\n\n\n@pykokkos.workunit\ndef w(i: int):\n    pass\n")
+    module = load("from pykokkos import workunit\n\n\n@workunit\ndef w(i: int):\n    pass\n")
     with pytest.raises(WorkunitError) as caught:
         parse(module.w)
     assert "the file does not import PyKokkos" in str(caught.value)

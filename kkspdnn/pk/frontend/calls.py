@@ -1,0 +1,217 @@
+"""The calls in expressions of the workunit language: math, conversions, atomics, functions."""
+
+from __future__ import annotations
+
+import ast
+from typing import Final
+
+from kkspdnn.pk import ir
+from kkspdnn.pk.frontend.annotations import is_pk
+from kkspdnn.pk.frontend.expressions import Expressions
+from kkspdnn.pk.frontend.intrinsics import (
+    ATOMICS,
+    ATOMICS_WITHOUT_VALUE,
+    FACTORS,
+    INSTEAD,
+    INTEGER_ATOMICS,
+    MATH,
+    PREDICATES,
+    SYNONYMS,
+)
+from kkspdnn.pk.frontend.subviews import Subview
+from kkspdnn.pk.frontend.workunit import Function
+from kkspdnn.pk.types import BOOL, DOUBLE, FLOAT, INT32, INT64, UINT32, Team, View, promote
+
+_TEAM_CALLS: Final = ("league_rank", "team_rank", "team_size")
+
+_CONVERSIONS: Final = {"int": INT32, "float": DOUBLE, "bool": BOOL}
+"""Python's own types, as functions."""
+
+_ATOMIC_ARGUMENTS: Final = (
+    "a view and its indices",
+    "a view, its indices and a value",
+    "a view, its indices, the value to compare with and the new value",
+)
+"""By the number of arguments after the indices."""
+
+_PK_CONVERSIONS: Final = {"float": FLOAT, "double": DOUBLE}
+"""`pk.NAME(x)`."""
+
+
+class Calls(Expressions):
+    """Analyses the calls of one function."""
+
+    def device_function(self, call: ast.Call, function: Function) -> ir.DeviceFunction:
+        """Return the IR of the `@pk.function` that `call` uses."""
+        raise NotImplementedError
+
+    def team_method(self, call: ast.Call) -> tuple[str, str] | None:
+        """Return the team handle and the method if `call` is a method call on a team handle."""
+        match call.func:
+            case ast.Attribute(value=ast.Name(id=name), attr=method):
+                if isinstance(self.find(name), Team):
+                    return name, method
+        return None
+
+    def refuse_keywords(self, node: ast.Call) -> None:
+        """Refuse a call with keyword arguments."""
+        if node.keywords:
+            self.refuse(
+                node.keywords[0],
+                "a keyword argument is not in the workunit language",
+                "pass all arguments by position",
+            )
+
+    def call(self, node: ast.Call) -> ir.Expr:
+        self.refuse_keywords(node)
+        team = self.team_method(node)
+        if team is not None:
+            return self._team_call(node, *team)
+        match node.func:
+            case ast.Attribute(attr=name) if is_pk(node.func):
+                return self._pk_call(node, name)
+            case ast.Attribute(value=view, attr="extent"):
+                return self._extent(node, view)
+            case ast.Attribute(value=ast.Name(id=module), attr=name) if self.is_math_module(module):
+                if _is_math(name):
+                    return self._math(node, name)
+            case ast.Name(id=name) if self.find(name) is None:
+                target = self.source.names.get(name)
+                if isinstance(target, Function):
+                    return self._function_call(node, name, target)
+                if name in _CONVERSIONS and len(node.args) == 1:
+                    return ir.Cast(self.expression(node.args[0]), _CONVERSIONS[name])
+                if name == "abs":
+                    return self._absolute_value(node)
+                if _is_math(name):
+                    return self._math(node, name)
+        self.refuse(
+            node,
+            "this function cannot be called in a workunit",
+            INSTEAD.get(
+                _name(node.func),
+                "call int(…), float(…), abs(…), a @pk.function of this file, a pk atomic, "
+                "or math.fmin, math.fmax, math.sqrt …",
+            ),
+        )
+
+    def _team_call(self, node: ast.Call, team: str, method: str) -> ir.TeamCall:
+        if method not in _TEAM_CALLS or node.args:
+            methods = ", ".join(f"m.{name}()" for name in _TEAM_CALLS)
+            self.refuse(
+                node,
+                f"`{ast.unparse(node)}` is not in the workunit language",
+                f"use {methods}, or m.team_barrier() as a statement",
+            )
+        return ir.TeamCall(team, method, INT32)
+
+    def _pk_call(self, node: ast.Call, name: str) -> ir.Expr:
+        if name in ATOMICS_WITHOUT_VALUE:
+            self.refuse(node, f"pk.{name} has no value", "use pk.atomic_fetch_add")
+        if name in ATOMICS:
+            return self.atomic(node, name)
+        if name in _PK_CONVERSIONS and len(node.args) == 1:
+            return ir.Cast(self.expression(node.args[0]), _PK_CONVERSIONS[name])
+        self.refuse(
+            node,
+            f"pk.{name} cannot be called here",
+            "nested patterns are statements: pk.parallel_for(…), or "
+            "s: float = pk.parallel_reduce(…)",
+        )
+
+    def _function_call(self, node: ast.Call, name: str, function: Function) -> ir.Call:
+        device = self.device_function(node, function)
+        if len(node.args) != len(device.parameters):
+            self.refuse(
+                node,
+                f"`{name}` takes {len(device.parameters)} argument(s)",
+                "pass all arguments by position",
+            )
+        arguments = tuple(
+            self.converted(a, p.type) for a, p in zip(node.args, device.parameters, strict=True)
+        )
+        return ir.Call(device.name, arguments, device.result)
+
+    def _math(self, node: ast.Call, name: str) -> ir.Expr:
+        function = SYNONYMS.get(name, name)
+        count = MATH.get(function, 1)
+        if len(node.args) != count:
+            self.refuse(
+                node,
+                f"math.{name} takes {count} argument(s)",
+                "pass all arguments by position",
+            )
+        arguments = tuple(self.expression(a) for a in node.args)
+        if function in FACTORS:
+            return ir.Binary("*", arguments[0], ir.Constant(FACTORS[function], DOUBLE), DOUBLE)
+        type_ = FLOAT if all(a.type == FLOAT for a in arguments) else DOUBLE
+        return ir.Call(function, arguments, BOOL if function in PREDICATES else type_)
+
+    def _absolute_value(self, node: ast.Call) -> ir.Expr:
+        if len(node.args) != 1:
+            self.refuse(node, "abs takes 1 argument(s)", "write abs(x)")
+        value = self.expression(node.args[0])
+        if value.type.is_float:
+            return ir.Call("fabs", (value,), value.type)
+        type_ = promote(value.type, INT32)
+        if not type_.is_signed:
+            return value
+        return ir.Call("abs", (value,), type_)
+
+    def _extent(self, node: ast.Call, view: ast.expr) -> ir.Expr:
+        name = view.id if isinstance(view, ast.Name) else ""
+        type_ = self.find(name)
+        if not isinstance(type_, View | Subview):
+            self.refuse(node, "this has no extent: it is not a view", "write a.extent(0)")
+        match node.args:
+            case [ast.Constant(value=int(dimension))] if (
+                not isinstance(dimension, bool) and 0 <= dimension < type_.rank
+            ):
+                if isinstance(type_, Subview):
+                    return type_.extent(dimension)
+                return ir.Extent(name, dimension, INT64)
+        self.refuse(
+            node,
+            f"`{name}` has {type_.rank} dimension(s)",
+            f"write {name}.extent(0), with the dimension as a literal",
+        )
+
+    def atomic(self, node: ast.Call, name: str) -> ir.Atomic:
+        """Return an atomic operation, as a statement or as a value."""
+        count = ATOMICS[name]
+        given = ", ".join(("value",) if count == 1 else ("compare", "value")[:count])
+        hint = f"write pk.{name}(view, [i]{', ' if given else ''}{given})"
+        if len(node.args) != 2 + count or not isinstance(node.args[1], ast.List):
+            self.refuse(node, f"pk.{name} takes {_ATOMIC_ARGUMENTS[count]}", hint)
+        view, indices, *values = node.args
+        assert isinstance(indices, ast.List)
+        target = self.atomic_target(view, indices, hint)
+        if target.type.is_float and name in INTEGER_ATOMICS:
+            self.refuse(node, f"pk.{name} needs integers", "use a view of integers")
+        shift = name in ("atomic_fetch_lshift", "atomic_fetch_rshift")
+        type_ = UINT32 if shift else target.type
+        operands = tuple(self.converted(value, type_) for value in values)
+        return ir.Atomic(name, target, operands, target.type)
+
+    def atomic_target(self, view: ast.expr, indices: ast.List, hint: str) -> ir.Element:
+        """Return the element that an atomic changes."""
+        type_ = self.find(view.id) if isinstance(view, ast.Name) else None
+        if not isinstance(view, ast.Name) or not isinstance(type_, View | Subview):
+            self.refuse(view, "the target of an atomic is a view", hint)
+        if len(indices.elts) != type_.rank:
+            self.refuse(indices, f"`{view.id}` has {type_.rank} dimension(s)", hint)
+        values = tuple(self.integer(i) for i in indices.elts)
+        target = self.element_at(view.id, type_, values)
+        self.written.add(target.array)
+        return target
+
+
+def _is_math(name: str) -> bool:
+    return name in MATH or name in SYNONYMS or name in FACTORS
+
+
+def _name(function: ast.expr) -> str:
+    """The last name of `f`, `module.f`, …"""
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
