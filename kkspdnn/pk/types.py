@@ -64,6 +64,9 @@ SCALARS: Final = {
 }
 """The types by their names in PyKokkos."""
 
+SYNONYMS: Final = {"float32": "float", "float64": "double", "real": "double"}
+"""Other names of types in PyKokkos; `real` is its default precision."""
+
 BUILTINS: Final = {"int": INT32, "float": DOUBLE, "bool": BOOL}
 """The types of Python's own annotations."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from kkspdnn.pk.types import BOOL, BUILTINS, SCALARS, Scalar, View
+from kkspdnn.pk.types import BOOL, BUILTINS, SCALARS, SYNONYMS, Scalar, View
 
 
 def is_pk(node: ast.AST | None, name: str | None = None) -> bool:
@@ -22,7 +22,7 @@ def scalar_annotation(node: ast.AST | None) -> Scalar | None:
     if isinstance(node, ast.Name):
         return BUILTINS.get(node.id)
     if isinstance(node, ast.Attribute) and is_pk(node):
-        return SCALARS.get(node.attr)
+        return SCALARS.get(SYNONYMS.get(node.attr, node.attr))
     return None
 
 

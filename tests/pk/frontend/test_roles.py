@@ -81,3 +81,12 @@ def test_a_launch_that_contradicts_an_annotation(load: Load, parameters: str) ->
     w = load(source_of("pass", parameters)).w
     with pytest.raises(TypeError, match=rf"^w .*{message}"):
         getattr(pk, f"parallel_{pattern}")("w", policy, w)
+
+
+@pytest.mark.parametrize("name", ["float32", "float64", "real"])
+def test_other_names_of_types(load: Load, name: str) -> None:
+    body = f"z: pk.{name} = 0.1\nx[i] = z"
+    w = load(source_of(body, f"i: int, x: pk.View1D[pk.{name}]")).w
+    x = np.zeros(10, getattr(pk, name).np_equiv)
+    pk.parallel_for("w", POLICY, w, x=x)
+    assert (x == x.dtype.type(0.1)).all()
