@@ -108,7 +108,30 @@ class Expressions(Scopes):
                 f"`{array.id}` has {rank} dimension(s), not {len(indices)}",
                 "index every dimension: a[i][j]",
             )
-        return self.element_at(array.id, type_, tuple(self.integer(i) for i in indices))
+        values = tuple(self.integer(i) for i in indices)
+        for index, value in zip(indices, values, strict=True):
+            self._check_index(index, value, type_)
+        return self.element_at(array.id, type_, values)
+
+    def _check_index(
+        self, node: ast.expr, index: ir.Expr, type_: View | LocalArray | Subview
+    ) -> None:
+        """Refuse a literal index that is outside in any case."""
+        number = operators.constant_value(index)
+        if number is None:
+            return
+        if number < 0:
+            self.refuse(
+                node,
+                f"index {number} is before the first element",
+                "count from the beginning: a[a.extent(0) - 1] is the last element",
+            )
+        if isinstance(type_, LocalArray) and number >= type_.length:
+            self.refuse(
+                node,
+                f"index {number} is behind the last of {type_.length} element(s)",
+                "write a longer literal",
+            )
 
     def element_at(
         self, name: str, type_: View | LocalArray | Subview, indices: tuple[ir.Expr, ...]
