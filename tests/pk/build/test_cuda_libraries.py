@@ -15,6 +15,7 @@ from pathlib import Path
 import kernels
 import numpy as np
 import pykokkos as pk
+import pykokkos_kernels
 import pytest
 from fake_nvcc import write_fake_nvcc
 
@@ -28,7 +29,9 @@ from kkspdnn.pk.build.nvcc import nvcc_path
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.dispatch import compile_workunits
-from kkspdnn.pk.signature import Form
+from kkspdnn.pk.frontend.workunit import Workunit
+from kkspdnn.pk.signature import Form, Types
+from kkspdnn.pk.types import DOUBLE, FLOAT, INT32, INT64, View
 
 needs_nvcc = pytest.mark.skipif(nvcc_path() is None, reason="no nvcc, see kkspdnn info")
 
@@ -48,6 +51,26 @@ SEVERAL_INDICES = (
     kernels.visits_6d.in_form(Form("for", 6)),
 )
 """Workunits of an MDRangePolicy, from there too."""
+
+
+_VECTOR, _MATRIX, _CUBE = (View(DOUBLE, rank) for rank in (1, 2, 3))
+FEW_ANNOTATIONS: tuple[tuple[Workunit, Form, Types], ...] = (
+    (pykokkos_kernels.row_sums, Form("reduce", 1), (_MATRIX, _VECTOR)),
+    (pykokkos_kernels.columns, Form("for", 1), (_CUBE, _MATRIX, INT32, INT32)),
+    (pykokkos_kernels.mathematics, Form("for", 1), (View(FLOAT, 1), _VECTOR, _MATRIX)),
+    (pykokkos_kernels.special_values, Form("for", 1), (View(FLOAT, 1), _VECTOR)),
+    (pykokkos_kernels.conversions, Form("for", 1), (View(INT64, 1), _MATRIX)),
+    (
+        pykokkos_kernels.team_sums,
+        Form("reduce", 0),
+        (INT32, INT32, _MATRIX, _MATRIX, _CUBE),
+    ),
+    (pykokkos_kernels.scratch_kinds, Form("for", 0), ()),
+    (pykokkos_kernels.outer_sums, Form("for", 0), (_CUBE, _MATRIX, _VECTOR, INT32, INT32)),
+    (pykokkos_kernels.atomics, Form("for", 1), ()),
+    (pykokkos_kernels.report, Form("for", 1), (_VECTOR, INT64)),
+)
+"""Workunits as users of PyKokkos write them, with the types of some launch."""
 
 
 def combined(units: list[Generated]) -> Generated:
@@ -97,6 +120,10 @@ def test_every_workunit_compiles_and_links(arch: str) -> None:
         generate(getattr(kernels, name), pk.Cuda) for name in LANGUAGE_WORKUNITS
     ]
     units_of["float64"] += [generate(workunit, pk.Cuda) for workunit in SEVERAL_INDICES]
+    units_of["float32"] += [
+        generate(workunit.in_form(form), pk.Cuda, types)
+        for workunit, form, types in FEW_ANNOTATIONS
+    ]
     jobs = [(runtime_library, combined(units)) for units in units_of.values()]
     for library, units in zip(compile_workunits(jobs), units_of.values(), strict=True):
         arguments = [*map(str, runtime_library.load_order), str(library), str(len(units))]
