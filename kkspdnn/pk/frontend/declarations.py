@@ -8,7 +8,6 @@ from typing import NoReturn
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend.annotations import is_pk, scalar_annotation
-from kkspdnn.pk.frontend.nested import NestedPatterns
 from kkspdnn.pk.frontend.parse import FunctionSource
 from kkspdnn.pk.frontend.scratch import (
     MEMORIES,
@@ -18,10 +17,11 @@ from kkspdnn.pk.frontend.scratch import (
     scratch_rank,
 )
 from kkspdnn.pk.frontend.subviews import Fixed, Slice, Subview
+from kkspdnn.pk.frontend.team_patterns import TeamPatterns
 from kkspdnn.pk.types import LocalArray, View, promote
 
 
-class Declarations(NestedPatterns):
+class Declarations(TeamPatterns):
     """Analyses the declarations of one function.
 
     arguments: the names that a launch passes

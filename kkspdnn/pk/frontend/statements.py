@@ -44,11 +44,11 @@ class Statements(Declarations):
                 value=ast.Subscript(slice=ast.Tuple()) as selection,
             ):
                 return self.define_subview(target, name, selection)
-            case ast.Expr(
-                value=ast.Call(func=function, args=[ast.Call(func=policy), _]) as call
-            ) if is_pk(function, "parallel_for") and is_pk(policy, "TeamThreadMDRange"):
+            case ast.Expr(value=ast.Call(args=[ast.Call() as policy, _]) as call) if is_pk(
+                call.func, "parallel_for"
+            ) and is_pk(policy.func, "TeamThreadMDRange"):
                 self.refuse_keywords(call)
-                return self.nested_md_pattern(call)
+                return self.nested_md_pattern(call, policy)
         statement = self._statement(node)
         return () if statement is None else (statement,)
 
