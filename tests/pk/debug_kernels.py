@@ -99,6 +99,30 @@ def grid(i: int, j: int, x: pk.View2D[pk.double]):
 
 
 @pk.workunit
+def part(i: int, a: pk.View2D[pk.double], out: pk.View1D[pk.double], k: int):
+    row = a[i, :]
+    out[i] = row[k]  # line: part
+
+
+@pk.workunit
+def scratch(m: pk.TeamMember, out: pk.View1D[pk.double], n: int, k: int):
+    s: pk.ScratchView1D[pk.double] = pk.ScratchView1D(m.team_scratch(0), n)
+
+    def once():
+        s[k] = 5.0  # line: scratch
+        out[m.league_rank()] = s[k]
+
+    pk.single(pk.PerTeam(m), once)
+
+
+@pk.workunit
+def atomic_divisions(i: int, n: pk.View1D[pk.int32], x: pk.View1D[pk.double], by: int):
+    pk.atomic_fetch_div(x, [0], by)
+    pk.atomic_fetch_div(n, [0], by)  # line: atomic division
+    pk.atomic_fetch_mod(n, [1], by)
+
+
+@pk.workunit
 def nested(
     m: pk.TeamMember,
     x: pk.View3D[pk.float],

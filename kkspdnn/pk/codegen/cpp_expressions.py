@@ -70,6 +70,9 @@ def expression(e: ir.Expr | ir.CheckedExpr) -> str:
             place = f'kkspdnn_place({e.line}, "")'
             operands = f"{bare(e.left)}, {bare(e.right)}"
             return f"{CHECKS}::{_DIVISIONS[e.op]}({place}, {operands})"
+        case ir.CheckedDivisor():
+            value = f"static_cast<{e.type.cpp}>({bare(e.value)})"
+            return f'{CHECKS}::divisor(kkspdnn_place({e.line}, ""), {value})'
 
 
 def _call(e: ir.Call) -> str:

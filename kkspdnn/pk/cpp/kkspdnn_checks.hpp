@@ -163,6 +163,12 @@ KOKKOS_INLINE_FUNCTION auto remainder(const Place place, const L left, const R r
   return can_divide(place, l, r) ? static_cast<T>(l % r) : T(0);
 }
 
+// Returns the divisor of an atomic division. The smallest integer divided by -1 is not found.
+template <class T>
+KOKKOS_INLINE_FUNCTION T divisor(const Place place, const T value) {
+  return can_divide(place, T(0), value) ? value : T(1);
+}
+
 // left /= right
 template <class L, class R>
 KOKKOS_INLINE_FUNCTION void assign_quotient(const Place place, L& left, const R right) {

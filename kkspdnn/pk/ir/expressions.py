@@ -130,7 +130,16 @@ class CheckedDivision:
     type: Scalar
 
 
-CheckedExpr = CheckedElement | CheckedDivision
+@dataclass(frozen=True)
+class CheckedDivisor:
+    """The operand of an atomic division of integers, which is compared with zero."""
+
+    value: Expr
+    line: int
+    type: Scalar
+
+
+CheckedExpr = CheckedElement | CheckedDivision | CheckedDivisor
 
 # ---- vectors: one value for each of several neighbouring lanes --------------------------------
 # The type of a vector is that of one lane.

@@ -9,6 +9,7 @@ from kkspdnn.pk import ir
 from kkspdnn.pk.types import BOOL, Scalar
 
 _DIVISIONS: Final = ("/", "%", "/=", "%=")
+_ATOMIC_DIVISIONS: Final = ("atomic_fetch_div", "atomic_fetch_mod")
 _RUNNING: Final = ir.Call("kkspdnn_checks::running", (), BOOL)
 """False after a failed check, whose values could keep a loop from ending."""
 
@@ -44,6 +45,9 @@ def _checked(node: Any, line: int) -> Any:
             return ir.AssignChecked(
                 line, ir.CheckedDivision(op, new.target, new.value, line, type_)
             )
+        case ir.Atomic(function=name) if name in _ATOMIC_DIVISIONS and new.type.is_int:
+            divisors: Any = tuple(ir.CheckedDivisor(each, line, new.type) for each in new.operands)
+            return replace(new, operands=divisors)
         case ir.While():
             return replace(new, test=ir.Binary("&&", new.test, _RUNNING, BOOL))
     return new

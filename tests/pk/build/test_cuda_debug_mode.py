@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import debug_kernels
 import kernels
 import numpy as np
 import pykokkos as pk
@@ -26,6 +27,8 @@ def test_checked_workunits_compile_and_link() -> None:
         generate(*launches["fused_equal"], debug=True),
         *(generate(getattr(kernels, name), pk.Cuda, debug=True) for name in LANGUAGE_WORKUNITS),
         generate(kernels.control_flow, pk.Cuda, debug=True),
+        generate(debug_kernels.scratch, pk.Cuda, debug=True),
+        generate(debug_kernels.atomic_divisions, pk.Cuda, debug=True),
     ]
     runtime_library = find_runtime_library(pk.Cuda, "sm_90")
     (library,) = compile_workunits([(runtime_library, combined(units))])

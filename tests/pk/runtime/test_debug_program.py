@@ -240,6 +240,37 @@ def test_teams_and_nested_functions(host: Any) -> None:
     assert (x == 16).all()
 
 
+def test_a_subview(host: Any) -> None:
+    """The line names the view and its dimension."""
+    a, out = np.arange(12.0).reshape(3, 4), np.zeros(3)
+    policy = pk.RangePolicy(host, 0, 3)
+    pk.parallel_for("p", policy, debug_kernels.part, a=a, out=out, k=3)
+    assert out.tolist() == [3, 7, 11]
+    message = error_of(pk.parallel_for, "p", policy, debug_kernels.part, a=a, out=out, k=4)
+    assert message == outside("part", "part", 4, 1, "a", 4)
+
+
+def test_scratch_memory_and_a_single_thread(host: Any) -> None:
+    out = np.zeros(2)
+    policy = pk.TeamPolicy(host, 2, pk.AUTO)
+    pk.parallel_for("s", policy, debug_kernels.scratch, out=out, n=3, k=2)
+    assert out.tolist() == [5, 5]
+    message = error_of(pk.parallel_for, "s", policy, debug_kernels.scratch, out=out, n=3, k=3)
+    assert message == outside("scratch", "scratch", 3, 0, "s", 3)
+
+
+def test_an_atomic_division(host: Any) -> None:
+    n, x = np.array([7, 8], np.int32), np.ones(1)
+    policy = pk.RangePolicy(host, 0, 1)
+    pk.parallel_for("a", policy, debug_kernels.atomic_divisions, n=n, x=x, by=-3)
+    assert (n.tolist(), x.tolist()) == ([-2, 2], [-1 / 3])
+    with pytest.raises(IntegerDivisionError) as caught:
+        pk.parallel_for("a", policy, debug_kernels.atomic_divisions, n=n, x=x, by=0)
+    problem = "integer division or modulo by zero"
+    assert str(caught.value) == f"{place('atomic division')}atomic_divisions: {problem}"
+    assert x.tolist() == [-np.inf]
+
+
 def test_a_range_of_two_indices(host: Any) -> None:
     x = np.zeros((3, 4))
 
