@@ -73,6 +73,7 @@ from kkspdnn.pk.api.source_names import (
 from kkspdnn.pk.api.utilities import Timer, fence, printf
 from kkspdnn.pk.api.views import View, array, asarray
 from kkspdnn.pk.dispatch import parallel_for, parallel_reduce, parallel_scan
+from kkspdnn.pk.frontend.diagnostics import WorkunitError, WorkunitWarning
 from kkspdnn.pk.policy import AUTO, Iterate, MDRangePolicy, RangePolicy, Rank, TeamPolicy
 from kkspdnn.pk.runtime.launch_times import time_launches
 from kkspdnn.pk.spaces import (
@@ -137,6 +138,8 @@ __all__ = [
     "View3D",
     "ViewType",
     "ViewTypeInfo",
+    "WorkunitError",
+    "WorkunitWarning",
     "array",
     "asarray",
     "atomic_add",
