@@ -16,7 +16,7 @@ from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.launch_form import read_launch
-from kkspdnn.pk.policy import ExecutionSpace, Policy
+from kkspdnn.pk.policy import ExecutionSpace, Policy, RangePolicy
 from kkspdnn.pk.runtime.debug_program import DebugProgram
 from kkspdnn.pk.runtime.kokkos_runtime import Runtime, get_runtime
 from kkspdnn.pk.runtime.program import NOT_LAUNCHED, Program
@@ -201,12 +201,18 @@ def kernel_registers(workunit: Workunit, space: ExecutionSpace) -> int | None:
 def _launch(pattern: Pattern, positional: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
     """Launch a workunit; at first like its last launch, which takes less time."""
     try:
-        if len(positional) == 3:
+        count = len(positional)
+        if count == 3:
             label, policy, workunit = positional
-            encoded = label.encode()
+        elif count == 2:
+            (policy, workunit), label = positional, None
         else:
-            policy, workunit = positional
-            encoded = workunit.label
+            label, policy, workunit, initial = positional
+            if pattern == "for" or type(initial) is not int or initial:
+                raise ValueError
+        encoded = workunit.label if label is None else label.encode()
+        if type(policy) is int:
+            policy = RangePolicy(0, policy)
         last_pattern, rank, space, program = workunit.last
         same = rank == policy.rank and space is policy.space and last_pattern == pattern
         fields = program.pack_again(**arguments) if same else None

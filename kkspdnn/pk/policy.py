@@ -69,13 +69,14 @@ def checked_int(name: str, value: object, minimum: int) -> int:
     return number
 
 
-def _split_space(policy: str, arguments: Sequence[Any], rest: str) -> tuple[Any, Sequence[Any]]:
-    """Return the space of a policy, and its other arguments.
-
-    rest: the other arguments, for the message of an error
-    """
+def _split_space(
+    policy: str, arguments: tuple[Any, ...], count: int
+) -> tuple[ExecutionSpace, tuple[Any, ...]]:
+    """Return the space of a policy, and its other arguments, of which there are at most `count`."""
     first = arguments[0] if arguments else None
-    if is_space(first) or isinstance(first, str) or len(arguments) > len(rest.split(",")):
+    if type(first) is ExecutionSpace:
+        return first, arguments[1:]
+    if is_space(first) or isinstance(first, str) or len(arguments) > count:
         return resolve_space(policy, first), arguments[1:]
     return get_default_space(), arguments
 
@@ -95,8 +96,7 @@ class RangePolicy:
 
     def __init__(self, *arguments: Any) -> None:
         """Without a space, the default space at this time."""
-        self.space: ExecutionSpace
-        self.space, rest = _split_space("RangePolicy", arguments, "begin, end")
+        self.space, rest = _split_space("RangePolicy", arguments, 2)
         if len(rest) != 2:
             raise TypeError(
                 f"RangePolicy takes (begin, end) or (space, begin, end), not {len(arguments)} "
@@ -122,9 +122,7 @@ class TeamPolicy:
 
     def __init__(self, *arguments: Any) -> None:
         """Without a space, the default space at this time."""
-        self.space: ExecutionSpace
-        names = "league_size, team_size, vector_length"
-        self.space, rest = _split_space("TeamPolicy", arguments, names)
+        self.space, rest = _split_space("TeamPolicy", arguments, 3)
         if len(rest) not in (2, 3):
             raise TypeError(
                 "TeamPolicy takes ([space, ]league_size, team_size[, vector_length]), not "
@@ -232,7 +230,10 @@ def _checked_ints(name: str, values: object) -> tuple[int, ...]:
         raise TypeError(
             f"MDRangePolicy {name} must be a list of whole numbers, not {type(values).__name__}"
         )
-    return tuple(checked_int(f"MDRangePolicy {name}[{i}]", v, 0) for i, v in enumerate(values))
+    numbers = tuple(values)
+    if all(type(each) is int and 0 <= each <= INT32_MAX for each in numbers):
+        return numbers
+    return tuple(checked_int(f"MDRangePolicy {name}[{i}]", v, 0) for i, v in enumerate(numbers))
 
 
 def _check_order(space: ExecutionSpace, name: str, order: object) -> None:

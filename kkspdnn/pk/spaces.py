@@ -113,6 +113,14 @@ class ExecutionSpaceInstance:
         self.space = resolve_space("ExecutionSpaceInstance", space)
 
 
+_SPACE_CLASSES: Final = (
+    ExecutionSpace,
+    ExecutionSpaceInstance,
+    DefaultSpace,
+    UnsupportedSpace,
+)
+
+
 class _Choice:
     """The default space of the process."""
 
@@ -140,9 +148,7 @@ def set_default_space(space: Any) -> None:
 
 def is_space(value: object) -> bool:
     """Return whether an argument of a policy stands for a space, which may be unsupported."""
-    return isinstance(
-        value, ExecutionSpace | ExecutionSpaceInstance | DefaultSpace | UnsupportedSpace
-    )
+    return isinstance(value, _SPACE_CLASSES)
 
 
 def resolve_space(caller: str, space: Any) -> ExecutionSpace:

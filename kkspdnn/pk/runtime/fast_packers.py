@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from kkspdnn.pk.arrays import ArrayHolder
+from kkspdnn.pk.policy import INT32_MAX
 from kkspdnn.pk.runtime.packers import Packer, first_byte
-from kkspdnn.pk.types import Scalar, View, infer_type
+from kkspdnn.pk.types import INT32, Scalar, View, infer_type
 
 
 def fast_packer(
@@ -41,6 +42,8 @@ def fast_packer(
         return None
     if not generic:
         return pack
+    if cls is int and parameter_type is INT32:
+        return _pack_generic_int32
 
     def checked(value: Any) -> tuple[Any, ...]:
         # The value of an int decides its type.
@@ -100,6 +103,13 @@ def _holder_packer(array_class: type, pack: Packer) -> Packer:
         return pack(array)
 
     return pack_array
+
+
+def _pack_generic_int32(value: int) -> tuple[int]:
+    """Pack an int that `infer_type` takes for an int32; it takes -2^31 for an int64."""
+    if not -INT32_MAX <= value <= INT32_MAX:
+        raise TypeError
+    return (value,)
 
 
 def _is_direct(scalar: Scalar, cls: type, generic: bool) -> bool:

@@ -264,13 +264,34 @@ def test_parameters_may_have_the_names_of_those_of_the_packing(
 
 def test_each_form_of_a_launch_is_fast(is_fast: Callable[[], bool]) -> None:
     x = np.ones(1)
-    pk.parallel_reduce(POLICY, kernels.dot, x=x, y=x)
-    is_fast()
-    for form in (("w", POLICY), (POLICY,), ("other", pk.RangePolicy(pk.Serial, 0, 1))):
-        assert pk.parallel_reduce(*form, kernels.dot, x=x, y=x) == 1
-        assert is_fast()
-    assert pk.parallel_reduce(None, 1, kernels.dot, 0, x=x, y=x) == 1
-    assert not is_fast()
+    for policies in ((POLICY, pk.RangePolicy(pk.Serial, 0, 1)), (1, pk.RangePolicy(0, 1))):
+        pk.parallel_reduce(policies[0], kernels.dot, x=x, y=x)
+        is_fast()
+        for policy in policies:
+            for form in (("w", policy), (policy,), (None, policy)):
+                assert pk.parallel_reduce(*form, kernels.dot, x=x, y=x) == 1
+                assert is_fast()
+            assert pk.parallel_reduce("w", policy, kernels.dot, 0, x=x, y=x) == 1
+            assert is_fast()
+
+
+def test_forms_that_are_refused_after_a_launch() -> None:
+    x, y = np.ones(1), np.ones(1)
+    pk.parallel_reduce("w", POLICY, kernels.dot, x=x, y=x)
+    pk.parallel_for("w", POLICY, kernels.generic, x=x, y=y, scale=1)
+    with pytest.raises(TypeError, match="and no int after the workunit"):
+        pk.parallel_for("w", POLICY, kernels.generic, 0, x=x, y=y, scale=1)
+    with pytest.raises(ValueError, match="begins at 0: add 1 to the result"):
+        pk.parallel_reduce("w", POLICY, kernels.dot, 1, x=x, y=x)
+    with pytest.raises(TypeError, match="the initial value must be 0, not ndarray"):
+        pk.parallel_reduce("w", POLICY, kernels.dot, np.zeros(1), x=x, y=x)
+    with pytest.raises(TypeError, match="the label must be a str or None, not b'w'"):
+        pk.parallel_reduce(b"w", POLICY, kernels.dot, x=x, y=x)
+    for policy in (-1, 2**31):
+        with pytest.raises(ValueError, match="RangePolicy end = .* is outside"):
+            pk.parallel_reduce("w", policy, kernels.dot, x=x, y=x)
+    with pytest.raises(TypeError, match="before the workunit, not True"):
+        pk.parallel_reduce("w", True, kernels.dot, x=x, y=x)
 
 
 def test_ranks_and_patterns_of_the_same_workunit_in_turns(load: Callable[..., Any]) -> None:
