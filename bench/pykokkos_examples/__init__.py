@@ -1,0 +1,1 @@
+"""How much of PyKokkos's own code runs on the built-in compiler."""

@@ -1,0 +1,136 @@
+"""PyKokkos's own examples and workunits on the built-in compiler.
+
+Each example script of free functions runs unchanged in a process of its own, and each workunit
+outside a class is translated and compiled as it is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from bench.environment import collect_environment
+from bench.measurement import run_measurement
+from bench.pykokkos_examples.examples import EXAMPLES, Example
+from bench.pykokkos_examples.free_workunits import find_workunits
+from bench.pykokkos_examples.run_example import run_example
+from bench.pykokkos_examples.translate import translate_workunits
+from kkspdnn.cli.parser import Parser, file_path
+from kkspdnn.cli.progress import delayed_bar
+from kkspdnn.errors import InputError
+
+SCHEMA = "kkspdnn-pykokkos-examples/1"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of `python -m bench.pykokkos_examples`."""
+    root = Parser(prog="python -m bench.pykokkos_examples", description=__doc__, allow_abbrev=False)
+    root.add_argument("folder", type=file_path, metavar="DIR", help="a checkout of PyKokkos")
+    root.add_argument("--json", type=Path, metavar="FILE", help="write the record")
+    return root
+
+
+def main() -> int:
+    """Measure, print and write the record; return the exit code."""
+    arguments = parser().parse_args()
+
+    def measured() -> tuple[str, int]:
+        record = measure(arguments.folder, EXAMPLES)
+        print("\n".join(table(record)))
+        return json.dumps(record, indent=1) + "\n", 0
+
+    return run_measurement(arguments.json, measured)
+
+
+def measure(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
+    """Run the examples and compile the free workunits of a checkout; return the record.
+
+    Raises InputError if an example is missing, and the errors of `translate_workunits`.
+    """
+    for example in examples:
+        if not (folder / "examples" / example.path).is_file():
+            raise InputError(
+                f"{folder}: no examples/{example.path}; give a checkout of PyKokkos, as in "
+                "docs/pykokkos-examples.md"
+            )
+    environment = collect_environment()
+    workunits, methods = find_workunits(folder)
+    ran, total = [], len(examples) + len(workunits)
+    with delayed_bar(True) as bar:
+
+        def progress(step: str, done: int) -> None:
+            if bar is not None:
+                bar(step, done / total)
+
+        for number, example in enumerate(examples):
+            progress(example.path, number)
+            ran.append(run_example(folder, example))
+        results = list(
+            translate_workunits(
+                workunits, lambda done: progress("compiling workunits", len(examples) + done)
+            )
+        )
+    return {
+        "kind": SCHEMA,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": environment.machine,
+        "compilers": environment.compilers,
+        "versions": environment.versions,
+        "commit": environment.commit,
+        "command": shlex.join(["python", "-m", "bench.pykokkos_examples", *sys.argv[1:]]),
+        "pykokkos_commit": _commit(folder),
+        "examples_by_status": dict(Counter(each.status for each in ran)),
+        "free_workunits": len(results),
+        "compiled": sum(each.problem is None for each in results),
+        "workunits_with_warnings": sum(each.warnings > 0 for each in results),
+        "workunits_in_classes": methods,
+        "examples": [asdict(each) for each in ran],
+        "workunits": [asdict(each) for each in results],
+    }
+
+
+def table(record: Mapping[str, Any]) -> Iterator[str]:
+    """Return the lines to print: the examples, the workunits that do not compile, and counts."""
+    for each in record["examples"]:
+        words = shlex.join([each["path"], *each["arguments"]])
+        reason = f": {each['error']}" if each["error"] is not None else ""
+        yield f"{each['status']:<14}{words}{reason}"
+    for each in record["workunits"]:
+        if each["problem"] is not None:
+            where = f"{each['file']}:{each['line']}"
+            yield f"{'not compiled':<14}{where}: {each['name']}: {each['problem']}"
+    counts = [f"{count} {status}" for status, count in record["examples_by_status"].items()]
+    yield f"examples: {', '.join(counts)}"
+    yield (
+        f"free workunits: {record['compiled']} of {record['free_workunits']} compile, "
+        f"{record['workunits_with_warnings']} with warnings; "
+        f"{record['workunits_in_classes']} others are in classes"
+    )
+
+
+def _commit(folder: Path) -> str | None:
+    """The commit of the checkout, with a + if its examples or tests have changed; else None."""
+    git = ["git", "-C", str(folder)]
+    commands = (
+        [*git, "rev-parse", "HEAD"],
+        [*git, "status", "--porcelain", "--", "examples", "tests"],
+    )
+    if not (folder / ".git").exists():
+        return None
+    try:
+        head, changes = (
+            subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+            for command in commands
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changes else "")
