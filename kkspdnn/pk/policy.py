@@ -15,6 +15,7 @@ from enum import Enum
 from math import prod
 from typing import Any, Final
 
+from kkspdnn.errors import short_repr
 from kkspdnn.pk.spaces import DEFAULT, get_default_space, is_space, resolve_space
 from kkspdnn.pk.spaces import ExecutionSpace as ExecutionSpace
 
@@ -187,17 +188,19 @@ class MDRangePolicy:
             if rank.n != self.rank:
                 raise ValueError(f"MDRangePolicy has {self.rank} dimensions, but rank {rank.n}")
             iter_outer, iter_inner = rank.iter_outer, rank.iter_inner
-        _check_order(self.space, "iter_outer", iter_outer)
-        _check_order(self.space, "iter_inner", iter_inner)
-        self.fields = self._fields()
+        outer_left = _is_left(self.space, "iter_outer", iter_outer)
+        inner_left = _is_left(self.space, "iter_inner", iter_inner)
+        self.fields = *self._limits(inner_left), 2 * outer_left + inner_left
         self.single_thread = _single_thread(self.space)
 
     def __repr__(self) -> str:
         begin, end, tiling = list(self.begin), list(self.end), list(self.tiling)
         return f"MDRangePolicy({begin}, {end}, {tiling}, pk.{self.space.name})"
 
-    def _fields(self) -> tuple[int, ...]:
+    def _limits(self, inner_left: bool) -> Sequence[int]:
         """Return begin, end and tile of each dimension, those of an empty range as 0, 0 and 1.
+
+        inner_left: whether the first index counts up first in a tile
 
         Raises ValueError where Kokkos would end the process.
         """
@@ -210,7 +213,8 @@ class MDRangePolicy:
             )
         gpu = self.space is ExecutionSpace.Cuda
         # Those that Kokkos chooses, see get_tile_size_properties.
-        chosen = [16 if gpu else 2, *[2] * (self.rank - 2), 2 if gpu else extents[-1]]
+        chosen, first = [2] * self.rank, 0 if inner_left else -1
+        chosen[first] = 16 if gpu else extents[first]
         tiles = [min(tile, extent) for tile, extent in zip(self.tiling, extents, strict=True)]
         size = prod(tile or own for tile, own in zip(tiles, chosen, strict=True))
         maximum = _MAX_BLOCK if gpu else INT32_MAX
@@ -219,10 +223,8 @@ class MDRangePolicy:
                 f"MDRangePolicy tiling {list(self.tiling)} gives tiles of {size} work items: "
                 f"{self.space.value} supports at most {maximum}"
             )
-        fields: list[int] = []
-        for each in zip(self.begin, self.end, tiles, strict=True):
-            fields += each
-        return tuple(fields)
+        dimensions = zip(self.begin, self.end, tiles, strict=True)
+        return [limit for dimension in dimensions for limit in dimension]
 
 
 def _checked_ints(name: str, values: object) -> tuple[int, ...]:
@@ -236,16 +238,14 @@ def _checked_ints(name: str, values: object) -> tuple[int, ...]:
     return tuple(checked_int(f"MDRangePolicy {name}[{i}]", v, 0) for i, v in enumerate(numbers))
 
 
-def _check_order(space: ExecutionSpace, name: str, order: object) -> None:
-    """Refuse an order that is not that of the space."""
+def _is_left(space: ExecutionSpace, name: str, order: object) -> bool:
+    """Return whether an order counts the first index up first; Iterate.Default is that of Kokkos
+    for the space."""
     if not isinstance(order, Iterate):
-        raise TypeError(f"MDRangePolicy {name} must be a pk.Iterate, not {order!r}")
-    own = Iterate.Left if space is ExecutionSpace.Cuda else Iterate.Right
-    if order not in (own, Iterate.Default):
-        raise ValueError(
-            f"MDRangePolicy {name} = {order}: on {space.value} only Iterate.Default, which is "
-            f"{own}, is supported; write pk.Iterate.Default"
-        )
+        raise TypeError(f"MDRangePolicy {name} must be a pk.Iterate, not {short_repr(order)}")
+    if order is Iterate.Default:
+        return space is ExecutionSpace.Cuda
+    return order is Iterate.Left
 
 
 Policy = RangePolicy | TeamPolicy | MDRangePolicy

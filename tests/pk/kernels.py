@@ -342,6 +342,12 @@ def count_visits(i: int, j: int, visits: pk.View2D[pk.int32], place: pk.View2D[p
 
 
 @pk.workunit
+def number_visits(i: int, j: int, place: pk.View2D[pk.int64], next_place: pk.View1D[pk.int64]):
+    place[i][j] = next_place[0]
+    next_place[0] += 1
+
+
+@pk.workunit
 def count_visits_3d(i, j, k, visits):
     visits[i][j][k] += 1
 

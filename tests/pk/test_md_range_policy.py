@@ -69,25 +69,58 @@ def test_the_same_workunit_with_one_and_with_two_indices() -> None:
 
 
 def test_fields_of_a_launch() -> None:
-    """Begin, end and tile of each dimension; a tile is not longer than the range."""
-    assert pk.MDRangePolicy([0, 2], [10, 5], [4, 99]).fields == (0, 10, 4, 2, 5, 3)
-    assert pk.MDRangePolicy([0, 2], [10, 5]).fields == (0, 10, 0, 2, 5, 0)
-    assert pk.MDRangePolicy([0, 5], [10, 2], [4, 4]).fields == (0, 0, 1) * 2
+    """Begin, end and tile of each dimension, and the order; a tile is not longer than the range."""
+    assert pk.MDRangePolicy([0, 2], [10, 5], [4, 99]).fields == (0, 10, 4, 2, 5, 3, 0)
+    assert pk.MDRangePolicy([0, 2], [10, 5]).fields == (0, 10, 0, 2, 5, 0, 0)
+    assert pk.MDRangePolicy([0, 5], [10, 2], [4, 4]).fields == (0, 0, 1, 0, 0, 1, 0)
     assert pk.MDRangePolicy([0, 0], [10, 5]).rank == 2
 
 
-def test_the_order_of_the_space() -> None:
-    right, left, default = pk.Iterate.Right, pk.Iterate.Left, pk.Iterate.Default
-    for order in (right, default):
-        policy = pk.MDRangePolicy([0, 0], [1, 1], rank=pk.Rank(2, order, default))
-        assert policy.fields == pk.MDRangePolicy([0, 0], [1, 1], iter_inner=order).fields
-    pk.MDRangePolicy([0, 0], [1, 1], space=pk.Cuda, rank=pk.Rank(2, left, left))
-    for space, order in ((pk.Serial, left), (pk.OpenMP, left), (pk.Cuda, right)):
-        for name in ("iter_inner", "iter_outer"):
-            with pytest.raises(ValueError, match=rf"{name} = {order}: .*write pk\.Iterate\.Defaul"):
-                pk.MDRangePolicy([0, 0], [1, 1], space=space, **{name: order})
-        with pytest.raises(ValueError, match=rf"iter_inner = {order}"):
-            pk.MDRangePolicy([0, 0], [1, 1], space=space, rank=pk.Rank(2, default, order))
+LEFT, RIGHT, DEFAULT = pk.Iterate.Left, pk.Iterate.Right, pk.Iterate.Default
+
+
+def test_the_order_of_each_space() -> None:
+    orders = {
+        (policy.space, outer, inner): policy.fields[-1]
+        for space in ExecutionSpace
+        for outer in pk.Iterate
+        for inner in pk.Iterate
+        for policy in [pk.MDRangePolicy([0, 0], [1, 1], None, space, outer, inner)]
+    }
+    for space in ExecutionSpace:
+        own = LEFT if space is pk.Cuda else RIGHT
+        for outer, inner in ((RIGHT, RIGHT), (RIGHT, LEFT), (LEFT, RIGHT), (LEFT, LEFT)):
+            number = 2 * (outer is LEFT) + (inner is LEFT)
+            assert orders[space, outer, inner] == number
+            if outer is own:
+                assert orders[space, DEFAULT, inner] == number
+            if inner is own:
+                assert orders[space, outer, DEFAULT] == number
+        rank = pk.Rank(2, LEFT, RIGHT)
+        assert pk.MDRangePolicy([0, 0], [1, 1], None, space, rank=rank).fields[-1] == 2
+
+
+@pytest.mark.parametrize("outer", [LEFT, RIGHT])
+@pytest.mark.parametrize("inner", [LEFT, RIGHT])
+def test_work_items_are_done_in_the_order(outer: pk.Iterate, inner: pk.Iterate) -> None:
+    """On Serial, in 3 x 2 tiles of 2 x 4 work items."""
+    place, next_place = np.full((6, 8), -1, np.int64), np.zeros(1, np.int64)
+    rank = pk.Rank(2, outer, inner)
+    policy = pk.MDRangePolicy([0, 0], [6, 8], [2, 4], pk.Serial, rank=rank)
+    pk.parallel_for("w", policy, kernels.number_visits, place=place, next_place=next_place)
+    tiles = np.arange(6).reshape((3, 2), order="F" if outer is LEFT else "C")
+    items = np.arange(8).reshape((2, 4), order="F" if inner is LEFT else "C")
+    np.testing.assert_array_equal(
+        place, 8 * np.kron(tiles, np.ones((2, 4), int)) + np.tile(items, (3, 2))
+    )
+
+
+@pytest.mark.parametrize("outer", [LEFT, RIGHT])
+@pytest.mark.parametrize("inner", [LEFT, RIGHT])
+def test_sums_in_any_order(space: ExecutionSpace, outer: pk.Iterate, inner: pk.Iterate) -> None:
+    x = np.arange(35).reshape(5, 7)
+    policy = pk.MDRangePolicy([1, 2], [5, 7], [0, 2], space, outer, inner)
+    assert pk.parallel_reduce("w", policy, kernels.sum_2d, x=x) == x[1:, 2:].sum()
 
 
 LIMIT = 2**31 - 1
@@ -117,6 +150,10 @@ LIMIT = 2**31 - 1
         ),
         (
             lambda: pk.MDRangePolicy([0, 0], [2**20, 2**20], [2**16, 0]),
+            "gives tiles of 68719476736 work items",
+        ),
+        (
+            lambda: pk.MDRangePolicy([0, 0], [2**20, 2**20], [0, 2**16], iter_inner=LEFT),
             "gives tiles of 68719476736 work items",
         ),
         (

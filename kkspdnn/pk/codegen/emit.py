@@ -24,13 +24,18 @@ from kkspdnn.pk.types import View
 def policy_fields(signature: Signature) -> tuple[str, ...]:
     """Return the names of the first fields of the packed arguments of a launch, each an int64.
 
-    Those of an MDRangePolicy are three for each dimension; a tile of 0 lets Kokkos choose. The
-    address of the result follows.
+    Those of an MDRangePolicy are three for each dimension, of which a tile of 0 lets Kokkos choose,
+    and the index of its orders in `_ORDERS`. The address of the result follows.
     """
     if len(signature.items) == 1:
         return "begin", "end", "team_size", "vector_length"
     names = ("begin", "end", "tile")
-    return tuple(f"{name}{number}" for number in range(len(signature.items)) for name in names)
+    numbers = range(len(signature.items))
+    return *(f"{name}{number}" for number in numbers for name in names), "order"
+
+
+_ORDERS = (("Right", "Right"), ("Right", "Left"), ("Left", "Right"), ("Left", "Left"))
+"""The orders of the tiles of an MDRangePolicy, and in a tile: members of Kokkos::Iterate."""
 
 
 _BLOCK = 1024
@@ -268,10 +273,10 @@ class _Emitter:
             size = f"Kokkos::{per}(functor._{memory}_{level}())"
             out.put(f"policy.set_scratch_size({level}, {size});")
         if signature.result is None:
-            out.put("Kokkos::parallel_for(label, policy, functor);")
+            self._run("label, policy, functor")
         else:
             out.put(f"{signature.result.cpp} result = 0;")
-            out.put(f"Kokkos::parallel_{signature.pattern}(label, policy, functor, result);")
+            self._run("label, policy, functor, result")
             out.put(f"*static_cast<{signature.result.cpp}*>(p._policy_result) = result;")
         if self.target is ExecutionSpace.Cuda:
             # Kokkos checks for errors of the launch itself in debug builds only.
@@ -293,6 +298,33 @@ class _Emitter:
         out.put("kkspdnn_set_error(error.what());")
         out.put("return 1;")
         out.close()
+        out.close()
+
+    def _run(self, arguments: str) -> None:
+        """The call of Kokkos; for several indices one for each order of them."""
+        out, signature = self.out, self.kernel.signature
+        call = f"Kokkos::parallel_{signature.pattern}({arguments});"
+        rank = len(signature.items)
+        if rank == 1:
+            out.put(call)
+            return
+        limits = (
+            ", ".join(f"p._policy_{name}{number}" for number in range(rank))
+            for name in ("begin", "end", "tile")
+        )
+        out.open("const auto launch = [&](auto rank)")
+        out.put("using Index = Kokkos::IndexType<int64_t>;")
+        out.put(
+            "const Kokkos::MDRangePolicy<_space, decltype(rank), Index> policy("
+            f"{', '.join(f'{{{each}}}' for each in limits)});"
+        )
+        out.put(call)
+        out.close("};")
+        out.put("using Kokkos::Iterate;")
+        out.open("switch (p._policy_order)")
+        for number, (outer, inner) in enumerate(_ORDERS):
+            order = f"Kokkos::Rank<{rank}, Iterate::{outer}, Iterate::{inner}>()"
+            out.put(f"case {number}: launch({order}); break;")
         out.close()
 
     def _return_error(self, condition: str, message: str) -> None:
@@ -339,17 +371,7 @@ class _Emitter:
                 " : Policy(league, static_cast<int>(p._policy_team_size), vector);",
             ]
         if len(signature.items) > 1:
-            rank = len(signature.items)
-            limits = (
-                ", ".join(f"p._policy_{name}{number}" for number in range(rank))
-                for name in ("begin", "end", "tile")
-            )
-            return [
-                f"const Kokkos::MDRangePolicy<_space, Kokkos::Rank<{rank}>, "
-                "Kokkos::IndexType<int64_t>> policy("
-                + ", ".join(f"{{{each}}}" for each in limits)
-                + ");"
-            ]
+            return []  # see `_run`
         # Kokkos computes the blocks of a scan, and of a reduction on a GPU, in the index type, and
         # the last blocks end past the range: near 2^31 an int32_t would wrap.
         gpu = self.target is ExecutionSpace.Cuda
