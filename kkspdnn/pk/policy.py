@@ -137,6 +137,15 @@ class TeamPolicy:
         self.fields = 0, self.league_size, self.team_size, self.vector_length
         self.single_thread = _single_thread(self.space, self.team_size == 1)
 
+    def set_scratch_size(self, level: int, size: object) -> TeamPolicy:
+        """Return this policy; its launches allocate what the scratch views of the workunit need.
+
+        size: `pk.PerTeam(n)` or `pk.PerThread(n)`, ignored as in PyKokkos
+        """
+        if level not in (0, 1):
+            raise ValueError(f"TeamPolicy.set_scratch_size level {level!r}: Kokkos has 0 and 1")
+        return self
+
     def __repr__(self) -> str:
         team_size = self.team_size or "pk.AUTO"
         return (

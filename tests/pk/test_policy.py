@@ -132,6 +132,15 @@ def test_the_team_size_auto_as_text() -> None:
     assert pk.TeamPolicy(np.int64(3), np.int32(2)).fields == (0, 3, 2, 1)
 
 
+def test_a_scratch_size_is_ignored() -> None:
+    policy = pk.TeamPolicy(3, pk.AUTO)
+    for size in (pk.PerTeam(pk.ScratchView1D[float].shmem_size(10)), pk.PerThread(8)):
+        assert policy.set_scratch_size(0, size) is policy.set_scratch_size(1, size) is policy
+    assert pk.ScratchView2D[pk.double].shmem_size(3, 4) == 96
+    with pytest.raises(ValueError, match="level 2: Kokkos has 0 and 1"):
+        policy.set_scratch_size(2, pk.PerTeam(8))
+
+
 def test_policies_print_as_they_are_written() -> None:
     assert repr(pk.RangePolicy(1, 2)) == "RangePolicy(pk.OpenMP, 1, 2)"
     assert repr(pk.TeamPolicy(pk.Cuda, 4, pk.AUTO, 8)) == "TeamPolicy(pk.Cuda, 4, pk.AUTO, 8)"

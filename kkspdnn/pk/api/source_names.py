@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import NoReturn
 
 
@@ -14,6 +15,20 @@ class _SourceOnly:
 
     def __init__(self, *_: object) -> None:
         raise TypeError(f"pk.{type(self).__name__} has a meaning only inside a workunit")
+
+
+class _ScratchView(_SourceOnly):
+    @staticmethod
+    def shmem_size(*extents: int) -> int:
+        """Return the maximum number of bytes of a scratch view, for `set_scratch_size`."""
+        return 8 * prod(extents)
+
+
+class _Scope:
+    """Outside a workunit, the argument of `pk.TeamPolicy.set_scratch_size`, which ignores it."""
+
+    def __init__(self, size: object) -> None:
+        self.size = size
 
 
 class cpp_auto(_SourceOnly): ...
@@ -31,13 +46,13 @@ class View2D(_SourceOnly): ...
 class View3D(_SourceOnly): ...
 
 
-class ScratchView1D(_SourceOnly): ...
+class ScratchView1D(_ScratchView): ...
 
 
-class ScratchView2D(_SourceOnly): ...
+class ScratchView2D(_ScratchView): ...
 
 
-class ScratchView3D(_SourceOnly): ...
+class ScratchView3D(_ScratchView): ...
 
 
 class TeamMember(_SourceOnly): ...
@@ -52,10 +67,10 @@ class ThreadVectorRange(_SourceOnly): ...
 class TeamThreadMDRange(_SourceOnly): ...
 
 
-class PerTeam(_SourceOnly): ...
+class PerTeam(_Scope): ...
 
 
-class PerThread(_SourceOnly): ...
+class PerThread(_Scope): ...
 
 
 def _source_only(name: str) -> Callable[..., NoReturn]:

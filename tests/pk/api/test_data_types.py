@@ -62,7 +62,7 @@ def test_types_that_a_view_cannot_have(dtype: Any, words: str) -> None:
     "name",
     [
         *(*TYPES, "float", "double", "bool", "Acc", "View1D", "ScratchView2D", "TeamMember"),
-        *("PerTeam", "TeamThreadMDRange", "single", "atomic_fetch_add", "atomic_increment"),
+        *("ScratchView1D", "TeamThreadMDRange", "single", "atomic_fetch_add", "atomic_increment"),
         *("atomic_compare_exchange", "atomic_fetch_lshift", "cpp_auto"),
     ],
 )
