@@ -1,7 +1,8 @@
 """PyKokkos's own examples and workunits on the built-in compiler.
 
 Each example script of free functions runs unchanged in a process of its own, and each workunit
-outside a class is translated and compiled as it is written.
+outside a class is translated and compiled as it is written. PyKokkos's own tests of such workunits
+run too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bench.measurement import run_measurement
 from bench.pykokkos_examples.examples import EXAMPLES, Example
 from bench.pykokkos_examples.free_workunits import find_workunits
 from bench.pykokkos_examples.run_example import run_example
+from bench.pykokkos_examples.run_tests import TEST_FILES, run_tests
 from bench.pykokkos_examples.translate import translate_workunits
 from kkspdnn.cli.parser import Parser, file_path
 from kkspdnn.cli.progress import delayed_bar
@@ -44,27 +46,29 @@ def main() -> int:
     arguments = parser().parse_args()
 
     def measured() -> tuple[str, int]:
-        record = measure(arguments.folder, EXAMPLES)
+        record = measure(arguments.folder, EXAMPLES, TEST_FILES)
         print("\n".join(table(record)))
         return json.dumps(record, indent=1) + "\n", 0
 
     return run_measurement(arguments.json, measured)
 
 
-def measure(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
-    """Run the examples and compile the free workunits of a checkout; return the record.
+def measure(folder: Path, examples: Sequence[Example], tests: Sequence[str]) -> dict[str, Any]:
+    """Run the examples and the files of tests of a checkout, and compile its free workunits; return
+    the record.
 
-    Raises InputError if an example is missing, and the errors of `translate_workunits`.
+    Raises InputError if a file is missing or its tests cannot run, and the errors of
+    `translate_workunits`.
     """
-    for example in examples:
-        if not (folder / "examples" / example.path).is_file():
+    files = [*(f"examples/{each.path}" for each in examples), *(f"tests/{each}" for each in tests)]
+    for file in files:
+        if not (folder / file).is_file():
             raise InputError(
-                f"{folder}: no examples/{example.path}; give a checkout of PyKokkos, as in "
-                "docs/pykokkos-examples.md"
+                f"{folder}: no {file}; give a checkout of PyKokkos, as in docs/pykokkos-examples.md"
             )
     environment = collect_environment()
     workunits, methods = find_workunits(folder)
-    ran, total = [], len(examples) + len(workunits)
+    ran, tested, total = [], [], len(files) + len(workunits)
     with delayed_bar(True) as bar:
 
         def progress(step: str, done: int) -> None:
@@ -74,9 +78,12 @@ def measure(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
         for number, example in enumerate(examples):
             progress(example.path, number)
             ran.append(run_example(folder, example))
+        for number, file in enumerate(tests, len(examples)):
+            progress(file, number)
+            tested.append(run_tests(folder, file))
         results = list(
             translate_workunits(
-                workunits, lambda done: progress("compiling workunits", len(examples) + done)
+                workunits, lambda done: progress("compiling workunits", len(files) + done)
             )
         )
     return {
@@ -94,6 +101,7 @@ def measure(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
         "workunits_with_warnings": sum(each.warnings > 0 for each in results),
         "workunits_in_classes": methods,
         "examples": [asdict(each) for each in ran],
+        "tests": [asdict(each) for each in tested],
         "workunits": [asdict(each) for each in results],
     }
 
@@ -104,12 +112,18 @@ def table(record: Mapping[str, Any]) -> Iterator[str]:
         words = shlex.join([each["path"], *each["arguments"]])
         reason = f": {each['error']}" if each["error"] is not None else ""
         yield f"{each['status']:<14}{words}{reason}"
+    for each in record["tests"]:
+        for name, error in each["failed"].items():
+            yield f"{'fails':<14}{each['file']}: {name}: {error}"
     for each in record["workunits"]:
         if each["problem"] is not None:
             where = f"{each['file']}:{each['line']}"
             yield f"{'not compiled':<14}{where}: {each['name']}: {each['problem']}"
-    counts = [f"{count} {status}" for status, count in record["examples_by_status"].items()]
-    yield f"examples: {', '.join(counts)}"
+    statuses = [f"{count} {status}" for status, count in record["examples_by_status"].items()]
+    yield f"examples: {', '.join(statuses)}"
+    for each in record["tests"]:
+        counts = f"{each['passed']} pass, {len(each['failed'])} fail, {each['skipped']} are skipped"
+        yield f"{each['file']}: {counts}"
     yield (
         f"free workunits: {record['compiled']} of {record['free_workunits']} compile, "
         f"{record['workunits_with_warnings']} with warnings; "

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Literal
 
+from bench.pykokkos_examples.builtin_process import run_python
 from bench.pykokkos_examples.examples import Example
 
 Status = Literal["runs", "runs changed", "needs a GPU", "fails"]
 
-_ROOT = Path(__file__).parents[2]
 _LIMIT = 600.0
 """Seconds that a script may take; the first run compiles."""
 
@@ -94,28 +91,10 @@ def _run(script: Path, example: Example, hidden: Path) -> _Outcome:
 
 
 def _start(script: Path, example: Example, hidden: Path, *, debug: bool) -> _Outcome:
-    path = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
-    variables = {
-        "PYTHONPATH": os.pathsep.join(each for each in path if each),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "KKSPDNN_PK": "builtin",
-        "KKSPDNN_DEBUG": str(int(debug)),
-        **({"OMP_NUM_THREADS": str(example.threads)} if example.threads is not None else {}),
-    }
-    with TemporaryDirectory(prefix="kkspdnn-bench-") as work:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", _START, str(script), *example.arguments],
-                cwd=work,
-                env={**os.environ, **variables},
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_LIMIT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return _Outcome(f"still running after {_LIMIT:.0f} s")
+    arguments = [str(script), *example.arguments]
+    done = run_python(_START, arguments, _LIMIT, threads=example.threads, debug=debug)
+    if done is None:
+        return _Outcome(f"still running after {_LIMIT:.0f} s")
     warnings = done.stderr.count("WorkunitWarning: ")
     error = _error(done.returncode, done.stdout, done.stderr, example.prints)
     return _Outcome(error and error.replace(f"{hidden}/", ""), warnings)

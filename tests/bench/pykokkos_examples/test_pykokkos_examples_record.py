@@ -10,12 +10,14 @@ from pathlib import Path
 from bench.pykokkos_examples.cli import SCHEMA, table
 from bench.pykokkos_examples.examples import EXAMPLES
 from bench.pykokkos_examples.run_example import ExampleResult
+from bench.pykokkos_examples.run_tests import TEST_FILES, TestFileResult
 from bench.pykokkos_examples.translate import WorkunitResult
 from kkspdnn.io.json_schema import decode, read_json
 
 ROOT = Path(__file__).parents[3]
 RECORD = read_json(ROOT / "bench" / "results" / "pykokkos-examples.json")
 RAN = [decode(ExampleResult, each, "example") for each in RECORD["examples"]]
+TESTED = [decode(TestFileResult, each, "tests") for each in RECORD["tests"]]
 WORKUNITS = [decode(WorkunitResult, each, "workunit") for each in RECORD["workunits"]]
 PAGE = (ROOT / "docs" / "pykokkos-examples.md").read_text("utf-8")
 COUNTS = Counter(each.status for each in RAN)
@@ -27,10 +29,13 @@ def test_the_committed_record() -> None:
         (example.path, example.arguments) for example in EXAMPLES
     ]
     assert RECORD["examples_by_status"] == COUNTS
+    assert tuple(each.file for each in TESTED) == TEST_FILES
     assert RECORD["free_workunits"] == len(WORKUNITS)
     assert RECORD["compiled"] == sum(each.problem is None for each in WORKUNITS)
     assert RECORD["workunits_with_warnings"] == sum(each.warnings > 0 for each in WORKUNITS)
-    assert len(list(table(RECORD))) == len(RAN) + RECORD["free_workunits"] - RECORD["compiled"] + 2
+    failed = sum(len(each.failed) + 1 for each in TESTED)
+    refused = RECORD["free_workunits"] - RECORD["compiled"]
+    assert len(list(table(RECORD))) == len(RAN) + failed + refused + 2
 
 
 def test_every_example_script_with_workunits_is_started() -> None:
@@ -83,3 +88,9 @@ def test_the_page_has_every_workunit_that_does_not_compile() -> None:
     assert dict(rows) == {
         problem: f"{len(found)}: {', '.join(found)}" for problem, found in names.items()
     }
+
+
+def test_the_page_has_the_counts_of_the_tests() -> None:
+    for each in TESTED:
+        row = f"| {each.passed} | {len(each.failed)} | {each.skipped} |"
+        assert re.search(rf"^\| `{each.file}`[^|]* {re.escape(row)}", PAGE, re.MULTILINE)

@@ -42,6 +42,7 @@ def unknown(i, x):
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "own.py").write_text(TEXT, "utf-8")
+    (tmp_path / "tests" / "test_own.py").write_text("def test_own(): assert 1\n", "utf-8")
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / "hello.py").write_text("print('hello')\n", "utf-8")
     return tmp_path
@@ -74,6 +75,7 @@ def test_the_record(
 ) -> None:
     record_file = folder / "record.json"
     monkeypatch.setattr(cli, "EXAMPLES", (Example("hello.py", prints="hello"),))
+    monkeypatch.setattr(cli, "TEST_FILES", ("test_own.py",))
     monkeypatch.setattr(sys, "argv", ["examples", str(folder), "--json", str(record_file)])
     assert cli.main() == 0
     record = json.loads(record_file.read_text("utf-8"))
@@ -84,8 +86,9 @@ def test_the_record(
     printed = capsys.readouterr().out.splitlines()
     assert printed == list(cli.table(record))
     assert printed[0].split() == ["runs", "hello.py"]
-    assert printed[-2:] == [
+    assert printed[-3:] == [
         "examples: 1 runs",
+        "test_own.py: 1 pass, 0 fail, 0 are skipped",
         "free workunits: 2 of 4 compile, 1 with warnings; 0 others are in classes",
     ]
 
