@@ -172,3 +172,19 @@ def atomics(i: int, n: pk.View1D[pk.int32], d: pk.View1D[pk.double]):
 @pk.workunit
 def report(i, x, n):
     pk.printf('item %d of "%ld": %6.2f%%\n', i, n, x[i])
+
+
+@pk.workunit
+def squares_of_int64(i: pk.int64, acc: pk.Acc[pk.int64], a: pk.View1D[pk.int64]):
+    a[i] = i * i
+    acc += i * i
+
+
+@pk.workunit
+def squares_of_double(i: float, acc: pk.Acc[pk.double]):
+    acc += i * i
+
+
+@pk.workunit
+def products(i: pk.int64, j: pk.int32, k: pk.uint16, a: pk.View3D[pk.int64]):
+    a[i][j][k] = i * 3000000000 + j * 10 + k

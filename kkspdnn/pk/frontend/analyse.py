@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend.annotations import is_plain, scalar_annotation
-from kkspdnn.pk.frontend.parameters import read_signature
+from kkspdnn.pk.frontend.parameters import item_types, read_signature
 from kkspdnn.pk.frontend.parse import FunctionSource, parse
 from kkspdnn.pk.frontend.reserved import check_function_name, check_name
 from kkspdnn.pk.frontend.scopes import Scope
@@ -25,9 +26,11 @@ def analyse(source: FunctionSource, types: Types) -> ir.Kernel:
     a construct that is not in the language.
     """
     signature = read_signature(source, types)
+    scope = _parameter_scope(signature)
+    signature, conversions = _converted_items(source, signature, scope)
     analyser = _Analyser(source)
     analyser.arguments = frozenset(p.name for p in signature.parameters)
-    body = analyser.block(source.node.body, _parameter_scope(signature))
+    body = (*conversions, *analyser.block(source.node.body, scope))
     return ir.Kernel(
         source.name,
         source.file.path,
@@ -50,6 +53,20 @@ def _parameter_scope(signature: Signature) -> Scope:
     for parameter in signature.parameters:
         scope.add(parameter.name, parameter.type, constant=True)
     return scope
+
+
+def _converted_items(
+    source: FunctionSource, signature: Signature, scope: Scope
+) -> tuple[Signature, list[ir.Stmt]]:
+    """Return the signature with other names for the work items whose type is not int32, and the
+    declarations of the items from them."""
+    items, declarations = list(signature.items), list[ir.Stmt]()
+    for item, type_ in item_types(source):
+        index = f"_index_{item.arg}"
+        items[items.index(item.arg)] = index
+        scope.add(item.arg, type_, constant=True)
+        declarations.append(ir.Declare(item.lineno, item.arg, type_, ir.Name(index, INT32)))
+    return replace(signature, items=tuple(items)), declarations
 
 
 class _Analyser(Statements):

@@ -14,9 +14,9 @@ from kkspdnn.pk.frontend.annotations import (
 )
 from kkspdnn.pk.frontend.parse import FunctionSource
 from kkspdnn.pk.frontend.reserved import check_name
-from kkspdnn.pk.frontend.roles import is_name, read_roles
+from kkspdnn.pk.frontend.roles import is_index, read_roles
 from kkspdnn.pk.signature import Parameter, Signature, Types
-from kkspdnn.pk.types import DOUBLE, Scalar, View
+from kkspdnn.pk.types import DOUBLE, INT32, Scalar, View
 
 
 def read_signature(source: FunctionSource, types: Types) -> Signature:
@@ -47,6 +47,13 @@ def read_signature(source: FunctionSource, types: Types) -> Signature:
     )
 
 
+def item_types(source: FunctionSource) -> list[tuple[ast.arg, Scalar]]:
+    """Return the work items that are converted to another type than int32, and their types."""
+    items = read_roles(source.node.args.args, source.form).items
+    typed = [(item, scalar_annotation(item.annotation)) for item in items]
+    return [(item, type_) for item, type_ in typed if type_ is not None and type_ != INT32]
+
+
 def _parameters(source: FunctionSource) -> list[ast.arg]:
     """All parameters; at least one, and positional without default values only."""
     arguments, refuse = source.node.args, source.file.refuse
@@ -74,7 +81,7 @@ def _parameters(source: FunctionSource) -> list[ast.arg]:
 def _check_item(source: FunctionSource, item: ast.arg, team: bool) -> None:
     """Refuse a work item whose annotation is another type."""
     annotation = item.annotation
-    right = is_pk(annotation, "TeamMember") if team else is_name(annotation, "int")
+    right = is_pk(annotation, "TeamMember") if team else is_index(annotation)
     if annotation is not None and not right:
         source.file.refuse(
             item, "the first parameter is the work item", "write `i: int` or `m: pk.TeamMember`"

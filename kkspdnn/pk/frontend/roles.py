@@ -6,8 +6,9 @@ import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kkspdnn.pk.frontend.annotations import is_pk, subscripted
+from kkspdnn.pk.frontend.annotations import is_pk, scalar_annotation, subscripted
 from kkspdnn.pk.signature import Form, Pattern
+from kkspdnn.pk.types import BOOL
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,13 @@ def contradiction(parameters: Sequence[ast.arg], form: Form) -> str | None:
     """
     own = annotated_form(parameters)
     first = parameters[0].annotation if parameters else None
-    if form.rank == 0 and is_name(first, "int"):
+    if form.rank == 0 and is_index(first):
         return "takes an index: launch it with a RangePolicy"
     if form.rank > 0 and own.rank == 0:
         return "takes a team: launch it with a TeamPolicy"
-    indices = [p for p in parameters[: form.rank] if p.annotation is None or _is_int(p)]
+    indices = [
+        p for p in parameters[: form.rank] if p.annotation is None or _is_integer(p.annotation)
+    ]
     if form.rank > 1 and len(indices) < form.rank:
         return f"takes fewer than {form.rank} indices, the rank of its policy"
     roles = read_roles(parameters, form)
@@ -86,10 +89,6 @@ def _may_be(parameter: ast.arg | None, is_role: Callable[[ast.expr | None], bool
     return parameter.annotation is None or is_role(parameter.annotation)
 
 
-def _is_int(parameter: ast.arg) -> bool:
-    return is_name(parameter.annotation, "int")
-
-
 def is_accumulator(annotation: ast.expr | None) -> bool:
     """Return whether an annotation is `pk.Acc[X]`."""
     return subscripted(annotation, "Acc") is not None
@@ -98,6 +97,17 @@ def is_accumulator(annotation: ast.expr | None) -> bool:
 def is_bool(annotation: ast.expr | None) -> bool:
     """Return whether an annotation is `bool`."""
     return is_name(annotation, "bool")
+
+
+def is_index(annotation: ast.expr | None) -> bool:
+    """Return whether an annotation is a type of work-item indices: a number."""
+    scalar = scalar_annotation(annotation)
+    return scalar is not None and scalar != BOOL
+
+
+def _is_integer(annotation: ast.expr) -> bool:
+    scalar = scalar_annotation(annotation)
+    return scalar is not None and scalar.is_int
 
 
 def is_name(annotation: ast.expr | None, name: str) -> bool:

@@ -129,3 +129,18 @@ def test_printf(space: ExecutionSpace, capfd: pytest.CaptureFixture[str]) -> Non
     assert sorted(lines) == [
         f'item {i} of "1099511627776": {x}%' for i, x in enumerate(("  0.50", "  1.25", "100.00"))
     ]
+
+
+def test_work_items_of_other_types(space: ExecutionSpace) -> None:
+    """The index is converted, so that its products do not wrap."""
+    count = 90_000
+    policy, a = pk.RangePolicy(space, 0, count), np.zeros(count, np.int64)
+    expected = np.arange(count, dtype=np.int64) ** 2
+    assert pk.parallel_reduce(policy, kernels.squares_of_int64, a=a) == expected.sum()
+    np.testing.assert_array_equal(a, expected)
+    assert pk.parallel_reduce(policy, kernels.squares_of_double) == pytest.approx(expected.sum())
+    b = np.zeros((4, 3, 2), np.int64)
+    grid = pk.MDRangePolicy([0, 0, 0], [4, 3, 2], space=space)
+    pk.parallel_for(grid, kernels.products, a=b)
+    i, j, k = np.indices(b.shape)
+    np.testing.assert_array_equal(b, i * 3_000_000_000 + j * 10 + k)

@@ -514,8 +514,8 @@ def test_errors_in_teams(load: Load, body: str, marked: str, problem: str, hint:
 
 SIGNATURES: list[Case] = [
     ("", "def w():", "a workunit needs a work item", "i: int"),
-    ("i: float", "i: float", "the first parameter is the work item", "pk.TeamMember"),
-    ("i: pk.int64", "i: pk.int64", "the first parameter is the work item", "i: int"),
+    ("i: bool", "i: bool", "the first parameter is the work item", "pk.TeamMember"),
+    ("i: pk.Acc[int]", "i: pk.Acc[int]", "the first parameter is the work item", "i: int"),
     ("i: int, *rest", "rest", "**kwargs are not in the workunit language", "name each"),
     ("i: int, **rest", "rest", "**kwargs are not in the workunit language", "name each"),
     ("i: int, *, n: int", "n: int", "**kwargs are not in the workunit language", "name each"),

@@ -72,6 +72,7 @@ CONTRADICTIONS: dict[str, tuple[Any, Any, str]] = {
     ),
     "m: pk.TeamMember": ("for", POLICY, "takes a team: launch it with a TeamPolicy"),
     "i: int, ": ("for", TEAMS, "takes an index: launch it with a RangePolicy"),
+    "i: pk.int64": ("for", TEAMS, "takes an index: launch it with a RangePolicy"),
 }
 
 
