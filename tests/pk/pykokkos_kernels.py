@@ -188,3 +188,12 @@ def squares_of_double(i: float, acc: pk.Acc[pk.double]):
 @pk.workunit
 def products(i: pk.int64, j: pk.int32, k: pk.uint16, a: pk.View3D[pk.int64]):
     a[i][j][k] = i * 3000000000 + j * 10 + k
+
+
+@pk.workunit
+def assigned_items(i, j: int, a):
+    value: int = 10 * i + j
+    i -= 1
+    if j == 2:
+        j = 0
+    pk.atomic_add(a, [i + 1, j], value + 100 * i)

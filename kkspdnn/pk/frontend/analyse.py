@@ -6,8 +6,8 @@ import ast
 from dataclasses import replace
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.frontend.annotations import is_plain, scalar_annotation
-from kkspdnn.pk.frontend.parameters import item_types, read_signature
+from kkspdnn.pk.frontend.annotations import is_plain, scalar_annotation, view_annotation
+from kkspdnn.pk.frontend.parameters import local_items, read_signature
 from kkspdnn.pk.frontend.parse import FunctionSource, parse
 from kkspdnn.pk.frontend.reserved import check_function_name, check_name
 from kkspdnn.pk.frontend.scopes import Scope
@@ -58,13 +58,14 @@ def _parameter_scope(signature: Signature) -> Scope:
 def _converted_items(
     source: FunctionSource, signature: Signature, scope: Scope
 ) -> tuple[Signature, list[ir.Stmt]]:
-    """Return the signature with other names for the work items whose type is not int32, and the
-    declarations of the items from them."""
+    """Return the signature with other names for the work items that are locals, and the
+    declarations of these from them."""
     items, declarations = list(signature.items), list[ir.Stmt]()
-    for item, type_ in item_types(source):
+    for item, type_, is_assigned in local_items(source):
         index = f"_index_{item.arg}"
         items[items.index(item.arg)] = index
-        scope.add(item.arg, type_, constant=True)
+        scope.constant.discard(item.arg)
+        scope.add(item.arg, type_, constant=not is_assigned)
         declarations.append(ir.Declare(item.lineno, item.arg, type_, ir.Name(index, INT32)))
     return replace(signature, items=tuple(items)), declarations
 
@@ -107,7 +108,10 @@ class _Analyser(Statements):
         check_function_name(source)
         result = scalar_annotation(node.returns)
         if result is None:
-            refuse(node, "a pk.function needs a result type", "write -> float or -> int")
+            hint = "write -> float or -> int"
+            if isinstance(node.returns, ast.Constant):
+                hint = "return a number, or write its statements in the workunit"
+            refuse(node, "a pk.function needs a result type", hint)
         if not is_plain(node.args):
             refuse(
                 node,
@@ -130,8 +134,9 @@ def _parameter(source: FunctionSource, parameter: ast.arg) -> ir.Name:
     """A parameter of a `@pk.function`."""
     type_ = scalar_annotation(parameter.annotation)
     if type_ is None:
-        source.file.refuse(
-            parameter, "a parameter of a pk.function is a number", "write its type: x: float"
-        )
+        hint = "write its type: x: float"
+        if view_annotation(parameter.annotation) is not None:
+            hint = "pass elements of the view, or write the statements in the workunit"
+        source.file.refuse(parameter, "a parameter of a pk.function is a number", hint)
     check_name(source.file, parameter, parameter.arg)
     return ir.Name(parameter.arg, type_)

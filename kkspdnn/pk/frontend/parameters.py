@@ -47,11 +47,21 @@ def read_signature(source: FunctionSource, types: Types) -> Signature:
     )
 
 
-def item_types(source: FunctionSource) -> list[tuple[ast.arg, Scalar]]:
-    """Return the work items that are converted to another type than int32, and their types."""
-    items = read_roles(source.node.args.args, source.form).items
-    typed = [(item, scalar_annotation(item.annotation)) for item in items]
-    return [(item, type_) for item, type_ in typed if type_ is not None and type_ != INT32]
+def local_items(source: FunctionSource) -> list[tuple[ast.arg, Scalar, bool]]:
+    """Return the indices that are locals with a copy of the work item, their types, and whether
+    they are assigned: the type of the others is int32."""
+    assigned = {
+        node.id
+        for node in ast.walk(source.node)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    found = []
+    roles = read_roles(source.node.args.args, source.form)
+    for item in roles.items if roles.form.rank > 0 else ():
+        type_ = scalar_annotation(item.annotation) or INT32
+        if type_ != INT32 or item.arg in assigned:
+            found.append((item, type_, item.arg in assigned))
+    return found
 
 
 def _parameters(source: FunctionSource) -> list[ast.arg]:

@@ -144,3 +144,13 @@ def test_work_items_of_other_types(space: ExecutionSpace) -> None:
     pk.parallel_for(grid, kernels.products, a=b)
     i, j, k = np.indices(b.shape)
     np.testing.assert_array_equal(b, i * 3_000_000_000 + j * 10 + k)
+
+
+def test_work_items_may_be_assigned(space: ExecutionSpace) -> None:
+    a = np.zeros((3, 3), np.int64)
+    grid = pk.MDRangePolicy([0, 0], [3, 3], space=space)
+    pk.parallel_for(grid, kernels.assigned_items, a=a)
+    i = np.arange(3)[:, None]
+    expected = 10 * i + np.arange(3) + 100 * (i - 1)
+    np.testing.assert_array_equal(a[:, 1:], np.hstack([expected[:, 1:2], 0 * i]))
+    np.testing.assert_array_equal(a[:, 0], expected[:, 0] + expected[:, 2])

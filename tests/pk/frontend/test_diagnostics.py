@@ -227,7 +227,6 @@ STATEMENTS: list[Case] = [
     ("größe: float = 1.0", "größe", "`größe` is a reserved name in C++", "another name"),
     ("z: int = 1\nq: int = 1\nz = q = 2", "z = q = 2", "a = b = c", "one assignment a line"),
     ("n = 1", "n", "`n` cannot be assigned", "copy it into a local"),
-    ("i += 1", "i", "`i` cannot be assigned", "copy it into a local"),
     ("x = 1.0", "x", "`x` cannot be assigned", "copy it into a local"),
     ("for j in range(n):\n    j += 1", "j", "`j` cannot be assigned", "copy"),
     ("x.y = 1.0", "x.y", "an attribute is not in the workunit language", "extent"),
@@ -554,6 +553,13 @@ def test_a_workunit_with_a_result(load: Load) -> None:
 DEVICE_FUNCTIONS: list[Case] = [
     ("f(z: float):\n    return z", "def f(z: float):", "needs a result type", "-> float"),
     ("f(z) -> float:\n    return z", "z", "a parameter of a pk.function is a number", "x: float"),
+    ("f() -> None:\n    pass", "def f() -> None:", "needs a result type", "in the workunit"),
+    (
+        "f(z: pk.View1D[int]) -> int:\n    return z[0]",
+        "z: pk.View1D[int]",
+        "a parameter of a pk.function is a number",
+        "pass elements of the view",
+    ),
     ("f(z: float) -> float:\n    return", "return", "a pk.function returns a value", "return x"),
     ("f(z: float) -> float:\n    pass", "pass", "must end with return", "at the end"),
     ("f(z: float) -> int:\n    return z", "z", "double into int32 drops", "int("),
