@@ -3,7 +3,6 @@
 import math
 from math import exp, sqrt
 
-import numpy as np
 import pykokkos as pk
 
 
@@ -32,13 +31,13 @@ def columns(i, a, b, begin, end):
 
 @pk.workunit
 def mathematics(i, x, y, out):
-    out[i][0] = sqrt(x[i]) + exp(-x[i]) + np.sin(x[i])
-    out[i][1] = math.cbrt(x[i]) + math.exp2(x[i]) + math.expm1(x[i])
+    out[i][0] = sqrt(x[i]) + exp(-x[i]) + math.sin(x[i])
+    out[i][1] = math.expm1(x[i]) - round(y[i])
     out[i][2] = math.log2(x[i]) + math.log10(x[i]) + math.log1p(x[i])
     out[i][3] = math.cos(x[i]) + math.tan(x[i]) + math.asin(x[i] / 8) + math.acos(x[i] / 8)
     out[i][4] = math.atan(x[i]) + math.atan2(x[i], y[i]) + math.sinh(x[i]) + math.cosh(x[i])
     out[i][5] = math.asinh(x[i]) + math.acosh(x[i] + 1) + math.atanh(x[i] / 8)
-    out[i][6] = math.erf(x[i]) + math.erfc(x[i]) + math.lgamma(x[i]) + math.gamma(x[i])
+    out[i][6] = math.erf(x[i]) + math.erfc(x[i]) + math.lgamma(x[i]) + math.tgamma(x[i])
     out[i][7] = math.trunc(y[i]) + math.copysign(x[i], y[i]) + math.fmod(y[i], x[i])
     out[i][8] = math.hypot(x[i], y[i]) + math.remainder(y[i], x[i]) + abs(y[i])
     out[i][9] = math.degrees(x[i]) + math.radians(x[i]) + math.pi + math.e + math.tau
@@ -69,7 +68,7 @@ def conversions(i, n, out):
     out[i][5] = n[i]
     out[i][5] /= 4
     out[i][6] = 2
-    out[i][6] **= 3
+    out[i][6] = out[i][6] ** 3
 
 
 @pk.workunit

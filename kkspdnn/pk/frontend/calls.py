@@ -16,7 +16,6 @@ from kkspdnn.pk.frontend.intrinsics import (
     INTEGER_ATOMICS,
     MATH,
     PREDICATES,
-    SYNONYMS,
 )
 from kkspdnn.pk.frontend.subviews import Subview
 from kkspdnn.pk.frontend.workunit import Function
@@ -72,9 +71,11 @@ class Calls(Expressions):
                 return self._pk_call(node, name)
             case ast.Attribute(value=view, attr="extent"):
                 return self._extent(node, view)
-            case ast.Attribute(value=ast.Name(id=module), attr=name) if self.is_math_module(module):
-                if _is_math(name):
+            case ast.Attribute(value=ast.Name(id=module), attr=name) if _is_math(name):
+                if self.is_module(module, "math"):
                     return self._math(node, name)
+                if self.is_module(module, "numpy", "cupy"):
+                    self.refuse(node, f"{module}.{name} takes arrays", f"write math.{name}")
             case ast.Name(id=name) if self.find(name) is None:
                 target = self.source.names.get(name)
                 if isinstance(target, Function):
@@ -133,8 +134,7 @@ class Calls(Expressions):
         return ir.Call(device.name, arguments, device.result)
 
     def _math(self, node: ast.Call, name: str) -> ir.Expr:
-        function = SYNONYMS.get(name, name)
-        count = MATH.get(function, 1)
+        count = MATH.get(name, 1)
         if len(node.args) != count:
             self.refuse(
                 node,
@@ -142,10 +142,10 @@ class Calls(Expressions):
                 "pass all arguments by position",
             )
         arguments = tuple(self.expression(a) for a in node.args)
-        if function in FACTORS:
-            return ir.Binary("*", arguments[0], ir.Constant(FACTORS[function], DOUBLE), DOUBLE)
+        if name in FACTORS:
+            return ir.Binary("*", arguments[0], ir.Constant(FACTORS[name], DOUBLE), DOUBLE)
         type_ = FLOAT if all(a.type == FLOAT for a in arguments) else DOUBLE
-        return ir.Call(function, arguments, BOOL if function in PREDICATES else type_)
+        return ir.Call(name, arguments, BOOL if name in PREDICATES else type_)
 
     def _absolute_value(self, node: ast.Call) -> ir.Expr:
         if len(node.args) != 1:
@@ -207,7 +207,7 @@ class Calls(Expressions):
 
 
 def _is_math(name: str) -> bool:
-    return name in MATH or name in SYNONYMS or name in FACTORS
+    return name in MATH or name in FACTORS
 
 
 def _name(function: ast.expr) -> str:

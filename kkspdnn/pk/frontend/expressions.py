@@ -7,7 +7,7 @@ from types import ModuleType
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend import operators
-from kkspdnn.pk.frontend.intrinsics import CONSTANTS, MATH_MODULES
+from kkspdnn.pk.frontend.intrinsics import CONSTANTS
 from kkspdnn.pk.frontend.parse import FunctionSource
 from kkspdnn.pk.frontend.scopes import Scopes
 from kkspdnn.pk.frontend.subviews import Subview
@@ -64,7 +64,7 @@ class Expressions(Scopes):
             case ast.Call():
                 return self.call(node)
             case ast.Attribute(value=ast.Name(id=name), attr=constant) if (
-                constant in CONSTANTS and self.is_math_module(name)
+                constant in CONSTANTS and self.is_module(name, "math")
             ):
                 return ir.Constant(CONSTANTS[constant], DOUBLE)
         self.refuse_construct(node)
@@ -173,11 +173,11 @@ class Expressions(Scopes):
             "workunits have numbers only",
         )
 
-    def is_math_module(self, name: str) -> bool:
-        """Return whether a name is a module of mathematical functions, such as `math`."""
+    def is_module(self, name: str, *modules: str) -> bool:
+        """Return whether a name is one of these modules."""
         module = self.source.names.get(name)
         return (
             self.find(name) is None
             and isinstance(module, ModuleType)
-            and module.__name__ in MATH_MODULES
+            and module.__name__ in modules
         )

@@ -132,15 +132,17 @@ class Statements(Declarations):
                 operators.check_conversion(self.source.file, node, value, target.type)
 
     def _augmented_assignment(self, node: ast.AugAssign) -> ir.Stmt:
+        if isinstance(node.op, ast.Pow):
+            self.refuse(node, "**= is not in the workunit language", "write x = x ** y")
         target = self._target(node.target)
         value = self.expression(node.value)
-        if isinstance(node.op, ast.Div) and target.type.is_float:
-            # C++ divides in the wider type of both, as PyKokkos's /= does.
-            return ir.Assign(node.lineno, target, "/=", value)
         result = operators.binary(self.source.file, node, node.op, target, value)
+        if isinstance(node.op, ast.Div):
+            # C++ divides in the wider type of both, as PyKokkos's /= does.
+            if not target.type.is_float:
+                self._check_assignment(node, result.type, target)
+            return ir.Assign(node.lineno, target, "/=", value)
         self._check_assignment(node, result.type, target)
-        if isinstance(node.op, ast.Pow | ast.Div):
-            return ir.Assign(node.lineno, target, "=", result)
         return ir.Assign(node.lineno, target, operators.ARITHMETIC[type(node.op)] + "=", value)
 
     def _target(self, target: ast.expr) -> ir.Name | ir.Element:

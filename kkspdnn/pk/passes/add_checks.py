@@ -40,7 +40,9 @@ def _checked(node: Any, line: int) -> Any:
             return ir.CheckedElement(new, line, new.type)
         case ir.Binary(op=op) if op in _DIVISIONS and new.type.is_int:
             return ir.CheckedDivision(op, new.left, new.right, line, new.type)
-        case ir.Assign(op=op) if op in _DIVISIONS and new.target.type.is_int:
+        case ir.Assign(op=op) if (
+            op in _DIVISIONS and new.target.type.is_int and new.value.type.is_int
+        ):
             type_ = new.target.type
             return ir.AssignChecked(
                 line, ir.CheckedDivision(op, new.target, new.value, line, type_)

@@ -50,7 +50,7 @@ def test_mathematics(space: ExecutionSpace, rng: np.random.Generator, dtype: Any
     x, y = x.astype(np.float64), y.astype(np.float64)
     expected = [
         np.sqrt(x) + np.exp(-x) + np.sin(x),
-        np.cbrt(x) + np.exp2(x) + np.expm1(x),
+        np.expm1(x) - np.round(y),
         np.log2(x) + np.log10(x) + np.log1p(x),
         np.cos(x) + np.tan(x) + np.arcsin(x / 8) + np.arccos(x / 8),
         np.arctan(x) + np.arctan2(x, y) + np.sinh(x) + np.cosh(x),

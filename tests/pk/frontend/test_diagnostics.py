@@ -232,7 +232,7 @@ STATEMENTS: list[Case] = [
     ("x.y = 1.0", "x.y", "an attribute is not in the workunit language", "extent"),
     ("n, i = 1, 2", "n, i", "a tuple is not in the workunit language", "one statement"),
     ("k: int = n\nk /= 2", "k /= 2", "double into int32 drops the fraction", "int("),
-    ("k: int = n\nk **= 2", "k **= 2", "double into int32 drops the fraction", "int("),
+    ("x[i] **= 2", "x[i] **= 2", "**= is not in the workunit language", "x = x ** y"),
     ("k: int = n\nk += y", "k += y", "double into int32 drops the fraction", "int("),
     ("u[i] += n", "u[i] += n", "int32 with uint32", "pk.int64"),
     ("a[i][0] += big", "a[i][0] += big", "int64 into int32 may lose", "int("),
@@ -328,6 +328,9 @@ EXPRESSIONS: list[Case] = [
 CALLS: list[Case] = [
     ("x[i] = print(n)", "print(n)", "this function cannot be called", "pk.printf"),
     ("x[i] = max(n, 2)", "max(n, 2)", "this function cannot be called", "math.fmax"),
+    ("x[i] = math.cbrt(y)", "math.cbrt(y)", "cannot be called", "math.fabs(x) ** (1 / 3)"),
+    ("x[i] = math.exp2(y)", "math.exp2(y)", "this function cannot be called", "2.0 ** x"),
+    ("x[i] = math.gamma(y)", "math.gamma(y)", "this function cannot be called", "math.tgamma(x)"),
     ("x[i] = len(x)", "len(x)", "this function cannot be called", "a.extent(0)"),
     ("x[i] = int(n, 2)", "int(n, 2)", "this function cannot be called", "int(…)"),
     ("x[i] = w2(n)", "w2(n)", "this function cannot be called", "@pk.function"),

@@ -12,7 +12,7 @@ import pykokkos as pk
 import pytest
 
 import kkspdnn.pk.frontend
-from kkspdnn.pk.frontend.intrinsics import FACTORS, MATH, SYNONYMS
+from kkspdnn.pk.frontend.intrinsics import FACTORS, MATH
 
 FILES = sorted(Path(kkspdnn.pk.frontend.__path__[0]).glob("*.py"))
 PLACEHOLDERS = {"NAME", "parallel_"}
@@ -38,7 +38,7 @@ def test_names_in_hints_exist(path: Path) -> None:
         for name in set(re.findall(r"(?<![.\w])pk\.(\w+)", text)) - PLACEHOLDERS:
             assert hasattr(pk, name), text
         for name in set(re.findall(r"\bmath\.(\w+)", text)):
-            assert hasattr(math, name) or name in {*MATH, *FACTORS, *SYNONYMS}, text
+            assert hasattr(math, name) or name in {*MATH, *FACTORS}, text
 
 
 def test_hints_are_found() -> None:
