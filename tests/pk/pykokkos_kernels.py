@@ -196,3 +196,81 @@ def assigned_items(i, j: int, a):
     if j == 2:
         j = 0
     pk.atomic_add(a, [i + 1, j], value + 100 * i)
+
+
+@pk.function
+def half_of(x: pk.View2D[pk.double], i: int, j: int) -> float:
+    return x[i][j] / 2
+
+
+@pk.function
+def store(x: pk.View2D[pk.double], i: int, value: float) -> None:
+    """Store to all columns; return early for negative numbers."""
+    if value < 0:
+        return
+    for j in range(x.extent(1)):
+        x[i][j] = value + half_of(x, i, j)
+
+
+@pk.function
+def sum_of(s: pk.View1D[pk.double], n: int) -> float:
+    total: float = 0.0
+    for j in range(n):
+        total += s[j]
+    return total
+
+
+@pk.workunit
+def through_functions(i: int, a: pk.View2D[pk.double], b: pk.View2D[pk.double], out):
+    """Functions with views, one without a result; b is read only."""
+    store(a, i, b[i][0])
+    out[i] = half_of(b, i, 0) + half_of(a, i, 0)
+
+
+@pk.workunit
+def scratch_through_functions(m: pk.TeamMember, n: int, out: pk.View1D[pk.double]):
+    s: pk.ScratchView1D[pk.double] = pk.ScratchView1D(m.team_scratch(0), n)
+
+    def fill(j: int):
+        s[j] = j + m.league_rank()
+
+    pk.parallel_for(pk.TeamThreadRange(m, n), fill)
+    m.team_barrier()
+
+    def once():
+        out[m.league_rank()] = sum_of(s, n)
+
+    pk.single(pk.PerTeam(m), once)
+
+
+@pk.workunit
+def loops_over_extents(m: pk.TeamMember, x: pk.View2D[pk.uint8], out: pk.View2D[pk.int32]):
+    k: int = m.league_rank()
+
+    def inner(j: int):
+        for i in range(1, x.extent(0), 2):
+            out[k][j] += k + i + x[i][j]
+
+    pk.parallel_for(pk.TeamThreadRange(m, x.extent(1)), inner)
+
+
+@pk.function
+def count(x: pk.View1D[pk.uint8]) -> int:
+    found: int = 0
+    for i in range(x.extent(0)):
+        if x[i] > 0:
+            found += 1
+    return found
+
+
+@pk.workunit
+def counts(i: int, x: pk.View1D[pk.uint8], out: pk.View1D[pk.int32]):
+    out[i] = count(x)
+
+
+@pk.workunit
+def sums(i: int, acc: pk.Acc[pk.double], x: pk.View1D[pk.double]):
+    acc += x[i]
+    acc = acc + 1 - x[i]
+    acc = 2 * x[i] + acc
+    acc -= 0.5

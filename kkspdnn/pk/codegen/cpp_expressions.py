@@ -59,6 +59,8 @@ def expression(e: ir.Expr | ir.CheckedExpr) -> str:
             return f"static_cast<{e.type.cpp}>({expression(e.operand)})"
         case ir.Call():
             return _call(e)
+        case ir.ViewArgument():
+            return e.view
         case ir.TeamCall():
             return f"{e.team}.{e.method}()"
         case ir.Atomic():

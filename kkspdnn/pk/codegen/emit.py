@@ -176,9 +176,19 @@ class _Emitter:
         out.put()
 
     def _device_function(self, function: ir.DeviceFunction) -> None:
-        parameters = ", ".join(f"const {p.type.cpp} {p.name}" for p in function.parameters)
+        views = [p.name for p in function.parameters if isinstance(p, ir.ViewParameter)]
+        parameters = ", ".join(
+            f"const _{p.name}& {p.name}"
+            if isinstance(p, ir.ViewParameter)
+            else f"const {p.type.cpp} {p.name}"
+            for p in function.parameters
+        )
+        result = "void" if function.result is None else function.result.cpp
+        if views:
+            # The type of a view depends on whether the workunit writes to it, and on its memory.
+            self.out.put(f"template <{', '.join(f'class _{name}' for name in views)}>")
         self.out.at(self.path, function.line)
-        self.out.open(f"KOKKOS_INLINE_FUNCTION {function.result.cpp} {function.name}({parameters})")
+        self.out.open(f"KOKKOS_INLINE_FUNCTION {result} {function.name}({parameters})")
         self.statements.block(function.body)
         self.out.close()
         self.out.in_generated_file()
@@ -266,6 +276,11 @@ class _Emitter:
         out.put(f"const {self.kernel.name}_functor functor{{{members}}};")
         for line in self._policy():
             out.put(line)
+        for view, dimension in sorted(self.kernel.short_extents):
+            self._return_error(
+                f"p._extent{dimension}_{view} > INT32_MAX",
+                f'"range({view}.extent({dimension})): the extent is larger than 2147483647"',
+            )
         if self.debug:
             out.put(f"{CHECKS}::begin();")
         for memory, level in self._scratch_levels():

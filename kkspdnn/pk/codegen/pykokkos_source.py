@@ -59,8 +59,9 @@ def emit_pykokkos(kernel: ir.Kernel, target: ExecutionSpace) -> PyKokkosSource:
         out.put()
         out.put()
         out.put("@pk.function")
-        parameters = ", ".join(f"{p.name}: {annotation(p.type)}" for p in function.parameters)
-        with out.block(f"def {function.name}({parameters}) -> {annotation(function.result)}:"):
+        parameters = ", ".join(f"{p.name}: {_function_annotation(p)}" for p in function.parameters)
+        result = "None" if function.result is None else annotation(function.result)
+        with out.block(f"def {function.name}({parameters}) -> {result}:"):
             statements.block(function.body)
     out.put()
     out.put()
@@ -93,6 +94,14 @@ def _parameters(signature: Signature) -> list[str]:
 
 def _annotation(parameter: Parameter) -> str:
     type_ = parameter.type
-    if isinstance(type_, View):
-        return f"pk.View{type_.rank}D[pk.{type_.element.name}]"
-    return annotation(type_)
+    return _view_annotation(type_) if isinstance(type_, View) else annotation(type_)
+
+
+def _function_annotation(parameter: ir.Name | ir.ViewParameter) -> str:
+    if isinstance(parameter, ir.ViewParameter):
+        return _view_annotation(parameter.view)
+    return annotation(parameter.type)
+
+
+def _view_annotation(view: View) -> str:
+    return f"pk.View{view.rank}D[pk.{view.element.name}]"

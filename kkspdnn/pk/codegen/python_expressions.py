@@ -52,6 +52,8 @@ def expression(e: ir.Expr) -> str:
         case ir.Call():
             function = f"math.{e.function}" if e.function in MATH else e.function
             return f"{function}({', '.join(bare(a) for a in e.arguments)})"
+        case ir.ViewArgument():
+            return e.view
         case ir.TeamCall():
             return f"{e.team}.{e.method}()"
         case ir.Atomic():

@@ -39,6 +39,7 @@ def analyse(source: FunctionSource, types: Types) -> ir.Kernel:
         tuple(analyser.functions.values()),
         body,
         analyser.arguments & analyser.written,
+        frozenset(each for each in analyser.short_extents if each[0] in analyser.arguments),
     )
 
 
@@ -48,6 +49,8 @@ def _parameter_scope(signature: Signature) -> Scope:
         scope.add(item, Team() if signature.team else INT32, constant=True)
     if signature.accumulator is not None and signature.result is not None:
         scope.add(signature.accumulator, signature.result)
+        if signature.pattern == "reduce":
+            scope.accumulators.add(signature.accumulator)
     if signature.last is not None:
         scope.add(signature.last, BOOL, constant=True)
     for parameter in signature.parameters:
@@ -107,11 +110,9 @@ class _Analyser(Statements):
             )
         check_function_name(source)
         result = scalar_annotation(node.returns)
-        if result is None:
-            hint = "write -> float or -> int"
-            if isinstance(node.returns, ast.Constant):
-                hint = "return a number, or write its statements in the workunit"
-            refuse(node, "a pk.function needs a result type", hint)
+        returns_nothing = isinstance(node.returns, ast.Constant) and node.returns.value is None
+        if result is None and not returns_nothing:
+            refuse(node, "a pk.function needs a result type", "write -> float, -> int or -> None")
         if not is_plain(node.args):
             refuse(
                 node,
@@ -121,22 +122,35 @@ class _Analyser(Statements):
         scope = Scope(is_function=True)
         parameters = tuple(_parameter(source, parameter) for parameter in node.args.args)
         for parameter in parameters:
-            scope.add(parameter.name, parameter.type, constant=True)
+            view = parameter.view if isinstance(parameter, ir.ViewParameter) else parameter.type
+            scope.add(parameter.name, view, constant=True)
         analyser = _Analyser(source, result, (*self.callers, function))
         body = analyser.block(node.body, scope)
-        if not isinstance(node.body[-1], ast.Return):
+        if result is not None and not isinstance(node.body[-1], ast.Return):
             refuse(node.body[-1], "a pk.function must end with return", "return a value at the end")
         self.functions.update(analyser.functions)
-        return ir.DeviceFunction(source.name, node.lineno, parameters, result, body)
+        return ir.DeviceFunction(
+            name=source.name,
+            line=node.lineno,
+            parameters=parameters,
+            result=result,
+            body=body,
+            written=frozenset(p.name for p in parameters) & analyser.written,
+            short_extents=frozenset(analyser.short_extents),
+        )
 
 
-def _parameter(source: FunctionSource, parameter: ast.arg) -> ir.Name:
+def _parameter(source: FunctionSource, parameter: ast.arg) -> ir.Name | ir.ViewParameter:
     """A parameter of a `@pk.function`."""
+    check_name(source.file, parameter, parameter.arg)
+    view = view_annotation(parameter.annotation)
+    if view is not None:
+        return ir.ViewParameter(parameter.arg, view)
     type_ = scalar_annotation(parameter.annotation)
     if type_ is None:
-        hint = "write its type: x: float"
-        if view_annotation(parameter.annotation) is not None:
-            hint = "pass elements of the view, or write the statements in the workunit"
-        source.file.refuse(parameter, "a parameter of a pk.function is a number", hint)
-    check_name(source.file, parameter, parameter.arg)
+        source.file.refuse(
+            parameter,
+            "a parameter of a pk.function is a number or a view",
+            "write its type: x: float, or x: pk.View1D[pk.double]",
+        )
     return ir.Name(parameter.arg, type_)

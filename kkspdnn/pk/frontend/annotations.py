@@ -26,6 +26,12 @@ def scalar_annotation(node: ast.AST | None) -> Scalar | None:
     return None
 
 
+def annotation_of(type_: Scalar) -> str:
+    """Return the annotation of a local of a type: `int`, `float`, `bool` or `pk.NAME`."""
+    names = {builtin: name for name, builtin in BUILTINS.items()}
+    return names.get(type_, f"pk.{type_.name}")
+
+
 def view_annotation(node: ast.AST | None) -> View | None:
     """Return the type of `pk.View1D[pk.float]`, …, else None."""
     for rank in (1, 2, 3):

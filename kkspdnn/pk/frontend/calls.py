@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from difflib import get_close_matches
+from types import FunctionType
 from typing import Final
 
 from kkspdnn.pk import ir
@@ -79,21 +81,32 @@ class Calls(Expressions):
             case ast.Name(id=name) if self.find(name) is None:
                 target = self.source.names.get(name)
                 if isinstance(target, Function):
-                    return self._function_call(node, name, target)
+                    call = self.function_call(node, name, target)
+                    if self.device_function(node, target).result is None:
+                        self.refuse(node, f"`{name}` has no result", "call it as a statement")
+                    return call
                 if name in _CONVERSIONS and len(node.args) == 1:
                     return ir.Cast(self.expression(node.args[0]), _CONVERSIONS[name])
                 if name == "abs":
                     return self._absolute_value(node)
                 if _is_math(name):
                     return self._math(node, name)
-        self.refuse(
-            node,
-            "this function cannot be called in a workunit",
-            INSTEAD.get(
-                _name(node.func),
-                "call int(…), float(…), abs(…), a @pk.function of this file, a pk atomic, "
-                "or math.fmin, math.fmax, math.sqrt …",
-            ),
+        self.refuse(node, "this function cannot be called in a workunit", self._call_hint(node))
+
+    def _call_hint(self, node: ast.Call) -> str:
+        """What to write instead of a call."""
+        name = _name(node.func)
+        if name in INSTEAD:
+            return INSTEAD[name]
+        is_plain = isinstance(node.func, ast.Name)
+        if is_plain and isinstance(self.source.names.get(name), FunctionType):
+            return f"write @pk.function above def {name}, and annotate its parameters and result"
+        near = get_close_matches(name, MATH, 1, 0.7)
+        if near and (is_plain or self.is_module(_root(node.func), "math")):
+            return f"did you mean math.{near[0]}?"
+        return (
+            "call int(…), float(…), abs(…), a @pk.function of this file, a pk atomic, "
+            "or math.fmin, math.fmax, math.sqrt …"
         )
 
     def _team_call(self, node: ast.Call, team: str, method: str) -> ir.TeamCall:
@@ -113,14 +126,10 @@ class Calls(Expressions):
             return self.atomic(node, name)
         if name in _PK_CONVERSIONS and len(node.args) == 1:
             return ir.Cast(self.expression(node.args[0]), _PK_CONVERSIONS[name])
-        self.refuse(
-            node,
-            f"pk.{name} cannot be called here",
-            "nested patterns are statements: pk.parallel_for(…), or "
-            "s: float = pk.parallel_reduce(…)",
-        )
+        self.refuse(node, f"pk.{name} cannot be called here", _pk_hint(name))
 
-    def _function_call(self, node: ast.Call, name: str, function: Function) -> ir.Call:
+    def function_call(self, node: ast.Call, name: str, function: Function) -> ir.Call:
+        """Return a call of a `@pk.function`."""
         device = self.device_function(node, function)
         if len(node.args) != len(device.parameters):
             self.refuse(
@@ -129,9 +138,33 @@ class Calls(Expressions):
                 "pass all arguments by position",
             )
         arguments = tuple(
-            self.converted(a, p.type) for a, p in zip(node.args, device.parameters, strict=True)
+            self._view_argument(argument, parameter, device)
+            if isinstance(parameter, ir.ViewParameter)
+            else self.converted(argument, parameter.type)
+            for argument, parameter in zip(node.args, device.parameters, strict=True)
         )
-        return ir.Call(device.name, arguments, device.result)
+        return ir.Call(device.name, arguments, device.result or INT32)
+
+    def _view_argument(
+        self, node: ast.expr, parameter: ir.ViewParameter, device: ir.DeviceFunction
+    ) -> ir.ViewArgument:
+        """Return a view that is passed to a `@pk.function`."""
+        type_ = self.find(node.id) if isinstance(node, ast.Name) else None
+        if isinstance(type_, Subview):
+            self.refuse(node, "a subview cannot be an argument", "pass the view and the indices")
+        if not isinstance(node, ast.Name) or not isinstance(type_, View):
+            self.refuse(node, "this is not a view", f"pass a view for `{parameter.name}`")
+        if type_ != parameter.view:
+            self.refuse(
+                node,
+                f"`{node.id}` has {type_.rank} dimension(s) of {type_.element.name}",
+                f"`{parameter.name}` is a pk.View{parameter.view.rank}D"
+                f"[pk.{parameter.view.element.name}]",
+            )
+        if parameter.name in device.written:
+            self.written.add(node.id)
+        self.short_extents |= {(node.id, d) for n, d in device.short_extents if n == parameter.name}
+        return ir.ViewArgument(node.id, type_.element)
 
     def _math(self, node: ast.Call, name: str) -> ir.Expr:
         count = MATH.get(name, 1)
@@ -206,8 +239,29 @@ class Calls(Expressions):
         return target
 
 
+def _pk_hint(name: str) -> str:
+    """What to write instead of `pk.name(…)`."""
+    if _is_math(name):
+        return f"write math.{name}"
+    if name == "parallel_scan":
+        return "there is no nested scan: write a loop that one thread of the team runs"
+    fetch = name.replace("atomic_", "atomic_fetch_")
+    near = [fetch] if fetch in ATOMICS else get_close_matches(name, ATOMICS, 1, 0.7)
+    if near:
+        return f"did you mean pk.{near[0]}?"
+    return "nested patterns are statements: pk.parallel_for(…), or s: float = pk.parallel_reduce(…)"
+
+
 def _is_math(name: str) -> bool:
     return name in MATH or name in FACTORS
+
+
+def _root(function: ast.expr) -> str:
+    """The `module` of `module.f`."""
+    match function:
+        case ast.Attribute(value=ast.Name(id=name)):
+            return name
+    return ""
 
 
 def _name(function: ast.expr) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from types import ModuleType
+from typing import NoReturn
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend import operators
@@ -26,11 +27,15 @@ class Expressions(Scopes):
     """Analyses the expressions of one function.
 
     written: the views that have been stored to so far
+    short_extents: the views and dimensions whose extents must fit int32
+    may_read_accumulators: whether the accumulator of a reduction may be read in an expression
     """
 
     def __init__(self, source: FunctionSource) -> None:
         super().__init__(source)
         self.written: set[str] = set()
+        self.short_extents: set[tuple[str, int]] = set()
+        self.may_read_accumulators = False
 
     def call(self, node: ast.Call) -> ir.Expr:
         """Return the IR of a call."""
@@ -82,6 +87,14 @@ class Expressions(Scopes):
             self.refuse(node, f"{value.type.name} is not an integer", "use int or a pk integer")
         return value
 
+    def short_extent(self, value: ir.Expr) -> ir.Expr:
+        """Return the extent of a view, as the bound of a loop, as an int32; any other value as it
+        is. A launch refuses an array with a larger extent."""
+        if not isinstance(value, ir.Extent):
+            return value
+        self.short_extents.add((value.view, value.dimension))
+        return ir.Cast(value, INT32)
+
     def element(self, node: ast.Subscript) -> ir.Element:
         """Return `view[i][j]`, or an element of a local array."""
         indices: list[ast.expr] = []
@@ -91,9 +104,7 @@ class Expressions(Scopes):
             array = array.value
         type_ = self.find(array.id) if isinstance(array, ast.Name) else None
         if not isinstance(array, ast.Name) or not isinstance(type_, View | LocalArray | Subview):
-            self.refuse(
-                array, "this is not a view or a local array", "index a View1D … View3D argument"
-            )
+            self._refuse_array(array)
         for index in indices:
             if isinstance(index, (ast.Tuple, ast.Slice)):
                 self.refuse(
@@ -112,6 +123,16 @@ class Expressions(Scopes):
         for index, value in zip(indices, values, strict=True):
             self._check_index(index, value, type_)
         return self.element_at(array.id, type_, values)
+
+    def _refuse_array(self, node: ast.expr) -> NoReturn:
+        """Refuse what is indexed and is no array."""
+        hint = "index a View1D … View3D argument"
+        match node:
+            case ast.Name(id=name) if self.find(name) is None:
+                self.refuse(node, f"`{name}` is not defined here", self.similar(name, hint))
+            case ast.Attribute(attr="shape", value=ast.Name(id=name)):
+                hint = f"write {name}.extent(0)"
+        self.refuse(node, "this is not a view or a local array", hint)
 
     def _check_index(
         self, node: ast.expr, index: ir.Expr, type_: View | LocalArray | Subview
@@ -144,13 +165,16 @@ class Expressions(Scopes):
     def _name(self, node: ast.Name) -> ir.Name:
         type_ = self.find(node.id)
         if type_ is None:
-            self.refuse(
-                node,
-                f"`{node.id}` is not defined here",
-                "pass it as an argument, or declare it above, in this block or one around it",
-            )
+            hint = "pass it as an argument, or declare it above, in this block or one around it"
+            self.refuse(node, f"`{node.id}` is not defined here", self.similar(node.id, hint))
         if not isinstance(type_, Scalar):
             self.refuse(node, f"`{node.id}` is not a number", "index the array, or call a method")
+        if self.is_accumulator(node.id) and not self.may_read_accumulators:
+            self.refuse(
+                node,
+                f"`{node.id}` holds a part of the sum, which differs between threads",
+                "add to it only, and use the result of the reduction after it",
+            )
         return ir.Name(node.id, type_)
 
     def _constant(self, node: ast.Constant) -> ir.Constant:

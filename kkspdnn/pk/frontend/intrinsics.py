@@ -46,8 +46,8 @@ CONSTANTS: Final = {name: float(getattr(math, name)) for name in ("pi", "e", "ta
 INSTEAD: Final = {
     "print": 'write pk.printf("%d\\n", x)',
     "len": "write a.extent(0)",
-    "min": "write math.fmin(a, b), or an if statement for integers",
-    "max": "write math.fmax(a, b), or an if statement for integers",
+    "min": "write math.fmin(a, b); for integers m: int = a, then if b < m: and m = b",
+    "max": "write math.fmax(a, b); for integers m: int = a, then if b > m: and m = b",
     "sum": "write a for loop",
     "rsqrt": "write 1 / math.sqrt(x)",
     "cbrt": "write math.copysign(math.fabs(x) ** (1 / 3), x)",

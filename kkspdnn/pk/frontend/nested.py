@@ -76,7 +76,7 @@ class NestedPatterns(Calls):
 
     def count(self, node: ast.expr) -> ir.Expr:
         """Return the count of a range, an int32."""
-        value = self.integer(node)
+        value = self.short_extent(self.integer(node))
         check_conversion(self.source.file, node, value.type, INT32)
         return value
 
@@ -152,6 +152,7 @@ class NestedPatterns(Calls):
                     "write acc: pk.Acc[pk.double]",
                 )
             self.declare(parameters[1], accumulator, result)
+            scope.accumulators.add(accumulator)
         self.scopes.pop()
         return ir.NestedFunction(
             node.name, items[0].arg, accumulator, result, self.block(node.body, scope)

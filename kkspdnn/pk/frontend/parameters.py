@@ -124,7 +124,7 @@ def _type(
         source.file.refuse(
             parameter,
             f"parameter `{parameter.arg}` has no supported type",
-            "write pk.View1D[pk.float] (1D to 3D; int8 … uint64, float, double), int, float, "
+            "write pk.View1D[pk.double] (1D to 3D; int8 … uint64, float, double), int, float, "
             "bool or a pk scalar, or omit the annotation, so that the launch sets the type",
         )
     return type_

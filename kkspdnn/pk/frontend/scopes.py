@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import NoReturn
 
 from kkspdnn.pk.frontend.parse import FunctionSource
@@ -19,12 +20,14 @@ class Scope:
 
     is_function: whether the block is the body of a function, nested or not
     nonlocals: the names of the function around it that it may assign; None if it may assign none
+    accumulators: the accumulators of a reduction
     """
 
     types: dict[str, Type | Subview] = field(default_factory=dict)
     constant: set[str] = field(default_factory=set)
     is_function: bool = False
     nonlocals: set[str] | None = None
+    accumulators: set[str] = field(default_factory=set)
 
     def add(self, name: str, type_: Type, *, constant: bool = False) -> None:
         self.types[name] = type_
@@ -32,7 +35,7 @@ class Scope:
             self.constant.add(name)
 
     def copy(self) -> Scope:
-        return Scope(dict(self.types), set(self.constant), self.is_function, self.nonlocals)
+        return replace(self, types=dict(self.types), constant=set(self.constant))
 
 
 class Scopes:
@@ -60,6 +63,20 @@ class Scopes:
     def is_constant(self, name: str) -> bool:
         """Return whether a name may be read but not assigned."""
         return any(name in scope.constant for scope in self.scopes)
+
+    def is_accumulator(self, name: str) -> bool:
+        """Return whether a name is the accumulator of a reduction."""
+        scope = next((s for s in reversed(self.scopes) if name in s.types), None)
+        return scope is not None and name in scope.accumulators
+
+    def similar(self, name: str, hint: str) -> str:
+        """Return what to write instead of a name that is not defined.
+
+        hint: if no visible name is similar
+        """
+        visible = {each for scope in self.scopes for each in scope.types}
+        near = get_close_matches(name, visible, 1, 0.5)
+        return f"did you mean {near[0]}? Else {hint}" if near else hint
 
     def is_captured(self, name: str) -> bool:
         """Return whether a nested function sees `name` from the function around it, and may not

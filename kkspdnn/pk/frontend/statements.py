@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from typing import NoReturn
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.frontend import loops, operators
+from kkspdnn.pk.frontend import loops
 from kkspdnn.pk.frontend.annotations import is_pk
-from kkspdnn.pk.frontend.declarations import Declarations
+from kkspdnn.pk.frontend.assignments import Assignments
 from kkspdnn.pk.frontend.intrinsics import ATOMICS
 from kkspdnn.pk.frontend.parse import FunctionSource
 from kkspdnn.pk.frontend.printf import printed
 from kkspdnn.pk.frontend.scopes import Scope
 from kkspdnn.pk.frontend.unsupported import UNSUPPORTED
+from kkspdnn.pk.frontend.workunit import Function
 from kkspdnn.pk.types import INT32, Scalar
 
 
-class Statements(Declarations):
+class Statements(Assignments):
     """Analyses one function, statement by statement.
 
     result: the type that a `@pk.function` returns; None for a workunit
@@ -60,9 +60,9 @@ class Statements(Declarations):
             case ast.AnnAssign():
                 return self.declaration(node)
             case ast.Assign():
-                return self._assignment(node)
+                return self.assignment(node)
             case ast.AugAssign():
-                return self._augmented_assignment(node)
+                return self.augmented_assignment(node)
             case ast.If():
                 test = self.expression(node.test)
                 body = self.block(node.body, Scope())
@@ -98,90 +98,15 @@ class Statements(Declarations):
 
     def _declare_nonlocal(self, node: ast.Nonlocal) -> None:
         for name in node.names:
-            if not isinstance(self.find(name), Scalar):
-                self.refuse(node, f"`{name}` is not a local or an accumulator", "declare it above")
+            if not self.is_accumulator(name):
+                self.refuse(
+                    node,
+                    f"each thread has a `{name}` of its own, and pk.single would set one of them",
+                    "write to a view or a scratch view, then call m.team_barrier()",
+                )
             nonlocals = self.scopes[-1].nonlocals
             assert nonlocals is not None
             nonlocals.add(name)
-
-    # ---- assignments --------------------------------------------------------------------------
-
-    def _assignment(self, node: ast.Assign) -> ir.Stmt:
-        if len(node.targets) != 1:
-            self.refuse(
-                node, "a = b = c is not in the workunit language", "write one assignment a line"
-            )
-        target = self._target(node.targets[0])
-        value = self.expression(node.value)
-        self._check_assignment(node.value, value.type, target)
-        return ir.Assign(node.lineno, target, "=", value)
-
-    def _check_assignment(self, node: ast.AST, value: Scalar, target: ir.Name | ir.Element) -> None:
-        """Refuse or warn of the assignment of a value of this type if it loses the value.
-
-        A number with a fraction is stored to an element of integers as in NumPy: without it.
-        """
-        match target:
-            case ir.Element(local=False, array=view) if value.is_float and target.type.is_int:
-                self.source.file.warn(
-                    node,
-                    f"{value.name} stored to `{view}` of {target.type.name} loses its fraction",
-                    "write int(…) to say so",
-                )
-            case _:
-                operators.check_conversion(self.source.file, node, value, target.type)
-
-    def _augmented_assignment(self, node: ast.AugAssign) -> ir.Stmt:
-        if isinstance(node.op, ast.Pow):
-            self.refuse(node, "**= is not in the workunit language", "write x = x ** y")
-        target = self._target(node.target)
-        value = self.expression(node.value)
-        result = operators.binary(self.source.file, node, node.op, target, value)
-        if isinstance(node.op, ast.Div):
-            # C++ divides in the wider type of both, as PyKokkos's /= does.
-            if not target.type.is_float:
-                self._check_assignment(node, result.type, target)
-            return ir.Assign(node.lineno, target, "/=", value)
-        self._check_assignment(node, result.type, target)
-        return ir.Assign(node.lineno, target, operators.ARITHMETIC[type(node.op)] + "=", value)
-
-    def _target(self, target: ast.expr) -> ir.Name | ir.Element:
-        """The local or the element that an assignment writes to."""
-        if isinstance(target, ast.Name):
-            return self._local_target(target)
-        if isinstance(target, ast.Subscript):
-            element = self.element(target)
-            if not element.local:
-                self.written.add(element.array)
-            elif self.is_captured(element.array):
-                self._refuse_captured(target, element.array)
-            return element
-        if type(target) in UNSUPPORTED:
-            self.refuse_construct(target)
-        self.refuse(
-            target, "this cannot be assigned", "assign to a local or to an element of a view"
-        )
-
-    def _local_target(self, target: ast.Name) -> ir.Name:
-        type_ = self.find(target.id)
-        if type_ is None:
-            self.refuse(
-                target,
-                f"`{target.id}` is not declared in this block",
-                f"declare it where every use sees it: `{target.id}: pk.float = …`",
-            )
-        if not isinstance(type_, Scalar) or self.is_constant(target.id):
-            self.refuse(target, f"`{target.id}` cannot be assigned", "copy it into a local first")
-        if self.is_captured(target.id):
-            self._refuse_captured(target, target.id)
-        return ir.Name(target.id, type_)
-
-    def _refuse_captured(self, node: ast.AST, name: str) -> NoReturn:
-        self.refuse(
-            node,
-            f"`{name}` is a local of the enclosing workunit",
-            "use a nested pk.parallel_reduce with a pk.Acc, or a view",
-        )
 
     # ---- loops, return and calls --------------------------------------------------------------
 
@@ -220,7 +145,7 @@ class Statements(Declarations):
         return ir.For(node.lineno, counter, begin, end, step, descending, body)
 
     def _bound(self, argument: ast.expr) -> ir.Expr:
-        value = self.expression(argument)
+        value = self.short_extent(self.expression(argument))
         if not value.type.is_int or value.type.bits > 32:
             self.refuse(
                 argument,
@@ -258,5 +183,10 @@ class Statements(Declarations):
             case ast.Attribute(attr=name) if is_pk(call.func) and name in ATOMICS:
                 self.refuse_keywords(call)
                 return ir.Evaluate(call.lineno, self.atomic(call, name))
+            case ast.Name(id=name) if self.find(name) is None:
+                function = self.source.names.get(name)
+                if isinstance(function, Function):
+                    self.refuse_keywords(call)
+                    return ir.Evaluate(call.lineno, self.function_call(call, name, function))
         self.expression(call)
         self.refuse(call, "a call without effect", "assign its value")

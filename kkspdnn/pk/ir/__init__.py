@@ -33,6 +33,7 @@ from kkspdnn.pk.ir.expressions import (
     VectorExpr,
     VectorLoad,
     VectorName,
+    ViewArgument,
     Widen,
 )
 from kkspdnn.pk.ir.statements import (
@@ -60,6 +61,7 @@ from kkspdnn.pk.ir.statements import (
     Stmt,
     StoreVector,
     VectorRange,
+    ViewParameter,
     While,
 )
 
@@ -111,6 +113,8 @@ __all__ = [
     "VectorLoad",
     "VectorName",
     "VectorRange",
+    "ViewArgument",
+    "ViewParameter",
     "While",
     "Widen",
 ]

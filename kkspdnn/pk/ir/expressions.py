@@ -73,7 +73,7 @@ class Cast:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a math function or a `@pk.function`."""
+    """A call of a math function or a `@pk.function`; the type of one without a result is int32."""
 
     function: str
     arguments: tuple[Expr, ...]
@@ -102,7 +102,27 @@ class Atomic:
     type: Scalar
 
 
-Expr = Constant | Name | Element | Extent | Unary | Binary | Cast | Call | TeamCall | Atomic
+@dataclass(frozen=True)
+class ViewArgument:
+    """A view as an argument of a `@pk.function`; type: of its elements"""
+
+    view: str
+    type: Scalar
+
+
+Expr = (
+    Constant
+    | Name
+    | Element
+    | Extent
+    | Unary
+    | Binary
+    | Cast
+    | Call
+    | TeamCall
+    | Atomic
+    | ViewArgument
+)
 
 # ---- checked scalars, only in debug mode ------------------------------------------------------
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kkspdnn.pk.ir.expressions import (
     Atomic,
+    Call,
     CheckedDivision,
     Element,
     Expr,
@@ -16,7 +17,7 @@ from kkspdnn.pk.ir.expressions import (
     VectorName,
 )
 from kkspdnn.pk.signature import Signature
-from kkspdnn.pk.types import Scalar
+from kkspdnn.pk.types import Scalar, View
 
 # ---- scalars ----------------------------------------------------------------------------------
 
@@ -61,10 +62,10 @@ class AssignChecked:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """An atomic operation whose value is not used."""
+    """An atomic operation, or a call of a `@pk.function`, whose value is not used."""
 
     line: int
-    value: Atomic
+    value: Atomic | Call
 
 
 @dataclass(frozen=True)
@@ -320,14 +321,29 @@ Stmt = (
 
 
 @dataclass(frozen=True)
+class ViewParameter:
+    """A parameter of a `@pk.function` that is a view."""
+
+    name: str
+    view: View
+
+
+@dataclass(frozen=True)
 class DeviceFunction:
-    """A `@pk.function` that the workunit calls."""
+    """A `@pk.function` that the workunit calls.
+
+    result: None if it returns nothing
+    written: the parameters to whose elements it stores
+    short_extents: as in `Kernel`
+    """
 
     name: str
     line: int
-    parameters: tuple[Name, ...]
-    result: Scalar
+    parameters: tuple[Name | ViewParameter, ...]
+    result: Scalar | None
     body: tuple[Stmt, ...]
+    written: frozenset[str] = frozenset()
+    short_extents: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -337,6 +353,7 @@ class Kernel:
     path: of its Python file
     functions: the `@pk.function`s that it calls, each after those that it calls itself
     written: the views that the body stores to
+    short_extents: the views and dimensions whose extents must fit int32, as bounds of loops
     """
 
     name: str
@@ -346,3 +363,4 @@ class Kernel:
     functions: tuple[DeviceFunction, ...]
     body: tuple[Stmt, ...]
     written: frozenset[str]
+    short_extents: frozenset[tuple[str, int]] = frozenset()

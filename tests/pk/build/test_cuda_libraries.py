@@ -69,6 +69,11 @@ FEW_ANNOTATIONS: tuple[tuple[Workunit, Form, Types], ...] = (
     (pykokkos_kernels.outer_sums, Form("for", 0), (_CUBE, _MATRIX, _VECTOR, INT32, INT32)),
     (pykokkos_kernels.atomics, Form("for", 1), ()),
     (pykokkos_kernels.report, Form("for", 1), (_VECTOR, INT64)),
+    (pykokkos_kernels.through_functions, Form("for", 1), (_VECTOR,)),
+    (pykokkos_kernels.scratch_through_functions, Form("for", 0), ()),
+    (pykokkos_kernels.loops_over_extents, Form("for", 0), ()),
+    (pykokkos_kernels.counts, Form("for", 1), ()),
+    (pykokkos_kernels.sums, Form("reduce", 1), ()),
 )
 """Workunits as users of PyKokkos write them, with the types of some launch."""
 

@@ -154,3 +154,54 @@ def test_work_items_may_be_assigned(space: ExecutionSpace) -> None:
     expected = 10 * i + np.arange(3) + 100 * (i - 1)
     np.testing.assert_array_equal(a[:, 1:], np.hstack([expected[:, 1:2], 0 * i]))
     np.testing.assert_array_equal(a[:, 0], expected[:, 0] + expected[:, 2])
+
+
+def test_functions_with_views(space: ExecutionSpace) -> None:
+    a, b = np.arange(6.0).reshape(3, 2), np.array([[1.0, 0], [-1, 0], [4, 0]])
+    b.flags.writeable = False
+    expected = a + np.where(b[:, :1] < 0, 0, b[:, :1] - a / 2)
+    out = np.zeros(3)
+    launch(space, 3, kernels.through_functions, a=a, b=b, out=out)
+    np.testing.assert_array_equal(a, expected)
+    np.testing.assert_array_equal(out, b[:, 0] / 2 + expected[:, 0] / 2)
+
+
+def test_a_view_that_a_function_writes_must_be_writeable(space: ExecutionSpace) -> None:
+    a, b = np.zeros((3, 2)), np.zeros((3, 2))
+    a.flags.writeable = False
+    with pytest.raises(TypeError, match="`a` is written by the workunit but is read-only"):
+        launch(space, 3, kernels.through_functions, a=a, b=b, out=np.zeros(3))
+
+
+def test_scratch_views_in_functions(space: ExecutionSpace) -> None:
+    out = np.zeros(3)
+    policy = pk.TeamPolicy(space, 3, pk.AUTO)
+    pk.parallel_for("w", policy, kernels.scratch_through_functions, n=5, out=out)
+    assert out.tolist() == [10, 15, 20]
+
+
+def test_loops_over_extents(space: ExecutionSpace) -> None:
+    x, out = np.arange(15, dtype=np.uint8).reshape(5, 3), np.zeros((2, 3), np.int32)
+    policy = pk.TeamPolicy(space, 2, pk.AUTO)
+    pk.parallel_for("w", policy, kernels.loops_over_extents, x=x, out=out)
+    expected = [[sum(k + i + int(x[i, j]) for i in (1, 3)) for j in range(3)] for k in range(2)]
+    assert out.tolist() == expected
+
+
+def test_an_extent_that_is_too_long_for_a_loop(space: ExecutionSpace) -> None:
+    """In a function, too; the launch is refused before anything is read."""
+    x, out = np.zeros(9, np.uint8), np.zeros(1, np.int32)
+    x[3] = 1
+    launch(space, 1, kernels.counts, x=x, out=out)
+    assert out.tolist() == [1]
+    # Zeros that are never touched take no memory.
+    with pytest.raises(
+        RuntimeError, match=r"range\(x\.extent\(0\)\): the extent is larger than 21"
+    ):
+        launch(space, 1, kernels.counts, x=np.zeros(2**31, np.uint8), out=out)
+
+
+def test_forms_of_sums(space: ExecutionSpace) -> None:
+    x = np.arange(8.0)
+    found = pk.parallel_reduce("w", pk.RangePolicy(space, 0, 8), kernels.sums, x=x)
+    assert found == (2 * x + 0.5).sum()

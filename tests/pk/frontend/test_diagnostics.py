@@ -66,7 +66,7 @@ def test_text_of_a_missing_annotation(load: Load) -> None:
         "kernels.py:7: `z` is not declared in this block\n"
         "        z = 0.0\n"
         "        ^\n"
-        "  declare it where every use sees it: `z: pk.float = …`"
+        "  declare it where every use sees it: `z: float = …`"
     )
 
 
@@ -93,7 +93,7 @@ def test_text_of_an_unsupported_parameter(load: Load) -> None:
         "kernels.py:6: parameter `a` has no supported type\n"
         "    def w(i: int, a: pk.View2D[str]):\n"
         "                  ^^^^^^^^^^^^^^^^^\n"
-        "  write pk.View1D[pk.float] (1D to 3D; int8 … uint64, float, double), int, float, "
+        "  write pk.View1D[pk.double] (1D to 3D; int8 … uint64, float, double), int, float, "
         "bool or a pk scalar, or omit the annotation, so that the launch sets the type"
     )
 
@@ -211,6 +211,14 @@ def text_lines(body: str) -> list[str]:
 Case = tuple[str, str, str, str]
 
 STATEMENTS: list[Case] = [
+    ("z = n", "z", "`z` is not declared in this block", "`z: int = …`"),
+    ("z = big", "z", "`z` is not declared in this block", "`z: pk.int64 = …`"),
+    ("z = x[i]", "z", "`z` is not declared in this block", "`z: float = …`"),
+    ("z = [1.0]", "z", "`z` is not declared in this block", "`z: List[float] = …`"),
+    ("z = x", "x", "`x` is a view, which has one name", "row = a[i, :]"),
+    ("xx[i] = 1.0", "xx", "`xx` is not defined here", "did you mean x? Else"),
+    ("x[i] = bigg", "bigg", "`bigg` is not defined here", "did you mean big? Else"),
+    ("x[i] = x.shape[0]", "x.shape", "this is not a view or a local array", "write x.extent(0)"),
     ("z: float", "z: float", "a declaration without a value", "x: pk.float = 0.0"),
     ("x[i]: float = 1.0", "x[i]: float = 1.0", "a declaration without a value", "pk.float"),
     ("z: str = 1", "str", "`str` is not a type that locals can have", "pk.NAME"),
@@ -245,7 +253,12 @@ STATEMENTS: list[Case] = [
     ("for x[0] in range(n):\n    pass", "x[0]", "a for loop has one variable", "range(a, b)"),
     ("for j in range(big):\n    pass", "big", "int32, not int64", "while loop with a pk.int64"),
     ("for j in range(y):\n    pass", "y", "int32, not double", "int("),
-    ("for j in range(x.extent(0)):\n    pass", "x.extent(0)", "int32, not int64", "int("),
+    (
+        "for j in range(x.extent(0) - 1):\n    pass",
+        "x.extent(0) - 1",
+        "int32, not int64",
+        "int(",
+    ),
     ("for j in range(0, n, n):\n    pass", "n", "the step must be a literal", "2 or -1"),
     ("for j in range(0, n, 0):\n    pass", "0", "the step must be a literal", "2 or -1"),
     ("for j in range(n, 0, -0):\n    pass", "-0", "the step must be a literal", "2 or -1"),
@@ -326,6 +339,14 @@ EXPRESSIONS: list[Case] = [
 ]
 
 CALLS: list[Case] = [
+    ("x[i] = math.sqr(y)", "math.sqr(y)", "this function cannot be called", "mean math.sqrt?"),
+    ("x[i] = pk.sqrt(y)", "pk.sqrt(y)", "pk.sqrt cannot be called here", "write math.sqrt"),
+    ("pk.atomic_max(x, [i], y)", "pk.atomic_max(x, [i], y)", "cannot be", "pk.atomic_fetch_max?"),
+    ("x[i] = pk.parallel_scan(n, n)", "pk.parallel_scan(n, n)", "cannot be", "no nested scan"),
+    ("x[i] = plain(y)", "plain(y)", "this function cannot be called", "@pk.function above def pl"),
+    ("x[i] = first(x[0])", "x[0]", "this is not a view", "pass a view for `z`"),
+    ("x[i] = first(w)", "w", "`w` has 1 dimension(s) of int64", "`z` is a pk.View1D[pk.double]"),
+    ("row = a[i, :]\nx[i] = first(row)", "row", "a subview cannot be an argument", "the indices"),
     ("x[i] = print(n)", "print(n)", "this function cannot be called", "pk.printf"),
     ("x[i] = max(n, 2)", "max(n, 2)", "this function cannot be called", "math.fmax"),
     ("x[i] = math.cbrt(y)", "math.cbrt(y)", "cannot be called", "math.fabs(x) ** (1 / 3)"),
@@ -374,6 +395,13 @@ CALLS: list[Case] = [
 ]
 
 FUNCTIONS = """
+def plain(z):
+    return z
+
+@pk.function
+def first(z: pk.View1D[pk.double]) -> float:
+    return z[0]
+
 @pk.workunit
 def w2(i: int): ...
 
@@ -437,8 +465,8 @@ TEAMS: list[Case] = [
     (
         f"z: List[pk.float] = [0.0]\n{ONCE}{SINGLE}",
         "nonlocal z",
-        "`z` is not a local or an accumulator",
-        "declare it above",
+        "each thread has a `z` of its own",
+        "m.team_barrier()",
     ),
     (f"{SCRATCH}0", f"{SCRATCH}0", "a scratch view of rank 1 takes 1 extent(s)", "team_scratch"),
     (
@@ -514,6 +542,28 @@ def test_errors_in_teams(load: Load, body: str, marked: str, problem: str, hint:
     check(error_of(load, workunit(body, TEAM)), marked, problem, hint)
 
 
+ACCUMULATIONS: list[Case] = [
+    (
+        "acc = x[i]",
+        "acc = x[i]",
+        "the accumulator of a reduction, which computes a sum",
+        "acc += x",
+    ),
+    ("acc *= x[i]", "acc *= x[i]", "accumulator of a reduction", "pk.atomic_fetch_max on a view"),
+    ("acc = math.fmax(acc, x[i])", "acc = math.fmax(acc, x[i])", "accumulator of", "atomic_fetch"),
+    ("acc = x[i] - acc", "acc = x[i] - acc", "accumulator of a reduction", "acc += x"),
+    ("acc = acc + acc", "acc = acc + acc", "accumulator of a reduction", "acc += x"),
+    ("acc += acc", "acc", "`acc` holds a part of the sum", "use the result of the reduction"),
+    ("if x[i] > acc:\n    pass", "acc", "`acc` holds a part of the sum", "use the result"),
+]
+
+
+@pytest.mark.parametrize(("body", "marked", "problem", "hint"), ACCUMULATIONS)
+def test_errors_in_reductions(load: Load, body: str, marked: str, problem: str, hint: str) -> None:
+    parameters = "i: int, acc: pk.Acc[pk.double], x: pk.View1D[pk.double]"
+    check(error_of(load, workunit(body, parameters)), marked, problem, hint)
+
+
 SIGNATURES: list[Case] = [
     ("", "def w():", "a workunit needs a work item", "i: int"),
     ("i: bool", "i: bool", "the first parameter is the work item", "pk.TeamMember"),
@@ -556,13 +606,9 @@ def test_a_workunit_with_a_result(load: Load) -> None:
 DEVICE_FUNCTIONS: list[Case] = [
     ("f(z: float):\n    return z", "def f(z: float):", "needs a result type", "-> float"),
     ("f(z) -> float:\n    return z", "z", "a parameter of a pk.function is a number", "x: float"),
-    ("f() -> None:\n    pass", "def f() -> None:", "needs a result type", "in the workunit"),
-    (
-        "f(z: pk.View1D[int]) -> int:\n    return z[0]",
-        "z: pk.View1D[int]",
-        "a parameter of a pk.function is a number",
-        "pass elements of the view",
-    ),
+    ("f(z: float) -> None:\n    pass", "f(y)", "`f` has no result", "as a statement"),
+    ("f(z: float) -> None:\n    return z", "return z", "returns nothing", "into a view"),
+    ("f(z: pk.View1D[int]) -> int:\n    return z[0]", "y", "this is not a view", "for `z`"),
     ("f(z: float) -> float:\n    return", "return", "a pk.function returns a value", "return x"),
     ("f(z: float) -> float:\n    pass", "pass", "must end with return", "at the end"),
     ("f(z: float) -> int:\n    return z", "z", "double into int32 drops", "int("),
@@ -575,7 +621,7 @@ DEVICE_FUNCTIONS: list[Case] = [
     ("f(*z) -> float:\n    return 1.0", "def f(*z) -> float:", "positional parameters", "("),
     ("f(z: float) -> float:\n    z = 1.0\n    return z", "z", "cannot be assigned", "copy"),
     ("f(z: float) -> float:\n    return f(z)", "f(z)", "recursion", "loop"),
-    ("f(int_: float) -> float:\n    return x[0]", "x", "not a view", "View1D"),
+    ("f(int_: float) -> float:\n    return x[0]", "x", "`x` is not defined here", "View1D"),
     ("f(short: float) -> float:\n    return 1.0", "short: float", "reserved", "another name"),
 ]
 
