@@ -34,7 +34,7 @@ ROOMS = [
 
 PK_ROOMS = [
     *("system", "arrays", "types", "signature", "spaces", "policy", "ir"),
-    *("frontend", "passes", "codegen", "compiler", "build", "runtime"),
+    *("frontend", "argument_names", "passes", "codegen", "compiler", "build", "runtime"),
     *("launch_form", "dispatch", "prepared_launch", "api", "language", "locate", "installed"),
 ]
 """Those of kkspdnn.pk, likewise."""

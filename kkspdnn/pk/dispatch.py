@@ -9,6 +9,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
+from kkspdnn.errors import KkspdnnError
+from kkspdnn.pk.argument_names import check_names
 from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.build.runtime_library import RuntimeLibrary
 from kkspdnn.pk.build.toolchain import usable_cores
@@ -166,13 +168,15 @@ def pack_launch(
 
     Raises TypeError naming the argument that is missing, unknown or of another type.
     """
-    program = _find_program(policy, workunit.in_form(Form(pattern, policy.rank)), arguments)
+    in_form = workunit.in_form(Form(pattern, policy.rank))
+    program = _find_program(policy, in_form, arguments)
     fields: Sequence[Any] | None
     try:
         fields = program.pack_again(**arguments)
     except TypeError:
         fields = None
     if fields is None:
+        check_names(in_form, arguments)
         fields = program.pack(arguments)
     workunit.last = pattern, policy.rank, policy.space, program
     return program, fields
@@ -181,11 +185,12 @@ def pack_launch(
 def _find_program(policy: Policy, workunit: Workunit, arguments: Mapping[str, Any]) -> Program:
     """Return the workunit compiled for a launch; compile it if no launch has done that.
 
-    Raises TypeError if an argument has no type in the language.
+    Raises TypeError if an argument is missing, unknown or has no type in the language.
     """
     types = infer_types(workunit, arguments)
     program: Program | None = workunit.programs.get((policy.space, types))
     if program is None:
+        check_names(workunit, arguments)
         program = workunit.programs[policy.space, types] = _compile(workunit, policy.space, types)
     return program
 
@@ -230,21 +235,24 @@ def _launch_checked(
     pattern: Pattern, positional: tuple[Any, ...], arguments: dict[str, Any]
 ) -> Any:
     label, policy, workunit = read_launch(pattern, positional)
-    if record_launch(pattern, policy, workunit, arguments):
-        return 0
-    program, fields = pack_launch(pattern, policy, workunit, arguments)
-    result = program.run(label.encode(), policy, fields)
-    if result is NOT_LAUNCHED:
-        result = program(label.encode(), policy, arguments)
-    return result
+    try:
+        if record_launch(pattern, policy, workunit, arguments):
+            return 0
+        program, fields = pack_launch(pattern, policy, workunit, arguments)
+        result = program.run(label.encode(), policy, fields)
+        if result is NOT_LAUNCHED:
+            result = program(label.encode(), policy, arguments)
+        return result
+    except KkspdnnError as error:
+        # The frames of the compiler would hide the line of the launch.
+        raise error.with_traceback(None) from None
 
 
 def infer_types(workunit: Workunit, arguments: Mapping[str, Any]) -> Types:
     """The types of the parameters without annotation, from the arguments of a launch."""
-    try:
-        types = [infer_type(arguments[name]) for name in workunit.generic]
-    except KeyError as error:
-        raise TypeError(f"{workunit.__name__}: argument `{error.args[0]}` is missing") from None
+    if any(name not in arguments for name in workunit.generic):
+        check_names(workunit, arguments)
+    types = [infer_type(arguments[name]) for name in workunit.generic]
     if None in types:
         _refuse(workunit, workunit.generic[types.index(None)], arguments)
     return cast(Types, tuple(types))
@@ -254,6 +262,10 @@ def _refuse(workunit: Workunit, name: str, arguments: Mapping[str, Any]) -> NoRe
     value = arguments[name]
     dtype = f" of {value.dtype}" if hasattr(value, "dtype") else ""
     remedy = ": pass .view(numpy.uint8) of it" if dtype == " of bool" else ""
+    rank = getattr(value, "ndim", None)
+    if isinstance(rank, int) and not 1 <= rank <= 3:
+        dtype += f" with {rank} dimensions"
+        remedy = ": merge some of them with reshape" if rank else ": pass a number"
     raise TypeError(
         f"{workunit.__name__}: argument `{name}` must be a number or an array of 1 to 3 "
         f"dimensions, of a supported dtype, not {type(value).__name__}{dtype}{remedy}"

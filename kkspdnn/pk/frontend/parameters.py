@@ -24,7 +24,8 @@ def read_signature(source: FunctionSource, types: Types) -> Signature:
 
     types: of the arguments without annotation
     """
-    roles = read_roles(_parameters(source), source.form)
+    check_parameters(source)
+    roles = read_roles(source.node.args.args, source.form)
     form, team = roles.form, roles.form.rank == 0
     for item in roles.items:
         _check_item(source, item, team)
@@ -64,8 +65,9 @@ def local_items(source: FunctionSource) -> list[tuple[ast.arg, Scalar, bool]]:
     return found
 
 
-def _parameters(source: FunctionSource) -> list[ast.arg]:
-    """All parameters; at least one, and positional without default values only."""
+def check_parameters(source: FunctionSource) -> None:
+    """Raise WorkunitError unless a workunit has parameters, all of them positional and without
+    default values, and no result."""
     arguments, refuse = source.node.args, source.file.refuse
     for other in other_parameters(arguments):
         refuse(
@@ -85,7 +87,6 @@ def _parameters(source: FunctionSource) -> list[ast.arg]:
         refuse(source.node, "a workunit needs a work item", "start with `i: int` or a TeamMember")
     for parameter in arguments.args:
         check_name(source.file, parameter, parameter.arg)
-    return arguments.args
 
 
 def _check_item(source: FunctionSource, item: ast.arg, team: bool) -> None:

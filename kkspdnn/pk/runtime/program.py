@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from kkspdnn.errors import SpaceError, ToolchainError
+from kkspdnn.pk.argument_names import describe_wrong_names
 from kkspdnn.pk.arrays import ArrayHolder
 from kkspdnn.pk.codegen.emit import Generated, policy_fields
 from kkspdnn.pk.policy import ExecutionSpace, Policy, TeamPolicy
@@ -187,11 +188,7 @@ class Program:
 
     def _raise_wrong_names(self, arguments: Mapping[str, Any]) -> NoReturn:
         names = [parameter.name for parameter, _ in self.packers]
-        missing = [n for n in names if n not in arguments]
-        unknown = [n for n in arguments if n not in names]
-        if missing:
-            raise TypeError(f"{self.generated.name}: argument `{missing[0]}` is missing")
-        raise TypeError(f"{self.generated.name} has no argument `{unknown[0]}`")
+        raise TypeError(describe_wrong_names(self.generated.name, names, arguments))
 
 
 def _raise_type_error(**_: Any) -> NoReturn:
