@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from kkspdnn.pk.arrays import shared_array
+from kkspdnn.pk.arrays import ArrayHolder, shared_array
 from kkspdnn.pk.codegen.emit import Generated
 from kkspdnn.pk.signature import Parameter
 from kkspdnn.pk.types import Scalar, View, is_gpu_array
@@ -53,8 +53,9 @@ def _array_packer(argument: str, view: View, written: bool) -> Packer:
     argument: the beginning of its error messages; written: whether the workunit writes to it
     """
     dtype, rank = view.element.numpy, view.rank
+    raise_wrong_type = _type_mismatch(argument, view, written)
 
-    def raise_mismatch(value: Any) -> NoReturn:
+    def raise_mismatch(value: Any, given: Any) -> NoReturn:
         if is_gpu_array(value):
             raise TypeError(
                 f"{argument} is in GPU memory, but the workunit runs on the host: "
@@ -63,11 +64,7 @@ def _array_packer(argument: str, view: View, written: bool) -> Packer:
         if type(value) is not np.ndarray:
             raise TypeError(f"{argument} must be a NumPy array, not {type(value).__name__}")
         if value.dtype != dtype or value.ndim != rank:
-            remedy = ": pass .view(numpy.uint8) of it" if value.dtype == np.bool_ else ""
-            raise TypeError(
-                f"{argument} must be {rank}-dimensional {dtype}, "
-                f"not {value.ndim}-dimensional {value.dtype}{remedy}"
-            )
+            raise_wrong_type(given, value.ndim, value.dtype)
         if not value.flags.c_contiguous:
             raise TypeError(f"{argument} is not C-contiguous: pass numpy.ascontiguousarray of it")
         if not value.flags.aligned:
@@ -76,17 +73,16 @@ def _array_packer(argument: str, view: View, written: bool) -> Packer:
             f"{argument} is written by the workunit but is read-only: pass a copy of it"
         )
 
-    def pack(value: Any) -> tuple[int, ...]:
-        if type(value) is not np.ndarray:
-            value = _shared_array(argument, value)
+    def pack(given: Any) -> tuple[int, ...]:
+        value = given if type(given) is np.ndarray else _shared_array(argument, given)
         if type(value) is not np.ndarray or value.dtype != dtype or value.ndim != rank:
-            raise_mismatch(value)
+            raise_mismatch(value, given)
         flags = value.flags
         if flags.carray and value.size:
             # Four times as fast as __array_interface__, which creates a dictionary.
             return (addressof(first_byte(value)), *value.shape)
         if not flags.c_contiguous or not flags.aligned or (written and not flags.writeable):
-            raise_mismatch(value)
+            raise_mismatch(value, given)
         return (value.__array_interface__["data"][0], *value.shape)
 
     return pack
@@ -99,9 +95,10 @@ def gpu_array_packer(argument: str, view: View, written: bool, device: int) -> P
     CuPy and other packages offer this interface. Parameters as for `_array_packer`.
     """
     dtype, rank = view.element.numpy, view.rank
+    raise_wrong_type = _type_mismatch(argument, view, written)
 
-    def pack(value: Any) -> tuple[int, ...]:
-        value = _shared_array(argument, value)
+    def pack(given: Any) -> tuple[int, ...]:
+        value = _shared_array(argument, given)
         if not is_gpu_array(value):
             raise TypeError(
                 f"{argument} must be an array on the GPU, not {type(value).__name__}: "
@@ -111,10 +108,7 @@ def gpu_array_packer(argument: str, view: View, written: bool, device: int) -> P
         shape, strides = interface["shape"], interface.get("strides")
         address, read_only = interface["data"]
         if interface["typestr"] != dtype.str or len(shape) != rank:
-            raise TypeError(
-                f"{argument} must be {rank}-dimensional {dtype}, "
-                f"not {len(shape)}-dimensional {np.dtype(interface['typestr'])}"
-            )
+            raise_wrong_type(given, len(shape), np.dtype(interface["typestr"]))
         if strides is not None and not _is_contiguous(shape, strides, dtype.itemsize):
             raise TypeError(f"{argument} is not C-contiguous: pass cupy.ascontiguousarray of it")
         if (address or 0) % dtype.itemsize:
@@ -133,6 +127,30 @@ def gpu_array_packer(argument: str, view: View, written: bool, device: int) -> P
         return (address or 0, *shape)
 
     return pack
+
+
+def _type_mismatch(argument: str, view: View, written: bool) -> Callable[[Any, int, Any], NoReturn]:
+    """Return the function that raises TypeError for an array of another dtype or rank."""
+    dtype = view.element.numpy
+    name = argument.rpartition(": argument ")[2].strip("`")
+
+    def raise_wrong_type(given: Any, given_rank: int, given_dtype: Any) -> NoReturn:
+        array = f"{name}.data" if isinstance(given, ArrayHolder) else name
+        remedy = ""
+        if given_rank != view.rank:
+            pass
+        elif given_dtype == np.bool_ and dtype == np.uint8:
+            remedy = f": pass {array}.view(numpy.uint8)"
+        elif written:  # a copy would get the results
+            remedy = f": create it with the dtype {dtype}"
+        elif isinstance(given, ArrayHolder) or hasattr(given, "astype"):
+            remedy = f": pass {array}.astype(numpy.{dtype})"
+        raise TypeError(
+            f"{argument} must be {view.rank}-dimensional {dtype}, "
+            f"not {given_rank}-dimensional {given_dtype}{remedy}"
+        )
+
+    return raise_wrong_type
 
 
 def _shared_array(argument: str, value: Any) -> Any:

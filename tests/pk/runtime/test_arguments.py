@@ -80,6 +80,20 @@ def test_an_argument_of_a_wrong_type(name: str, value: Any, reason: str) -> None
     assert reason in str(caught.value)
 
 
+def test_an_array_of_another_dtype_says_how_to_convert_it() -> None:
+    a, out = np.zeros((2, 3, 4)), np.zeros(3, np.int64)
+    begin = "extents: argument `a` must be 3-dimensional float32, not"
+    with pytest.raises(TypeError) as caught:
+        extents_of(a, out)
+    assert str(caught.value) == f"{begin} 3-dimensional float64: pass a.astype(numpy.float32)"
+    with pytest.raises(TypeError) as caught:
+        extents_of(a[0], out)
+    assert str(caught.value) == f"{begin} 2-dimensional float64"
+    # A copy would get the results, and not the array.
+    with pytest.raises(TypeError, match="1-dimensional int32: create it with the dtype int64$"):
+        extents_of(a.astype(np.float32), out.astype(np.int32))
+
+
 def test_a_missing_and_an_unknown_argument() -> None:
     incomplete = arguments()
     del incomplete["real"]
