@@ -1,4 +1,4 @@
-"""What to write instead of a name that PyKokkos has and the built-in compiler does not."""
+"""What to write instead of names of PyKokkos and Kokkos that are not in the built-in compiler."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ _SORT: Final = "sort with numpy.argsort, or cupy.argsort on a GPU, and pass the 
 _RANDOM: Final = "draw the numbers with numpy.random, or cupy.random on a GPU, and pass the array"
 _UVM: Final = "leave it out, and pass arrays of CuPy or views of pk.CudaSpace with pk.Cuda"
 _PRECISION: Final = "write pk.double or pk.float instead of pk.real"
+_MIRROR: Final = "write pk.array(a, pk.HostSpace), which copies only what lies elsewhere"
+_FROM_ARRAY: Final = "write pk.array(x), which shares its memory, or pass the array itself"
 _AUTOMATIC: Final = "leave it out; Kokkos starts with the first launch and ends with the program"
 _INTERNAL: Final = "it is internal to PyKokkos; write import pykokkos as pk and use the names of pk"
 
@@ -63,15 +65,22 @@ _REMEDIES: Final = {
     "compile_into_module": "write the code as a @pk.workunit, or compile it with pybind11 itself",
     "cyl_bessel_j0": "compute the values with scipy.special.j0 and pass the array",
     "cyl_bessel_j1": "compute the values with scipy.special.j1 and pass the array",
+    "create_mirror": _MIRROR,
+    "create_mirror_view": _MIRROR,
+    "deep_copy": "write a.data[...] = b.data",
     "execute": (
         "launch each workunit with pk.parallel_for, pk.parallel_reduce or pk.parallel_scan; "
         f"instead of a class, {_FREE_FUNCTION}"
     ),
     "flush": "leave it out; no launch is delayed",
+    "from_array": _FROM_ARRAY,
+    "from_cupy": _FROM_ARRAY,
+    "from_numpy": _FROM_ARRAY,
     "int": "write int or pk.int32",
     "linalg": "use numpy.linalg",
     "main": "write an ordinary function that calls pk.parallel_for",
     "set_device_id": "set the environment variable KOKKOS_DEVICE_ID before the first launch",
+    "subview": "write row = a[i, :] in a workunit, or a.data[i] outside",
 }
 
 

@@ -52,6 +52,28 @@ def test_every_name_of_pykokkos_exists_or_has_a_remedy(name: str) -> None:
         assert name in remedies()
 
 
+# Of Kokkos in C++, and of earlier versions of PyKokkos.
+OTHER = """
+    create_mirror create_mirror_view deep_copy from_array from_cupy from_numpy subview
+""".split()
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_other_names_of_views_have_a_remedy(name: str) -> None:
+    assert name in remedies()
+
+
+def test_the_remedies_of_copies_and_subviews() -> None:
+    a, b = language.View([3, 4]), language.View([3, 4])
+    b.fill(2.0)
+    a.data[...] = b.data
+    assert (a.data == 2).all()
+    assert a.data[1].shape == (4,)
+    assert np.shares_memory(language.array(a, language.HostSpace).data, a.data)
+    x = np.zeros(3)
+    assert np.shares_memory(language.array(x).data, x)
+
+
 @pytest.mark.parametrize("name", remedies())
 def test_a_remedy_is_one_line_about_names_that_exist(name: str) -> None:
     with pytest.raises(AttributeError) as caught:
