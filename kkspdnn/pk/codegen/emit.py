@@ -11,8 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.codegen.cpp_expressions import CHECKS, expression
-from kkspdnn.pk.codegen.cpp_statements import StatementPrinter, scratch_type
+from kkspdnn.pk.codegen.cpp_expressions import CHECKS
+from kkspdnn.pk.codegen.cpp_statements import StatementPrinter
+from kkspdnn.pk.codegen.scratch_sizes import HEADERS as SCRATCH_HEADERS
+from kkspdnn.pk.codegen.scratch_sizes import (
+    put_scratch_check,
+    put_scratch_sizes,
+    scratch_levels,
+)
 from kkspdnn.pk.codegen.writer import Writer
 from kkspdnn.pk.passes.walk import nodes
 from kkspdnn.pk.policy import ExecutionSpace
@@ -130,6 +136,8 @@ class _Emitter:
             self._place()
         for function in self.kernel.functions:
             self._device_function(function)
+        if self.scratch:
+            put_scratch_check(out)
         self._functor()
         self._packed_arguments()
         out.close("}  // namespace")
@@ -146,6 +154,8 @@ class _Emitter:
         headers = ["Kokkos_Core.hpp", "cmath", "cstdint", "exception"]
         if self.prints:
             headers.insert(3, "cstdio")
+        if self.scratch:
+            headers += SCRATCH_HEADERS
         for header in headers:
             out.put(f"#include <{header}>")
         out.put(f'#include "{lanes_header(self.target is ExecutionSpace.Cuda)}"')
@@ -218,24 +228,9 @@ class _Emitter:
         self.statements.block(self.kernel.body)
         out.close()
         out.in_generated_file()
-        self._scratch_sizes()
+        put_scratch_sizes(out, self.scratch)
         out.close("};")
         out.put()
-
-    def _scratch_sizes(self) -> None:
-        """Functions that return the bytes of the scratch views of one team or thread."""
-        for memory, level in self._scratch_levels():
-            sizes = [
-                f"{scratch_type(s)}::shmem_size({', '.join(expression(e) for e in s.extents)})"
-                for s in self.scratch
-                if (s.memory, s.level) == (memory, level)
-            ]
-            self.out.open(f"size_t _{memory}_{level}() const")
-            self.out.put(f"return {' + '.join(sizes)};")
-            self.out.close()
-
-    def _scratch_levels(self) -> list[tuple[str, int]]:
-        return sorted({(s.memory, s.level) for s in self.scratch})
 
     def _type(self, parameter: Parameter) -> str:
         """The C++ type of a member of the functor."""
@@ -283,7 +278,9 @@ class _Emitter:
             )
         if self.debug:
             out.put(f"{CHECKS}::begin();")
-        for memory, level in self._scratch_levels():
+        if self.scratch:
+            out.put("functor._check_scratch(policy.team_size() < 1 ? 1 : policy.team_size());")
+        for memory, level in scratch_levels(self.scratch):
             per = "PerTeam" if memory == "team_scratch" else "PerThread"
             size = f"Kokkos::{per}(functor._{memory}_{level}())"
             out.put(f"policy.set_scratch_size({level}, {size});")

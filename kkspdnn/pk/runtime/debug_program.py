@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from kkspdnn.errors import IntegerDivisionError, KkspdnnError, OutOfBoundsError, SpaceError
+from kkspdnn.pk.codegen.scratch_sizes import CHECK
 from kkspdnn.pk.policy import Policy
 from kkspdnn.pk.runtime.nan_tracing import FloatArguments, warn_of_new_nans
 from kkspdnn.pk.runtime.program import NOT_LAUNCHED, Program
@@ -44,7 +45,7 @@ class DebugProgram(Program):
         if check in _CHECKS:
             text = text.removeprefix(self.generated.file)
             raise _CHECKS[check](f"{self.generated.path}{text}")
-        if self.runtime.device is not None:
+        if self.runtime.device is not None and check != CHECK:
             raise SpaceError(
                 f"{self.generated.name}: {error} (device {self.runtime.device.number}); a failed "
                 "check of debug mode has printed its line to standard output"

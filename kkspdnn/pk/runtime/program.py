@@ -12,10 +12,11 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
-from kkspdnn.errors import SpaceError, ToolchainError
+from kkspdnn.errors import InputError, SpaceError, ToolchainError
 from kkspdnn.pk.argument_names import describe_wrong_names
 from kkspdnn.pk.arrays import ArrayHolder
 from kkspdnn.pk.codegen.emit import Generated, policy_fields
+from kkspdnn.pk.codegen.scratch_sizes import CHECK
 from kkspdnn.pk.policy import ExecutionSpace, Policy, TeamPolicy
 from kkspdnn.pk.runtime.fast_packers import fast_packer
 from kkspdnn.pk.runtime.kokkos_runtime import Runtime
@@ -106,8 +107,9 @@ class Program:
 
         fields: the values of all arguments for `struct.pack`
 
-        Raises TypeError if the policy does not match, ValueError if a team is too large, and
-        RuntimeError or SpaceError if the launch fails.
+        Raises TypeError if the policy does not match, ValueError if a team is too large,
+        InputError if its scratch views have a negative extent or are too large, and RuntimeError or
+        SpaceError if the launch fails.
         """
         if policy.rank != self._rank or self._team:
             self._check_policy(policy)
@@ -148,6 +150,9 @@ class Program:
         return PlannedArgument(parameter.name, cls, fast, view if on_host else None)
 
     def _raise_launch_error(self) -> NoReturn:
+        check, _, problem = self.runtime.error_line().partition(": ")
+        if check == CHECK:
+            raise InputError(f"{self.generated.name}: {problem}")
         message = f"{self.generated.name}: {self.runtime.last_error()}"
         if self.runtime.device is None:
             raise RuntimeError(message)

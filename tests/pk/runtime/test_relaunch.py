@@ -217,7 +217,8 @@ def test_an_error_of_a_launch_is_raised_once(monkeypatch: pytest.MonkeyPatch) ->
 
     program = kernels.every_number.last[3]
     monkeypatch.setattr(program.runtime, "launch", fail)
-    with pytest.raises(RuntimeError, match="^every_number: "):
+    monkeypatch.setattr(program.runtime, "error_line", lambda: "no memory")
+    with pytest.raises(RuntimeError, match="^every_number: no memory"):
         launch()
     assert len(calls) == 1
 
