@@ -1,4 +1,4 @@
-"""What a reduction may do with its accumulator: add to it.
+"""What a reduction or scan may do with its accumulator: add to it.
 
 Each thread has an accumulator of its own, and Kokkos adds them up. Another operation than a sum, or
 reading the part of the sum, would have another result for each number of threads.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 
 
-def is_sum(value: ast.expr, accumulator: str) -> bool:
+def adds_to(value: ast.expr, accumulator: str) -> bool:
     """Return whether `accumulator = value` adds to it: a chain of + and - that begins with it, or
     has it as another term."""
     uses = sum(isinstance(n, ast.Name) and n.id == accumulator for n in ast.walk(value))

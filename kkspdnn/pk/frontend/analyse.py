@@ -49,8 +49,9 @@ def _parameter_scope(signature: Signature) -> Scope:
         scope.add(item, Team() if signature.team else INT32, constant=True)
     if signature.accumulator is not None and signature.result is not None:
         scope.add(signature.accumulator, signature.result)
+        scope.sums.add(signature.accumulator)
         if signature.pattern == "reduce":
-            scope.accumulators.add(signature.accumulator)
+            scope.partial_sums.add(signature.accumulator)
     if signature.last is not None:
         scope.add(signature.last, BOOL, constant=True)
     for parameter in signature.parameters:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.frontend import operators
-from kkspdnn.pk.frontend.accumulators import is_sum
+from kkspdnn.pk.frontend.accumulators import adds_to
 from kkspdnn.pk.frontend.annotations import annotation_of
 from kkspdnn.pk.frontend.declarations import Declarations
 from kkspdnn.pk.frontend.subviews import Subview
@@ -28,8 +28,8 @@ class Assignments(Declarations):
         if isinstance(left, ast.Name) and self.find(left.id) is None:
             self._refuse_undeclared(left, node.value)
         target = self._target(left)
-        if isinstance(left, ast.Name) and self.is_accumulator(left.id):
-            if not is_sum(node.value, left.id):
+        if isinstance(left, ast.Name) and self.is_sum(left.id):
+            if not adds_to(node.value, left.id):
                 self._refuse_accumulation(node, left.id)
             self.may_read_accumulators = True
         try:
@@ -59,8 +59,8 @@ class Assignments(Declarations):
         if isinstance(node.op, ast.Pow):
             self.refuse(node, "**= is not in the workunit language", "write x = x ** y")
         target = self._target(node.target)
-        is_sum_ = isinstance(node.op, ast.Add | ast.Sub)
-        if isinstance(target, ir.Name) and self.is_accumulator(target.name) and not is_sum_:
+        is_addition = isinstance(node.op, ast.Add | ast.Sub)
+        if isinstance(target, ir.Name) and self.is_sum(target.name) and not is_addition:
             self._refuse_accumulation(node, target.name)
         value = self.expression(node.value)
         result = operators.binary(self.source.file, node, node.op, target, value)
@@ -121,7 +121,7 @@ class Assignments(Declarations):
     def _refuse_accumulation(self, node: ast.AST, name: str) -> NoReturn:
         self.refuse(
             node,
-            f"`{name}` is the accumulator of a reduction, which computes a sum",
+            f"`{name}` is an accumulator: reductions and scans compute sums",
             f"write {name} += x; for a maximum use pk.atomic_fetch_max on a view",
         )
 

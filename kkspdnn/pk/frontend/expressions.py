@@ -169,7 +169,7 @@ class Expressions(Scopes):
             self.refuse(node, f"`{node.id}` is not defined here", self.similar(node.id, hint))
         if not isinstance(type_, Scalar):
             self.refuse(node, f"`{node.id}` is not a number", "index the array, or call a method")
-        if self.is_accumulator(node.id) and not self.may_read_accumulators:
+        if self.is_partial_sum(node.id) and not self.may_read_accumulators:
             self.refuse(
                 node,
                 f"`{node.id}` holds a part of the sum, which differs between threads",

@@ -152,7 +152,8 @@ class NestedPatterns(Calls):
                     "write acc: pk.Acc[pk.double]",
                 )
             self.declare(parameters[1], accumulator, result)
-            scope.accumulators.add(accumulator)
+            scope.sums.add(accumulator)
+            scope.partial_sums.add(accumulator)
         self.scopes.pop()
         return ir.NestedFunction(
             node.name, items[0].arg, accumulator, result, self.block(node.body, scope)

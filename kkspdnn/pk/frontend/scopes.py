@@ -20,14 +20,16 @@ class Scope:
 
     is_function: whether the block is the body of a function, nested or not
     nonlocals: the names of the function around it that it may assign; None if it may assign none
-    accumulators: the accumulators of a reduction
+    sums: the accumulators of a reduction or scan, to which a work item may only add
+    partial_sums: those that it may not read, of a reduction
     """
 
     types: dict[str, Type | Subview] = field(default_factory=dict)
     constant: set[str] = field(default_factory=set)
     is_function: bool = False
     nonlocals: set[str] | None = None
-    accumulators: set[str] = field(default_factory=set)
+    sums: set[str] = field(default_factory=set)
+    partial_sums: set[str] = field(default_factory=set)
 
     def add(self, name: str, type_: Type, *, constant: bool = False) -> None:
         self.types[name] = type_
@@ -64,10 +66,17 @@ class Scopes:
         """Return whether a name may be read but not assigned."""
         return any(name in scope.constant for scope in self.scopes)
 
-    def is_accumulator(self, name: str) -> bool:
+    def is_sum(self, name: str) -> bool:
+        """Return whether a name is an accumulator."""
+        return name in self._scope_of(name).sums
+
+    def is_partial_sum(self, name: str) -> bool:
         """Return whether a name is the accumulator of a reduction."""
-        scope = next((s for s in reversed(self.scopes) if name in s.types), None)
-        return scope is not None and name in scope.accumulators
+        return name in self._scope_of(name).partial_sums
+
+    def _scope_of(self, name: str) -> Scope:
+        """The scope that declares a name; an empty one if none does."""
+        return next((scope for scope in reversed(self.scopes) if name in scope.types), Scope())
 
     def similar(self, name: str, hint: str) -> str:
         """Return what to write instead of a name that is not defined.

@@ -98,7 +98,7 @@ class Statements(Assignments):
 
     def _declare_nonlocal(self, node: ast.Nonlocal) -> None:
         for name in node.names:
-            if not self.is_accumulator(name):
+            if not self.is_sum(name):
                 self.refuse(
                     node,
                     f"each thread has a `{name}` of its own, and pk.single would set one of them",

@@ -546,13 +546,13 @@ ACCUMULATIONS: list[Case] = [
     (
         "acc = x[i]",
         "acc = x[i]",
-        "the accumulator of a reduction, which computes a sum",
+        "an accumulator: reductions and scans compute sums",
         "acc += x",
     ),
-    ("acc *= x[i]", "acc *= x[i]", "accumulator of a reduction", "pk.atomic_fetch_max on a view"),
-    ("acc = math.fmax(acc, x[i])", "acc = math.fmax(acc, x[i])", "accumulator of", "atomic_fetch"),
-    ("acc = x[i] - acc", "acc = x[i] - acc", "accumulator of a reduction", "acc += x"),
-    ("acc = acc + acc", "acc = acc + acc", "accumulator of a reduction", "acc += x"),
+    ("acc *= x[i]", "acc *= x[i]", "compute sums", "pk.atomic_fetch_max on a view"),
+    ("acc = math.fmax(acc, x[i])", "acc = math.fmax(acc, x[i])", "compute sums", "atomic_fetch"),
+    ("acc = x[i] - acc", "acc = x[i] - acc", "compute sums", "acc += x"),
+    ("acc = acc + acc", "acc = acc + acc", "compute sums", "acc += x"),
     ("acc += acc", "acc", "`acc` holds a part of the sum", "use the result of the reduction"),
     ("if x[i] > acc:\n    pass", "acc", "`acc` holds a part of the sum", "use the result"),
 ]
@@ -562,6 +562,13 @@ ACCUMULATIONS: list[Case] = [
 def test_errors_in_reductions(load: Load, body: str, marked: str, problem: str, hint: str) -> None:
     parameters = "i: int, acc: pk.Acc[pk.double], x: pk.View1D[pk.double]"
     check(error_of(load, workunit(body, parameters)), marked, problem, hint)
+
+
+def test_a_product_in_a_scan(load: Load) -> None:
+    """A scan may read its accumulator, and only add to it."""
+    parameters = "i: int, acc: pk.Acc[pk.double], last: bool, x: pk.View1D[pk.double]"
+    text = workunit("acc *= x[i]\nif last:\n    x[i] = acc", parameters)
+    check(error_of(load, text), "acc *= x[i]", "compute sums", "acc += x")
 
 
 SIGNATURES: list[Case] = [
