@@ -62,7 +62,7 @@ def test_the_same_workunit_with_one_and_with_two_indices() -> None:
         pk.parallel_for(4, kernels.count_visits, j=2, **views)
         pk.parallel_for(square, kernels.count_visits, **views)
     assert visits.tolist() == [[2, 2, 4, 2]] * 4
-    with pytest.raises(TypeError, match="count_visits has no argument `j`"):
+    with pytest.raises(TypeError, match="`j` is an index of the work item here"):
         pk.parallel_for(square, kernels.count_visits, j=2, **views)
     with pytest.raises(TypeError, match="argument `j` is missing"):
         pk.parallel_for(4, kernels.count_visits, **views)
