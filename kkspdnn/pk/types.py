@@ -6,6 +6,7 @@ argument of a launch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -111,6 +112,11 @@ def promote(a: Scalar, b: Scalar) -> Scalar:
     if wide == 64:
         return UINT64 if unsigned else INT64
     return UINT32 if unsigned else INT32
+
+
+def math_type(arguments: Iterable[Scalar]) -> Scalar:
+    """Return the type in which a function of `<cmath>` computes with arguments of these types."""
+    return FLOAT if all(each == FLOAT for each in arguments) else DOUBLE
 
 
 def infer_type(value: Any) -> Scalar | View | None:

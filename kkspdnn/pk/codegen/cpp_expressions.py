@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.frontend.intrinsics import MATH
-from kkspdnn.pk.types import BOOL, DOUBLE, FLOAT, INT64, Scalar
+from kkspdnn.pk.frontend.intrinsics import MATH, SHIFT_ATOMICS
+from kkspdnn.pk.types import BOOL, INT64, Scalar, math_type
 
 _STANDARD: Final = frozenset({"abs", *MATH})
 """Functions of the C++ standard library, with an overload for each type."""
-
-_SHIFTS: Final = ("atomic_fetch_lshift", "atomic_fetch_rshift")
 
 _SELECT: Final = {
     "==": "if_equal",
@@ -83,7 +81,7 @@ def _call(e: ir.Call) -> str:
     # nvcc has the overloads for arguments of one type.
     type_ = e.type
     if type_ == BOOL:
-        type_ = FLOAT if all(a.type == FLOAT for a in e.arguments) else DOUBLE
+        type_ = math_type(a.type for a in e.arguments)
     arguments = ", ".join(expression(_cast(a, type_)) for a in e.arguments)
     return f"std::{e.function}({arguments})"
 
@@ -93,7 +91,7 @@ def _cast(e: ir.Expr, type_: Scalar) -> ir.Expr:
 
 
 def _atomic(e: ir.Atomic) -> str:
-    type_ = "unsigned" if e.function in _SHIFTS else e.type.cpp
+    type_ = "unsigned" if e.function in SHIFT_ATOMICS else e.type.cpp
     operands = "".join(f", static_cast<{type_}>({expression(each)})" for each in e.operands)
     return f"Kokkos::{e.function}(&{expression(e.target)}{operands})"
 

@@ -6,13 +6,12 @@ directives make the compiler's messages name the lines of the workunit's Python 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.codegen.cpp_expressions import CHECKS
-from kkspdnn.pk.codegen.cpp_statements import StatementPrinter
+from kkspdnn.pk.codegen.cpp_statements import StatementPrinter, string_literal
 from kkspdnn.pk.codegen.scratch_sizes import HEADERS as SCRATCH_HEADERS
 from kkspdnn.pk.codegen.scratch_sizes import (
     put_scratch_check,
@@ -181,7 +180,8 @@ class _Emitter:
         """The function that makes the place of a check."""
         out, parameters = self.out, "const int line, const char* array"
         out.open(f"KOKKOS_INLINE_FUNCTION {CHECKS}::Place kkspdnn_place({parameters})")
-        out.put(f"return {{{json.dumps(self.path)}, {json.dumps(self.kernel.name)}, line, array}};")
+        path, name = string_literal(self.path), string_literal(self.kernel.name)
+        out.put(f"return {{{path}, {name}, line, array}};")
         out.close()
         out.put()
 

@@ -6,7 +6,7 @@ import ast
 from dataclasses import replace
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.frontend.annotations import is_plain, scalar_annotation, view_annotation
+from kkspdnn.pk.frontend.annotations import is_none, is_plain, scalar_annotation, view_annotation
 from kkspdnn.pk.frontend.parameters import local_items, read_signature
 from kkspdnn.pk.frontend.parse import FunctionSource, parse
 from kkspdnn.pk.frontend.reserved import check_function_name, check_name
@@ -111,8 +111,7 @@ class _Analyser(Statements):
             )
         check_function_name(source)
         result = scalar_annotation(node.returns)
-        returns_nothing = isinstance(node.returns, ast.Constant) and node.returns.value is None
-        if result is None and not returns_nothing:
+        if result is None and not is_none(node.returns):
             refuse(node, "a pk.function needs a result type", "write -> float, -> int or -> None")
         if not is_plain(node.args):
             refuse(

@@ -32,14 +32,22 @@ def annotation_of(type_: Scalar) -> str:
     return names.get(type_, f"pk.{type_.name}")
 
 
-def view_annotation(node: ast.AST | None) -> View | None:
-    """Return the type of `pk.View1D[pk.float]`, …, else None."""
-    for rank in (1, 2, 3):
-        element = subscripted(node, f"View{rank}D")
-        if element is not None:
-            scalar = scalar_annotation(element)
-            return None if scalar is None or scalar == BOOL else View(scalar, rank)
-    return None
+def annotated_rank(node: ast.AST | None, kind: str) -> int | None:
+    """Return the rank of `pk.View1D[X]`, … for the kind `View`, whatever X is, else None."""
+    ranks = (rank for rank in (1, 2, 3) if subscripted(node, f"{kind}{rank}D") is not None)
+    return next(ranks, None)
+
+
+def view_annotation(node: ast.AST | None, kind: str = "View") -> View | None:
+    """Return the type of `pk.View1D[pk.float]`, …, else None.
+
+    kind: the name without the rank: `View`, or `ScratchView` for scratch memory
+    """
+    rank = annotated_rank(node, kind)
+    if rank is None:
+        return None
+    scalar = scalar_annotation(subscripted(node, f"{kind}{rank}D"))
+    return None if scalar is None or scalar == BOOL else View(scalar, rank)
 
 
 def accumulator_annotation(node: ast.AST | None) -> Scalar | None:
@@ -53,6 +61,11 @@ def subscripted(node: ast.AST | None, name: str) -> ast.expr | None:
     if isinstance(node, ast.Subscript) and is_pk(node.value, name):
         return node.slice
     return None
+
+
+def is_none(node: ast.AST | None) -> bool:
+    """Return whether an annotation is `None`."""
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def is_plain(arguments: ast.arguments) -> bool:

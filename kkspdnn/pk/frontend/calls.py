@@ -18,10 +18,22 @@ from kkspdnn.pk.frontend.intrinsics import (
     INTEGER_ATOMICS,
     MATH,
     PREDICATES,
+    SHIFT_ATOMICS,
 )
 from kkspdnn.pk.frontend.subviews import Subview
 from kkspdnn.pk.frontend.workunit import Function
-from kkspdnn.pk.types import BOOL, DOUBLE, FLOAT, INT32, INT64, UINT32, Team, View, promote
+from kkspdnn.pk.types import (
+    BOOL,
+    DOUBLE,
+    FLOAT,
+    INT32,
+    INT64,
+    UINT32,
+    Team,
+    View,
+    math_type,
+    promote,
+)
 
 _TEAM_CALLS: Final = ("league_rank", "team_rank", "team_size")
 
@@ -29,11 +41,14 @@ _CONVERSIONS: Final = {"int": INT32, "float": DOUBLE, "bool": BOOL}
 """Python's own types, as functions."""
 
 _ATOMIC_ARGUMENTS: Final = (
-    "a view and its indices",
-    "a view, its indices and a value",
-    "a view, its indices, the value to compare with and the new value",
+    ("a view and its indices", "view, [i]"),
+    ("a view, its indices and a value", "view, [i], value"),
+    (
+        "a view, its indices, the value to compare with and the new value",
+        "view, [i], compare, value",
+    ),
 )
-"""By the number of arguments after the indices."""
+"""In words and in Python, by the number of arguments after the indices."""
 
 _PK_CONVERSIONS: Final = {"float": FLOAT, "double": DOUBLE}
 """`pk.NAME(x)`."""
@@ -79,10 +94,10 @@ class Calls(Expressions):
                 if self.is_module(module, "numpy", "cupy"):
                     self.refuse(node, f"{module}.{name} takes arrays", f"write math.{name}")
             case ast.Name(id=name) if self.find(name) is None:
-                target = self.source.names.get(name)
-                if isinstance(target, Function):
-                    call = self.function_call(node, name, target)
-                    if self.device_function(node, target).result is None:
+                device = self.called_function(node)
+                if device is not None:
+                    call = self.function_call(node, device)
+                    if device.result is None:
                         self.refuse(node, f"`{name}` has no result", "call it as a statement")
                     return call
                 if name in _CONVERSIONS and len(node.args) == 1:
@@ -128,13 +143,21 @@ class Calls(Expressions):
             return ir.Cast(self.expression(node.args[0]), _PK_CONVERSIONS[name])
         self.refuse(node, f"pk.{name} cannot be called here", _pk_hint(name))
 
-    def function_call(self, node: ast.Call, name: str, function: Function) -> ir.Call:
+    def called_function(self, node: ast.Call) -> ir.DeviceFunction | None:
+        """Return the `@pk.function` that a call names, else None."""
+        match node.func:
+            case ast.Name(id=name) if self.find(name) is None:
+                function = self.source.names.get(name)
+                if isinstance(function, Function):
+                    return self.device_function(node, function)
+        return None
+
+    def function_call(self, node: ast.Call, device: ir.DeviceFunction) -> ir.Call:
         """Return a call of a `@pk.function`."""
-        device = self.device_function(node, function)
         if len(node.args) != len(device.parameters):
             self.refuse(
                 node,
-                f"`{name}` takes {len(device.parameters)} argument(s)",
+                f"`{device.name}` takes {len(device.parameters)} argument(s)",
                 "pass all arguments by position",
             )
         arguments = tuple(
@@ -177,7 +200,7 @@ class Calls(Expressions):
         arguments = tuple(self.expression(a) for a in node.args)
         if name in FACTORS:
             return ir.Binary("*", arguments[0], ir.Constant(FACTORS[name], DOUBLE), DOUBLE)
-        type_ = FLOAT if all(a.type == FLOAT for a in arguments) else DOUBLE
+        type_ = math_type(a.type for a in arguments)
         return ir.Call(name, arguments, BOOL if name in PREDICATES else type_)
 
     def _absolute_value(self, node: ast.Call) -> ir.Expr:
@@ -212,17 +235,16 @@ class Calls(Expressions):
     def atomic(self, node: ast.Call, name: str) -> ir.Atomic:
         """Return an atomic operation, as a statement or as a value."""
         count = ATOMICS[name]
-        given = ", ".join(("value",) if count == 1 else ("compare", "value")[:count])
-        hint = f"write pk.{name}(view, [i]{', ' if given else ''}{given})"
+        words, form = _ATOMIC_ARGUMENTS[count]
+        hint = f"write pk.{name}({form})"
         if len(node.args) != 2 + count or not isinstance(node.args[1], ast.List):
-            self.refuse(node, f"pk.{name} takes {_ATOMIC_ARGUMENTS[count]}", hint)
+            self.refuse(node, f"pk.{name} takes {words}", hint)
         view, indices, *values = node.args
         assert isinstance(indices, ast.List)
         target = self.atomic_target(view, indices, hint)
         if target.type.is_float and name in INTEGER_ATOMICS:
             self.refuse(node, f"pk.{name} needs integers", "use a view of integers")
-        shift = name in ("atomic_fetch_lshift", "atomic_fetch_rshift")
-        type_ = UINT32 if shift else target.type
+        type_ = UINT32 if name in SHIFT_ATOMICS else target.type
         operands = tuple(self.converted(value, type_) for value in values)
         return ir.Atomic(name, target, operands, target.type)
 
@@ -233,8 +255,7 @@ class Calls(Expressions):
             self.refuse(view, "the target of an atomic is a view", hint)
         if len(indices.elts) != type_.rank:
             self.refuse(indices, f"`{view.id}` has {type_.rank} dimension(s)", hint)
-        values = tuple(self.integer(i) for i in indices.elts)
-        target = self.element_at(view.id, type_, values)
+        target = self.element_at(view.id, type_, indices.elts)
         self.written.add(target.array)
         return target
 

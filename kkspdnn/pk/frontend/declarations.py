@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.frontend.annotations import is_pk, scalar_annotation
-from kkspdnn.pk.frontend.parse import FunctionSource
-from kkspdnn.pk.frontend.scratch import (
-    MEMORIES,
-    SCRATCH_HINT,
-    is_known_at_launch,
-    scratch_element,
-    scratch_rank,
+from kkspdnn.pk.frontend.annotations import (
+    annotated_rank,
+    is_pk,
+    scalar_annotation,
+    view_annotation,
 )
+from kkspdnn.pk.frontend.parse import FunctionSource
+from kkspdnn.pk.frontend.scratch import MEMORIES, SCRATCH_HINT, is_known_at_launch
 from kkspdnn.pk.frontend.subviews import Fixed, Slice, Subview
 from kkspdnn.pk.frontend.team_patterns import TeamPatterns
 from kkspdnn.pk.types import LocalArray, View, promote
@@ -36,7 +35,7 @@ class Declarations(TeamPatterns):
         target, line = node.target, node.lineno
         if not isinstance(target, ast.Name) or node.value is None:
             self.refuse(node, "a declaration without a value", "write `x: pk.float = 0.0`")
-        if scratch_rank(node.annotation) is not None:
+        if annotated_rank(node.annotation, "ScratchView") is not None:
             return self.scratch_view(node, target)
         if isinstance(node.annotation, ast.Subscript):
             return self._local_array(target, node.annotation, node.value)
@@ -79,9 +78,10 @@ class Declarations(TeamPatterns):
 
     def scratch_view(self, node: ast.AnnAssign, target: ast.Name) -> ir.Stmt:
         """Return `s: pk.ScratchView1D[pk.float] = pk.ScratchView1D(m.team_scratch(0), n)`."""
-        rank, element = scratch_rank(node.annotation), scratch_element(node.annotation)
-        if element is None or rank is None:
+        view = view_annotation(node.annotation, "ScratchView")
+        if view is None:
             self.refuse(node.annotation, "this is not a type of scratch views", SCRATCH_HINT)
+        rank = view.rank
         match node.value:
             case ast.Call(func=function, args=[ast.Call() as memory, *extents], keywords=[]) if (
                 is_pk(function, f"ScratchView{rank}D") and len(extents) == rank
@@ -113,8 +113,8 @@ class Declarations(TeamPatterns):
                     "the extent of a scratch view must be known at the launch",
                     "compute it of arguments, literals and extents of views",
                 )
-        self.declare(target, target.id, View(element, rank))
-        return ir.DeclareScratch(node.lineno, target.id, element, team, name, level, values)
+        self.declare(target, target.id, view)
+        return ir.DeclareScratch(node.lineno, target.id, view.element, team, name, level, values)
 
     # ---- subviews -----------------------------------------------------------------------------
 

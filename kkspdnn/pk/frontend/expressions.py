@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
@@ -119,10 +120,7 @@ class Expressions(Scopes):
                 f"`{array.id}` has {rank} dimension(s), not {len(indices)}",
                 "index every dimension: a[i][j]",
             )
-        values = tuple(self.integer(i) for i in indices)
-        for index, value in zip(indices, values, strict=True):
-            self._check_index(index, value, type_)
-        return self.element_at(array.id, type_, values)
+        return self.element_at(array.id, type_, indices)
 
     def _refuse_array(self, node: ast.expr) -> NoReturn:
         """Refuse what is indexed and is no array."""
@@ -155,12 +153,15 @@ class Expressions(Scopes):
             )
 
     def element_at(
-        self, name: str, type_: View | LocalArray | Subview, indices: tuple[ir.Expr, ...]
+        self, name: str, type_: View | LocalArray | Subview, indices: Sequence[ast.expr]
     ) -> ir.Element:
-        """Return an element of the array `name`."""
+        """Return an element of the array `name`; indices: one for each of its dimensions."""
+        values = tuple(self.integer(i) for i in indices)
+        for index, value in zip(indices, values, strict=True):
+            self._check_index(index, value, type_)
         if isinstance(type_, Subview):
-            return ir.Element(type_.view, type_.indices(indices), type_.element, local=False)
-        return ir.Element(name, indices, type_.element, isinstance(type_, LocalArray))
+            return ir.Element(type_.view, type_.indices(values), type_.element, local=False)
+        return ir.Element(name, values, type_.element, isinstance(type_, LocalArray))
 
     def _name(self, node: ast.Name) -> ir.Name:
         type_ = self.find(node.id)

@@ -15,10 +15,15 @@ ATOMICS: Final = {
 }
 """`pk.NAME` and its number of arguments after the view and the indices."""
 
-INTEGER_ATOMICS: Final = frozenset(
-    {"atomic_fetch_and", "atomic_fetch_or", "atomic_fetch_xor", "atomic_fetch_mod"}
-    | {"atomic_fetch_lshift", "atomic_fetch_rshift"}
-)
+SHIFT_ATOMICS: Final = frozenset({"atomic_fetch_lshift", "atomic_fetch_rshift"})
+"""Atomics whose value is a number of bits."""
+
+INTEGER_ATOMICS: Final = SHIFT_ATOMICS | {
+    "atomic_fetch_and",
+    "atomic_fetch_or",
+    "atomic_fetch_xor",
+    "atomic_fetch_mod",
+}
 """Atomics of integers only."""
 
 ATOMICS_WITHOUT_VALUE: Final = frozenset({"atomic_add", "atomic_increment"})

@@ -6,7 +6,6 @@ Operands that C++ would convert without a warning to a different value are refus
 from __future__ import annotations
 
 import ast
-import operator
 from typing import Final
 
 from kkspdnn.pk import ir
@@ -60,7 +59,8 @@ def binary(
     if isinstance(op, _SHIFTS):
         _check_shift(file, node, op, left, right)
         return ir.Binary(ARITHMETIC[type(op)], left, right, promote(left.type, INT32))
-    _check_constants(file, node, op, left, right, type_)
+    result = ir.Binary(ARITHMETIC[type(op)], left, right, type_)
+    _check_constant(file, node, result)
     if isinstance(op, ast.FloorDiv | ast.Mod) and _subtracts(left):
         file.warn(
             node,
@@ -70,8 +70,8 @@ def binary(
         )
     _check_signs(file, node, left, right)
     if isinstance(op, ast.FloorDiv):
-        return _floor_division(file, node, left, right, type_)
-    return ir.Binary(ARITHMETIC[type(op)], left, right, type_)
+        return _floor_division(file, node, result)
+    return result
 
 
 def _check_shift(
@@ -90,24 +90,11 @@ def _check_shift(
         )
 
 
-def _check_constants(
-    file: SourceFile,
-    node: ast.AST,
-    op: ast.operator,
-    left: ir.Expr,
-    right: ir.Expr,
-    type_: Scalar,
-) -> None:
+def _check_constant(file: SourceFile, node: ast.AST, e: ir.Binary) -> None:
     """Refuse an operation on literals whose result does not fit its type."""
-    a, b = constant_value(left), constant_value(right)
-    if a is None or b is None or not isinstance(op, ast.Add | ast.Sub | ast.Mult):
-        return
-    result = _EXACT[type(op)](a, b)
-    if not -(2 ** (type_.bits - 1)) <= result < 2 ** (type_.bits - 1):
-        file.refuse(node, f"{result} does not fit {type_.name}", "write the number as one literal")
-
-
-_EXACT: Final = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
+    result, bits = constant_value(e), e.type.bits
+    if result is not None and not -(2 ** (bits - 1)) <= result < 2 ** (bits - 1):
+        file.refuse(node, f"{result} does not fit {e.type.name}", "write the number as one literal")
 
 
 def constant_value(e: ir.Expr) -> int | None:
@@ -136,18 +123,15 @@ def _subtracts(e: ir.Expr) -> bool:
     return False
 
 
-def _floor_division(
-    file: SourceFile, node: ast.AST, left: ir.Expr, right: ir.Expr, type_: Scalar
-) -> ir.Expr:
+def _floor_division(file: SourceFile, node: ast.AST, quotient: ir.Binary) -> ir.Expr:
     """PyKokkos casts the quotient to a C++ int."""
-    if type_.bits == 64:
+    if quotient.type.bits == 64:
         file.refuse(
             node,
             "PyKokkos narrows // to 32 bits",
             "divide 32-bit numbers, or shift by a power of two",
         )
-    quotient = ir.Binary("/", left, right, type_)
-    return quotient if type_ == INT32 else ir.Cast(quotient, INT32)
+    return quotient if quotient.type == INT32 else ir.Cast(quotient, INT32)
 
 
 def _check_signs(file: SourceFile, node: ast.AST, left: ir.Expr, right: ir.Expr) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from kkspdnn.pk.frontend.annotations import (
     accumulator_annotation,
+    is_none,
     is_pk,
     other_parameters,
     scalar_annotation,
@@ -14,7 +15,7 @@ from kkspdnn.pk.frontend.annotations import (
 )
 from kkspdnn.pk.frontend.parse import FunctionSource
 from kkspdnn.pk.frontend.reserved import check_name
-from kkspdnn.pk.frontend.roles import is_index, read_roles
+from kkspdnn.pk.frontend.roles import is_index
 from kkspdnn.pk.signature import Parameter, Signature, Types
 from kkspdnn.pk.types import DOUBLE, INT32, Scalar, View
 
@@ -25,7 +26,7 @@ def read_signature(source: FunctionSource, types: Types) -> Signature:
     types: of the arguments without annotation
     """
     check_parameters(source)
-    roles = read_roles(source.node.args.args, source.form)
+    roles = source.roles
     form, team = roles.form, roles.form.rank == 0
     for item in roles.items:
         _check_item(source, item, team)
@@ -57,7 +58,7 @@ def local_items(source: FunctionSource) -> list[tuple[ast.arg, Scalar, bool]]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
     found = []
-    roles = read_roles(source.node.args.args, source.form)
+    roles = source.roles
     for item in roles.items if roles.form.rank > 0 else ():
         type_ = scalar_annotation(item.annotation) or INT32
         if type_ != INT32 or item.arg in assigned:
@@ -81,7 +82,7 @@ def check_parameters(source: FunctionSource) -> None:
             "default values are not in the workunit language",
             "pass the argument at the launch",
         )
-    if source.node.returns is not None and not _is_none(source.node.returns):
+    if source.node.returns is not None and not is_none(source.node.returns):
         refuse(source.node.returns, "a workunit returns nothing", "use a pk.Acc or a view")
     if not arguments.args:
         refuse(source.node, "a workunit needs a work item", "start with `i: int` or a TeamMember")
@@ -129,7 +130,3 @@ def _type(
             "bool or a pk scalar, or omit the annotation, so that the launch sets the type",
         )
     return type_
-
-
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None

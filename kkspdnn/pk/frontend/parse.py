@@ -14,6 +14,7 @@ from typing import Any, Final
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.pk.frontend.decorated import Decorated
 from kkspdnn.pk.frontend.diagnostics import SourceFile
+from kkspdnn.pk.frontend.roles import Roles, read_roles
 from kkspdnn.pk.signature import Form
 from kkspdnn.pk.system.fork import ProcessLock
 
@@ -31,6 +32,11 @@ class FunctionSource:
     node: ast.FunctionDef
     names: Mapping[str, object]
     form: Form | None = None
+
+    @property
+    def roles(self) -> Roles:
+        """The parameters of a workunit by role."""
+        return read_roles(self.node.args.args, self.form)
 
 
 _PARSER_LOCK = ProcessLock()

@@ -10,9 +10,7 @@ from kkspdnn.pk import ir
 from kkspdnn.pk.frontend.expressions import Expressions
 
 _DIRECTIVE: Final = re.compile(
-    r"%(?P<flags>[-+ #0]*)(?P<width>\d*)(?P<precision>(?:\.\d*)?)"
-    r"(?P<length>hh|h|ll|l|j|z|t|L)?(?P<kind>.)",
-    re.DOTALL,
+    r"%(?P<options>[-+ #0]*\d*(?:\.\d*)?)(?:hh|h|ll|l|j|z|t|L)?(?P<kind>.)", re.DOTALL
 )
 _INTEGERS: Final = "diouxX"
 _FLOATS: Final = "eEfFgGaA"
@@ -31,23 +29,13 @@ def printed(expressions: Expressions, call: ast.Call) -> ir.Print:
         case _:
             expressions.refuse(call, "pk.printf takes a string literal and values", hint)
     values = tuple(expressions.expression(argument) for argument in arguments)
-    pieces, kinds, end = [], [], 0
-    for match in _DIRECTIVE.finditer(text):
-        pieces.append(text[end : match.start()])
-        end = match.end()
-        if match[0] == "%%":
-            pieces.append("%%")
-            continue
-        if match["kind"] not in _INTEGERS + _FLOATS:
-            expressions.refuse(node, f"`{match[0]}` prints no number", hint)
-        kinds.append(match["kind"])
-        length = "ll" if match["kind"] in _INTEGERS else ""
-        pieces.append(
-            f"%{match['flags']}{match['width']}{match['precision']}{length}{match['kind']}"
-        )
-    pieces.append(text[end:])
-    if "%" in text[end:]:
+    directives = [each for each in _DIRECTIVE.finditer(text) if each[0] != "%%"]
+    for each in directives:
+        if each["kind"] not in _INTEGERS + _FLOATS:
+            expressions.refuse(node, f"`{each[0]}` prints no number", hint)
+    if "%" in _DIRECTIVE.sub("", text):
         expressions.refuse(node, "the format ends inside a directive", "write %% for %")
+    kinds = [each["kind"] for each in directives]
     if len(kinds) != len(values):
         expressions.refuse(
             call, f"the format has {len(kinds)} directive(s) for {len(values)} value(s)", hint
@@ -58,4 +46,12 @@ def printed(expressions: Expressions, call: ast.Call) -> ir.Print:
             expressions.refuse(
                 argument, f"%{kind} does not print {value.type.name}", f"write {wanted}"
             )
-    return ir.Print(call.lineno, "".join(pieces), values)
+    return ir.Print(call.lineno, _DIRECTIVE.sub(_with_length, text), values)
+
+
+def _with_length(directive: re.Match[str]) -> str:
+    """A directive for an int64 or a double."""
+    if directive[0] == "%%":
+        return "%%"
+    length = "ll" if directive["kind"] in _INTEGERS else ""
+    return f"%{directive['options']}{length}{directive['kind']}"

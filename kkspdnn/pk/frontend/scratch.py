@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 from typing import Final
 
 from kkspdnn.pk import ir
-from kkspdnn.pk.frontend.annotations import scalar_annotation, subscripted
-from kkspdnn.pk.types import Scalar
 
 MEMORIES: Final = ("team_scratch", "thread_scratch")
 """The methods of a team handle that return scratch memory."""
 
 SCRATCH_HINT: Final = "write s: pk.ScratchView1D[pk.float] = pk.ScratchView1D(m.team_scratch(0), n)"
 """What to write for a scratch view."""
-
-
-def scratch_rank(annotation: ast.expr) -> int | None:
-    """Return the rank of `pk.ScratchView1D[X]`, …, else None."""
-    for rank in (1, 2, 3):
-        if subscripted(annotation, f"ScratchView{rank}D") is not None:
-            return rank
-    return None
-
-
-def scratch_element(annotation: ast.expr) -> Scalar | None:
-    """Return the type of the elements of `pk.ScratchView1D[X]`, …, else None."""
-    rank = scratch_rank(annotation)
-    element = scalar_annotation(subscripted(annotation, f"ScratchView{rank}D"))
-    return element if element is not None and element.name != "bool" else None
 
 
 def is_known_at_launch(extent: ir.Expr, arguments: frozenset[str]) -> bool:

@@ -14,7 +14,6 @@ from kkspdnn.pk.frontend.parse import FunctionSource
 from kkspdnn.pk.frontend.printf import printed
 from kkspdnn.pk.frontend.scopes import Scope
 from kkspdnn.pk.frontend.unsupported import UNSUPPORTED
-from kkspdnn.pk.frontend.workunit import Function
 from kkspdnn.pk.types import INT32, Scalar
 
 
@@ -183,10 +182,9 @@ class Statements(Assignments):
             case ast.Attribute(attr=name) if is_pk(call.func) and name in ATOMICS:
                 self.refuse_keywords(call)
                 return ir.Evaluate(call.lineno, self.atomic(call, name))
-            case ast.Name(id=name) if self.find(name) is None:
-                function = self.source.names.get(name)
-                if isinstance(function, Function):
-                    self.refuse_keywords(call)
-                    return ir.Evaluate(call.lineno, self.function_call(call, name, function))
+        device = self.called_function(call)
+        if device is not None:
+            self.refuse_keywords(call)
+            return ir.Evaluate(call.lineno, self.function_call(call, device))
         self.expression(call)
         self.refuse(call, "a call without effect", "assign its value")

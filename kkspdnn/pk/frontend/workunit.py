@@ -8,7 +8,7 @@ from typing import Any
 
 from kkspdnn.pk.frontend.decorated import Decorated
 from kkspdnn.pk.frontend.parse import parse
-from kkspdnn.pk.frontend.roles import Roles, contradiction, read_roles
+from kkspdnn.pk.frontend.roles import Roles, contradiction
 from kkspdnn.pk.signature import Form
 
 
@@ -32,8 +32,7 @@ class Workunit(Decorated):
     @cached_property
     def roles(self) -> Roles:
         """The parameters by role."""
-        source = parse(self)
-        return read_roles(source.node.args.args, source.form)
+        return parse(self).roles
 
     @property
     def generic(self) -> tuple[str, ...]:

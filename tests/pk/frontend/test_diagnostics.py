@@ -375,6 +375,7 @@ CALLS: list[Case] = [
     ("pk.atomic_fetch_add(y, [i], 1)", "y", "the target of an atomic is a view", "[i]"),
     ("pk.atomic_fetch_add(x, [i, 0], 1)", "[i, 0]", "`x` has 1 dimension(s)", "[i]"),
     ("pk.atomic_fetch_and(x, [i], 1)", "pk.atomic_fetch_and(x, [i], 1)", "needs integers", "view"),
+    ("pk.atomic_add(x, [-1], y)", "-1", "index -1 is before the first element", "a.extent(0) - 1"),
     ("pk.atomic_increment(x, [i], 1)", "pk.atomic_increment(x, [i], 1)", "a view and its", "[i])"),
     ("n2: int = pk.atomic_add(u, [i], 1)", "pk.atomic_add(u, [i], 1)", "has no value", "fetch_add"),
     (
