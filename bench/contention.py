@@ -10,13 +10,11 @@ import argparse
 import hashlib
 import json
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
@@ -159,13 +157,7 @@ def measure(plan: Plan) -> dict[str, Any]:
         for (loops, setting), seconds in times.items()
     ]
     return {
-        "kind": SCHEMA,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": environment.machine,
-        "compilers": environment.compilers,
-        "versions": environment.versions,
-        "commit": environment.commit,
-        "command": shlex.join(["python", "-m", "bench.contention", *sys.argv[1:]]),
+        **environment.header(SCHEMA, "bench.contention"),
         "network": network.name,
         "inputs": rows.rows,
         "threads": plan.threads,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from bench.peer import package_version
 from kkspdnn.errors import ToolchainError
@@ -39,6 +42,22 @@ class Environment:
     versions: dict[str, str]
     commit: str | None
 
+    def header(self, kind: str, module: str) -> dict[str, Any]:
+        """Return the first fields of a JSON record, created now.
+
+        kind: the name and version of the record's format
+        module: the module that `python -m` runs to make the record
+        """
+        return {
+            "kind": kind,
+            "created": _now(),
+            "machine": self.machine,
+            "compilers": self.compilers,
+            "versions": self.versions,
+            "commit": self.commit,
+            "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
+        }
+
     def record(
         self,
         threads: int,
@@ -50,7 +69,7 @@ class Environment:
     ) -> Comparison:
         """Return a comparison record in this environment, created now."""
         return Comparison(
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            created=_now(),
             machine=self.machine,
             cpu_features=self.cpu_features,
             threads=threads,
@@ -88,6 +107,10 @@ def collect_environment() -> Environment:
     )
 
 
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
 def _features() -> tuple[str, ...]:
     """Return the SIMD features of the processor, as named in /proc/cpuinfo."""
     try:
@@ -119,8 +142,16 @@ def source_commit() -> str | None:
     exported = _EXPORTED.read_text(encoding="utf-8").strip()
     if not exported.startswith("$"):
         return exported
-    git = ["git", "-C", str(_ROOT)]
-    commands = [*git, "rev-parse", "HEAD"], [*git, "status", "--porcelain", "--untracked-files=no"]
+    return git_commit(_ROOT, "--untracked-files=no")
+
+
+def git_commit(folder: Path, *status_options: str) -> str | None:
+    """Return the commit of the git checkout in a folder; None if there is none.
+
+    The commit ends with "+" if `git status` with these options lists a changed file.
+    """
+    git = ["git", "-C", str(folder)]
+    commands = [*git, "rev-parse", "HEAD"], [*git, "status", "--porcelain", *status_options]
     try:
         head, changes = (
             subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

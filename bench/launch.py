@@ -10,12 +10,10 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import shlex
 import struct
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -99,14 +97,8 @@ def measure(rounds: int, calls: int, threads: int) -> dict[str, Any]:
                 bar(f"{space}, {count} arguments", number / len(cases))
             rows.append(_measure_case(space, count, rounds, calls))
     return {
-        "kind": SCHEMA,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": environment.machine,
-        "compilers": environment.compilers,
-        "versions": environment.versions,
+        **environment.header(SCHEMA, "bench.launch"),
         "kokkos": get_runtime(pk.OpenMP).library.kokkos_version,
-        "commit": environment.commit,
-        "command": shlex.join(["python", "-m", "bench.launch", *sys.argv[1:]]),
         "threads": threads,
         "rows": [asdict(row) for row in rows],
     }

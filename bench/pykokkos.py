@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -138,14 +137,8 @@ def measure(runs: int, threads: int, max_inputs: int | None = None) -> dict[str,
             bar("first run", len(CASES) / (len(CASES) + 1))
         start = _measure_start(threads)
     return {
-        "kind": SCHEMA,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": environment.machine,
-        "compilers": environment.compilers,
-        "versions": environment.versions,
+        **environment.header(SCHEMA, "bench.pykokkos"),
         "kokkos": {name: _kokkos_version(name) for name in IMPLEMENTATIONS},
-        "commit": environment.commit,
-        "command": shlex.join(["python", "-m", "bench.pykokkos", *sys.argv[1:]]),
         "threads": threads,
         "rows": [asdict(row) for row in rows],
         "start": asdict(start),

@@ -10,16 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from bench.environment import collect_environment
+from bench.environment import collect_environment, git_commit
 from bench.measurement import run_measurement
 from bench.pykokkos_examples.examples import EXAMPLES, Example
 from bench.pykokkos_examples.free_workunits import find_workunits
@@ -66,6 +63,9 @@ def measure(folder: Path, examples: Sequence[Example], tests: Sequence[str]) -> 
             raise InputError(
                 f"{folder}: no {file}; give a checkout of PyKokkos, as in docs/pykokkos-examples.md"
             )
+    # A folder without git data may lie in a checkout of something else.
+    is_checkout = (folder / ".git").exists()
+    commit = git_commit(folder, "--", "examples", "tests") if is_checkout else None
     environment = collect_environment()
     workunits, methods = find_workunits(folder)
     ran, tested, total = [], [], len(files) + len(workunits)
@@ -87,14 +87,8 @@ def measure(folder: Path, examples: Sequence[Example], tests: Sequence[str]) -> 
             )
         )
     return {
-        "kind": SCHEMA,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": environment.machine,
-        "compilers": environment.compilers,
-        "versions": environment.versions,
-        "commit": environment.commit,
-        "command": shlex.join(["python", "-m", "bench.pykokkos_examples", *sys.argv[1:]]),
-        "pykokkos_commit": _commit(folder),
+        **environment.header(SCHEMA, "bench.pykokkos_examples"),
+        "pykokkos_commit": commit,
         "examples_by_status": dict(Counter(each.status for each in ran)),
         "free_workunits": len(results),
         "compiled": sum(each.problem is None for each in results),
@@ -129,22 +123,3 @@ def table(record: Mapping[str, Any]) -> Iterator[str]:
         f"{record['workunits_with_warnings']} with warnings; "
         f"{record['workunits_in_classes']} others are in classes"
     )
-
-
-def _commit(folder: Path) -> str | None:
-    """The commit of the checkout, with a + if its examples or tests have changed; else None."""
-    git = ["git", "-C", str(folder)]
-    commands = (
-        [*git, "rev-parse", "HEAD"],
-        [*git, "status", "--porcelain", "--", "examples", "tests"],
-    )
-    if not (folder / ".git").exists():
-        return None
-    try:
-        head, changes = (
-            subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-            for command in commands
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head + ("+" if changes else "")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import sys
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +127,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         if n in by_ranks
     ]
     return {
-        "kind": "kkspdnn-scaling/1",
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": environment.machine,
-        "compilers": environment.compilers,
-        "versions": environment.versions,
-        "commit": environment.commit,
-        "command": shlex.join(["python", "-m", "bench.scaling", *sys.argv[1:]]),
+        **environment.header("kkspdnn-scaling/1", "bench.scaling"),
         "network": network.name,
         "inputs": rows.rows,
         "threads": arguments.threads,
