@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +21,7 @@ from kkspdnn.pk.frontend.diagnostics import WorkunitWarning
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.signature import Pattern, Types
+from kkspdnn.pk.system.import_file import import_file
 from kkspdnn.pk.system.termination import map_in_threads
 from kkspdnn.pk.types import Scalar, View
 
@@ -119,12 +119,8 @@ def _load(workunit: FreeWorkunit, folder: Path) -> Workunit:
     folder.mkdir()
     path = folder / Path(workunit.file).name
     path.write_text(workunit.text, "utf-8")
-    spec = spec_from_file_location(f"_workunit_{folder.name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
     with language_as_pykokkos():
-        spec.loader.exec_module(module)
+        module = import_file(f"_workunit_{folder.name}", path)
     loaded = getattr(module, workunit.name)
     assert isinstance(loaded, Workunit)
     return loaded

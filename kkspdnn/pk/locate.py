@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.pk import language_as_pykokkos
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.signature import Types
+from kkspdnn.pk.system.import_file import import_file
 from kkspdnn.pk.types import SCALARS, Scalar, View
 
 _SCALARS_BY_DTYPE: Final = {scalar.dtype: scalar for scalar in SCALARS.values()}
@@ -84,7 +84,9 @@ def _import(name: str) -> ModuleType:
     try:
         # The built-in compiler's, whichever PyKokkos is in use.
         with language_as_pykokkos():
-            return _import_file(path) if is_file else importlib.import_module(name)
+            if is_file:
+                return import_file(f"_located_{path.stem}", path, register=True)
+            return importlib.import_module(name)
     except KkspdnnError:
         raise
     except (Exception, SystemExit) as error:
@@ -92,13 +94,3 @@ def _import(name: str) -> ModuleType:
         raise InputError(f"{name}: import failed: {type(error).__name__}: {reason}") from error
     finally:
         del sys.path[0]
-
-
-def _import_file(path: Path) -> ModuleType:
-    name = f"_located_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -10,12 +10,12 @@ fails.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kkspdnn.pk.system.import_file import import_file
 from kkspdnn.pykokkos_finder import real_package_only
 
 
@@ -34,13 +34,8 @@ def compile_workunit(file: Path, name: str, space: str) -> None:
         def get_output_dir(self, *_: Any) -> Path:
             return file.parent / space
 
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     execution_space = pk.ExecutionSpace[space]
-    setup = OwnFolder(getattr(module, name), execution_space)
+    setup = OwnFolder(getattr(import_file(name, file), name), execution_space)
     setup.name = name
     runtime = runtime_singleton.runtime
     runtime.compiler.compile_object(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource
 from kkspdnn.pk.installed.requirements import LIBRARY_VARIABLE, search_path
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.system.cuda_driver import selected_device
+from kkspdnn.pk.system.import_file import import_file
 from kkspdnn.pk.system.instruction_sets import libc_version, native_processor
 
 INTERFACE_VARIABLE = "PK_KOKKOS_INTERFACE"
@@ -150,12 +150,8 @@ def load_wrapper(path: Path, name: str) -> Callable[..., Any]:
 
     Raises ToolchainError if it cannot be loaded.
     """
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
     try:
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = import_file(name, path)
     except ImportError as error:
         raise ToolchainError(f"cannot load {path}: {error}") from error
     wrapper: Callable[..., Any] = getattr(module, f"wrapper_{name}")
