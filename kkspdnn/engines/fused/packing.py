@@ -18,8 +18,8 @@ from kkspdnn.engines.fused.aligned_rows import ROW_EDGES, pad_rows, padded_size,
 from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.engines.fused.output_groups import find_groups
 from kkspdnn.engines.overflow_guard import LayerBound
+from kkspdnn.engines.uniform_layers import common_value, uniform_signature
 from kkspdnn.model.layers import Indices, Layer, index_dtype
-from kkspdnn.model.matrices import Floats
 from kkspdnn.workunits import fused
 from kkspdnn.workunits import groups as grouped
 
@@ -70,7 +70,7 @@ def pack_layer(
         input_permutation = _input_permutation(layer, order)
     else:
         input_permutation = previous.output_permutation
-    weight = _common_value(layer.value)
+    weight = common_value(layer.value)
     bound = LayerBound.of(layer, ymax)
     dtype = layer.dtype
     scalars = activation_arguments(layer, dtype, dtype.type(ymax))
@@ -97,7 +97,7 @@ def pack_layer(
         input_permutation=input_permutation,
         output_permutation=output_permutation,
         weight=weight,
-        uniform_signature=_signature(layer, layer.fan_in, weight),
+        uniform_signature=uniform_signature(layer, weight),
         no_subnormals=bool(min(np.abs(layer.bias).min(), scalars["ymax"]) >= _MIN_BIAS),
         rule=(layer.activation, layer.bias_to),
         scalars=scalars,
@@ -151,24 +151,6 @@ def _pack_edges(
         return fused.fused_equal, weights
     values = np.pad(value.reshape(layer.outputs, fan_in)[order], padding)
     return fused.fused_fan_in, weights | {"value": values}
-
-
-def uniform_signature(layer: Layer) -> Any:
-    """Return a signature of the outputs of a layer for rows of one value: they are equal for layers
-    with the same signature. None if the fan-ins, weights or biases of the outputs differ."""
-    return _signature(layer, layer.fan_in, _common_value(layer.value))
-
-
-def _signature(layer: Layer, fan_in: int | None, weight: Any) -> Any:
-    bias = _common_value(layer.bias)
-    if weight is None or bias is None or not fan_in:
-        return None
-    return layer.inputs, layer.outputs, fan_in, weight, bias, layer.activation, layer.bias_to
-
-
-def _common_value(numbers: Floats) -> Any:
-    """Return the value of all numbers; None if they differ or there are none."""
-    return numbers[0] if numbers.size and (numbers == numbers[0]).all() else None
 
 
 def _output_order(layer: Layer) -> NDArray[np.int64]:

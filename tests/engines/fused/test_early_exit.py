@@ -14,7 +14,6 @@ from kkspdnn.device.space import open_space
 from kkspdnn.engines import make_engine
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused import early_exit
-from kkspdnn.engines.fused.early_exit import MAX_PROBES, LayerResponse, propagate_bounds
 from kkspdnn.engines.fused.engine import FusedEngine
 from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.layer_store import LayerStore
@@ -257,41 +256,6 @@ def test_retired_rows_are_not_computed() -> None:
     # The active rows, and the wasted work until compaction.
     between = 128 * net.edges
     assert between <= found.record.edges_multiplied < 1.2 * between
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rounding_is_accounted_for(dtype: Any) -> None:
-    """2 c - 1 with a large rounding error: the estimates are not confirmed."""
-    probed = []
-
-    def probe(values: Any) -> tuple[Any, Any]:
-        probed.append(values)
-        exact = np.float64(values) * 2 - 1
-        lost = 1000 * np.finfo(dtype).eps
-        smallest, largest = (np.clip(exact * w, 0, 9).astype(dtype) for w in (1 - lost, 1 + lost))
-        return smallest, largest
-
-    response = LayerResponse((2.0, 2.0), (-1.0, -1.0))
-    found = propagate_bounds(response, probe, ExitBounds(dtype(1), dtype(3)), dtype(9))
-    assert [each.dtype for each in probed] == [dtype]
-    assert probed[0].size == MAX_PROBES
-    smallest, largest = probe(np.array([found.max_zero, found.min_saturated]))
-    assert largest[0] <= 1
-    assert smallest[1] >= 3
-    assert 0.9 < found.max_zero < 1
-    assert 2 < found.min_saturated < 2.1
-
-
-def test_layer_response() -> None:
-    weights = np.array([[1, 0, 2, 0], [1, 0, 0.5, 0]])
-    found = LayerResponse.of(layer(weights, [1, 2, 3, -4]), None)
-    assert found == LayerResponse((0.0, 2.5), (-4.0, 3.0))
-    assert LayerResponse.of(layer(weights > 0, [1, 2, 3, -4]), 1.0) == LayerResponse(
-        (0.0, 2.0), (-4.0, 3.0)
-    )
-    assert LayerResponse.of(layer(-weights), None) is None
-    assert LayerResponse.of(layer(weights < 0.1), -1.0) is None
-    assert LayerResponse.of(layer(weights, activation="linear"), None) is None
 
 
 def test_layers_with_the_same_signature_are_probed_once(monkeypatch: pytest.MonkeyPatch) -> None:
