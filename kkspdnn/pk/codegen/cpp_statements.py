@@ -206,6 +206,10 @@ def _simple(s: ir.Stmt, vectors: Vectors | None) -> str:
             return expression(s.value)
         case ir.Barrier():
             return f"{s.team}.team_barrier()"
+        case ir.Compaction():
+            targets = f"&{expression(s.number)}, &{expression(s.value)}"
+            compacted = f"lanes::compact(&{expression(s.first)}, {bare(s.loop.end)}, {targets})"
+            return f"{s.cursor.name} += {compacted}"
         case ir.Jump():
             return s.keyword
         case ir.ReturnValue():

@@ -37,6 +37,8 @@ class PlainStatements:
             case ir.For():
                 with out.block(_loop_header(s)):
                     self.block(s.body)
+            case ir.Compaction():
+                self.statement(s.loop)
             case _:
                 out.put(_line(s))
 

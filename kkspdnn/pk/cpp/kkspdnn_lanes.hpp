@@ -220,4 +220,89 @@ inline void for_each(const int32_t count, const Body& body) {
   }
 }
 
+// Appends the numbers and the values of the nonzeros of a row to two lists, and returns their
+// number. The compressed registers are stored with a mask, so nothing behind a list is written.
+template <class T, class I>
+inline int32_t compact_one_by_one(const T* row, const int32_t count, I* numbers, T* values) {
+  int32_t found = 0;
+  for (int32_t i = 0; i < count; ++i) {
+    const T value = row[i];
+    if (value != 0) {
+      numbers[found] = static_cast<I>(i);
+      values[found] = value;
+      ++found;
+    }
+  }
+  return found;
+}
+
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+inline __mmask16 nonzeros(const __m512 v) {
+  return _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+}
+inline __mmask16 nonzeros(const __m512d v) {
+  return _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+}
+inline void store_first(float* p, const __mmask16 first, const __mmask16 mask, const __m512 v) {
+  _mm512_mask_storeu_ps(p, first, _mm512_maskz_compress_ps(mask, v));
+}
+inline void store_first(double* p, const __mmask16 first, const __mmask16 mask, const __m512d v) {
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>(first),
+                        _mm512_maskz_compress_pd(static_cast<__mmask8>(mask), v));
+}
+inline void store_first(uint32_t* p, const __mmask16 first, const __m512i v) {
+  _mm512_mask_storeu_epi32(p, first, v);
+}
+inline void store_first(int32_t* p, const __mmask16 first, const __m512i v) {
+  _mm512_mask_storeu_epi32(p, first, v);
+}
+inline void store_first(uint16_t* p, const __mmask16 first, const __m512i v) {
+  _mm256_mask_storeu_epi16(p, first, _mm512_cvtepi32_epi16(v));
+}
+inline void store_first(int16_t* p, const __mmask16 first, const __m512i v) {
+  _mm256_mask_storeu_epi16(p, first, _mm512_cvtepi32_epi16(v));
+}
+inline __m512 load_register(const float* p) { return _mm512_loadu_ps(p); }
+inline __m512d load_register(const double* p) { return _mm512_loadu_pd(p); }
+
+template <class T, class I>
+inline int32_t compact(const T* row, const int32_t count, I* numbers, T* values) {
+  const auto apart = [&](const auto* a, const auto* b) {
+    const char* const first = reinterpret_cast<const char*>(a);
+    const char* const second = reinterpret_cast<const char*>(b);
+    return first + count * sizeof(*a) <= second || second + count * sizeof(*b) <= first;
+  };
+  if (count < 0 || !apart(row, numbers) || !apart(row, values) || !apart(numbers, values)) {
+    return compact_one_by_one(row, count, numbers, values);
+  }
+  constexpr int width = 64 / sizeof(T);
+  const __m512i step = _mm512_set1_epi32(width);
+  __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  int32_t found = 0, i = 0;
+  for (; i <= count - width; i += width) {
+    const auto value = load_register(row + i);
+    const __mmask16 mask = nonzeros(value);
+    const int32_t number = __builtin_popcount(mask);
+    const __mmask16 kept = static_cast<__mmask16>((1u << number) - 1);
+    store_first(values + found, kept, mask, value);
+    store_first(numbers + found, kept, _mm512_maskz_compress_epi32(mask, lane));
+    lane = _mm512_add_epi32(lane, step);
+    found += number;
+  }
+  for (; i < count; ++i) {
+    if (row[i] != 0) {
+      numbers[found] = static_cast<I>(i);
+      values[found] = row[i];
+      ++found;
+    }
+  }
+  return found;
+}
+#else
+template <class T, class I>
+inline int32_t compact(const T* row, const int32_t count, I* numbers, T* values) {
+  return compact_one_by_one(row, count, numbers, values);
+}
+#endif
+
 }  // namespace lanes

@@ -1,9 +1,10 @@
 """The typed intermediate representation (IR) of workunits.
 
 `frontend.analyse` builds it from the Python syntax tree: every expression has a type, every name is
-resolved. `passes.vectorize` replaces ranges over vector lanes by `VectorRange`s, or in debug mode
-`passes.add_checks` replaces elements and divisions by checked ones. `codegen.emit`
-prints C++ from the result. A printer needs nothing but the IR and its target.
+resolved. `passes.vectorize` replaces ranges over vector lanes by `VectorRange`s and loops that
+compact a row by `Compaction`s, or in debug mode `passes.add_checks` replaces elements and divisions
+by checked ones. `codegen.emit` prints C++ from the result. A printer needs nothing but the IR and
+its target.
 
 In all nodes, `type` is the C++ type of the value, `line` the line in the Python file, and `op` the
 C++ operator.
@@ -42,6 +43,7 @@ from kkspdnn.pk.ir.statements import (
     AssignVector,
     Barrier,
     BatchedLoop,
+    Compaction,
     Declare,
     DeclareArray,
     DeclareScratch,
@@ -80,6 +82,7 @@ __all__ = [
     "CheckedDivisor",
     "CheckedElement",
     "CheckedExpr",
+    "Compaction",
     "Constant",
     "Declare",
     "DeclareArray",

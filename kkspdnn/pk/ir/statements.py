@@ -293,6 +293,24 @@ class VectorRange:
     registers: int = 4
 
 
+@dataclass(frozen=True)
+class Compaction:
+    """A loop that appends the nonzero elements of a row to a list, on vectors.
+
+    loop: the loop
+    first: the first element of the row
+    number, value: the elements that get the number and the value of a nonzero, at `cursor`
+    cursor: the local that counts the nonzeros
+    """
+
+    line: int
+    loop: For
+    first: Element
+    number: Element
+    value: Element
+    cursor: Name
+
+
 Stmt = (
     Declare
     | DeclareArray
@@ -315,6 +333,7 @@ Stmt = (
     | LoadRow
     | BatchedLoop
     | VectorRange
+    | Compaction
 )
 
 # ---- workunits ----------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""Vectorization: ThreadVectorRanges whose lanes may run on vectors become VectorRanges.
+"""Vectorization: ThreadVectorRanges whose lanes may run on vectors become VectorRanges, and loops
+that compact a row Compactions.
 
 A vector is in SIMD registers on a CPU, and in several registers of a thread on a GPU.
 """
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from kkspdnn.pk import ir
 from kkspdnn.pk.passes.batch_loads import batch_loads
+from kkspdnn.pk.passes.compact_loops import compact_loop
 from kkspdnn.pk.passes.lanes import Lanes, find_lanes, is_gather
 from kkspdnn.pk.passes.legality import obstacle
 from kkspdnn.pk.passes.loop_invariance import hoist_address, modified_in
@@ -27,9 +29,10 @@ registers; with more they would be spilled."""
 
 
 def vectorize(kernel: ir.Kernel, target: ExecutionSpace) -> ir.Kernel:
-    """Return a workunit in which each ThreadVectorRange that may run on vectors is a VectorRange.
+    """Return a workunit in which each ThreadVectorRange that may run on vectors is a VectorRange,
+    and on a CPU each loop that compacts a row a Compaction.
 
-    The others run one lane at a time; `NestedPattern.scalar_because` has the reason.
+    The other ranges run one lane at a time; `NestedPattern.scalar_because` has the reason.
     """
     return replace(kernel, body=_ranges(kernel.body, target))
 
@@ -40,6 +43,8 @@ def _ranges(body: Sequence[ir.Stmt], target: ExecutionSpace) -> tuple[ir.Stmt, .
 
 def _range(s: ir.Stmt, target: ExecutionSpace) -> ir.Stmt:
     match s:
+        case ir.For() if target is not ExecutionSpace.Cuda and compact_loop(s) is not s:
+            return compact_loop(s)
         case ir.For() | ir.While():
             return replace(s, body=_ranges(s.body, target))
         case ir.If():
