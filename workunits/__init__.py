@@ -9,7 +9,10 @@ from kkspdnn.pk import language_as_pykokkos
 with language_as_pykokkos():
     from kkspdnn.workunits import (
         bias,
+        columns,
         compact,
+        csr,
+        csr_rows,
         first_layer,
         fused,
         groups,
@@ -22,7 +25,10 @@ with language_as_pykokkos():
 
 __all__ = [
     "bias",
+    "columns",
     "compact",
+    "csr",
+    "csr_rows",
     "first_layer",
     "fused",
     "groups",

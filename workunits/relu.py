@@ -1,52 +1,83 @@
-"""ReLU with an upper limit on a CSR matrix, in two passes because zeros are not stored.
+"""ReLU with an upper limit, as a workunit of its own, on activations by columns.
 
-low: 0; or minus infinity for a layer without ReLU, which keeps all values except zeros
+low: 0; or minus infinity for a layer without ReLU, which keeps all values
 
-All parameters without annotation have one type in a launch, float32 or float64.
+`columns` describes the storage. All parameters without annotation have one type in a launch,
+float32 or float64.
 """
 
 import pykokkos as pk
 
 
 @pk.workunit
-def relu_symbolic(
-    row: int,
-    start: pk.View1D[pk.int64],
-    value,
-    low,
-    size: pk.View1D[pk.int64],
-):
-    """size[row] = number of entries of the row that are above `low` and not zero."""
-    kept: pk.int64 = 0
-    e: pk.int64 = start[row]
-    while e < start[row + 1]:
-        if value[e] > low and value[e] != 0.0:
-            kept += 1
-        e += 1
-    size[row] = kept
-
-
-@pk.workunit
-def relu_numeric(
-    row: int,
-    zstart: pk.View1D[pk.int64],
-    zindex: pk.View1D[pk.uint32],
+def relu(
+    m: pk.TeamMember,
+    zcount: pk.View2D[pk.int32],
+    zplace: pk.View2D[pk.int32],
+    zindex: pk.View1D[pk.uint16],
     zvalue,
-    ystart: pk.View1D[pk.int64],
-    yindex: pk.View1D[pk.uint32],
+    zdense,
+    ycount: pk.View2D[pk.int32],
+    yplace: pk.View2D[pk.int32],
+    yindex: pk.View1D[pk.uint16],
     yvalue,
+    ydense,
+    batch_rows: pk.View1D[pk.int32],
     low,
     ymax,
+    columns: int,
+    sparse_limit: int,
+    capacity: pk.int64,
 ):
-    """Copy the entries above `low` that are not zero, limited to ymax."""
-    out: pk.int64 = ystart[row]
-    e: pk.int64 = zstart[row]
-    while e < zstart[row + 1]:
-        v: pk.cpp_auto = zvalue[e]
-        if v > low and v != 0.0:
-            if v > ymax:
-                v = ymax
-            yindex[out] = zindex[e]
-            yvalue[out] = v
-            out += 1
-        e += 1
+    """y = min(max(z, low), ymax) for a batch. Each team has a batch. Y stores no zeros in lists."""
+    batch: int = m.league_rank()
+    rows: int = batch_rows[batch]
+    base: int = batch * columns
+    lists: pk.int64 = batch
+    lists *= capacity
+    slot: int = 0
+    place: int = 0
+    for j in range(columns):
+        p: int = zplace[batch][j]
+        kept: int = 0
+        yplace[batch][j] = place
+        o: pk.int64 = lists + place
+        if p < 0:
+            source: int = base - 1 - p
+            target: int = base + slot
+
+            def limit(v: int):
+                z: pk.cpp_auto = zdense[source][v]
+                if z < low:
+                    z = low
+                if z > ymax:
+                    z = ymax
+                ydense[target][v] = z
+
+            pk.parallel_for(pk.ThreadVectorRange(m, rows), limit)
+            for r in range(rows):
+                if ydense[target][r] != 0.0:
+                    kept += 1
+            if kept > sparse_limit:
+                yplace[batch][j] = -1 - slot
+                slot += 1
+            else:
+                for r in range(rows):
+                    y: pk.cpp_auto = ydense[target][r]
+                    if y != 0.0:
+                        yindex[o] = r
+                        yvalue[o] = y
+                        o += 1
+                place += kept
+        else:
+            for t in range(zcount[batch][j]):
+                z: pk.cpp_auto = zvalue[lists + p + t]
+                if z < low:
+                    z = low
+                if z > ymax:
+                    z = ymax
+                yindex[o + kept] = zindex[lists + p + t]
+                yvalue[o + kept] = z
+                kept += int(z != 0.0)
+            place += kept
+        ycount[batch][j] = kept

@@ -1,106 +1,227 @@
-"""Z = Y W, CSR times CSR, row by row (Gustavson, ACM TOMS 4(3), 1978), in two passes.
+"""Y' = min(max(Y W + b, low), ymax) on a CPU, sparse times sparse, with Y stored by columns.
 
-The symbolic pass counts the entries of each row of Z, a scan turns these sizes into offsets, and
-the numeric pass writes columns, ascending, and values. Worker w computes the rows w, w + workers,
-and so on. It has a dense row of W's width as accumulator, and a stamp for each column: 1 + the last
-row of Z with an entry there. All parameters without annotation have one type in a launch, float32
-or float64.
+Z = Y W is computed column by column: the column of an output neuron is the sum of the columns of
+its inputs, each times a weight. This is Gustavson's algorithm (ACM TOMS 4(3), 1978) for the
+transposed product, so the terms of a sum are added in ascending order of the input neuron. The
+accumulator has an element for each input row of a batch. It stays in the L1 or L2 cache, a weight
+is loaded once for a batch, and a column need not be sorted.
+
+`columns` describes the storage. Each work item computes a block of `width` columns of a batch, in
+one pass: the bound on the entries of a column that `columns` needs is known before.
+
+All parameters without annotation have one type in a launch, float32 or float64, except `windex`,
+which has any integer type.
 """
 
 import pykokkos as pk
 
 
 @pk.workunit
-def spgemm_symbolic(
-    worker: int,
-    computed_edges: pk.Acc[pk.int64],
-    ystart: pk.View1D[pk.int64],
-    yindex: pk.View1D[pk.uint32],
-    wstart: pk.View1D[pk.int64],
-    windex: pk.View1D[pk.uint32],
-    size: pk.View1D[pk.int64],
-    stamp: pk.View2D[pk.int32],
-    rows: int,
-    workers: int,
-):
-    """size[r] = number of entries of row r of Z; the reduction sums up the multiplications.
-
-    stamp: (workers, columns of W), zero at the launch
-    """
-    row: int = worker
-    while row < rows:
-        entries: pk.int64 = 0
-        p: pk.int64 = ystart[row]
-        while p < ystart[row + 1]:
-            q: pk.int64 = wstart[yindex[p]]
-            end: pk.int64 = wstart[yindex[p] + 1]
-            computed_edges += end - q
-            while q < end:
-                if stamp[worker][windex[q]] != row + 1:
-                    stamp[worker][windex[q]] = row + 1
-                    entries += 1
-                q += 1
-            p += 1
-        size[row] = entries
-        row += workers
-
-
-@pk.workunit
-def spgemm_numeric(
-    worker: int,
-    ystart: pk.View1D[pk.int64],
-    yindex: pk.View1D[pk.uint32],
+def multiply(
+    m: pk.TeamMember,
+    ycount: pk.View2D[pk.int32],
+    yplace: pk.View2D[pk.int32],
+    yindex: pk.View1D[pk.uint16],
     yvalue,
+    ydense,
     wstart: pk.View1D[pk.int64],
-    windex: pk.View1D[pk.uint32],
+    windex,
     wvalue,
-    zstart: pk.View1D[pk.int64],
-    zindex: pk.View1D[pk.uint32],
+    order: pk.View1D[pk.uint32],
+    bias,
+    zcount: pk.View2D[pk.int32],
+    zplace: pk.View2D[pk.int32],
+    zindex: pk.View1D[pk.uint16],
     zvalue,
-    stamp: pk.View2D[pk.int32],
+    zdense,
+    batch_rows: pk.View1D[pk.int32],
+    first_item: pk.View1D[pk.int32],
+    multiplications: pk.View1D[pk.int64],
     accumulator,
-    rows: int,
-    workers: int,
-    columns: int,
+    touched: pk.View2D[pk.uint16],
+    edge_place: pk.View2D[pk.int32],
+    edge_count: pk.View2D[pk.int32],
+    edge_weight,
+    zero,
+    low,
+    ymax,
+    inputs: int,
+    outputs: int,
+    blocks: int,
+    width: int,
+    sparse_limit: int,
+    ycapacity: pk.int64,
+    zcapacity: pk.int64,
 ):
-    """Write zindex and zvalue.
+    """Compute the work items first_item[w] to first_item[w + 1] - 1, for each team w.
 
-    stamp, accumulator: (workers, columns), zero at the launch
+    Item i is block i % blocks of batch i // blocks.
 
-    A sum that cancels to zero is an entry of Z. The bias skips it and the ReLU removes it.
+    order: the output neurons, in the order in which they are computed
+    bias: added to the sums that are not zero
+    multiplications: of each item, output: products of two nonzeros
+    accumulator, touched: a work row for each team; the accumulator is zero before and after
+    edge_place, edge_count, edge_weight: a work row for each team, with an element for each edge of
+    an output neuron and one more
+    ycapacity: list elements of a batch of Y; zcapacity: those of a block of Z
+
+    A column is computed in one of three ways:
+
+    - all its inputs are dense columns: the sums of a vector of rows stay in registers;
+    - the products are many: they are added to the accumulator, and all rows of it are activated;
+    - the products are few: the rows that they touch are listed, and only these are activated.
     """
-    row: int = worker
-    while row < rows:
-        p: pk.int64 = ystart[row]
-        while p < ystart[row + 1]:
-            y: pk.cpp_auto = yvalue[p]
-            q: pk.int64 = wstart[yindex[p]]
-            end: pk.int64 = wstart[yindex[p] + 1]
-            while q < end:
-                accumulator[worker][windex[q]] += y * wvalue[q]
-                stamp[worker][windex[q]] = row + 1
-                q += 1
-            p += 1
-        out: pk.int64 = zstart[row]
-        if out < zstart[row + 1]:
-            for j in range(columns):
-                if stamp[worker][j] == row + 1:
-                    zindex[out] = j
-                    zvalue[out] = accumulator[worker][j]
-                    accumulator[worker][j] = 0.0
-                    out += 1
-        row += workers
+    worker: int = m.league_rank()
+    for item in range(first_item[worker], first_item[worker + 1]):
+        batch: int = item // blocks
+        block: int = item % blocks
+        first: int = block * width
+        last: int = first + width
+        if last > outputs:
+            last = outputs
+        rows: int = batch_rows[batch]
+        ylist: pk.int64 = batch
+        ylist *= ycapacity
+        zlist: pk.int64 = batch * blocks
+        zlist *= zcapacity
+        ybase: int = batch * inputs
+        zbase: int = batch * outputs
+        slot: int = first
+        place: int = int(block * zcapacity)
+        products: pk.int64 = 0
+        for i in range(first, last):
+            j: int = order[i]
+            q: pk.int64 = wstart[j]
+            edges: int = int(wstart[j + 1] - q)
+            b: pk.cpp_auto = bias[j]
+            # The edges of inputs with any nonzero.
+            used: int = 0
+            lists: int = 0
+            total: pk.int64 = 0
+            for e in range(edges):
+                source: int = int(windex[q + e])
+                c: int = ycount[batch][source]
+                p: int = yplace[batch][source]
+                edge_place[worker][used] = p
+                edge_count[worker][used] = c
+                edge_weight[worker][used] = wvalue[q + e]
+                used += int(c > 0)
+                lists += int(c > 0 and p >= 0)
+                total += c
+            products += total
+            kept: int = 0
+            o: pk.int64 = zlist + place
+            target: int = zbase + slot
+            if lists < used or total >= rows // 8:
+                if lists == 0:
 
+                    def add_dense(v: int):
+                        z: pk.cpp_auto = zero
+                        for e in range(used):
+                            y: int = ybase - 1 - edge_place[worker][e]
+                            z += ydense[y][v] * edge_weight[worker][e]
+                        if z != 0.0:
+                            z += b
+                        if z < low:
+                            z = low
+                        if z > ymax:
+                            z = ymax
+                        zdense[target][v] = z
 
-@pk.workunit
-def offsets(
-    i: int,
-    total: pk.Acc[pk.int64],
-    last: bool,
-    size: pk.View1D[pk.int64],
-    start: pk.View1D[pk.int64],
-):
-    """start[i + 1] = size[0] + … + size[i]: a scan. The caller sets start[0] to zero."""
-    total += size[i]
-    if last:
-        start[i + 1] = total
+                    pk.parallel_for(pk.ThreadVectorRange(m, rows), add_dense)
+                else:
+                    begin: int = 0
+                    while begin < used:
+                        end: int = begin + 1
+                        if edge_place[worker][begin] >= 0:
+                            w: pk.cpp_auto = edge_weight[worker][begin]
+                            t: pk.int64 = ylist + edge_place[worker][begin]
+                            stop: pk.int64 = t + edge_count[worker][begin]
+                            while t < stop:
+                                accumulator[worker][yindex[t]] += yvalue[t] * w
+                                t += 1
+                        else:
+                            while end < used and edge_place[worker][end] < 0:
+                                end += 1
+
+                            def add_run(v: int):
+                                z: pk.cpp_auto = accumulator[worker][v]
+                                for e in range(begin, end):
+                                    y: int = ybase - 1 - edge_place[worker][e]
+                                    z += ydense[y][v] * edge_weight[worker][e]
+                                accumulator[worker][v] = z
+
+                            pk.parallel_for(pk.ThreadVectorRange(m, rows), add_run)
+                        begin = end
+
+                    def activate(v: int):
+                        z: pk.cpp_auto = accumulator[worker][v]
+                        accumulator[worker][v] = zero
+                        if z != 0.0:
+                            z += b
+                        if z < low:
+                            z = low
+                        if z > ymax:
+                            z = ymax
+                        zdense[target][v] = z
+
+                    pk.parallel_for(pk.ThreadVectorRange(m, rows), activate)
+                if total >= rows:
+                    for r in range(rows):
+                        if zdense[target][r] != 0.0:
+                            kept += 1
+                if kept <= sparse_limit:
+                    for r in range(rows):
+                        z: pk.cpp_auto = zdense[target][r]
+                        if z != 0.0:
+                            zindex[o] = r
+                            zvalue[o] = z
+                            o += 1
+                    kept = int(o - zlist) - place
+                zplace[batch][j] = place
+                if kept > sparse_limit:
+                    zplace[batch][j] = -1 - slot
+                    slot += 1
+                else:
+                    place += kept
+            else:
+                found: int = 0
+                for e in range(used):
+                    w: pk.cpp_auto = edge_weight[worker][e]
+                    t: pk.int64 = ylist + edge_place[worker][e]
+                    stop: pk.int64 = t + edge_count[worker][e]
+                    while t < stop:
+                        r: int = yindex[t]
+                        z: pk.cpp_auto = accumulator[worker][r]
+                        accumulator[worker][r] = z + yvalue[t] * w
+                        touched[worker][found] = r
+                        found += int(z == 0.0)
+                        t += 1
+                for f in range(found):
+                    r: int = touched[worker][f]
+                    z: pk.cpp_auto = accumulator[worker][r]
+                    accumulator[worker][r] = zero
+                    if z != 0.0:
+                        z += b
+                    if z < low:
+                        z = low
+                    if z > ymax:
+                        z = ymax
+                    zindex[o + kept] = r
+                    zvalue[o + kept] = z
+                    kept += int(z != 0.0)
+                zplace[batch][j] = place
+                if kept > sparse_limit:
+
+                    def clear(v: int):
+                        zdense[target][v] = zero
+
+                    pk.parallel_for(pk.ThreadVectorRange(m, rows), clear)
+                    for k in range(kept):
+                        zdense[target][zindex[o + k]] = zvalue[o + k]
+                    zplace[batch][j] = -1 - slot
+                    slot += 1
+                else:
+                    place += kept
+            zcount[batch][j] = kept
+        multiplications[item] = products

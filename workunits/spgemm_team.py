@@ -1,8 +1,8 @@
 """SpGEMM, bias and ReLU on CSR matrices for a GPU: a team, of one warp, computes a row.
 
-The results equal those of the workunits in `spgemm`, `bias` and `relu` bit for bit. The entries of
+The results equal those of the workunits for a CPU bit for bit. The entries of
 a row of Y are taken in order, and the threads of the team take the entries of one row of W, whose
-columns differ: no two threads add to the same sum, and each sum has the order of the serial form.
+columns differ: no two threads add to the same sum, and the terms of a sum are added in order.
 After each row of W the threads meet at a barrier, so that they see each other's sums.
 
 Team w, a worker, computes the active rows w, w + workers, and so on: those in which Y has entries.
@@ -134,9 +134,14 @@ def spgemm_numeric_team(
     zstart: pk.View1D[pk.int64],
     zindex: pk.View1D[pk.uint32],
     zvalue,
+    bias,
+    size: pk.View1D[pk.int64],
     stamp: pk.View1D[pk.int32],
     accumulator,
     zero,
+    low,
+    ymax,
+    fused: bool,
     rows: int,
     workers: int,
     columns: int,
@@ -144,6 +149,8 @@ def spgemm_numeric_team(
 ):
     """Write zindex and zvalue, the columns of a row ascending.
 
+    fused: apply the bias, and the ReLU from low to ymax. Then only the nonzeros of a row are
+    written, and size[row] is their number
     rows: the number of active rows
     windex: the place of each entry in a dense row; position[j]: the place of column j
     stamp, accumulator: dense rows of all workers, zero at the launch
@@ -221,7 +228,7 @@ def spgemm_numeric_team(
                 m.team_barrier()
                 p += 1
 
-        if partial and out < zstart[row + 1]:
+        if (partial or fused) and out < zstart[row + 1]:
             first: int = 0
             while first < columns:
                 width: int = 32
@@ -229,7 +236,19 @@ def spgemm_numeric_team(
                     width = columns - first
 
                 def occupied(v: int, acc: pk.Acc[pk.uint32]):
-                    if stamp[base + position[first + v]] == row + 1:
+                    entry: int = base + position[first + v]
+                    keep: bool = not partial or stamp[entry] == row + 1
+                    if fused and keep:
+                        z: pk.cpp_auto = accumulator[entry]
+                        if z != 0.0:
+                            z += bias[first + v]
+                        if z < low:
+                            z = low
+                        if z > ymax:
+                            z = ymax
+                        accumulator[entry] = z
+                        keep = z != 0.0
+                    if keep:
                         bit: pk.uint32 = 1
                         acc += bit << v
 
@@ -245,7 +264,9 @@ def spgemm_numeric_team(
                 pk.parallel_for(pk.TeamThreadRange(m, width), emit)
                 out += count_bits(mask)
                 first += 32
-        if not partial:
+            if fused and rank == 0:
+                size[row] = out - zstart[row]
+        if not partial and not fused:
 
             def copy(j: int):
                 zindex[out + j] = j
@@ -300,7 +321,7 @@ def relu_symbolic_team(
     rows: int,
     team_rows: int,
 ):
-    """size[row] = number of entries of the row that are above `low` and not zero."""
+    """size[row] = number of entries of the row that are not zero after max(z, low)."""
 
     def count_row(t: int):
         row: int = m.league_rank() * team_rows + t
@@ -309,7 +330,10 @@ def relu_symbolic_team(
             count: int = int(start[row + 1] - begin)
 
             def keep(v: int, acc: pk.Acc[pk.int32]):
-                if value[begin + v] > low and value[begin + v] != 0.0:
+                z: pk.cpp_auto = value[begin + v]
+                if z < low:
+                    z = low
+                if z != 0.0:
                     acc += 1
 
             kept: int = pk.parallel_reduce(pk.ThreadVectorRange(m, count), keep)
@@ -332,7 +356,7 @@ def relu_numeric_team(
     rows: int,
     team_rows: int,
 ):
-    """Copy the entries above `low` that are not zero, limited to ymax."""
+    """y = min(max(z, low), ymax), without zeros."""
 
     def copy_row(t: int):
         row: int = m.league_rank() * team_rows + t
@@ -346,7 +370,10 @@ def relu_numeric_team(
                     width = int(end - e)
 
                 def keep(v: int, acc: pk.Acc[pk.uint32]):
-                    if zvalue[e + v] > low and zvalue[e + v] != 0.0:
+                    z: pk.cpp_auto = zvalue[e + v]
+                    if z < low:
+                        z = low
+                    if z != 0.0:
                         bit: pk.uint32 = 1
                         acc += bit << v
 
@@ -357,6 +384,8 @@ def relu_numeric_team(
                     if own == 1:
                         target: pk.int64 = out + count_below(mask, v)
                         z: pk.cpp_auto = zvalue[e + v]
+                        if z < low:
+                            z = low
                         if z > ymax:
                             z = ymax
                         yindex[target] = zindex[e + v]
@@ -365,5 +394,35 @@ def relu_numeric_team(
                 pk.parallel_for(pk.ThreadVectorRange(m, width), emit)
                 out += count_bits(mask)
                 e += 32
+
+    pk.parallel_for(pk.TeamThreadRange(m, team_rows), copy_row)
+
+
+@pk.workunit
+def copy_rows_team(
+    m: pk.TeamMember,
+    zstart: pk.View1D[pk.int64],
+    zindex: pk.View1D[pk.uint32],
+    zvalue,
+    ystart: pk.View1D[pk.int64],
+    yindex: pk.View1D[pk.uint32],
+    yvalue,
+    rows: int,
+    team_rows: int,
+):
+    """Copy the first entries of each row of Z, as many as a row of Y has."""
+
+    def copy_row(t: int):
+        row: int = m.league_rank() * team_rows + t
+        if row < rows:
+            begin: pk.int64 = zstart[row]
+            out: pk.int64 = ystart[row]
+            count: int = int(ystart[row + 1] - out)
+
+            def copy(v: int):
+                yindex[out + v] = zindex[begin + v]
+                yvalue[out + v] = zvalue[begin + v]
+
+            pk.parallel_for(pk.ThreadVectorRange(m, count), copy)
 
     pk.parallel_for(pk.TeamThreadRange(m, team_rows), copy_row)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kkspdnn.choices import Exits, Kernel
+from kkspdnn.choices import Epilogue, Exits, Kernel
 from kkspdnn.device.space import Space
 from kkspdnn.engines.base import Engine, EngineRun, ProgressCallback, no_progress
 from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
@@ -29,16 +29,18 @@ def make_engine(
     dtype: np.dtype[Any],
     ymax: float | None,
     exits: Exits = "all",
+    epilogue: Epilogue = "fused",
 ) -> Engine:
     """Return the engine of a kernel. Imports its workunits, and with them PyKokkos.
 
     ymax: upper limit of the ReLU; None: no limit
-    exits: rows that exit early in the fused engine; SpGEMM does not compute zeros anyway
+    exits: rows that exit early
+    epilogue: of SpGEMM
     """
     if kernel == "fused":
         from kkspdnn.engines.fused.engine import FusedEngine
 
         return FusedEngine(space, dtype, ymax, exits)
-    from kkspdnn.engines.spgemm import SpgemmEngine
+    from kkspdnn.engines.spgemm.engine import SpgemmEngine
 
-    return SpgemmEngine(space, dtype, ymax)
+    return SpgemmEngine(space, dtype, ymax, exits, epilogue)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from kkspdnn.choices import Exits
+from kkspdnn.choices import Epilogue, Exits
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.layer_store import LayerStore, Packer
 from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
@@ -44,6 +44,10 @@ class Engine(Packer, Protocol):
     @property
     def exits(self) -> Exits:
         """The rows that exit early. `compute_exit_bounds` sets it to none if no row can."""
+
+    @property
+    def epilogue(self) -> Epilogue | None:
+        """How bias and ReLU of SpGEMM are computed; None for the fused engine."""
 
     @property
     def exit_bounds(self) -> Sequence[ExitBounds]:

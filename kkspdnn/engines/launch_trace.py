@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from kkspdnn.choices import KERNELS, SpaceName
+from kkspdnn.choices import EPILOGUES, KERNELS, SpaceName
 from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.space import EXECUTION_SPACES, Space
 from kkspdnn.engines import make_engine
@@ -81,8 +82,8 @@ def _launches(
 
     def warm_up_all() -> None:
         for net in (net for i in sizes for o in sizes for net in _networks(i, o, dtype)):
-            for kernel in KERNELS:
-                engine = make_engine(kernel, traced, dtype, net.ymax)
+            for kernel, epilogue in product(KERNELS, EPILOGUES):
+                engine = make_engine(kernel, traced, dtype, net.ymax, epilogue=epilogue)
                 layers = LayerStore(net, engine, dtype)
                 for inputs in _inputs(net.inputs):
                     engine.warm_up(layers, inputs)

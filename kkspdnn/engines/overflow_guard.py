@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,10 @@ class OverflowGuard:
         # One copy from a GPU, unless there is an error.
         if finite:
             return
-        position = next(position for position, each in pending if not each)
+        self.fail(next(position for position, each in pending if not each))
+
+    def fail(self, position: int) -> NoReturn:
+        """Raise InputError for the layer at `position`, whose activations overflow."""
         raise InputError(
             f"the activations overflow {self._dtype}; scale the weights down or use float64",
             layer=position + 1,

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 from kkspdnn import workunits
-from kkspdnn.choices import SpaceName
+from kkspdnn.choices import EPILOGUES, SpaceName
 from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.engines.launch_trace import all_launches, engine_launches
 from kkspdnn.inference import infer
@@ -24,8 +24,8 @@ from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.signature import Types
 from kkspdnn.pk.types import UINT16, UINT32, View
 
-GPU_MODULES = ("spgemm_counts", "spgemm_team")
-"""The workunits for a GPU; they replace the others of SpGEMM, except `offsets`."""
+GPU_MODULES = ("csr_rows", "spgemm_counts", "spgemm_team")
+"""The workunits for a GPU; they replace those by columns."""
 
 
 def all_workunits() -> dict[str, Workunit]:
@@ -70,7 +70,10 @@ def test_the_trace_has_each_workunit_with_the_types_of_a_run(
         bits = Inputs(70, net.inputs, "memory", bits=np.packbits(dense > 0, axis=1))
         for rows in (dense, sp.csr_array(dense), bits):
             infer(net, rows, space=space, dtype=dtype)
-        infer(net, dense, space=space, dtype=dtype, kernel="spgemm")
+        for epilogue in EPILOGUES:
+            # Dense columns are allocated before the run.
+            for rows in (dense, np.ones_like(dense), bits):
+                infer(net, rows, space=space, dtype=dtype, kernel="spgemm", epilogue=epilogue)
     for name, (workunit, where, types) in trace.items():
         assert (where, types) in workunit.programs, name
     everything = {(workunit, types) for workunit, _, types in all_launches(space, np.dtype(dtype))}
@@ -84,7 +87,7 @@ def test_the_trace_has_each_workunit_with_the_types_of_a_run(
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_trace_of_a_gpu_has_teams_for_rows(dtype: str) -> None:
-    replaced = set(workunits_of("bias", "relu", "spgemm")) - {"offsets"}
+    replaced = set(workunits_of("bias", "columns", "relu", "spgemm"))
     expected = (set(all_workunits()) | set(workunits_of(*GPU_MODULES))) - replaced
     assert set(engine_launches("cuda", np.dtype(dtype))) == expected
 

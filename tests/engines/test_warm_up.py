@@ -9,14 +9,15 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn as kk
+from kkspdnn.choices import EPILOGUES
 from kkspdnn.model.layers import Layer
 from kkspdnn.pk.frontend.workunit import Workunit
-from kkspdnn.workunits import bias, compact, fused, relu, spgemm, tiles
+from kkspdnn.workunits import bias, columns, compact, csr, fused, relu, spgemm, tiles
 
 
 @pytest.fixture
 def _compiled_at_warm_up_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (bias, compact, fused, relu, spgemm, tiles):
+    for module in (bias, columns, compact, csr, fused, relu, spgemm, tiles):
         for each in vars(module).values():
             if isinstance(each, Workunit):
                 monkeypatch.setattr(each, "programs", {})
@@ -62,7 +63,9 @@ def bits(rows: int, neurons: int) -> kk.Inputs:
     ids=["narrowing", "widening", "csr", "counted", "radixnet"],
 )
 def test_nothing_is_compiled_later(net: kk.Network, rows: Any) -> None:
-    for kernel in ("fused", "spgemm"):
-        for exits in ("all", "none"):
-            kk.infer(net, rows, kernel=kernel, exits=exits, values=True, verification="full")
+    for exits in ("all", "none"):
+        options: dict[str, Any] = {"exits": exits, "values": True, "verification": "full"}
+        kk.infer(net, rows, kernel="fused", **options)
+        for epilogue in EPILOGUES:
+            kk.infer(net, rows, kernel="spgemm", epilogue=epilogue, **options)
     kk.Predictor(net)(rows)

@@ -5,15 +5,15 @@ The arrays have gigabytes of addresses; a page gets memory when it is written to
 
 from __future__ import annotations
 
-import mmap
 from typing import Any
 
 import numpy as np
 import pytest
+from mapped_memory import FAR, mapped
 
 from kkspdnn.device.memory import peak_memory
 from kkspdnn.device.space import Space
-from kkspdnn.workunits import bias, compact, first_layer, fused, relu, spgemm, spgemm_team, tiles
+from kkspdnn.workunits import compact, first_layer, fused, spgemm_team, tiles
 
 WIDE = 2**20 + 1
 """Neurons of a buffer of a tile."""
@@ -23,9 +23,6 @@ LANES = 1024
 BUFFERS = 2, 2 * WIDE, LANES
 """The shape of two tiles of two buffers, of more than 2^32 numbers."""
 
-FAR = 2**32 + 17
-"""Index of the first edge or entry."""
-
 
 @pytest.fixture(autouse=True)
 def _on_the_host(space: Space) -> Any:
@@ -34,19 +31,6 @@ def _on_the_host(space: Space) -> Any:
     before = peak_memory()
     yield
     assert peak_memory() - before < 3 * 10**9
-
-
-def mapped(shape: int | tuple[int, ...], dtype: Any) -> Any:
-    """Return zeros whose pages get memory when they are written to."""
-    kind, count = np.dtype(dtype), int(np.prod(shape, dtype=np.int64))
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
-    try:
-        pages = mmap.mmap(-1, max(1, count * kind.itemsize), flags=flags)
-    except OSError as error:
-        pytest.skip(f"no {count * kind.itemsize >> 30} GiB of addresses here: {error}")
-    if hasattr(mmap, "MADV_NOHUGEPAGE"):
-        pages.madvise(mmap.MADV_NOHUGEPAGE)
-    return np.frombuffer(pages, kind, count).reshape(shape)
 
 
 def numbers(dtype: Any) -> dict[str, Any]:
@@ -284,72 +268,31 @@ def csr(space: Space, dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:
     return start, index, value
 
 
-@pytest.mark.parametrize("form", ["threads", "teams"])
-def test_bias_and_relu_of_many_entries(space: Space, dtype: np.dtype[Any], form: str) -> None:
-    policy: Any = space.range(3)
-    add_bias, count, copy = bias.add_bias, relu.relu_symbolic, relu.relu_numeric
-    more: dict[str, int] = {}
-    if form == "teams":
-        policy, more = space.row_teams(2, 2, 32), {"rows": 3, "team_rows": 2}
-        add_bias, count = spgemm_team.add_bias_team, spgemm_team.relu_symbolic_team
-        copy = spgemm_team.relu_numeric_team
+def test_bias_and_relu_of_many_entries(space: Space, dtype: np.dtype[Any]) -> None:
+    policy, more = space.row_teams(2, 2, 32), {"rows": 3, "team_rows": 2}
     start, index, value = csr(space, dtype)
     shifts = mapped(2**30, dtype)
     shifts[[0, 4, 2**30 - 2, 2**30 - 1]] = [9, 1, 2, 3]
     space.pk.parallel_for(
-        "add_bias", policy, add_bias,
+        "add_bias", policy, spgemm_team.add_bias_team,
         start=start, index=index, value=value, bias=shifts, **more,
     )  # fmt: skip
     assert value[FAR:].tolist() == [2, 1, 0, 4, 6]
     size = np.empty(3, np.int64)
     space.pk.parallel_for(
-        "relu_symbolic", policy, count,
+        "relu_symbolic", policy, spgemm_team.relu_symbolic_team,
         start=start, value=value, low=dtype.type(0), size=size, **more,
     )  # fmt: skip
     assert size.tolist() == [2, 0, 2]
     ystart = FAR + np.array([0, 2, 2, 4], np.int64)
     yindex, yvalue = mapped(FAR + 4, np.uint32), mapped(FAR + 4, dtype)
     space.pk.parallel_for(
-        "relu_numeric", policy, copy,
+        "relu_numeric", policy, spgemm_team.relu_numeric_team,
         zstart=start, zindex=index, zvalue=value, ystart=ystart, yindex=yindex, yvalue=yvalue,
         low=dtype.type(0), ymax=dtype.type(5), **more,
     )  # fmt: skip
     assert yindex[FAR:].tolist() == [4, 2**30 - 1, 4, 2**30 - 2]
     assert yvalue[FAR:].tolist() == [2, 1, 4, 5]
-
-
-@pytest.mark.slow
-def test_products_of_many_entries(space: Space, dtype: np.dtype[Any]) -> None:
-    """The last of five workers has a row of 2^30 columns behind 2^32 others."""
-    columns, workers = 2**30, 5
-    ystart = FAR + np.array([0, 0, 0, 0, 0, 2], np.int64)
-    yindex, yvalue = mapped(FAR + 2, np.uint32), mapped(FAR + 2, dtype)
-    yindex[FAR:], yvalue[FAR:] = [columns - 1, 2], [3, 5]
-    wstart = mapped(columns + 1, np.int64)
-    wstart[2], wstart[3], wstart[columns - 1], wstart[columns] = FAR, FAR + 2, FAR + 2, FAR + 4
-    windex, wvalue = mapped(FAR + 4, np.uint32), mapped(FAR + 4, dtype)
-    windex[FAR:] = [0, columns - 1, 7, columns - 1]
-    wvalue[FAR:] = [1, 2, 3, 4]
-    shared = {
-        "ystart": ystart, "yindex": yindex, "wstart": wstart, "windex": windex,
-        "rows": 5, "workers": workers,
-    }  # fmt: skip
-    size = np.empty(5, np.int64)
-    computed_edges = space.pk.parallel_reduce(
-        "spgemm_symbolic", space.range(workers), spgemm.spgemm_symbolic,
-        size=size, stamp=mapped((workers, columns), np.int32), **shared,
-    )  # fmt: skip
-    assert computed_edges == 4
-    assert size.tolist() == [0, 0, 0, 0, 3]
-    zindex, zvalue = mapped(FAR + 3, np.uint32), mapped(FAR + 3, dtype)
-    space.pk.parallel_for(
-        "spgemm_numeric", space.range(workers), spgemm.spgemm_numeric,
-        yvalue=yvalue, wvalue=wvalue, zstart=FAR + np.array([0, 0, 0, 0, 0, 3], np.int64),
-        zindex=zindex, zvalue=zvalue, stamp=mapped((workers, columns), np.int32),
-        accumulator=mapped((workers, columns), dtype), columns=columns, **shared,
-    )  # fmt: skip
-    assert zindex[FAR:].tolist() == [0, 7, columns - 1]
-    assert zvalue[FAR:].tolist() == [5, 9, 5 * 2 + 3 * 4]
 
 
 def test_products_in_the_last_team(space: Space, dtype: np.dtype[Any]) -> None:
@@ -385,7 +328,8 @@ def test_products_in_the_last_team(space: Space, dtype: np.dtype[Any]) -> None:
         "spgemm_numeric", policy, spgemm_team.spgemm_numeric_team,
         yvalue=yvalue, wvalue=wvalue, position=position, zstart=zstart, zindex=zindex,
         zvalue=zvalue, stamp=mapped(teams * columns, np.int32), accumulator=accumulator,
-        zero=dtype.type(0), longest=2, **shared,
+        zero=dtype.type(0), longest=2, bias=np.zeros(columns, dtype), size=size, fused=False,
+        low=dtype.type(0), ymax=dtype.type(0), **shared,
     )  # fmt: skip
     assert zindex[FAR:].tolist() == [0, 7, columns - 1]
     assert zvalue[FAR:].tolist() == [5, 9, 5 * 2 + 3 * 4]

@@ -35,43 +35,43 @@ WORKUNITS = {
     )
 }
 
-INDICES = ("index", "next_index", "permutation")
+INDICES = ("index", "next_index", "permutation", "windex")
 
 INTEGERS = [kind for kind in SCALARS.values() if kind.is_int]
 
-_RANKS = {"a": 3, "ranges": 3, "index": 2, "value": 2, "next_index": 2, "bias": 1}
-_NUMBERS = ("zero", "unbiased", "low", "ymax", "weight", "next_weight", "max_zero", "min_saturated")
+_RANKS = {
+    "a": 3, "ranges": 3, "x": 2, "y": 3, "index": 2, "next_index": 2,
+    "dense": 2, "ydense": 2, "zdense": 2, "edge_weight": 2,
+}  # fmt: skip
+_OWN_RANKS = {
+    "fused_fan_in": {"value": 2},
+    "fused_groups": {"value": 2, "index": 1},
+    "fused_csr": {"index": 1},
+    "gather_rows": {"x": 1},
+    "pack_dense": {"y": 2},
+    "find_column_ranges": {"smallest": 2, "largest": 2},
+    "multiply": {"accumulator": 2},
+}
+"""Ranks of views; those of the others are 1."""
+
+_NUMBERS = (
+    "zero", "unbiased", "low", "ymax", "weight", "next_weight", "max_zero", "min_saturated",
+    "infinity", "one",
+)  # fmt: skip
 
 
 def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types:
     """Return the types of the parameters without annotation."""
-    one = {
-        "fused_csr": ("index", "value"),
-        "fused_groups": ("index",),
-        "gather_rows": ("x",),
-        "unpack_csr": ("value",),
-        "add_bias": ("value",),
-        "relu_symbolic": ("value",),
-        "relu_numeric": ("zvalue", "yvalue"),
-        "spgemm_numeric": ("yvalue", "wvalue", "zvalue"),
-        "add_bias_team": ("value",),
-        "relu_symbolic_team": ("value",),
-        "relu_numeric_team": ("zvalue", "yvalue"),
-        "spgemm_numeric_team": ("yvalue", "wvalue", "zvalue", "accumulator"),
-    }.get(workunit.__name__, ())
-    ranks = {**_RANKS, "permutation": 1, "next_bias": 1, "x": 2, "y": 3, "accumulator": 2}
-    if workunit.__name__ == "pack_dense":
-        ranks["y"] = 2
+    ranks = {**_RANKS, **_OWN_RANKS.get(workunit.__name__, {})}
     found = []
     for name in workunit.generic:
         kind = index if name in INDICES else number
-        rank = 1 if name in one else ranks.get(name, 1)
-        found.append(kind if name in _NUMBERS else View(kind, rank))
+        found.append(kind if name in _NUMBERS else View(kind, ranks.get(name, 1)))
     return tuple(found)
 
 
 def test_every_workunit_is_known() -> None:
-    assert len(WORKUNITS) == 26
+    assert len(WORKUNITS) == 36
     assert {name for w in WORKUNITS.values() for name in w.generic} & set(INDICES) == set(INDICES)
 
 
@@ -107,6 +107,11 @@ PRODUCTS = {
     "(j * 16)": "less than the neurons and 16",
     "(c * 8)": "less than the neurons and 8",
     "(league * team_rows)": "at most the rows, and those of a team",
+    "(block * width)": "less than the outputs and the blocks together",
+    "(batch * blocks)": "a work item",
+    "(batch * columns)": "a dense column, of which 2^31 do not fit into memory",
+    "(batch * inputs)": "likewise",
+    "(batch * outputs)": "likewise",
     "(worker * columns)": "less than the dense rows of all workers, 1 GiB, or 0 for one worker",
 }
 """All products of 32-bit numbers in workunits, and the reasons why they are below 2^31."""
@@ -133,6 +138,17 @@ def test_sums_of_bytes_are_unrolled() -> None:
         if isinstance(loop, ir.For)
     ]
     assert [loop.unroll for loop in loops] == [BYTE_LOOP_UNROLL, 1]
+
+
+def test_rows_are_compacted_on_vectors() -> None:
+    """Where products or activations of a dense column become a list."""
+    found = {
+        kernel.name
+        for kernel in kernels()
+        for s in statements(vectorize(kernel, ExecutionSpace.OpenMP).body)
+        if isinstance(s, ir.Compaction)
+    }
+    assert found == {"multiply", "relu"}
 
 
 def statements(body: Any) -> Iterator[ir.Stmt]:

@@ -1,21 +1,22 @@
-"""SpGEMM, bias and ReLU with a team for each row: the bits of the forms with a thread for each row.
+"""SpGEMM, bias and ReLU with a team for each row, against SciPy and NumPy.
 
 On a GPU a team is a warp. On a CPU it has one thread, and in OpenMP also two that run concurrently.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from exact_numbers import DENSITIES, SEEDS, csr_arguments, matrix, offsets
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_spgemm_workunits import DENSITIES, SEEDS, csr_arguments, matrix, multiply, offsets
 
 from kkspdnn.device.space import Space
-from kkspdnn.workunits import bias, relu, spgemm_counts, spgemm_team
+from kkspdnn.workunits import spgemm_counts, spgemm_team
 
 TEAM_ROWS = 3
 
@@ -47,8 +48,26 @@ def active_rows(space: Space, y: sp.csr_array) -> tuple[Any, int]:
     return active, int(count)
 
 
+@dataclass(frozen=True)
+class Epilogue:
+    """Bias and ReLU of a product."""
+
+    bias: Any
+    low: float
+    ymax: float
+
+    def apply(self, z: Any) -> Any:
+        """Return min(max(z + bias, low), ymax); the bias is added to nonzeros only."""
+        return np.clip(np.where(z != 0, z + self.bias, z), self.low, self.ymax).astype(z.dtype)
+
+
 def multiply_in_teams(
-    space: Space, y: sp.csr_array, w: sp.csr_array, workers: int, threads: int
+    space: Space,
+    y: sp.csr_array,
+    w: sp.csr_array,
+    workers: int,
+    threads: int,
+    epilogue: Epilogue | None = None,
 ) -> sp.csr_array:
     """Both passes and the scans, with the columns of W in random places."""
     rows, columns = y.shape[0], w.shape[1]
@@ -77,6 +96,8 @@ def multiply_in_teams(
     index = np.full(total, 2**32 - 1, np.uint32)
     value = np.full(total, np.nan, y.dtype)
     accumulator = np.zeros(workers * columns, y.dtype)
+    applied = epilogue or Epilogue(np.full(columns, np.nan), np.nan, np.nan)
+    nonzeros = np.zeros(rows, np.int64)
     space.pk.parallel_for(
         "numeric",
         policy,
@@ -91,10 +112,62 @@ def multiply_in_teams(
         accumulator=accumulator,
         zero=y.dtype.type(0),
         longest=int(np.diff(w.indptr).max(initial=0)),
+        bias=applied.bias.astype(y.dtype),
+        low=y.dtype.type(applied.low),
+        ymax=y.dtype.type(applied.ymax),
+        size=nonzeros,
+        fused=epilogue is not None,
         **common,
     )
     assert not accumulator.any()
+    if epilogue is not None:
+        start, index, value = copy_rows(space, start, index, value, nonzeros)
     return sp.csr_array((value, index.astype(np.int64), start), shape=(rows, columns))
+
+
+def copy_rows(space: Space, start: Any, index: Any, value: Any, size: Any) -> tuple[Any, Any, Any]:
+    """Return CSR arrays with the first `size` entries of each row."""
+    policy, team_rows = row_teams(space, size.size)
+    found, total = offsets(space, size)
+    kept_index, kept_value = (
+        np.full(total, 2**32 - 1, np.uint32),
+        np.full(total, np.nan, value.dtype),
+    )
+    space.pk.parallel_for(
+        "copy",
+        policy,
+        spgemm_team.copy_rows_team,
+        zstart=start,
+        zindex=index,
+        zvalue=value,
+        ystart=found,
+        yindex=kept_index,
+        yvalue=kept_value,
+        **team_rows,
+    )
+    return found, kept_index, kept_value
+
+
+def row_teams(space: Space, rows: int) -> tuple[Any, dict[str, int]]:
+    """Return the policy of bias and ReLU, and the arguments that say which rows a team has."""
+    policy = space.row_teams(-(-rows // TEAM_ROWS), TEAM_ROWS, 32)
+    return policy, {"rows": rows, "team_rows": TEAM_ROWS}
+
+
+def in_order(y: sp.csr_array, w: sp.csr_array) -> tuple[sp.csr_array, int]:
+    """Return the product whose terms are added in the order of the entries of Y, with an entry for
+    each sum, and the number of multiplications."""
+    sums = np.zeros((y.shape[0], w.shape[1]), y.dtype)
+    terms = np.zeros(sums.shape, np.int64)
+    weights, used = w.toarray(), (w.toarray() != 0).astype(np.int64)
+    for row in range(y.shape[0]):
+        for e in range(y.indptr[row], y.indptr[row + 1]):
+            sums[row] += y.data[e] * weights[y.indices[e]]
+            terms[row] += used[y.indices[e]]
+    where = np.nonzero(terms)
+    start = np.append(0, np.cumsum(np.count_nonzero(terms, axis=1)))
+    product = sp.csr_array((sums[where], where[1], start), shape=sums.shape)
+    return product, int(terms.sum())
 
 
 def real_numbers(seed: int, given_matrix: sp.csr_array) -> sp.csr_array:
@@ -105,13 +178,20 @@ def real_numbers(seed: int, given_matrix: sp.csr_array) -> sp.csr_array:
     return given_matrix
 
 
+def assert_same_bits(z: sp.csr_array, expected: sp.csr_array) -> None:
+    assert z.indptr.tolist() == expected.indptr.tolist()
+    assert z.indices.tolist() == expected.indices.tolist()
+    assert z.data.tobytes() == expected.data.tobytes()
+
+
 def check(space: Space, y: sp.csr_array, w: sp.csr_array, workers: int, threads: int) -> None:
-    """Compare with the serial form, bit for bit, and with SciPy in float64."""
+    """Compare with sums in the same order, bit for bit, and with SciPy in float64."""
     z = multiply_in_teams(space, y, w, workers, threads)
-    serial, _ = multiply(space, y, w, 1)
-    assert z.indptr.tolist() == serial.indptr.tolist()
-    assert z.indices.tolist() == serial.indices.tolist()
-    assert z.data.tobytes() == serial.data.tobytes()
+    expected, _ = in_order(y, w)
+    assert_same_bits(z, expected)
+    epilogue = Epilogue(np.linspace(-1, 1, w.shape[1], dtype=y.dtype), 0.0, 2.0)
+    fused = multiply_in_teams(space, y, w, workers, threads, epilogue)
+    assert_same_bits(fused, sp.csr_array(epilogue.apply(expected.toarray())))
     exact = y.astype(np.float64) @ w.astype(np.float64)
     terms = abs(y.astype(np.float64)) @ abs(w.astype(np.float64))
     error = abs(z.toarray() - exact.toarray())
@@ -125,7 +205,7 @@ def check(space: Space, y: sp.csr_array, w: sp.csr_array, workers: int, threads:
     densities=st.tuples(DENSITIES, DENSITIES),
     workers=st.integers(1, 5),
 )
-def test_the_product_has_the_bits_of_the_serial_form(
+def test_the_product_has_the_bits_of_sums_in_order(
     space: Space,
     dtype: np.dtype[Any],
     threads: int,
@@ -215,13 +295,7 @@ def test_active_rows_and_multiplications_are_counted(
         entries=y.nnz,
         stride=stride,
     )
-    assert computed_edges == multiply(space, y, w, 1)[1]
-
-
-def row_teams(space: Space, rows: int) -> tuple[Any, dict[str, int]]:
-    """Return the policy of bias and ReLU, and the arguments that say which rows a team has."""
-    policy = space.row_teams(-(-rows // TEAM_ROWS), TEAM_ROWS, 32)
-    return policy, {"rows": rows, "team_rows": TEAM_ROWS}
+    assert computed_edges == in_order(y, w)[1]
 
 
 def some_sums(seed: int, rows: int, columns: int, density: float, dtype: Any) -> sp.csr_array:
@@ -242,24 +316,56 @@ SHAPES = {
 
 @settings(max_examples=20)
 @given(**SHAPES)
-def test_bias_has_the_bits_of_the_serial_form(
+def test_bias_goes_to_nonzero_entries_only(
     space: Space, dtype: np.dtype[Any], seed: int, rows: int, columns: int, density: float
 ) -> None:
     z = some_sums(seed, rows, columns, density, dtype)
-    serial = z.copy()
     vector = np.random.default_rng(seed).normal(size=columns).astype(dtype)
+    expected = np.where(z.data != 0, z.data + vector[z.indices], 0).astype(dtype)
     policy, team_rows = row_teams(space, rows)
     common = {**csr_arguments("", z), "bias": vector}
     space.pk.parallel_for(
         "bias", policy, spgemm_team.add_bias_team, value=z.data, **common, **team_rows
     )
-    space.pk.parallel_for("bias", space.range(rows), bias.add_bias, value=serial.data, **common)
-    assert z.data.tobytes() == serial.data.tobytes()
+    assert z.data.tobytes() == expected.tobytes()
+
+
+def activate(space: Space, z: sp.csr_array, low: float, ymax: float) -> sp.csr_array:
+    """Both passes of the ReLU, and the scan between them."""
+    rows, dtype = z.shape[0], z.dtype
+    policy, team_rows = row_teams(space, rows)
+    size = np.full(rows, -1, np.int64)
+    space.pk.parallel_for(
+        "symbolic",
+        policy,
+        spgemm_team.relu_symbolic_team,
+        start=z.indptr.astype(np.int64),
+        value=z.data,
+        low=dtype.type(low),
+        size=size,
+        **team_rows,
+    )
+    start, total = offsets(space, size)
+    index, value = np.full(total, 2**32 - 1, np.uint32), np.full(total, np.nan, dtype)
+    space.pk.parallel_for(
+        "numeric",
+        policy,
+        spgemm_team.relu_numeric_team,
+        **csr_arguments("z", z),
+        zvalue=z.data,
+        ystart=start,
+        yindex=index,
+        yvalue=value,
+        low=dtype.type(low),
+        ymax=dtype.type(ymax),
+        **team_rows,
+    )
+    return sp.csr_array((value, index.astype(np.int64), start), shape=z.shape)
 
 
 @settings(max_examples=20)
 @given(**SHAPES, ymax=st.sampled_from([0.5, 1.0, np.inf]), low=st.sampled_from([0.0, -np.inf]))
-def test_relu_has_the_bits_of_the_serial_form(
+def test_relu_keeps_nonzeros_up_to_the_limit(
     space: Space,
     dtype: np.dtype[Any],
     seed: int,
@@ -270,20 +376,17 @@ def test_relu_has_the_bits_of_the_serial_form(
     low: float,
 ) -> None:
     z = some_sums(seed, rows, columns, density, dtype)
-    limits = {"low": dtype.type(low), "ymax": dtype.type(ymax)}
-    policy, team_rows = row_teams(space, rows)
-    found = []
-    for where, symbolic, numeric, more in (
-        (policy, spgemm_team.relu_symbolic_team, spgemm_team.relu_numeric_team, team_rows),
-        (space.range(rows), relu.relu_symbolic, relu.relu_numeric, {}),
-    ):
-        size = np.full(rows, -1, np.int64)
-        first = {"start": z.indptr.astype(np.int64), "value": z.data, "low": limits["low"]}
-        space.pk.parallel_for("symbolic", where, symbolic, size=size, **first, **more)
-        start, total = offsets(space, size)
-        index, value = np.full(total, 2**32 - 1, np.uint32), np.full(total, np.nan, dtype)
-        both = {**csr_arguments("z", z), "zvalue": z.data, "ystart": start}
-        out = {"yindex": index, "yvalue": value}
-        space.pk.parallel_for("numeric", where, numeric, **both, **out, **limits, **more)
-        found.append((size.tolist(), index.tolist(), value.tobytes()))
-    assert found[0] == found[1]
+    assert_same_bits(activate(space, z, low, ymax), sp.csr_array(np.clip(z.toarray(), low, ymax)))
+
+
+@pytest.mark.parametrize(
+    ("low", "expected"),
+    [(0.0, [np.nan, 3, 3]), (-np.inf, [np.nan, -np.inf, -1, 3, 3])],
+)
+def test_relu_keeps_values_that_are_not_finite(
+    space: Space, dtype: np.dtype[Any], low: float, expected: list[float]
+) -> None:
+    """So that an overflow is found after the layer."""
+    values = np.array([np.nan, -np.inf, 0.0, -0.0, -1, 3, np.inf], dtype)
+    z = sp.csr_array((values, np.arange(7), [0, 7]), shape=(1, 7))
+    np.testing.assert_array_equal(activate(space, z, low, 3.0).data, expected)

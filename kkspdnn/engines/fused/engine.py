@@ -38,6 +38,7 @@ class FusedEngine:
     """
 
     in_csr = False
+    epilogue = None
 
     def __init__(
         self, space: Space, dtype: np.dtype[Any], ymax: float | None, exits: Exits

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from by_columns import Stored, allocate, read, store
 
 from kkspdnn.engines.launch_trace import all_launches
 from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource
@@ -235,18 +236,158 @@ def unpack_csr(rng: Any, types: Types, lanes: int) -> Launch:
     return Launch(rows, {**arrays(matrix, value="value"), "y": y, "lanes": lanes})
 
 
+def offsets(rng: Any, types: Types, lanes: int) -> Launch:
+    size = rng.integers(0, 2**33, 7)
+    return Launch(7, {"size": size, "start": np.zeros(8, np.int64)})
+
+
+def packed_bits(rng: Any) -> Any:
+    bits = rng.integers(0, 256, (ROWS, 3)).astype(np.uint8)
+    bits[1] = 0
+    return bits
+
+
+def count_bits(rng: Any, types: Types, lanes: int) -> Launch:
+    own = {"size": np.zeros(ROWS, np.int64), "row_bytes": 3}
+    return Launch(ROWS, {"bits": packed_bits(rng), **own})
+
+
+def bits_to_csr(rng: Any, types: Types, lanes: int) -> Launch:
+    bits = packed_bits(rng)
+    start = np.append(0, np.cumsum(np.unpackbits(bits, axis=1).sum(axis=1, dtype=np.int64)))
+    own = {
+        "start": start, "index": np.full(start[-1], 99, np.uint32),
+        "value": np.full(start[-1], np.nan, types["value"]), "one": types["one"].type(1),
+    }  # fmt: skip
+    return Launch(ROWS, {"bits": bits, **own, "row_bytes": 3})
+
+
+# ---- columns ------------------------------------------------------------------------------------
+
+BATCH_ROWS, SIZE, LIMIT = 39, 16, 4
+"""Rows in three batches, the last one partly filled. A list has at most 4 entries."""
+
+
+def batches(rng: Any, columns: int, dtype: Any) -> Stored:
+    """Columns of all forms: some dense, some lists, some without entries."""
+    matrix = numbers(rng, (BATCH_ROWS, columns), dtype)
+    matrix[:, ::3] *= (rng.random((BATCH_ROWS, len(range(0, columns, 3)))) < 0.2).astype(dtype)
+    matrix[:, 4] = 0
+    return store(matrix, SIZE, LIMIT)
+
+
+def empty_batches(columns: int, dtype: Any, blocks: int = 1) -> Stored:
+    capacity = blocks * (-(-columns // blocks) * LIMIT + SIZE)
+    return allocate(BATCH_ROWS, SIZE, columns, dtype, capacity)
+
+
+def without(arguments: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if name not in names}
+
+
+def clear_dense(rng: Any, types: Types, lanes: int) -> Launch:
+    y = empty_batches(INPUTS, types["dense"])
+    return Launch(3, {"dense": y.dense, **y.scalars("size", "columns")})
+
+
+def csr_to_columns(rng: Any, types: Types, lanes: int) -> Launch:
+    """The rows of a matrix with more rows, in another order."""
+    matrix = csr(rng, 2 * BATCH_ROWS, INPUTS, types["value"])
+    y = empty_batches(INPUTS, types["dense"])
+    own = {
+        "start": matrix.indptr.astype(np.int64), "csr_index": matrix.indices.astype(np.uint32),
+        "csr_value": matrix.data, "selected": rng.permutation(2 * BATCH_ROWS)[:BATCH_ROWS],
+        "cursor": np.full_like(y.place, 99), "batch_rows": y.batch_rows, "sparse_limit": LIMIT,
+    }  # fmt: skip
+    return Launch(3, {**own, **y.storage(), **y.scalars("rows", "size", "columns", "capacity")})
+
+
+def count_row_entries(rng: Any, types: Types, lanes: int) -> Launch:
+    y = batches(rng, INPUTS, types["dense"])
+    own = {**without(y.storage(), "value"), "entries": np.full(BATCH_ROWS, 99, np.int64)}
+    return Launch(3, {**own, **y.scalars("rows", "size", "columns", "capacity")})
+
+
+def columns_to_csr(rng: Any, types: Types, lanes: int) -> Launch:
+    y = batches(rng, INPUTS, types["dense"])
+    start = np.append(0, np.cumsum((read(y) != 0).sum(axis=1))).astype(np.int64)
+    own = {
+        "start": start, "cursor": np.full(BATCH_ROWS, 99, np.int64),
+        "csr_index": np.full(start[-1], 99, np.uint32),
+        "csr_value": np.full(start[-1], np.nan, types["csr_value"]),
+    }  # fmt: skip
+    return Launch(3, {**own, **y.storage(), **y.scalars("rows", "size", "columns", "capacity")})
+
+
+def find_column_ranges(rng: Any, types: Types, lanes: int) -> Launch:
+    y = batches(rng, INPUTS, types["dense"])
+    number = types["zero"].type
+    own = {
+        "smallest": np.full((3, SIZE), np.nan, types["smallest"]),
+        "largest": np.full((3, SIZE), np.nan, types["largest"]),
+        "listed": np.full((3, SIZE), 99, np.int32), "zero": number(0), "infinity": number(np.inf),
+    }  # fmt: skip
+    return Launch(3, {**y.storage(), **own, **y.scalars("batch_rows", "columns", "capacity")})
+
+
+def count_not_finite(rng: Any, types: Types, lanes: int) -> Launch:
+    y = batches(rng, INPUTS, types["dense"])
+    y.dense[y.dense == 1] = np.inf
+    y.value[y.value == -1] = np.nan
+    scalars = y.scalars("batch_rows", "columns", "capacity")
+    return Launch(3, {**without(y.storage(), "index"), **scalars})
+
+
+def multiply(rng: Any, types: Types, lanes: int) -> Launch:
+    """Two teams have the items of three batches and three blocks. Some outputs have no edges."""
+    dtype, outputs, blocks, teams = types["yvalue"], 10, 3, 2
+    y = batches(rng, INPUTS, dtype)
+    w = numbers(rng, (INPUTS, outputs), dtype)
+    w[:, 3], w[:, 5] = 0, np.eye(INPUTS)[4]
+    edges = sp.csc_array(w)
+    z = empty_batches(outputs, dtype, blocks)
+    own = {
+        "wstart": edges.indptr.astype(np.int64), "windex": edges.indices.astype(types["windex"]),
+        "wvalue": edges.data, "order": rng.permutation(outputs).astype(np.uint32),
+        "bias": numbers(rng, (outputs,), types["bias"]),
+        "first_item": np.array([0, 4, 9], np.int32), "multiplications": np.zeros(9, np.int64),
+        "accumulator": np.zeros((teams, SIZE), types["accumulator"]),
+        "touched": np.full((teams, SIZE + 1), 99, np.uint16),
+        "edge_place": np.full((teams, INPUTS + 1), 99, np.int32),
+        "edge_count": np.full((teams, INPUTS + 1), 99, np.int32),
+        "edge_weight": np.full((teams, INPUTS + 1), 99, types["edge_weight"]),
+        "zero": dtype.type(0), "low": dtype.type(0), "ymax": dtype.type(1), "inputs": INPUTS,
+        "outputs": outputs, "blocks": blocks, "width": 4, "sparse_limit": LIMIT,
+        "ycapacity": y.capacity, "zcapacity": z.capacity // blocks, "batch_rows": y.batch_rows,
+    }  # fmt: skip
+    return Launch(teams, {**y.storage("y"), **z.storage("z"), **own})
+
+
+def add_bias(rng: Any, types: Types, lanes: int) -> Launch:
+    z = batches(rng, INPUTS, types["dense"])
+    own = {"bias": numbers(rng, (INPUTS,), types["bias"])}
+    scalars = z.scalars("batch_rows", "columns", "capacity")
+    return Launch(3, {**without(z.storage(), "index"), **own, **scalars})
+
+
+def relu(rng: Any, types: Types, lanes: int) -> Launch:
+    z = batches(rng, INPUTS, types["zdense"])
+    y = empty_batches(INPUTS, types["ydense"])
+    number = types["low"].type
+    own = {"low": number(0), "ymax": number(1), "sparse_limit": LIMIT}
+    scalars = z.scalars("batch_rows", "columns", "capacity")
+    return Launch(3, {**z.storage("z"), **y.storage("y"), **own, **scalars})
+
+
+# ---- CSR, on a GPU ------------------------------------------------------------------------------
+
+
 def product(rng: Any, dtype: Any = np.float64) -> tuple[sp.csr_array, sp.csr_array, Any]:
     """Y, W, and the numbers of entries of the rows of Y W. The last row of Y is full."""
     y, w = numbers(rng, (ROWS, INPUTS), dtype), csr(rng, INPUTS, OUTPUTS, dtype)
     y[0], y[-1] = 0, 1
     w_pattern = (w != 0).astype(np.int64)
     return sp.csr_array(y), w, np.diff(sp.csr_array((y != 0).astype(np.int64) @ w_pattern).indptr)
-
-
-def spgemm_symbolic(rng: Any, types: Types, lanes: int) -> Launch:
-    y, w, _ = product(rng)
-    own = {"size": np.zeros(ROWS, np.int64), "stamp": np.zeros((2, OUTPUTS), np.int32)}
-    return Launch(2, {**arrays(y, "y"), **arrays(w, "w"), **own, "rows": ROWS, "workers": 2})
 
 
 def outputs_of(size: Any, dtype: Any) -> dict[str, Any]:
@@ -258,49 +399,31 @@ def outputs_of(size: Any, dtype: Any) -> dict[str, Any]:
     }
 
 
-def spgemm_numeric(rng: Any, types: Types, lanes: int) -> Launch:
-    dtype = types["yvalue"]
-    y, w, size = product(rng, dtype)
+def count_selected(rng: Any, types: Types, lanes: int) -> Launch:
+    start = csr(rng, ROWS, INPUTS).indptr.astype(np.int64)
+    own = {"selected": np.array([3, 0, 3]), "size": np.full(3, 99, np.int64)}
+    return Launch(3, {"start": start, **own})
+
+
+def copy_selected(rng: Any, types: Types, lanes: int) -> Launch:
+    matrix, selected = csr(rng, ROWS, INPUTS, types["value"]), np.array([3, 0, 3])
+    start = np.append(0, np.cumsum(np.diff(matrix.indptr)[selected])).astype(np.int64)
     own = {
-        "stamp": np.zeros((2, OUTPUTS), np.int32), "accumulator": np.zeros((2, OUTPUTS), dtype),
-        "rows": ROWS, "workers": 2, "columns": OUTPUTS,
+        "selected": selected, "selected_start": start,
+        "selected_index": np.full(start[-1], 99, np.uint32),
+        "selected_value": np.full(start[-1], np.nan, types["selected_value"]),
     }  # fmt: skip
-    matrices = {**arrays(y, "y", "yvalue"), **arrays(w, "w", "wvalue")}
-    return Launch(2, {**matrices, **outputs_of(size, dtype), **own})
+    return Launch(3, {**arrays(matrix, value="value"), **own})
 
 
-def offsets(rng: Any, types: Types, lanes: int) -> Launch:
-    size = rng.integers(0, 2**33, 7)
-    return Launch(7, {"size": size, "start": np.zeros(8, np.int64)})
-
-
-def add_bias(rng: Any, types: Types, lanes: int) -> Launch:
-    z = csr(rng, ROWS, OUTPUTS, types["value"])
-    z.data[::3] = 0
-    return Launch(
-        ROWS, {**arrays(z, value="value"), "bias": numbers(rng, (OUTPUTS,), types["bias"])}
-    )
-
-
-def relu_symbolic(rng: Any, types: Types, lanes: int) -> Launch:
-    z = csr(rng, ROWS, OUTPUTS, types["value"])
-    z.data[::3] = 0
-    own = {"value": z.data, "low": types["low"].type(0), "size": np.zeros(ROWS, np.int64)}
-    return Launch(ROWS, {"start": z.indptr.astype(np.int64), **own})
-
-
-def relu_numeric(rng: Any, types: Types, lanes: int) -> Launch:
-    dtype = types["zvalue"]
-    z = csr(rng, ROWS, OUTPUTS, dtype)
-    kept = sp.csr_array(np.maximum(z.toarray(), 0))
+def find_csr_ranges(rng: Any, types: Types, lanes: int) -> Launch:
+    matrix, number = csr(rng, ROWS, INPUTS, types["value"]), types["zero"].type
     own = {
-        "ystart": kept.indptr.astype(np.int64), "yindex": np.full(kept.nnz, 99, np.uint32),
-        "yvalue": np.full(kept.nnz, np.nan, dtype), "low": dtype.type(0), "ymax": dtype.type(1),
+        "value": matrix.data, "smallest": np.full(ROWS, np.nan, types["smallest"]),
+        "largest": np.full(ROWS, np.nan, types["largest"]), "zero": number(0),
+        "infinity": number(np.inf), "columns": INPUTS,
     }  # fmt: skip
-    return Launch(ROWS, {**arrays(z, "z", "zvalue"), **own})
-
-
-# ---- CSR, on a GPU ------------------------------------------------------------------------------
+    return Launch(ROWS, {"start": matrix.indptr.astype(np.int64), **own})
 
 
 def list_active_rows(rng: Any, types: Types, lanes: int) -> Launch:
@@ -330,6 +453,7 @@ def spgemm_symbolic_team(rng: Any, types: Types, lanes: int) -> Launch:
 
 
 def spgemm_numeric_team(rng: Any, types: Types, lanes: int) -> Launch:
+    """Bias and ReLU are applied if the number of lanes, which has no other meaning, is odd."""
     dtype = types["yvalue"]
     y, w, size = product(rng, dtype)
     position = rng.permutation(OUTPUTS).astype(np.int32)
@@ -338,12 +462,59 @@ def spgemm_numeric_team(rng: Any, types: Types, lanes: int) -> Launch:
         "yvalue": y.data, "wvalue": w.data, "position": position,
         "windex": position[given["windex"]], "accumulator": np.zeros(2 * OUTPUTS, dtype),
         "zero": dtype.type(0), "longest": int(np.diff(w.indptr).max()),
+        "bias": numbers(rng, (OUTPUTS,), types["bias"]), "size": np.zeros(ROWS, np.int64),
+        "low": dtype.type(0), "ymax": dtype.type(1), "fused": lanes % 2 == 1,
     }  # fmt: skip
     return Launch(2, {**given, **outputs_of(size, dtype), **own})
 
 
-def with_team_rows(launch: Launch) -> Launch:
-    return Launch(-(-ROWS // 3), {**launch.arguments, "rows": ROWS, "team_rows": 3})
+TEAM_ROWS = 3
+
+
+def team_rows() -> dict[str, Any]:
+    return {"rows": ROWS, "team_rows": TEAM_ROWS}
+
+
+def sums(rng: Any, dtype: Any) -> sp.csr_array:
+    """Return a matrix in which some entries are 0, as sums that cancelled."""
+    z = csr(rng, ROWS, OUTPUTS, dtype)
+    z.data[::3] = 0
+    return z
+
+
+def add_bias_team(rng: Any, types: Types, lanes: int) -> Launch:
+    z = sums(rng, types["value"])
+    own = {**arrays(z, value="value"), "bias": numbers(rng, (OUTPUTS,), types["bias"])}
+    return Launch(-(-ROWS // TEAM_ROWS), {**own, **team_rows()})
+
+
+def relu_symbolic_team(rng: Any, types: Types, lanes: int) -> Launch:
+    z = sums(rng, types["value"])
+    own = {"value": z.data, "low": types["low"].type(0), "size": np.zeros(ROWS, np.int64)}
+    start = z.indptr.astype(np.int64)
+    return Launch(-(-ROWS // TEAM_ROWS), {"start": start, **own, **team_rows()})
+
+
+def relu_numeric_team(rng: Any, types: Types, lanes: int) -> Launch:
+    dtype = types["zvalue"]
+    z = sums(rng, dtype)
+    kept = sp.csr_array(np.maximum(z.toarray(), 0))
+    own = {
+        "ystart": kept.indptr.astype(np.int64), "yindex": np.full(kept.nnz, 99, np.uint32),
+        "yvalue": np.full(kept.nnz, np.nan, dtype), "low": dtype.type(0), "ymax": dtype.type(1),
+    }  # fmt: skip
+    return Launch(-(-ROWS // TEAM_ROWS), {**arrays(z, "z", "zvalue"), **own, **team_rows()})
+
+
+def copy_rows_team(rng: Any, types: Types, lanes: int) -> Launch:
+    z = sums(rng, types["zvalue"])
+    size = np.diff(z.indptr) // 2
+    own = {
+        "ystart": np.append(0, np.cumsum(size)).astype(np.int64),
+        "yindex": np.full(size.sum(), 99, np.uint32),
+        "yvalue": np.full(size.sum(), np.nan, types["yvalue"]),
+    }
+    return Launch(-(-ROWS // TEAM_ROWS), {**arrays(z, "z", "zvalue"), **own, **team_rows()})
 
 
 Build = Callable[[Any, Types, int], Launch]
@@ -353,10 +524,10 @@ LAUNCHES: dict[str, Build] = {
     for each in (
         fused_fan_in, fused_equal, fused_csr, fused_groups, count_edges, fused_counts, find_range,
         list_active, gather_rows, unpack_bits, unpack_csr, unpack_dense, pack_dense,
-        spgemm_symbolic, spgemm_numeric, offsets, add_bias, relu_symbolic, relu_numeric,
-        list_active_rows, count_multiplications, spgemm_symbolic_team, spgemm_numeric_team,
+        offsets, count_bits, bits_to_csr, clear_dense, csr_to_columns, count_row_entries,
+        columns_to_csr, find_column_ranges, count_not_finite, multiply, add_bias, relu,
+        count_selected, copy_selected, find_csr_ranges, list_active_rows, count_multiplications,
+        spgemm_symbolic_team, spgemm_numeric_team, add_bias_team, relu_symbolic_team,
+        relu_numeric_team, copy_rows_team,
     )
 }  # fmt: skip
-LAUNCHES["add_bias_team"] = lambda *given: with_team_rows(add_bias(*given))
-LAUNCHES["relu_symbolic_team"] = lambda *given: with_team_rows(relu_symbolic(*given))
-LAUNCHES["relu_numeric_team"] = lambda *given: with_team_rows(relu_numeric(*given))

@@ -46,9 +46,10 @@ def test_workunits_of_the_engines(name: str, dtype: str, lanes: int) -> None:
     assert_engines_launch_same("openmp", dtype, name, lanes)
 
 
+@pytest.mark.parametrize("lanes", [16, 17])
 @pytest.mark.parametrize("name", LAUNCHES)
-def test_workunits_of_the_engines_on_a_gpu(name: str) -> None:
-    assert_engines_launch_same("cuda", "float32", name, 17)
+def test_workunits_of_the_engines_on_a_gpu(name: str, lanes: int) -> None:
+    assert_engines_launch_same("cuda", "float32", name, lanes)
 
 
 def test_every_workunit_is_launched() -> None:

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from kkspdnn.choices import SpaceName
+from kkspdnn.choices import EPILOGUES, Epilogue, SpaceName
 from kkspdnn.device.space import open_space
-from kkspdnn.engines import spgemm_team_kernels
 from kkspdnn.engines.layer_store import LayerStore
-from kkspdnn.engines.spgemm import SpgemmEngine
-from kkspdnn.engines.spgemm_team_kernels import TeamKernels, place_columns
+from kkspdnn.engines.spgemm import team_kernels
+from kkspdnn.engines.spgemm.engine import SpgemmEngine
+from kkspdnn.engines.spgemm.output_order import order_outputs
+from kkspdnn.engines.spgemm.team_kernels import TeamKernels
 from kkspdnn.errors import InputError
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
@@ -25,11 +26,13 @@ from kkspdnn.model.radixnet import radixnet
 SPACES: list[SpaceName] = ["serial", "openmp"]
 
 
-def engines(space_name: SpaceName, dtype: str, net: Network) -> tuple[SpgemmEngine, SpgemmEngine]:
+def engines(
+    space_name: SpaceName, dtype: str, net: Network, epilogue: Epilogue
+) -> tuple[SpgemmEngine, SpgemmEngine]:
     """Return the engine of a CPU, and the same with the kernels of a GPU."""
     space = open_space(space_name)
-    threads = SpgemmEngine(space, np.dtype(dtype), net.ymax)
-    teams = SpgemmEngine(space, np.dtype(dtype), net.ymax)
+    threads = SpgemmEngine(space, np.dtype(dtype), net.ymax, "none", epilogue)
+    teams = SpgemmEngine(space, np.dtype(dtype), net.ymax, "none", epilogue)
     teams.kernels = TeamKernels(space)
     return threads, teams
 
@@ -37,6 +40,7 @@ def engines(space_name: SpaceName, dtype: str, net: Network) -> tuple[SpgemmEngi
 def outputs(engine: SpgemmEngine, net: Network, inputs: Inputs) -> tuple[list[int], Any, int]:
     """Return the nonzero rows, the values of all of them, and the number of multiplications."""
     layers = LayerStore(net, engine, engine.dtype)
+    engine.compute_exit_bounds(layers, inputs)
     (part,) = engine.run(layers, inputs, lambda rows: np.arange(rows.size), lambda _: None)
     return part.rows.tolist(), part.values, part.computed_edges
 
@@ -55,14 +59,17 @@ def signed(dtype: str) -> Network:
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ["radixnet", "signed"])
-def test_a_run_has_the_bits_of_the_cpu_kernels(space: SpaceName, dtype: str, name: str) -> None:
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+def test_a_run_has_the_bits_of_the_cpu_kernels(
+    space: SpaceName, dtype: str, name: str, epilogue: Epilogue
+) -> None:
     if name == "radixnet":
         net, inputs = radixnet(1024, 12, dtype=dtype), images(1024, 300)
     else:
         rows = np.random.default_rng(6).normal(size=(50, 90))
         rows[::7] = 0
         net, inputs = signed(dtype), Inputs.from_any(rows.astype(dtype))
-    found = [outputs(each, net, inputs) for each in engines(space, dtype, net)]
+    found = [outputs(each, net, inputs) for each in engines(space, dtype, net, epilogue)]
     (rows_a, values_a, edges_a), (rows_b, values_b, edges_b) = found
     assert rows_a == rows_b != []
     assert edges_a == edges_b > 0
@@ -95,11 +102,11 @@ def test_neurons_with_the_same_inputs_are_neighbours() -> None:
 
 def test_neurons_without_inputs_are_last() -> None:
     layer = Layer.from_sparse(np.array([[0, 1, 0, 1], [0, 0, 0, 1]], np.float32), -1.0)
-    assert place_columns(layer).tolist() == [2, 0, 3, 1]
+    assert order_outputs(layer).tolist() == [1, 3, 0, 2]
 
 
 def test_a_layer_of_too_many_edges_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spgemm_team_kernels, "_MAX_EDGES", 2047)
+    monkeypatch.setattr(team_kernels, "_MAX_EDGES", 2047)
     kernels = TeamKernels(open_space("serial"))
     with pytest.raises(InputError, match="2048 edges: SpGEMM on a GPU has at most 2047; use the "):
         kernels.pack(radixnet(64, 1).layers[0])
@@ -110,5 +117,5 @@ def test_dense_rows_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = TeamKernels(replace(open_space("serial"), threads=6400))
     w = kernels.pack(radixnet(64, 1).layers[0])
     assert [kernels._workers(rows, w) for rows in (0, 7, 1000)] == [1, 7, 100]
-    monkeypatch.setattr(spgemm_team_kernels, "_DENSE_BYTES", 3 * 8 * 64 + 1)
+    monkeypatch.setattr(team_kernels, "_DENSE_BYTES", 3 * 8 * 64 + 1)
     assert kernels._workers(1000, w) == 3

@@ -1,0 +1,96 @@
+"""CSR matrices in the memory of an execution space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from kkspdnn.device.double_buffer import ToDevice
+from kkspdnn.device.space import Space
+from kkspdnn.model.inputs import Inputs
+from kkspdnn.workunits import csr
+
+
+@dataclass(frozen=True, eq=False)
+class Csr:
+    """A CSR matrix in the memory of the execution space.
+
+    start: int64, rows + 1 offsets; index: uint32, columns; value: float32 or float64
+    """
+
+    columns: int
+    start: Any
+    index: Any
+    value: Any
+
+    @property
+    def rows(self) -> int:
+        return int(self.start.size) - 1
+
+    @property
+    def dense_share(self) -> float:
+        """The share of activations that take part in products even if they are zero: none."""
+        return 0.0
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.start.nbytes + self.index.nbytes + self.value.nbytes)
+
+    @classmethod
+    def from_inputs(cls, inputs: Inputs, dtype: np.dtype[Any], space: Space) -> Csr:
+        """Return input rows, in the memory of the space."""
+        if inputs.bits is None:
+            return cls.from_scipy(inputs.to_csr(dtype)).to_device(space.to_device)
+        bits, row_bytes = space.to_device(inputs.bits), inputs.bits.shape[1]
+        policy, size = space.range(inputs.rows), space.empty(inputs.rows, np.int64)
+        space.pk.parallel_for(
+            "count_bits", policy, csr.count_bits, bits=bits, size=size, row_bytes=row_bytes
+        )
+        matrix = allocate_csr(space, inputs.neurons, size, dtype)
+        space.pk.parallel_for(
+            "bits_to_csr",
+            policy,
+            csr.bits_to_csr,
+            bits=bits,
+            start=matrix.start,
+            index=matrix.index,
+            value=matrix.value,
+            one=dtype.type(1),
+            row_bytes=row_bytes,
+        )
+        return matrix
+
+    @classmethod
+    def from_scipy(cls, matrix: sp.csr_array) -> Csr:
+        """Return a matrix with NumPy arrays."""
+        index = matrix.indices.astype(np.uint32)
+        return cls(matrix.shape[1], matrix.indptr.astype(np.int64), index, matrix.data)
+
+    def zeros(self, columns: int) -> Csr:
+        """Return a matrix of zeros with the rows of this one."""
+        return Csr(columns, self.start * 0, self.index[:0], self.value[:0])
+
+    def to_device(self, copy: ToDevice) -> Csr:
+        """Return this matrix with its arrays copied by `copy`."""
+        return Csr(self.columns, copy(self.start), copy(self.index), copy(self.value))
+
+    def to_scipy(self, space: Space) -> sp.csr_array:
+        """Return this matrix as a SciPy array on the host."""
+        value, index, start = (space.to_host(each) for each in (self.value, self.index, self.start))
+        return sp.csr_array((value, index.astype(np.int64), start), shape=(self.rows, self.columns))
+
+
+def allocate_csr(space: Space, columns: int, size: Any, dtype: np.dtype[Any]) -> Csr:
+    """Return a matrix with rows of these numbers of entries, and uninitialised entries.
+
+    size: int64, in the memory of the space
+    """
+    start = space.zeros(size.size + 1, np.int64)
+    total = space.pk.parallel_scan(
+        "offsets", space.range(size.size), csr.offsets, size=size, start=start
+    )
+    entries = int(total)
+    return Csr(columns, start, space.empty(entries, np.uint32), space.empty(entries, dtype))

@@ -1,0 +1,162 @@
+"""A run of the SpGEMM engine: the order of layers, checks and compaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kkspdnn.choices import Epilogue, Exits
+from kkspdnn.device.space import Space
+from kkspdnn.engines.base import ProgressCallback
+from kkspdnn.engines.exit_bounds import ExitBounds
+from kkspdnn.engines.layer_store import LayerStore
+from kkspdnn.engines.overflow_guard import OverflowGuard
+from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
+from kkspdnn.engines.spgemm.csr import Csr
+from kkspdnn.engines.spgemm.kernels import Activations, SpgemmKernels
+from kkspdnn.engines.spgemm.layer import SpgemmLayer
+from kkspdnn.model.inputs import Inputs
+
+_CHECK_EDGES = 32
+"""Rows are checked after layers with this fan-in in total: finding the range of an activation costs
+about as much as a few edges."""
+
+_COMPACTION_EDGES = 96
+"""The cost of a compaction of an activation, in edges."""
+
+
+def chunk_rows(kernels: SpgemmKernels, layers: LayerStore, inputs: Inputs) -> int:
+    """Return the number of input rows that go through the layers together."""
+    rows = min(inputs.rows, layers.max_rows)
+    if layers.resident < len(layers):
+        return rows  # each use of a layer that is not resident packs it again
+    return min(rows, kernels.chunk_rows(inputs))
+
+
+class SpgemmRun:
+    """A run of the SpGEMM engine. Iterate over it, once, for the partial results.
+
+    All rows, or as many as fit into memory, go through the layers together. Retired rows are
+    removed once the edges multiplied for them cost as much as a compaction (the ski-rental rule),
+    and all rows are grouped again if another grouping makes the next products faster.
+    """
+
+    def __init__(
+        self,
+        *,
+        space: Space,
+        kernels: SpgemmKernels,
+        epilogue: Epilogue,
+        dtype: np.dtype[Any],
+        layers: LayerStore,
+        exits: Exits,
+        exit_bounds: Sequence[ExitBounds],
+        ymax: Any,
+        inputs: Inputs,
+        row_selector: RowSelector | None,
+        on_progress: ProgressCallback,
+    ) -> None:
+        """ymax: upper limit of the ReLU in the dtype of the run, may be infinite."""
+        self.space = space
+        self.kernels = kernels
+        self.epilogue = epilogue
+        self.dtype = dtype
+        self.layers = layers
+        self.checks_rows = exits != "none" or kernels.zero_rows_cost
+        self.exit_bounds = exit_bounds
+        self.ymax = ymax
+        self.inputs = inputs
+        self.row_selector = row_selector
+        self.on_progress = on_progress
+        self.overflow_guard = OverflowGuard(inputs, dtype)
+        self.schedule = Schedule()
+
+    def __iter__(self) -> Iterator[PartialResult]:
+        rows = max(1, chunk_rows(self.kernels, self.layers, self.inputs))
+        for first, chunk in self.inputs.chunks(rows):
+            yield self._compute(first, chunk)
+
+    def _compute(self, first: int, inputs: Inputs) -> PartialResult:
+        """Return the result of a chunk of rows. first: the number of its first row"""
+        csr = Csr.from_inputs(inputs, self.dtype, self.space)
+        active = _ActiveRows(np.arange(inputs.rows, dtype=np.int64) + first)
+        y = self.kernels.load(csr)
+        computed_edges = 0
+        for position, layer in enumerate(self.layers):
+            if y.rows:
+                y, multiplications = self._layer(y, layer)
+                computed_edges += multiplications
+                may_overflow = self.overflow_guard.may_overflow(position, layer.bound)
+                if may_overflow and not self.kernels.finite(y):
+                    self.overflow_guard.fail(position)
+                active.unchecked += layer.fan_in
+                due = self.checks_rows and active.unchecked >= _CHECK_EDGES
+                if due and position + 1 < len(self.layers):
+                    y = self._check(y, active, self.exit_bounds[position + 1])
+            self.on_progress(inputs.rows)
+        return self._result(y, active, computed_edges)
+
+    def _layer(self, y: Activations, layer: SpgemmLayer) -> tuple[Activations, int]:
+        """Return the activations after a layer and the number of multiplications."""
+        if self.epilogue == "fused":
+            return self.kernels.compute(y, layer)
+        z, multiplications = self.kernels.multiply(y, layer)
+        self.kernels.add_bias(z, layer)
+        return self.kernels.relu(z, layer), multiplications
+
+    def _check(self, y: Activations, active: _ActiveRows, bounds: ExitBounds) -> Activations:
+        """Return the activations, without the rows that the bounds retire if that saves time."""
+        smallest, largest = self.kernels.row_ranges(y)
+        saturated = bounds.saturate(smallest, largest, self.ymax)
+        keep = ~(saturated | bounds.go_to_zero(smallest, largest))
+        kept = int(np.count_nonzero(keep))
+        # Rows of zeros have no entries: they cost time in dense columns only.
+        zero = int(np.count_nonzero((smallest == 0) & (largest == 0)))
+        retired = y.rows - kept - zero + y.dense_share * zero
+        active.wasted += active.unchecked * retired
+        active.unchecked = 0.0
+        compact = kept < y.rows and active.wasted >= _COMPACTION_EDGES * kept
+        if not compact and not self.kernels.regrouped(y):
+            return y
+        active.retire(keep, saturated)
+        return self.kernels.load(self.kernels.to_csr(y), np.flatnonzero(keep))
+
+    def _result(self, y: Activations, active: _ActiveRows, computed_edges: int) -> PartialResult:
+        smallest, largest = self.kernels.row_ranges(y)
+        nonzero = (smallest != 0) | (largest != 0)
+        left, saturated = active.ids[nonzero], active.saturated_ids()
+        ids = np.sort(np.concatenate([left, saturated]))
+        if self.row_selector is None:
+            return PartialResult(ids, None, computed_edges)
+        selected = self.row_selector(left)
+        csr = self.kernels.to_csr(y).to_scipy(self.space)
+        values = csr[np.flatnonzero(nonzero)[selected]]
+        return PartialResult(ids, values, computed_edges, left[selected], saturated, self.ymax)
+
+
+class _ActiveRows:
+    """The rows that a run still computes.
+
+    ids: the numbers of the rows, ascending
+    unchecked: the fan-in of the layers since the last check
+    wasted: edges times rows that were multiplied for retired rows since the last compaction
+    """
+
+    def __init__(self, ids: NDArray[np.int64]) -> None:
+        self.ids = ids
+        self.unchecked = 0.0
+        self.wasted = 0.0
+        self._saturated: list[NDArray[np.int64]] = []
+
+    def retire(self, keep: NDArray[np.bool_], saturated: NDArray[np.bool_]) -> None:
+        """Remove the rows that are not in `keep`."""
+        self._saturated.append(self.ids[saturated])
+        self.ids = self.ids[keep]
+        self.wasted = 0.0
+
+    def saturated_ids(self) -> NDArray[np.int64]:
+        """Return the numbers of the removed rows that saturate, ascending."""
+        return np.sort(np.concatenate([np.empty(0, np.int64), *self._saturated]))

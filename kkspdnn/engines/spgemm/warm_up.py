@@ -1,0 +1,45 @@
+"""Launches of all workunits that a run of the SpGEMM engine uses, to compile them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kkspdnn.choices import Epilogue
+from kkspdnn.engines.spgemm.csr import Csr
+from kkspdnn.engines.spgemm.kernels import SpgemmKernels
+from kkspdnn.engines.spgemm.layer import SpgemmLayer
+from kkspdnn.model.inputs import Inputs
+
+
+def launch_all(
+    kernels: SpgemmKernels,
+    layers: Sequence[SpgemmLayer],
+    inputs: Inputs,
+    csr: Csr,
+    epilogue: Epilogue,
+) -> None:
+    """Launch each workunit of a run of these layers.
+
+    csr: some of the input rows, in the memory of the space
+    """
+    kernels.allocate(inputs, csr.rows)
+    y = kernels.load(csr, np.arange(csr.rows, dtype=np.int64))
+    for layer in _one_of_each_form(layers):
+        if y.columns != layer.inputs:
+            y = kernels.load(csr.zeros(layer.inputs))
+        if epilogue == "fused":
+            y, _ = kernels.compute(y, layer)
+        else:
+            z, _ = kernels.multiply(y, layer)
+            kernels.add_bias(z, layer)
+            y = kernels.relu(z, layer)
+    kernels.row_ranges(y)
+    kernels.finite(y)
+    kernels.to_csr(y)
+
+
+def _one_of_each_form(layers: Sequence[SpgemmLayer]) -> list[SpgemmLayer]:
+    """Return a layer for each type of indices."""
+    return list({layer.weights.index.dtype: layer for layer in reversed(layers)}.values())

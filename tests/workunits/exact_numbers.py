@@ -1,0 +1,46 @@
+"""Random matrices of small multiples of 1/16, so that every sum is exact in both types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from hypothesis import strategies as st
+
+from kkspdnn.device.space import Space
+from kkspdnn.workunits import csr
+
+SEEDS = st.integers(0, 2**32 - 1)
+DENSITIES = st.sampled_from([0.0, 0.1, 0.4, 1.0])
+
+
+def dense_matrix(rng: Any, rows: int, columns: int, density: float, dtype: Any) -> Any:
+    """Return a random array with empty rows and columns."""
+    values = rng.integers(-32, 33, (rows, columns)) / 16
+    values *= rng.random((rows, columns)) < density
+    values[rng.random(rows) < 0.2] = 0
+    values[:, rng.random(columns) < 0.2] = 0
+    # No -0.0.
+    return (values + 0.0).astype(dtype)
+
+
+def matrix(rng: Any, rows: int, columns: int, density: float, dtype: Any) -> sp.csr_array:
+    """Return a random CSR matrix with empty rows and columns."""
+    return sp.csr_array(dense_matrix(rng, rows, columns, density, dtype))
+
+
+def csr_arguments(prefix: str, given_matrix: sp.csr_array) -> dict[str, Any]:
+    return {
+        f"{prefix}start": given_matrix.indptr.astype(np.int64),
+        f"{prefix}index": given_matrix.indices.astype(np.uint32),
+    }
+
+
+def offsets(space: Space, size: Any) -> tuple[Any, int]:
+    """Return the offsets of rows of these sizes, and the sum of the sizes."""
+    start = np.zeros(size.size + 1, np.int64)
+    total = space.pk.parallel_scan(
+        "offsets", space.range(size.size), csr.offsets, size=size, start=start
+    )
+    return start, int(total)
