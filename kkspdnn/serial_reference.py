@@ -53,16 +53,24 @@ def timed_reference(
             raise InputError(str(error), layer=number) from error
         weights = layer.weights()
         started = perf_counter()
-        y = _compute_layer(y, weights, layer, network.ymax, number)
+        y = compute_layer(y, weights, layer, network.ymax, number)
         seconds += perf_counter() - started
         # SciPy adds the terms in their order in memory. The workunits add in ascending order.
         y.sort_indices()
     return y, seconds
 
 
-def _compute_layer(
+def compute_layer(
     y: sp.csr_array, weights: sp.csr_array, layer: Layer, ymax: float | None, number: int
 ) -> sp.csr_array:
+    """Return the activations after a layer, without stored zeros.
+
+    weights: `layer.weights()`
+    ymax: the upper limit of the network's ReLU; None: no limit
+    number: of the layer, from 1, for an error message
+
+    Raises InputError if activations overflow.
+    """
     z = sp.csr_array(y @ weights)
     z.eliminate_zeros()  # sums that cancel to 0 get no bias
     if layer.bias_to == "all":

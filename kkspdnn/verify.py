@@ -34,7 +34,7 @@ def rows_to_compare(network: Network, inputs: Inputs, mode: Verify) -> RowSelect
     def select(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         selected: NDArray[np.bool_] = np.isin(rows, sample)
         if rows.size:
-            selected[_evenly_spaced(rows.size, _ACTIVE_ROWS)] = True
+            selected[evenly_spaced(rows.size, _ACTIVE_ROWS)] = True
         return selected
 
     return select
@@ -83,7 +83,7 @@ def verify(
 def _sample_rows(network: Network, inputs: Inputs) -> NDArray[np.int64]:
     """Return evenly spaced rows that take the serial reference about a second or less."""
     limit = max(4, min(_SAMPLE_ROWS, _SAMPLE_EDGES // max(1, network.edges)))
-    return _evenly_spaced(inputs.rows, limit)
+    return evenly_spaced(inputs.rows, limit)
 
 
 def _more_active_rows(active: NDArray[np.int64], sample: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -91,10 +91,10 @@ def _more_active_rows(active: NDArray[np.int64], sample: NDArray[np.int64]) -> N
     outside = np.setdiff1d(active, sample)
     inside = active.size - outside.size
     needed = min(_ACTIVE_ROWS, max(1, sample.size // 16))
-    return outside[_evenly_spaced(outside.size, max(0, needed - inside))]
+    return outside[evenly_spaced(outside.size, max(0, needed - inside))]
 
 
-def _evenly_spaced(count: int, limit: int) -> NDArray[np.int64]:
+def evenly_spaced(count: int, limit: int) -> NDArray[np.int64]:
     """Return at most `limit` of the numbers 0 to count - 1, evenly spaced."""
     return np.unique(np.linspace(0, count - 1, min(count, limit)).astype(np.int64))
 

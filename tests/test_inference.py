@@ -100,6 +100,8 @@ def test_progress_goes_from_0_to_1(net: kk.Network, rows: kk.Inputs) -> None:
         ({"space": "gpu"}, kk.SpaceError, "space 'gpu' is unknown: choose one of serial"),
         ({"space": np.zeros(2)}, kk.SpaceError, r"space array\(\[0., 0.\]\) is unknown"),
         ({"kernel": "dense"}, kk.InputError, "kernel 'dense' is unknown: choose one of fused"),
+        ({"epilogue": "none"}, kk.InputError, "epilogue 'none' is unknown: choose one of fused"),
+        ({"epilogue": "separate"}, kk.InputError, "epilogue 'separate' is for kernel spgemm"),
         ({"verification": "all"}, kk.InputError, "verification 'all' is unknown"),
         ({"exits": "some"}, kk.InputError, "exits 'some' is unknown"),
         ({"dtype": "float16"}, kk.InputError, "float16"),

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 
-from kkspdnn.choices import KERNELS, PARALLEL, VERIFY
+from kkspdnn.choices import EPILOGUES, KERNEL_OPTIONS, PARALLEL, VERIFY
 from kkspdnn.cli.exit_codes import end_at_interrupt, exit_code_of, exit_code_of_rank
 from kkspdnn.cli.logs import logs_on_stderr
 from kkspdnn.cli.options import add_engine_options, add_problem_options
@@ -66,8 +66,16 @@ def parser(quiet: bool = False) -> Parser:
 
 def _add_run_options(options: Parser) -> None:
     add = options.add_argument
-    kernel = "fused layers on tiles of rows, or SpGEMM (fused)"
-    add("--kernel", choices=KERNELS, default="fused", help=kernel)
+    kernel = (
+        "fused: layers on tiles of rows; spgemm: SpGEMM; auto: SpGEMM on a CPU if the activations "
+        "are sparse, otherwise fused (fused)"
+    )
+    add("--kernel", choices=KERNEL_OPTIONS, default="fused", help=kernel)
+    epilogue = (
+        "bias and ReLU of --kernel spgemm: fused: in the SpGEMM workunit; separate: as workunits "
+        "of their own, as always on a GPU (fused)"
+    )
+    add("--epilogue", choices=EPILOGUES, default="fused", help=epilogue)
     fold = "neuron merging: compute equal neurons of a layer once"
     add("--fold", action="store_true", help=fold)
     tune = "take the default launch parameters, also if `kkspdnn tune` kept others"

@@ -47,12 +47,12 @@ def add_problem_options(options: Parser) -> None:
 
 
 def add_engine_options(options: Parser) -> None:
-    """Add the execution space and the options of the fused engine."""
+    """Add the execution space and the options of the engine."""
     add_space_option(options)
     add = options.add_argument
     exits = (
-        "early exit of rows in the fused kernel: all: once their final output is proven; dead: "
-        "rows of zeros only; none: off (all)"
+        "early exit of rows: all: once their final output is proven; dead: rows of zeros only; "
+        "none: off, the same as dead for SpGEMM (all)"
     )
     add("--exits", choices=EXITS, default="all", help=exits)
     dtype = "dtype of weights and activations (float32)"

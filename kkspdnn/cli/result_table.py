@@ -21,7 +21,7 @@ def result_table(record: Record) -> str:
         threads += f" on {len(record.loads)} ranks"
     computed = record.edges_multiplied / record.inference_seconds
     rows = {
-        "space": f"{record.space}, {threads}, {record.dtype}, kernel {record.kernel}, "
+        "space": f"{record.space}, {threads}, {record.dtype}, {_kernel(record)}, "
         f"early exit {_EARLY_EXIT[record.exits]}",
         "PyKokkos": f"{record.pk}, Kokkos {record.kokkos_version}"
         + (", debug mode: times are not meaningful" if record.debug else ""),
@@ -45,6 +45,13 @@ def result_table(record: Record) -> str:
         "verified": _verified(record),
     }
     return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
+
+
+def _kernel(record: Record) -> str:
+    epilogue = f" with {record.epilogue} epilogue" if record.epilogue is not None else ""
+    density = record.activation_density
+    automatic = "automatic" if density is None else f"automatic, activation density {density:.2g}"
+    return f"kernel {record.kernel}{epilogue}" + (f" ({automatic})" if record.kernel_auto else "")
 
 
 def _merging(record: Record) -> str:

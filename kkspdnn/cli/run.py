@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
             problem.inputs,
             space=arguments.space,
             kernel=arguments.kernel,
+            epilogue=arguments.epilogue,
             exits=arguments.exits,
             dtype=arguments.dtype,
             threads=arguments.threads,
@@ -108,6 +109,8 @@ def check_device_options(arguments: argparse.Namespace) -> None:
 def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
     """Raise InputError or SpaceError for options that can be checked before loading."""
     check_device_options(arguments)
+    if arguments.epilogue == "separate" and arguments.kernel != "spgemm":
+        raise InputError("--epilogue separate is for --kernel spgemm; leave it out")
     if arguments.outputs is not None:
         check_outputs_name(arguments.outputs)
     files = _paths(arguments, "json", "categories", "outputs")

@@ -9,11 +9,22 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from kkspdnn.choices import EXITS, KERNELS, PARALLEL, VERIFY, Exits, Kernel, Parallel, Verify
+from kkspdnn.choices import (
+    EPILOGUES,
+    EXITS,
+    KERNEL_OPTIONS,
+    PARALLEL,
+    VERIFY,
+    Epilogue,
+    Exits,
+    KernelOption,
+    Parallel,
+    Verify,
+)
 from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import check_device, check_space_name
-from kkspdnn.errors import check_choice
+from kkspdnn.errors import InputError, check_choice
 from kkspdnn.inference.request import Request, StepCallback
 from kkspdnn.inference.result import Result
 from kkspdnn.inference.run import execute
@@ -35,7 +46,8 @@ def infer(
     inputs: Any,
     *,
     space: str = "openmp",
-    kernel: Kernel = "fused",
+    kernel: KernelOption = "fused",
+    epilogue: Epilogue = "fused",
     exits: Exits = "all",
     dtype: DTypeLike | None = None,
     threads: int | None = None,
@@ -59,10 +71,14 @@ def infer(
     inputs: the input rows, of shape (rows, neurons): Inputs, a SciPy sparse matrix or a 2-D NumPy
     array
     space: the execution space: openmp, serial or cuda
-    kernel: fused (tiles of rows pass through several layers at a time) or spgemm (one sparse matrix
-    product in CSR for each layer)
-    exits: early exit of rows in the fused kernel: all (a row is dropped once its final output is
-    proven to be zero or saturated at ymax), dead (rows of zeros only) or none
+    kernel: fused (tiles of rows pass through several layers at a time), spgemm (one sparse matrix
+    product in CSR for each layer) or auto (on a CPU, spgemm if few activations of a sample of the
+    rows are nonzero; otherwise fused)
+    epilogue: bias and ReLU of the spgemm kernel: fused (in the SpGEMM workunit) or separate
+    (workunits of their own, as in KK-SpDNN, and always on a GPU); both return the same values
+    exits: early exit of rows: all (a row is dropped once its final output is proven to be zero or
+    saturated at ymax), dead (rows of zeros only) or none; dead and none compute the same with
+    spgemm, which stores no zeros
     dtype: float32 or float64; None: the dtype of the network
     threads: the number of OpenMP threads; None: OMP_NUM_THREADS if set, otherwise one for each core
     device: the number of the GPU within CUDA_VISIBLE_DEVICES; None: KOKKOS_DEVICE_ID if set,
@@ -98,10 +114,7 @@ def infer(
     cache folder cannot be used.
     """
     check_device(device, check_space_name(space))
-    check_choice("kernel", kernel, KERNELS)
-    check_choice("exits", exits, EXITS)
-    check_choice("verification", verification, VERIFY)
-    check_choice("parallel", parallel, PARALLEL)
+    _check_choices(kernel, epilogue, exits, verification, parallel)
     check_network(network)
     ranks = Ranks.from_comm(comm)
     rows = Inputs.from_any(inputs)
@@ -120,6 +133,7 @@ def infer(
             threads=threads,
             device=gpu.device,
             kernel=kernel,
+            epilogue=epilogue,
             exits=exits,
             fold=fold,
             tune=bool(tune) and is_enabled(),
@@ -137,6 +151,23 @@ def infer(
     if ranks is not comm:
         ranks.close()
     return result
+
+
+def _check_choices(
+    kernel: KernelOption,
+    epilogue: Epilogue,
+    exits: Exits,
+    verification: Verify,
+    parallel: Parallel,
+) -> None:
+    """Raise InputError for an unknown choice, or for choices that exclude each other."""
+    check_choice("kernel", kernel, KERNEL_OPTIONS)
+    check_choice("epilogue", epilogue, EPILOGUES)
+    check_choice("exits", exits, EXITS)
+    check_choice("verification", verification, VERIFY)
+    check_choice("parallel", parallel, PARALLEL)
+    if epilogue == "separate" and kernel != "spgemm":
+        raise InputError("epilogue 'separate' is for kernel spgemm; leave it out")
 
 
 def _shared_budget(gigabytes: float | None, processes: int, device_processes: int) -> Budget:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kkspdnn.choices import Exits, Kernel, Parallel, Verify
+from kkspdnn.choices import Epilogue, Exits, KernelOption, Parallel, Verify
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
@@ -39,7 +39,8 @@ class Request:
     space: str
     threads: int | None
     device: int | None
-    kernel: Kernel
+    kernel: KernelOption
+    epilogue: Epilogue
     exits: Exits
     fold: bool
     tune: bool
@@ -70,6 +71,7 @@ class Request:
             "dtype": str(self.dtype),
             "space": self.space,
             "kernel": self.kernel,
+            "epilogue": self.epilogue,
             "exits": self.exits,
             "fold": self.fold,
             "tune": self.tune,

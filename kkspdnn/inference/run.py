@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from time import perf_counter
 
+from kkspdnn.choices import Kernel
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.engines import Engine, PartialResult, ProgressCallback, RowSelector, make_engine
 from kkspdnn.engines.partial_result import concatenate
+from kkspdnn.inference.kernel_choice import choose_kernel
 from kkspdnn.inference.request import Request, StepCallback
 from kkspdnn.inference.result import Result
 from kkspdnn.inference.run_record import PhaseTimes, Setup, gather_usage, make_record
@@ -52,10 +54,10 @@ class _Computed:
 def execute(request: Request) -> Result:
     """Run all steps of an inference. Collective.
 
-    A run opens the execution space, merges equal neurons, chooses the launch parameters,
-    distributes the layers over the ranks and packs them for the kernels, compiles the workunits,
-    and partitions the input rows. Each rank then computes its rows and layers, and rank 0 collects
-    the results, verifies them against the serial reference and makes the record.
+    A run opens the execution space, merges equal neurons, chooses the kernel and the launch
+    parameters, distributes the layers over the ranks and packs them for the kernel, compiles the
+    workunits, and partitions the input rows. Each rank then computes its rows and layers, and rank
+    0 collects the results, verifies them against the serial reference and makes the record.
 
     Every rank returns the categories and the record, rank 0 also the values if requested.
     """
@@ -64,12 +66,20 @@ def execute(request: Request) -> Result:
     opened = perf_counter()
     merged = _merge_neurons(request)
     network = request.network if merged is None else merged.network
-    launch = _choose_launch(request, space, network)
+    kernel = choose_kernel(request, space, network)
+    launch = _choose_launch(request, space, network, kernel.name)
     if launch is not None:
         space = replace(space, launch=launch.parameters)
-    engine = make_engine(request.kernel, space, request.dtype, request.network.ymax, request.exits)
+    engine = make_engine(
+        kernel.name,
+        space,
+        request.dtype,
+        request.network.ymax,
+        request.exits,
+        request.epilogue,
+    )
     strategy = _distribute_layers(request, engine, network)
-    setup = Setup(space, launch, engine, merged, network, strategy)
+    setup = Setup(space, kernel, launch, engine, merged, network, strategy)
     packed = perf_counter()
     _compile_workunits(request, setup.strategy)
     compiled = perf_counter()
@@ -112,18 +122,18 @@ def _merge_neurons(request: Request) -> MergedNetwork | None:
     )
 
 
-def _choose_launch(request: Request, space: Space, network: Network) -> Launch | None:
+def _choose_launch(
+    request: Request, space: Space, network: Network, kernel: Kernel
+) -> Launch | None:
     """Return the launch parameters, the same on all ranks; None: the kernel has none.
 
     network: after neuron merging
     """
-    if request.kernel != "fused":
+    if kernel != "fused":
         return None
     tuned = None
     if request.tune and request.ranks.rank == 0:
-        tuned = find_tuned(
-            TuningCase.of(space, network, request.dtype, request.kernel, request.exits)
-        )
+        tuned = find_tuned(TuningCase.of(space, network, request.dtype, kernel, request.exits))
     default = Launch("default", space.launch)
     return request.ranks.broadcast(default if tuned is None else Launch("tuned", tuned))
 
@@ -168,7 +178,7 @@ def _partition(request: Request, setup: Setup) -> Partition:
     arithmetic = "GPU" if setup.space.gpu else "CPU"
     configuration = {
         "type of numbers": str(request.dtype),
-        "kernel": request.kernel,
+        "kernel": setup.kernel.name,
         "fold": str(request.fold),
         "verification": "full" if request.values else request.verification,
         "arithmetic": f"{arithmetic}, {setup.space.implementation}",

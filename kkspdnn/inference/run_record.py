@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kkspdnn.device.memory import peak_memory
 from kkspdnn.device.space import Space
 from kkspdnn.engines import Engine
+from kkspdnn.inference.kernel_choice import KernelChoice
 from kkspdnn.inference.request import Request
 from kkspdnn.model.network import Network
 from kkspdnn.model.neuron_merging import MergedNetwork
@@ -33,6 +34,7 @@ class Setup:
     """
 
     space: Space
+    kernel: KernelChoice
     launch: Launch | None
     engine: Engine
     merged: MergedNetwork | None
@@ -66,7 +68,7 @@ class PhaseTimes:
 
     @property
     def prepare_seconds(self) -> float:
-        """Packing layers, partitioning rows and allocating activations."""
+        """Choosing the kernel, packing layers, partitioning rows and allocating activations."""
         return self.packed - self.opened + self.ready - self.compiled
 
     @property
@@ -129,25 +131,21 @@ def make_record(
     """
     network, inputs, space, strategy = request.network, request.inputs, setup.space, setup.strategy
     merged, loads, several = setup.merged, usage.loads, request.ranks.size > 1
-    held = strategy.layers.resident
-    if strategy.parallel == "pipeline":
-        held = sum(load.layers_held for load in loads)
-    seconds = times.inference_seconds
     return Record(
         space=space.name,
         neurons=network.inputs,
         layers=len(network.layers),
         inputs=inputs.rows,
         edges=network.edges,
-        kernel=request.kernel,
+        kernel=setup.kernel.name,
         exits=setup.engine.exits,
         dtype=str(request.dtype),
         threads=space.threads if space.gpu else sum(load.threads for load in loads),
         compile_seconds=times.compile_seconds,
         load_seconds=0.0,
         prepare_seconds=times.prepare_seconds,
-        inference_seconds=seconds,
-        edges_per_second=(inputs.rows - saved_rows) * network.edges / seconds,
+        inference_seconds=times.inference_seconds,
+        edges_per_second=(inputs.rows - saved_rows) * network.edges / times.inference_seconds,
         edges_multiplied=sum(load.edges_multiplied for load in loads),
         categories=int(categories.size),
         categories_sha256=categories_sha256(categories),
@@ -167,7 +165,7 @@ def make_record(
         edges_after_fold=None if merged is None else merged.network.edges,
         memory_budget_bytes=request.budget.total,
         peak_memory_bytes=max([peak_memory(), *(load.peak_memory_bytes for load in loads)]),
-        layers_held=held,
+        layers_held=_layers_held(strategy, loads),
         order=strategy.schedule,
         launch=setup.launch,
         parallel=strategy.parallel if several else None,
@@ -176,8 +174,18 @@ def make_record(
         gpus=usage.gpus,
         saved_rows=saved_rows,
         host=usage.host,
+        epilogue=setup.engine.epilogue,
+        kernel_auto=setup.kernel.automatic,
+        activation_density=setup.kernel.density,
         debug=debug_mode() and space.implementation == "builtin",
     )
+
+
+def _layers_held(strategy: Strategy, loads: Sequence[RankLoad]) -> int:
+    """Return the number of resident layers: of this rank, or of all ranks in a pipeline."""
+    if strategy.parallel == "pipeline":
+        return sum(load.layers_held for load in loads)
+    return strategy.layers.resident
 
 
 def _host_threads(space: Space) -> int:

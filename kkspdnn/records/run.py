@@ -123,7 +123,8 @@ class Record:
 
     load_seconds: files and generators
     compile_seconds: until Kokkos runs and all workunits are compiled
-    prepare_seconds: once per network: packing layers, exit bounds, and allocation of activations
+    prepare_seconds: once per network: the choice of the kernel, packing layers, exit bounds, and
+    allocation of activations
     inference_seconds: from input rows in memory to categories
     edges_per_second: the challenge's rate, inputs times edges over inference_seconds; the
     edges of retired rows are counted too
@@ -155,6 +156,11 @@ class Record:
     saved_rows: the number of input rows whose result came from a checkpoint; times,
     edges_per_second and edges_multiplied are of the other rows
     host: the load of rank 0's machine
+    epilogue: bias and ReLU of the SpGEMM kernel, see `kkspdnn.infer`; None for the fused kernel,
+    and in older records
+    kernel_auto: whether `--kernel auto` chose the kernel
+    activation_density: the density of activations that the choice is based on, see
+    kkspdnn.inference.kernel_choice; None if it was not measured
     """
 
     space: str
@@ -203,6 +209,9 @@ class Record:
     saved_rows: int = 0
     host: HostLoad | None = None
     debug: bool = False
+    epilogue: str | None = None
+    kernel_auto: bool = False
+    activation_density: float | None = None
 
     def to_json(self) -> str:
         """Return the record as JSON text, one field a line; infinity and NaN become null."""

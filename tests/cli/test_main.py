@@ -104,6 +104,7 @@ def test_every_option_exists() -> None:
     options = {o for action in actions for o in action.option_strings}
     assert options >= {
         *("--space", "--neurons", "--layers", "--inputs", "--data", "--mnist", "--kernel"),
+        "--epilogue",
         *("--dtype", "--threads", "--seed", "--verify", "--json", "--categories", "--quiet"),
         *("--fold", "--memory", "--device", "--parallel", "--checkpoint", "--outputs"),
         "--layer-cache",
@@ -112,7 +113,8 @@ def test_every_option_exists() -> None:
         a.option_strings[0]: tuple(a.choices) for a in actions if a.option_strings and a.choices
     }
     assert choices["--space"] == ("serial", "openmp", "cuda")
-    assert choices["--kernel"] == ("fused", "spgemm")
+    assert choices["--kernel"] == ("fused", "spgemm", "auto")
+    assert choices["--epilogue"] == ("fused", "separate")
     assert choices["--dtype"] == ("float32", "float64")
     assert choices["--verify"] == ("none", "sample", "full")
 
@@ -131,6 +133,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Stop):
         main.main([])
     assert (passed["space"], passed["kernel"], passed["dtype"]) == ("openmp", "fused", "float32")
+    assert (passed["epilogue"], passed["exits"]) == ("fused", "all")
     assert (passed["verification"], passed["threads"], passed["memory"]) == ("sample", None, None)
     assert passed["net"].name == "radixnet-1024x120-seed0"
     assert (passed["rows"].rows, passed["rows"].neurons) == (60000, 1024)
@@ -827,6 +830,21 @@ def test_an_empty_name_after_a_command(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_a_device_without_cuda(capsys: pytest.CaptureFixture[str]) -> None:
     fails(capsys, [*SMALL, "--device", "1"], "--device 1 is for --space cuda; leave it out")
+
+
+@pytest.mark.parametrize("kernel", ["fused", "auto"])
+def test_an_epilogue_of_another_kernel(capsys: pytest.CaptureFixture[str], kernel: str) -> None:
+    message = "--epilogue separate is for --kernel spgemm; leave it out"
+    fails(capsys, [*SMALL, "--kernel", kernel, "--epilogue", "separate"], message)
+
+
+def test_the_kernel_is_chosen(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "record.json"
+    assert main.main([*SMALL, "--kernel", "auto", "--json", str(file)]) == 0
+    record = json.loads(file.read_text())
+    assert (record["kernel"], record["kernel_auto"]) == ("fused", True)
+    density = f"{record['activation_density']:.2g}"
+    assert f"kernel fused (automatic, activation density {density})" in capsys.readouterr().out
 
 
 def test_a_name_with_a_line_break_is_reported_in_one_line(

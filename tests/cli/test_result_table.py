@@ -1,8 +1,9 @@
-"""The printed table: the line of the GPUs."""
+"""The printed table: the kernel, and the line of the GPUs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,34 @@ AMPERE = Device(0, "A100", "sm_80", "uuid-a")
 @pytest.fixture(scope="module")
 def record() -> Record:
     return infer(radixnet(64, 2), np.ones((3, 64), np.float32), space="serial").record
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "kernel fused"),
+        ({"kernel": "spgemm", "epilogue": "separate"}, "kernel spgemm with separate epilogue"),
+        ({"kernel_auto": True}, "kernel fused (automatic)"),
+        (
+            {"kernel_auto": True, "activation_density": 0.12345},
+            "kernel fused (automatic, activation density 0.12)",
+        ),
+        (
+            {
+                "kernel": "spgemm",
+                "epilogue": "fused",
+                "kernel_auto": True,
+                "activation_density": 0.005,
+            },
+            "kernel spgemm with fused epilogue (automatic, activation density 0.005)",
+        ),
+        # A record from before the option.
+        ({"kernel": "spgemm"}, "kernel spgemm"),
+    ],
+)
+def test_kernel(record: Record, changes: dict[str, Any], text: str) -> None:
+    line = result_table(replace(record, **changes)).splitlines()[0]
+    assert line.endswith(f"float32, {text}, early exit of proven rows")
 
 
 def test_no_line_on_a_cpu(record: Record) -> None:

@@ -118,6 +118,7 @@ def main() -> None:
         inputs = kk.Inputs.from_any(dense.astype(dtype))
         check(own, inputs, values=True, verification="full")
         check(own, inputs, values=True, verification="full", kernel="spgemm")
+        check(own, inputs, values=True, verification="full", kernel="auto")
     # A bias makes rows of zeros nonzero again, on whatever rank they are.
     dies = mixed((60, 50, 40), "float32", shift=-3.0, bias_to="all").layers
     revives = mixed((40, 30), "float32", bias_to="all").layers

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kkspdnn.choices import EPILOGUES, Epilogue
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
+from kkspdnn.io.json_schema import decode
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.records.run import Record, Verification, categories_sha256, check_writable, write_text
 
@@ -30,6 +32,21 @@ def test_json_has_every_field(record: Record) -> None:
     assert set(decoded["verified"]) == {field.name for field in fields(Verification)}
     assert decoded["verified"]["mode"] == "full"
     assert record.to_json().endswith("}\n")
+
+
+def test_an_older_record_without_optional_fields(record: Record) -> None:
+    older = json.loads(record.to_json())
+    for name in ("epilogue", "kernel_auto", "activation_density"):
+        del older[name]
+    assert decode(Record, older, "older.json") == record
+
+
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+def test_the_epilogue_of_spgemm(epilogue: Epilogue) -> None:
+    net, rows = radixnet(64, 2), np.ones((3, 64), np.float32)
+    found = infer(net, rows, space="serial", kernel="spgemm", epilogue=epilogue).record
+    assert found.epilogue == epilogue
+    assert decode(Record, json.loads(found.to_json()), "record.json") == found
 
 
 def test_json_has_no_infinity(record: Record) -> None:
