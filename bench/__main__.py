@@ -17,8 +17,10 @@ from bench.expected_results import compute_expected
 from bench.machine_ceilings import measure_machine_ceilings
 from bench.measurement import run_measurement
 from bench.peers import all_peers
+from bench.problem import ChallengeProblem
 from bench.report import compare, show, show_changes
 from bench.runner import Plan, measure
+from bench.spgemm import add_spgemm_options, measure_spgemm
 from kkspdnn.cli.exit_codes import exit_code_of
 from kkspdnn.cli.parser import Parser
 from kkspdnn.cli.problem import Problem, load_problem
@@ -47,9 +49,12 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", type=int, default=0, metavar="S", help=text)
         text = "folder with the official challenge files"
         command.add_argument("--data", type=Path, metavar="DIR", help=text)
+    text = "time SpGEMM implementations on random networks, in turns"
+    spgemm = commands.add_parser("spgemm", help=text, allow_abbrev=False)
+    add_spgemm_options(spgemm)
     text = "measure peak arithmetic and read bandwidth of this machine"
     ceilings = commands.add_parser("ceilings", help=text, allow_abbrev=False)
-    for command in (run, active_rows, ceilings):
+    for command in (run, active_rows, spgemm, ceilings):
         command.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     for command in (run, ceilings):
         cores = usable_cores()
@@ -92,6 +97,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_code_of(lambda: _compare(arguments, console))
 
     def measured() -> tuple[str, int]:
+        if arguments.command == "spgemm":
+            study, code = measure_spgemm(arguments, command, console)
+            return study.to_json(), code
         commands = {"run": _run, "active-rows": _count_active_rows, "ceilings": _measure_ceilings}
         record = commands[arguments.command](arguments, command, console)
         return record.to_json(), 1 if any(row.agrees is False for row in record.rows) else 0
@@ -120,11 +128,13 @@ def _run(arguments: argparse.Namespace, command: str, console: Console) -> Compa
     environment = collect_environment()
     problem = _problem(arguments, inputs)
     plan = Plan(
-        neurons=arguments.neurons,
-        layers=arguments.layers,
-        inputs=problem.inputs.rows,
-        seed=arguments.seed,
-        data=arguments.data,
+        ChallengeProblem(
+            neurons=arguments.neurons,
+            layers=arguments.layers,
+            inputs=problem.inputs.rows,
+            seed=arguments.seed,
+            data=arguments.data,
+        ),
         threads=arguments.threads,
         space=arguments.space,
         runs=arguments.runs,
@@ -179,6 +189,7 @@ def _measure_ceilings(arguments: argparse.Namespace, command: str, console: Cons
     for name in ("l1", "l2", "memory"):
         rate = getattr(ceilings, f"{name}_bytes_per_second")
         console.print(f"{name + ' reads':<15} {rate:.3g} bytes/s")
+    console.print(f"listed adds     {ceilings.listed_per_second:.3g} /s")
     return environment.record(arguments.threads, command, None, ceilings=ceilings)
 
 

@@ -23,6 +23,7 @@ from kkspdnn.records.comparison import (
     NetworkSize,
     PeerResult,
 )
+from kkspdnn.records.spgemm_study import SpgemmCase, SpgemmStudy
 from kkspdnn.version import own_version
 
 _FEATURES = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve", "vsx")
@@ -82,6 +83,23 @@ class Environment:
             rows=rows,
             layers=layers,
             ceilings=ceilings,
+        )
+
+    def spgemm_record(
+        self, threads: int, command: str, cases: tuple[SpgemmCase, ...]
+    ) -> SpgemmStudy:
+        """Return a record of SpGEMM implementations in this environment, created now."""
+        return SpgemmStudy(
+            created=_now(),
+            machine=self.machine,
+            cpu_features=self.cpu_features,
+            threads=threads,
+            gpu=self.gpu,
+            compilers=self.compilers,
+            versions=self.versions,
+            commit=self.commit,
+            command=command,
+            cases=cases,
         )
 
 

@@ -75,8 +75,8 @@ def _read(file: Path, network: Network, problem: str) -> ExpectedResults:
     counts = (tuple(map(int, row)) for row in arrays["layers"])
     return ExpectedResults(
         arrays["categories"],
-        LayerCounts(**dict(zip(names, counts, strict=True))),
         arrays["products"],
         arrays["living"],
         network.edges,
+        layers=LayerCounts(**dict(zip(names, counts, strict=True))),
     )

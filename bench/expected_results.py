@@ -19,20 +19,22 @@ from kkspdnn.model.network import Network
 from kkspdnn.records.comparison import LayerCounts
 from kkspdnn.serial_reference import categories, reference
 
+OnLayer = Callable[[int, int, sp.csr_array], None]
+"""Called after each layer with its position, its multiplications of two nonzeros and its
+activations."""
+
 
 @dataclass(frozen=True, eq=False)
-class ExpectedResults:
+class ExpectedRows:
     """The categories that every implementation must return, and the number of edges per row.
 
     categories: int64, 1-based, computed by the serial reference in the network's dtype
-    layers: row counts after each layer
     products: int64[rows], multiplications of a nonzero weight with a nonzero activation
     active_edges: int64[rows], edges of the layers that the row enters with a nonzero value
     edges: of the network
     """
 
     categories: NDArray[np.int64]
-    layers: LayerCounts
     products: NDArray[np.int64]
     active_edges: NDArray[np.int64]
     edges: int
@@ -53,18 +55,45 @@ class ExpectedResults:
         return rows * self.edges if counting == "all" else None
 
 
+@dataclass(frozen=True, eq=False)
+class ExpectedResults(ExpectedRows):
+    """Also the row counts after each layer."""
+
+    layers: LayerCounts
+
+
 def compute_expected(
     network: Network, inputs: Inputs, on_progress: Callable[[float], None]
 ) -> ExpectedResults:
     """Run the serial reference over all rows; `on_progress` receives the fraction done, 0 to 1."""
-    dtype = network.dtype
-    y = inputs.to_csr(dtype)
-    products, active_edges = np.zeros((2, inputs.rows), np.int64)
     counts: dict[str, list[int]] = {
         name: [] for name in ("alive", "saturated", "undecided", "nonzeros", "products")
     }
     bounds = exit_bounds(network)
-    for done, layer in enumerate(network.layers):
+
+    def on_layer(position: int, products: int, y: sp.csr_array) -> None:
+        counts["products"].append(products)
+        counts["alive"].append(int(np.count_nonzero(np.diff(y.indptr))))
+        counts["nonzeros"].append(int(y.nnz))
+        number = position + 1
+        saturated, undecided = _count_saturated_and_undecided(y, bounds[number], network.ymax)
+        counts["saturated"].append(saturated)
+        counts["undecided"].append(undecided)
+        on_progress(number / len(network.layers))
+
+    rows = compute_expected_rows(network, inputs, on_layer)
+    layers = LayerCounts(**{name: tuple(numbers) for name, numbers in counts.items()})
+    return ExpectedResults(
+        rows.categories, rows.products, rows.active_edges, rows.edges, layers=layers
+    )
+
+
+def compute_expected_rows(network: Network, inputs: Inputs, on_layer: OnLayer) -> ExpectedRows:
+    """Run the serial reference over all rows, layer by layer."""
+    dtype = network.dtype
+    y = inputs.to_csr(dtype)
+    products, active_edges = np.zeros((2, inputs.rows), np.int64)
+    for position, layer in enumerate(network.layers):
         fan_out = np.bincount(layer.index, minlength=layer.inputs)
         before = np.concatenate(([0], np.cumsum(fan_out[y.indices], dtype=np.int64)))
         layer_products = before[y.indptr[1:]] - before[y.indptr[:-1]]
@@ -73,15 +102,8 @@ def compute_expected(
         one_layer = Network(layers=(layer,), inputs=layer.inputs, ymax=network.ymax)
         rows = Inputs(rows=inputs.rows, neurons=layer.inputs, source="", csr=y)
         y = reference(one_layer, rows, dtype=dtype)
-        counts["products"].append(int(layer_products.sum()))
-        counts["alive"].append(int(np.count_nonzero(np.diff(y.indptr))))
-        counts["nonzeros"].append(int(y.nnz))
-        saturated, undecided = _count_saturated_and_undecided(y, bounds[done + 1], network.ymax)
-        counts["saturated"].append(saturated)
-        counts["undecided"].append(undecided)
-        on_progress((done + 1) / len(network.layers))
-    layers = LayerCounts(**{name: tuple(numbers) for name, numbers in counts.items()})
-    return ExpectedResults(categories(y), layers, products, active_edges, network.edges)
+        on_layer(position, int(layer_products.sum()), y)
+    return ExpectedRows(categories(y), products, active_edges, network.edges)
 
 
 def exit_bounds(network: Network) -> Sequence[ExitBounds]:

@@ -72,8 +72,8 @@ class Peer(Protocol):
         """Convert network and input rows to the implementation's format, and compile.
 
         Returns the seconds that compiling took. May be called again with other inputs. The network
-        is a challenge network in float32: all neurons have the same fan-in, and all neurons of a
-        layer have the same negative bias.
+        is in float32: all neurons have the same fan-in, and all neurons of a layer have the same
+        bias, at most 0.
         """
 
     def run(self) -> RunResult:
@@ -89,7 +89,7 @@ class MatrixLayer:
 
 
 def matrix_layers(network: Network) -> list[MatrixLayer]:
-    """Return the layers as matrices. Raises InputError if a bias is not negative.
+    """Return the layers as matrices. Raises InputError if a bias is above 0.
 
     The challenge adds the bias to nonzero sums only. Dense implementations add it to every sum; the
     result is the same because ReLU sets a negative bias to zero.
@@ -97,8 +97,8 @@ def matrix_layers(network: Network) -> list[MatrixLayer]:
     matrices = []
     for number, layer in enumerate(network.layers, start=1):
         bias = np.float32(layer.bias[0])
-        if not (bias < 0 and bool((layer.bias == layer.bias[0]).all())):
-            raise InputError(f"layer {number}: all neurons must have the same negative bias")
+        if not (bias <= 0 and bool((layer.bias == layer.bias[0]).all())):
+            raise InputError(f"layer {number}: all neurons must have the same bias, at most 0")
         matrices.append(MatrixLayer(layer.weights().astype(np.float32), bias))
     return matrices
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.expected_results import ExpectedResults
+from bench.expected_results import ExpectedRows
 from bench.peer import Peer
+from bench.problem import ProblemDescription
 from bench.processes import Worker, WorkerError
 from kkspdnn.records.comparison import PeerResult
 from kkspdnn.records.run import categories_sha256
-
-_TRIAL_ROWS = 1000
-"""Input rows of the run that estimates the time of a run over all rows."""
 
 _TIME_LIMIT = 300.0
 """Seconds for preparing, and in addition to the expected time of a run."""
@@ -29,35 +26,23 @@ OnProgress = Callable[[str, float], None]
 class Plan:
     """The problem, and how long each peer is measured.
 
-    inputs: rows of the problem; runs: timed runs of each peer
+    runs: timed runs of each peer
     seconds: maximum time of one run; slower peers get fewer rows
+    trial_rows: input rows of the run that estimates the time of a run over all rows
     """
 
-    neurons: int
-    layers: int
-    inputs: int
-    seed: int
-    data: Path | None
+    problem: ProblemDescription
     threads: int
     space: str
     runs: int
     seconds: float
-
-    def problem(self) -> dict[str, Any]:
-        """Return the arguments of `kkspdnn.cli.problem.load_problem`, with the folder as text."""
-        return {
-            "neurons": self.neurons,
-            "layers": self.layers,
-            "inputs": self.inputs,
-            "seed": self.seed,
-            "data": None if self.data is None else str(self.data.absolute()),
-        }
+    trial_rows: int = 1000
 
 
 class _MeasuredPeer:
     """The worker of a peer, and its row of the record so far."""
 
-    def __init__(self, peer: Peer, plan: Plan, expected: ExpectedResults) -> None:
+    def __init__(self, peer: Peer, plan: Plan, expected: ExpectedRows) -> None:
         self.row = PeerResult(peer.name, peer.label, "missing", peer.available(), gpu=peer.gpu)
         self._peer = peer
         self._plan = plan
@@ -75,11 +60,12 @@ class _MeasuredPeer:
     def warm_up(self) -> None:
         """Choose the number of rows from a trial run, prepare the peer for them, and run it."""
         plan = self._plan
-        trial = min(plan.inputs, _TRIAL_ROWS)
+        inputs = plan.problem.inputs
+        trial = min(inputs, plan.trial_rows)
         self._prepare(trial)
         self._run(trial)
         row_seconds = self._run(trial) / trial
-        rows = int(min(plan.inputs, max(trial, plan.seconds / row_seconds)))
+        rows = int(min(inputs, max(trial, plan.seconds / row_seconds)))
         if rows > trial:
             self._prepare(rows)
             self._run(rows)
@@ -99,7 +85,7 @@ class _MeasuredPeer:
     def _prepare(self, rows: int) -> None:
         message = {
             "do": "prepare",
-            "problem": self._plan.problem(),
+            "problem": self._plan.problem.to_message(),
             "inputs": rows,
             "threads": self._plan.threads,
         }
@@ -162,7 +148,7 @@ class _MeasuredPeer:
 
 
 def measure(
-    peers: list[Peer], plan: Plan, expected: ExpectedResults, on_progress: OnProgress
+    peers: list[Peer], plan: Plan, expected: ExpectedRows, on_progress: OnProgress
 ) -> tuple[PeerResult, ...]:
     """Measure the peers and return a row for each, in their order.
 

@@ -8,14 +8,14 @@ The standard output of libraries goes to standard error.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from bench.peer import Peer
 from bench.peers import all_peers
+from bench.problem import problem_from
 from bench.processes import serve
-from kkspdnn.cli.problem import Problem, load_problem
+from kkspdnn.cli.problem import Problem
 
 
 def main() -> int:
@@ -33,11 +33,10 @@ def main() -> int:
     return serve(answer)
 
 
-def _load(arguments: dict[str, Any]) -> tuple[Problem, float]:
+def _load(description: dict[str, Any]) -> tuple[Problem, float]:
     """Return the problem and the seconds that loading took."""
     begun = perf_counter()
-    data = arguments.pop("data")
-    problem = load_problem(data=None if data is None else Path(data), **arguments)
+    problem = problem_from(description).load()
     return problem, perf_counter() - begun
 
 

@@ -1,11 +1,13 @@
-// Peak rates of all threads together: multiply-adds from registers, and reads from arrays of three
-// sizes. Prints three kinds of lines: `threads N`, `edges RATE`, `read BYTES RATE`, where BYTES is
-// the size of the array of one thread and RATE is the sum over all threads, per second.
+// Peak rates of all threads together: multiply-adds from registers, reads from arrays of three
+// sizes, and multiply-adds to listed elements of an array in the L1 cache. Prints four kinds of
+// lines: `threads N`, `edges RATE`, `read BYTES RATE`, `listed RATE`, where BYTES is the size of the
+// array of one thread and RATE is the sum over all threads, per second.
 
 #include <omp.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -51,6 +53,31 @@ float read(const Lanes* data, long count, long times) {
   return total(sums);
 }
 
+constexpr int kListed = 2048;
+
+// A list of a column: its row numbers, in an order without a pattern, and its values.
+struct List {
+  uint16_t row[kListed];
+  float value[kListed], sum[kListed];
+
+  List() {
+    for (int i = 0; i < kListed; ++i) {
+      row[i] = static_cast<uint16_t>((i * 1021 + 77) % kListed);
+      value[i] = 1.0f;
+      sum[i] = 0.0f;
+    }
+  }
+};
+
+// The inner loop of a product of sparse matrices.
+float add_listed(List& list, long times) {
+  for (long time = 0; time < times; ++time) {
+    for (int i = 0; i < kListed; ++i) list.sum[list.row[i]] += list.value[i] * 0.999f;
+    asm volatile("" ::: "memory");
+  }
+  return list.sum[0];
+}
+
 // The shortest of several runs, because a ceiling is the highest rate that was reached.
 template <class Body>
 double seconds(Body body) {
@@ -86,4 +113,9 @@ int main() {
     std::printf("read %ld %.6e\n", bytes, double(bytes) * times * threads / time);
     for (Lanes* each : arrays) std::free(each);
   }
+  std::vector<List> lists(threads);
+  const long times = 50'000;
+  const double listed = double(kListed) * times * threads;
+  const double time = seconds([&] { sink = add_listed(lists[omp_get_thread_num()], times); });
+  std::printf("listed %.6e\n", listed / time);
 }

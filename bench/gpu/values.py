@@ -45,6 +45,10 @@ def _checks(space: str, small: bool) -> Iterator[Check]:
     yield "fused, exits all", lambda: challenge()
     yield "fused, 700 rows", lambda: challenge(rows=700)
     yield "SpGEMM", lambda: challenge(kernel="spgemm")
+    yield (
+        "SpGEMM, separate epilogue",
+        lambda: challenge(kernel="spgemm", epilogue="separate", exits="none"),
+    )
     yield "merged neurons", lambda: challenge(fold=True)
     # On a GPU up to 512 rows have tiles of 32 threads with one lane each.
     for rows in (300, 700):

@@ -11,6 +11,7 @@ from kkspdnn.figures import (
     roofline,
     scaling,
     speedup,
+    spgemm,
 )
 from kkspdnn.figures.points import Records
 from kkspdnn.figures.style import WIDTHS, Chart, pictures, settings
@@ -22,6 +23,9 @@ __all__ = ["WIDTHS", "charts", "pictures", "settings"]
 def charts(records: Records) -> list[Chart]:
     """Return the figures that can be drawn from these records."""
     results = published()
-    modules = (rates, speedup, problem_size, scaling, roofline, active_rows, pruning, poster)
+    modules = (
+        *(rates, speedup, problem_size, scaling, roofline, active_rows, spgemm),
+        *(pruning, poster),
+    )
     possible = [module.chart(records, results) for module in modules]
     return [chart for chart in possible if chart is not None]

@@ -13,6 +13,8 @@ from kkspdnn.records.comparison import SCHEMA, Comparison, PeerResult, compariso
 from kkspdnn.records.pruning_study import SCHEMA as PRUNING
 from kkspdnn.records.pruning_study import Study, study_from
 from kkspdnn.records.run import Record
+from kkspdnn.records.spgemm_study import SCHEMA as SPGEMM
+from kkspdnn.records.spgemm_study import SpgemmStudy, spgemm_study_from
 
 REFERENCE = "reference"
 """The name of the serial reference in a comparison."""
@@ -92,7 +94,7 @@ class Records:
     """The contents of several files.
 
     points: of one process, one for each implementation, network and machine
-    comparisons, studies: the records of benchmarks
+    comparisons, studies, spgemm_studies: the records of benchmarks
     skipped: files of other formats
     of_ranks: like `points`, of runs with several MPI ranks
     """
@@ -102,6 +104,7 @@ class Records:
     studies: tuple[Study, ...] = ()
     skipped: tuple[Path, ...] = ()
     of_ranks: tuple[Point, ...] = ()
+    spgemm_studies: tuple[SpgemmStudy, ...] = ()
 
 
 def read_records(paths: Sequence[Path]) -> Records:
@@ -109,12 +112,14 @@ def read_records(paths: Sequence[Path]) -> Records:
 
     Raises InputError with file and field for an invalid record, or if no file is a record.
     """
-    comparisons, points, studies, skipped = [], [], [], []
+    comparisons, points, studies, spgemm_studies, skipped = [], [], [], [], []
     of_ranks: list[Point] = []
     for path in paths:
         fields = read_json(path)
         if fields.get("schema") == PRUNING:
             studies.append(study_from(fields, str(path)))
+        elif fields.get("schema") == SPGEMM:
+            spgemm_studies.append(spgemm_study_from(fields, str(path)))
         elif "schema" in fields:
             comparison = _with_displayed_labels(comparison_from(fields, str(path)))
             comparisons.append(comparison)
@@ -124,7 +129,7 @@ def read_records(paths: Sequence[Path]) -> Records:
             (of_ranks if run.loads else points).append(_of_run(run, path))
         else:
             skipped.append(path)
-    if not comparisons and not points and not studies and not of_ranks:
+    if not any((comparisons, points, studies, spgemm_studies, of_ranks)):
         raise InputError(
             f"no record among {len(paths)} files; give those of python -m bench run --json "
             f"({SCHEMA}) or of python -m kkspdnn --json"
@@ -135,6 +140,7 @@ def read_records(paths: Sequence[Path]) -> Records:
         studies=tuple(studies),
         skipped=tuple(skipped),
         of_ranks=tuple(_best(of_ranks)),
+        spgemm_studies=tuple(spgemm_studies),
     )
 
 

@@ -119,6 +119,8 @@ class Ceilings:
     edges_per_second: multiplications with an addition each, of float32 in registers
     l1_bytes_per_second, l2_bytes_per_second, memory_bytes_per_second: reads of arrays that fit into
     the L1 caches, the L2 caches or memory
+    listed_per_second: multiplications with an addition each to listed elements of an array in the
+    L1 caches, the inner loop of SpGEMM; None in older records
     """
 
     threads: int
@@ -126,6 +128,7 @@ class Ceilings:
     l1_bytes_per_second: float
     l2_bytes_per_second: float
     memory_bytes_per_second: float
+    listed_per_second: float | None = None
 
 
 @dataclass(frozen=True)
@@ -217,5 +220,6 @@ def _check_numbers(record: Comparison, where: str) -> None:
                     f"{where}: layers: {name}: {len(counts)} numbers for "
                     f"{record.network.layers} layers"
                 )
-    if record.ceilings is not None and min(asdict(record.ceilings).values()) <= 0:
+    ceilings = {} if record.ceilings is None else asdict(record.ceilings)
+    if any(number is not None and number <= 0 for number in ceilings.values()):
         raise InputError(f"{where}: ceilings: every number must be above 0")

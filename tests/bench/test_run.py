@@ -15,6 +15,7 @@ import pytest
 from bench.__main__ import main
 from bench.expected_results import compute_expected
 from bench.peers.scipy_peers import ScipyCsr
+from bench.problem import ChallengeProblem
 from bench.processes import Worker, WorkerError
 from bench.report import compare
 from bench.runner import Plan, measure
@@ -241,7 +242,7 @@ class Unknown(ScipyCsr):
 
 
 def _plan() -> Plan:
-    return Plan(64, 2, 20, 0, None, 1, "openmp", 1, 0.001)
+    return Plan(ChallengeProblem(64, 2, 20, seed=0), 1, "openmp", 1, 0.001)
 
 
 @pytest.mark.slow
@@ -278,10 +279,11 @@ def test_a_worker_ends_with_its_parent() -> None:
     script = """
 import os
 import signal
+from bench.problem import ChallengeProblem
 from bench.processes import Worker
 
 worker = Worker("bench.worker", ("scipy", "openmp"), 1, {})
-problem = {"neurons": 64, "layers": 2, "inputs": 20, "seed": 0, "data": None}
+problem = ChallengeProblem(64, 2, 20, seed=0).to_message()
 worker.request({"do": "prepare", "problem": problem, "inputs": 20, "threads": 1}, 60)
 print(worker._process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from kkspdnn.records.comparison import (
     PeerResult,
 )
 from kkspdnn.records.pruning_study import Accuracy, Study, Timing
+from kkspdnn.records.spgemm_study import SpgemmCase, SpgemmStudy, SpgemmTiming
 
 
 def row(
@@ -94,6 +96,40 @@ def study() -> Study:
     )
 
 
+def spgemm_study() -> SpgemmStudy:
+    cases = []
+    for neurons, edges, density in product((1024, 8192, 65536), (2, 32, 512), (0.1, 100.0)):
+        times = (1e-3 * edges, 2e-3 * edges, 3e-3 * edges)
+        ours = SpgemmTiming("spgemm", "kkspdnn, SpGEMM", "ok", None, "1", 2, 100, 10**6, 7, times)
+        mkl = replace(ours, name="mkl", label="MKL, CSR x CSR", multiplications=10**5)
+        missing = SpgemmTiming("cusparse", "cuSPARSE", "missing", "CuPy is not installed")
+        cases.append(
+            SpgemmCase(
+                neurons=neurons,
+                edges=edges,
+                density=density,
+                layers=1,
+                inputs=100,
+                seed=0,
+                multiplications=(10**6,),
+                densities=(density,),
+                rows=(mkl, missing, ours),
+            )
+        )
+    return SpgemmStudy(
+        created="2020-01-01T00:00:00+00:00",
+        machine="a processor, 2 cores",
+        cpu_features=("avx2",),
+        threads=2,
+        gpu=None,
+        compilers={},
+        versions={},
+        commit=None,
+        command="",
+        cases=tuple(cases),
+    )
+
+
 def write_records(folder: Path) -> Path:
     """Write records into a folder, and return it."""
     base = comparison()
@@ -106,6 +142,7 @@ def write_records(folder: Path) -> Path:
     ceilings = replace(base, network=None, rows=(), layers=None)
     ceilings = replace(ceilings, ceilings=Ceilings(2, 1e11, 4e11, 2e11, 3e10))
     (folder / "pruning.json").write_text(study().to_json())
+    (folder / "spgemm.json").write_text(spgemm_study().to_json())
     records = {"a": base, "b": deep, "c": wide, "d": one, "e": half, "f": ceilings}
     for name, each in records.items():
         (folder / f"{name}.json").write_text(json.dumps(asdict(each)))

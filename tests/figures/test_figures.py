@@ -32,7 +32,10 @@ from kkspdnn.figures.style import (
 from kkspdnn.records.published import published
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["rates", "speedup", "size", "threads", "roofline", "active", "pruning", "poster"]
+NAMES = [
+    *("rates", "speedup", "size", "threads", "roofline", "active", "spgemm"),
+    *("pruning", "poster"),
+]
 
 
 @pytest.fixture
@@ -74,9 +77,12 @@ def test_every_figure_is_readable(by_name: dict[str, Chart], name: str, width: s
                 assert bounds.x0 - 1 <= box.x0
                 assert box.x1 <= bounds.x1 + 1
     for axes in figure.axes:
-        assert axes.get_xlabel() or name == "rates"
+        # The panels of "spgemm" share the labels of their rows and columns.
+        assert axes.get_xlabel() or name in ("rates", "spgemm")
         # A panel without a y label shares that of its neighbour, or has the names of rows.
-        assert any(other.get_ylabel() for other in figure.axes) or name in ("speedup", "poster")
+        assert any(other.get_ylabel() for other in figure.axes) or name in (
+            *("speedup", "poster", "spgemm"),
+        )
         assert axes.get_position().width > 0.25 / (1 if width == "1col" else 2)
     labels = [text.get_text() for text in legend.get_texts()]
     assert len(labels) == len(set(labels)) > 0
@@ -131,7 +137,7 @@ def test_threads_and_gpus_have_separate_panels(records: Records) -> None:
     both = [replace(each, threads=2) for each in one.timings]
     gpu = [replace(each, space="cuda") for each in one.timings]
     more = replace(one, accuracies=(), timings=(*one.timings, *both, *gpu), gpu="A GPU, 1.0")
-    alone = replace(records, points=(), comparisons=(), studies=(more,))
+    alone = replace(records, points=(), comparisons=(), studies=(more,), spgemm_studies=())
     (chart,) = charts(alone)
     figure = draw_chart(chart, "2col")
     assert [axes.get_xlabel() for axes in figure.axes] == [

@@ -1,0 +1,110 @@
+"""The figure of SpGEMM on random networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kkspdnn.figures import spgemm
+from kkspdnn.figures.points import Records, read_records
+from kkspdnn.figures.style import COLOURS, MARKERS, Chart, settings
+from kkspdnn.records.published import published
+from kkspdnn.records.spgemm_study import SpgemmStudy
+from tests.figures.conftest import spgemm_study
+
+
+def chart_of(*studies: SpgemmStudy) -> Chart | None:
+    return spgemm.chart(Records((), (), spgemm_studies=studies), published())
+
+
+def draw(chart: Chart | None, width: str = "2col") -> Any:
+    assert chart is not None
+    with settings():
+        figure = chart.figure(width)
+        figure.draw_without_rendering()
+    return figure
+
+
+def test_each_panel_has_one_number_of_neurons_and_edges() -> None:
+    axes = draw(chart_of(spgemm_study())).axes
+    assert len(axes) == 9
+    assert [each.get_title() for each in axes[:3]] == [
+        "1,024 neurons",
+        "8,192 neurons",
+        "65,536 neurons",
+    ]
+    texts = [text.get_text() for each in axes for text in each.texts]
+    assert texts == ["2 edges", "32 edges", "512 edges"]
+    # 2 ms * 32 for a million multiplications
+    (line,) = [line for line in axes[3].lines if line.get_color() == COLOURS[0]][:1]
+    assert line.get_xdata().tolist() == [0.1, 100.0]
+    assert line.get_ydata().tolist() == pytest.approx([64.0, 64.0])
+
+
+def test_the_axes_are_logarithmic_and_have_units() -> None:
+    figure = draw(chart_of(spgemm_study()))
+    assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == ("log", "log")
+    assert figure.axes[-1].get_xlabel() == "nonzero inputs (%)"
+    assert figure.get_supylabel() == "time per multiplication (ns)"
+
+
+def test_labels_and_legend_do_not_overlap() -> None:
+    for width in ("1col", "2col"):
+        figure = draw(chart_of(spgemm_study()), width)
+        legend = figure.legends[0].get_window_extent()
+        for axes in figure.axes[-3:]:
+            assert not legend.overlaps(axes.xaxis.label.get_window_extent())
+
+
+def test_a_style_does_not_depend_on_the_other_implementations() -> None:
+    study = spgemm_study()
+    cases = [replace(case, rows=case.rows[:1]) for case in study.cases]
+    alone = draw(chart_of(replace(study, cases=tuple(cases))))
+    both = draw(chart_of(study))
+    marker = alone.axes[0].lines[0].get_marker()
+    assert marker == MARKERS[4]
+    assert marker in [line.get_marker() for line in both.axes[0].lines]
+    assert [text.get_text() for text in alone.legends[0].get_texts()] == ["MKL, CSR x CSR"]
+
+
+def test_the_table_has_the_median_and_the_spread() -> None:
+    chart = chart_of(spgemm_study())
+    assert chart is not None
+    rows = {(*row[:3], row[4]): row[7:] for row in chart.table.rows}
+    assert rows[1024, 2, 0.1, "kkspdnn, SpGEMM"] == pytest.approx((4.0, 2.0, 6.0))
+    assert rows[65536, 512, 100.0, "MKL, CSR x CSR"] == pytest.approx((10240.0, 5120.0, 15360.0))
+    assert not any("cuSPARSE" in row for row in chart.table.rows)
+    assert "a processor, 2 cores, 2 threads" in chart.table.caption
+
+
+def test_several_records_make_one_figure() -> None:
+    study = spgemm_study()
+    first = replace(study, cases=study.cases[:10])
+    second = replace(study, cases=study.cases[8:], created="2021-01-01T00:00:00+00:00")
+    whole, joined = chart_of(study), chart_of(second, first)
+    assert whole is not None
+    assert joined is not None
+    assert joined.table == whole.table
+
+
+def test_the_latest_record_of_a_case_is_drawn() -> None:
+    study = spgemm_study()
+    (case, *_) = study.cases
+    slow = replace(case, rows=(replace(case.rows[0], seconds=(7.0,)),))
+    later = replace(study, cases=(slow,), created="2021-01-01T00:00:00+00:00")
+    chart = chart_of(later, replace(study, cases=(case,)))
+    assert chart is not None
+    assert [row[7] for row in chart.table.rows] == pytest.approx([7.0 / 1e5 * 1e9])
+
+
+def test_there_is_no_figure_without_records() -> None:
+    assert chart_of() is None
+
+
+def test_a_record_is_read_with_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(spgemm_study().to_json())
+    assert read_records([path]).spgemm_studies == (spgemm_study(),)
