@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -105,15 +105,17 @@ class Inputs:
 
     def slice(self, begin: int, end: int) -> Inputs:
         """
-        Rows `begin` to `end` - 1: views of bits and dense rows, or `self` for all rows.
+        Rows `begin` to `end` - 1: views of the values, or `self` for all rows.
 
         InputError unless 0 <= begin <= end <= rows.
         """
         if not 0 <= begin <= end <= self.rows:
             raise InputError(f"rows {begin}:{end} of {self.rows} input rows")
         if end - begin == self.rows:
-            # SciPy would copy CSR rows. The copy can take longer than inference on one row.
+            # Making an object can take longer than inference on one row.
             return self
+        if self.csr is not None:
+            return replace(self, rows=end - begin, csr=_csr_rows(self.csr, begin, end))
         return self._indexed(end - begin, np.s_[begin:end])
 
     def select_rows(self, rows: NDArray[np.int64]) -> Inputs:
@@ -208,6 +210,16 @@ class Inputs:
             return cls(rows=rows, neurons=neurons, source=source, dense=dense)
         csr = canonical_csr(obj, "inputs")
         return cls(rows=csr.shape[0], neurons=csr.shape[1], source=source, csr=csr)
+
+
+def _csr_rows(csr: sp.csr_array, begin: int, end: int) -> sp.csr_array:
+    """Rows of a matrix as views of its entries; an index of SciPy would copy them."""
+    start = csr.indptr[begin : end + 1]
+    entries = slice(start[0], start[-1])
+    # The constructor would copy views of less than half of an array.
+    rows = sp.csr_array((end - begin, csr.shape[1]), dtype=csr.dtype)
+    rows.data, rows.indices, rows.indptr = csr.data[entries], csr.indices[entries], start - start[0]
+    return rows
 
 
 def _cast(values: Floats, dtype: np.dtype[Any], row_of: Callable[[int], int]) -> Floats:

@@ -62,6 +62,16 @@ def test_a_slice_of_bits_is_no_copy() -> None:
     assert np.shares_memory(bits, inputs.bits)
 
 
+def test_a_slice_of_csr_is_no_copy() -> None:
+    pixels, _ = random_bits(1, 9, 16)
+    inputs = Inputs.from_any(sp.csr_array(pixels.astype(np.float32)))
+    rows = inputs.slice(2, 5).csr
+    assert rows is not None
+    assert inputs.csr is not None
+    assert np.shares_memory(rows.data, inputs.csr.data)
+    assert np.shares_memory(rows.indices, inputs.csr.indices)
+
+
 def test_all_rows_are_not_copied() -> None:
     pixels, inputs = random_bits(1, 9, 16)
     sparse = Inputs.from_any(sp.csr_array(pixels.astype(np.float32)))
