@@ -16,7 +16,6 @@ from kkspdnn.engines.spgemm.columns import (
     Columns,
     Grouping,
     is_dense,
-    sparse_limit,
 )
 from kkspdnn.engines.spgemm.csr import Csr, allocate_csr
 from kkspdnn.engines.spgemm.layer import SpgemmLayer
@@ -138,7 +137,7 @@ class ColumnKernels:
             selected=selected,
             cursor=np.empty_like(loaded.place),
             batch_rows=loaded.batch_rows,
-            sparse_limit=sparse_limit(grouping.size, self.dtype),
+            sparse_limit=grouping.sparse_limit,
             **loaded.storage(),
             **_rows(loaded),
         )
@@ -220,7 +219,7 @@ class ColumnKernels:
             outputs=layer.outputs,
             blocks=grouping.blocks,
             width=-(-layer.outputs // grouping.blocks),
-            sparse_limit=sparse_limit(grouping.size, self.dtype),
+            sparse_limit=grouping.sparse_limit,
             ycapacity=y.batch_capacity,
             zcapacity=z.capacity,
             **{f"y{name}": array for name, array in y.storage().items()},
@@ -251,7 +250,7 @@ class ColumnKernels:
             relu.relu,
             batch_rows=z.batch_rows,
             columns=z.columns,
-            sparse_limit=sparse_limit(z.grouping.size, self.dtype),
+            sparse_limit=z.grouping.sparse_limit,
             capacity=z.batch_capacity,
             **{f"y{name}": array for name, array in y.storage().items()},
             **{f"z{name}": array for name, array in z.storage().items()},

@@ -17,7 +17,10 @@ LANES_BYTES = 64
 """Bytes of the widest SIMD register: batches are padded to it."""
 
 _DENSE_ROWS = 256
-"""Rows of a batch of dense columns: the columns of 1024 neurons fit into an L2 cache of 1 MiB."""
+"""Maximum number of rows of a batch of dense columns."""
+
+_DENSE_BYTES = 1 << 21
+"""Bytes of the dense columns of a batch, unless it has few rows: more of them miss the L2 cache."""
 
 _MIN_ROWS = 64
 """Minimum number of rows of a batch, if there are as many."""
@@ -42,11 +45,13 @@ class Grouping:
 
     size: rows of a batch, the last one may have fewer
     blocks: a work item computes 1 / blocks of the columns of a batch
+    sparse_limit: maximum number of entries of a list
     """
 
     rows: int
     size: int
     blocks: int
+    sparse_limit: int
 
     @classmethod
     def choose(
@@ -58,9 +63,11 @@ class Grouping:
         widest: the largest number of columns of a layer
         """
         lanes = LANES_BYTES // dtype.itemsize
-        size = max(_DENSE_ROWS, int(min(_LIST_ENTRIES / max(density, 1e-9), _MAX_ROWS)))
-        if size == _DENSE_ROWS:
-            size = max(_MIN_ROWS, min(size, -(-rows // threads)))
+        if is_dense(density):
+            fit = _DENSE_BYTES // (widest * dtype.itemsize)
+            size = max(_MIN_ROWS, min(fit, _DENSE_ROWS, -(-rows // threads)))
+        else:
+            size = int(min(_LIST_ENTRIES / max(density, 1e-9), _MAX_ROWS))
         # Places of lists are int32.
         size = min(size, max(lanes, INT32_MAX // (widest + 1)))
         batches = max(1, -(-rows // size))
@@ -68,7 +75,7 @@ class Grouping:
         batches = max(1, -(-rows // size))
         items = _ITEMS_PER_THREAD * threads
         blocks = 1 if batches >= items or threads == 1 else min(-(-items // batches), widest)
-        return cls(rows, size, blocks)
+        return cls(rows, size, blocks, sparse_limit(size, dtype))
 
     @staticmethod
     def chunk_rows(density: float, widest: int, dtype: np.dtype[Any], threads: int) -> int:
@@ -176,9 +183,8 @@ class ColumnMemory:
         """Return uninitialised activations."""
         self._turn = 1 - self._turn
         batches, size, blocks = grouping.batches, grouping.size, grouping.blocks
-        limit = sparse_limit(size, self.dtype)
         # A column that becomes dense may have been written as a list before.
-        capacity = -(-columns // blocks) * limit + size
+        capacity = -(-columns // blocks) * grouping.sparse_limit + size
         lists = batches * blocks * capacity
         shape = (batches, columns)
         return Columns(

@@ -66,8 +66,10 @@ class Csr:
     @classmethod
     def from_scipy(cls, matrix: sp.csr_array) -> Csr:
         """Return a matrix with NumPy arrays."""
-        index = matrix.indices.astype(np.uint32)
-        return cls(matrix.shape[1], matrix.indptr.astype(np.int64), index, matrix.data)
+        index = matrix.indices
+        index = index.view(np.uint32) if index.dtype == np.int32 else index.astype(np.uint32)
+        start = matrix.indptr.astype(np.int64, copy=False)
+        return cls(matrix.shape[1], start, index, matrix.data)
 
     def zeros(self, columns: int) -> Csr:
         """Return a matrix of zeros with the rows of this one."""

@@ -17,7 +17,7 @@ DTYPES = st.sampled_from([np.dtype(np.float32), np.dtype(np.float64)])
 
 def most_list_elements(grouping: Grouping, columns: int, dtype: np.dtype[Any]) -> int:
     """Return the list elements of a batch."""
-    limit = sparse_limit(grouping.size, dtype)
+    limit = grouping.sparse_limit
     return grouping.blocks * (-(-columns // grouping.blocks) * limit + grouping.size)
 
 
@@ -92,7 +92,7 @@ def test_choice(
 
 def test_sizes_that_differ_much() -> None:
     sizes = [16, 64, 65, 256, 272]
-    groupings = [Grouping(1000, size, 1) for size in sizes]
+    groupings = [Grouping(1000, size, 1, 0) for size in sizes]
     assert [groupings[1].differs_much(each) for each in groupings] == [False] * 4 + [True]
     assert [each.differs_much(groupings[0]) for each in groupings] == [False] * 2 + [True] * 3
 
@@ -107,7 +107,7 @@ def test_maximum_number_of_entries_of_a_list(size: int, dtype: str, limit: int) 
 
 @pytest.mark.parametrize(("dtype", "last"), [("float32", 16), ("float64", 8)])
 def test_rows_of_batches_are_full_registers(dtype: str, last: int) -> None:
-    y = ColumnMemory(np.dtype(dtype)).allocate(Grouping(133, 64, 2), 5)
+    y = ColumnMemory(np.dtype(dtype)).allocate(Grouping(133, 64, 2, 8), 5)
     assert y.batch_rows.tolist() == [64, 64, last]
     assert y.batch_rows.dtype == np.int32
 
@@ -135,7 +135,7 @@ def test_rows_that_are_computed_together(
 def test_activations_take_turns() -> None:
     """The activations before the last ones are overwritten, also by smaller ones."""
     memory = ColumnMemory(FLOAT)
-    grouping = Grouping(100, 64, 2)
+    grouping = Grouping(100, 64, 2, 8)
     first, second, third = (memory.allocate(grouping, columns) for columns in (9, 9, 5))
     for name, array in first.storage().items():
         assert not np.shares_memory(array, second.storage()[name])
@@ -147,8 +147,8 @@ def test_activations_take_turns() -> None:
 
 def test_memory_grows() -> None:
     memory = ColumnMemory(FLOAT)
-    small = memory.allocate(Grouping(100, 64, 1), 5)
-    memory.allocate(Grouping(100, 64, 1), 5)
-    large = memory.allocate(Grouping(1000, 64, 1), 5)
+    small = memory.allocate(Grouping(100, 64, 1, 8), 5)
+    memory.allocate(Grouping(100, 64, 1, 8), 5)
+    large = memory.allocate(Grouping(1000, 64, 1, 8), 5)
     assert large.dense.shape == (16 * 5, 64)
     assert not np.shares_memory(small.dense, large.dense)
