@@ -19,12 +19,31 @@ import pykokkos as pk
 
 
 @pk.workunit
-def clear_dense(batch: int, dense, size: int, columns: int):
-    """Set the dense columns of a batch to zero: the first touch of their memory."""
-    base: int = batch * columns
-    for j in range(columns):
+def clear_dense(batch: int, dense, size: int, columns: int, step: int):
+    """Set every `step`-th dense column of a batch to zero: the first touch of their memory."""
+    j: int = 0
+    while j < columns:
         for r in range(size):
-            dense[base + j][r] = 0.0
+            dense[batch * columns + j][r] = 0.0
+        j += step
+
+
+@pk.workunit
+def clear_lists(
+    batch: int,
+    index: pk.View1D[pk.uint16],
+    value,
+    entries: pk.int64,
+    capacity: pk.int64,
+):
+    """Set the first elements of the lists of a batch to zero: the first touch of their memory."""
+    e: pk.int64 = batch
+    e *= capacity
+    end: pk.int64 = e + entries
+    while e < end:
+        index[e] = 0
+        value[e] = 0.0
+        e += 1
 
 
 @pk.workunit

@@ -94,32 +94,36 @@ def multiply(
             q: pk.int64 = wstart[j]
             edges: int = int(wstart[j + 1] - q)
             b: pk.cpp_auto = bias[j]
-            # The edges of inputs with any nonzero.
-            used: int = 0
             lists: int = 0
             total: pk.int64 = 0
             for e in range(edges):
                 source: int = int(windex[q + e])
                 c: int = ycount[batch][source]
-                p: int = yplace[batch][source]
-                edge_place[worker][used] = p
-                edge_count[worker][used] = c
-                edge_weight[worker][used] = wvalue[q + e]
-                used += int(c > 0)
-                lists += int(c > 0 and p >= 0)
+                lists += int(c > 0 and yplace[batch][source] >= 0)
                 total += c
             products += total
+            # The edges of inputs with any nonzero, unless all of these are dense.
+            used: int = 0
+            if lists > 0:
+                for e in range(edges):
+                    source: int = int(windex[q + e])
+                    edge_place[worker][used] = yplace[batch][source]
+                    edge_count[worker][used] = ycount[batch][source]
+                    edge_weight[worker][used] = wvalue[q + e]
+                    used += int(ycount[batch][source] > 0)
             kept: int = 0
             o: pk.int64 = zlist + place
             target: int = zbase + slot
-            if lists < used or total >= rows // 8:
+            # With lists alone, `lists` is `used`.
+            if (lists == 0 and total > 0) or lists < used or total >= rows // 8:
                 if lists == 0:
 
                     def add_dense(v: int):
                         z: pk.cpp_auto = zero
-                        for e in range(used):
-                            y: int = ybase - 1 - edge_place[worker][e]
-                            z += ydense[y][v] * edge_weight[worker][e]
+                        for e in range(edges):
+                            p: int = yplace[batch][int(windex[q + e])]
+                            if p < 0:
+                                z += ydense[ybase - 1 - p][v] * wvalue[q + e]
                         if z != 0.0:
                             z += b
                         if z < low:

@@ -96,7 +96,7 @@ def test_the_last_of_many_batches_is_cleared(space: Space, dtype: np.dtype[Any])
     dense[-neurons - 1 :] = 7
     policy = space.pk.RangePolicy(space.execution_space, batches, batches + 1)
     space.pk.parallel_for(
-        "clear", policy, columns.clear_dense, dense=dense, size=size, columns=neurons
+        "clear", policy, columns.clear_dense, dense=dense, size=size, columns=neurons, step=1
     )
     assert not dense[-neurons:].any()
     assert (dense[-neurons - 1] == 7).all()

@@ -205,8 +205,23 @@ def test_values_that_are_not_finite_are_counted(
 
 def test_dense_columns_are_cleared(space: Space, dtype: np.dtype[Any]) -> None:
     """Those of the batches of the launch only."""
-    dense = np.ones((3 * 5, 16), dtype)
     policy = space.pk.RangePolicy(space.execution_space, 1, 3)
-    space.pk.parallel_for("clear", policy, columns.clear_dense, dense=dense, size=16, columns=5)
-    assert (dense[:5] == 1).all()
-    assert not dense[5:].any()
+    for step in (1, 2, 5):
+        dense = np.ones((3 * 5, 16), dtype)
+        space.pk.parallel_for(
+            "clear", policy, columns.clear_dense, dense=dense, size=16, columns=5, step=step
+        )
+        assert (dense[:5] == 1).all()
+        cleared = ~dense.reshape(3, 5, 16).any(axis=2)
+        assert cleared[1:].tolist() == [[j % step == 0 for j in range(5)]] * 2
+
+
+def test_lists_are_cleared(space: Space, dtype: np.dtype[Any]) -> None:
+    """Their first elements, in the batches of the launch only."""
+    index, value = np.ones(3 * 5, np.uint16), np.ones(3 * 5, dtype)
+    policy = space.pk.RangePolicy(space.execution_space, 1, 3)
+    space.pk.parallel_for(
+        "clear", policy, columns.clear_lists, index=index, value=value, entries=2, capacity=5
+    )
+    for each in (index, value):
+        assert each.reshape(3, 5).tolist() == [[1] * 5, [0, 0, 1, 1, 1], [0, 0, 1, 1, 1]]

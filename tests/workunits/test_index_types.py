@@ -71,7 +71,7 @@ def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types
 
 
 def test_every_workunit_is_known() -> None:
-    assert len(WORKUNITS) == 36
+    assert len(WORKUNITS) == 37
     assert {name for w in WORKUNITS.values() for name in w.generic} & set(INDICES) == set(INDICES)
 
 

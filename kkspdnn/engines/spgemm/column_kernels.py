@@ -67,7 +67,7 @@ class _WorkRows:
         """size: rows of a batch; edges: maximum number of edges of an output neuron"""
         return cls(
             accumulator=np.zeros((teams, size), dtype),
-            touched=np.empty((teams, size + 1), np.uint16),
+            touched=np.zeros((teams, size + 1), np.uint16),
             edge_place=np.empty((teams, edges + 1), np.int32),
             edge_count=np.empty((teams, edges + 1), np.int32),
             edge_weight=np.empty((teams, edges + 1), dtype),
@@ -82,6 +82,7 @@ class ColumnKernels:
     """Products column by column, for a CPU.
 
     widest: the largest number of columns of a layer so far
+    longest: the largest number of edges of an output neuron so far
     """
 
     space: Space
@@ -89,6 +90,7 @@ class ColumnKernels:
     epilogues: tuple[Epilogue, ...] = ("fused", "separate")
     zero_rows_cost: bool = True
     widest: int = 1
+    longest: int = 0
     _memory: ColumnMemory = field(init=False)
     _work_rows: _WorkRows | None = None
 
@@ -98,6 +100,7 @@ class ColumnKernels:
     def pack(self, layer: Layer) -> ColumnWeights:
         self.widest = max(self.widest, layer.inputs, layer.outputs)
         longest = int(np.diff(layer.start).max())
+        self.longest = max(self.longest, longest)
         order = order_outputs(layer).astype(np.uint32)
         return ColumnWeights(longest, layer.start, layer.index, layer.value, order)
 
@@ -107,18 +110,36 @@ class ColumnKernels:
 
     def allocate(self, inputs: Inputs, rows: int) -> None:
         density, widest = _density(inputs), max(self.widest, inputs.neurons)
-        if not is_dense(density):
-            return
         grouping = Grouping.choose(rows, density, widest, self.dtype, self.space.threads)
+        policy = self.space.range(grouping.batches)
+        work = self._allocate_work_rows(grouping.size, self.longest)
+        work.accumulator.fill(0)
+        work.touched.fill(0)
         for _ in range(2):
             y = self._memory.allocate(grouping, widest)
+            y.count.fill(0)
+            y.place.fill(0)
+            # A guess: as many entries as in the input rows, and some more.
+            entries = int(2 * density * grouping.size * widest)
+            self.space.pk.parallel_for(
+                "clear_lists",
+                policy,
+                columns.clear_lists,
+                index=y.index,
+                value=y.value,
+                entries=min(entries, y.batch_capacity),
+                capacity=y.batch_capacity,
+            )
+            # A block of columns writes its first dense column in any case.
+            step = 1 if is_dense(density) else -(-widest // grouping.blocks)
             self.space.pk.parallel_for(
                 "clear_dense",
-                self.space.range(grouping.batches),
+                policy,
                 columns.clear_dense,
                 dense=y.dense,
                 size=grouping.size,
                 columns=widest,
+                step=step,
             )
 
     def load(self, y: Csr, selected: NDArray[Any] | None = None) -> Columns:
@@ -191,10 +212,7 @@ class ColumnKernels:
     ) -> tuple[Columns, int]:
         grouping, weights = y.grouping, layer.weights
         teams = self.space.threads
-        work = self._work_rows
-        if work is None or not work.fits(grouping.size, weights.longest):
-            work = _WorkRows.allocate(teams, grouping.size, weights.longest, self.dtype)
-            self._work_rows = work
+        work = self._allocate_work_rows(grouping.size, weights.longest)
         multiplications = np.empty(grouping.items, np.int64)
         z = self._memory.allocate(grouping, layer.outputs)
         self.space.pk.parallel_for(
@@ -227,6 +245,13 @@ class ColumnKernels:
             **limits,
         )
         return replace(z, work=multiplications), int(multiplications.sum())
+
+    def _allocate_work_rows(self, size: int, edges: int) -> _WorkRows:
+        """Return work rows, those of the last call if they fit."""
+        work = self._work_rows
+        if work is None or not work.fits(size, edges):
+            work = self._work_rows = _WorkRows.allocate(self.space.threads, size, edges, self.dtype)
+        return work
 
     def add_bias(self, z: Columns, layer: SpgemmLayer) -> None:
         storage = z.storage()

@@ -287,7 +287,14 @@ def without(arguments: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def clear_dense(rng: Any, types: Types, lanes: int) -> Launch:
     y = empty_batches(INPUTS, types["dense"])
-    return Launch(3, {"dense": y.dense, **y.scalars("size", "columns")})
+    return Launch(3, {"dense": y.dense, "step": 2, **y.scalars("size", "columns")})
+
+
+def clear_lists(rng: Any, types: Types, lanes: int) -> Launch:
+    y = empty_batches(INPUTS, types["value"])
+    storage = y.storage()
+    own = {"index": storage["index"], "value": storage["value"], "entries": 5}
+    return Launch(3, {**own, **y.scalars("capacity")})
 
 
 def csr_to_columns(rng: Any, types: Types, lanes: int) -> Launch:
@@ -524,7 +531,8 @@ LAUNCHES: dict[str, Build] = {
     for each in (
         fused_fan_in, fused_equal, fused_csr, fused_groups, count_edges, fused_counts, find_range,
         list_active, gather_rows, unpack_bits, unpack_csr, unpack_dense, pack_dense,
-        offsets, count_bits, bits_to_csr, clear_dense, csr_to_columns, count_row_entries,
+        offsets, count_bits, bits_to_csr, clear_dense, clear_lists, csr_to_columns,
+        count_row_entries,
         columns_to_csr, find_column_ranges, count_not_finite, multiply, add_bias, relu,
         count_selected, copy_selected, find_csr_ranges, list_active_rows, count_multiplications,
         spgemm_symbolic_team, spgemm_numeric_team, add_bias_team, relu_symbolic_team,
