@@ -71,14 +71,9 @@ class Environment:
         """Return a comparison record in this environment, created now."""
         return Comparison(
             created=_now(),
-            machine=self.machine,
-            cpu_features=self.cpu_features,
             threads=threads,
-            gpu=self.gpu,
-            compilers=self.compilers,
-            versions=self.versions,
-            commit=self.commit,
             command=command,
+            **vars(self),
             network=network,
             rows=rows,
             layers=layers,
@@ -91,14 +86,9 @@ class Environment:
         """Return a record of SpGEMM implementations in this environment, created now."""
         return SpgemmStudy(
             created=_now(),
-            machine=self.machine,
-            cpu_features=self.cpu_features,
             threads=threads,
-            gpu=self.gpu,
-            compilers=self.compilers,
-            versions=self.versions,
-            commit=self.commit,
             command=command,
+            **vars(self),
             cases=cases,
         )
 

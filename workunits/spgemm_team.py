@@ -1,9 +1,9 @@
 """SpGEMM, bias and ReLU on CSR matrices for a GPU: a team, of one warp, computes a row.
 
-The results equal those of the workunits for a CPU bit for bit. The entries of
-a row of Y are taken in order, and the threads of the team take the entries of one row of W, whose
-columns differ: no two threads add to the same sum, and the terms of a sum are added in order.
-After each row of W the threads meet at a barrier, so that they see each other's sums.
+The results equal those of the workunits for a CPU bit for bit. The entries of a row of Y are taken
+in order, and the threads of the team take the entries of one row of W, whose columns differ: no two
+threads add to the same sum, and the terms of a sum are added in order. After each row of W the
+threads meet at a barrier, so that they see each other's sums.
 
 Team w, a worker, computes the active rows w, w + workers, and so on: those in which Y has entries.
 Its dense rows, `accumulator` and `stamp`, stay in the L1 cache if they fit. They have an order of

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.choices import Epilogue
 from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.device.space import Space
 from kkspdnn.engines.spgemm.columns import (
@@ -66,8 +65,9 @@ class _WorkRows:
     def allocate(cls, teams: int, size: int, edges: int, dtype: np.dtype[Any]) -> _WorkRows:
         """size: rows of a batch; edges: maximum number of edges of an output neuron"""
         return cls(
-            accumulator=np.zeros((teams, size), dtype),
-            touched=np.zeros((teams, size + 1), np.uint16),
+            # np.zeros would leave the first touch of the memory to the product.
+            accumulator=np.full((teams, size), 0, dtype),
+            touched=np.full((teams, size + 1), 0, np.uint16),
             edge_place=np.empty((teams, edges + 1), np.int32),
             edge_count=np.empty((teams, edges + 1), np.int32),
             edge_weight=np.empty((teams, edges + 1), dtype),
@@ -87,7 +87,6 @@ class ColumnKernels:
 
     space: Space
     dtype: np.dtype[Any]
-    epilogues: tuple[Epilogue, ...] = ("fused", "separate")
     zero_rows_cost: bool = True
     widest: int = 1
     longest: int = 0
@@ -110,11 +109,9 @@ class ColumnKernels:
 
     def allocate(self, inputs: Inputs, rows: int) -> None:
         density, widest = _density(inputs), max(self.widest, inputs.neurons)
-        grouping = Grouping.choose(rows, density, widest, self.dtype, self.space.threads)
+        grouping = self._grouping(rows, density, widest)
         policy = self.space.range(grouping.batches)
-        work = self._allocate_work_rows(grouping.size, self.longest)
-        work.accumulator.fill(0)
-        work.touched.fill(0)
+        self._allocate_work_rows(grouping.size, self.longest)
         for _ in range(2):
             y = self._memory.allocate(grouping, widest)
             y.count.fill(0)
@@ -146,7 +143,8 @@ class ColumnKernels:
         if selected is None:
             selected = np.arange(y.rows, dtype=np.int64)
         entries = y.start[selected + 1] - y.start[selected]
-        grouping = self._grouping(selected.size, int(entries.sum()), y.columns)
+        density = float(entries.sum()) / max(1, selected.size * y.columns)
+        grouping = self._grouping(selected.size, density, y.columns)
         loaded = self._memory.allocate(grouping, y.columns)
         self.space.pk.parallel_for(
             "csr_to_columns",
@@ -168,7 +166,7 @@ class ColumnKernels:
 
     def regrouped(self, y: Columns) -> bool:
         """Return whether batches of another size are faster for the density of Y."""
-        best = self._grouping(y.rows, y.nonzeros, y.columns)
+        best = self._grouping(y.rows, y.density, y.columns)
         return best.differs_much(y.grouping)
 
     def to_csr(self, y: Columns) -> Csr:
@@ -316,8 +314,7 @@ class ColumnKernels:
         )
         return int(found) == 0
 
-    def _grouping(self, rows: int, nonzeros: int, columns_: int) -> Grouping:
-        density = nonzeros / max(1, rows * columns_)
+    def _grouping(self, rows: int, density: float, columns_: int) -> Grouping:
         widest = max(self.widest, columns_)
         return Grouping.choose(rows, density, widest, self.dtype, self.space.threads)
 

@@ -71,7 +71,7 @@ class Grouping:
         # Places of lists are int32.
         size = min(size, max(lanes, INT32_MAX // (widest + 1)))
         batches = max(1, -(-rows // size))
-        size = min(_round_up(max(1, -(-rows // batches)), lanes), _MAX_ROWS)
+        size = _round_up(max(1, -(-rows // batches)), lanes)
         batches = max(1, -(-rows // size))
         items = _ITEMS_PER_THREAD * threads
         blocks = 1 if batches >= items or threads == 1 else min(-(-items // batches), widest)
@@ -153,9 +153,9 @@ class Columns:
         return self.capacity * self.grouping.blocks
 
     @property
-    def nonzeros(self) -> int:
-        """The number of activations that are not zero."""
-        return int(self.count.sum(dtype=np.int64))
+    def density(self) -> float:
+        """The share of activations that are not zero."""
+        return float(self.count.sum(dtype=np.int64)) / max(1, self.rows * self.columns)
 
     @property
     def dense_share(self) -> float:

@@ -35,10 +35,6 @@ class Csr:
         """The share of activations that take part in products even if they are zero: none."""
         return 0.0
 
-    @property
-    def nbytes(self) -> int:
-        return int(self.start.nbytes + self.index.nbytes + self.value.nbytes)
-
     @classmethod
     def from_inputs(cls, inputs: Inputs, dtype: np.dtype[Any], space: Space) -> Csr:
         """Return input rows, in the memory of the space."""

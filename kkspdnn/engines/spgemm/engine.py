@@ -59,9 +59,7 @@ class SpgemmEngine:
         self.kernels: SpgemmKernels = (
             TeamKernels(space) if space.gpu else ColumnKernels(space, dtype)
         )
-        self.epilogue = (
-            epilogue if epilogue in self.kernels.epilogues else self.kernels.epilogues[0]
-        )
+        self.epilogue: Epilogue = epilogue
 
     def pack_layer(self, layer: Layer, previous: SpgemmLayer | None) -> SpgemmLayer:
         if not layer.keeps_zeros:

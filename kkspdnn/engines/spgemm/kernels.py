@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -51,10 +50,6 @@ class SpgemmKernels(Protocol):
     """Products, bias and ReLU of an execution space. Results do not depend on the form."""
 
     @property
-    def epilogues(self) -> Sequence[Epilogue]:
-        """The epilogues, the default first."""
-
-    @property
     def zero_rows_cost(self) -> bool:
         """Whether rows of zeros may take part in products."""
 
@@ -97,3 +92,14 @@ class SpgemmKernels(Protocol):
 
     def finite(self, y: Any) -> bool:
         """Return whether no activation is infinite or NaN."""
+
+
+def compute_layer(
+    kernels: SpgemmKernels, y: Activations, layer: SpgemmLayer, epilogue: Epilogue
+) -> tuple[Activations, int]:
+    """Return the activations after a layer and the number of multiplications."""
+    if epilogue == "fused":
+        return kernels.compute(y, layer)
+    z, multiplications = kernels.multiply(y, layer)
+    kernels.add_bias(z, layer)
+    return kernels.relu(z, layer), multiplications

@@ -16,8 +16,7 @@ from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.engines.overflow_guard import OverflowGuard
 from kkspdnn.engines.partial_result import PartialResult, RowSelector, Schedule
 from kkspdnn.engines.spgemm.csr import Csr
-from kkspdnn.engines.spgemm.kernels import Activations, SpgemmKernels
-from kkspdnn.engines.spgemm.layer import SpgemmLayer
+from kkspdnn.engines.spgemm.kernels import Activations, SpgemmKernels, compute_layer
 from kkspdnn.model.inputs import Inputs
 
 _CHECK_EDGES = 32
@@ -87,7 +86,7 @@ class SpgemmRun:
         computed_edges = 0
         for position, layer in enumerate(self.layers):
             if y.rows:
-                y, multiplications = self._layer(y, layer)
+                y, multiplications = compute_layer(self.kernels, y, layer, self.epilogue)
                 computed_edges += multiplications
                 may_overflow = self.overflow_guard.may_overflow(position, layer.bound)
                 if may_overflow and not self.kernels.finite(y):
@@ -98,14 +97,6 @@ class SpgemmRun:
                     y = self._check(y, active, self.exit_bounds[position + 1])
             self.on_progress(inputs.rows)
         return self._result(y, active, computed_edges)
-
-    def _layer(self, y: Activations, layer: SpgemmLayer) -> tuple[Activations, int]:
-        """Return the activations after a layer and the number of multiplications."""
-        if self.epilogue == "fused":
-            return self.kernels.compute(y, layer)
-        z, multiplications = self.kernels.multiply(y, layer)
-        self.kernels.add_bias(z, layer)
-        return self.kernels.relu(z, layer), multiplications
 
     def _check(self, y: Activations, active: _ActiveRows, bounds: ExitBounds) -> Activations:
         """Return the activations, without the rows that the bounds retire if that saves time."""

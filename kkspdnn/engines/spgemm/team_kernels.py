@@ -9,7 +9,6 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kkspdnn.choices import Epilogue
 from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.device.space import Space
 from kkspdnn.engines.spgemm.csr import Csr, allocate_csr
@@ -72,7 +71,6 @@ class TeamKernels:
     """A team of one warp computes a row, for a GPU."""
 
     space: Space
-    epilogues: tuple[Epilogue, ...] = ("fused", "separate")
     zero_rows_cost: bool = False
 
     def pack(self, layer: Layer) -> TeamWeights:

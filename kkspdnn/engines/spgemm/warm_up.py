@@ -8,7 +8,7 @@ import numpy as np
 
 from kkspdnn.choices import Epilogue
 from kkspdnn.engines.spgemm.csr import Csr
-from kkspdnn.engines.spgemm.kernels import SpgemmKernels
+from kkspdnn.engines.spgemm.kernels import SpgemmKernels, compute_layer
 from kkspdnn.engines.spgemm.layer import SpgemmLayer
 from kkspdnn.model.inputs import Inputs
 
@@ -29,12 +29,7 @@ def launch_all(
     for layer in _one_of_each_form(layers):
         if y.columns != layer.inputs:
             y = kernels.load(csr.zeros(layer.inputs))
-        if epilogue == "fused":
-            y, _ = kernels.compute(y, layer)
-        else:
-            z, _ = kernels.multiply(y, layer)
-            kernels.add_bias(z, layer)
-            y = kernels.relu(z, layer)
+        y, _ = compute_layer(kernels, y, layer, epilogue)
     kernels.row_ranges(y)
     kernels.finite(y)
     kernels.to_csr(y)
