@@ -29,3 +29,9 @@ def space(request: pytest.FixtureRequest) -> Space:
 @pytest.fixture(scope="session", params=["float32", "float64"])
 def dtype(request: pytest.FixtureRequest) -> np.dtype[Any]:
     return np.dtype(request.param)
+
+
+@pytest.fixture
+def on_the_host(space: Space) -> None:
+    if space.gpu:
+        pytest.skip("activations by columns are for a CPU")

@@ -14,6 +14,17 @@ from kkspdnn.workunits import csr
 SEEDS = st.integers(0, 2**32 - 1)
 DENSITIES = st.sampled_from([0.0, 0.1, 0.4, 1.0])
 
+SHAPES = {
+    "seed": SEEDS,
+    "rows": st.integers(0, 80),
+    "neurons": st.integers(1, 12),
+    "density": DENSITIES,
+    "size": st.sampled_from([16, 32, 64]),
+    "limit": st.sampled_from([0, 2, 7, 64]),
+}
+"""Activations by columns: several batches, the last one partly filled; all columns dense, all of
+them lists, and both."""
+
 
 def dense_matrix(rng: Any, rows: int, columns: int, density: float, dtype: Any) -> Any:
     """Return a random array with empty rows and columns."""

@@ -7,27 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from by_columns import Stored, allocate, check_forms, read, store
-from exact_numbers import DENSITIES, SEEDS, dense_matrix
+from exact_numbers import SHAPES, dense_matrix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kkspdnn.device.space import Space
 from kkspdnn.workunits import bias, relu
 
-SHAPES = {
-    "seed": SEEDS,
-    "rows": st.integers(0, 80),
-    "neurons": st.integers(1, 12),
-    "density": DENSITIES,
-    "size": st.sampled_from([16, 32, 64]),
-    "limit": st.sampled_from([0, 2, 7, 64]),
-}
-
-
-@pytest.fixture(autouse=True)
-def _on_the_host(space: Space) -> None:
-    if space.gpu:
-        pytest.skip("activations by columns are for a CPU")
+pytestmark = pytest.mark.usefixtures("on_the_host")
 
 
 def add_bias(space: Space, z: Stored, vector: Any) -> None:

@@ -8,28 +8,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from by_columns import Stored, allocate, check_forms, read, store
-from exact_numbers import DENSITIES, SEEDS, dense_matrix, offsets
+from exact_numbers import SHAPES, dense_matrix, offsets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kkspdnn.device.space import Space
 from kkspdnn.workunits import columns
 
-# Several batches, the last one partly filled; all columns dense, all lists, and both.
-SHAPES = {
-    "seed": SEEDS,
-    "rows": st.integers(0, 80),
-    "neurons": st.integers(1, 12),
-    "density": DENSITIES,
-    "size": st.sampled_from([16, 32, 64]),
-    "limit": st.sampled_from([0, 2, 7, 64]),
-}
-
-
-@pytest.fixture(autouse=True)
-def _on_the_host(space: Space) -> None:
-    if space.gpu:
-        pytest.skip("activations by columns are for a CPU")
+pytestmark = pytest.mark.usefixtures("on_the_host")
 
 
 def from_csr(space: Space, matrix: sp.csr_array, selected: Any, size: int, limit: int) -> Stored:

@@ -18,11 +18,7 @@ from hypothesis import strategies as st
 from kkspdnn.device.space import Space
 from kkspdnn.workunits import spgemm
 
-
-@pytest.fixture(autouse=True)
-def _on_the_host(space: Space) -> None:
-    if space.gpu:
-        pytest.skip("activations by columns are for a CPU")
+pytestmark = pytest.mark.usefixtures("on_the_host")
 
 
 def multiply(
