@@ -38,8 +38,8 @@ class Engine(Packer, Protocol):
 
     ymax: Any
     """The upper limit of the ReLU in the engine's dtype, may be infinite."""
-    in_csr: bool
-    """Whether activations are stored as CSR, and not as tiles."""
+    sparse: bool
+    """Whether activations are sparse, and not in tiles."""
 
     @property
     def exits(self) -> Exits:

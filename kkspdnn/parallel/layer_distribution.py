@@ -75,7 +75,7 @@ def _transfer_cost_per_value(engine: Engine) -> float:
 
     A transfer takes about 20 ns on a CPU, in which all threads of the engine could multiply.
     """
-    if engine.in_csr:
+    if engine.sparse:
         return 4.0
     return _GPU_TRANSFER if engine.space.gpu else _CPU_TRANSFER * engine.space.threads
 

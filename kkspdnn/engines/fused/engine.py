@@ -37,7 +37,7 @@ class FusedEngine:
     which go to zero; and rows of large values, which saturate. `exit_bounds` are the proven bounds.
     """
 
-    in_csr = False
+    sparse = False
     epilogue = None
 
     def __init__(

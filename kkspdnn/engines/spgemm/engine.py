@@ -41,7 +41,7 @@ class SpgemmEngine:
     epilogue: fused, one workunit computes product, bias and ReLU; or separate, each has its own
     """
 
-    in_csr = True
+    sparse = True
 
     def __init__(
         self,
