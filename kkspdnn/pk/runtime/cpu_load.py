@@ -12,6 +12,12 @@ from kkspdnn.pk.system.cpu_time import PROC, busy_seconds, process_seconds
 _INTERVAL = 0.2
 """Seconds between two readings of the kernel's counters, which count in ticks of 0.01 s."""
 
+_PAUSE = 0.4
+"""Seconds without a reading that may be a pause of this process, if it used little CPU time."""
+
+_WORKING = 0.5
+"""The cores that this process uses at least while it computes, also on a busy machine."""
+
 
 class CpuLoadMonitor:
     """Decides before each launch whether a single thread is faster than all threads.
@@ -38,7 +44,9 @@ class CpuLoadMonitor:
     def prefers_single_thread(self) -> bool:
         """Return whether other processes left one core or less in the last interval.
 
-        The boundary is 1.5 cores, and an interval lasts 0.2 s or more.
+        The boundary is 1.5 cores, and an interval lasts 0.2 s or more. An interval in which this
+        process paused says what other processes used then, not what they use now: the launches
+        after it use all threads until the next reading.
         """
         now = self._clock()
         if now >= self.due:
@@ -46,8 +54,10 @@ class CpuLoadMonitor:
             last_busy, last_own = self._busy, self._own_seconds
             self._read_counters(now)
             if last_busy is not None and self._busy is not None:
-                others = (self._busy - last_busy - (self._own_seconds - last_own)) / elapsed
-                self.single = len(self._cores) - others < 1.5
+                own = (self._own_seconds - last_own) / elapsed
+                others = (self._busy - last_busy) / elapsed - own
+                paused = elapsed > _PAUSE and own < _WORKING
+                self.single = not paused and len(self._cores) - others < 1.5
         return self.single
 
     def _read_counters(self, now: float) -> None:

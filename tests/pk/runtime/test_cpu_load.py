@@ -79,6 +79,16 @@ def test_the_monitor_follows_the_load(machine: Machine) -> None:
     assert not monitor.prefers_single_thread()
 
 
+def test_the_load_during_a_pause_does_not_count(machine: Machine) -> None:
+    monitor = machine.monitor()
+    machine.run(0.3, 0, 2)
+    assert monitor.prefers_single_thread()  # too short for a pause
+    machine.run(5.0, 0.1, 1.9)
+    assert not monitor.prefers_single_thread()
+    machine.run(5.0, 0.7, 1.3)  # a long launch
+    assert monitor.prefers_single_thread()
+
+
 def test_stolen_time_of_a_virtual_machine_is_no_load(machine: Machine) -> None:
     monitor = machine.monitor()
     machine.stolen = 5.0
