@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.ceiling.hand_written import LANES
 from bench.ceiling.native import Native
-from kkspdnn.engines.fused.tile_shape import aligned_empty
+from kkspdnn.device.aligned import aligned_empty
 
 BYTES_PER_EDGE = 4 + 2 / LANES
 """Bytes loaded for one edge of one row if all weights are equal: a float32 activation, and a uint16

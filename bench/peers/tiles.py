@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.peer import RunResult, matrix_layers
 from bench.peers.zero_rows import ZeroRowPeer
-from kkspdnn.engines.fused.tile_shape import aligned_empty
+from kkspdnn.device.aligned import aligned_empty
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 

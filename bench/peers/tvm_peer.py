@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.peer import missing_package, package_version
 from bench.peers.tiles import LANES, TilePeer
-from kkspdnn.engines.fused.tile_shape import aligned_empty
+from kkspdnn.device.aligned import aligned_empty
 
 
 class Tvm(TilePeer):

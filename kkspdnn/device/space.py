@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.choices import SPACES, SpaceName
+from kkspdnn.device.aligned import aligned_empty
 from kkspdnn.device.cuda_check import cuda_requirements, detect_versions
 from kkspdnn.device.cuda_versions import cupy_conflicts
 from kkspdnn.device.gpu_vendors import unsupported_gpu_vendors
@@ -126,8 +127,8 @@ class Space:
         return self.pk.TeamPolicy(self.execution_space, league_size, team_size, vector_length)
 
     def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
-        """Return an uninitialised array for workunits."""
-        return self.xp.empty(shape, dtype)
+        """Return an uninitialised array for workunits; on a CPU it starts at a page."""
+        return aligned_empty(shape, dtype) if self.xp is np else self.xp.empty(shape, dtype)
 
     def zeros(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
         """Return an array of zeros for workunits."""

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.device.block_transfer import BlockTransfer
-from kkspdnn.engines.fused.tile_shape import TileShape, allocate
+from kkspdnn.engines.fused.tile_shape import TileShape
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Indices
 from kkspdnn.model.matrices import Floats
@@ -66,7 +66,7 @@ class RowLoader:
             rows = min(rows, self._block_rows(row_bytes))
         count = shape.tile_count(rows)
         if self._transposed is None or self._transposed.shape[0] < count:
-            self._transposed = allocate(shape.space, (count, row_bytes, shape.lanes), np.uint8)
+            self._transposed = shape.space.empty((count, row_bytes, shape.lanes), np.uint8)
         copied = shape.space.to_device(permutation)
         for block, tiles_of_block in self._blocks(bits, y):
             shape.space.pk.parallel_for(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kkspdnn.engines.exit_bounds import ExitBounds
 from kkspdnn.engines.fused.row_loader import RowLoader
-from kkspdnn.engines.fused.tile_shape import TileShape, allocate
+from kkspdnn.engines.fused.tile_shape import TileShape
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Indices, index_dtype
 from kkspdnn.workunits import compact, tiles
@@ -41,7 +41,7 @@ class Tiles:
         self.neurons = shape.widest
         self.buffer = 0
         space, count = shape.space, shape.tile_count(capacity)
-        self._array = allocate(space, (count, 2 * shape.widest, shape.lanes), shape.dtype)
+        self._array = space.empty((count, 2 * shape.widest, shape.lanes), shape.dtype)
         self.count, self.array = count, self._array
         self.rows = 0
         self._loader = RowLoader(shape)
