@@ -62,10 +62,13 @@ def allocate(
 
 
 def store(matrix: Any, size: int, limit: int, seed: int = 0) -> Stored:
-    """Store the rows of an array; a list has at most `limit` entries, in random order."""
+    """Store the rows of an array; a list has at most `limit` entries, in random order.
+
+    limit: -1: all columns are dense
+    """
     rng = np.random.default_rng(seed)
     rows, columns = matrix.shape
-    y = allocate(rows, size, columns, matrix.dtype, columns * limit + size)
+    y = allocate(rows, size, columns, matrix.dtype, columns * max(0, limit) + size)
     for batch, filled in enumerate(y.batch_rows):
         slot = used = 0
         own = matrix[batch * size : (batch + 1) * size]

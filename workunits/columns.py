@@ -121,6 +121,43 @@ def csr_to_columns(
 
 
 @pk.workunit
+def select_dense_rows(
+    batch: int,
+    ydense,
+    row_batch: pk.View1D[pk.int32],
+    row_lane: pk.View1D[pk.int32],
+    count: pk.View2D[pk.int32],
+    place: pk.View2D[pk.int32],
+    dense,
+    batch_rows: pk.View1D[pk.int32],
+    rows: pk.int64,
+    size: int,
+    columns: int,
+):
+    """Copy rows of activations whose columns are all dense into new batches.
+
+    row_batch, row_lane: the batch of each row of the copy in `ydense`, and its number there
+    """
+    first: pk.int64 = batch
+    first *= size
+    filled: int = size
+    if first + size > rows:
+        filled = int(rows - first)
+    for j in range(columns):
+        target: int = batch * columns + j
+        kept: int = 0
+        for r in range(filled):
+            source: int = row_batch[first + r] * columns + j
+            y: pk.cpp_auto = ydense[source][row_lane[first + r]]
+            dense[target][r] = y
+            kept += int(y != 0.0)
+        for r in range(filled, batch_rows[batch]):
+            dense[target][r] = 0.0
+        count[batch][j] = kept
+        place[batch][j] = -1 - j
+
+
+@pk.workunit
 def count_row_entries(
     batch: int,
     count: pk.View2D[pk.int32],

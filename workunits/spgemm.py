@@ -229,3 +229,78 @@ def multiply(
                     place += kept
             zcount[batch][j] = kept
         multiplications[item] = products
+
+
+@pk.workunit
+def multiply_dense(
+    m: pk.TeamMember,
+    ycount: pk.View2D[pk.int32],
+    ydense,
+    wstart: pk.View1D[pk.int64],
+    windex,
+    wvalue,
+    order: pk.View1D[pk.uint32],
+    out_degree: pk.View1D[pk.int64],
+    bias,
+    zcount: pk.View2D[pk.int32],
+    zplace: pk.View2D[pk.int32],
+    zdense,
+    batch_rows: pk.View1D[pk.int32],
+    multiplications: pk.View1D[pk.int64],
+    nonzeros: pk.View1D[pk.int64],
+    zero,
+    low,
+    ymax,
+    inputs: int,
+    outputs: int,
+    blocks: int,
+    width: int,
+):
+    """As `multiply`, for batches whose columns are all dense, in order. Each team has an item.
+
+    out_degree: the edges of each input neuron
+    multiplications: of each batch, in its first item; nonzeros: of Z, of each item
+    """
+    item: int = m.league_rank()
+    batch: int = item // blocks
+    first: int = (item % blocks) * width
+    last: int = first + width
+    if last > outputs:
+        last = outputs
+    rows: int = batch_rows[batch]
+    ybase: int = batch * inputs
+    zbase: int = batch * outputs
+    products: pk.int64 = 0
+    if first == 0:
+        for source in range(inputs):
+            products += ycount[batch][source] * out_degree[source]
+    multiplications[item] = products
+    total: pk.int64 = 0
+    for i in range(first, last):
+        j: int = order[i]
+        q: pk.int64 = wstart[j]
+        edges: int = int(wstart[j + 1] - q)
+        b: pk.cpp_auto = bias[j]
+        target: int = zbase + j
+
+        def lane(v: int):
+            z: pk.cpp_auto = zero
+            for e in range(edges):
+                z += ydense[ybase + int(windex[q + e])][v] * wvalue[q + e]
+            if z != 0.0:
+                z += b
+            if z < low:
+                z = low
+            if z > ymax:
+                z = ymax
+            zdense[target][v] = z
+
+        pk.parallel_for(pk.ThreadVectorRange(m, rows), lane)
+        kept: int = 0
+        for r in range(rows):
+            if zdense[target][r] != 0.0:
+                kept += 1
+        zcount[batch][j] = kept
+        zplace[batch][j] = -1 - j
+        total += kept
+    nonzeros[item] = total

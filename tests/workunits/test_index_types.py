@@ -71,7 +71,7 @@ def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types
 
 
 def test_every_workunit_is_known() -> None:
-    assert len(WORKUNITS) == 37
+    assert len(WORKUNITS) == 39
     assert {name for w in WORKUNITS.values() for name in w.generic} & set(INDICES) == set(INDICES)
 
 
@@ -108,10 +108,12 @@ PRODUCTS = {
     "(c * 8)": "less than the neurons and 8",
     "(league * team_rows)": "at most the rows, and those of a team",
     "(block * width)": "less than the outputs and the blocks together",
+    "((item % blocks) * width)": "less than the outputs and the blocks together",
     "(batch * blocks)": "a work item",
     "(batch * columns)": "a dense column, of which 2^31 do not fit into memory",
     "(batch * inputs)": "likewise",
     "(batch * outputs)": "likewise",
+    "(Element * columns)": "likewise, of the batch of a row",
     "(worker * columns)": "less than the dense rows of all workers, 1 GiB, or 0 for one worker",
 }
 """All products of 32-bit numbers in workunits, and the reasons why they are below 2^31."""

@@ -2,87 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.device.space import Space
-from kkspdnn.engines.spgemm.columns import (
-    ColumnMemory,
-    Columns,
-    Grouping,
-    is_dense,
-)
+from kkspdnn.engines.spgemm.column_product import ColumnProduct, ColumnWeights
+from kkspdnn.engines.spgemm.columns import ColumnMemory, Columns
 from kkspdnn.engines.spgemm.csr import Csr, allocate_csr
+from kkspdnn.engines.spgemm.grouping import Grouping, GroupingRule
 from kkspdnn.engines.spgemm.layer import SpgemmLayer
-from kkspdnn.engines.spgemm.output_order import order_outputs
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.matrices import Floats
-from kkspdnn.workunits import bias, columns, relu, spgemm
-
-
-@dataclass(frozen=True, eq=False)
-class ColumnWeights:
-    """W by output neuron, as in the network.
-
-    start: int64, outputs + 1 offsets; index: uint16 or uint32, input neurons, ascending for an
-    output; value: float32 or float64
-    order: uint32, the outputs in the order of their computation
-    longest: the largest number of edges of an output neuron
-    """
-
-    longest: int
-    start: Any
-    index: Any
-    value: Any
-    order: Any
-
-    @property
-    def nbytes(self) -> int:
-        arrays = (self.start, self.index, self.value, self.order)
-        return sum(int(each.nbytes) for each in arrays)
-
-    def to_device(self, copy: ToDevice) -> ColumnWeights:
-        arrays = (self.start, self.index, self.value, self.order)
-        return ColumnWeights(self.longest, *(copy(each) for each in arrays))
-
-
-@dataclass(frozen=True, eq=False)
-class _WorkRows:
-    """Work rows of each team of a product; see `spgemm.multiply`."""
-
-    accumulator: Any
-    touched: Any
-    edge_place: Any
-    edge_count: Any
-    edge_weight: Any
-
-    @classmethod
-    def allocate(cls, teams: int, size: int, edges: int, dtype: np.dtype[Any]) -> _WorkRows:
-        """size: rows of a batch; edges: maximum number of edges of an output neuron"""
-        return cls(
-            # np.zeros would leave the first touch of the memory to the product.
-            accumulator=np.full((teams, size), 0, dtype),
-            touched=np.full((teams, size + 1), 0, np.uint16),
-            edge_place=np.empty((teams, edges + 1), np.int32),
-            edge_count=np.empty((teams, edges + 1), np.int32),
-            edge_weight=np.empty((teams, edges + 1), dtype),
-        )
-
-    def fits(self, size: int, edges: int) -> bool:
-        return bool(self.accumulator.shape[1] >= size and self.edge_place.shape[1] > edges)
+from kkspdnn.workunits import bias, columns, relu
 
 
 @dataclass(eq=False)
 class ColumnKernels:
     """Products column by column, for a CPU.
 
-    widest: the largest number of columns of a layer so far
-    longest: the largest number of edges of an output neuron so far
+    Of the layers packed so far:
+
+    widest: the largest number of columns
+    longest: the largest number of edges of an output neuron
+    edges, outputs: the sums
     """
 
     space: Space
@@ -90,28 +37,31 @@ class ColumnKernels:
     zero_rows_cost: bool = True
     widest: int = 1
     longest: int = 0
+    edges: int = 0
+    outputs: int = 0
     _memory: ColumnMemory = field(init=False)
-    _work_rows: _WorkRows | None = None
+    _product: ColumnProduct = field(init=False)
 
     def __post_init__(self) -> None:
         self._memory = ColumnMemory(self.dtype)
+        self._product = ColumnProduct(self.space, self.dtype, self._memory)
 
     def pack(self, layer: Layer) -> ColumnWeights:
+        weights = ColumnWeights.of(layer)
         self.widest = max(self.widest, layer.inputs, layer.outputs)
-        longest = int(np.diff(layer.start).max())
-        self.longest = max(self.longest, longest)
-        order = order_outputs(layer).astype(np.uint32)
-        return ColumnWeights(longest, layer.start, layer.index, layer.value, order)
+        self.longest = max(self.longest, weights.longest)
+        self.edges += layer.edges
+        self.outputs += layer.outputs
+        return weights
 
     def chunk_rows(self, inputs: Inputs) -> int:
-        widest = max(self.widest, inputs.neurons)
-        return Grouping.chunk_rows(_density(inputs), widest, self.dtype, self.space.threads)
+        return self._rule(inputs.neurons).chunk_rows(_density(inputs))
 
     def allocate(self, inputs: Inputs, rows: int) -> None:
-        density, widest = _density(inputs), max(self.widest, inputs.neurons)
-        grouping = self._grouping(rows, density, widest)
+        density, rule = _density(inputs), self._rule(inputs.neurons)
+        grouping, widest = rule.choose(rows, density), rule.widest
         policy = self.space.range(grouping.batches)
-        self._allocate_work_rows(grouping.size, self.longest)
+        self._product.allocate_work_rows(grouping.size, self.longest)
         for _ in range(2):
             y = self._memory.allocate(grouping, widest)
             y.count.fill(0)
@@ -128,7 +78,7 @@ class ColumnKernels:
                 capacity=y.batch_capacity,
             )
             # A block of columns writes its first dense column in any case.
-            step = 1 if is_dense(density) else -(-widest // grouping.blocks)
+            step = 1 if grouping.all_dense else -(-widest // grouping.blocks)
             self.space.pk.parallel_for(
                 "clear_dense",
                 policy,
@@ -139,12 +89,21 @@ class ColumnKernels:
                 step=step,
             )
 
-    def load(self, y: Csr, selected: NDArray[Any] | None = None) -> Columns:
-        if selected is None:
-            selected = np.arange(y.rows, dtype=np.int64)
+    def load(self, y: Csr) -> Columns:
+        return self._load(y, np.arange(y.rows, dtype=np.int64))
+
+    def forms(self, y: Csr) -> Iterator[Columns]:
+        all_rows = np.arange(y.rows, dtype=np.int64)
+        yield self._load(y, all_rows, 0.0)
+        dense = self._load(y, all_rows, 1.0)
+        yield self._select_dense(dense, all_rows, dense.grouping)
+
+    def _load(self, y: Csr, selected: NDArray[Any], density: float | None = None) -> Columns:
+        """Return rows of a CSR matrix. density: determines the grouping; None: that of the rows"""
         entries = y.start[selected + 1] - y.start[selected]
-        density = float(entries.sum()) / max(1, selected.size * y.columns)
-        grouping = self._grouping(selected.size, density, y.columns)
+        if density is None:
+            density = float(entries.sum()) / max(1, selected.size * y.columns)
+        grouping = self._rule(y.columns).choose(selected.size, density)
         loaded = self._memory.allocate(grouping, y.columns)
         self.space.pk.parallel_for(
             "csr_to_columns",
@@ -162,12 +121,39 @@ class ColumnKernels:
         )
         begins = np.arange(grouping.batches) * grouping.size
         batch_entries = np.add.reduceat(np.append(entries, 0), begins)
-        return replace(loaded, work=np.repeat(batch_entries / grouping.blocks, grouping.blocks))
+        work = np.repeat(batch_entries / grouping.blocks, grouping.blocks)
+        return replace(loaded, work=work, known_nonzeros=int(entries.sum()))
+
+    def select(self, y: Columns, selected: NDArray[Any]) -> Columns:
+        density = y.nonzeros / max(1, selected.size * y.columns)
+        grouping = self._rule(y.columns).choose(selected.size, density)
+        if y.grouping.all_dense and grouping.all_dense:
+            return self._select_dense(y, selected, grouping)
+        return self._load(self.to_csr(y), selected)
+
+    def _select_dense(self, y: Columns, selected: NDArray[Any], grouping: Grouping) -> Columns:
+        row_batch, row_lane = np.divmod(selected, y.grouping.size)
+        chosen = self._memory.allocate(grouping, y.columns)
+        self.space.pk.parallel_for(
+            "select_dense_rows",
+            self.space.range(grouping.batches),
+            columns.select_dense_rows,
+            ydense=y.dense,
+            row_batch=row_batch.astype(np.int32),
+            row_lane=row_lane.astype(np.int32),
+            count=chosen.count,
+            place=chosen.place,
+            dense=chosen.dense,
+            batch_rows=chosen.batch_rows,
+            rows=chosen.rows,
+            size=grouping.size,
+            columns=chosen.columns,
+        )
+        return chosen
 
     def regrouped(self, y: Columns) -> bool:
-        """Return whether batches of another size are faster for the density of Y."""
-        best = self._grouping(y.rows, y.density, y.columns)
-        return best.differs_much(y.grouping)
+        """Return whether another grouping is much faster for the density of Y."""
+        return self._rule(y.columns).is_slow(y.grouping, y.density)
 
     def to_csr(self, y: Columns) -> Csr:
         entries = np.empty(y.rows, np.int64)
@@ -198,58 +184,12 @@ class ColumnKernels:
         return csr
 
     def compute(self, y: Columns, layer: SpgemmLayer) -> tuple[Columns, int]:
-        return self._product(y, layer, layer.bias, layer.scalars)
+        return self._product.compute(y, layer, layer.bias, layer.scalars)
 
     def multiply(self, y: Columns, layer: SpgemmLayer) -> tuple[Columns, int]:
         infinity = self.dtype.type(np.inf)
         no_bias = np.zeros(layer.outputs, self.dtype)
-        return self._product(y, layer, no_bias, {"low": -infinity, "ymax": infinity})
-
-    def _product(
-        self, y: Columns, layer: SpgemmLayer, bias_: Any, limits: dict[str, Any]
-    ) -> tuple[Columns, int]:
-        grouping, weights = y.grouping, layer.weights
-        teams = self.space.threads
-        work = self._allocate_work_rows(grouping.size, weights.longest)
-        multiplications = np.empty(grouping.items, np.int64)
-        z = self._memory.allocate(grouping, layer.outputs)
-        self.space.pk.parallel_for(
-            "multiply",
-            self.space.row_teams(teams, 1, 1),
-            spgemm.multiply,
-            wstart=weights.start,
-            windex=weights.index,
-            wvalue=weights.value,
-            order=weights.order,
-            bias=bias_,
-            batch_rows=y.batch_rows,
-            first_item=share_work(y.work, teams),
-            multiplications=multiplications,
-            accumulator=work.accumulator,
-            touched=work.touched,
-            edge_place=work.edge_place,
-            edge_count=work.edge_count,
-            edge_weight=work.edge_weight,
-            zero=self.dtype.type(0),
-            inputs=layer.inputs,
-            outputs=layer.outputs,
-            blocks=grouping.blocks,
-            width=-(-layer.outputs // grouping.blocks),
-            sparse_limit=grouping.sparse_limit,
-            ycapacity=y.batch_capacity,
-            zcapacity=z.capacity,
-            **{f"y{name}": array for name, array in y.storage().items()},
-            **{f"z{name}": array for name, array in z.storage().items()},
-            **limits,
-        )
-        return replace(z, work=multiplications), int(multiplications.sum())
-
-    def _allocate_work_rows(self, size: int, edges: int) -> _WorkRows:
-        """Return work rows, those of the last call if they fit."""
-        work = self._work_rows
-        if work is None or not work.fits(size, edges):
-            work = self._work_rows = _WorkRows.allocate(self.space.threads, size, edges, self.dtype)
-        return work
+        return self._product.compute(y, layer, no_bias, {"low": -infinity, "ymax": infinity})
 
     def add_bias(self, z: Columns, layer: SpgemmLayer) -> None:
         storage = z.storage()
@@ -314,27 +254,14 @@ class ColumnKernels:
         )
         return int(found) == 0
 
-    def _grouping(self, rows: int, density: float, columns_: int) -> Grouping:
-        widest = max(self.widest, columns_)
-        return Grouping.choose(rows, density, widest, self.dtype, self.space.threads)
+    def _rule(self, columns_: int) -> GroupingRule:
+        """Return the rule for activations of so many columns."""
+        fan_in = self.edges / max(1, self.outputs)
+        return GroupingRule(max(self.widest, columns_), fan_in, self.dtype, self.space.threads)
 
 
 def _density(inputs: Inputs) -> float:
     return inputs.nonzeros / max(1, inputs.rows * inputs.neurons)
-
-
-def share_work(work: NDArray[Any], teams: int) -> NDArray[np.int32]:
-    """Return the first work item of each team, and the number of items: consecutive items of about
-    the same work in total.
-
-    work: estimate for each item
-    """
-    # Each item has some work of its own, also without products.
-    ends = np.cumsum(work + work.mean() / 16 + 1)
-    targets = ends[-1] * np.arange(1, teams) / teams
-    middles = ends - (ends - np.append(0, ends[:-1])) / 2
-    inner = np.searchsorted(middles, targets)
-    return np.concatenate(([0], inner, [work.size])).astype(np.int32)
 
 
 def _rows(y: Columns) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -62,14 +63,23 @@ class SpgemmKernels(Protocol):
     def allocate(self, inputs: Inputs, rows: int) -> None:
         """Allocate memory for the activations of `rows` input rows, if its size is known."""
 
-    def load(self, y: Csr, selected: NDArray[Any] | None = None) -> Activations:
-        """Return rows of a CSR matrix, in the memory of the space, as activations.
+    def load(self, y: Csr) -> Activations:
+        """Return a CSR matrix, in the memory of the space, as activations."""
 
-        selected: the numbers of the rows; None: all
+    def forms(self, y: Csr) -> Iterable[Activations]:
+        """Return activations as `load`, in each of the forms that need workunits of their own.
+
+        Each of them is valid until the next one.
+        """
+
+    def select(self, y: Any, selected: NDArray[Any]) -> Activations:
+        """Return rows of activations, in the form and grouping that is fast for them.
+
+        selected: int64, the numbers of the rows, ascending
         """
 
     def regrouped(self, y: Any) -> bool:
-        """Return whether `load` would now group the rows in another way, for faster products."""
+        """Return whether `select` would now choose a form or grouping with much faster products."""
 
     def to_csr(self, y: Any) -> Csr:
         """Return activations as CSR, columns ascending."""

@@ -113,7 +113,7 @@ class SpgemmRun:
         if not compact and not self.kernels.regrouped(y):
             return y
         active.retire(keep, saturated)
-        return self.kernels.load(self.kernels.to_csr(y), np.flatnonzero(keep))
+        return self.kernels.select(y, np.flatnonzero(keep))
 
     def _result(self, y: Activations, active: _ActiveRows, computed_edges: int) -> PartialResult:
         smallest, largest = self.kernels.row_ranges(y)

@@ -100,9 +100,13 @@ class TeamKernels:
     def allocate(self, inputs: Inputs, rows: int) -> None:
         """Do nothing: the number of nonzeros is not known before a layer is computed."""
 
-    def load(self, y: Csr, selected: NDArray[Any] | None = None) -> Csr:
-        if selected is None:
-            return y
+    def load(self, y: Csr) -> Csr:
+        return y
+
+    def forms(self, y: Csr) -> tuple[Csr]:
+        return (y,)
+
+    def select(self, y: Csr, selected: NDArray[Any]) -> Csr:
         space, numbers = self.space, self.space.to_device(selected)
         size = space.empty(selected.size, np.int64)
         policy = space.range(selected.size)

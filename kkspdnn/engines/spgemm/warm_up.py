@@ -25,14 +25,15 @@ def launch_all(
     csr: some of the input rows, in the memory of the space
     """
     kernels.allocate(inputs, csr.rows)
-    y = kernels.load(csr, np.arange(csr.rows, dtype=np.int64))
+    all_rows = np.arange(csr.rows, dtype=np.int64)
     for layer in _one_of_each_form(layers):
-        if y.columns != layer.inputs:
-            y = kernels.load(csr.zeros(layer.inputs))
-        y, _ = compute_layer(kernels, y, layer, epilogue)
-    kernels.row_ranges(y)
-    kernels.finite(y)
-    kernels.to_csr(y)
+        rows = csr if csr.columns == layer.inputs else csr.zeros(layer.inputs)
+        for y in kernels.forms(rows):
+            z, _ = compute_layer(kernels, y, layer, epilogue)
+            kernels.row_ranges(z)
+            kernels.finite(z)
+            kernels.to_csr(z)
+            kernels.select(z, all_rows)
 
 
 def _one_of_each_form(layers: Sequence[SpgemmLayer]) -> list[SpgemmLayer]:

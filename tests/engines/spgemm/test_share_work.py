@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kkspdnn.engines.spgemm.column_kernels import share_work
+from kkspdnn.engines.spgemm.column_product import share_work
 
 
 @given(

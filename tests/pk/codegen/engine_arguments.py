@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from by_columns import Stored, allocate, read, store
 
 from kkspdnn.engines.launch_trace import all_launches
+from kkspdnn.engines.spgemm.grouping import ALL_DENSE
 from kkspdnn.pk.codegen.pykokkos_source import PyKokkosSource
 from kkspdnn.pk.compiler import generate_pykokkos
 from kkspdnn.pk.dispatch import Specialization
@@ -268,12 +269,12 @@ BATCH_ROWS, SIZE, LIMIT = 39, 16, 4
 """Rows in three batches, the last one partly filled. A list has at most 4 entries."""
 
 
-def batches(rng: Any, columns: int, dtype: Any) -> Stored:
+def batches(rng: Any, columns: int, dtype: Any, limit: int = LIMIT) -> Stored:
     """Columns of all forms: some dense, some lists, some without entries."""
     matrix = numbers(rng, (BATCH_ROWS, columns), dtype)
     matrix[:, ::3] *= (rng.random((BATCH_ROWS, len(range(0, columns, 3)))) < 0.2).astype(dtype)
     matrix[:, 4] = 0
-    return store(matrix, SIZE, LIMIT)
+    return store(matrix, SIZE, limit)
 
 
 def empty_batches(columns: int, dtype: Any, blocks: int = 1) -> Stored:
@@ -307,6 +308,18 @@ def csr_to_columns(rng: Any, types: Types, lanes: int) -> Launch:
         "cursor": np.full_like(y.place, 99), "batch_rows": y.batch_rows, "sparse_limit": LIMIT,
     }  # fmt: skip
     return Launch(3, {**own, **y.storage(), **y.scalars("rows", "size", "columns", "capacity")})
+
+
+def select_dense_rows(rng: Any, types: Types, lanes: int) -> Launch:
+    """Some of the rows, in another order."""
+    y, z = batches(rng, INPUTS, types["ydense"], ALL_DENSE), empty_batches(INPUTS, types["dense"])
+    row_batch, row_lane = np.divmod(rng.permutation(BATCH_ROWS)[: BATCH_ROWS - 3], SIZE)
+    own = {
+        "ydense": y.dense, "row_batch": row_batch.astype(np.int32),
+        "row_lane": row_lane.astype(np.int32), "count": z.count, "place": z.place,
+        "dense": z.dense, "rows": BATCH_ROWS - 3,
+    }  # fmt: skip
+    return Launch(3, {**own, **z.scalars("batch_rows", "size", "columns")})
 
 
 def count_row_entries(rng: Any, types: Types, lanes: int) -> Launch:
@@ -368,6 +381,24 @@ def multiply(rng: Any, types: Types, lanes: int) -> Launch:
         "ycapacity": y.capacity, "zcapacity": z.capacity // blocks, "batch_rows": y.batch_rows,
     }  # fmt: skip
     return Launch(teams, {**y.storage("y"), **z.storage("z"), **own})
+
+
+def multiply_dense(rng: Any, types: Types, lanes: int) -> Launch:
+    dtype, outputs, blocks = types["ydense"], 10, 3
+    y, z = batches(rng, INPUTS, dtype, ALL_DENSE), empty_batches(outputs, dtype, blocks)
+    edges = sp.csc_array(numbers(rng, (INPUTS, outputs), dtype))
+    own = {
+        "ycount": y.count, "ydense": y.dense, "zcount": z.count, "zplace": z.place,
+        "zdense": z.dense, "wstart": edges.indptr.astype(np.int64),
+        "windex": edges.indices.astype(types["windex"]), "wvalue": edges.data,
+        "order": rng.permutation(outputs).astype(np.uint32),
+        "out_degree": np.bincount(edges.indices, minlength=INPUTS),
+        "bias": numbers(rng, (outputs,), dtype), "multiplications": np.full(9, 99, np.int64),
+        "nonzeros": np.full(9, 99, np.int64), "zero": dtype.type(0), "low": dtype.type(0),
+        "ymax": dtype.type(1), "inputs": INPUTS, "outputs": outputs, "blocks": blocks, "width": 4,
+        "batch_rows": y.batch_rows,
+    }  # fmt: skip
+    return Launch(9, own)
 
 
 def add_bias(rng: Any, types: Types, lanes: int) -> Launch:
@@ -532,8 +563,8 @@ LAUNCHES: dict[str, Build] = {
         fused_fan_in, fused_equal, fused_csr, fused_groups, count_edges, fused_counts, find_range,
         list_active, gather_rows, unpack_bits, unpack_csr, unpack_dense, pack_dense,
         offsets, count_bits, bits_to_csr, clear_dense, clear_lists, csr_to_columns,
-        count_row_entries,
-        columns_to_csr, find_column_ranges, count_not_finite, multiply, add_bias, relu,
+        select_dense_rows, count_row_entries, columns_to_csr, find_column_ranges,
+        count_not_finite, multiply, multiply_dense, add_bias, relu,
         count_selected, copy_selected, find_csr_ranges, list_active_rows, count_multiplications,
         spgemm_symbolic_team, spgemm_numeric_team, add_bias_team, relu_symbolic_team,
         relu_numeric_team, copy_rows_team,
