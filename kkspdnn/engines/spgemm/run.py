@@ -23,7 +23,7 @@ _CHECK_EDGES = 32
 """Rows are checked after layers with this fan-in in total: finding the range of an activation costs
 about as much as a few edges."""
 
-_COMPACTION_EDGES = 96
+_COMPACTION_EDGES = 64
 """The cost of a compaction of an activation, in edges."""
 
 
