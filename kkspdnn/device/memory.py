@@ -136,3 +136,16 @@ def peak_memory(status: Path = Path("/proc/self/status")) -> int:
     except (OSError, KeyError, ValueError):
         # A process may inherit this peak from its parent.
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def can_overcommit(proc: Path = Path("/proc")) -> bool:
+    """Return whether this process may reserve more memory than it uses.
+
+    It may not if the kernel counts reserved memory (vm.overcommit_memory = 2), or if the address
+    space of the process is limited (ulimit -v).
+    """
+    try:
+        strict = (proc / "sys" / "vm" / "overcommit_memory").read_text().strip() == "2"
+    except OSError:
+        return False
+    return not strict and resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY

@@ -73,7 +73,7 @@ class Engine(Packer, Protocol):
     ) -> EngineRun:
         """Return a run of all layers over all rows of `inputs`.
 
-        At most `layers.max_rows` rows are in memory at a time.
+        At most `layers.max_rows` rows are in memory at a time, or more sparse rows if they fit too.
 
         row_selector: selects the rows whose values are kept; None: no values are kept
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from kkspdnn.device import memory
-from kkspdnn.device.memory import Budget, free_memory, peak_memory, resident_memory
+from kkspdnn.device.memory import Budget, can_overcommit, free_memory, peak_memory, resident_memory
 from kkspdnn.errors import InputError
 
 
@@ -92,3 +93,17 @@ def test_processes_share_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> Non
         memory.Budget(processes=3, device_processes=2, device_memory=lambda: (1000, 0)).free()
         == 500
     )
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("0", True), ("1", True), ("2", False), ("", True)])
+def test_reserving_more_memory_than_is_used(
+    mode: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
+    file = tmp_path / "sys" / "vm" / "overcommit_memory"
+    assert not can_overcommit(tmp_path)
+    file.parent.mkdir(parents=True)
+    file.write_text(f"{mode}\n")
+    assert can_overcommit(tmp_path) is expected
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (2**40, 2**40))
+    assert not can_overcommit(tmp_path)

@@ -67,6 +67,17 @@ class Csr:
         start = matrix.indptr.astype(np.int64, copy=False)
         return cls(matrix.shape[1], start, index, matrix.data)
 
+    @property
+    def entries(self) -> int:
+        """The number of entries."""
+        return int(self.value.size)
+
+    def slice(self, begin: int, end: int) -> Csr:
+        """Return consecutive rows, without copies of their entries."""
+        first, last = int(self.start[begin]), int(self.start[end])
+        start = self.start[begin : end + 1] - first
+        return Csr(self.columns, start, self.index[first:last], self.value[first:last])
+
     def zeros(self, columns: int) -> Csr:
         """Return a matrix of zeros with the rows of this one."""
         return Csr(columns, self.start * 0, self.index[:0], self.value[:0])

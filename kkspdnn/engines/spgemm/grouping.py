@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kkspdnn.device.memory import can_overcommit
 from kkspdnn.pk.policy import INT32_MAX
 
 ALL_DENSE = -1
@@ -27,6 +28,15 @@ _LIST_ENTRIES = 32
 
 _MAX_ROWS = 1 << 16
 """Maximum number of rows of a batch: row numbers are uint16."""
+
+_LIST_BYTES = 6
+"""Bytes of a nonzero in batches with lists, in units of the bytes of an activation in
+`bytes_per_row` of the engine. A list has 6 bytes, but in dense columns there may be as few as a
+nonzero in each SIMD register, and a run has two buffers."""
+
+_MAX_SPARSE_ROWS = 8
+"""Sparse rows that are computed together, in units of the dense rows that fit into memory: address
+space is reserved as if all columns were dense."""
 
 _CHUNK_BYTES = 1 << 26
 """Bytes of the dense columns of a thread. More would be written to memory that is touched for the
@@ -125,6 +135,21 @@ class GroupingRule:
             return INT32_MAX
         rows = max(_CHUNK_BYTES // (self.widest * self.dtype.itemsize), _MIN_CHUNK_ROWS)
         return rows * self.threads
+
+    def max_rows(self, density: float, dense_rows: int) -> int:
+        """Return the number of rows whose activations fit into the memory of `dense_rows` rows
+        without zeros."""
+        if self._is_dense(density) or not can_overcommit():
+            return dense_rows
+        return int(dense_rows * min(_MAX_SPARSE_ROWS, 1 / max(_LIST_BYTES * density, 1e-9)))
+
+    def fits(self, rows: int, columns: int, nonzeros: int, dense_rows: int) -> bool:
+        """Return whether activations fit into the memory of `dense_rows` rows without zeros, in the
+        groupings that this rule chooses for them."""
+        if rows <= dense_rows:
+            return True
+        sparse = not self._is_dense(nonzeros / max(1, rows * columns))
+        return sparse and _LIST_BYTES * nonzeros <= dense_rows * self.widest
 
     def _is_dense(self, density: float) -> bool:
         return density >= _DENSE + _DENSE_EDGES / max(self.fan_in, 1.0)

@@ -57,6 +57,18 @@ class SpgemmKernels(Protocol):
     def pack(self, layer: Layer) -> Weights:
         """Return the weights of a layer, with NumPy arrays."""
 
+    def max_rows(self, inputs: Inputs, dense_rows: int) -> int:
+        """Return the number of input rows that fit into memory.
+
+        dense_rows: the number whose activations fit if all of them are nonzero
+        """
+
+    def fits(self, rows: int, columns: int, nonzeros: int, dense_rows: int) -> bool:
+        """Return whether the memory of `dense_rows` suffices for activations."""
+
+    def fits_after(self, y: Any, layer: SpgemmLayer, dense_rows: int) -> bool:
+        """Return whether it suffices for the activations after a layer, whatever they are."""
+
     def chunk_rows(self, inputs: Inputs) -> int:
         """Return the number of input rows to compute together, if memory allows."""
 

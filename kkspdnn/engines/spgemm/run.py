@@ -29,7 +29,7 @@ _COMPACTION_EDGES = 64
 
 def chunk_rows(kernels: SpgemmKernels, layers: LayerStore, inputs: Inputs) -> int:
     """Return the number of input rows that go through the layers together."""
-    rows = min(inputs.rows, layers.max_rows)
+    rows = min(inputs.rows, kernels.max_rows(inputs, layers.max_rows))
     if layers.resident < len(layers):
         return rows  # each use of a layer that is not resident packs it again
     return min(rows, kernels.chunk_rows(inputs))
@@ -38,9 +38,11 @@ def chunk_rows(kernels: SpgemmKernels, layers: LayerStore, inputs: Inputs) -> in
 class SpgemmRun:
     """A run of the SpGEMM engine. Iterate over it, once, for the partial results.
 
-    All rows, or as many as fit into memory, go through the layers together. Retired rows are
-    removed once the edges multiplied for them cost as much as a compaction (the ski-rental rule),
-    and all rows are grouped again if another grouping makes the next products faster.
+    All rows, or as many as fit into memory, go through the layers together. If activations become
+    so dense that they might not fit any longer, each half of the rows goes through the remaining
+    layers by itself. Retired rows are removed once the edges multiplied for them cost as much as a
+    compaction (the ski-rental rule), and all rows are grouped again if another grouping makes the
+    next products faster.
     """
 
     def __init__(
@@ -76,18 +78,25 @@ class SpgemmRun:
     def __iter__(self) -> Iterator[PartialResult]:
         rows = max(1, chunk_rows(self.kernels, self.layers, self.inputs))
         for first, chunk in self.inputs.chunks(rows):
-            yield self._compute(first, chunk)
+            csr = Csr.from_inputs(chunk, self.dtype, self.space)
+            ids = np.arange(chunk.rows, dtype=np.int64) + first
+            yield from self._compute(csr, _ActiveRows(ids, chunk.rows), 0)
 
-    def _compute(self, first: int, inputs: Inputs) -> PartialResult:
-        """Return the result of a chunk of rows. first: the number of its first row"""
-        csr = Csr.from_inputs(inputs, self.dtype, self.space)
-        active = _ActiveRows(np.arange(inputs.rows, dtype=np.int64) + first)
+    def _compute(self, csr: Csr, active: _ActiveRows, begin: int) -> Iterator[PartialResult]:
+        """Yield the results of rows, whose activations before layer `begin` are given."""
+        if not self.kernels.fits(csr.rows, csr.columns, csr.entries, self.layers.max_rows):
+            yield from self._compute_halves(csr, active, begin)
+            return
         y = self.kernels.load(csr)
-        computed_edges = 0
-        for position, layer in enumerate(self.layers):
+        for position in range(begin, len(self.layers)):
+            layer = self.layers[position]
+            self.layers.prefetch(position + 1)
+            if not self.kernels.fits_after(y, layer, self.layers.max_rows):
+                yield from self._compute_halves(self.kernels.to_csr(y), active, position)
+                return
             if y.rows:
                 y, multiplications = compute_layer(self.kernels, y, layer, self.epilogue)
-                computed_edges += multiplications
+                active.computed_edges += multiplications
                 may_overflow = self.overflow_guard.may_overflow(position, layer.bound)
                 if may_overflow and not self.kernels.finite(y):
                     self.overflow_guard.fail(position)
@@ -95,8 +104,14 @@ class SpgemmRun:
                 due = self.checks_rows and active.unchecked >= _CHECK_EDGES
                 if due and position + 1 < len(self.layers):
                     y = self._check(y, active, self.exit_bounds[position + 1])
-            self.on_progress(inputs.rows)
-        return self._result(y, active, computed_edges)
+            self.on_progress(active.input_rows)
+        yield self._result(y, active)
+
+    def _compute_halves(self, csr: Csr, active: _ActiveRows, begin: int) -> Iterator[PartialResult]:
+        middle = csr.rows // 2
+        halves = csr.slice(0, middle), csr.slice(middle, csr.rows)
+        for half, own in zip(halves, active.split(middle), strict=True):
+            yield from self._compute(half, own, begin)
 
     def _check(self, y: Activations, active: _ActiveRows, bounds: ExitBounds) -> Activations:
         """Return the activations, without the rows that the bounds retire if that saves time."""
@@ -115,29 +130,35 @@ class SpgemmRun:
         active.retire(keep, saturated)
         return self.kernels.select(y, np.flatnonzero(keep))
 
-    def _result(self, y: Activations, active: _ActiveRows, computed_edges: int) -> PartialResult:
+    def _result(self, y: Activations, active: _ActiveRows) -> PartialResult:
         smallest, largest = self.kernels.row_ranges(y)
         nonzero = (smallest != 0) | (largest != 0)
         left, saturated = active.ids[nonzero], active.saturated_ids()
         ids = np.sort(np.concatenate([left, saturated]))
         if self.row_selector is None:
-            return PartialResult(ids, None, computed_edges)
+            return PartialResult(ids, None, active.computed_edges)
         selected = self.row_selector(left)
         csr = self.kernels.to_csr(y).to_scipy(self.space)
         values = csr[np.flatnonzero(nonzero)[selected]]
-        return PartialResult(ids, values, computed_edges, left[selected], saturated, self.ymax)
+        return PartialResult(
+            ids, values, active.computed_edges, left[selected], saturated, self.ymax
+        )
 
 
 class _ActiveRows:
     """The rows that a run still computes.
 
     ids: the numbers of the rows, ascending
+    input_rows: the input rows that these rows are the rest of
+    computed_edges: the multiplications so far
     unchecked: the fan-in of the layers since the last check
     wasted: edges times rows that were multiplied for retired rows since the last compaction
     """
 
-    def __init__(self, ids: NDArray[np.int64]) -> None:
+    def __init__(self, ids: NDArray[np.int64], input_rows: int) -> None:
         self.ids = ids
+        self.input_rows = input_rows
+        self.computed_edges = 0
         self.unchecked = 0.0
         self.wasted = 0.0
         self._saturated: list[NDArray[np.int64]] = []
@@ -147,6 +168,14 @@ class _ActiveRows:
         self._saturated.append(self.ids[saturated])
         self.ids = self.ids[keep]
         self.wasted = 0.0
+
+    def split(self, middle: int) -> tuple[_ActiveRows, _ActiveRows]:
+        """Return the rows before a position and the others; what was counted is the first's."""
+        first = _ActiveRows(self.ids[:middle], self.input_rows - self.input_rows // 2)
+        second = _ActiveRows(self.ids[middle:], self.input_rows // 2)
+        first.computed_edges = self.computed_edges
+        first._saturated = self._saturated
+        return first, second
 
     def saturated_ids(self) -> NDArray[np.int64]:
         """Return the numbers of the removed rows that saturate, ascending."""

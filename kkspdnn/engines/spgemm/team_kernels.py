@@ -94,6 +94,15 @@ class TeamKernels:
             position=position,
         )
 
+    def max_rows(self, inputs: Inputs, dense_rows: int) -> int:
+        return dense_rows
+
+    def fits(self, rows: int, columns: int, nonzeros: int, dense_rows: int) -> bool:
+        return True
+
+    def fits_after(self, y: Csr, layer: SpgemmLayer, dense_rows: int) -> bool:
+        return True
+
     def chunk_rows(self, inputs: Inputs) -> int:
         return max(1, inputs.rows)
 

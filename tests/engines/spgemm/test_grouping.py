@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kkspdnn.engines.spgemm import grouping as grouping_module
 from kkspdnn.engines.spgemm.grouping import ALL_DENSE, Grouping, GroupingRule, sparse_limit
 from kkspdnn.pk.policy import INT32_MAX
 
@@ -110,6 +111,31 @@ def test_a_grouping_is_slow_if_the_density_changed_much() -> None:
     assert [rule.is_slow(lists, each) for each in (0.0, 0.01, 0.04, 0.05, 0.051)] == [0, 0, 0, 0, 1]
     assert rule.is_slow(Grouping(5000, 512, 1, 24), 0.01)
     assert not rule.is_slow(Grouping(5000, 1024, 1, 56), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("density", "expected"),
+    [(0.0, 8000), (0.001, 8000), (0.03, 5555), (0.05, 3333), (0.051, 1000), (1.0, 1000)],
+)
+def test_rows_that_fit_into_memory(density: float, expected: int) -> None:
+    """Up to eight times as many as without zeros, and what they may become is checked."""
+    rule = GroupingRule(1024, 32.0, FLOAT, 2)
+    assert rule.max_rows(density, 1000) == expected
+    assert rule.fits(expected, 1024, int(expected * 1024 * density), 1000)
+    assert rule.fits(1000, 1024, 1000 * 1024, 1000)
+
+
+def test_activations_that_do_not_fit() -> None:
+    rule = GroupingRule(1024, 32.0, FLOAT, 2)
+    # All columns would be dense; lists of too many entries; a narrower layer has fewer.
+    assert not rule.fits(1001, 1024, 1001 * 1024, 1000)
+    assert not rule.fits(8000, 1024, 1000 * 1024 // 6 + 1, 1000)
+    assert rule.fits(8000, 512, 1000 * 1024 // 6, 1000)
+
+
+def test_address_space_that_cannot_be_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping_module, "can_overcommit", lambda: False)
+    assert GroupingRule(1024, 32.0, FLOAT, 2).max_rows(0.0, 1000) == 1000
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,42 @@ def test_batches_of_about_the_best_size_stay(sizes: list[int]) -> None:
     assert sizes == [64]
 
 
+# ---- memory -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exits", EXITS)
+def test_rows_that_become_dense_are_split(exits: Exits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight times as many sparse rows are computed together as dense rows fit into memory. A third
+    of the rows are zeros."""
+    same = Layer.from_sparse(np.eye(64, dtype=np.float32), 0.0)
+    dense = Layer.from_sparse(np.full((64, 64), 1 / 64, np.float32), 0.0)
+    net = network([*[same] * 40, dense, same, dense], 1.0)
+    rows = np.eye(64, dtype=np.float32)[np.arange(2000) % 64] * np.float32(0.5)
+    rows[::3] *= 0
+    inputs, finished = Inputs.from_any(rows), list[int]()
+    engine = SpgemmEngine(open_space("serial"), net.dtype, net.ymax, exits)
+    layers = LayerStore(net, engine, net.dtype)
+    layers.max_rows = 128
+    engine.compute_exit_bounds(layers, inputs)
+    engine.allocate(layers, inputs)
+    loaded: list[tuple[int, bool]] = []
+    load = ColumnKernels._load
+
+    def recorded(kernels: ColumnKernels, *arguments: Any) -> Any:
+        y = load(kernels, *arguments)
+        loaded.append((y.rows, y.grouping.all_dense))
+        return y
+
+    monkeypatch.setattr(ColumnKernels, "_load", recorded)
+    parts = engine.run(layers, inputs, lambda ids: np.full(ids.size, True), finished.append)
+    result = concatenate(parts, net.outputs, net.dtype, values=True)
+    check_result(result, net, rows)
+    assert loaded[0] == (1024, False)
+    assert sum(finished) == 2000 * 43
+    assert max(size for size, all_dense in loaded if all_dense) <= 128
+    assert result.computed_edges == np.count_nonzero(rows) * (40 + 64 + 64 + 64 * 64)
+
+
 # ---- overflow -----------------------------------------------------------------------------------
 
 
