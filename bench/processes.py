@@ -27,6 +27,11 @@ _THREADS = (
 )
 
 
+ALL_THREADS: Mapping[str, str] = {"GOMP_SPINCOUNT": "3000"}
+"""Environment of workers of kkspdnn. It is the default of kkspdnn, but if it is set, launches use
+all threads: otherwise the turns of other workers would count as a busy machine."""
+
+
 class WorkerError(Exception):
     """A worker ended or exceeded its time limit; the message is one line."""
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from bench.environment import collect_environment
 from bench.measurement import run_measurement
-from bench.processes import Worker, serve
+from bench.processes import ALL_THREADS, Worker, serve
 from kkspdnn.cli.parser import Parser, positive_int
 from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.device.space import open_space
@@ -182,7 +182,8 @@ def _measure_case(case: Case, runs: int, threads: int, max_inputs: int | None) -
 
 
 def _environment(implementation: str) -> dict[str, str]:
-    return {"KKSPDNN_PK": implementation}
+    settings = ALL_THREADS if implementation == "builtin" else {}
+    return {"KKSPDNN_PK": implementation, **settings}
 
 
 def _measure_start(threads: int) -> Start:

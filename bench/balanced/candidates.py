@@ -20,6 +20,7 @@ import kkspdnn as kk
 from bench.balanced.accuracy import BLOCK_SHAPE
 from bench.peer import missing_package
 from bench.peers.mkl_peers import dot_product
+from bench.processes import ALL_THREADS
 from kkspdnn.choices import METHODS, SpaceName
 from kkspdnn.records.pruning_study import Pattern
 
@@ -70,7 +71,7 @@ def kkspdnn_candidate(
         predict = kk.Predictor(network, space=space, threads=cpu_threads, tune=False)
         return _timed(lambda: predict(x))
 
-    return Candidate(METHODS, prepare, missing)
+    return Candidate(METHODS, prepare, missing, ALL_THREADS)
 
 
 def convert_layers(network: kk.Network, dense: bool, convert: Callable[[Any], Any]) -> Weights:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.peer import EdgeCounting, RunResult
 from bench.peers.gpu import missing_cuda_toolchain
+from bench.processes import ALL_THREADS
 from kkspdnn.choices import Exits, Kernel, SpaceName
 from kkspdnn.device.space import open_space
 from kkspdnn.engines import make_engine, no_progress
@@ -54,9 +55,7 @@ class Kkspdnn:
         self._implementation = implementation
         self._space: SpaceName = space
         self.gpu = space == "cuda"
-        # The default of kkspdnn. If it is set, launches use all threads: the load monitor of
-        # kkspdnn would count the other peers' turns as a busy machine.
-        self.env: Mapping[str, str] = {"KKSPDNN_PK": implementation, "GOMP_SPINCOUNT": "3000"}
+        self.env: Mapping[str, str] = {"KKSPDNN_PK": implementation, **ALL_THREADS}
         # fused: one activation per lane and one index per tile; SpGEMM: see CsrPeer
         lanes = 32 if self.gpu else 64
         self.bytes_per_edge: float | None = 4 + 2 / lanes if kernel == "fused" else 16.0
