@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import log10
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -111,8 +112,8 @@ def _paint(
     first.set_xscale("log")
     first.set_yscale("log")
     log_ticks(first.yaxis)
-    densities = sorted({case.density for case in cases})
-    first.set_xticks(densities, [f"{density:g}" for density in densities])
+    labelled = _labelled({case.density for case in cases})
+    first.set_xticks(labelled, [f"{density:g}" for density in labelled])
     first.xaxis.set_minor_locator(NullLocator())
     first.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     figure.set_layout_engine("constrained", w_pad=0.02, wspace=0.0)
@@ -122,6 +123,13 @@ def _paint(
         axes.set_xlabel("nonzero inputs (%)", fontsize=8 if wide else 7)
     figure.supylabel("time per multiplication (ns)", fontsize=8)
     legend(figure, 3 if wide else 2)
+
+
+def _labelled(densities: Iterable[float]) -> list[float]:
+    """Return the densities with tick labels: powers of ten if there are several, as the labels of
+    all densities would overlap."""
+    powers = [density for density in densities if log10(density).is_integer()]
+    return sorted(powers if len(powers) > 1 else densities)
 
 
 def _paint_panel(axes: Axes, curves: Sequence[_Curve], names: Sequence[str]) -> None:

@@ -59,6 +59,21 @@ def test_labels_and_legend_do_not_overlap() -> None:
             assert not legend.overlaps(axes.xaxis.label.get_window_extent())
 
 
+@pytest.mark.parametrize(
+    ("densities", "labels"),
+    [
+        ((0.1, 0.3, 1.0, 3.0, 10.0, 100.0), ["0.1", "1", "10", "100"]),
+        ((10.0, 20.0), ["10", "20"]),
+        ((3.0,), ["3"]),
+    ],
+)
+def test_tick_labels_of_densities(densities: tuple[float, ...], labels: list[str]) -> None:
+    study = spgemm_study()
+    cases = tuple(replace(study.cases[0], density=density) for density in densities)
+    (axes,) = draw(chart_of(replace(study, cases=cases)), "1col").axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == labels
+
+
 def test_a_style_does_not_depend_on_the_other_implementations() -> None:
     study = spgemm_study()
     cases = [replace(case, rows=case.rows[:1]) for case in study.cases]
