@@ -113,9 +113,12 @@ def _networks(inputs: int, outputs: int, dtype: np.dtype[Any]) -> Iterator[Netwo
 
 
 def _inputs(neurons: int) -> Iterator[Inputs]:
-    """Yield two rows as bits, as CSR and dense: one of them can be retired."""
+    """Yield two rows as bits, as CSR and dense, of ones, and rows of a few nonzeros: SpGEMM has
+    other workunits for each density."""
     bits = np.full((2, neurons // 8), 255, np.uint8)
     yield Inputs(rows=2, neurons=neurons, source="memory", bits=bits)
     ones = np.ones((2, neurons), np.float32)
     yield Inputs.from_any(sp.csr_array(ones))
+    few = np.arange(neurons) % 5 == 0
+    yield Inputs.from_any(sp.csr_array(ones * few))
     yield Inputs.from_any(ones)

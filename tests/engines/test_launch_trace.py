@@ -87,7 +87,7 @@ def test_the_trace_has_each_workunit_with_the_types_of_a_run(
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_trace_of_a_gpu_has_teams_for_rows(dtype: str) -> None:
-    replaced = set(workunits_of("bias", "columns", "relu", "spgemm"))
+    replaced = set(workunits_of("bias", "columns", "relu", "spgemm", "spgemm_rows"))
     expected = (set(all_workunits()) | set(workunits_of(*GPU_MODULES))) - replaced
     assert set(engine_launches("cuda", np.dtype(dtype))) == expected
 

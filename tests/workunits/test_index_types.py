@@ -51,6 +51,7 @@ _OWN_RANKS = {
     "pack_dense": {"y": 2},
     "find_column_ranges": {"smallest": 2, "largest": 2},
     "multiply": {"accumulator": 2},
+    "multiply_rows": {"accumulator": 2, "activated": 2},
 }
 """Ranks of views; those of the others are 1."""
 
@@ -71,7 +72,7 @@ def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types
 
 
 def test_every_workunit_is_known() -> None:
-    assert len(WORKUNITS) == 39
+    assert len(WORKUNITS) == 40
     assert {name for w in WORKUNITS.values() for name in w.generic} & set(INDICES) == set(INDICES)
 
 
@@ -150,7 +151,7 @@ def test_rows_are_compacted_on_vectors() -> None:
         for s in statements(vectorize(kernel, ExecutionSpace.OpenMP).body)
         if isinstance(s, ir.Compaction)
     }
-    assert found == {"multiply", "relu"}
+    assert found == {"multiply", "multiply_rows", "relu"}
 
 
 def statements(body: Any) -> Iterator[ir.Stmt]:

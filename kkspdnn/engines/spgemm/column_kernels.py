@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.device.space import Space
-from kkspdnn.engines.spgemm.column_product import ColumnProduct, ColumnWeights
+from kkspdnn.engines.spgemm.column_product import ColumnProduct, ColumnWeights, WeightsByInput
 from kkspdnn.engines.spgemm.columns import ColumnMemory, Columns
 from kkspdnn.engines.spgemm.csr import Csr, allocate_csr
 from kkspdnn.engines.spgemm.grouping import Grouping, GroupingRule
 from kkspdnn.engines.spgemm.layer import SpgemmLayer
+from kkspdnn.engines.spgemm.row_product import RowProduct
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.matrices import Floats
@@ -41,10 +42,13 @@ class ColumnKernels:
     outputs: int = 0
     _memory: ColumnMemory = field(init=False)
     _product: ColumnProduct = field(init=False)
+    _row_product: RowProduct = field(init=False)
+    _by_input: dict[ColumnWeights, WeightsByInput] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._memory = ColumnMemory(self.dtype)
         self._product = ColumnProduct(self.space, self.dtype, self._memory)
+        self._row_product = RowProduct(self.space, self.dtype)
 
     def pack(self, layer: Layer) -> ColumnWeights:
         weights = ColumnWeights.of(layer)
@@ -71,10 +75,16 @@ class ColumnKernels:
     def chunk_rows(self, inputs: Inputs) -> int:
         return self._rule(inputs.neurons).chunk_rows(_density(inputs))
 
-    def allocate(self, inputs: Inputs, rows: int) -> None:
+    def allocate(
+        self, inputs: Inputs, rows: int, layers: Sequence[SpgemmLayer], spare: int
+    ) -> None:
         density, rule = _density(inputs), self._rule(inputs.neurons)
         grouping, widest = rule.choose(rows, density), rule.widest
         policy = self.space.range(grouping.batches)
+        if grouping.by_rows and sum(layer.weights.nbytes for layer in layers) <= spare:
+            for layer in layers:
+                if layer.weights not in self._by_input:
+                    self._by_input[layer.weights] = layer.weights.copy_by_input()
         self._product.allocate_work_rows(grouping.size, self.longest)
         for _ in range(2):
             y = self._memory.allocate(grouping, widest)
@@ -109,6 +119,8 @@ class ColumnKernels:
     def forms(self, y: Csr) -> Iterator[Columns]:
         all_rows = np.arange(y.rows, dtype=np.int64)
         yield self._load(y, all_rows, 0.0)
+        lists = self._load(y, all_rows, 0.0)
+        yield replace(lists, grouping=replace(lists.grouping, by_rows=True))
         dense = self._load(y, all_rows, 1.0)
         yield self._select_dense(dense, all_rows, dense.grouping)
 
@@ -198,12 +210,23 @@ class ColumnKernels:
         return csr
 
     def compute(self, y: Columns, layer: SpgemmLayer) -> tuple[Columns, int]:
-        return self._product.compute(y, layer, layer.bias, layer.scalars)
+        return self._compute(y, layer, layer.bias, layer.scalars)
+
+    def _compute(
+        self, y: Columns, layer: SpgemmLayer, bias_: Any, limits: dict[str, Any]
+    ) -> tuple[Columns, int]:
+        by_input = self._by_input.get(layer.weights)
+        if y.grouping.by_rows and by_input is not None:
+            z, rows, multiplications = self._row_product.compute(
+                self.to_csr(y), layer, by_input, bias_, limits
+            )
+            return self._load(z, rows), multiplications
+        return self._product.compute(y, layer, bias_, limits)
 
     def multiply(self, y: Columns, layer: SpgemmLayer) -> tuple[Columns, int]:
         infinity = self.dtype.type(np.inf)
         no_bias = np.zeros(layer.outputs, self.dtype)
-        return self._product.compute(y, layer, no_bias, {"low": -infinity, "ymax": infinity})
+        return self._compute(y, layer, no_bias, {"low": -infinity, "ymax": infinity})
 
     def add_bias(self, z: Columns, layer: SpgemmLayer) -> None:
         storage = z.storage()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.device.aligned import aligned_empty
@@ -14,8 +15,21 @@ from kkspdnn.device.space import Space
 from kkspdnn.engines.spgemm.columns import ColumnMemory, Columns
 from kkspdnn.engines.spgemm.layer import SpgemmLayer
 from kkspdnn.engines.spgemm.output_order import order_outputs
-from kkspdnn.model.layers import Layer
+from kkspdnn.model.layers import Layer, index_dtype
 from kkspdnn.workunits import spgemm
+
+
+@dataclass(frozen=True, eq=False)
+class WeightsByInput:
+    """W as CSR.
+
+    start: int64, inputs + 1 offsets; index: uint16 or uint32, output neurons, ascending for an
+    input; value: float32 or float64
+    """
+
+    start: Any
+    index: Any
+    value: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +57,13 @@ class ColumnWeights:
         order = order_outputs(layer).astype(np.uint32)
         out_degree = np.bincount(layer.index, minlength=layer.inputs)
         return cls(longest, layer.start, layer.index, layer.value, order, out_degree)
+
+    def copy_by_input(self) -> WeightsByInput:
+        """Return a copy by input neuron."""
+        shape = self.out_degree.size, self.start.size - 1
+        w = sp.csc_array((self.value, self.index, self.start), shape=shape).tocsr()
+        index = w.indices.astype(index_dtype(shape[1]))
+        return WeightsByInput(w.indptr.astype(np.int64), index, w.data)
 
     @property
     def nbytes(self) -> int:

@@ -107,7 +107,9 @@ class SpgemmEngine:
         )
 
     def allocate(self, layers: LayerStore, inputs: Inputs) -> None:
-        self.kernels.allocate(inputs, chunk_rows(self.kernels, layers, inputs))
+        rows = chunk_rows(self.kernels, layers, inputs)
+        spare = layers.max_rows * self.bytes_per_row(layers.widest) // 4
+        self.kernels.allocate(inputs, rows, layers[: layers.resident], spare)
 
     def run(
         self,

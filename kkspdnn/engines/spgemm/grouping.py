@@ -29,6 +29,10 @@ _LIST_ENTRIES = 32
 _MAX_ROWS = 1 << 16
 """Maximum number of rows of a batch: row numbers are uint16."""
 
+_ROW_PRODUCTS = 0.1
+"""Multiplications for each activation of a product, from which it is faster row by row: all
+activations of a row are visited, but there are no lists to start."""
+
 _LIST_BYTES = 6
 """Bytes of a nonzero in batches with lists, in units of the bytes of an activation in
 `bytes_per_row` of the engine. A list has 6 bytes, but in dense columns there may be as few as a
@@ -57,12 +61,14 @@ class Grouping:
     blocks: a work item computes 1 / blocks of the columns of a batch
     sparse_limit: maximum number of entries of a list; ALL_DENSE: all columns are dense, also those
     of zeros
+    by_rows: whether the next product is computed row by row, if the weights are there by input
     """
 
     rows: int
     size: int
     blocks: int
     sparse_limit: int
+    by_rows: bool = False
 
     @property
     def batches(self) -> int:
@@ -104,6 +110,7 @@ class GroupingRule:
     def choose(self, rows: int, density: float) -> Grouping:
         """Return the grouping of rows of activations."""
         lanes = LANES_BYTES // self.dtype.itemsize
+        by_rows = False
         if self._is_dense(density):
             size = lanes * _REGISTERS if rows > lanes else lanes
             limit = ALL_DENSE
@@ -114,7 +121,8 @@ class GroupingRule:
             batches = max(1, -(-rows // size))
             size = _round_up(max(1, -(-rows // batches)), lanes)
             limit = sparse_limit(size, self.dtype)
-        return Grouping(rows, size, self._blocks(max(1, -(-rows // size))), limit)
+            by_rows = density * self.fan_in >= _ROW_PRODUCTS
+        return Grouping(rows, size, self._blocks(max(1, -(-rows // size))), limit, by_rows)
 
     def _blocks(self, batches: int) -> int:
         items = _ITEMS_PER_THREAD * self.threads

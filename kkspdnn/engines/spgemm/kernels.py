@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -72,8 +72,14 @@ class SpgemmKernels(Protocol):
     def chunk_rows(self, inputs: Inputs) -> int:
         """Return the number of input rows to compute together, if memory allows."""
 
-    def allocate(self, inputs: Inputs, rows: int) -> None:
-        """Allocate memory for the activations of `rows` input rows, if its size is known."""
+    def allocate(
+        self, inputs: Inputs, rows: int, layers: Sequence[SpgemmLayer], spare: int
+    ) -> None:
+        """Allocate memory for the activations of `rows` input rows, if its size is known.
+
+        layers: packed layers, which may be copied in another form if they have at most `spare`
+        bytes
+        """
 
     def load(self, y: Csr) -> Activations:
         """Return a CSR matrix, in the memory of the space, as activations."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +107,9 @@ class TeamKernels:
     def chunk_rows(self, inputs: Inputs) -> int:
         return max(1, inputs.rows)
 
-    def allocate(self, inputs: Inputs, rows: int) -> None:
+    def allocate(
+        self, inputs: Inputs, rows: int, layers: Sequence[SpgemmLayer], spare: int
+    ) -> None:
         """Do nothing: the number of nonzeros is not known before a layer is computed."""
 
     def load(self, y: Csr) -> Csr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,9 +25,10 @@ def launch_all(
 
     csr: some of the input rows, in the memory of the space
     """
-    kernels.allocate(inputs, csr.rows)
+    chosen = _one_of_each_form(layers)
+    kernels.allocate(inputs, csr.rows, chosen, sys.maxsize)
     all_rows = np.arange(csr.rows, dtype=np.int64)
-    for layer in _one_of_each_form(layers):
+    for layer in chosen:
         rows = csr if csr.columns == layer.inputs else csr.zeros(layer.inputs)
         for y in kernels.forms(rows):
             z, _ = compute_layer(kernels, y, layer, epilogue)

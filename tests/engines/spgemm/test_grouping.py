@@ -102,6 +102,23 @@ def test_columns_are_dense_from_a_density_on(fan_in: float, lists: float, dense:
     assert rule.choose(1000, dense).all_dense
 
 
+@pytest.mark.parametrize(
+    ("fan_in", "density", "by_rows"),
+    [
+        (512, 0.0002, True),
+        (512, 0.0001, False),
+        (32, 0.004, True),
+        (32, 0.003, False),
+        (32, 0.1, False),
+    ],
+)
+def test_products_by_rows_need_few_nonzeros_and_many_edges(
+    fan_in: float, density: float, by_rows: bool
+) -> None:
+    """At least a multiplication for ten activations, and no dense columns."""
+    assert GroupingRule(1024, fan_in, FLOAT, 2).choose(1000, density).by_rows is by_rows
+
+
 def test_a_grouping_is_slow_if_the_density_changed_much() -> None:
     rule = GroupingRule(1024, 32.0, FLOAT, 1)
     dense, lists = rule.choose(5000, 0.1), rule.choose(5000, 0.01)

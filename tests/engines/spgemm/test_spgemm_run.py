@@ -15,6 +15,7 @@ from kkspdnn.engines.partial_result import PartialResult, concatenate
 from kkspdnn.engines.spgemm import grouping
 from kkspdnn.engines.spgemm.column_kernels import ColumnKernels
 from kkspdnn.engines.spgemm.engine import SpgemmEngine
+from kkspdnn.engines.spgemm.row_product import RowProduct
 from kkspdnn.engines.spgemm.team_kernels import TeamKernels
 from kkspdnn.errors import InputError
 from kkspdnn.io.shipped_images import images
@@ -218,6 +219,52 @@ def test_batches_of_about_the_best_size_stay(sizes: list[int]) -> None:
     net = identities(40, Layer.from_sparse(np.eye(64, dtype=np.float32), 0.0))
     check_result(run(net, np.ones((5000, 64), np.float32), "none"), net, np.ones((5000, 64)))
     assert sizes == [64]
+
+
+# ---- products by rows ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+def test_products_by_rows(
+    epilogue: Epilogue, dtype: str, space: SpaceName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few nonzeros and many edges: 32 multiplications for 64 activations. Then rows become dense,
+    and after a layer that removes most activations they are computed by rows again."""
+    launched = list[int]()
+    compute = RowProduct.compute
+
+    def recorded(product: RowProduct, y: Any, *arguments: Any) -> Any:
+        launched.append(y.rows)
+        return compute(product, y, *arguments)
+
+    monkeypatch.setattr(RowProduct, "compute", recorded)
+    rng = np.random.default_rng(3)
+    layers = [
+        Layer.from_sparse(
+            (rng.normal(size=(64, 64)) * (rng.random((64, 64)) < 0.5)).astype(dtype), bias
+        )
+        for bias in (-0.1, -2.0, -8.0, 0.0)
+    ]
+    rows = rng.normal(size=(300, 64)) * (rng.random((300, 64)) < 0.02)
+    net = network(layers, None)
+    check_result(run(net, rows.astype(dtype), "none", epilogue, space), net, rows.astype(dtype))
+    assert launched[0] == 300
+
+
+def test_weights_are_copied_by_input_if_there_is_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = Layer.from_sparse(np.ones((64, 64), np.float32), -0.5)
+    net, rows = network([layer], None), np.eye(64, dtype=np.float32)
+    copied = list[bool]()
+    for bytes_per_row in (10**6, 0):
+        monkeypatch.setattr(SpgemmEngine, "bytes_per_row", lambda *_, n=bytes_per_row: max(1, n))
+        engine = SpgemmEngine(open_space("serial"), net.dtype, net.ymax, "none")
+        layers = LayerStore(net, engine, net.dtype)
+        layers.max_rows = 64
+        engine.allocate(layers, Inputs.from_any(rows))
+        copied.append(bool(engine.kernels._by_input))  # type: ignore[attr-defined]
+    assert copied == [True, False]
 
 
 # ---- memory -------------------------------------------------------------------------------------

@@ -401,6 +401,29 @@ def multiply_dense(rng: Any, types: Types, lanes: int) -> Launch:
     return Launch(9, own)
 
 
+def multiply_rows(rng: Any, types: Types, lanes: int) -> Launch:
+    """Two teams have rows of Y, one of which is empty. Some inputs have no edges."""
+    dtype, outputs, teams = types["yvalue"], 10, 2
+    y = csr(rng, BATCH_ROWS, INPUTS, dtype)
+    w = numbers(rng, (INPUTS, outputs), dtype)
+    w[3] = 0
+    edges, most = sp.csr_array(w), BATCH_ROWS * outputs
+    own = {
+        "ystart": y.indptr.astype(np.int64), "yindex": y.indices.astype(np.uint32),
+        "yvalue": y.data, "wstart": edges.indptr.astype(np.int64),
+        "windex": edges.indices.astype(types["windex"]), "wvalue": edges.data,
+        "bias": numbers(rng, (outputs,), types["bias"]),
+        "zstart": np.full(BATCH_ROWS + teams, 99, np.int64),
+        "zindex": np.full(most, 99, np.uint32), "zvalue": np.full(most, 99, types["zvalue"]),
+        "first_row": np.array([0, 20, BATCH_ROWS], np.int32),
+        "first_entry": np.array([0, 20 * outputs, most]),
+        "accumulator": np.zeros((teams, 16), types["accumulator"]),
+        "activated": np.full((teams, 16), 99, types["activated"]),
+        "zero": dtype.type(0), "low": dtype.type(0), "ymax": dtype.type(1), "outputs": outputs,
+    }  # fmt: skip
+    return Launch(teams, own)
+
+
 def add_bias(rng: Any, types: Types, lanes: int) -> Launch:
     z = batches(rng, INPUTS, types["dense"])
     own = {"bias": numbers(rng, (INPUTS,), types["bias"])}
@@ -564,7 +587,7 @@ LAUNCHES: dict[str, Build] = {
         list_active, gather_rows, unpack_bits, unpack_csr, unpack_dense, pack_dense,
         offsets, count_bits, bits_to_csr, clear_dense, clear_lists, csr_to_columns,
         select_dense_rows, count_row_entries, columns_to_csr, find_column_ranges,
-        count_not_finite, multiply, multiply_dense, add_bias, relu,
+        count_not_finite, multiply, multiply_dense, multiply_rows, add_bias, relu,
         count_selected, copy_selected, find_csr_ranges, list_active_rows, count_multiplications,
         spgemm_symbolic_team, spgemm_numeric_team, add_bias_team, relu_symbolic_team,
         relu_numeric_team, copy_rows_team,
