@@ -75,16 +75,19 @@ class ColumnKernels:
     def chunk_rows(self, inputs: Inputs) -> int:
         return self._rule(inputs.neurons).chunk_rows(_density(inputs))
 
-    def allocate(
+    def copy_weights(
         self, inputs: Inputs, rows: int, layers: Sequence[SpgemmLayer], spare: int
     ) -> None:
-        density, rule = _density(inputs), self._rule(inputs.neurons)
-        grouping, widest = rule.choose(rows, density), rule.widest
-        policy = self.space.range(grouping.batches)
+        grouping = self._rule(inputs.neurons).choose(rows, _density(inputs))
         if grouping.by_rows and sum(layer.weights.nbytes for layer in layers) <= spare:
             for layer in layers:
                 if layer.weights not in self._by_input:
                     self._by_input[layer.weights] = layer.weights.copy_by_input()
+
+    def allocate(self, inputs: Inputs, rows: int) -> None:
+        density, rule = _density(inputs), self._rule(inputs.neurons)
+        grouping, widest = rule.choose(rows, density), rule.widest
+        policy = self.space.range(grouping.batches)
         self._product.allocate_work_rows(grouping.size, self.longest)
         for _ in range(2):
             y = self._memory.allocate(grouping, widest)

@@ -6,6 +6,7 @@ HPEC 2019, chain SpGEMM, bias and ReLU in this way.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,7 +29,7 @@ from kkspdnn.engines.spgemm.kernels import SpgemmKernels
 from kkspdnn.engines.spgemm.layer import SpgemmLayer
 from kkspdnn.engines.spgemm.run import SpgemmRun, chunk_rows
 from kkspdnn.engines.spgemm.team_kernels import TeamKernels
-from kkspdnn.engines.spgemm.warm_up import launch_all
+from kkspdnn.engines.spgemm.warm_up import launch_all, one_of_each_form
 from kkspdnn.engines.uniform_layers import common_value, uniform_signature
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
@@ -93,7 +94,9 @@ class SpgemmEngine:
 
     def warm_up(self, layers: LayerStore, inputs: Inputs) -> None:
         few = inputs.slice(0, min(inputs.rows, 1))
-        samples = layers.samples()
+        samples = one_of_each_form(layers.samples())
+        rows = chunk_rows(self.kernels, layers, inputs)
+        self.kernels.copy_weights(inputs, rows, samples, sys.maxsize)
 
         def launch_each() -> None:
             csr = Csr.from_inputs(few, self.dtype, self.space)
@@ -109,7 +112,8 @@ class SpgemmEngine:
     def allocate(self, layers: LayerStore, inputs: Inputs) -> None:
         rows = chunk_rows(self.kernels, layers, inputs)
         spare = layers.max_rows * self.bytes_per_row(layers.widest) // 4
-        self.kernels.allocate(inputs, rows, layers[: layers.resident], spare)
+        self.kernels.copy_weights(inputs, rows, layers[: layers.resident], spare)
+        self.kernels.allocate(inputs, rows)
 
     def run(
         self,

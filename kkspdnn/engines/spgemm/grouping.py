@@ -29,9 +29,12 @@ _LIST_ENTRIES = 32
 _MAX_ROWS = 1 << 16
 """Maximum number of rows of a batch: row numbers are uint16."""
 
-_ROW_PRODUCTS = 0.1
-"""Multiplications for each activation of a product, from which it is faster row by row: all
-activations of a row are visited, but there are no lists to start."""
+_COLUMN_NS = 0.5, 7.0, 250.0
+_ROW_NS = 0.45, 0.15, 35.0
+"""Nanoseconds of a multiplication on two cores, fitted to random networks of up to 8,192 neurons.
+
+By columns: in a list; to start a list; for an output neuron. By rows: in a row of the weights; for
+an activation of the product; to start a row of the weights."""
 
 _LIST_BYTES = 6
 """Bytes of a nonzero in batches with lists, in units of the bytes of an activation in
@@ -121,7 +124,7 @@ class GroupingRule:
             batches = max(1, -(-rows // size))
             size = _round_up(max(1, -(-rows // batches)), lanes)
             limit = sparse_limit(size, self.dtype)
-            by_rows = density * self.fan_in >= _ROW_PRODUCTS
+            by_rows = self._is_faster_by_rows(size, density)
         return Grouping(rows, size, self._blocks(max(1, -(-rows // size))), limit, by_rows)
 
     def _blocks(self, batches: int) -> int:
@@ -129,6 +132,16 @@ class GroupingRule:
         if batches >= items or self.threads == 1:
             return 1
         return min(-(-items // batches), self.widest)
+
+    def _is_faster_by_rows(self, size: int, density: float) -> bool:
+        """Return whether products are faster row by row than with lists of batches of this size."""
+        entries, products = size * density, density * self.fan_in
+        if not products:
+            return False
+        multiplication, start, output = _COLUMN_NS
+        columns = multiplication + (start + output / self.fan_in) / entries
+        multiplication, activation, start = _ROW_NS
+        return multiplication + activation / products + start / self.fan_in < columns
 
     def is_slow(self, grouping: Grouping, density: float) -> bool:
         """Return whether another grouping is much faster for activations of this density."""

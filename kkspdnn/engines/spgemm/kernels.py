@@ -72,14 +72,14 @@ class SpgemmKernels(Protocol):
     def chunk_rows(self, inputs: Inputs) -> int:
         """Return the number of input rows to compute together, if memory allows."""
 
-    def allocate(
+    def copy_weights(
         self, inputs: Inputs, rows: int, layers: Sequence[SpgemmLayer], spare: int
     ) -> None:
-        """Allocate memory for the activations of `rows` input rows, if its size is known.
+        """Copy the weights of layers into another form, if products of `rows` input rows are faster
+        with it and the layers have at most `spare` bytes."""
 
-        layers: packed layers, which may be copied in another form if they have at most `spare`
-        bytes
-        """
+    def allocate(self, inputs: Inputs, rows: int) -> None:
+        """Allocate memory for the activations of `rows` input rows, if its size is known."""
 
     def load(self, y: Csr) -> Activations:
         """Return a CSR matrix, in the memory of the space, as activations."""

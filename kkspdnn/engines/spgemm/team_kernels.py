@@ -107,9 +107,12 @@ class TeamKernels:
     def chunk_rows(self, inputs: Inputs) -> int:
         return max(1, inputs.rows)
 
-    def allocate(
+    def copy_weights(
         self, inputs: Inputs, rows: int, layers: Sequence[SpgemmLayer], spare: int
     ) -> None:
+        """Do nothing: there is one form."""
+
+    def allocate(self, inputs: Inputs, rows: int) -> None:
         """Do nothing: the number of nonzeros is not known before a layer is computed."""
 
     def load(self, y: Csr) -> Csr:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,14 +20,13 @@ def launch_all(
     csr: Csr,
     epilogue: Epilogue,
 ) -> None:
-    """Launch each workunit of a run of these layers.
+    """Launch each workunit of a run of layers of these forms.
 
     csr: some of the input rows, in the memory of the space
     """
-    chosen = _one_of_each_form(layers)
-    kernels.allocate(inputs, csr.rows, chosen, sys.maxsize)
+    kernels.allocate(inputs, csr.rows)
     all_rows = np.arange(csr.rows, dtype=np.int64)
-    for layer in chosen:
+    for layer in layers:
         rows = csr if csr.columns == layer.inputs else csr.zeros(layer.inputs)
         for y in kernels.forms(rows):
             z, _ = compute_layer(kernels, y, layer, epilogue)
@@ -38,6 +36,6 @@ def launch_all(
             kernels.select(z, all_rows)
 
 
-def _one_of_each_form(layers: Sequence[SpgemmLayer]) -> list[SpgemmLayer]:
+def one_of_each_form(layers: Sequence[SpgemmLayer]) -> list[SpgemmLayer]:
     """Return a layer for each type of indices."""
     return list({layer.weights.index.dtype: layer for layer in reversed(layers)}.values())

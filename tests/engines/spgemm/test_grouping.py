@@ -103,20 +103,25 @@ def test_columns_are_dense_from_a_density_on(fan_in: float, lists: float, dense:
 
 
 @pytest.mark.parametrize(
-    ("fan_in", "density", "by_rows"),
+    ("rows", "fan_in", "density", "by_rows"),
     [
-        (512, 0.0002, True),
-        (512, 0.0001, False),
-        (32, 0.004, True),
-        (32, 0.003, False),
-        (32, 0.1, False),
+        # Long lists; few edges; dense columns; no activations.
+        (60_000, 32, 0.01, False),
+        (1000, 2, 0.01, False),
+        (1000, 512, 0.1, False),
+        (1000, 512, 0.0, False),
+        # Many edges: in long lists too if there are many products for an activation.
+        (1000, 512, 0.001, True),
+        (60_000, 512, 0.001, False),
+        (60_000, 512, 0.01, True),
+        (1000, 32, 0.003, True),
+        (2000, 32, 0.003, False),
     ],
 )
-def test_products_by_rows_need_few_nonzeros_and_many_edges(
-    fan_in: float, density: float, by_rows: bool
+def test_products_by_rows_have_short_lists_or_many_edges(
+    rows: int, fan_in: float, density: float, by_rows: bool
 ) -> None:
-    """At least a multiplication for ten activations, and no dense columns."""
-    assert GroupingRule(1024, fan_in, FLOAT, 2).choose(1000, density).by_rows is by_rows
+    assert GroupingRule(1024, fan_in, FLOAT, 2).choose(rows, density).by_rows is by_rows
 
 
 def test_a_grouping_is_slow_if_the_density_changed_much() -> None:
