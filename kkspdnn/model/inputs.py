@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class Inputs:
         values = self.dense if self.csr is None else self.csr.data
         return 1.0 if values is None else float(max(values.max(initial=0), -values.min(initial=0)))
 
-    @property
+    @cached_property
     def nonzeros(self) -> int:
         """The number of nonzero values."""
         if self.csr is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,13 @@ from kkspdnn.workunits import spgemm_rows
 
 @dataclass(eq=False)
 class RowProduct:
-    """Computes products with bias and ReLU, in work rows that are kept from layer to layer."""
+    """Computes products with bias and ReLU, in memory that is kept from layer to layer."""
 
     space: Space
     dtype: np.dtype[Any]
     _work_rows: Any = None
+    _index: Any = field(default_factory=lambda: np.empty(0, np.uint32))
+    _value: Any = field(default_factory=lambda: np.empty(0))
 
     def compute(
         self,
@@ -37,7 +39,7 @@ class RowProduct:
         limits: `low` and `ymax`
 
         The result is a matrix with an empty row after the rows of each team, and the numbers of its
-        other rows.
+        other rows. It is valid until the next product.
         """
         weights, teams = layer.weights, self.space.threads
         degrees = weights.out_degree[y.index]
@@ -46,8 +48,7 @@ class RowProduct:
         first_row = share_work(products, teams)
         most = np.append(0, np.cumsum(np.minimum(products, layer.outputs)))
         first_entry = most[first_row]
-        start = np.empty(y.rows + teams, np.int64)
-        z = Csr(layer.outputs, start, np.empty(most[-1], np.uint32), np.empty(most[-1], self.dtype))
+        z = self._allocate(y.rows + teams - 1, layer.outputs, int(most[-1]))
         accumulator, activated = self._allocate_work_rows(layer.outputs)
         self.space.pk.parallel_for(
             "multiply_rows",
@@ -60,7 +61,7 @@ class RowProduct:
             windex=by_input.index,
             wvalue=by_input.value,
             bias=bias,
-            zstart=start,
+            zstart=z.start,
             zindex=z.index,
             zvalue=z.value,
             first_row=first_row,
@@ -73,6 +74,12 @@ class RowProduct:
         )
         team = np.repeat(np.arange(teams), np.diff(first_row))
         return z, np.arange(y.rows) + team, int(products.sum())
+
+    def _allocate(self, rows: int, columns: int, entries: int) -> Csr:
+        """Return a matrix with memory for entries, that of the last one if it suffices."""
+        if self._index.size < entries:
+            self._index, self._value = np.empty(entries, np.uint32), np.empty(entries, self.dtype)
+        return Csr(columns, np.empty(rows + 1, np.int64), self._index, self._value)
 
     def _allocate_work_rows(self, outputs: int) -> Any:
         if self._work_rows is None or self._work_rows.shape[2] < outputs:
