@@ -19,6 +19,7 @@ with language_as_pykokkos():
         relu,
         spgemm,
         spgemm_counts,
+        spgemm_rows,
         spgemm_team,
         tiles,
     )
@@ -35,6 +36,7 @@ __all__ = [
     "relu",
     "spgemm",
     "spgemm_counts",
+    "spgemm_rows",
     "spgemm_team",
     "tiles",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,8 @@ class RowProduct:
     space: Space
     dtype: np.dtype[Any]
     _work_rows: Any = None
-    _index: Any = field(default_factory=lambda: np.empty(0, np.uint32))
-    _value: Any = field(default_factory=lambda: np.empty(0))
+    _index: Any = None
+    _value: Any = None
 
     def compute(
         self,
@@ -77,7 +77,7 @@ class RowProduct:
 
     def _allocate(self, rows: int, columns: int, entries: int) -> Csr:
         """Return a matrix with memory for entries, that of the last one if it suffices."""
-        if self._index.size < entries:
+        if self._index is None or self._index.size < entries:
             self._index, self._value = np.empty(entries, np.uint32), np.empty(entries, self.dtype)
         return Csr(columns, np.empty(rows + 1, np.int64), self._index, self._value)
 
