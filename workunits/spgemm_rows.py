@@ -4,8 +4,8 @@ The algorithm is Gustavson's (ACM TOMS 4(3), 1978) with a dense accumulator: a r
 of rows of W, each times a nonzero of Y. Terms are added in ascending order of the input neuron.
 Then bias and ReLU are applied to the accumulator as a vector, and its nonzeros are compacted.
 
-It is for activations of few nonzeros in few rows: a column of them has so few nonzeros that
-`spgemm.multiply` would spend its time on starting lists.
+It is faster than `spgemm.multiply` if a column has few nonzeros, as that would spend its time on
+starting lists, or if there are many edges.
 
 All parameters without annotation have one type in a launch, float32 or float64, except `windex`,
 which has any integer type.
@@ -52,19 +52,17 @@ def multiply_rows(
     o: pk.int64 = first_entry[worker]
     for row in range(first, last):
         zstart[row + worker] = o
-        products: pk.int64 = 0
         e: pk.int64 = ystart[row]
         end: pk.int64 = ystart[row + 1]
-        while e < end:
-            y: pk.cpp_auto = yvalue[e]
-            q: pk.int64 = wstart[yindex[e]]
-            stop: pk.int64 = wstart[yindex[e] + 1]
-            products += stop - q
-            while q < stop:
-                accumulator[worker][int(windex[q])] += y * wvalue[q]
-                q += 1
-            e += 1
-        if products > 0:
+        if e < end:
+            while e < end:
+                y: pk.cpp_auto = yvalue[e]
+                q: pk.int64 = wstart[yindex[e]]
+                stop: pk.int64 = wstart[yindex[e] + 1]
+                while q < stop:
+                    accumulator[worker][int(windex[q])] += y * wvalue[q]
+                    q += 1
+                e += 1
 
             def activate(v: int):
                 z: pk.cpp_auto = accumulator[worker][v]

@@ -113,8 +113,10 @@ def _networks(inputs: int, outputs: int, dtype: np.dtype[Any]) -> Iterator[Netwo
 
 
 def _inputs(neurons: int) -> Iterator[Inputs]:
-    """Yield two rows as bits, as CSR and dense, of ones, and rows of a few nonzeros: SpGEMM has
-    other workunits for each density."""
+    """Yield two rows of ones as bits, as CSR and dense, and two rows with few nonzeros as CSR.
+
+    SpGEMM has other workunits for few nonzeros.
+    """
     bits = np.full((2, neurons // 8), 255, np.uint8)
     yield Inputs(rows=2, neurons=neurons, source="memory", bits=bits)
     ones = np.ones((2, neurons), np.float32)

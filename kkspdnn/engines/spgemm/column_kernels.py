@@ -13,7 +13,7 @@ from kkspdnn.device.space import Space
 from kkspdnn.engines.spgemm.column_product import ColumnProduct, ColumnWeights, WeightsByInput
 from kkspdnn.engines.spgemm.columns import ColumnMemory, Columns
 from kkspdnn.engines.spgemm.csr import Csr, allocate_csr
-from kkspdnn.engines.spgemm.grouping import Grouping, GroupingRule
+from kkspdnn.engines.spgemm.grouping import Grouping, GroupingRule, density_of
 from kkspdnn.engines.spgemm.layer import SpgemmLayer
 from kkspdnn.engines.spgemm.row_product import RowProduct
 from kkspdnn.model.inputs import Inputs
@@ -26,11 +26,11 @@ from kkspdnn.workunits import bias, columns, relu
 class ColumnKernels:
     """Products column by column, for a CPU.
 
-    Of the layers packed so far:
+    The fields count the layers packed so far:
 
     widest: the largest number of columns
     longest: the largest number of edges of an output neuron
-    edges, outputs: the sums
+    edges, outputs: the total numbers of edges and output neurons
     """
 
     space: Space
@@ -128,10 +128,14 @@ class ColumnKernels:
         yield self._select_dense(dense, all_rows, dense.grouping)
 
     def _load(self, y: Csr, selected: NDArray[Any], density: float | None = None) -> Columns:
-        """Return rows of a CSR matrix. density: determines the grouping; None: that of the rows"""
+        """Return rows of a CSR matrix.
+
+        density: determines the grouping; None: that of the rows
+        """
         entries = y.start[selected + 1] - y.start[selected]
+        nonzeros = int(entries.sum())
         if density is None:
-            density = float(entries.sum()) / max(1, selected.size * y.columns)
+            density = density_of(nonzeros, selected.size, y.columns)
         grouping = self._rule(y.columns).choose(selected.size, density)
         loaded = self._memory.allocate(grouping, y.columns)
         self.space.pk.parallel_for(
@@ -151,10 +155,10 @@ class ColumnKernels:
         begins = np.arange(grouping.batches) * grouping.size
         batch_entries = np.add.reduceat(np.append(entries, 0), begins)
         work = np.repeat(batch_entries / grouping.blocks, grouping.blocks)
-        return replace(loaded, work=work, known_nonzeros=int(entries.sum()))
+        return replace(loaded, work=work, known_nonzeros=nonzeros)
 
     def select(self, y: Columns, selected: NDArray[Any]) -> Columns:
-        density = y.nonzeros / max(1, selected.size * y.columns)
+        density = density_of(y.nonzeros, selected.size, y.columns)
         grouping = self._rule(y.columns).choose(selected.size, density)
         if y.grouping.all_dense and grouping.all_dense:
             return self._select_dense(y, selected, grouping)
@@ -301,7 +305,7 @@ class ColumnKernels:
 
 
 def _density(inputs: Inputs) -> float:
-    return inputs.nonzeros / max(1, inputs.rows * inputs.neurons)
+    return density_of(inputs.nonzeros, inputs.rows, inputs.neurons)
 
 
 def _rows(y: Columns) -> dict[str, Any]:

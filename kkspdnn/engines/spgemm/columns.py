@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from kkspdnn.device.aligned import aligned_empty
-from kkspdnn.engines.spgemm.grouping import Grouping
+from kkspdnn.engines.spgemm.grouping import Grouping, density_of
+from kkspdnn.engines.spgemm.kept_arrays import KeptArrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Columns:
     @property
     def density(self) -> float:
         """The share of activations that are not zero."""
-        return self.nonzeros / max(1, self.rows * self.columns)
+        return density_of(self.nonzeros, self.rows, self.columns)
 
     @property
     def dense_share(self) -> float:
@@ -86,7 +86,7 @@ class ColumnMemory:
     """
 
     dtype: np.dtype[Any]
-    _arrays: list[dict[str, Any]] = field(default_factory=lambda: [{}, {}])
+    _arrays: list[KeptArrays] = field(default_factory=lambda: [KeptArrays(), KeptArrays()])
     _turn: int = 0
 
     def allocate(self, grouping: Grouping, columns: int, work: Any = None) -> Columns:
@@ -96,21 +96,16 @@ class ColumnMemory:
         # A column that becomes dense may have been written as a list before.
         capacity = -(-columns // blocks) * max(0, grouping.sparse_limit) + size
         lists = batches * blocks * capacity
+        take = self._arrays[self._turn].take
         shape = (batches, columns)
         return Columns(
             grouping=grouping,
             columns=columns,
-            count=self._take("count", shape, np.int32),
-            place=self._take("place", shape, np.int32),
-            index=self._take("index", (lists,), np.uint16),
-            value=self._take("value", (lists,), self.dtype),
-            dense=self._take("dense", (batches * columns, size), self.dtype),
+            count=take("count", shape, np.int32),
+            place=take("place", shape, np.int32),
+            index=take("index", (lists,), np.uint16),
+            value=take("value", (lists,), self.dtype),
+            dense=take("dense", (batches * columns, size), self.dtype),
             capacity=capacity,
             work=work,
         )
-
-    def _take(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-        arrays, size = self._arrays[self._turn], int(np.prod(shape))
-        if name not in arrays or arrays[name].size < size:
-            arrays[name] = aligned_empty(size, dtype)
-        return arrays[name][:size].reshape(shape)

@@ -13,7 +13,7 @@ from kkspdnn.pk.policy import INT32_MAX
 ALL_DENSE = -1
 """The `sparse_limit` of activations without lists."""
 
-LANES_BYTES = 64
+_LANES_BYTES = 64
 """Bytes of the widest SIMD register: batches of lists are padded to it."""
 
 _REGISTERS = 4
@@ -64,7 +64,8 @@ class Grouping:
     blocks: a work item computes 1 / blocks of the columns of a batch
     sparse_limit: maximum number of entries of a list; ALL_DENSE: all columns are dense, also those
     of zeros
-    by_rows: whether the next product is computed row by row, if the weights are there by input
+    by_rows: whether the next product is computed row by row, if there is a copy of the weights by
+    input neuron
     """
 
     rows: int
@@ -92,7 +93,7 @@ class Grouping:
         """Return int32: the rows of each batch, rounded up to SIMD registers."""
         left = self.rows - np.arange(self.batches) * self.size
         filled = np.minimum(left, self.size)
-        lanes = LANES_BYTES // dtype.itemsize
+        lanes = _LANES_BYTES // dtype.itemsize
         padding = np.where(filled > lanes, _REGISTERS * lanes, lanes) if self.all_dense else lanes
         return _round_up(filled, padding).astype(np.int32)
 
@@ -112,7 +113,7 @@ class GroupingRule:
 
     def choose(self, rows: int, density: float) -> Grouping:
         """Return the grouping of rows of activations."""
-        lanes = LANES_BYTES // self.dtype.itemsize
+        lanes = _LANES_BYTES // self.dtype.itemsize
         by_rows = False
         if self._is_dense(density):
             size = lanes * _REGISTERS if rows > lanes else lanes
@@ -169,11 +170,16 @@ class GroupingRule:
         groupings that this rule chooses for them."""
         if rows <= dense_rows:
             return True
-        sparse = not self._is_dense(nonzeros / max(1, rows * columns))
+        sparse = not self._is_dense(density_of(nonzeros, rows, columns))
         return sparse and _LIST_BYTES * nonzeros <= dense_rows * self.widest
 
     def _is_dense(self, density: float) -> bool:
         return density >= _DENSE + _DENSE_EDGES / max(self.fan_in, 1.0)
+
+
+def density_of(nonzeros: int, rows: int, columns: int) -> float:
+    """Return the share of activations that are not zero; 0 if there are no activations."""
+    return nonzeros / max(1, rows * columns)
 
 
 def sparse_limit(size: int, dtype: np.dtype[Any]) -> int:
@@ -181,7 +187,7 @@ def sparse_limit(size: int, dtype: np.dtype[Any]) -> int:
 
     A vector of rows takes about as long as an entry, and a list about as long as eight to start.
     """
-    return max(0, size * dtype.itemsize // LANES_BYTES - 8)
+    return max(0, size * dtype.itemsize // _LANES_BYTES - 8)
 
 
 def _round_up(number: Any, multiple: Any) -> Any:

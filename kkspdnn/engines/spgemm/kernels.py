@@ -64,10 +64,11 @@ class SpgemmKernels(Protocol):
         """
 
     def fits(self, rows: int, columns: int, nonzeros: int, dense_rows: int) -> bool:
-        """Return whether the memory of `dense_rows` suffices for activations."""
+        """Return whether activations fit into memory. dense_rows: see `max_rows`"""
 
     def fits_after(self, y: Any, layer: SpgemmLayer, dense_rows: int) -> bool:
-        """Return whether it suffices for the activations after a layer, whatever they are."""
+        """Return whether the activations after a layer fit into memory, if each multiplication
+        makes a nonzero. dense_rows: see `max_rows`"""
 
     def chunk_rows(self, inputs: Inputs) -> int:
         """Return the number of input rows to compute together, if memory allows."""
@@ -75,8 +76,11 @@ class SpgemmKernels(Protocol):
     def copy_weights(
         self, inputs: Inputs, rows: int, layers: Sequence[SpgemmLayer], spare: int
     ) -> None:
-        """Copy the weights of layers into another form, if products of `rows` input rows are faster
-        with it and the layers have at most `spare` bytes."""
+        """Copy the weights of layers into another form, if products are faster with it.
+
+        rows: number of input rows that are computed together
+        spare: maximum number of bytes of the layers that are copied
+        """
 
     def allocate(self, inputs: Inputs, rows: int) -> None:
         """Allocate memory for the activations of `rows` input rows, if its size is known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from kkspdnn.device.aligned import aligned_empty
 from kkspdnn.device.space import Space
 from kkspdnn.engines.spgemm.column_product import WeightsByInput, share_work
 from kkspdnn.engines.spgemm.csr import Csr
+from kkspdnn.engines.spgemm.kept_arrays import KeptArrays
 from kkspdnn.engines.spgemm.layer import SpgemmLayer
 from kkspdnn.workunits import spgemm_rows
 
@@ -23,8 +24,7 @@ class RowProduct:
     space: Space
     dtype: np.dtype[Any]
     _work_rows: Any = None
-    _index: Any = None
-    _value: Any = None
+    _entries: KeptArrays = field(default_factory=KeptArrays)
 
     def compute(
         self,
@@ -48,7 +48,13 @@ class RowProduct:
         first_row = share_work(products, teams)
         most = np.append(0, np.cumsum(np.minimum(products, layer.outputs)))
         first_entry = most[first_row]
-        z = self._allocate(y.rows + teams - 1, layer.outputs, int(most[-1]))
+        size = (int(most[-1]),)
+        z = Csr(
+            columns=layer.outputs,
+            start=np.empty(y.rows + teams, np.int64),
+            index=self._entries.take("index", size, np.uint32),
+            value=self._entries.take("value", size, self.dtype),
+        )
         accumulator, activated = self._allocate_work_rows(layer.outputs)
         self.space.pk.parallel_for(
             "multiply_rows",
@@ -74,12 +80,6 @@ class RowProduct:
         )
         team = np.repeat(np.arange(teams), np.diff(first_row))
         return z, np.arange(y.rows) + team, int(products.sum())
-
-    def _allocate(self, rows: int, columns: int, entries: int) -> Csr:
-        """Return a matrix with memory for entries, that of the last one if it suffices."""
-        if self._index is None or self._index.size < entries:
-            self._index, self._value = np.empty(entries, np.uint32), np.empty(entries, self.dtype)
-        return Csr(columns, np.empty(rows + 1, np.int64), self._index, self._value)
 
     def _allocate_work_rows(self, outputs: int) -> Any:
         if self._work_rows is None or self._work_rows.shape[2] < outputs:

@@ -149,7 +149,7 @@ class _ActiveRows:
     """The rows that a run still computes.
 
     ids: the numbers of the rows, ascending
-    input_rows: the input rows that these rows are the rest of
+    input_rows: the number of input rows that are reported as progress after a layer
     computed_edges: the multiplications so far
     unchecked: the fan-in of the layers since the last check
     wasted: edges times rows that were multiplied for retired rows since the last compaction
@@ -170,7 +170,7 @@ class _ActiveRows:
         self.wasted = 0.0
 
     def split(self, middle: int) -> tuple[_ActiveRows, _ActiveRows]:
-        """Return the rows before a position and the others; what was counted is the first's."""
+        """Return the rows before a position and the others. The first part keeps the counts."""
         first = _ActiveRows(self.ids[:middle], self.input_rows - self.input_rows // 2)
         second = _ActiveRows(self.ids[middle:], self.input_rows // 2)
         first.computed_edges = self.computed_edges

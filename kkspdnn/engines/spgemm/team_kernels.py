@@ -282,7 +282,7 @@ class _TeamProduct:
 
     def symbolic(self) -> tuple[Any, int]:
         """Return the number of entries of each row of Z, int64, and that of multiplications."""
-        space, entries = self.space, int(self.y.index.size)
+        space, entries = self.space, self.y.entries
         stride = max(1, min(entries, space.threads))
         computed_edges = space.pk.parallel_reduce(
             "count_multiplications",
