@@ -26,6 +26,19 @@ SHAPES = {
 them lists, and both."""
 
 
+LIMITS = {
+    "low": st.sampled_from([0.0, -np.inf]),
+    "ymax": st.sampled_from([0.5, 2.0, np.inf]),
+    "biased": st.booleans(),
+}
+"""Bias and limits of the activations after a product."""
+
+
+def activated(sums: Any, bias: Any, low: float, ymax: float) -> Any:
+    """Return the activations of exact sums; the bias is added to nonzeros only."""
+    return np.clip(np.where(sums != 0, sums + bias, 0), low, ymax)
+
+
 def dense_matrix(rng: Any, rows: int, columns: int, density: float, dtype: Any) -> Any:
     """Return a random array with empty rows and columns."""
     values = rng.integers(-32, 33, (rows, columns)) / 16

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from by_columns import Stored, allocate, check_forms, read, store
-from exact_numbers import DENSITIES, SEEDS, dense_matrix
+from exact_numbers import DENSITIES, LIMITS, SEEDS, activated, dense_matrix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,9 +78,7 @@ def multiply_dense(
     size=st.sampled_from([16, 64, 128]),
     blocks=st.integers(1, 4),
     index=st.sampled_from(["uint16", "uint32"]),
-    low=st.sampled_from([0.0, -np.inf]),
-    ymax=st.sampled_from([0.5, 2.0, np.inf]),
-    biased=st.booleans(),
+    **LIMITS,
 )
 def test_products_with_bias_and_relu(
     space: Space,
@@ -107,8 +105,7 @@ def test_products_with_bias_and_relu(
         space, y, w, bias=bias, low=low, ymax=ymax, blocks=blocks, index=index,
         order=rng.permutation(outputs).astype(np.uint32),
     )  # fmt: skip
-    sums = dense.astype(np.float64) @ w
-    expected = np.clip(np.where(sums != 0, sums + bias, 0), low, ymax)
+    expected = activated(dense.astype(np.float64) @ w, bias, low, ymax)
     assert (read(z) == expected).all()
     check_forms(z, ALL_DENSE)
     assert (z.place == -1 - np.arange(outputs)).all()

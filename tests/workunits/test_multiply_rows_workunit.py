@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from exact_numbers import DENSITIES, SEEDS, dense_matrix
+from exact_numbers import DENSITIES, LIMITS, SEEDS, activated, dense_matrix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,9 +85,7 @@ def multiply_rows(
     densities=st.tuples(DENSITIES, DENSITIES),
     teams=st.integers(1, 4),
     index=st.sampled_from(["uint16", "uint32"]),
-    low=st.sampled_from([0.0, -np.inf]),
-    ymax=st.sampled_from([0.5, 2.0, np.inf]),
-    biased=st.booleans(),
+    **LIMITS,
 )
 def test_products_with_bias_and_relu(
     space: Space,
@@ -112,8 +110,7 @@ def test_products_with_bias_and_relu(
     found = multiply_rows(
         space, y, w, bias=bias, low=low, ymax=ymax, first_row=first_row, index=index
     )
-    sums = y.astype(np.float64) @ w
-    assert (found == np.clip(np.where(sums != 0, sums + bias, 0), low, ymax)).all()
+    assert (found == activated(y.astype(np.float64) @ w, bias, low, ymax)).all()
 
 
 def test_sums_that_cancel_are_no_activations(space: Space, dtype: np.dtype[Any]) -> None:

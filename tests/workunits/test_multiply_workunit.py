@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from by_columns import Stored, allocate, check_forms, read, store
-from exact_numbers import DENSITIES, SEEDS, dense_matrix
+from exact_numbers import DENSITIES, LIMITS, SEEDS, activated, dense_matrix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,11 +82,6 @@ def multiply(
     return z, multiplications
 
 
-def activated(sums: Any, bias: Any, low: float, ymax: float) -> Any:
-    """Return the activations of exact sums; the bias is added to nonzeros only."""
-    return np.clip(np.where(sums != 0, sums + bias, 0), low, ymax)
-
-
 @settings(max_examples=120)
 @given(
     seed=SEEDS,
@@ -98,9 +93,7 @@ def activated(sums: Any, bias: Any, low: float, ymax: float) -> Any:
     blocks=st.integers(1, 4),
     teams=st.integers(1, 4),
     index=st.sampled_from(["uint16", "uint32"]),
-    low=st.sampled_from([0.0, -np.inf]),
-    ymax=st.sampled_from([0.5, 2.0, np.inf]),
-    biased=st.booleans(),
+    **LIMITS,
 )
 def test_products_with_bias_and_relu(
     space: Space,

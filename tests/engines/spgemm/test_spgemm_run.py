@@ -230,8 +230,7 @@ def test_batches_of_about_the_best_size_stay(sizes: list[int]) -> None:
 def test_products_by_rows(
     epilogue: Epilogue, dtype: str, space: SpaceName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Few nonzeros and many edges: 32 multiplications for 64 activations. Then rows become dense,
-    and after a layer that removes most activations they are computed by rows again."""
+    """Few nonzeros and many edges: each nonzero has about 32 edges. Later activations are dense."""
     launched = list[int]()
     compute = RowProduct.compute
 
