@@ -28,8 +28,8 @@ _THREADS = (
 
 
 ALL_THREADS: Mapping[str, str] = {"GOMP_SPINCOUNT": "3000"}
-"""Environment of workers of kkspdnn. It is the default of kkspdnn, but if it is set, launches use
-all threads: otherwise the turns of other workers would count as a busy machine."""
+"""Environment variables for workers of kkspdnn: the default value of kkspdnn. Setting it turns the
+load monitor off, which would take the turns of other workers for a busy machine."""
 
 
 class WorkerError(Exception):

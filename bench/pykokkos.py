@@ -182,8 +182,7 @@ def _measure_case(case: Case, runs: int, threads: int, max_inputs: int | None) -
 
 
 def _environment(implementation: str) -> dict[str, str]:
-    settings = ALL_THREADS if implementation == "builtin" else {}
-    return {"KKSPDNN_PK": implementation, **settings}
+    return {"KKSPDNN_PK": implementation, **ALL_THREADS}
 
 
 def _measure_start(threads: int) -> Start:
