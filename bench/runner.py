@@ -28,7 +28,7 @@ class Plan:
 
     runs: timed runs of each peer
     seconds: maximum time of one run; slower peers get fewer rows
-    trial_rows: input rows of the run that estimates the time of a run over all rows
+    trial_rows: input rows of the first run, which estimates how many more rows to prepare
     """
 
     problem: ProblemDescription
@@ -58,17 +58,22 @@ class _MeasuredPeer:
         return self._worker is not None
 
     def warm_up(self) -> None:
-        """Choose the number of rows from a trial run, prepare the peer for them, and run it."""
+        """Prepare the peer for more and more rows, until a run takes half of the maximum time.
+
+        Each number of rows is estimated from a run over fewer. One estimate is not enough: a peer
+        whose time has a large constant part would get too few rows.
+        """
         plan = self._plan
         inputs = plan.problem.inputs
-        trial = min(inputs, plan.trial_rows)
-        self._prepare(trial)
-        self._run(trial)
-        row_seconds = self._run(trial) / trial
-        rows = int(min(inputs, max(trial, plan.seconds / row_seconds)))
-        if rows > trial:
+        rows, more = 0, min(inputs, plan.trial_rows)
+        while more > rows:
+            rows = more
             self._prepare(rows)
             self._run(rows)
+            if rows < inputs:
+                seconds = self._run(rows)
+                if seconds < plan.seconds / 2:
+                    more = int(min(inputs, rows * plan.seconds / seconds))
         self.row = replace(self.row, inference_seconds=())
 
     def time(self) -> None:
