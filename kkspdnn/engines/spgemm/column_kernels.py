@@ -61,16 +61,15 @@ class ColumnKernels:
     def max_rows(self, inputs: Inputs, dense_rows: int) -> int:
         return self._rule(inputs.neurons).max_rows(_density(inputs), dense_rows)
 
-    def fits(self, rows: int, columns: int, nonzeros: int, dense_rows: int) -> bool:
-        return self._rule(columns).fits(rows, columns, nonzeros, dense_rows)
-
-    def fits_after(self, y: Columns, layer: SpgemmLayer, dense_rows: int) -> bool:
+    def fits(self, y: Csr | Columns, layer: SpgemmLayer, dense_rows: int) -> bool:
         if y.rows <= dense_rows:
             return True
         # A multiplication makes at most one nonzero.
-        counts = y.count.sum(axis=0, dtype=np.int64)
-        nonzeros = int(counts @ layer.weights.out_degree)
-        return self.fits(y.rows, layer.outputs, nonzeros, dense_rows)
+        after = int(y.column_entries() @ layer.weights.out_degree)
+        return all(
+            self._rule(columns_).fits(y.rows, columns_, nonzeros, dense_rows)
+            for columns_, nonzeros in ((y.columns, y.nonzeros), (layer.outputs, after))
+        )
 
     def chunk_rows(self, inputs: Inputs) -> int:
         return self._rule(inputs.neurons).chunk_rows(_density(inputs))

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kkspdnn.engines.spgemm.grouping import Grouping, density_of
 from kkspdnn.engines.spgemm.kept_arrays import KeptArrays
@@ -59,6 +60,11 @@ class Columns:
         """The number of activations that are not zero."""
         known = self.known_nonzeros
         return int(self.count.sum(dtype=np.int64)) if known is None else known
+
+    def column_entries(self) -> NDArray[np.int64]:
+        """Return the number of nonzeros of each column."""
+        entries: NDArray[np.int64] = self.count.sum(axis=0, dtype=np.int64)
+        return entries
 
     @property
     def density(self) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from kkspdnn.device.double_buffer import ToDevice
 from kkspdnn.device.space import Space
@@ -68,9 +69,13 @@ class Csr:
         return cls(matrix.shape[1], start, index, matrix.data)
 
     @property
-    def entries(self) -> int:
+    def nonzeros(self) -> int:
         """The number of entries."""
         return int(self.value.size)
+
+    def column_entries(self) -> NDArray[np.int64]:
+        """Return the number of entries of each column. The matrix must be in host memory."""
+        return np.bincount(self.index, minlength=self.columns)
 
     def slice(self, begin: int, end: int) -> Csr:
         """Return consecutive rows, without copies of their entries."""

@@ -45,6 +45,10 @@ _MAX_SPARSE_ROWS = 8
 """Sparse rows that are computed together, in units of the dense rows that fit into memory: address
 space is reserved as if all columns were dense."""
 
+_GROWTH = 1.25
+"""The density that activations may reach, in units of the density of the input rows. If they become
+denser, each half of the rows has to be converted and computed by itself."""
+
 _CHUNK_BYTES = 1 << 26
 """Bytes of the dense columns of a thread. More would be written to memory that is touched for the
 first time, which takes longer than to compute them."""
@@ -159,11 +163,15 @@ class GroupingRule:
         return rows * self.threads
 
     def max_rows(self, density: float, dense_rows: int) -> int:
-        """Return the number of rows whose activations fit into the memory of `dense_rows` rows
-        without zeros."""
-        if self._is_dense(density) or not can_overcommit():
+        """Return the number of rows to compute together, if `dense_rows` rows without zeros fit
+        into memory: more than these if the lists of fewer rows would be short, and as many as
+        probably fit after each layer."""
+        after = min(1.0, _GROWTH * density * max(1.0, self.fan_in))
+        if self._is_dense(after) or not can_overcommit():
             return dense_rows
-        return int(dense_rows * min(_MAX_SPARSE_ROWS, 1 / max(_LIST_BYTES * density, 1e-9)))
+        most = dense_rows * min(_MAX_SPARSE_ROWS, 1 / max(_LIST_BYTES * after, 1e-9))
+        enough = _ITEMS_PER_THREAD * self.threads * _LIST_ENTRIES / max(density, 1e-9)
+        return int(max(dense_rows, min(most, enough)))
 
     def fits(self, rows: int, columns: int, nonzeros: int, dense_rows: int) -> bool:
         """Return whether activations fit into the memory of `dense_rows` rows without zeros, in the

@@ -63,12 +63,12 @@ class SpgemmKernels(Protocol):
         dense_rows: the number whose activations fit if all of them are nonzero
         """
 
-    def fits(self, rows: int, columns: int, nonzeros: int, dense_rows: int) -> bool:
-        """Return whether activations fit into memory. dense_rows: see `max_rows`"""
+    def fits(self, y: Any, layer: SpgemmLayer, dense_rows: int) -> bool:
+        """Return whether activations fit into memory, and those after a layer too if each
+        multiplication makes a nonzero.
 
-    def fits_after(self, y: Any, layer: SpgemmLayer, dense_rows: int) -> bool:
-        """Return whether the activations after a layer fit into memory, if each multiplication
-        makes a nonzero. dense_rows: see `max_rows`"""
+        y: activations, or a CSR matrix; dense_rows: see `max_rows`
+        """
 
     def chunk_rows(self, inputs: Inputs) -> int:
         """Return the number of input rows to compute together, if memory allows."""

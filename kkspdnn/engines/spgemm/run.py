@@ -84,14 +84,15 @@ class SpgemmRun:
 
     def _compute(self, csr: Csr, active: _ActiveRows, begin: int) -> Iterator[PartialResult]:
         """Yield the results of rows, whose activations before layer `begin` are given."""
-        if not self.kernels.fits(csr.rows, csr.columns, csr.entries, self.layers.max_rows):
+        memory_rows = self.layers.max_rows
+        if begin < len(self.layers) and not self.kernels.fits(csr, self.layers[begin], memory_rows):
             yield from self._compute_halves(csr, active, begin)
             return
         y = self.kernels.load(csr)
         for position in range(begin, len(self.layers)):
             layer = self.layers[position]
             self.layers.prefetch(position + 1)
-            if not self.kernels.fits_after(y, layer, self.layers.max_rows):
+            if position > begin and not self.kernels.fits(y, layer, memory_rows):
                 yield from self._compute_halves(self.kernels.to_csr(y), active, position)
                 return
             if y.rows:

@@ -98,10 +98,7 @@ class TeamKernels:
     def max_rows(self, inputs: Inputs, dense_rows: int) -> int:
         return dense_rows
 
-    def fits(self, rows: int, columns: int, nonzeros: int, dense_rows: int) -> bool:
-        return True
-
-    def fits_after(self, y: Csr, layer: SpgemmLayer, dense_rows: int) -> bool:
+    def fits(self, y: Csr, layer: SpgemmLayer, dense_rows: int) -> bool:
         return True
 
     def chunk_rows(self, inputs: Inputs) -> int:
@@ -282,7 +279,7 @@ class _TeamProduct:
 
     def symbolic(self) -> tuple[Any, int]:
         """Return the number of entries of each row of Z, int64, and that of multiplications."""
-        space, entries = self.space, self.y.entries
+        space, entries = self.space, self.y.nonzeros
         stride = max(1, min(entries, space.threads))
         computed_edges = space.pk.parallel_reduce(
             "count_multiplications",

@@ -136,15 +136,27 @@ def test_a_grouping_is_slow_if_the_density_changed_much() -> None:
 
 
 @pytest.mark.parametrize(
-    ("density", "expected"),
-    [(0.0, 8000), (0.001, 8000), (0.03, 5555), (0.05, 3333), (0.051, 1000), (1.0, 1000)],
+    ("fan_in", "density", "expected"),
+    [
+        # Up to eight times as many as without zeros, and less the more a layer may make of them.
+        *((2, 0.0, 8000), (2, 0.001, 8000), (2, 0.01, 6666)),
+        *((32, 0.0, 8000), (32, 0.0001, 8000), (32, 0.001, 4166), (32, 0.00125, 3333)),
+        # Lists with more entries than dense columns; dense columns after the layer, or before it.
+        *((2, 0.11, 1000), (32, 0.0013, 1000), (32, 1.0, 1000)),
+    ],
 )
-def test_rows_that_fit_into_memory(density: float, expected: int) -> None:
-    """Up to eight times as many as without zeros, and what they may become is checked."""
-    rule = GroupingRule(1024, 32.0, FLOAT, 2)
+def test_rows_that_fit_into_memory(fan_in: float, density: float, expected: int) -> None:
+    rule = GroupingRule(1024, fan_in, FLOAT, 2)
     assert rule.max_rows(density, 1000) == expected
-    assert rule.fits(expected, 1024, int(expected * 1024 * density), 1000)
-    assert rule.fits(1000, 1024, 1000 * 1024, 1000)
+    for nonzeros in (expected * 1024 * density, expected * 1024 * density * fan_in):
+        assert rule.fits(expected, 1024, int(nonzeros), 1000)
+
+
+@pytest.mark.parametrize(
+    ("dense_rows", "expected"), [(3000, 10_000), (10_000, 12_800), (20_000, 20_000)]
+)
+def test_no_more_rows_than_make_long_lists(dense_rows: int, expected: int) -> None:
+    assert GroupingRule(1024, 2, FLOAT, 2).max_rows(0.02, dense_rows) == expected
 
 
 def test_activations_that_do_not_fit() -> None:

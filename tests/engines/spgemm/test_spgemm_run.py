@@ -269,10 +269,37 @@ def test_weights_are_copied_by_input_if_there_is_memory(monkeypatch: pytest.Monk
 # ---- memory -------------------------------------------------------------------------------------
 
 
+def test_rows_that_a_layer_may_make_too_dense_are_split_before_they_are_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The input of nearly all edges is nonzero in all rows, which the density does not tell."""
+    weights = np.zeros((64, 64), np.float32)
+    weights[0] = 0.5
+    net = network([Layer.from_sparse(weights, 0.0)], 1.0)
+    rows = np.zeros((2000, 64), np.float32)
+    rows[:, 0] = 1
+    engine = SpgemmEngine(open_space("serial"), net.dtype, net.ymax, "none")
+    layers = LayerStore(net, engine, net.dtype)
+    layers.max_rows = 128
+    loaded: list[int] = []
+    load = ColumnKernels.load
+
+    def recorded(kernels: ColumnKernels, y: Any) -> Any:
+        loaded.append(y.rows)
+        return load(kernels, y)
+
+    monkeypatch.setattr(ColumnKernels, "load", recorded)
+    parts = engine.run(layers, Inputs.from_any(rows), lambda ids: ids >= 0, lambda done: None)
+    check_result(concatenate(parts, net.outputs, net.dtype, values=True), net, rows)
+    assert engine.kernels.max_rows(Inputs.from_any(rows), 128) > 1000
+    assert sum(loaded) == 2000
+    assert max(loaded) <= 128
+
+
 @pytest.mark.parametrize("exits", EXITS)
 def test_rows_that_become_dense_are_split(exits: Exits, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight times as many sparse rows are computed together as dense rows fit into memory. A third
-    of the rows are zeros."""
+    """More sparse rows are computed together than dense rows fit into memory. A third of the rows
+    are zeros."""
     same = Layer.from_sparse(np.eye(64, dtype=np.float32), 0.0)
     dense = Layer.from_sparse(np.full((64, 64), 1 / 64, np.float32), 0.0)
     net = network([*[same] * 40, dense, same, dense], 1.0)
@@ -296,7 +323,7 @@ def test_rows_that_become_dense_are_split(exits: Exits, monkeypatch: pytest.Monk
     parts = engine.run(layers, inputs, lambda ids: np.full(ids.size, True), finished.append)
     result = concatenate(parts, net.outputs, net.dtype, values=True)
     check_result(result, net, rows)
-    assert loaded[0] == (1024, False)
+    assert loaded[0] == (416, False)
     assert sum(finished) == 2000 * 43
     assert max(size for size, all_dense in loaded if all_dense) <= 128
     assert result.computed_edges == np.count_nonzero(rows) * (40 + 64 + 64 + 64 * 64)
