@@ -28,7 +28,7 @@ class Plan:
 
     runs: timed runs of each peer
     seconds: maximum time of one run; slower peers get fewer rows
-    trial_rows: input rows of the first run, which estimates how many more rows to prepare
+    trial_rows: input rows of the first run; its time determines the rows of the next one
     """
 
     problem: ProblemDescription
@@ -58,22 +58,23 @@ class _MeasuredPeer:
         return self._worker is not None
 
     def warm_up(self) -> None:
-        """Prepare the peer for more and more rows, until a run takes half of the maximum time.
+        """Prepare the peer for more and more rows, until it has all rows or a run takes half of the
+        maximum time.
 
-        Each number of rows is estimated from a run over fewer. One estimate is not enough: a peer
-        whose time has a large constant part would get too few rows.
+        The time of a run determines the rows of the next one. One step is not enough: a peer whose
+        time has a large constant part would get too few rows.
         """
         plan = self._plan
         inputs = plan.problem.inputs
-        rows, more = 0, min(inputs, plan.trial_rows)
-        while more > rows:
-            rows = more
+        rows, next_rows = 0, min(inputs, plan.trial_rows)
+        while next_rows > rows:
+            rows = next_rows
             self._prepare(rows)
             self._run(rows)
             if rows < inputs:
                 seconds = self._run(rows)
                 if seconds < plan.seconds / 2:
-                    more = int(min(inputs, rows * plan.seconds / seconds))
+                    next_rows = int(min(inputs, rows * plan.seconds / seconds))
         self.row = replace(self.row, inference_seconds=())
 
     def time(self) -> None:
