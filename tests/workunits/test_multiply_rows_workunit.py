@@ -40,8 +40,8 @@ def multiply_rows(
     teams = first_row.size - 1
     edges, matrix = sp.csr_array(w.astype(dtype)), sp.csr_array(y)
     start = np.full(rows + teams, -1, np.int64)
-    found, value = np.full(rows * outputs, 2**32 - 1, np.uint32), np.full(rows * outputs, np.nan)
-    value = value.astype(dtype)
+    found = np.full(rows * outputs, 2**32 - 1, np.uint32)
+    value = np.full(rows * outputs, np.nan, dtype)
     accumulator = np.zeros((teams, outputs), dtype)
     space.pk.parallel_for(
         "multiply_rows",

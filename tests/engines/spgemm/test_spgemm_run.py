@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,24 +61,32 @@ def check_result(result: PartialResult, net: Network, rows: Any) -> None:
     assert found.toarray().tobytes() == expected.toarray()[result.rows].tobytes()
 
 
+def record_results(
+    monkeypatch: pytest.MonkeyPatch, cls: type, names: Sequence[str], read: Callable[[Any], Any]
+) -> list[Any]:
+    """Return a list that gets `read(result)` for each call of these methods."""
+    found: list[Any] = []
+
+    def record(name: str) -> None:
+        method = getattr(cls, name)
+
+        def recorded(*arguments: Any) -> Any:
+            result = method(*arguments)
+            found.append(read(result))
+            return result
+
+        monkeypatch.setattr(cls, name, recorded)
+
+    for name in names:
+        record(name)
+    return found
+
+
 @pytest.fixture
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the batches, each time that rows are grouped."""
-    found: list[int] = []
-
-    def record(name: str) -> None:
-        method = getattr(ColumnKernels, name)
-
-        def recorded(kernels: ColumnKernels, *arguments: Any) -> Any:
-            grouped = method(kernels, *arguments)
-            found.append(grouped.grouping.size)
-            return grouped
-
-        monkeypatch.setattr(ColumnKernels, name, recorded)
-
-    record("load")
-    record("select")
-    return found
+    names = "load", "select"
+    return record_results(monkeypatch, ColumnKernels, names, lambda y: y.grouping.size)
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -231,14 +240,7 @@ def test_products_by_rows(
     epilogue: Epilogue, dtype: str, space: SpaceName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Few nonzeros and many edges: each nonzero has about 32 edges. Later activations are dense."""
-    launched = list[int]()
-    compute = RowProduct.compute
-
-    def recorded(product: RowProduct, y: Any, *arguments: Any) -> Any:
-        launched.append(y.rows)
-        return compute(product, y, *arguments)
-
-    monkeypatch.setattr(RowProduct, "compute", recorded)
+    launched = record_results(monkeypatch, RowProduct, ["compute"], lambda result: result[1].size)
     rng = np.random.default_rng(3)
     layers = [
         Layer.from_sparse(
@@ -281,14 +283,7 @@ def test_rows_that_a_layer_may_make_too_dense_are_split_before_they_are_loaded(
     engine = SpgemmEngine(open_space("serial"), net.dtype, net.ymax, "none")
     layers = LayerStore(net, engine, net.dtype)
     layers.max_rows = 128
-    loaded: list[int] = []
-    load = ColumnKernels.load
-
-    def recorded(kernels: ColumnKernels, y: Any) -> Any:
-        loaded.append(y.rows)
-        return load(kernels, y)
-
-    monkeypatch.setattr(ColumnKernels, "load", recorded)
+    loaded = record_results(monkeypatch, ColumnKernels, ["load"], lambda y: y.rows)
     parts = engine.run(layers, Inputs.from_any(rows), lambda ids: ids >= 0, lambda done: None)
     check_result(concatenate(parts, net.outputs, net.dtype, values=True), net, rows)
     assert engine.kernels.max_rows(Inputs.from_any(rows), 128) > 1000
@@ -311,15 +306,9 @@ def test_rows_that_become_dense_are_split(exits: Exits, monkeypatch: pytest.Monk
     layers.max_rows = 128
     engine.compute_exit_bounds(layers, inputs)
     engine.allocate(layers, inputs)
-    loaded: list[tuple[int, bool]] = []
-    load = ColumnKernels._load
-
-    def recorded(kernels: ColumnKernels, *arguments: Any) -> Any:
-        y = load(kernels, *arguments)
-        loaded.append((y.rows, y.grouping.all_dense))
-        return y
-
-    monkeypatch.setattr(ColumnKernels, "_load", recorded)
+    loaded = record_results(
+        monkeypatch, ColumnKernels, ["_load"], lambda y: (y.rows, y.grouping.all_dense)
+    )
     parts = engine.run(layers, inputs, lambda ids: np.full(ids.size, True), finished.append)
     result = concatenate(parts, net.outputs, net.dtype, values=True)
     check_result(result, net, rows)
