@@ -40,6 +40,21 @@ def index_dtype(inputs: int) -> np.dtype[Any]:
     return np.dtype(np.uint16 if inputs <= 65536 else np.uint32)
 
 
+def edges_by_input(
+    start: NDArray[np.int64], index: Indices, value: Floats, inputs: int
+) -> sp.csr_array:
+    """Return W as a canonical CSR array of shape (inputs, outputs).
+
+    start, index, value: the edges by output neuron, as in `Layer`
+    """
+    outputs = start.size - 1
+    # SciPy's routines are faster with 32-bit indices.
+    fits = max(index.size, inputs, outputs) <= np.iinfo(np.int32).max
+    dtype = np.int32 if fits else np.int64
+    arrays: Any = (value, index.astype(dtype), start.astype(dtype))
+    return sp.csc_array(arrays, shape=(inputs, outputs)).tocsr()
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """
@@ -117,11 +132,7 @@ class Layer:
 
     def weights(self) -> sp.csr_array:
         """W as a canonical CSR array of shape (inputs, outputs)."""
-        # SciPy's routines are faster with 32-bit indices.
-        fits = max(self.edges, self.inputs, self.outputs) <= np.iinfo(np.int32).max
-        dtype = np.int32 if fits else np.int64
-        arrays: Any = (self.value, self.index.astype(dtype), self.start.astype(dtype))
-        return sp.csc_array(arrays, shape=(self.inputs, self.outputs)).tocsr()
+        return edges_by_input(self.start, self.index, self.value, self.inputs)
 
     def astype(self, dtype: DTypeLike) -> Layer:
         """

@@ -64,11 +64,12 @@ class ColumnKernels:
     def fits(self, y: Csr | Columns, layer: SpgemmLayer, dense_rows: int) -> bool:
         if y.rows <= dense_rows:
             return True
+        entries = y.column_entries()
         # A multiplication makes at most one nonzero.
-        after = int(y.column_entries() @ layer.weights.out_degree)
+        after = entries @ layer.weights.out_degree
         return all(
-            self._rule(columns_).fits(y.rows, columns_, nonzeros, dense_rows)
-            for columns_, nonzeros in ((y.columns, y.nonzeros), (layer.outputs, after))
+            self._rule(columns_).fits(y.rows, columns_, int(nonzeros), dense_rows)
+            for columns_, nonzeros in ((y.columns, entries.sum()), (layer.outputs, after))
         )
 
     def chunk_rows(self, inputs: Inputs) -> int:

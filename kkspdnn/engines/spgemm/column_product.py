@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.device.aligned import aligned_empty
@@ -15,7 +14,7 @@ from kkspdnn.device.space import Space
 from kkspdnn.engines.spgemm.columns import ColumnMemory, Columns
 from kkspdnn.engines.spgemm.layer import SpgemmLayer
 from kkspdnn.engines.spgemm.output_order import order_outputs
-from kkspdnn.model.layers import Layer, index_dtype
+from kkspdnn.model.layers import Layer, edges_by_input, index_dtype
 from kkspdnn.workunits import spgemm
 
 
@@ -60,9 +59,8 @@ class ColumnWeights:
 
     def copy_by_input(self) -> WeightsByInput:
         """Return a copy by input neuron."""
-        shape = self.out_degree.size, self.start.size - 1
-        w = sp.csc_array((self.value, self.index, self.start), shape=shape).tocsr()
-        index = w.indices.astype(index_dtype(shape[1]))
+        w = edges_by_input(self.start, self.index, self.value, self.out_degree.size)
+        index = w.indices.astype(index_dtype(w.shape[1]))
         return WeightsByInput(w.indptr.astype(np.int64), index, w.data)
 
     @property

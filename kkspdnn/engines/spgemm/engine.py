@@ -111,6 +111,7 @@ class SpgemmEngine:
 
     def allocate(self, layers: LayerStore, inputs: Inputs) -> None:
         rows = chunk_rows(self.kernels, layers, inputs)
+        # A quarter of the memory for activations.
         spare = layers.max_rows * self.bytes_per_row(layers.widest) // 4
         self.kernels.copy_weights(inputs, rows, layers[: layers.resident], spare)
         self.kernels.allocate(inputs, rows)

@@ -46,8 +46,8 @@ _MAX_SPARSE_ROWS = 8
 space is reserved as if all columns were dense."""
 
 _GROWTH = 1.25
-"""The density that activations may reach, in units of the density of the input rows. If they become
-denser, each half of the rows has to be converted and computed by itself."""
+"""How many times as dense as the input rows activations may become. If they become denser, the rows
+are split, which converts them to CSR and back."""
 
 _CHUNK_BYTES = 1 << 26
 """Bytes of the dense columns of a thread. More would be written to memory that is touched for the
@@ -163,9 +163,13 @@ class GroupingRule:
         return rows * self.threads
 
     def max_rows(self, density: float, dense_rows: int) -> int:
-        """Return the number of rows to compute together, if `dense_rows` rows without zeros fit
-        into memory: more than these if the lists of fewer rows would be short, and as many as
-        probably fit after each layer."""
+        """Return the number of rows to compute together.
+
+        dense_rows: the number of rows without zeros that fit into memory
+
+        It is larger than `dense_rows` if so few rows would make short lists. Then it is no larger
+        than long lists need, and so many rows fit even if each multiplication makes a nonzero.
+        """
         after = min(1.0, _GROWTH * density * max(1.0, self.fan_in))
         if self._is_dense(after) or not can_overcommit():
             return dense_rows

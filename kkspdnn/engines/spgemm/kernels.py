@@ -58,7 +58,7 @@ class SpgemmKernels(Protocol):
         """Return the weights of a layer, with NumPy arrays."""
 
     def max_rows(self, inputs: Inputs, dense_rows: int) -> int:
-        """Return the number of input rows that fit into memory.
+        """Return the largest number of input rows to compute together, which fit into memory.
 
         dense_rows: the number whose activations fit if all of them are nonzero
         """

@@ -82,9 +82,11 @@ class RowProduct:
         return z, np.arange(y.rows) + team, int(products.sum())
 
     def _allocate_work_rows(self, outputs: int) -> Any:
+        """Return two work rows of each team, those of the last call if they fit. The first of them
+        are zero."""
         if self._work_rows is None or self._work_rows.shape[2] < outputs:
-            self._work_rows = aligned_empty(
-                (2, self.space.threads, -(-outputs // 16) * 16), self.dtype
-            )
+            # Each row begins at a cache line.
+            width = -(-outputs // 16) * 16
+            self._work_rows = aligned_empty((2, self.space.threads, width), self.dtype)
             self._work_rows.fill(0)
         return self._work_rows
