@@ -40,16 +40,23 @@ class Worker:
     """A process `python -m module arguments` in a temporary folder, which calls `serve`.
 
     threads: value of OMP_NUM_THREADS and the like; env: additional environment variables
+    interpreter: the Python of another environment; it does not get the PYTHONPATH of this one
 
     The process is stopped (SIGSTOP) between requests: threads of OpenMP and other libraries spin
     for a while after their work and would take cores from the next worker.
     """
 
     def __init__(
-        self, module: str, arguments: Sequence[str], threads: int, env: Mapping[str, str]
+        self,
+        module: str,
+        arguments: Sequence[str],
+        threads: int,
+        env: Mapping[str, str],
+        interpreter: str | None = None,
     ) -> None:
         self._folder = TemporaryDirectory(prefix="kkspdnn-bench-")
-        path = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+        inherited = os.environ.get("PYTHONPATH", "") if interpreter is None else ""
+        path = [str(_ROOT), inherited]
         all_variables = {
             **os.environ,
             **dict.fromkeys(_THREADS, str(threads)),
@@ -59,7 +66,7 @@ class Worker:
         self._errors = Path(self._folder.name) / "stderr"
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [interpreter or sys.executable, "-m", module, *arguments],
                 cwd=self._folder.name,
                 env=all_variables,
                 stdin=subprocess.PIPE,
