@@ -16,6 +16,7 @@ from kkspdnn.io.json_schema import decode
 
 SCHEMA = "kkspdnn-pruning/1"
 Pattern = Literal["dense", "balanced", "unstructured", "block"]
+_SPARSITY_OF_OLDER_RECORDS = 0.9
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Timing:
     max_abs_error: the largest difference from the same network, dense in float64
     threads: of the CPU
     space: the execution space
+    requested_sparsity: of the pruned layers; None for a dense network, and in older records
     """
 
     implementation: str
@@ -56,6 +58,14 @@ class Timing:
     max_abs_error: float
     threads: int = 1
     space: Literal["serial", "openmp", "cuda"] = "openmp"
+    requested_sparsity: float | None = None
+
+    @property
+    def nominal_sparsity(self) -> float:
+        """The requested sparsity: 0 of a dense network, 0.9 of a pruned one in older records."""
+        if self.requested_sparsity is not None:
+            return self.requested_sparsity
+        return 0.0 if self.pattern == "dense" else _SPARSITY_OF_OLDER_RECORDS
 
 
 @dataclass(frozen=True)
