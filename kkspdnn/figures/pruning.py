@@ -13,6 +13,7 @@ from matplotlib.ticker import MultipleLocator, NullLocator
 from kkspdnn.choices import METHODS
 from kkspdnn.figures.points import Records
 from kkspdnn.figures.pruning_curves import (
+    SPARSITY,
     Curve,
     SpeedupPanel,
     Values,
@@ -186,7 +187,8 @@ def _table(
             rows.append(("speed-up", time.pattern, source, percent, *_single(value)))
     return Table(
         "Pruned networks: accuracy, mean, lowest and highest of the seeds; speed-up over the "
-        "faster dense implementation, median and quartiles of the runs. Published, on "
+        f"fastest dense implementation, of networks pruned to {SPARSITY:.0%}, median and quartiles "
+        "of the runs. Published, on "
         f"{results.machine}: {results.source}. VGG-16 classifies images, fc6 to fc8 are its last "
         "layers, LSTM models language, CTC recognises speech; perplexity is that of the LSTM.",
         ("value", "pattern", "source", "sparsity (%)", "input rows", "middle", "lowest", "highest"),

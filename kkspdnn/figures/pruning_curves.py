@@ -11,6 +11,10 @@ import numpy as np
 from kkspdnn.choices import METHODS
 from kkspdnn.records.pruning_study import Accuracy, Study, Timing
 
+ROWS = (1, 64, 4096)
+SPARSITY = 0.9
+"""Input rows and requested sparsity of the speed-ups. The figure of batch sizes has all of them."""
+
 Values = tuple[float, float, float]
 """The lowest, the middle (mean or median) and the highest value."""
 
@@ -77,17 +81,24 @@ def _spread(values: list[float]) -> Values:
 
 
 def speedup_panels(studies: Iterable[Study]) -> list[SpeedupPanel]:
-    """Return a panel for each machine and number of threads, and for each GPU."""
+    """Return a panel for each machine and number of threads, and for each GPU.
+
+    Only timings of ROWS, and of the dense network and those that were pruned to SPARSITY, are used.
+    """
     timings: dict[tuple[str, str], list[Timing]] = {}
     for study in studies:
-        for timing in study.timings:
-            timings.setdefault(_hardware(study, timing), []).append(timing)
+        for timing in filter(_has_panel, study.timings):
+            timings.setdefault(hardware(study, timing), []).append(timing)
     panels = (SpeedupPanel(*names, tuple(_curves(each))) for names, each in timings.items())
     return [panel for panel in panels if panel.curves]
 
 
-def _hardware(study: Study, timing: Timing) -> tuple[str, str]:
-    """Return the name of the hardware and its short name."""
+def _has_panel(timing: Timing) -> bool:
+    return timing.rows in ROWS and timing.nominal_sparsity in (0.0, SPARSITY)
+
+
+def hardware(study: Study, timing: Timing) -> tuple[str, str]:
+    """Return the name of the hardware of a timing and its short name."""
     if timing.space == "cuda":
         gpu = study.gpu or "a GPU"
         return gpu, gpu.partition(",")[0]
