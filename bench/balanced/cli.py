@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,7 +23,6 @@ from kkspdnn.errors import InputError
 from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
 from kkspdnn.records.pruning_study import Study
 
-ROWS = (1, 64, 4096)
 _PACKAGES = ("torch", "mkl", "sparse-dot-mkl", "cupy-cuda12x", "cupy-cuda13x")
 
 
@@ -57,13 +56,23 @@ def parser() -> argparse.ArgumentParser:
     time.add_argument("--networks", type=Path, metavar="DIR", required=True, help=text)
     add_space_option(time, SPACES)
     time.add_argument("--rounds", type=positive_int, default=9, metavar="N", help="rounds (9)")
-    text = "batch sizes in input rows (1 64 4096)"
-    time.add_argument("--rows", type=positive_int, nargs="+", default=ROWS, metavar="M", help=text)
-    text = "numbers of CPU threads (1 and all cores)"
+    text = f"batch sizes in input rows ({_listed(timing.ROWS)})"
+    time.add_argument(
+        "--rows", type=positive_int, nargs="+", default=timing.ROWS, metavar="M", help=text
+    )
+    text = f"sparsities of the pruned networks ({_listed(timing.SPARSITIES)})"
+    time.add_argument(
+        "--sparsities", type=float, nargs="+", default=timing.SPARSITIES, metavar="S", help=text
+    )
+    text = "numbers of CPU threads (all cores)"
     time.add_argument("--threads", type=positive_int, nargs="+", metavar="T", help=text)
     for command in (train, time):
         command.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     return root
+
+
+def _listed(numbers: Iterable[float]) -> str:
+    return " ".join(f"{number:g}" for number in numbers)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,16 +124,23 @@ def _timed(options: argparse.Namespace, empty: Study) -> Study:
     gpu, cores = options.space == "cuda", usable_cores()
     if gpu and options.threads:
         raise InputError("--threads: not used by a GPU; omit it with --space cuda")
-    threads = options.threads or ([1] if gpu else sorted({1, cores}))
+    threads = options.threads or ([1] if gpu else [cores])
     if max(threads) > cores:
         raise InputError(f"--threads {max(threads)}: this machine has {cores} cores")
+    layers = timing.read_layer_sizes(options.networks)
     timings = timing.measure(
-        options.networks, options.rows, threads, options.rounds, options.space, _log
+        options.networks,
+        options.sparsities,
+        options.rows,
+        threads,
+        options.rounds,
+        options.space,
+        _log,
     )
     rates = {} if gpu else measure_storage_formats()
     for name, rate in rates.items():
         _log(f"{name}, hand-written kernel, one thread: {rate:.3g} edges/s")
-    return replace(empty, threads=max(threads), timings=tuple(timings), forms=rates)
+    return replace(empty, layers=layers, threads=max(threads), timings=tuple(timings), forms=rates)
 
 
 def _log(line: str) -> None:

@@ -13,13 +13,10 @@ from time import perf_counter
 from typing import Any
 
 import kkspdnn as kk
-from bench.balanced.candidates import (
-    Candidate,
-    Run,
-    convert_layers,
-    kkspdnn_candidate,
-    run_layers,
-)
+from bench.balanced.candidate import Candidate
+from bench.balanced.candidates import kkspdnn_candidate
+from bench.balanced.layers import convert_layers, run_layers
+from bench.balanced.runs import Run
 from bench.peers.gpu import missing_cuda_toolchain, missing_gpu_package
 from kkspdnn.choices import METHODS
 

@@ -1,65 +1,36 @@
 """The worker process of one candidate: `python -m bench.balanced.worker NAME SPACE FOLDER`.
 
-It answers {"do": "prepare", "pattern": …, "rows": …, "threads": …} with the sparsity of the network
-and the largest error of a first run, and {"do": "run", "pattern": …} with the seconds of a run.
+See bench.balanced.runs for its requests.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from statistics import median
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-import kkspdnn as kk
-from bench.balanced.candidates import Run
+from bench.balanced.dense_network import float64_outputs
 from bench.balanced.digits import digits
-from bench.balanced.timing import candidates, read_pruned_network
-from bench.balanced.training import sparsity
-from bench.processes import serve
-
-_SECONDS = 0.05
-"""Minimum time of one answer: several runs, as other processes have evicted the caches before."""
+from bench.balanced.layers import convert_layers
+from bench.balanced.runs import Run, serve_runs
+from bench.balanced.timing import candidates, read_network
 
 
 def main() -> int:
     """Answer requests until stdin or the parent process ends."""
     name, space, folder = sys.argv[1:]
-    candidate = candidates(space)[name]
+    prepare_candidate = candidates(space)[name].prepare
+    assert prepare_candidate is not None
     pixels = digits()[1].pixels()
-    runs: dict[str, Run] = {}
 
-    def answer(message: dict[str, Any]) -> dict[str, Any]:
-        pattern = message["pattern"]
-        if message["do"] == "run":
-            return {"seconds": _seconds(runs[pattern])}
-        network = read_pruned_network(Path(folder), pattern)
-        x = pixels[: message["rows"]]
-        runs[pattern] = candidate.prepare(network, x, message["threads"])
-        error = np.abs(runs[pattern]()[1] - _float64_outputs(network, x)).max()
-        return {"sparsity": sparsity(network), "error": float(error)}
+    def prepare(network_name: str, rows: int, threads: int) -> tuple[Run, Any]:
+        network, x = read_network(Path(folder), network_name), pixels[:rows]
+        dense = convert_layers(network, True, np.asarray)
+        return prepare_candidate(network, x, threads), float64_outputs(dense, x)
 
-    return serve(answer)
-
-
-def _seconds(run: Run) -> float:
-    """Return the median time of the runs that start within _SECONDS."""
-    began = perf_counter()
-    times: list[float] = []
-    while not times or perf_counter() - began < _SECONDS:
-        times.append(run()[0])
-    return median(times)
-
-
-def _float64_outputs(network: kk.Network, x: Any) -> Any:
-    y = x.astype(np.float64)
-    for layer in network.layers:
-        y = y @ layer.weights().toarray().astype(np.float64) + layer.bias
-        y = y if layer.activation == "linear" else np.maximum(y, 0)
-    return y
+    return serve_runs(prepare)
 
 
 if __name__ == "__main__":

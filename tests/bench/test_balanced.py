@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -83,11 +84,11 @@ def nets(tmp_path: Path) -> Path:
     ]
     dense = kk.network(layers, ymax=None)
     kk.save_npz_network(dense, tmp_path / "nets" / "dense")
-    for method in METHODS:
+    for method, sparsity in product(METHODS, (0.8, 0.9)):
         pruned = kk.prune(
-            dense, method=method, sparsity=(0.9, 0.9, 0.0), blocks=32, block_shape=(8, 8)
+            dense, method=method, sparsity=(sparsity, sparsity, 0.0), blocks=32, block_shape=(8, 8)
         )
-        kk.save_npz_network(pruned, tmp_path / "nets" / f"{method}-0.9")
+        kk.save_npz_network(pruned, tmp_path / "nets" / f"{method}-{sparsity}")
     return tmp_path / "nets"
 
 
@@ -100,20 +101,29 @@ def test_all_implementations_agree(
     record = tmp_path / "time.json"
     threads = 1 if space == "cuda" else usable_cores()
     options = ["--rows", "1", "70", "--rounds", "2", "--json", str(record), "--space", space]
+    options += ["--sparsities", "0.8", "0.9"]
     options += [] if space == "cuda" else ["--threads", str(threads)]
     assert main(["time", "--networks", str(nets), *options]) == 0
     printed = capsys.readouterr().out
     timed = study_from(read_json(record), str(record))
     assert timed.threads == threads
+    assert timed.layers == (1024, 64, 64, 10)
     assert {(row.rows, row.threads) for row in timed.timings} == {(1, threads), (70, threads)}
     assert all(row.space == space for row in timed.timings)
     assert space == "openmp" or timed.gpu
     assert all(len(row.seconds) == 2 and row.max_abs_error < 1e-3 for row in timed.timings)
     for name, candidate in timing.candidates(space).items():
         patterns = {row.pattern for row in timed.timings if row.implementation == name}
+        sparsities = {row.requested_sparsity for row in timed.timings if row.implementation == name}
         reason = candidate.missing()
         assert patterns == (set(candidate.patterns) if reason is None else set())
         assert reason is None or f"{name} is skipped: {reason}" in printed
+        expected = {None} if candidate.patterns == ("dense",) else {0.8, 0.9}
+        assert sparsities == (expected if reason is None else set())
+    timed_once = [(t.implementation, t.pattern, t.nominal_sparsity, t.rows) for t in timed.timings]
+    assert len(timed_once) == len(set(timed_once))
+    pruned = [row for row in timed.timings if row.pattern != "dense"]
+    assert all(abs(row.sparsity - row.nominal_sparsity) < 0.05 for row in pruned)
     assert len(timed.forms) == (3 if space == "openmp" else 0)
 
 
@@ -140,7 +150,9 @@ def test_cupy_candidates_with_numpy_as_cupy(
         candidate = candidates[name]
         assert candidate.env["CUPY_TF32"] == "0"
         for pattern in candidate.patterns:
-            network = timing.read_pruned_network(nets, pattern)
+            name_of_network = "dense" if pattern == "dense" else f"{pattern}-0.9"
+            network = timing.read_network(nets, name_of_network)
+            assert candidate.prepare is not None
             run = candidate.prepare(network, x, 1)
             expected = kk.infer(network, x, values=True).outputs
             for _ in range(2):
@@ -156,7 +168,7 @@ def test_cupy_candidates_with_numpy_as_cupy(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "no such folder"),
+        ([], "dense: no such folder"),
         (["--threads", "4096"], "--threads 4096: this machine has"),
         (["--json", "no/folder/record.json"], "make it first"),
     ],
@@ -184,12 +196,20 @@ def test_the_space_cuda_needs_a_gpu(
     assert "--threads: not used by a GPU" in capsys.readouterr().err
 
 
+def test_a_sparsity_without_networks_is_refused(
+    nets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["time", "--networks", str(nets), "--sparsities", "0.9", "0.75"]) == 2
+    assert "balanced-0.75: no such folder" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_error_of_a_candidate_names_it(nets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("balanced-0.9", "dense", "unstructured-0.9", "block-0.9"):
         network = kk.read_npz_network(nets / name)
         kk.save_npz_network(kk.network(network.layers[1:], ymax=None), nets / name)
-    assert main(["time", "--networks", str(nets), "--rows", "1", "--threads", "1"]) == 2
+    options = ["--networks", str(nets), "--rows", "1", "--threads", "1", "--sparsities", "0.9"]
+    assert main(["time", *options]) == 2
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1
     assert error[0].startswith("kkspdnn: NumPy, dense, 1 rows: ")
