@@ -18,6 +18,7 @@ import kkspdnn as kk
 from bench.balanced.accuracy import BLOCK_SHAPE
 from bench.balanced.candidate import Candidate
 from bench.balanced.layers import convert_layers, run_layers
+from bench.balanced.onnx_candidates import onnx_candidates
 from bench.balanced.runs import Run, timed
 from bench.peer import missing_package
 from bench.peers.mkl_peers import dot_product
@@ -30,6 +31,7 @@ def cpu_candidates() -> dict[str, Candidate]:
     return {
         "NumPy": Candidate(("dense",), _numpy),
         "PyTorch": Candidate(("dense",), _torch, partial(missing_package, "torch", "PyTorch")),
+        **onnx_candidates(),
         "SciPy CSR": Candidate(METHODS, partial(_scipy, sparse_format="csr")),
         "MKL CSR": Candidate(
             METHODS, _mkl, partial(missing_package, "sparse_dot_mkl", "sparse_dot_mkl")

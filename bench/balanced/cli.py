@@ -23,7 +23,10 @@ from kkspdnn.errors import InputError
 from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
 from kkspdnn.records.pruning_study import Study
 
-_PACKAGES = ("torch", "mkl", "sparse-dot-mkl", "cupy-cuda12x", "cupy-cuda13x")
+_PACKAGES = (
+    *("torch", "onnx", "onnxruntime", "openvino", "mkl", "sparse-dot-mkl"),
+    *("cupy-cuda12x", "cupy-cuda13x"),
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -124,6 +125,8 @@ def test_all_implementations_agree(
     assert len(timed_once) == len(set(timed_once))
     pruned = [row for row in timed.timings if row.pattern != "dense"]
     assert all(abs(row.sparsity - row.nominal_sparsity) < 0.05 for row in pruned)
+    for package in ("onnxruntime", "openvino"):
+        assert (package in timed.versions) == (find_spec(package) is not None)
     assert len(timed.forms) == (3 if space == "openmp" else 0)
 
 
