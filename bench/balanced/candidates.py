@@ -17,6 +17,7 @@ import scipy.sparse as sp
 import kkspdnn as kk
 from bench.balanced.accuracy import BLOCK_SHAPE
 from bench.balanced.candidate import Candidate
+from bench.balanced.deepsparse_candidate import deepsparse_candidates
 from bench.balanced.layers import convert_layers, run_layers
 from bench.balanced.onnx_candidates import onnx_candidates
 from bench.balanced.runs import Run, timed
@@ -37,6 +38,7 @@ def cpu_candidates() -> dict[str, Candidate]:
             METHODS, _mkl, partial(missing_package, "sparse_dot_mkl", "sparse_dot_mkl")
         ),
         "SciPy BSR": Candidate(("block",), partial(_scipy, sparse_format="bsr")),
+        **deepsparse_candidates(),
         "kkspdnn": kkspdnn_candidate("openmp"),
     }
 

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from bench.balanced import accuracy, timing
+from bench.balanced.deepsparse_candidate import deepsparse_version
 from bench.balanced.storage_formats import measure_storage_formats
 from bench.ceiling.report import SPACES
 from bench.environment import collect_environment
@@ -90,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _study(options: argparse.Namespace, command: str) -> Study:
     environment = collect_environment()
     versions = {name: package_version(name) for name in _PACKAGES}
+    versions["deepsparse"] = deepsparse_version()
     empty = Study(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         machine=environment.machine,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,13 @@ def digits() -> tuple[Digits, Digits]:
     kkspdnn does not ship the MNIST test images, so the accuracies are not comparable with published
     ones.
     """
-    with as_file(files("kkspdnn") / "data" / "images-1024.npz") as path, np.load(path) as archive:
+    with as_file(files("kkspdnn") / "data" / "images-1024.npz") as path:
+        return read_digits(path)
+
+
+def read_digits(path: Path) -> tuple[Digits, Digits]:
+    """Read the images for training and for testing from kkspdnn's archive of images."""
+    with np.load(path) as archive:
         bits, labels = archive["bits"], archive["labels"]
     train, test = slice(0, len(bits) - _TEST_ROWS), slice(len(bits) - _TEST_ROWS, None)
     return Digits(bits[train], labels[train]), Digits(bits[test], labels[test])
