@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kkspdnn.figures import (
     active_rows,
+    batch_size,
     poster,
     problem_size,
     pruning,
@@ -25,7 +26,7 @@ def charts(records: Records) -> list[Chart]:
     results = published()
     modules = (
         *(rates, speedup, problem_size, scaling, roofline, active_rows, spgemm),
-        *(pruning, poster),
+        *(pruning, batch_size, poster),
     )
     possible = [module.chart(records, results) for module in modules]
     return [chart for chart in possible if chart is not None]

@@ -133,10 +133,10 @@ def legend(figure: Figure, columns: int, location: str = "outside lower center")
     figure.legend(entries.values(), entries.keys(), loc=location, ncols=columns, handlelength=3)
 
 
-def log_ticks(axis: Axis) -> None:
-    """Label 1, 2 and 5 of each decade if the axis spans less than two decades, else 1."""
+def log_ticks(axis: Axis, span: float = 100) -> None:
+    """Label 1, 2 and 5 of each decade if the axis spans less than a factor of `span`, else 1."""
     low, high = axis.get_view_interval()
-    subs = (1.0, 2.0, 5.0) if high / low < 100 else (1.0,)
+    subs = (1.0, 2.0, 5.0) if high / low < span else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_minor_locator(NullLocator())
     if len(subs) > 1:

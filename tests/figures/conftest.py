@@ -83,6 +83,11 @@ def study() -> Study:
         for (name, pattern), seconds in times.items()
         for rows in (1, 64)
     ]
+    timings += [
+        Timing("kkspdnn", "unstructured", s, rows, (1e-3,), 0.0, requested_sparsity=s)
+        for s in (0.8, 0.95)
+        for rows in (1, 64)
+    ]
     return Study(
         created="2020-01-01T00:00:00+00:00",
         machine="a processor, 2 cores",
