@@ -8,6 +8,7 @@ from typing import Any
 from kkspdnn.pk.arrays import shared_array
 from kkspdnn.pk.dispatch import current_trace, is_tracing, pack_launch, parallel_for
 from kkspdnn.pk.frontend.workunit import Workunit
+from kkspdnn.pk.launch_sequence import Launch
 from kkspdnn.pk.runtime.program import NOT_LAUNCHED
 from kkspdnn.pk.runtime.template import LaunchTemplate
 
@@ -54,6 +55,12 @@ class PreparedLaunch:
                 prepared[1](policy, values)
                 return
         self._launch_all(pk, policy, values)
+
+    def with_values(self, policy: Any, *values: Any) -> Launch:
+        """Return the launch with these values of the changing arguments, for a LaunchSequence."""
+        label, workunit, fixed, changing = self.arguments
+        arguments = {**fixed, **dict(zip(changing, values, strict=True))}
+        return Launch(label, policy, workunit, arguments, {})
 
     def _launch_all(self, pk: Any, policy: Any, values: Sequence[Any]) -> None:
         """Launch with all arguments, and make a template of them."""

@@ -250,6 +250,38 @@ int kkspdnn_run(int (*launch)(const char*, const void*), const char* label, cons
   return launch(label, arguments);
 }
 
+// A launch of kkspdnn_launch_all.
+struct kkspdnn_one_launch {
+  int (*launch)(const char*, const void*);
+  const char* label;
+  const void* arguments;
+};
+
+// The arguments of kkspdnn_launch_all, before the launches.
+struct kkspdnn_launches {
+  int64_t count;
+  int64_t* failed;
+};
+
+// Calls the launchers of workunits in their order until one fails; itself a launcher. Before that,
+// sets the default floating-point mode of all threads, unless the calling thread runs alone.
+// arguments: kkspdnn_launches, whose `failed` gets the index of a launch that fails, and as many
+// kkspdnn_one_launch
+int kkspdnn_launch_all(const char*, const void* arguments) {
+#if defined(KOKKOS_ENABLE_OPENMP)
+  if (omp_get_level() == 0) kkspdnn_reset_modes();
+#endif
+  const auto* all = static_cast<const kkspdnn_launches*>(arguments);
+  const auto* each = reinterpret_cast<const kkspdnn_one_launch*>(all + 1);
+  for (int64_t i = 0; i < all->count; ++i) {
+    if (const int error = each[i].launch(each[i].label, each[i].arguments)) {
+      *all->failed = i;
+      return error;
+    }
+  }
+  return 0;
+}
+
 // Stops Kokkos when the process ends, without an exception: after an error on a GPU that was
 // already reported, some versions of Kokkos throw it again.
 void kkspdnn_finalize() {

@@ -39,7 +39,7 @@ class DebugProgram(Program):
             warn_of_new_nans(launch, arguments, written, before)
         return result
 
-    def _raise_launch_error(self) -> NoReturn:
+    def raise_launch_error(self) -> NoReturn:
         error = self.runtime.error_line()
         check, _, text = error.partition(": ")
         if check in _CHECKS:
@@ -50,4 +50,4 @@ class DebugProgram(Program):
                 f"{self.generated.name}: {error} (device {self.runtime.device.number}); a failed "
                 "check of debug mode has printed its line to standard output"
             )
-        super()._raise_launch_error()
+        super().raise_launch_error()

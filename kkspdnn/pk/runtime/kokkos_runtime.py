@@ -71,6 +71,8 @@ class Runtime:
         if self._functions.kkspdnn_initialize(thread_count, number) != 0:
             raise ToolchainError(f"Kokkos did not start: {self.last_error()}")
         self._registered.done = True
+        # The address of the launcher of several workunits, see `LaunchSequence`.
+        self.launch_all = ctypes.cast(self._functions.kkspdnn_launch_all, ctypes.c_void_p)
         self._context = DeviceContext(number) if device is not None else None
         self.threads: int = self._functions.kkspdnn_concurrency()
         self._run: Callable[..., int]

@@ -60,7 +60,8 @@ class Program:
         parameters = generated.signature.parameters
         self.packers = [(p, packer(generated, p, self._device)) for p in parameters]
         codes = "".join(struct_codes(p) for p in parameters)
-        self._pack = struct.Struct(f"@{len(policy_fields(generated.signature))}qP{codes}").pack
+        self._policy_codes = f"{len(policy_fields(generated.signature))}qP"
+        self._pack = struct.Struct(f"@{self._policy_codes}{codes}").pack
         result = generated.signature.result
         self._result_type = np.ctypeslib.as_ctypes_type(result.numpy) if result else None
         self._generic = generic
@@ -123,8 +124,34 @@ class Program:
         except (struct.error, OverflowError):
             return NOT_LAUNCHED
         if not self.runtime.launch(self._launch, label, packed, policy.single_thread):
-            self._raise_launch_error()
+            self.raise_launch_error()
         return result.value if result is not None else None
+
+    @property
+    def launcher(self) -> int:
+        """The address of the function that launches the workunit with packed arguments."""
+        address = self._launch.value
+        assert address is not None
+        return address
+
+    def packed_arguments(self, policy: Policy, fields: Sequence[Any]) -> bytes:
+        """Return the arguments of a launch that was made, packed for `launcher`."""
+        return self._pack(*policy.fields, 0, *fields)
+
+    def field_of(self, name: str, cls: type) -> tuple[Packer, int, struct.Struct]:
+        """Return the packer of a parameter for arguments of a class, and the offset and the format
+        of its fields in `packed_arguments`."""
+        before = self._policy_codes
+        for parameter, pack in self.packers:
+            codes = struct_codes(parameter)
+            if parameter.name == name:
+                own = struct.Struct(f"@{codes}")
+                # Fields begin at a multiple of the size of the first one.
+                first = struct.calcsize(f"@{codes[0]}")
+                pack = self.fast_packer(parameter, pack, cls) or pack
+                return pack, struct.calcsize(f"@{before}{codes[0]}") - first, own
+            before += codes
+        raise KeyError(name)
 
     def fast_packer(self, parameter: Parameter, pack: Packer, cls: type) -> Packer | None:
         """Return the packer of a parameter for arguments of this class, see `fast_packer`."""
@@ -149,7 +176,9 @@ class Program:
         fast = self.fast_packer(parameter, pack, cls)
         return PlannedArgument(parameter.name, cls, fast, view if on_host else None)
 
-    def _raise_launch_error(self) -> NoReturn:
+    def raise_launch_error(self) -> NoReturn:
+        """Raise the error of a failed launch: InputError for scratch views, else RuntimeError, or
+        SpaceError on a GPU."""
         check, _, problem = self.runtime.error_line().partition(": ")
         if check == CHECK:
             raise InputError(f"{self.generated.name}: {problem}")
