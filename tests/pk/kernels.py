@@ -411,6 +411,26 @@ def lanes_of(m: pk.TeamMember, x, y, bias, zero, top):
 
 
 @pk.workunit
+def many_lanes_of(m: pk.TeamMember, x, y, counts: pk.View2D[pk.uint8], factor):
+    """More vectors than get four registers each, one of them in an inner block, and bytes."""
+    tile: int = m.league_rank()
+
+    def lane(v: int):
+        z0: pk.cpp_auto = factor * counts[tile][v]
+        z1: pk.cpp_auto = x[tile][0][v]
+        z2: pk.cpp_auto = z0
+        for k in range(3):
+            z3: pk.cpp_auto = x[tile][k][v]
+            z0 += z3 * z1
+            if z2 < z3:
+                z2 = z3
+        y[tile][0][v] = z0
+        y[tile][1][v] = z2 - z1
+
+    pk.parallel_for(pk.ThreadVectorRange(m, int(x.extent(2))), lane)
+
+
+@pk.workunit
 def lanes_of_bytes(
     m: pk.TeamMember,
     x: pk.View3D[pk.uint8],

@@ -96,7 +96,8 @@ class StatementPrinter:
             count = f"{s.team}, {count}, {aligned}"
         type_ = s.type.cpp
         if self.target is not ExecutionSpace.Cuda and s.registers != 4:
-            type_ += f", {s.registers}"
+            # Of such a vector, a narrower one is a larger part.
+            type_ += f", {s.registers}, true"
         out.open(f"lanes::for_each<{type_}>({count}, [&](auto _lanes, const int32_t {s.index})")
         out.put("using _pack = decltype(_lanes);")
         self.block(s.body, Vectors(s.type))

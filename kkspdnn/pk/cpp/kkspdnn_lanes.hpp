@@ -83,9 +83,10 @@ inline void widen(const uint8_t* p, V& r) {
 }
 #endif
 
-// A vector of T in `Registers` SIMD registers; 0 registers hold one lane. It has two halves,
-// so that the compiler allocates one register for each leaf.
-template <class T, int Registers>
+// A vector of T in `Registers` SIMD registers; 0 registers hold one lane, -2 and -4 the lanes of
+// half and of a quarter of a register. A larger vector has two halves, so that the compiler
+// allocates one register for each leaf.
+template <class T, int Registers, bool Leaf = Registers == 1 || (Registers < 0)>
 struct pack {
   using half = pack<T, Registers / 2>;
   static constexpr int width = 2 * half::width;
@@ -117,10 +118,10 @@ struct pack {
   }
 };
 
-template <class T>
-struct pack<T, 1> {
-  using vector = typename simd<T>::type;
-  static constexpr int width = simd<T>::width;
+template <class T, int Registers>
+struct pack<T, Registers, true> {
+  static constexpr int width = simd<T>::width / (Registers < 0 ? -Registers : 1);
+  typedef T vector __attribute__((vector_size(width * sizeof(T))));
   vector r;
 
   static pack all(T value) { return {value - vector{}}; }
@@ -136,7 +137,11 @@ struct pack<T, 1> {
   }
   static pack of(const uint8_t* values) {
     pack a;
-    widen(values, a.r);
+    if constexpr (Registers == 1) {
+      widen(values, a.r);
+    } else {
+      for (int i = 0; i < width; ++i) a.r[i] = values[i];
+    }
     return a;
   }
   void store(T* p) const { std::memcpy(p, &r, sizeof(vector)); }
@@ -151,7 +156,7 @@ struct pack<T, 1> {
 };
 
 template <class T>
-struct pack<T, 0> {
+struct pack<T, 0, false> {
   static constexpr int width = 1;
   T r;
 
@@ -209,13 +214,32 @@ inline void one_by_one() { asm volatile(""); }
 
 // Calls body(pack, first lane) for vectors of `count` lanes. The remainder after packs of `Registers`
 // registers is marked as unlikely, so that g++ allocates registers for the loop over those packs.
-template <class T, int Registers = 4, class Body>
+// With Narrow, 4 to 15 lanes of the remainder are vectors too.
+template <class T, int Registers = 4, bool Narrow = false, class Body>
 inline void for_each(const int32_t count, const Body& body) {
   using wide = pack<T, Registers>;
   int32_t lane = 0;
   for (; lane + wide::width <= count; lane += wide::width) body(wide{}, lane);
   if (__builtin_expect(lane < count, 0)) {
+    if constexpr (Registers == 4) {
+      if (lane + pack<T, 2>::width <= count) {
+        body(pack<T, 2>{}, lane);
+        lane += pack<T, 2>::width;
+      }
+    }
     for (; lane + pack<T, 1>::width <= count; lane += pack<T, 1>::width) body(pack<T, 1>{}, lane);
+    if constexpr (Narrow && simd<T>::width >= 8) {
+      if (lane + pack<T, -2>::width <= count) {
+        body(pack<T, -2>{}, lane);
+        lane += pack<T, -2>::width;
+      }
+    }
+    if constexpr (Narrow && simd<T>::width >= 16) {
+      if (lane + pack<T, -4>::width <= count) {
+        body(pack<T, -4>{}, lane);
+        lane += pack<T, -4>::width;
+      }
+    }
     for (; lane < count; ++lane) body(pack<T, 0>{}, lane);
   }
 }

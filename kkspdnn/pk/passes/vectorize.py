@@ -15,6 +15,7 @@ from kkspdnn.pk.passes.compact_loops import compact_loop
 from kkspdnn.pk.passes.lanes import Lanes, find_lanes, is_gather
 from kkspdnn.pk.passes.legality import obstacle
 from kkspdnn.pk.passes.loop_invariance import hoist_address, modified_in
+from kkspdnn.pk.passes.walk import nodes
 from kkspdnn.pk.policy import ExecutionSpace
 from kkspdnn.pk.types import UINT8, Scalar
 
@@ -63,7 +64,7 @@ def _vector_range(
     if isinstance(lanes, Lanes):
         function, (count,) = nested.function, nested.bounds
         body = _Vectorizer(lanes, target).body(function.body)
-        locals_ = sum(isinstance(s, ir.DeclareVector) for s in body)
+        locals_ = sum(isinstance(s, ir.DeclareVector) for s in nodes(body))
         return ir.VectorRange(
             line=nested.line,
             team=nested.team,

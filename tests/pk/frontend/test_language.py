@@ -275,6 +275,24 @@ def test_any_number_of_lanes(space: ExecutionSpace, dtype: type, vector_length: 
         np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_number_of_lanes_of_many_vectors(space: ExecutionSpace, dtype: type) -> None:
+    """On a CPU in one register each, and for the remainder in a half and a quarter of it."""
+    random = np.random.default_rng(3)
+    for lanes in range(41):
+        x = random.integers(-4, 5, (2, 3, lanes)).astype(dtype)
+        counts = random.integers(0, 256, (2, lanes)).astype(np.uint8)
+        y = np.full((2, 2, lanes + 1), np.nan, dtype)
+        policy = pk.TeamPolicy(space, 2, pk.AUTO)
+        arguments = {"x": x, "y": y, "counts": counts, "factor": dtype(0.5)}
+        pk.parallel_for("w", policy, kernels.many_lanes_of, **arguments)
+        first = 0.5 * counts
+        np.testing.assert_array_equal(y[:, 0, :lanes], first + (x * x[:, :1]).sum(axis=1))
+        largest = np.maximum(first, x.max(axis=1))
+        np.testing.assert_array_equal(y[:, 1, :lanes], largest - x[:, 0])
+        assert np.isnan(y[:, :, lanes]).all()
+
+
 @pytest.mark.parametrize("vector_length", [1, 8])
 def test_lanes_of_bytes(space: ExecutionSpace, vector_length: int) -> None:
     random = np.random.default_rng(3)

@@ -373,5 +373,12 @@ def test_many_vectors_have_one_register_each_on_a_cpu(
     kernel = lane_function(load, body)
     assert lane_range(kernel).registers == registers
     text = emit(vectorize(kernel, CPU), CPU).text
-    assert ("lanes::for_each<float, 1>(n, " in text) == (registers == 1)
+    assert ("lanes::for_each<float, 1, true>(n, " in text) == (registers == 1)
     assert "lanes::for_each<float>(m, n, " in emit(vectorize(kernel, GPU), GPU).text
+
+
+@pytest.mark.parametrize(("count", "registers"), [(2, 4), (3, 1)])
+def test_vectors_in_inner_blocks_count_too(load: Load, count: int, registers: int) -> None:
+    outer = "\n".join(f"z{j}: pk.float = x[0][{j}][v]" for j in range(count))
+    inner = "for k in range(n):\n    if k < 3:\n        q: pk.float = x[0][k][v]\n        z0 += q"
+    assert lane_range(lane_function(load, f"{outer}\n{inner}")).registers == registers
