@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,6 +23,13 @@ from kkspdnn.model.network import Network, check_network
 from kkspdnn.pk.system.fork import ProcessLock
 from kkspdnn.tuning.case import TuningCase
 from kkspdnn.tuning.store import find_tuned, is_enabled
+
+if TYPE_CHECKING:
+    from kkspdnn.engines.fused.dense_run import DenseRun
+    from kkspdnn.engines.fused.few_rows import FewRows
+
+_MAX_FEW_ROWS = 0.1
+"""The maximum fraction of the free memory for a second copy of the layers."""
 
 RowFormat = Literal["bits", "csr", "dense"]
 """The storage format of input rows."""
@@ -83,9 +90,12 @@ class Predictor:
         self._prepared_formats: set[RowFormat] = set()
         self._lock = ProcessLock()
         self._prepare(_zero_row("dense", network.inputs))
+        self._few_rows: FewRows | None = None
+        self._dense_run: DenseRun | None = None
+        is_resident = 0 < len(self._layers) == self._layers.resident
+        if not self._space.gpu and self._engine.exits == "none" and is_resident:
+            self._prepare_dense_rows(budget)
 
-    @translate_cupy_errors
-    @ieee_arithmetic()
     def __call__(self, rows: Any) -> NDArray[np.floating]:
         """Return the activations after the last layer, a new array of shape (rows, outputs).
 
@@ -97,6 +107,20 @@ class Predictor:
         Raises InputError for rows that do not fit the network, for values that are not finite, and
         if activations overflow; SpaceError in a process that was forked after Kokkos started.
         """
+        if self._few_rows is not None and self._few_rows.takes(rows):
+            with self._lock:
+                return self._few_rows.run(rows)
+        if self._dense_run is not None and self._dense_run.takes(rows):
+            with self._lock:
+                outputs = self._dense_run.run(rows)
+            if outputs is not None:
+                return outputs
+        return self._run(rows)
+
+    @translate_cupy_errors
+    @ieee_arithmetic()
+    def _run(self, rows: Any) -> NDArray[np.floating]:
+        """Return the outputs of rows of any format, on any space."""
         self._space.prepare_thread()
         inputs = Inputs.from_any(rows)
         inputs.check_neurons(self._network.inputs)
@@ -107,6 +131,19 @@ class Predictor:
                 pass
             on_host: Floats = self._space.to_host(outputs)
             return on_host
+
+    def _prepare_dense_rows(self, budget: Budget) -> None:
+        """Prepare faster paths for NumPy rows, if no row can be retired."""
+        from kkspdnn.engines.fused.dense_run import DenseRun
+        from kkspdnn.engines.fused.few_rows import FewRows
+        from kkspdnn.engines.fused.input_lists import packed_bytes
+
+        layers, dtype = self._network.layers, self._engine.dtype
+        self._dense_run = DenseRun(self._engine.kernels, self._layers)
+        self._space.warm_up(self._dense_run.warm_up)
+        if packed_bytes(layers, dtype, self._space.threads) <= _MAX_FEW_ROWS * budget.free():
+            self._few_rows = FewRows(self._space, layers, self._engine.ymax)
+            self._space.warm_up(self._few_rows.warm_up)
 
     def _prepare(self, inputs: Inputs) -> None:
         """Compile the workunits and compute the exit bounds for the format of these rows."""

@@ -35,7 +35,8 @@ ROOMS = [
 PK_ROOMS = [
     *("system", "arrays", "types", "signature", "spaces", "policy", "ir"),
     *("frontend", "argument_names", "passes", "codegen", "compiler", "build", "runtime"),
-    *("launch_form", "dispatch", "prepared_launch", "api", "language", "locate", "installed"),
+    *("launch_form", "dispatch", "launch_sequence", "prepared_launch", "api", "language"),
+    *("locate", "installed"),
 ]
 """Those of kkspdnn.pk, likewise."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn as kk
+from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.model.layers import Layer
 
@@ -46,6 +48,46 @@ def test_batches_of_any_size_have_the_outputs_of_infer(space: str, dtype: Any) -
         assert (outputs == expected).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("exits", ["none", "all"])
+def test_all_ways_to_compute_a_batch(space: str, dtype: Any, exits: Any) -> None:
+    """By input neuron for few rows, in native calls without early exit, and by the engine."""
+    net = random_network(1, (70, 64, 70, 33))
+    predict = kk.Predictor(net, space=space, dtype=dtype, exits=exits)
+    rows = random_rows(700, 70, dtype)
+    expected = kk.infer(net, rows, space=space, dtype=dtype, values=True).outputs
+    for count in (1, 2, 3, 7, 16, 20, 48, 49, 50, 64, 255, 256, 257, 600, 700, 1):
+        outputs = predict(rows[-count:])
+        assert outputs.dtype == dtype
+        assert (outputs == expected[-count:]).all()
+
+
+def test_few_rows_are_computed_by_the_engine_if_memory_is_small(
+    space: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no second copy of the layers."""
+    net = random_network()
+    expected = kk.Predictor(net, space=space)(random_rows(5, 70))
+    monkeypatch.setattr("kkspdnn.predictor._MAX_FEW_ROWS", 0.0)
+    predict = kk.Predictor(net, space=space)
+    assert predict._few_rows is None
+    for count in (5, 3, 1):
+        assert (predict(random_rows(5, 70)[:count]) == expected[:count]).all()
+
+
+def test_layers_that_are_not_resident_are_computed_by_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net = random_network()
+    rows = random_rows(100, 70)
+    expected = kk.Predictor(net, exits="none")(rows)
+    monkeypatch.setattr(LayerStore, "resident", property(lambda store: len(store._resident) - 1))
+    predict = kk.Predictor(net, exits="none")
+    assert predict._few_rows is predict._dense_run is None
+    for count in (100, 1):
+        assert (predict(rows[:count]) == expected[:count]).all()
+
+
 @pytest.mark.parametrize("exits", ["none", "dead", "all"])
 def test_rows_that_exit_early_have_their_final_outputs(space: str, exits: Any) -> None:
     """Rows go to zero or saturate, in all formats of inputs."""
@@ -75,16 +117,25 @@ def test_rows_are_not_changed(space: str) -> None:
     assert (rows == before).all()
 
 
-def test_rows_of_another_dtype_and_memory_order() -> None:
+class Rows(np.ndarray):
+    """A subclass of NumPy's array."""
+
+
+@pytest.mark.parametrize("exits", ["none", "all"])
+@pytest.mark.parametrize("count", [1, 20, 300])
+def test_rows_of_another_dtype_and_memory_order(count: int, exits: Any) -> None:
     net = random_network()
-    predict = kk.Predictor(net)
-    rows = random_rows(20, 70).round()
+    predict = kk.Predictor(net, exits=exits)
+    rows = random_rows(count, 70).round()
     expected = predict(rows)
     for each in (
         rows.astype(np.float64),
         rows.astype(np.int8),
         np.asfortranarray(rows),
         np.repeat(rows, 2, axis=1)[:, ::2],
+        np.repeat(rows, 2, axis=0)[::2],
+        rows.astype(">f4"),
+        rows.view(Rows),
         sp.csr_array(rows),
         sp.coo_matrix(rows),
     ):
@@ -105,9 +156,10 @@ def test_a_network_without_layers_returns_its_rows() -> None:
     assert (kk.Predictor(kk.network([], None, inputs=5))(rows) == rows).all()
 
 
-def test_several_threads_may_call(space: str) -> None:
-    predict = kk.Predictor(random_network(), space=space)
-    batches = [random_rows(1 + k % 7, 70) for k in range(40)]
+@pytest.mark.parametrize("exits", ["none", "all"])
+def test_several_threads_may_call(space: str, exits: Any) -> None:
+    predict = kk.Predictor(random_network(), space=space, exits=exits)
+    batches = [random_rows((1, 2, 5, 20, 60, 130, 600)[k % 7], 70) for k in range(42)]
     expected = [predict(each) for each in batches]
     with ThreadPoolExecutor(4) as pool:
         for outputs, right in zip(pool.map(predict, batches), expected, strict=True):
@@ -121,17 +173,56 @@ def test_several_threads_may_call(space: str) -> None:
         (np.full((1, 70), np.nan), "row 0, column 0 is nan; every value must be finite"),
         (np.full((1, 70), 1e300), "row 0: 1e[+]300 is too large for float32"),
         (np.full((1, 70), 3e38), "layer 1: the activations overflow float32"),
+        (np.full((1, 70), np.nan, np.float32), "row 0, column 0 is nan; every value must be"),
+        (np.full((90, 70), -np.inf, np.float32), "row 0, column 0 is -inf; every value must be"),
+        (np.full((1, 70), 3e38, np.float32), "layer 1: the activations overflow float32"),
+        (np.full((90, 70), 3e38, np.float32), "layer 1: the activations overflow float32"),
         ([[1.0] * 70], "inputs: list; give a NumPy array or a SciPy sparse matrix"),
         (np.ones(70), "inputs: 1 dimensions; it must have 2"),
     ],
 )
-def test_invalid_rows_are_refused_and_change_nothing(rows: Any, message: str) -> None:
-    predict = kk.Predictor(random_network())
-    good = random_rows(3, 70)
+@pytest.mark.parametrize("exits", ["none", "all"])
+def test_invalid_rows_are_refused_and_change_nothing(rows: Any, message: str, exits: Any) -> None:
+    predict = kk.Predictor(random_network(), exits=exits)
+    good = random_rows(100, 70)
     expected = predict(good)
-    with pytest.raises(InputError, match=message):
-        predict(rows)
-    assert (predict(good) == expected).all()
+    for count in (3, 100):
+        with pytest.raises(InputError, match=message):
+            predict(rows)
+        assert (predict(good[:count]) == expected[:count]).all()
+
+
+LARGE_VALUES = pytest.mark.parametrize(
+    ("exits", "count"), [(exits, count) for exits in ("none", "all") for count in (1, 30, 600)]
+)
+
+
+def rows_with(value: float, count: int) -> Any:
+    """Return rows, the last of which has a value in several neurons."""
+    rows = random_rows(count, 70)
+    rows[-1, ::3] = value
+    return rows
+
+
+@LARGE_VALUES
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 3e38])
+def test_errors_are_those_of_infer(count: int, exits: Any, value: float) -> None:
+    net, rows = random_network(5, (70, 40, 9)), rows_with(value, count)
+    with pytest.raises(InputError) as expected:
+        kk.infer(net, rows, exits=exits, kernel="fused")
+    with pytest.raises(InputError) as caught:
+        kk.Predictor(net, exits=exits)(rows)
+    assert str(caught.value) == str(expected.value)
+    assert caught.value.layer == expected.value.layer
+
+
+@LARGE_VALUES
+@pytest.mark.parametrize("value", [1e10, 1e20])
+def test_large_values_that_overflow_nowhere(count: int, exits: Any, value: float) -> None:
+    """The squares of the larger ones would."""
+    net, rows = random_network(5, (70, 40, 9)), rows_with(value, count)
+    expected = kk.infer(net, rows, exits=exits, kernel="fused", values=True).outputs
+    assert (kk.Predictor(net, exits=exits)(rows) == expected).all()
 
 
 def test_invalid_options_are_refused() -> None:
@@ -143,3 +234,15 @@ def test_invalid_options_are_refused() -> None:
         kk.Predictor(random_network(), dtype=np.int8)
     with pytest.raises(InputError, match="give gigabytes, a number above 0"):
         kk.Predictor(random_network(), memory=-1)
+
+
+@pytest.mark.parametrize("exits", ["none", "all"])
+def test_a_pickled_predictor_computes_dense_rows(space: str, exits: Any) -> None:
+    net = random_network()
+    predict = kk.Predictor(net, space=space, exits=exits)
+    rows = random_rows(100, 70)
+    expected = predict(rows)
+    copied = pickle.loads(pickle.dumps(predict))
+    for count in (1, 20, 100):
+        assert (copied(rows[:count]) == expected[:count]).all()
+        assert (predict(rows[:count]) == expected[:count]).all()

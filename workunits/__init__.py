@@ -9,6 +9,7 @@ from kkspdnn.pk import language_as_pykokkos
 with language_as_pykokkos():
     from kkspdnn.workunits import (
         bias,
+        by_input,
         columns,
         compact,
         csr,
@@ -16,6 +17,7 @@ with language_as_pykokkos():
         first_layer,
         fused,
         groups,
+        pairs,
         relu,
         spgemm,
         spgemm_counts,
@@ -26,6 +28,7 @@ with language_as_pykokkos():
 
 __all__ = [
     "bias",
+    "by_input",
     "columns",
     "compact",
     "csr",
@@ -33,6 +36,7 @@ __all__ = [
     "first_layer",
     "fused",
     "groups",
+    "pairs",
     "relu",
     "spgemm",
     "spgemm_counts",

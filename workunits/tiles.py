@@ -94,36 +94,99 @@ def unpack_csr(
 
 
 @pk.workunit
-def unpack_dense(m: pk.TeamMember, x, permutation, y, zero, rows: int, neurons: int, lanes: int):
-    """Copy dense rows x[row][neuron] into the tiles y. Each team writes one tile.
+def unpack_dense(
+    m: pk.TeamMember,
+    x,
+    permutation,
+    y,
+    zero,
+    rows: int,
+    neurons: int,
+    blocks: int,
+    width: int,
+    lanes: int,
+):
+    """Copy dense rows x[row][neuron] into the tiles y. A team writes `width` cache lines of each
+    row of a tile, and the league has `blocks` teams for each tile.
+
+    A cache line is 16 neurons here.
 
     permutation: index of each neuron in a tile, of any integer type
     """
-    tile: int = m.league_rank()
+    tile: int = m.league_rank() // blocks
+    first: int = (m.league_rank() % blocks) * width
+    count: int = (neurons + 15) // 16 - first
+    if count > width:
+        count = width
     first_row: int = tile * lanes
     filled: int = rows - first_row
     if filled > lanes:
         filled = lanes
 
     def transpose(j: int):
-        # 16 neurons of each row at a time, about a cache line, as in unpack_bits.
-        begin: int = j * 16
+        # One cache line of 8 rows at a time. If rows are a power of two apart, the rows of a tile
+        # share a few sets of the cache, which do not keep more lines until the next neuron.
+        begin: int = (first + j) * 16
         end: int = begin + 16
         if end > neurons:
             end = neurons
-
-        def row(v: int):
+        eights: int = filled // 8 * 8
+        for v0 in range(0, eights, 8):
             for n in range(begin, end):
-                y[tile][permutation[n]][v] = x[first_row + v][n]
+                i: pk.int64 = permutation[n]
+
+                def row(v: int):
+                    y[tile][i][v0 + v] = x[first_row + v0 + v][n]
+
+                pk.parallel_for(pk.ThreadVectorRange(m, 8), row)
+
+        def last_row(v: int):
+            for n in range(begin, end):
+                y[tile][permutation[n]][eights + v] = x[first_row + eights + v][n]
 
         def rest(v: int):
             for n in range(begin, end):
                 y[tile][permutation[n]][filled + v] = zero
 
-        pk.parallel_for(pk.ThreadVectorRange(m, filled), row)
+        pk.parallel_for(pk.ThreadVectorRange(m, filled - eights), last_row)
         pk.parallel_for(pk.ThreadVectorRange(m, lanes - filled), rest)
 
-    pk.parallel_for(pk.TeamThreadRange(m, (neurons + 15) // 16), transpose)
+    pk.parallel_for(pk.TeamThreadRange(m, count), transpose)
+
+
+@pk.workunit
+def sum_squares(
+    m: pk.TeamMember, a, squares, zero, neurons: int, blocks: int, width: int, lanes: int
+):
+    """Compute the sum of the squares of each row of the tiles `a`, from their first neurons: that
+    of block b of tile t in squares[t * blocks + b][lane]. It is finite only if the values are.
+
+    A team reads `width` cache lines of each row, as in `unpack_dense`.
+    """
+    tile: int = m.league_rank() // blocks
+    first: int = (m.league_rank() % blocks) * width * 16
+    last: int = first + width * 16
+    if last > neurons:
+        last = neurons
+
+    def lane(v: int):
+        z: pk.cpp_auto = zero
+        for n in range(first, last):
+            z += a[tile][n][v] * a[tile][n][v]
+        squares[m.league_rank()][v] = z
+
+    pk.parallel_for(pk.ThreadVectorRange(m, lanes), lane)
+
+
+@pk.workunit
+def check_squares(i: int, squares, limit, exceeded: pk.View1D[pk.int32], teams: int, lanes: int):
+    """Set exceeded[0] to 1 if a sum of `sum_squares` is above a limit or NaN, else to 0. There is
+    one work item."""
+    exceeded[i] = 0
+    for team in range(teams):
+        for v in range(lanes):
+            if not (squares[team][v] <= limit):
+                exceeded[i] = 1
 
 
 @pk.workunit

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kkspdnn.choices import GroupOutputs, SpaceName
+from kkspdnn.pk.system.instruction_sets import cpu_features
 
 MAX_LAYERS_A_LAUNCH = 16
 """Maximum number of layers of a launch, of layers in a group, and of layers between two checks.
@@ -64,6 +65,17 @@ class LaunchParameters:
             )
         # Four SIMD registers, and somewhat more than half of a usual L3 cache.
         return cls(256, 20 << 20, vector_length=1, lanes_per_thread=0, team_size=1)
+
+    @classmethod
+    def native(cls, space: SpaceName) -> LaunchParameters:
+        """Return the parameters of an execution space for this machine's processor.
+
+        With the 32 registers of AVX-512, groups of output neurons are faster than single ones.
+        """
+        default = cls.default(space)
+        if default.gpu or "avx512f" not in cpu_features():
+            return default
+        return replace(default, group_outputs="distinct")
 
     @property
     def gpu(self) -> bool:

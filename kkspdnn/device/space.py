@@ -231,7 +231,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
         threads=running,
         kokkos_version=version,
         compiler=compiler,
-        launch=LaunchParameters.default(name),
+        launch=LaunchParameters.native(name),
         xp=xp,
         device=selected_device() if name == "cuda" else None,
         multiprocessors=multiprocessors,

@@ -30,3 +30,9 @@ def activation_arguments(layer: Layer, dtype: np.dtype[Any], ymax: Any) -> dict[
     if layer.activation == "relu":
         return {"low": dtype.type(0), "ymax": ymax}
     return {"low": dtype.type(-np.inf), "ymax": dtype.type(np.inf)}
+
+
+def unbiased_sum(layer: Layer) -> Any:
+    """Return the sum to which no bias is added, as a scalar of the layer's dtype: 0 if the bias is
+    added to nonzero sums; else NaN, which differs from all sums."""
+    return layer.dtype.type(0 if layer.bias_to == "nonzero" else np.nan)

@@ -87,14 +87,31 @@ def _launches(
                 layers = LayerStore(net, engine, dtype)
                 for inputs in _inputs(net.inputs):
                     engine.warm_up(layers, inputs)
+            if not traced.gpu:
+                _warm_up_dense(traced, net, dtype)
 
     return trace_launches(warm_up_all)
+
+
+def _warm_up_dense(space: Space, net: Network, dtype: np.dtype[Any]) -> None:
+    """Make the launches of a `Predictor` over dense rows on a CPU."""
+    # These imports load the workunits, and with them PyKokkos.
+    from kkspdnn.engines.fused.dense_run import DenseRun
+    from kkspdnn.engines.fused.engine import FusedEngine
+    from kkspdnn.engines.fused.few_rows import FewRows
+
+    engine = FusedEngine(space, dtype, net.ymax, "none")
+    DenseRun(engine.kernels, LayerStore(net, engine, dtype)).warm_up()
+    FewRows(space, net.layers, engine.ymax).warm_up()
 
 
 def _networks(inputs: int, outputs: int, dtype: np.dtype[Any]) -> Iterator[Network]:
     """Yield a network with equal weights and one fan-in, one with different weights, one with
     different fan-ins too, and one with different weights and equal inputs. Each has a layer from
-    `inputs` to `outputs` neurons, and a square one."""
+    `inputs` to `outputs` neurons, and a square one.
+
+    If `outputs` is `_NEURONS`, also yield a layer with many edges and different inputs, whose
+    outputs a CPU computes in pairs."""
     numbers = np.arange(max(inputs, outputs))
     for weights, ragged, same in (
         (np.ones(numbers.size), False, False),
@@ -110,6 +127,10 @@ def _networks(inputs: int, outputs: int, dtype: np.dtype[Any]) -> Iterator[Netwo
             matrix = sp.coo_array(entries, shape=shape).tocsr().astype(dtype)
             layers.append(Layer.from_sparse(matrix, np.full(columns, -0.25, dtype)))
         yield network(layers)
+    if outputs == _NEURONS:
+        shifted = np.add.outer(np.arange(inputs), np.arange(outputs))
+        many = np.where(shifted % _NEURONS < 10, 1 + shifted, 0).astype(dtype)
+        yield network([Layer.from_sparse(many, -0.25)])
 
 
 def _inputs(neurons: int) -> Iterator[Inputs]:

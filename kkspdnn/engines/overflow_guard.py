@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -36,6 +37,32 @@ class LayerBound:
         limit = float(ymax) if layer.activation == "relu" else np.inf
         return cls(fan_in * weight, float(np.abs(layer.bias).max()), limit)
 
+    def largest_sum(self, largest: float) -> float:
+        """Return the bound on the sums for inputs of magnitudes up to `largest`."""
+        return self.gain * largest + self.shift
+
+
+def _fits(largest_sum: float, dtype: np.dtype[Any]) -> bool:
+    # Half of the range leaves a margin for rounding. NaN comes from 0 times infinity.
+    return largest_sum < float(np.finfo(dtype).max) / 2
+
+
+def safe_input(bounds: Sequence[LayerBound], dtype: np.dtype[Any]) -> float:
+    """Return a magnitude of input values, a power of two, up to which no layer overflows the dtype,
+    and whose square does not either; NaN if there is none from 1 on.
+
+    bounds: of all layers
+    """
+    for power in range(np.finfo(dtype).maxexp // 2 - 1, -1, -1):
+        largest, safe = 2.0**power, True
+        for bound in bounds:
+            largest_sum = bound.largest_sum(largest)
+            safe &= _fits(largest_sum, dtype)
+            largest = min(largest_sum, bound.limit)
+        if safe:
+            return 2.0**power
+    return float("nan")
+
 
 class OverflowGuard:
     """Decides which layers may overflow, by following a bound on the activations."""
@@ -52,10 +79,9 @@ class OverflowGuard:
         The first calls must be in the order of the layers. Later calls return the same values.
         """
         if position == len(self._may_overflow):
-            largest = bound.gain * self._largest + bound.shift
+            largest = bound.largest_sum(self._largest)
             self._largest = min(largest, bound.limit)
-            # Half of the range leaves a margin for rounding. NaN comes from 0 times infinity.
-            self._may_overflow.append(not largest < float(np.finfo(self._dtype).max) / 2)
+            self._may_overflow.append(not _fits(largest, self._dtype))
         return self._may_overflow[position]
 
     def check(self, values: NDArray[Any], position: int) -> None:

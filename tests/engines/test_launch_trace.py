@@ -23,6 +23,7 @@ from kkspdnn.pk import dispatch
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.signature import Types
 from kkspdnn.pk.types import UINT16, UINT32, View
+from kkspdnn.predictor import Predictor
 
 GPU_MODULES = ("csr_rows", "spgemm_counts", "spgemm_team")
 """The workunits for a GPU; they replace those by columns."""
@@ -59,13 +60,17 @@ def test_the_trace_has_each_workunit_with_the_types_of_a_run(
     assert set(trace) == set(all_workunits())
     grouped = replace(LaunchParameters.default(space), group_outputs="distinct")
     monkeypatch.setattr(LaunchParameters, "default", lambda _: grouped)
-    different, ragged, shared = (
+    dense_weights = np.arange(1.0, 1601).reshape(40, 40)
+    different, ragged, shared, many = (
         network([Layer.from_sparse(weights, np.zeros(40))])
         for weights in (
-            np.diag(np.arange(1.0, 41)), np.tri(40), np.arange(1.0, 1601).reshape(40, 40),
+            np.diag(np.arange(1.0, 41)),
+            np.tri(40),
+            dense_weights,
+            dense_weights * (1 - np.eye(40)),
         )
-    )  # fmt: skip
-    for net in (radixnet(64, 2), different, ragged, shared):
+    )
+    for net in (radixnet(64, 2), different, ragged, shared, many):
         dense = np.eye(70, net.inputs)
         bits = Inputs(70, net.inputs, "memory", bits=np.packbits(dense > 0, axis=1))
         for rows in (dense, sp.csr_array(dense), bits):
@@ -74,6 +79,9 @@ def test_the_trace_has_each_workunit_with_the_types_of_a_run(
             # Dense columns are allocated before the run.
             for rows in (dense, np.ones_like(dense), bits):
                 infer(net, rows, space=space, dtype=dtype, kernel="spgemm", epilogue=epilogue)
+        predict = Predictor(net, space=space, dtype=dtype, exits="none")
+        for count in (1, 3, 70):
+            predict(dense[:count].astype(dtype))
     for name, (workunit, where, types) in trace.items():
         assert (where, types) in workunit.programs, name
     everything = {(workunit, types) for workunit, _, types in all_launches(space, np.dtype(dtype))}
@@ -87,8 +95,9 @@ def test_the_trace_has_each_workunit_with_the_types_of_a_run(
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_trace_of_a_gpu_has_teams_for_rows(dtype: str) -> None:
-    replaced = set(workunits_of("bias", "columns", "relu", "spgemm", "spgemm_rows"))
-    expected = (set(all_workunits()) | set(workunits_of(*GPU_MODULES))) - replaced
+    modules = "bias", "by_input", "columns", "pairs", "relu", "spgemm", "spgemm_rows"
+    for_a_cpu = {*workunits_of(*modules), "sum_squares", "check_squares"}
+    expected = (set(all_workunits()) | set(workunits_of(*GPU_MODULES))) - for_a_cpu
     assert set(engine_launches("cuda", np.dtype(dtype))) == expected
 
 

@@ -12,12 +12,24 @@ import kkspdnn as kk
 from kkspdnn.choices import EPILOGUES
 from kkspdnn.model.layers import Layer
 from kkspdnn.pk.frontend.workunit import Workunit
-from kkspdnn.workunits import bias, columns, compact, csr, fused, relu, spgemm, tiles
+from kkspdnn.workunits import (
+    bias,
+    by_input,
+    columns,
+    compact,
+    csr,
+    fused,
+    pairs,
+    relu,
+    spgemm,
+    tiles,
+)
 
 
 @pytest.fixture
 def _compiled_at_warm_up_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (bias, columns, compact, csr, fused, relu, spgemm, tiles):
+    modules = bias, by_input, columns, compact, csr, fused, pairs, relu, spgemm, tiles
+    for module in modules:
         for each in vars(module).values():
             if isinstance(each, Workunit):
                 monkeypatch.setattr(each, "programs", {})
@@ -69,3 +81,24 @@ def test_nothing_is_compiled_later(net: kk.Network, rows: Any) -> None:
         for epilogue in EPILOGUES:
             kk.infer(net, rows, kernel="spgemm", epilogue=epilogue, **options)
     kk.Predictor(net)(rows)
+
+
+def pruned() -> kk.Network:
+    """Return a network whose output neurons a CPU computes in pairs."""
+    rng = np.random.default_rng(4)
+    weights = rng.standard_normal((60, 60)) * (rng.random((60, 60)) < 0.4)
+    return kk.network([Layer.from_sparse(weights.astype(np.float32), 0.1)] * 3, None)
+
+
+@pytest.mark.usefixtures("_compiled_at_warm_up_only")
+@pytest.mark.parametrize(
+    "net",
+    [ragged(70_000, 5), ragged(5, 70_000), kk.radixnet(1024, 20), pruned()],
+    ids=["narrowing", "widening", "radixnet", "pruned"],
+)
+@pytest.mark.parametrize("exits", ["all", "none"])
+def test_a_predictor_compiles_nothing_later(net: kk.Network, exits: Any) -> None:
+    """Rows of any number, on tiles of all widths."""
+    predict = kk.Predictor(net, exits=exits)
+    for count in (1, 2, 3, 8, 16, 40, 100, 600):
+        predict(np.ones((count, net.inputs), net.dtype))

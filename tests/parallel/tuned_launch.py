@@ -21,7 +21,7 @@ from kkspdnn.tuning import store
 from kkspdnn.tuning.case import TuningCase
 
 WORLD = MPI.COMM_WORLD
-TUNED = replace(LaunchParameters.default("serial"), tile_bytes=128)
+TUNED = replace(LaunchParameters.native("serial"), tile_bytes=128)
 
 
 def check(net: kk.Network, rows: kk.Inputs, source: str, **options: bool) -> None:
@@ -35,7 +35,7 @@ def check(net: kk.Network, rows: kk.Inputs, source: str, **options: bool) -> Non
     run.make_engine = record_engine  # type: ignore[attr-defined]
     record = kk.infer(net, rows, space="serial", comm=WORLD, **options).record  # type: ignore[arg-type]
     run.make_engine = make_engine  # type: ignore[attr-defined]
-    expected = TUNED if source == "tuned" else LaunchParameters.default("serial")
+    expected = TUNED if source == "tuned" else LaunchParameters.native("serial")
     assert record.launch == Launch(source, expected)  # type: ignore[arg-type]
     assert engines == [expected]
 

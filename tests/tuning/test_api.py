@@ -19,7 +19,7 @@ from kkspdnn.records.run import Launch, Record
 from kkspdnn.tuning import measure
 from kkspdnn.tuning.measure import EngineMeasurement
 
-DEFAULT = LaunchParameters.default("serial")
+DEFAULT = LaunchParameters.native("serial")
 TUNED = replace(DEFAULT, tile_bytes=128)
 
 Time = Callable[[LaunchParameters], float]

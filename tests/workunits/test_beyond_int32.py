@@ -229,8 +229,9 @@ def test_dense_rows_into_wide_tiles_and_back(space: Space, dtype: np.dtype[Any])
     permutation = PERMUTATION.astype(np.uint32)
     shared = {"rows": rows, "neurons": PERMUTATION.size, "lanes": LANES, "permutation": permutation}
     space.pk.parallel_for(
-        "unpack_dense", space.teams(2), tiles.unpack_dense, x=x, y=y, zero=dtype.type(0), **shared
-    )
+        "unpack_dense", space.teams(2), tiles.unpack_dense, x=x, y=y, zero=dtype.type(0), blocks=1,
+        width=-(-PERMUTATION.size // 16), **shared,
+    )  # fmt: skip
     assert (y[0][PERMUTATION] == values[:LANES].T).all()
     assert (y[1][PERMUTATION][:, :5] == values[LANES:].T).all()
     # From the second buffer, into the last of many rows.

@@ -46,6 +46,11 @@ _RANKS = {
 _OWN_RANKS = {
     "fused_fan_in": {"value": 2},
     "fused_groups": {"value": 2, "index": 1},
+    "fused_pairs": {"value": 2},
+    "list_active_inputs": {"x": 3},
+    "fused_inputs": {"x": 3, "sums": 3, "index": 1},
+    "sum_squares": {"squares": 2},
+    "check_squares": {"squares": 2},
     "fused_csr": {"index": 1},
     "gather_rows": {"x": 1},
     "pack_dense": {"y": 2},
@@ -57,7 +62,7 @@ _OWN_RANKS = {
 
 _NUMBERS = (
     "zero", "unbiased", "low", "ymax", "weight", "next_weight", "max_zero", "min_saturated",
-    "infinity", "one",
+    "infinity", "one", "limit",
 )  # fmt: skip
 
 
@@ -72,7 +77,7 @@ def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types
 
 
 def test_every_workunit_is_known() -> None:
-    assert len(WORKUNITS) == 40
+    assert len(WORKUNITS) == 45
     assert {name for w in WORKUNITS.values() for name in w.generic} & set(INDICES) == set(INDICES)
 
 
@@ -106,7 +111,14 @@ PRODUCTS = {
     "(tile * lanes)": "a row",
     "(j * 64)": "less than the bytes of a row and 64",
     "(j * 16)": "less than the neurons and 16",
+    "((first + j) * 16)": "likewise",
+    "(width * 16)": "likewise",
+    "(((league % blocks) * width) * 16)": "less than the neurons and 16 for each block",
+    "(u * unit_outputs)": "less than the outputs",
+    "((u + 1) * unit_outputs)": "less than the outputs and those of a unit together",
     "(c * 8)": "less than the neurons and 8",
+    "(c * input_width)": "less than the inputs",
+    "((filled / 8) * 8)": "at most the lanes",
     "(league * team_rows)": "at most the rows, and those of a team",
     "(block * width)": "less than the outputs and the blocks together",
     "((item % blocks) * width)": "less than the outputs and the blocks together",
@@ -212,8 +224,9 @@ def agreement(space: Space, index: Scalar) -> dict[str, bool]:
         "lanes": lanes,
     }
     space.pk.parallel_for(
-        "in", space.teams(1), tiles.unpack_dense, x=rows, y=y, zero=real.type(0), **common
-    )
+        "in", space.teams(1), tiles.unpack_dense, x=rows, y=y, zero=real.type(0), blocks=1,
+        width=1, **common,
+    )  # fmt: skip
     same["unpack_dense"] = np.array_equal(y[0, permutation, :3], rows.T)
     back = np.zeros_like(rows)
     ids = np.arange(3, dtype=np.int64)

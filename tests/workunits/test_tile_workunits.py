@@ -14,7 +14,7 @@ import pytest
 import scipy.sparse as sp
 
 from kkspdnn.device.space import Space
-from kkspdnn.workunits import compact, first_layer, fused, groups, tiles
+from kkspdnn.workunits import compact, first_layer, fused, groups, pairs, tiles
 
 LANES = [1, *(pytest.param(lanes, marks=pytest.mark.slow) for lanes in (3, 16)), 161]
 
@@ -85,10 +85,18 @@ def test_csr_into_tiles(
     assert (y == expected).all()
 
 
+# (rows, neurons, blocks, width): the last block of 133 neurons has one of its two cache lines, and
+# 260 neurons in five blocks leave none for the last one.
+DENSE_SHAPES = [
+    (1, 1, 1, 1), (5, 9, 1, 1), (64, 16, 1, 1), (131, 33, 1, 3), (131, 33, 3, 1), (20, 133, 5, 2),
+    (20, 260, 6, 4),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("lanes", LANES)
-@pytest.mark.parametrize(("rows", "neurons"), [(1, 1), (5, 9), (64, 16), (131, 33)])
+@pytest.mark.parametrize(("rows", "neurons", "blocks", "width"), DENSE_SHAPES)
 def test_dense_rows_into_tiles_and_back(
-    space: Space, dtype: np.dtype[Any], rows: int, neurons: int, lanes: int
+    space: Space, dtype: np.dtype[Any], rows: int, neurons: int, blocks: int, width: int, lanes: int
 ) -> None:
     rng = np.random.default_rng(rows)
     dense = some(rng, (rows, neurons), dtype)
@@ -97,7 +105,7 @@ def test_dense_rows_into_tiles_and_back(
     y = np.full(expected.shape, np.nan, dtype)
     space.pk.parallel_for(
         "dense",
-        space.teams(y.shape[0]),
+        space.teams(y.shape[0] * blocks),
         tiles.unpack_dense,
         x=dense,
         permutation=permutation,
@@ -105,6 +113,8 @@ def test_dense_rows_into_tiles_and_back(
         zero=dtype.type(0),
         rows=rows,
         neurons=neurons,
+        blocks=blocks,
+        width=width,
         lanes=lanes,
     )
     assert (y == expected).all()
@@ -127,6 +137,84 @@ def test_dense_rows_into_tiles_and_back(
     )
     assert (back[ids] == dense).all()
     assert (back[1::2] == -1).all()
+
+
+def sum_squares(space: Space, a: Any, neurons: int, blocks: int, width: int) -> Any:
+    squares = np.full((a.shape[0] * blocks, a.shape[2]), np.nan, a.dtype)
+    space.pk.parallel_for(
+        "squares",
+        space.teams(squares.shape[0]),
+        tiles.sum_squares,
+        a=a,
+        squares=squares,
+        zero=a.dtype.type(0),
+        neurons=neurons,
+        blocks=blocks,
+        width=width,
+        lanes=a.shape[2],
+    )
+    return squares
+
+
+def exceeds(space: Space, squares: Any, limit: float, teams: int | None = None) -> bool:
+    exceeded = np.full(2, 7, np.int32)
+    space.pk.parallel_for(
+        "check",
+        space.range(1),
+        tiles.check_squares,
+        squares=squares,
+        limit=squares.dtype.type(limit),
+        exceeded=exceeded,
+        teams=squares.shape[0] if teams is None else teams,
+        lanes=squares.shape[1],
+    )
+    assert exceeded[0] in (0, 1)
+    assert exceeded[1] == 7
+    return bool(exceeded[0])
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize(("rows", "neurons", "blocks", "width"), DENSE_SHAPES)
+def test_squares_of_rows_are_summed(
+    space: Space, dtype: np.dtype[Any], rows: int, neurons: int, blocks: int, width: int, lanes: int
+) -> None:
+    """Of the first neurons of each tile: those after them are NaN."""
+    dense = some(np.random.default_rng(rows), (rows, neurons), dtype)
+    behind = np.full((rows, 3), np.nan, dtype)
+    a = tiled(np.concatenate((dense, behind), axis=1), lanes)
+    squares = sum_squares(space, a, neurons, blocks, width)
+    found = squares.reshape(a.shape[0], blocks, lanes).sum(axis=1).ravel()
+    assert (found[:rows] == (dense**2).sum(axis=1)).all()
+    assert (found[rows:] == 0).all()
+    parts = np.array_split(dense, range(16 * width, 16 * width * blocks, 16 * width), axis=1)
+    largest = max(float((part**2).sum(axis=1).max(initial=0)) for part in parts)
+    assert squares.max() == largest
+    assert not exceeds(space, squares, largest)
+    assert exceeds(space, squares, largest - 1 / 256)
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, None])
+def test_values_that_are_not_finite_or_too_large(
+    space: Space, dtype: np.dtype[Any], lanes: int, value: float | None
+) -> None:
+    """value: None for the largest number, whose square overflows"""
+    bad = np.finfo(dtype).max if value is None else value
+    limit = float(np.finfo(dtype).max) / 4
+    a = np.ones((2, 40, lanes), dtype)
+    assert not exceeds(space, sum_squares(space, a, 40, 3, 1), limit)
+    for tile, neuron, lane in ((0, 0, 0), (1, 39, lanes - 1), (1, 17, lanes // 2)):
+        a[tile, neuron, lane] = bad
+        squares = sum_squares(space, a, 40, 3, 1)
+        assert exceeds(space, squares, limit)
+        # In another team's sum, or in none.
+        assert exceeds(space, squares, limit, teams=3) == (tile == 0)
+        a[tile, neuron, lane] = 1
+
+
+def test_no_sum_is_within_a_limit_of_nan(space: Space, dtype: np.dtype[Any]) -> None:
+    assert exceeds(space, np.zeros((1, 3), dtype), np.nan)
+    assert not exceeds(space, np.zeros((1, 3), dtype), 0)
 
 
 YMAX = 4.0
@@ -374,6 +462,8 @@ def run_fused(
 ) -> Any:
     """One layer, from the second buffer of the tiles to the first."""
     outputs, dtype = bias.size, rows.dtype
+    in_units = "units" in w
+    parts = 0 if in_units and blocks > 1 else PARTS
     x = tiled(rows, lanes)
     widest = max(x.shape[1], outputs)
     a = np.full((x.shape[0], 2 * widest, lanes), np.nan, dtype)
@@ -396,12 +486,15 @@ def run_fused(
         buffer=1,
         widest=widest,
         blocks=blocks,
-        width=-(-outputs // blocks),
-        parts=PARTS,
+        width=-(-(w["units"] if in_units else outputs) // blocks),
+        parts=parts,
         outputs=outputs,
         lanes=lanes,
     )
-    assert_ranges(ranges, a[:, :outputs])
+    if parts:
+        assert_ranges(ranges, a[:, :outputs])
+    else:
+        assert (ranges == 99).all()
     assert np.isnan(a[:, outputs:widest]).all()
     y = flat(a[:, :outputs])
     assert not (y[rows.shape[0] :].any() and unbiased == 0), "a lane past the last row came to life"
@@ -439,12 +532,19 @@ def test_several_layers_in_a_launch(
         expected = one_layer(expected, weights, bias[own], 2.0, unbiased, low).astype(dtype)
     starts = np.arange(0, index.size, fan_in, dtype=np.int64)
     sizes = np.full(starts.size, fan_in, np.int32)
+    in_pairs = Pairs(8, 7, 3)
+    for layer in range(6):
+        own = slice(layer * neurons, (layer + 1) * neurons)
+        weights = np.zeros((neurons, neurons), dtype)
+        weights[index[own], np.arange(neurons)[:, None]] = value[own]
+        in_pairs.add(rng, weights)
     workunits: list[tuple[Any, dict[str, Any]]] = [
         (fused.fused_fan_in, {"index": index, "value": value, "fan_in": fan_in}),
         (
             fused.fused_csr,
             {"index": index.ravel(), "value": value.ravel(), "start": starts, "size": sizes},
         ),
+        (pairs.fused_pairs, in_pairs.arguments(neurons, dtype, np.uint16)),
     ]
     if weight is not None:
         equal = {"index": index, "weight": dtype.type(weight), "fan_in": fan_in}
@@ -800,6 +900,96 @@ def test_fused_groups(
         width=-(-neurons // blocks), parts=0, **arguments,
     )  # fmt: skip
     assert np.array_equal(a, expected, equal_nan=True)
+
+
+class Pairs:
+    """Pairs of output neurons for `fused_pairs`, added layer by layer."""
+
+    def __init__(self, unit_outputs: int, block_inputs: int, input_blocks: int) -> None:
+        self._unit_outputs, self._block_inputs = unit_outputs, block_inputs
+        self._input_blocks = input_blocks
+        self._neuron: list[Any] = []
+        self._index: list[Any] = []
+        self._value: list[Any] = []
+
+    def add(self, rng: Any, weights: Any) -> None:
+        """Add a layer. In each block of inputs, the neurons of a unit are paired at random."""
+        outputs, size = weights.shape[1], self._block_inputs
+        for begin in range(0, outputs, self._unit_outputs):
+            unit = np.arange(begin, min(begin + self._unit_outputs, outputs))
+            for first in range(0, self._input_blocks * size, size):
+                shuffled = rng.permutation(unit)
+                if unit.size % 2:
+                    shuffled = np.append(shuffled, shuffled[-1])
+                for pair in shuffled.reshape(-1, 2):
+                    self._add_pair(pair, first, weights[first : first + size, pair])
+
+    def _add_pair(self, pair: Any, first: int, weights: Any) -> None:
+        sources = [np.flatnonzero(column) for column in weights.T]
+        rows = max(each.size for each in sources)
+        index, value = np.zeros((rows, 2), np.int64), np.zeros((rows, 2))
+        for column, each in enumerate(sources):
+            index[: each.size, column] = first + each
+            value[: each.size, column] = weights[each, column]
+        self._neuron.append(pair)
+        self._index.append(index)
+        self._value.append(value)
+
+    def arguments(self, outputs: int, dtype: Any, index_type: Any) -> dict[str, Any]:
+        size = np.array([each.shape[0] for each in self._index], np.int32)
+        return {
+            "start": np.append(0, np.cumsum(size)[:-1]).astype(np.int64),
+            "size": size,
+            "neuron": np.array(self._neuron, np.int32),
+            "index": np.concatenate(self._index).astype(index_type),
+            "value": np.concatenate(self._value).astype(dtype),
+            "units": -(-outputs // self._unit_outputs),
+            "unit_outputs": self._unit_outputs,
+            "input_blocks": self._input_blocks,
+        }
+
+
+# (outputs, unit_outputs, input_blocks, blocks): 33 outputs leave one for the last unit of 8, and 20
+# units in six blocks of four leave none for the last block.
+PAIR_SHAPES = [
+    (1, 2, 1, 1), (7, 2, 1, 1), (33, 8, 2, 1), (33, 8, 3, 2), (50, 128, 2, 1), (39, 2, 1, 6),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("index_type", [np.uint16, pytest.param(np.uint32, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize(("outputs", "unit_outputs", "input_blocks", "blocks"), PAIR_SHAPES)
+def test_fused_pairs(
+    space: Space,
+    dtype: np.dtype[Any],
+    index_type: Any,
+    lanes: int,
+    outputs: int,
+    unit_outputs: int,
+    input_blocks: int,
+    blocks: int,
+) -> None:
+    rng = np.random.default_rng(outputs + lanes)
+    weights = some(rng, (40, outputs), dtype, 0.3)
+    weights[:, rng.random(outputs) < 0.2] = 0
+    pairs_of_layer = Pairs(unit_outputs, -(-40 // input_blocks), input_blocks)
+    pairs_of_layer.add(rng, weights)
+    bias = some(rng, (outputs,), dtype, 0.8)
+    rows = some(rng, (2 * lanes + 1, 40), dtype)
+    for ymax, (unbiased, low) in itertools.product((2.0, np.inf), RULES):
+        found = run_fused(
+            space,
+            pairs.fused_pairs,
+            rows,
+            lanes,
+            blocks,
+            bias,
+            ymax,
+            unbiased,
+            low,
+            **pairs_of_layer.arguments(outputs, dtype, index_type),
+        )
+        assert (found == one_layer(rows, weights, bias, ymax, unbiased, low)).all()
 
 
 def test_indices_use_all_their_bits(space: Space, dtype: np.dtype[Any]) -> None:

@@ -13,6 +13,7 @@ from kkspdnn.device.space import Space
 from kkspdnn.engines.fused.layer import FusedLayer
 from kkspdnn.engines.fused.packing import Packing
 from kkspdnn.engines.fused.tiles import Tiles
+from kkspdnn.pk.launch_sequence import Launch
 from kkspdnn.workunits import first_layer
 
 _BLOCK_NEURONS = 16
@@ -53,6 +54,21 @@ class FusedKernels:
         ranges: find the range of each row in the same launch. It is not found if the launch has
         more blocks of neurons than a tile has entries, or several blocks of groups.
         """
+        policy, values, entries = self._layer_launch(rows, layer, depth, ranges)
+        layer.launch(self.space.pk, policy, *values)
+        rows.swap_buffers(depth, layer.outputs, entries)
+
+    def compute_launch(self, rows: Tiles, layer: FusedLayer, depth: int) -> Launch:
+        """Return the launch of `compute` without ranges, and record in `rows` that it was made."""
+        policy, values, _ = self._layer_launch(rows, layer, depth, ranges=False)
+        rows.swap_buffers(depth, layer.outputs)
+        return layer.launch.with_values(policy, *values)
+
+    def _layer_launch(
+        self, rows: Tiles, layer: FusedLayer, depth: int, ranges: bool
+    ) -> tuple[Any, tuple[Any, ...], int]:
+        """Return the policy of a launch, the values of LAUNCH_ARGUMENTS, and the entries of ranges
+        for a tile."""
         shape, outputs = rows.shape, layer.outputs
         key = rows.count, layer.units, outputs, depth == 1
         if key not in self._policies:
@@ -61,22 +77,11 @@ class FusedKernels:
         parts = 0
         if ranges and (blocks == 1 or not layer.grouped):
             parts = rows.max_entries // blocks
-        # In the order of LAUNCH_ARGUMENTS.
-        layer.launch(
-            self.space.pk,
-            policy,
-            rows.array,
-            rows.ranges,
-            layer.group_index,
-            depth,
-            rows.buffer,
-            shape.widest,
-            blocks,
-            width,
-            parts,
-            shape.lanes,
+        values = (
+            *(rows.array, rows.ranges, layer.group_index, depth, rows.buffer, shape.widest),
+            *(blocks, width, parts, shape.lanes),
         )
-        rows.swap_buffers(depth, outputs, parts * blocks)
+        return policy, values, parts * blocks
 
     def count_inputs(self, counts: Tiles, first: FusedLayer, ranges: bool = False) -> None:
         """Count the inputs of each output of the first layer that are 1.

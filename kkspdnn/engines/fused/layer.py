@@ -71,13 +71,13 @@ class FusedLayer:
 
     @property
     def grouped(self) -> bool:
-        """Whether a launch distributes groups of output neurons."""
-        return "groups" in self.weights
+        """Whether a launch distributes groups or units of output neurons."""
+        return "groups" in self.weights or "units" in self.weights
 
     @cached_property
     def units(self) -> int:
-        """The number of output neurons, or of their groups, that a launch distributes."""
-        return int(self.weights["groups"]) if self.grouped else self.outputs
+        """The number of output neurons, or of their groups or units, that a launch distributes."""
+        return int(self.weights.get("groups") or self.weights.get("units") or self.outputs)
 
     @property
     def fan_in(self) -> int | None:
@@ -157,10 +157,10 @@ def _concatenate_weights(group: list[FusedLayer], copy: ToDevice) -> list[FusedL
     if len(group) < 2:
         return [layer.to_device(copy) for layer in group]
     weights = dict(group[0].weights)
-    for name in weights.keys() & {"index", "bias", "value", "size", "first_output"}:
+    for name in weights.keys() & {"index", "bias", "value", "size", "first_output", "neuron"}:
         weights[name] = np.concatenate([layer.weights[name] for layer in group])
     if "start" in weights:
-        begins = starts(np.array([layer.weights["index"].size for layer in group]))
+        begins = starts(np.array([layer.weights["index"].shape[0] for layer in group]))
         weights["start"] = np.concatenate(
             [layer.weights["start"] + begin for layer, begin in zip(group, begins, strict=True)]
         )

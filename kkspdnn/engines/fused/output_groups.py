@@ -12,10 +12,6 @@ from kkspdnn.model.layers import Layer
 GROUP_SIZE = 8
 """Output neurons of a group, the accumulators of `fused_groups`."""
 
-_MAX_REPEATED = 2.0
-"""Groups overlap if the number of neurons with the same inputs is not a multiple of the group size.
-At most this ratio of computed to existing neurons is accepted."""
-
 
 @dataclass(frozen=True, eq=False)
 class OutputGroups:
@@ -33,21 +29,23 @@ class OutputGroups:
 
 
 def find_groups(
-    layer: Layer, start: NDArray[np.int64], edges: NDArray[np.int64]
+    layer: Layer, start: NDArray[np.int64], edges: NDArray[np.int64], max_repeated: float = 2.0
 ) -> OutputGroups | None:
     """Return groups of `GROUP_SIZE` neighbouring output neurons with the same inputs in the same
     order, which contain all output neurons; None if there are none.
 
     start, edges: CSR offsets of the outputs in the order of the tile, and the numbers of their
     edges
+    max_repeated: maximum ratio of computed to existing output neurons: groups overlap if the number
+    of neurons with the same inputs is not a multiple of the group size
     """
     sizes = np.diff(start)
-    begins = np.flatnonzero(~_same_as_previous(layer.index[edges], start, sizes))
+    begins = np.flatnonzero(~same_as_previous(layer.index[edges], start, sizes))
     lengths = np.diff(np.append(begins, layer.outputs))
     if not lengths.size or lengths.min() < GROUP_SIZE:
         return None
     counts = -(-lengths // GROUP_SIZE)
-    if counts.sum() * GROUP_SIZE > _MAX_REPEATED * layer.outputs:
+    if counts.sum() * GROUP_SIZE > max_repeated * layer.outputs:
         return None
     number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     # The last group of neurons with the same inputs ends with the last of them.
@@ -62,7 +60,7 @@ def find_groups(
     )
 
 
-def _same_as_previous(
+def same_as_previous(
     index: NDArray[np.unsignedinteger], start: NDArray[np.int64], sizes: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Return whether each output neuron has the inputs of the one before it.

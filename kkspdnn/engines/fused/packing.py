@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 
 from kkspdnn.choices import GroupOutputs
 from kkspdnn.device.launch_parameters import LaunchParameters
-from kkspdnn.engines.activation import activation_arguments
+from kkspdnn.engines.activation import activation_arguments, unbiased_sum
 from kkspdnn.engines.fused.aligned_rows import ROW_EDGES, pad_rows, padded_size, starts
 from kkspdnn.engines.fused.layer import FusedLayer
-from kkspdnn.engines.fused.output_groups import find_groups
+from kkspdnn.engines.fused.output_groups import find_groups, same_as_previous
+from kkspdnn.engines.fused.output_pairs import find_pairs
 from kkspdnn.engines.overflow_guard import LayerBound
 from kkspdnn.engines.uniform_layers import common_value, uniform_signature
 from kkspdnn.model.layers import Indices, Layer, index_dtype
 from kkspdnn.workunits import fused
 from kkspdnn.workunits import groups as grouped
+from kkspdnn.workunits import pairs as blocked
 
 _SUMMED_WEIGHTS = tuple(2.0**power for power in range(-24, 25))
 """Common weights of a layer that may be multiplied with the sum of the inputs: a power of two does
@@ -36,20 +38,27 @@ is a multiple of 2^-112, and its product with one of the weights a multiple of 2
 normal or not."""
 
 
+_MAX_REPEATED = {False: 2.0, True: 1.25}
+"""The maximum ratio of computed to existing output neurons for which groups are accepted: otherwise
+single neurons are faster, or pairs where there are such."""
+
+
 @dataclass(frozen=True)
 class Packing:
     """How an execution space wants the edges of a layer.
 
     row_edges: rows of edges begin at a multiple of this number of edges
     group_outputs: see `LaunchParameters`
+    pair_outputs: whether `fused_pairs` may compute layers
     """
 
     row_edges: int = 1
     group_outputs: GroupOutputs = "none"
+    pair_outputs: bool = True
 
     @classmethod
     def of(cls, launch: LaunchParameters) -> Packing:
-        return cls(ROW_EDGES if launch.gpu else 1, launch.group_outputs)
+        return cls(ROW_EDGES if launch.gpu else 1, launch.group_outputs, not launch.gpu)
 
 
 def pack_layer(
@@ -74,14 +83,14 @@ def pack_layer(
     bound = LayerBound.of(layer, ymax)
     dtype = layer.dtype
     scalars = activation_arguments(layer, dtype, dtype.type(ymax))
-    # All numbers differ from NaN.
-    scalars["unbiased"] = dtype.type(0 if layer.bias_to == "nonzero" else np.nan)
+    scalars["unbiased"] = unbiased_sum(layer)
     normal = previous is not None and previous.no_subnormals
     summed = normal and weight is not None and abs(weight) in _SUMMED_WEIGHTS
     # With bits as inputs, a first layer of one weight counts them, which is faster.
     groups = packing.group_outputs == "all" and previous is not None
     groups |= packing.group_outputs != "none" and weight is None
-    workunit, weights = _pack_edges(layer, order, input_permutation, packing, groups, summed)
+    pairs = packing.pair_outputs and weight is None
+    workunit, weights = _pack_edges(layer, order, input_permutation, packing, groups, pairs, summed)
     if workunit is fused.fused_equal:
         assert layer.fan_in is not None
         bound = replace(bound, gain=max(bound.gain, float(layer.fan_in)))
@@ -110,17 +119,19 @@ def _pack_edges(
     input_permutation: Indices,
     packing: Packing,
     groups: bool,
+    pairs: bool,
     summed: bool,
 ) -> tuple[Any, dict[str, Any]]:
     """Return the workunit of a layer, and its arguments that describe the edges.
 
     order: the output neurons in the order of a tile
     groups: whether output neurons with the same inputs may be computed in groups
+    pairs: whether output neurons may be computed in pairs
     summed: whether the inputs may be summed before they are multiplied by the common weight
     """
     index, value, fan_in = input_permutation[layer.index], layer.value, layer.fan_in
     if groups:
-        found = find_groups(layer, *_reorder_edges(layer, order))
+        found = find_groups(layer, *_reorder_edges(layer, order), _MAX_REPEATED[pairs])
         if found is not None:
             size = padded_size(found.size, packing.row_edges)
             return grouped.fused_groups, {
@@ -131,6 +142,10 @@ def _pack_edges(
                 "value": pad_rows(value[found.edges], found.size, size),
                 "groups": int(found.first.size),
             }
+    if pairs:
+        packed = _pack_pairs(layer, order, index)
+        if packed is not None:
+            return blocked.fused_pairs, packed
     if not fan_in:
         start, edges = _reorder_edges(layer, order)
         exact = np.diff(start)
@@ -151,6 +166,31 @@ def _pack_edges(
         return fused.fused_equal, weights
     values = np.pad(value.reshape(layer.outputs, fan_in)[order], padding)
     return fused.fused_fan_in, weights | {"value": values}
+
+
+def _pack_pairs(layer: Layer, order: NDArray[np.int64], index: Indices) -> dict[str, Any] | None:
+    """Return the arguments of `fused_pairs` that describe the edges; None if it is not faster.
+
+    index: the index in a tile of the input of each edge
+    """
+    start, edges = _reorder_edges(layer, order)
+    source = layer.index[edges]
+    same = same_as_previous(source, start, np.diff(start))
+    found = find_pairs(layer.inputs, start, source, same)
+    if found is None:
+        return None
+    padding = found.edge < 0
+    number = edges[found.edge]
+    return {
+        "start": found.start,
+        "size": found.size,
+        "neuron": found.neuron,
+        "index": np.where(padding, index.dtype.type(0), index[number]),
+        "value": np.where(padding, layer.dtype.type(0), layer.value[number]),
+        "units": -(-layer.outputs // found.unit_outputs),
+        "unit_outputs": found.unit_outputs,
+        "input_blocks": found.input_blocks,
+    }
 
 
 def _output_order(layer: Layer) -> NDArray[np.int64]:

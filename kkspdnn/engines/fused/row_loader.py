@@ -97,6 +97,8 @@ class RowLoader:
                 zero=self._zero,
                 rows=block.shape[0],
                 neurons=dense.shape[1],
+                blocks=1,
+                width=-(-dense.shape[1] // 16),
                 lanes=shape.lanes,
             )
 

@@ -16,12 +16,14 @@ from kkspdnn.engines.fused.output_groups import GROUP_SIZE
 from kkspdnn.engines.fused.packing import Packing, pack_layer
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.radixnet import radixnet
-from kkspdnn.workunits import fused
+from kkspdnn.workunits import fused, pairs
 
 
 def dense(layer: FusedLayer) -> Any:
     """W of a packed layer, with the neurons in the order of the network."""
     w = layer.weights
+    if layer.workunit is pairs.fused_pairs:
+        return dense_pairs(layer)
     weights = np.zeros((layer.inputs, layer.outputs), w["bias"].dtype)
     for n in range(layer.units):
         if "start" in w:
@@ -41,7 +43,24 @@ def dense(layer: FusedLayer) -> Any:
     return weights[layer.input_permutation][:, layer.output_permutation]
 
 
-PACKINGS = [Packing(row_edges, groups) for row_edges in (1, 8) for groups in GROUP_OUTPUTS]
+def dense_pairs(layer: FusedLayer) -> Any:
+    """W of a layer in pairs, likewise."""
+    w = layer.weights
+    weights = np.zeros((layer.inputs, layer.outputs), w["bias"].dtype)
+    for (first, second), start, size in zip(w["neuron"], w["start"], w["size"], strict=True):
+        for column, n in ((0, first), (1, second))[: 1 + int(first != second)]:
+            index, value = (w[name][start : start + size, column] for name in ("index", "value"))
+            exists = value != 0
+            assert (weights[index[exists], n] == 0).all()
+            weights[index[exists], n] = value[exists]
+    return weights[layer.input_permutation][:, layer.output_permutation]
+
+
+PACKINGS = [
+    Packing(row_edges, groups, pair_outputs=row_edges == 1)
+    for row_edges in (1, 8)
+    for groups in GROUP_OUTPUTS
+]
 
 
 @given(

@@ -122,6 +122,59 @@ def fused_groups(rng: Any, types: Types, lanes: int) -> Launch:
     return Launch(TILES, {**fused(rng, types, lanes, 9), **own, **one})
 
 
+def fused_pairs(rng: Any, types: Types, lanes: int) -> Launch:
+    """Five outputs in units of two, two and one, with two blocks of inputs."""
+    neuron = np.tile(np.repeat([[0, 1], [2, 3], [4, 4]], 2, axis=0), (3, 1)).astype(np.int32)
+    size = rng.integers(0, 4, neuron.shape[0])
+    own = edges(rng, types, size, 2)
+    own["index"] = rng.integers(0, 5, own["value"].shape).astype(types["index"])
+    same_twice = np.repeat(neuron[:, 0] == 4, size)
+    for each in own["index"], own["value"]:
+        each[same_twice, 1] = each[same_twice, 0]
+    own |= {"neuron": neuron, "units": 3, "unit_outputs": 2, "input_blocks": 2, "width": 3}
+    return Launch(TILES, {**fused(rng, types, lanes, 5), **own})
+
+
+def list_active_inputs(rng: Any, types: Types, lanes: int) -> Launch:
+    """Five inputs, three for a team. One is zero in all lanes of a tile."""
+    x = numbers(rng, (TILES, 5, lanes), types["x"])
+    x[1, 2] = 0
+    lists = {
+        "active": np.full((TILES, 6), 99, np.int32), "count": np.full((TILES, 2), 99, np.int32),
+    }  # fmt: skip
+    own = {**lists, "zero": types["zero"].type(0), "tiles": TILES}
+    return Launch(2, {"x": x, **own, "neurons": 5, "width": 3, "lanes": lanes})
+
+
+def fused_inputs(rng: Any, types: Types, lanes: int) -> Launch:
+    """Eight outputs in two blocks, with up to five edges from an input to a block."""
+    dtype, inputs, width, blocks = types["x"], 4, 5, 2
+    lists = [rng.permutation(n)[: rng.integers(0, n + 1)] for n in inputs * [5] + inputs * [3]]
+    padded = [np.append(each, [width] * (-each.size % 4)) for each in lists]
+    index = np.concatenate(padded).astype(types["index"])
+    x = numbers(rng, (TILES, inputs, lanes), dtype)
+    x[0, 1] = 0
+    return Launch(
+        TILES * blocks,
+        {
+            "x": x, "y": numbers(rng, (TILES, 8, lanes), types["y"]),
+            "sums": numbers(rng, (TILES * blocks, width + 2, lanes), types["sums"]),
+            # All inputs but the second, in blocks of three and one.
+            "active": np.tile(np.array([0, 2, 99, 3], np.int32), (TILES, 1)),
+            "count": np.tile(np.array([2, 1], np.int32), (TILES, 1)),
+            "input_blocks": 2, "input_width": 3,
+            "next_active": np.full((TILES, 10), 99, np.int32),
+            "next_count": np.full((TILES, 2), 99, np.int32),
+            "start": np.append(0, np.cumsum([each.size for each in padded])).astype(np.int64),
+            "index": index,
+            "value": np.where(index < width, numbers(rng, index.shape, dtype), 0).astype(dtype),
+            "bias": numbers(rng, (8,), dtype), "zero": dtype.type(0), "unbiased": dtype.type(0),
+            "low": dtype.type(0), "ymax": dtype.type(2), "tiles": TILES, "inputs": inputs,
+            "outputs": 8, "width": width, "lanes": lanes,
+        },
+    )  # fmt: skip
+
+
 def count_edges(rng: Any, types: Types, lanes: int) -> Launch:
     return Launch(
         2 * TILES,
@@ -202,7 +255,22 @@ def unpack_bits(rng: Any, types: Types, lanes: int) -> Launch:
 def unpack_dense(rng: Any, types: Types, lanes: int) -> Launch:
     given = unpacked(rng, types, lanes, 17)
     x = numbers(rng, (given["rows"], 17), types["x"])
-    return Launch(TILES, {**given, "x": x, "zero": types["zero"].type(0)})
+    own = {"x": x, "zero": types["zero"].type(0), "blocks": 2, "width": 1}
+    return Launch(2 * TILES, {**given, **own})
+
+
+def sum_squares(rng: Any, types: Types, lanes: int) -> Launch:
+    a = numbers(rng, (TILES, 19, lanes), types["a"])
+    squares = np.full((2 * TILES, lanes), np.nan, types["squares"])
+    own = {"zero": types["zero"].type(0), "neurons": 17, "blocks": 2, "width": 1}
+    return Launch(2 * TILES, {"a": a, "squares": squares, **own, "lanes": lanes})
+
+
+def check_squares(rng: Any, types: Types, lanes: int) -> Launch:
+    squares = numbers(rng, (3, lanes), types["squares"])
+    limit = types["limit"].type(2 if lanes % 2 else 1)
+    own = {"limit": limit, "exceeded": np.full(1, 99, np.int32), "teams": 2}
+    return Launch(1, {"squares": squares, **own, "lanes": lanes})
 
 
 def pack_dense(rng: Any, types: Types, lanes: int) -> Launch:
@@ -583,8 +651,10 @@ Build = Callable[[Any, Types, int], Launch]
 LAUNCHES: dict[str, Build] = {
     each.__name__: each
     for each in (
-        fused_fan_in, fused_equal, fused_csr, fused_groups, count_edges, fused_counts, find_range,
-        list_active, gather_rows, unpack_bits, unpack_csr, unpack_dense, pack_dense,
+        fused_fan_in, fused_equal, fused_csr, fused_groups, fused_pairs, list_active_inputs,
+        fused_inputs,
+        count_edges, fused_counts, find_range, list_active, gather_rows, unpack_bits, unpack_csr,
+        unpack_dense, sum_squares, check_squares, pack_dense,
         offsets, count_bits, bits_to_csr, clear_dense, clear_lists, csr_to_columns,
         select_dense_rows, count_row_entries, columns_to_csr, find_column_ranges,
         count_not_finite, multiply, multiply_dense, multiply_rows, add_bias, relu,

@@ -228,4 +228,4 @@ def test_the_engines_load_contiguous_elements_of_rows_in_locals() -> None:
                 found.add(name)
                 assert re.fullmatch(ELEMENT, ast.unparse(each))
     fused = {"fused_fan_in", "fused_equal", "fused_csr", "fused_groups", "fused_counts"}
-    assert found == fused | {"count_edges", "find_range"}
+    assert found == fused | {"fused_pairs", "fused_inputs", "count_edges", "find_range"}

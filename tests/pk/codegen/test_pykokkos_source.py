@@ -153,6 +153,15 @@ CONSTRUCTS: dict[str, tuple[Workunit, int, dict[str, Any]]] = {
     ),
     "lanes of float": (kernels.lanes_of, 2, lanes_of(np.float32)),
     "lanes of double": (kernels.lanes_of, 2, lanes_of(np.float64)),
+    "many lanes": (
+        kernels.many_lanes_of,
+        2,
+        {
+            "x": lanes_of(np.float32)["x"], "y": np.full((2, 2, 107), np.nan, np.float32),
+            "counts": BYTES[:, 0].copy(),
+            "factor": np.float32(0.5),
+        },
+    ),
     "lanes of bytes": (
         kernels.lanes_of_bytes,
         2,
