@@ -37,10 +37,9 @@ function brings a value closer to 0 without making it 0. If values of both signs
 is a multiple of 2^-112, and its product with one of the weights a multiple of 2^-136: exact, be it
 normal or not."""
 
-
-_MAX_REPEATED = {False: 2.0, True: 1.25}
-"""The maximum ratio of computed to existing output neurons for which groups are accepted: otherwise
-single neurons are faster, or pairs where there are such."""
+_MAX_REPEATED, _MAX_REPEATED_BESIDE_PAIRS = 2.0, 1.25
+"""The maximum ratio of computed to existing output neurons for which groups are accepted, and the
+ratio if the alternative may be pairs."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,8 @@ def _pack_edges(
     """
     index, value, fan_in = input_permutation[layer.index], layer.value, layer.fan_in
     if groups:
-        found = find_groups(layer, *_reorder_edges(layer, order), _MAX_REPEATED[pairs])
+        max_repeated = _MAX_REPEATED_BESIDE_PAIRS if pairs else _MAX_REPEATED
+        found = find_groups(layer, *_reorder_edges(layer, order), max_repeated)
         if found is not None:
             size = padded_size(found.size, packing.row_edges)
             return grouped.fused_groups, {
