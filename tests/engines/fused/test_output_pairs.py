@@ -25,6 +25,12 @@ def pairs_of(weights: Any) -> tuple[OutputPairs | None, Any, Any]:
     return find_pairs(weights.shape[0], start, source, same), start, source
 
 
+def few_differ(weights: Any) -> bool:
+    """Return whether more than a quarter of the output neurons have the inputs of the one before,
+    such as none."""
+    return bool((weights[:, 1:] == weights[:, :-1]).all(axis=0).sum() > weights.shape[1] / 4)
+
+
 def expected_unit(outputs: int) -> int:
     """At most 128 output neurons, an even number, and at least 16 units if there are enough."""
     return max(2, min(128, 2 * -(-outputs // 32)))
@@ -45,8 +51,9 @@ def test_each_edge_is_in_one_place(seed: int, outputs: int, inputs: int, density
     found, start, source = pairs_of(weights)
     input_blocks = -(-inputs // BLOCK)
     if found is None:
-        assert source.size < 8 * outputs * input_blocks
+        assert source.size < 8 * outputs * input_blocks or few_differ(weights)
         return
+    assert not few_differ(weights) or source.size >= BLOCK * outputs
     assert found.input_blocks == input_blocks
     assert found.unit_outputs == expected_unit(outputs)
     assert (np.append(found.start, found.edge.shape[0]) == np.append(0, found.size.cumsum())).all()
