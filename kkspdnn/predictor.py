@@ -107,15 +107,26 @@ class Predictor:
         Raises InputError for rows that do not fit the network, for values that are not finite, and
         if activations overflow; SpaceError in a process that was forked after Kokkos started.
         """
+        outputs = self._run_dense(rows) if self._dense_run is not None else None
+        return self._run(rows) if outputs is None else outputs
+
+    def _run_dense(self, rows: Any) -> NDArray[np.floating] | None:
+        """Return the outputs of dense rows on a CPU; None if the faster paths do not take them."""
+        if self._space.implementation == "builtin":
+            # A native call checks the process and sets the floating-point mode by itself.
+            return self._run_dense_rows(rows)
+        with ieee_arithmetic():
+            self._space.prepare_thread()
+            return self._run_dense_rows(rows)
+
+    def _run_dense_rows(self, rows: Any) -> NDArray[np.floating] | None:
         if self._few_rows is not None and self._few_rows.takes(rows):
             with self._lock:
                 return self._few_rows.run(rows)
         if self._dense_run is not None and self._dense_run.takes(rows):
             with self._lock:
-                outputs = self._dense_run.run(rows)
-            if outputs is not None:
-                return outputs
-        return self._run(rows)
+                return self._dense_run.run(rows)
+        return None
 
     @translate_cupy_errors
     @ieee_arithmetic()
