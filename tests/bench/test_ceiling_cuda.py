@@ -21,6 +21,7 @@ from bench.ceiling.workunit import FusedWorkunit
 from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.space import Space, open_space
+from kkspdnn.engines.fused import packing
 from kkspdnn.errors import InputError, ToolchainError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Layer
@@ -54,9 +55,9 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> CudaOnHost:
 
 @pytest.fixture(scope="module")
 def space() -> Space:
-    """The space openmp with a tile size of a GPU."""
+    """The space openmp with a tile size of a GPU, for single output neurons."""
     space = open_space("openmp")
-    return replace(space, launch=replace(space.launch, tile_bytes=512))
+    return replace(space, launch=replace(space.launch, tile_bytes=512, group_outputs="none"))
 
 
 class OnHost:
@@ -103,8 +104,14 @@ def dense_rows(rows: int) -> Inputs:
 @pytest.mark.parametrize("depth", [1, 3, 16])
 @pytest.mark.parametrize("weight", [None, -0.25, 0.3])
 def test_it_computes_the_values_of_the_workunit(
-    library: ctypes.CDLL, space: Space, weight: float | None, depth: int
+    library: ctypes.CDLL,
+    space: Space,
+    weight: float | None,
+    depth: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Else a CPU would compute pairs of output neurons, as a GPU does not.
+    monkeypatch.setattr(packing, "find_pairs", lambda *_: None)
     problem = TiledProblem.of(space, weighted(weight), dense_rows(270))
     on_host = OnHost(library, 2)
     candidates: dict[str, TileCandidate] = {

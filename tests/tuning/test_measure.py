@@ -65,7 +65,7 @@ def test_candidates_give_the_values_of_the_default(
             small = replace(candidate, chunk_bytes=candidate.chunk_bytes >> 5)
             for each in (candidate, small):
                 with monkeypatch.context() as patched:
-                    patched.setattr(LaunchParameters, "default", lambda _, p=each: p)
+                    patched.setattr(LaunchParameters, "native", lambda _, p=each: p)
                     found = kk.infer(net, rows, values=True, **options)
                 assert found.record.launch is not None
                 assert found.record.launch.parameters == each
