@@ -29,7 +29,7 @@ class DenseRun:
 
     The rows go through all layers in chunks. All launches of a chunk are one native call: after it
     has read the weights of all layers, Python's own code and data are no longer in the cache, and
-    a launch from Python would take ten times as long.
+    a launch from Python would take several times as long.
     """
 
     def __init__(self, kernels: FusedKernels, layers: LayerStore) -> None:
@@ -39,6 +39,7 @@ class DenseRun:
         space = kernels.space
         chunk = _TILES_PER_THREAD * space.threads * space.launch.lanes(self._dtype)
         chunk = min(chunk, layers.max_rows)
+        safe_square = safe_input([each.bound for each in layers], self._dtype) ** 2
         # With few rows, tiles are narrower, so that each thread has one.
         widths = (space.launch.tile_bytes // 4, space.launch.tile_bytes // 2)
         self._stages = []
@@ -46,8 +47,8 @@ class DenseRun:
             narrow = replace(space.launch, tile_bytes=tile_bytes)
             few = FusedKernels(replace(space, launch=narrow), self._dtype)
             rows = min(space.threads * narrow.lanes(self._dtype), layers.max_rows)
-            self._stages.append(_Stage(few, layers, rows))
-        self._stages.append(_Stage(kernels, layers, chunk))
+            self._stages.append(_Stage(few, layers, rows, safe_square))
+        self._stages.append(_Stage(kernels, layers, chunk, safe_square))
 
     def warm_up(self) -> None:
         """Launch each kernel of a run."""
@@ -83,7 +84,10 @@ class DenseRun:
 class _Stage:
     """Tiles for chunks of up to `capacity` rows, and the launches over them."""
 
-    def __init__(self, kernels: FusedKernels, layers: LayerStore, capacity: int) -> None:
+    def __init__(
+        self, kernels: FusedKernels, layers: LayerStore, capacity: int, safe_square: float
+    ) -> None:
+        """safe_square: the maximum sum of the squares of a row for which no layer overflows"""
         self.capacity = capacity
         self._kernels = kernels
         self._space = space = kernels.space
@@ -93,7 +97,7 @@ class _Stage:
         self._tiles = Tiles(self._shape, capacity)
         teams = self._shape.tile_count(capacity) + space.threads
         self._squares = space.empty((teams, self._shape.lanes), dtype)
-        self._safe_square = dtype.type(safe_input([each.bound for each in layers], dtype) ** 2)
+        self._safe_square = dtype.type(safe_square)
         self._exceeded = np.zeros(1, np.int32)
         self._sequences: dict[int, LaunchSequence] = {}
 
@@ -101,7 +105,7 @@ class _Stage:
         """Compute the outputs of a chunk of rows. Return False if values of `x` are not finite or
         too large."""
         rows = x.shape[0]
-        count = -(-rows // self._shape.lanes)
+        count = self._shape.tile_count(rows)
         sequence = self._sequences.get(count)
         if sequence is None:
             if len(self._sequences) == _MAX_SEQUENCES:

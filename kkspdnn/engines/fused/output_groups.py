@@ -12,6 +12,10 @@ from kkspdnn.model.layers import Layer
 GROUP_SIZE = 8
 """Output neurons of a group, the accumulators of `fused_groups`."""
 
+MAX_REPEATED = 2.0
+"""Groups overlap if the number of neurons with the same inputs is not a multiple of the group size.
+At most this ratio of computed to existing neurons is accepted."""
+
 
 @dataclass(frozen=True, eq=False)
 class OutputGroups:
@@ -29,15 +33,17 @@ class OutputGroups:
 
 
 def find_groups(
-    layer: Layer, start: NDArray[np.int64], edges: NDArray[np.int64], max_repeated: float = 2.0
+    layer: Layer,
+    start: NDArray[np.int64],
+    edges: NDArray[np.int64],
+    max_repeated: float = MAX_REPEATED,
 ) -> OutputGroups | None:
     """Return groups of `GROUP_SIZE` neighbouring output neurons with the same inputs in the same
     order, which contain all output neurons; None if there are none.
 
     start, edges: CSR offsets of the outputs in the order of the tile, and the numbers of their
     edges
-    max_repeated: maximum ratio of computed to existing output neurons: groups overlap if the number
-    of neurons with the same inputs is not a multiple of the group size
+    max_repeated: maximum ratio of computed to existing output neurons
     """
     sizes = np.diff(start)
     begins = np.flatnonzero(~same_as_previous(layer.index[edges], start, sizes))

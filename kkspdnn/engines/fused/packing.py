@@ -16,7 +16,7 @@ from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.engines.activation import activation_arguments, unbiased_sum
 from kkspdnn.engines.fused.aligned_rows import ROW_EDGES, pad_rows, padded_size, starts
 from kkspdnn.engines.fused.layer import FusedLayer
-from kkspdnn.engines.fused.output_groups import find_groups, same_as_previous
+from kkspdnn.engines.fused.output_groups import MAX_REPEATED, find_groups, same_as_previous
 from kkspdnn.engines.fused.output_pairs import find_pairs
 from kkspdnn.engines.overflow_guard import LayerBound
 from kkspdnn.engines.uniform_layers import common_value, uniform_signature
@@ -37,9 +37,8 @@ function brings a value closer to 0 without making it 0. If values of both signs
 is a multiple of 2^-112, and its product with one of the weights a multiple of 2^-136: exact, be it
 normal or not."""
 
-_MAX_REPEATED, _MAX_REPEATED_BESIDE_PAIRS = 2.0, 1.25
-"""The maximum ratio of computed to existing output neurons for which groups are accepted, and the
-ratio if the alternative may be pairs."""
+_MAX_REPEATED_BESIDE_PAIRS = 1.25
+"""`MAX_REPEATED` if the alternative to groups may be pairs."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _pack_edges(
     """
     index, value, fan_in = input_permutation[layer.index], layer.value, layer.fan_in
     if groups:
-        max_repeated = _MAX_REPEATED_BESIDE_PAIRS if pairs else _MAX_REPEATED
+        max_repeated = _MAX_REPEATED_BESIDE_PAIRS if pairs else MAX_REPEATED
         found = find_groups(layer, *_reorder_edges(layer, order), max_repeated)
         if found is not None:
             size = padded_size(found.size, packing.row_edges)

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.device.block_transfer import BlockTransfer
+from kkspdnn.engines.fused.dense_rows import split_lines
 from kkspdnn.engines.fused.tile_shape import TileShape
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Indices
@@ -86,6 +87,7 @@ class RowLoader:
     def _load_dense(self, dense: Floats, permutation: Indices, y: Any) -> None:
         shape = self._shape
         copied = shape.space.to_device(permutation)
+        blocks, width = split_lines(dense.shape[1], 1)
         for block, tiles_of_block in self._blocks(dense, y):
             shape.space.pk.parallel_for(
                 "unpack_dense",
@@ -97,8 +99,8 @@ class RowLoader:
                 zero=self._zero,
                 rows=block.shape[0],
                 neurons=dense.shape[1],
-                blocks=1,
-                width=-(-dense.shape[1] // 16),
+                blocks=blocks,
+                width=width,
                 lanes=shape.lanes,
             )
 

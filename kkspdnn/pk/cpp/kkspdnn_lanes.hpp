@@ -214,7 +214,7 @@ inline void one_by_one() { asm volatile(""); }
 
 // Calls body(pack, first lane) for vectors of `count` lanes. The remainder after packs of `Registers`
 // registers is marked as unlikely, so that g++ allocates registers for the loop over those packs.
-// With Narrow, 4 to 15 lanes of the remainder are vectors too.
+// With Narrow, the remainder has packs of a half and a quarter of a register too.
 template <class T, int Registers = 4, bool Narrow = false, class Body>
 inline void for_each(const int32_t count, const Body& body) {
   using wide = pack<T, Registers>;
