@@ -146,8 +146,7 @@ class Predictor:
     def _prepare_dense_rows(self, budget: Budget) -> None:
         """Prepare faster paths for NumPy rows, if no row can be retired."""
         from kkspdnn.engines.fused.dense_run import DenseRun
-        from kkspdnn.engines.fused.few_rows import FewRows
-        from kkspdnn.engines.fused.input_lists import packed_bytes
+        from kkspdnn.engines.fused.few_rows import FewRows, packed_bytes
 
         layers, dtype = self._network.layers, self._engine.dtype
         self._dense_run = DenseRun(self._engine.kernels, self._layers)

@@ -111,7 +111,7 @@ def _networks(inputs: int, outputs: int, dtype: np.dtype[Any]) -> Iterator[Netwo
     `inputs` to `outputs` neurons, and a square one.
 
     If `outputs` is `_NEURONS`, also yield a layer with many edges and different inputs, whose
-    outputs a CPU computes in pairs."""
+    outputs a CPU computes in pairs, and a dense layer."""
     numbers = np.arange(max(inputs, outputs))
     for weights, ragged, same in (
         (np.ones(numbers.size), False, False),
@@ -130,7 +130,8 @@ def _networks(inputs: int, outputs: int, dtype: np.dtype[Any]) -> Iterator[Netwo
     if outputs == _NEURONS:
         shifted = np.add.outer(np.arange(inputs), np.arange(outputs))
         many = np.where(shifted % _NEURONS < 10, 1 + shifted, 0).astype(dtype)
-        yield network([Layer.from_sparse(many, -0.25)])
+        dense = np.ones((outputs, outputs), dtype)
+        yield network([Layer.from_sparse(each, -0.25) for each in (many, dense)])
 
 
 def _inputs(neurons: int) -> Iterator[Inputs]:

@@ -95,7 +95,7 @@ def test_the_trace_has_each_workunit_with_the_types_of_a_run(
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_trace_of_a_gpu_has_teams_for_rows(dtype: str) -> None:
-    modules = "bias", "by_input", "columns", "pairs", "relu", "spgemm", "spgemm_rows"
+    modules = "bias", "by_input", "columns", "dense_layer", "pairs", "relu", "spgemm", "spgemm_rows"
     for_a_cpu = {*workunits_of(*modules), "sum_squares", "check_squares"}
     expected = (set(all_workunits()) | set(workunits_of(*GPU_MODULES))) - for_a_cpu
     assert set(engine_launches("cuda", np.dtype(dtype))) == expected

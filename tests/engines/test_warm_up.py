@@ -18,6 +18,7 @@ from kkspdnn.workunits import (
     columns,
     compact,
     csr,
+    dense_layer,
     fused,
     pairs,
     relu,
@@ -28,7 +29,7 @@ from kkspdnn.workunits import (
 
 @pytest.fixture
 def _compiled_at_warm_up_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    modules = bias, by_input, columns, compact, csr, fused, pairs, relu, spgemm, tiles
+    modules = bias, by_input, columns, compact, csr, dense_layer, fused, pairs, relu, spgemm, tiles
     for module in modules:
         for each in vars(module).values():
             if isinstance(each, Workunit):
@@ -84,10 +85,13 @@ def test_nothing_is_compiled_later(net: kk.Network, rows: Any) -> None:
 
 
 def pruned() -> kk.Network:
-    """Return a network whose output neurons a CPU computes in pairs."""
+    """Return a network whose output neurons a CPU computes in pairs, and whose last layer is
+    dense."""
     rng = np.random.default_rng(4)
     weights = rng.standard_normal((60, 60)) * (rng.random((60, 60)) < 0.4)
-    return kk.network([Layer.from_sparse(weights.astype(np.float32), 0.1)] * 3, None)
+    sparse = Layer.from_sparse(weights.astype(np.float32), 0.1)
+    dense = Layer.from_sparse(rng.standard_normal((60, 20)).astype(np.float32), 0.1)
+    return kk.network([sparse, sparse, sparse, dense], None)
 
 
 @pytest.mark.usefixtures("_compiled_at_warm_up_only")

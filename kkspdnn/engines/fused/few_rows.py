@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from kkspdnn.device.space import Space
+from kkspdnn.engines.fused.dense_layer import DenseLayer, dense_bytes, has_dense_last_layer
 from kkspdnn.engines.fused.dense_rows import is_dense, pack_launch, split_lines, unpack_launch
-from kkspdnn.engines.fused.input_lists import InputLists, pack_by_input
+from kkspdnn.engines.fused.input_lists import InputLists, list_bytes, pack_by_input
 from kkspdnn.engines.fused.tiles import identity_permutation
 from kkspdnn.engines.overflow_guard import LayerBound, safe_input
 from kkspdnn.model.layers import Layer
@@ -43,11 +44,14 @@ class FewRows:
         self._inputs, self._outputs = layers[0].inputs, layers[-1].outputs
         bounds = [LayerBound.of(each, ymax) for each in layers]
         self._safe_square = safe_input(bounds, self._dtype) ** 2
-        packed = [pack_by_input(each, space.threads, ymax) for each in layers]
+        last = DenseLayer.last_of(layers, space.threads, ymax)
+        listed = layers if last is None else layers[:-1]
+        packed = [pack_by_input(each, space.threads, ymax) for each in listed]
+        # Tuned tiles may have a few lanes.
         lanes = space.for_rows(1, self._dtype).launch.lanes(self._dtype)
-        # Tuned tiles may have two lanes.
-        shapes = (1, 2), (max(1, lanes // 4), 1), (lanes // 2, 1), (lanes, _MAX_TILES)
-        stages = [_Stage(space, packed, self._dtype, *shape) for shape in shapes]
+        narrow = (each for each in (1, 2, 4, 8) if each < lanes)
+        shapes = *((each, 1) for each in narrow), (lanes, _MAX_TILES)
+        stages = [_Stage(space, packed, last, self._dtype, *shape) for shape in shapes]
         self._max_rows = lanes * _MAX_TILES
         self._stage_of = [
             next(each for each in stages if rows <= each.max_rows)
@@ -87,11 +91,13 @@ class _Stage:
         self,
         space: Space,
         layers: Sequence[InputLists],
+        last: DenseLayer | None,
         dtype: np.dtype[Any],
         lanes: int,
         capacity: int,
     ) -> None:
-        self._space, self._layers, self._lanes = space, layers, lanes
+        """last: the layer after those of `layers`, if it is dense"""
+        self._space, self._layers, self._last, self._lanes = space, layers, last, lanes
         self.max_rows = lanes * capacity
         self._zero = dtype.type(0)
         self._input_width = -(-layers[0].inputs // space.threads)
@@ -107,6 +113,8 @@ class _Stage:
         sums = -(-(max(each.width for each in layers) + 1) // page) * page
         teams = capacity * max(each.blocks for each in layers)
         self._sums = space.empty((teams, sums, lanes), dtype)
+        if last is not None:
+            self._last_sums = last.sums(space, self.max_rows)
         self._sequences: dict[int, LaunchSequence] = {}
 
     def run(self, x: Floats, out: Floats) -> None:
@@ -117,14 +125,23 @@ class _Stage:
         if sequence is None:
             sequence = self._sequences[count] = self._sequence(count)
         if self._lanes == 1:
-            x, out = x.reshape(rows, -1, 1), out.reshape(rows, -1, 1)
+            x = x.reshape(rows, -1, 1)
+            if self._last is None:
+                out = out.reshape(rows, -1, 1)
         sequence(self._space.pk, x, rows, out)
 
     def _sequence(self, count: int) -> LaunchSequence:
         """Return the launches for this number of tiles."""
         launches = [self._list(count), *self._compute(count)]
         if self._lanes > 1:
-            launches = [self._unpack(count), *launches, self._pack(count)]
+            launches.insert(0, self._unpack(count))
+        # The tiles that the last launch has written.
+        y = self._y[(len(self._layers) - 1) % 2]
+        if self._last is not None:
+            launches.append(self._last.launch(self._space, y, self._last_sums, count))
+        elif self._lanes > 1:
+            permutation = identity_permutation(self._layers[-1].outputs)
+            launches.append(pack_launch(self._space, y, permutation, count))
         return LaunchSequence("few_rows", launches, ("x", "rows", "out"))
 
     def _unpack(self, count: int) -> Launch:
@@ -155,7 +172,7 @@ class _Stage:
         x, width = self._x, self._input_width
         for number, layer in enumerate(self._layers):
             turn = number % 2
-            is_last = number == len(self._layers) - 1
+            is_last = self._last is None and number == len(self._layers) - 1
             y = None if is_last and self._lanes == 1 else self._y[turn]
             arguments = {
                 **layer.arguments,
@@ -178,10 +195,12 @@ class _Stage:
             x, width = y, layer.width
         return launches
 
-    def _pack(self, count: int) -> Launch:
-        y = self._y[(len(self._layers) - 1) % 2]
-        permutation = identity_permutation(self._layers[-1].outputs)
-        return pack_launch(self._space, y, permutation, count)
+
+def packed_bytes(layers: Sequence[Layer], dtype: np.dtype[Any], threads: int) -> int:
+    """Return an upper limit of the bytes of the layers that `FewRows` packs in a dtype."""
+    if not has_dense_last_layer(layers, dtype, threads):
+        return list_bytes(layers, dtype, threads)
+    return list_bytes(layers[:-1], dtype, threads) + dense_bytes(layers[-1], dtype, threads)
 
 
 def _launch(

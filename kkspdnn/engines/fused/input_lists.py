@@ -41,7 +41,7 @@ def block_width(outputs: int, threads: int) -> int:
     return max(_MIN_WIDTH, multiples * _WIDTH_MULTIPLE)
 
 
-def packed_bytes(layers: Sequence[Layer], dtype: np.dtype[Any], threads: int) -> int:
+def list_bytes(layers: Sequence[Layer], dtype: np.dtype[Any], threads: int) -> int:
     """Return an upper limit of the bytes of the packed layers."""
     total = 0
     for layer in layers:

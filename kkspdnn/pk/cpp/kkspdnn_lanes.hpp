@@ -83,8 +83,8 @@ inline void widen(const uint8_t* p, V& r) {
 }
 #endif
 
-// A vector of T in `Registers` SIMD registers; 0 registers hold one lane, -2 and -4 the lanes of
-// half and of a quarter of a register. A larger vector has two halves, so that the compiler
+// A vector of T in `Registers` SIMD registers; 0 registers hold one lane, -N the lanes of 1/N of a
+// register. A larger vector has two halves, so that the compiler
 // allocates one register for each leaf.
 template <class T, int Registers, bool Leaf = Registers == 1 || (Registers < 0)>
 struct pack {
@@ -212,9 +212,23 @@ using bytes_of = bytes<P::width>;
 // long as scalar loads on Zen 4.
 inline void one_by_one() { asm volatile(""); }
 
+// Calls body(pack, first lane) for the lanes that fill a part of a register, from `lane` on: a half,
+// a quarter and so on down to two lanes, which may be in 8 bytes.
+template <class T, int Registers, class Body>
+inline void narrow(const int32_t count, int32_t& lane, const Body& body) {
+  if constexpr (simd<T>::width / -Registers >= 2) {
+    using part = pack<T, Registers>;
+    if (lane + part::width <= count) {
+      body(part{}, lane);
+      lane += part::width;
+    }
+    narrow<T, 2 * Registers>(count, lane, body);
+  }
+}
+
 // Calls body(pack, first lane) for vectors of `count` lanes. The remainder after packs of `Registers`
 // registers is marked as unlikely, so that g++ allocates registers for the loop over those packs.
-// With Narrow, the remainder has packs of a half and a quarter of a register too.
+// With Narrow, the remainder has packs of parts of a register too.
 template <class T, int Registers = 4, bool Narrow = false, class Body>
 inline void for_each(const int32_t count, const Body& body) {
   using wide = pack<T, Registers>;
@@ -228,18 +242,7 @@ inline void for_each(const int32_t count, const Body& body) {
       }
     }
     for (; lane + pack<T, 1>::width <= count; lane += pack<T, 1>::width) body(pack<T, 1>{}, lane);
-    if constexpr (Narrow && simd<T>::width >= 8) {
-      if (lane + pack<T, -2>::width <= count) {
-        body(pack<T, -2>{}, lane);
-        lane += pack<T, -2>::width;
-      }
-    }
-    if constexpr (Narrow && simd<T>::width >= 16) {
-      if (lane + pack<T, -4>::width <= count) {
-        body(pack<T, -4>{}, lane);
-        lane += pack<T, -4>::width;
-      }
-    }
+    if constexpr (Narrow) narrow<T, -2>(count, lane, body);
     for (; lane < count; ++lane) body(pack<T, 0>{}, lane);
   }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +17,9 @@ from dense_networks import (
 )
 
 from kkspdnn.device.space import Space, open_space
-from kkspdnn.engines.fused.few_rows import FewRows
-from kkspdnn.engines.fused.input_lists import block_width, packed_bytes
-from kkspdnn.model.layers import Layer
+from kkspdnn.engines.fused.few_rows import FewRows, packed_bytes
+from kkspdnn.engines.fused.input_lists import block_width
+from kkspdnn.model.layers import ACTIVATIONS, BIAS_TO, Layer
 from kkspdnn.model.network import Network, network
 from kkspdnn.model.radixnet import radixnet
 
@@ -56,8 +57,8 @@ def test_random_networks(cpu: Space, dtype: Any, seed: int) -> None:
 
 @DTYPES
 def test_all_numbers_of_rows(cpu: Space, dtype: Any) -> None:
-    """On tiles of one lane, and of a quarter, a half and all of 64 bytes; rows are not changed, and
-    earlier outputs are not overwritten."""
+    """On tiles of one lane to 64 bytes; rows are not changed, and earlier outputs are not
+    overwritten."""
     net = random_network(3, dtype)
     few = few_rows(net, cpu, dtype)
     rows = random_rows(1, max_rows(cpu, dtype), net, dtype)
@@ -103,6 +104,52 @@ def test_other_sizes_of_tiles(cpu: Space, dtype: Any, tile_bytes: int) -> None:
             taken += 1
             assert_same_bits(few.run(rows), expected_outputs(net, rows, cpu))
     assert taken >= 3
+
+
+@DTYPES
+@pytest.mark.parametrize(
+    ("inputs", "outputs"), [(1, 1), (30, 2), (33, 10), (64, 16), (50, 17), (9, 70), (40, 300)]
+)
+def test_a_dense_last_layer(cpu: Space, dtype: Any, inputs: int, outputs: int) -> None:
+    """With any activation and bias, and a few weights of zero."""
+    rng = np.random.default_rng(outputs)
+    first = random_weights(rng, 20, inputs, 0.5, dtype)
+    last = random_weights(rng, inputs, outputs, 1.0 if outputs < 16 else 0.95, dtype)
+    for activation, bias_to in itertools.product(ACTIVATIONS, BIAS_TO):
+        bias = (rng.standard_normal(outputs) * (rng.random(outputs) < 0.8)).astype(dtype)
+        layers = [
+            Layer.from_sparse(first, 0.25),
+            Layer.from_sparse(last, bias, activation=activation, bias_to=bias_to),
+        ]
+        net = network(layers, 1.5)
+        few = few_rows(net, cpu, dtype)
+        is_dense = last.size >= 0.5 * inputs * -(-outputs // 16) * 16
+        assert not is_dense or few._stage_of[0]._last is not None
+        for count in (1, 2, 3, 4, 6, 8, 13, 24):
+            rows = random_rows(count, count, net, dtype)
+            assert_same_bits(few.run(rows), expected_outputs(net, rows, cpu))
+
+
+def test_other_last_layers_are_lists(cpu: Space) -> None:
+    """A sparse one, one of few outputs, and the only layer of a network."""
+    rng = np.random.default_rng(1)
+    first = Layer.from_sparse(random_weights(rng, 20, 64, 0.5, np.float32), 0.25)
+    for outputs, density in ((16, 0.4), (7, 1.0), (32, 0.45)):
+        last = Layer.from_sparse(random_weights(rng, 64, outputs, density, np.float32), 0.25)
+        net = network([first, last])
+        few = few_rows(net, cpu, np.float32)
+        assert few._stage_of[0]._last is None
+        rows = random_rows(outputs, 5, net, np.float32)
+        assert_same_bits(few.run(rows), expected_outputs(net, rows, cpu))
+    few = few_rows(
+        network([Layer.from_sparse(np.ones((20, 64), np.float32), 0.25)]), cpu, "float32"
+    )
+    assert few._stage_of[0]._last is None
+
+
+def random_weights(rng: Any, inputs: int, outputs: int, density: float, dtype: Any) -> Any:
+    w = rng.standard_normal((inputs, outputs)) * (rng.random((inputs, outputs)) < density)
+    return w.astype(dtype)
 
 
 def ones(count: int, neurons: int = 20, dtype: Any = np.float32) -> Any:
@@ -203,7 +250,11 @@ def test_the_bytes_of_packed_layers(cpu: Space, dtype: Any, seed: int) -> None:
     net = random_network(seed, dtype)
     few = few_rows(net, cpu, dtype)
     names = "start", "index", "value"
-    actual = sum(each.arguments[n].nbytes for each in few._stage_of[0]._layers for n in names)
+    stage = few._stage_of[0]
+    arrays = [each.arguments[name] for each in stage._layers for name in names]
+    if stage._last is not None:
+        arrays.append(stage._last.arguments["value"])
+    actual = sum(each.nbytes for each in arrays)
     estimated = packed_bytes(net.layers, np.dtype(dtype), cpu.threads)
     lists = sum(-(-layer.outputs // 64) * layer.inputs for layer in net.layers)
     assert actual - 8 * len(net.layers) <= estimated <= actual + 3 * 12 * lists

@@ -277,7 +277,7 @@ def test_any_number_of_lanes(space: ExecutionSpace, dtype: type, vector_length: 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_any_number_of_lanes_of_many_vectors(space: ExecutionSpace, dtype: type) -> None:
-    """On a CPU in one register each, and for the remainder in a half and a quarter of it."""
+    """On a CPU in one register each, and for the remainder in parts of it."""
     random = np.random.default_rng(3)
     for lanes in range(41):
         x = random.integers(-4, 5, (2, 3, lanes)).astype(dtype)
