@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 _MAX_FEW_ROWS = 0.1
 """The maximum fraction of the free memory for a second copy of the layers."""
 
+_MAX_FEW_ROWS_LAYERS, _MAX_DENSE_RUN_LAYERS = 48, 12
+"""If rows may be retired: the maximum number of layers for which the paths without early exit are
+faster. Neurons that are zero cost `FewRows` almost nothing."""
+
 RowFormat = Literal["bits", "csr", "dense"]
 """The storage format of input rows."""
 
@@ -90,10 +94,8 @@ class Predictor:
         self._prepared_formats: set[RowFormat] = set()
         self._lock = ProcessLock()
         self._prepare(_zero_row("dense", network.inputs))
-        self._few_rows: FewRows | None = None
-        self._dense_run: DenseRun | None = None
-        is_resident = 0 < len(self._layers) == self._layers.resident
-        if not self._space.gpu and self._engine.exits == "none" and is_resident:
+        self._dense_paths: list[FewRows | DenseRun] = []
+        if not self._space.gpu and 0 < len(self._layers) == self._layers.resident:
             self._prepare_dense_rows(budget)
 
     def __call__(self, rows: Any) -> NDArray[np.floating]:
@@ -107,7 +109,7 @@ class Predictor:
         Raises InputError for rows that do not fit the network, for values that are not finite, and
         if activations overflow; SpaceError in a process that was forked after Kokkos started.
         """
-        outputs = self._run_dense(rows) if self._dense_run is not None else None
+        outputs = self._run_dense(rows) if self._dense_paths else None
         return self._run(rows) if outputs is None else outputs
 
     def _run_dense(self, rows: Any) -> NDArray[np.floating] | None:
@@ -120,12 +122,10 @@ class Predictor:
             return self._run_dense_rows(rows)
 
     def _run_dense_rows(self, rows: Any) -> NDArray[np.floating] | None:
-        if self._few_rows is not None and self._few_rows.takes(rows):
-            with self._lock:
-                return self._few_rows.run(rows)
-        if self._dense_run is not None and self._dense_run.takes(rows):
-            with self._lock:
-                return self._dense_run.run(rows)
+        for path in self._dense_paths:
+            if path.takes(rows):
+                with self._lock:
+                    return path.run(rows)
         return None
 
     @translate_cupy_errors
@@ -144,16 +144,20 @@ class Predictor:
             return on_host
 
     def _prepare_dense_rows(self, budget: Budget) -> None:
-        """Prepare faster paths for NumPy rows, if no row can be retired."""
+        """Prepare faster paths for NumPy rows, unless the early exit of rows is faster."""
         from kkspdnn.engines.fused.dense_run import DenseRun
         from kkspdnn.engines.fused.few_rows import FewRows, packed_bytes
 
         layers, dtype = self._network.layers, self._engine.dtype
-        self._dense_run = DenseRun(self._engine.kernels, self._layers)
-        self._space.warm_up(self._dense_run.warm_up)
-        if packed_bytes(layers, dtype, self._space.threads) <= _MAX_FEW_ROWS * budget.free():
-            self._few_rows = FewRows(self._space, layers, self._engine.ymax)
-            self._space.warm_up(self._few_rows.warm_up)
+        # Rows may be retired in so many layers.
+        depth = len(layers) if self._engine.exits != "none" else 0
+        size = packed_bytes(layers, dtype, self._space.threads)
+        if depth <= _MAX_FEW_ROWS_LAYERS and size <= _MAX_FEW_ROWS * budget.free():
+            self._dense_paths.append(FewRows(self._space, layers, self._engine.ymax))
+        if depth <= _MAX_DENSE_RUN_LAYERS:
+            self._dense_paths.append(DenseRun(self._engine.kernels, self._layers))
+        for path in self._dense_paths:
+            self._space.warm_up(path.warm_up)
 
     def _prepare(self, inputs: Inputs) -> None:
         """Compile the workunits and compute the exit bounds for the format of these rows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn as kk
+from kkspdnn.engines.fused.dense_run import DenseRun
+from kkspdnn.engines.fused.few_rows import FewRows
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError
 from kkspdnn.model.layers import Layer
@@ -70,7 +73,9 @@ def test_few_rows_are_computed_by_the_engine_if_memory_is_small(
     expected = kk.Predictor(net, space=space)(random_rows(5, 70))
     monkeypatch.setattr("kkspdnn.predictor._MAX_FEW_ROWS", 0.0)
     predict = kk.Predictor(net, space=space)
-    assert predict._few_rows is None
+    assert [type(each) for each in predict._dense_paths] == (
+        [] if predict._space.gpu else [DenseRun]
+    )
     for count in (5, 3, 1):
         assert (predict(random_rows(5, 70)[:count]) == expected[:count]).all()
 
@@ -83,9 +88,34 @@ def test_layers_that_are_not_resident_are_computed_by_the_engine(
     expected = kk.Predictor(net, exits="none")(rows)
     monkeypatch.setattr(LayerStore, "resident", property(lambda store: len(store._resident) - 1))
     predict = kk.Predictor(net, exits="none")
-    assert predict._few_rows is predict._dense_run is None
+    assert predict._dense_paths == []
     for count in (100, 1):
         assert (predict(rows[:count]) == expected[:count]).all()
+
+
+@pytest.mark.parametrize(
+    ("layers", "paths"),
+    [(12, [FewRows, DenseRun]), (13, [FewRows]), (48, [FewRows]), (49, [])],
+)
+def test_the_paths_of_networks_whose_rows_may_be_retired(layers: int, paths: list[type]) -> None:
+    """Without early exit if there are few layers. The outputs are the same."""
+    net, images = kk.radixnet(1024, layers), kk.images(1024).slice(0, 500)
+    rows = images.to_dense().astype(np.float32)
+    expected = kk.infer(net, images, exits="all", values=True).outputs
+    predict = kk.Predictor(net, exits="all")
+    assert [type(each) for each in predict._dense_paths] == paths
+    for count in (1, 30, 500):
+        assert (predict(rows[:count]) == expected[:count]).all()
+    without = kk.Predictor(net, exits="none")
+    assert [type(each) for each in without._dense_paths] == [FewRows, DenseRun]
+
+
+def test_a_network_without_biases_has_all_paths() -> None:
+    """Its rows of zeros might be retired."""
+    layers = [replace(each, bias=np.zeros_like(each.bias)) for each in random_network().layers]
+    predict = kk.Predictor(kk.network(layers, None))
+    assert predict._engine.exits != "none"
+    assert [type(each) for each in predict._dense_paths] == [FewRows, DenseRun]
 
 
 @pytest.mark.parametrize("exits", ["none", "dead", "all"])
