@@ -15,30 +15,55 @@ import pykokkos as pk
 
 
 @pk.workunit
-def list_active_inputs(
+def unpack_active(
     m: pk.TeamMember,
     x,
+    y,
     zero,
     active: pk.View2D[pk.int32],
     count: pk.View2D[pk.int32],
+    rows: int,
     neurons: int,
     width: int,
     tiles: int,
     lanes: int,
 ):
-    """List the neurons that are not zero in all lanes. Team b lists those of block b, `width`
-    neurons, of each tile: active[tile][b * width + i] for i below count[tile][b], ascending."""
+    """Copy dense rows x[row][neuron] into the tiles y, and list the neurons that are not zero in
+    all rows of a tile.
+
+    Team b copies block b, `width` neurons, of each tile. The neurons that it lists are
+    active[tile][b * width + i] for i below count[tile][b], ascending.
+    """
     block: int = m.league_rank()
     first: int = block * width
     last: int = first + width
     if last > neurons:
         last = neurons
     for tile in range(tiles):
+        first_row: int = tile * lanes
+        filled: int = rows - first_row
+        if filled > lanes:
+            filled = lanes
+        # One cache line of 8 rows at a time, as in `unpack_dense`.
+        for begin in range(first, last, 16):
+            end: int = begin + 16
+            if end > last:
+                end = last
+            for v0 in range(0, filled, 8):
+                v1: int = v0 + 8
+                if v1 > filled:
+                    v1 = filled
+                for n in range(begin, end):
+                    for v in range(v0, v1):
+                        y[tile][n][v] = x[first_row + v][n]
+        for n in range(first, last):
+            for v in range(filled, lanes):
+                y[tile][n][v] = zero
         found: int = 0
         for n in range(first, last):
             nonzeros: int = 0
             for v in range(lanes):
-                nonzeros += x[tile][n][v] != zero
+                nonzeros += y[tile][n][v] != zero
             active[tile][first + found] = n
             found += nonzeros != 0
         count[tile][block] = found
@@ -78,7 +103,7 @@ def fused_inputs(
     sums: [team][width + 1][lane], a work array. The part of a team is in pages of its own: a
     processor prefetches lines that follow those of its own, within a page, and would take them from
     the thread that adds to them.
-    active, count: as in `list_active_inputs`, of x: `input_blocks` blocks of `input_width` neurons
+    active, count: as in `unpack_active`, of x: `input_blocks` blocks of `input_width` neurons
     next_active, next_count: the same of y, with the blocks of this layer
     start, index, value: the edges of each block by input neuron: those of input k and block c begin
     at start[c * inputs + k]; index, of any integer type, is the number of the output neuron in its

@@ -147,37 +147,49 @@ def one_layer(
 
 
 @pytest.mark.parametrize("lanes", LANES)
-@pytest.mark.parametrize(("neurons", "width"), [(1, 1), (9, 9), (33, 16), (21, 7), (21, 4)])
-def test_inputs_that_are_not_zero_are_listed(
+@pytest.mark.parametrize(("neurons", "width"), [(1, 1), (9, 9), (33, 16), (40, 20), (21, 4)])
+def test_rows_are_copied_and_their_active_inputs_listed(
     space: Space, dtype: np.dtype[Any], lanes: int, neurons: int, width: int
 ) -> None:
+    """On three tiles, of which the last may be partly filled."""
     rng = np.random.default_rng(lanes)
-    x = np.zeros((3, neurons, lanes), dtype)
-    # One value in any lane, or none; -0.0 is zero.
-    for tile, neuron in np.argwhere(rng.random((3, neurons)) < 0.5):
-        x[tile, neuron, rng.integers(lanes)] = rng.choice([1 / 16, -3, np.finfo(dtype).tiny, -0.0])
     blocks = -(-neurons // width)
-    active = np.full((4, neurons + 2), 2**30, np.int32)
-    count = np.full((4, blocks + 1), 2**30, np.int32)
-    space.pk.parallel_for(
-        "list",
-        space.teams(blocks),
-        by_input.list_active_inputs,
-        x=x,
-        zero=dtype.type(0),
-        active=active,
-        count=count,
-        neurons=neurons,
-        width=width,
-        tiles=3,
-        lanes=lanes,
-    )
-    mask = listed(active[:3], count[:3, :blocks], width, neurons)
-    assert (mask == (x != 0).any(axis=2)).all()
-    assert (active[3] == 2**30).all()
-    assert (active[:, neurons:] == 2**30).all()
-    assert (count[3] == 2**30).all()
-    assert (count[:, blocks] == 2**30).all()
+    for rows in range(2 * lanes + 1, 3 * lanes + 1, 2):
+        x = np.zeros((3, neurons, lanes), dtype)
+        # One value in any lane, or none; -0.0 is zero.
+        for tile, neuron in np.argwhere(rng.random((3, neurons)) < 0.5):
+            value = rng.choice([1 / 16, -3, np.finfo(dtype).tiny, -0.0])
+            x[tile, neuron, rng.integers(lanes)] = value
+        dense = np.full((rows, neurons + 1), 99, dtype)
+        dense[:, :neurons] = x.transpose(0, 2, 1).reshape(-1, neurons)[:rows]
+        x.transpose(0, 2, 1)[2, rows - 2 * lanes :] = 0
+        y = np.full((4, neurons + 1, lanes), 99, dtype)
+        active = np.full((4, neurons + 2), 2**30, np.int32)
+        count = np.full((4, blocks + 1), 2**30, np.int32)
+        space.pk.parallel_for(
+            "unpack",
+            space.teams(blocks),
+            by_input.unpack_active,
+            x=dense,
+            y=y,
+            zero=dtype.type(0),
+            active=active,
+            count=count,
+            rows=rows,
+            neurons=neurons,
+            width=width,
+            tiles=3,
+            lanes=lanes,
+        )
+        assert (y[:3, :neurons] == x).all()
+        assert (y[3] == 99).all()
+        assert (y[:, neurons] == 99).all()
+        mask = listed(active[:3], count[:3, :blocks], width, neurons)
+        assert (mask == (x != 0).any(axis=2)).all()
+        assert (active[3] == 2**30).all()
+        assert (active[:, neurons:] == 2**30).all()
+        assert (count[3] == 2**30).all()
+        assert (count[:, blocks] == 2**30).all()
 
 
 # (tiles, inputs, outputs, width): the last of several blocks may be smaller.

@@ -47,8 +47,8 @@ _OWN_RANKS = {
     "fused_fan_in": {"value": 2},
     "fused_groups": {"value": 2, "index": 1},
     "fused_pairs": {"value": 2},
-    "list_active_inputs": {"x": 3},
     "fused_inputs": {"x": 3, "sums": 3, "index": 1},
+    "fused_dense": {"x": 3, "y": 2, "sums": 3, "value": 3},
     "sum_squares": {"squares": 2},
     "check_squares": {"squares": 2},
     "fused_csr": {"index": 1},
@@ -77,7 +77,7 @@ def types_of(workunit: Workunit, index: Scalar, number: Scalar = FLOAT) -> Types
 
 
 def test_every_workunit_is_known() -> None:
-    assert len(WORKUNITS) == 45
+    assert len(WORKUNITS) == 46
     assert {name for w in WORKUNITS.values() for name in w.generic} & set(INDICES) == set(INDICES)
 
 

@@ -1,8 +1,8 @@
 """Runs over a few dense rows on a CPU, by input neuron: see the workunit `fused_inputs`.
 
-One or two rows are tiles of one lane. More rows are the lanes of narrow tiles: of a quarter, a half
-or all of 64 bytes. There is no early exit, but input neurons that are zero in all rows cost
-nothing, and after a ReLU half of the activations are zero.
+Rows are the lanes of tiles that are as narrow as possible: one row has a tile of one lane, and
+tiles of 64 bytes are the widest. There is no early exit, but input neurons that are zero in all
+rows of a tile cost nothing, and after a ReLU half of the activations are zero.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from kkspdnn.device.space import Space
 from kkspdnn.engines.fused.dense_layer import DenseLayer, dense_bytes, has_dense_last_layer
-from kkspdnn.engines.fused.dense_rows import is_dense, pack_launch, split_lines, unpack_launch
+from kkspdnn.engines.fused.dense_rows import is_dense, pack_launch
 from kkspdnn.engines.fused.input_lists import InputLists, list_bytes, pack_by_input
 from kkspdnn.engines.fused.tiles import identity_permutation
 from kkspdnn.engines.overflow_guard import LayerBound, safe_input
@@ -102,7 +102,7 @@ class _Stage:
         self._zero = dtype.type(0)
         self._input_width = -(-layers[0].inputs // space.threads)
         inputs, widest = layers[0].inputs, max(each.outputs for each in layers)
-        self._x = space.empty((capacity, inputs, lanes), dtype) if lanes > 1 else None
+        self._x = space.empty((capacity, inputs, lanes), dtype)
         self._y = [space.empty((capacity, widest, lanes), dtype) for _ in range(2)]
         active = max(inputs, *(each.width * each.blocks for each in layers))
         self._active = [space.empty((capacity, active), np.int32) for _ in range(2)]
@@ -124,36 +124,17 @@ class _Stage:
         sequence = self._sequences.get(count)
         if sequence is None:
             sequence = self._sequences[count] = self._sequence(count)
-        if self._lanes == 1:
-            x = x.reshape(rows, -1, 1)
-            if self._last is None:
-                out = out.reshape(rows, -1, 1)
         sequence(self._space.pk, x, rows, out)
 
     def _sequence(self, count: int) -> LaunchSequence:
         """Return the launches for this number of tiles."""
-        launches = [self._list(count), *self._compute(count)]
-        if self._lanes > 1:
-            launches.insert(0, self._unpack(count))
-        # The tiles that the last launch has written.
-        y = self._y[(len(self._layers) - 1) % 2]
-        if self._last is not None:
-            launches.append(self._last.launch(self._space, y, self._last_sums, count))
-        elif self._lanes > 1:
-            permutation = identity_permutation(self._layers[-1].outputs)
-            launches.append(pack_launch(self._space, y, permutation, count))
+        launches = [self._unpack(count), *self._compute(count), self._write(count)]
         return LaunchSequence("few_rows", launches, ("x", "rows", "out"))
 
     def _unpack(self, count: int) -> Launch:
-        inputs = self._layers[0].inputs
-        blocks, width = split_lines(inputs, self._space.threads)
-        permutation = identity_permutation(inputs)
-        return unpack_launch(self._space, self._x, permutation, count, blocks, width)
-
-    def _list(self, count: int) -> Launch:
         inputs, width = self._layers[0].inputs, self._input_width
         arguments = {
-            "x": self._x,
+            "y": self._x,
             "zero": self._zero,
             "active": self._active[0],
             "count": self._count[0],
@@ -162,18 +143,15 @@ class _Stage:
             "tiles": count,
             "lanes": self._lanes,
         }
-        policy, changing = self._space.teams(-(-inputs // width)), {"x": "x"}
-        return _launch(
-            "list_active_inputs", policy, by_input.list_active_inputs, arguments, changing
-        )
+        policy, changing = self._space.teams(-(-inputs // width)), {"x": "x", "rows": "rows"}
+        return Launch("unpack_active", policy, by_input.unpack_active, arguments, changing)
 
     def _compute(self, count: int) -> list[Launch]:
         launches: list[Launch] = []
         x, width = self._x, self._input_width
         for number, layer in enumerate(self._layers):
             turn = number % 2
-            is_last = self._last is None and number == len(self._layers) - 1
-            y = None if is_last and self._lanes == 1 else self._y[turn]
+            y = self._y[turn]
             arguments = {
                 **layer.arguments,
                 "x": x,
@@ -188,12 +166,19 @@ class _Stage:
                 "input_width": width,
                 "lanes": self._lanes,
             }
-            policy, changing = self._space.teams(layer.blocks * count), {"x": "x", "y": "out"}
-            launches.append(
-                _launch("fused_inputs", policy, by_input.fused_inputs, arguments, changing)
-            )
+            policy = self._space.teams(layer.blocks * count)
+            launches.append(Launch("fused_inputs", policy, by_input.fused_inputs, arguments, {}))
             x, width = y, layer.width
         return launches
+
+    def _write(self, count: int) -> Launch:
+        """Return the launch that writes the output rows, and computes the last layer if it is
+        dense."""
+        y = self._y[(len(self._layers) - 1) % 2]
+        if self._last is not None:
+            return self._last.launch(self._space, y, self._last_sums, count)
+        permutation = identity_permutation(self._layers[-1].outputs)
+        return pack_launch(self._space, y, permutation, count)
 
 
 def packed_bytes(layers: Sequence[Layer], dtype: np.dtype[Any], threads: int) -> int:
@@ -201,15 +186,6 @@ def packed_bytes(layers: Sequence[Layer], dtype: np.dtype[Any], threads: int) ->
     if not has_dense_last_layer(layers, dtype, threads):
         return list_bytes(layers, dtype, threads)
     return list_bytes(layers[:-1], dtype, threads) + dense_bytes(layers[-1], dtype, threads)
-
-
-def _launch(
-    label: str, policy: Any, workunit: Any, arguments: dict[str, Any], names: dict[str, str]
-) -> Launch:
-    """Return a launch in which those of the arguments `names` that are None change."""
-    changing = {name: key for name, key in names.items() if arguments[name] is None}
-    fixed = {name: value for name, value in arguments.items() if name not in changing}
-    return Launch(label, policy, workunit, fixed, changing)
 
 
 def _sum_of_squares(rows: Floats) -> Any:

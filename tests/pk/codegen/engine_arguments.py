@@ -135,15 +135,20 @@ def fused_pairs(rng: Any, types: Types, lanes: int) -> Launch:
     return Launch(TILES, {**fused(rng, types, lanes, 5), **own})
 
 
-def list_active_inputs(rng: Any, types: Types, lanes: int) -> Launch:
-    """Five inputs, three for a team. One is zero in all lanes of a tile."""
-    x = numbers(rng, (TILES, 5, lanes), types["x"])
-    x[1, 2] = 0
-    lists = {
-        "active": np.full((TILES, 6), 99, np.int32), "count": np.full((TILES, 2), 99, np.int32),
-    }  # fmt: skip
-    own = {**lists, "zero": types["zero"].type(0), "tiles": TILES}
-    return Launch(2, {"x": x, **own, "neurons": 5, "width": 3, "lanes": lanes})
+def unpack_active(rng: Any, types: Types, lanes: int) -> Launch:
+    """Five inputs, three for a team. One is zero in all rows of a tile."""
+    rows = TILES * lanes - lanes // 2
+    x = numbers(rng, (rows, 5), types["x"])
+    x[lanes:, 2] = 0
+    return Launch(
+        2,
+        {
+            "x": x, "y": numbers(rng, (TILES, 5, lanes), types["y"]),
+            "active": np.full((TILES, 6), 99, np.int32), "count": np.full((TILES, 2), 99, np.int32),
+            "zero": types["zero"].type(0), "rows": rows, "neurons": 5, "width": 3, "tiles": TILES,
+            "lanes": lanes,
+        },
+    )  # fmt: skip
 
 
 def fused_inputs(rng: Any, types: Types, lanes: int) -> Launch:
@@ -171,6 +176,24 @@ def fused_inputs(rng: Any, types: Types, lanes: int) -> Launch:
             "bias": numbers(rng, (8,), dtype), "zero": dtype.type(0), "unbiased": dtype.type(0),
             "low": dtype.type(0), "ymax": dtype.type(2), "tiles": TILES, "inputs": inputs,
             "outputs": 8, "width": width, "lanes": lanes,
+        },
+    )  # fmt: skip
+
+
+def fused_dense(rng: Any, types: Types, lanes: int) -> Launch:
+    """Five outputs in two blocks of three."""
+    dtype, rows = types["x"], TILES * lanes - lanes // 2
+    teams = TILES * lanes // (4 if lanes % 4 == 0 else 1)
+    value = numbers(rng, (2, 4, 3), types["value"])
+    value[1, :, 2] = 0
+    return Launch(
+        2 * teams,
+        {
+            "x": numbers(rng, (TILES, 4, lanes), dtype), "y": numbers(rng, (rows, 5), types["y"]),
+            "sums": numbers(rng, (2, TILES * lanes, 3), types["sums"]), "value": value,
+            "bias": numbers(rng, (5,), dtype), "zero": dtype.type(0), "unbiased": dtype.type(0),
+            "low": dtype.type(0), "ymax": dtype.type(2), "rows": rows, "teams": teams, "inputs": 4,
+            "outputs": 5, "width": 3, "lanes": lanes,
         },
     )  # fmt: skip
 
@@ -651,8 +674,8 @@ Build = Callable[[Any, Types, int], Launch]
 LAUNCHES: dict[str, Build] = {
     each.__name__: each
     for each in (
-        fused_fan_in, fused_equal, fused_csr, fused_groups, fused_pairs, list_active_inputs,
-        fused_inputs,
+        fused_fan_in, fused_equal, fused_csr, fused_groups, fused_pairs, unpack_active,
+        fused_inputs, fused_dense,
         count_edges, fused_counts, find_range, list_active, gather_rows, unpack_bits, unpack_csr,
         unpack_dense, sum_squares, check_squares, pack_dense,
         offsets, count_bits, bits_to_csr, clear_dense, clear_lists, csr_to_columns,
