@@ -149,12 +149,11 @@ class Predictor:
         from kkspdnn.engines.fused.few_rows import FewRows, packed_bytes
 
         layers, dtype = self._network.layers, self._engine.dtype
-        # Rows may be retired in so many layers.
-        depth = len(layers) if self._engine.exits != "none" else 0
+        exit_layers = 0 if self._engine.exits == "none" else len(layers)
         size = packed_bytes(layers, dtype, self._space.threads)
-        if depth <= _MAX_FEW_ROWS_LAYERS and size <= _MAX_FEW_ROWS * budget.free():
+        if exit_layers <= _MAX_FEW_ROWS_LAYERS and size <= _MAX_FEW_ROWS * budget.free():
             self._dense_paths.append(FewRows(self._space, layers, self._engine.ymax))
-        if depth <= _MAX_DENSE_RUN_LAYERS:
+        if exit_layers <= _MAX_DENSE_RUN_LAYERS:
             self._dense_paths.append(DenseRun(self._engine.kernels, self._layers))
         for path in self._dense_paths:
             self._space.warm_up(path.warm_up)

@@ -32,6 +32,17 @@ def activation_arguments(layer: Layer, dtype: np.dtype[Any], ymax: Any) -> dict[
     return {"low": dtype.type(-np.inf), "ymax": dtype.type(np.inf)}
 
 
+def output_arguments(layer: Layer, ymax: Any) -> dict[str, Any]:
+    """Return the arguments with which a workunit makes outputs from sums: `bias`, `zero`,
+    `unbiased`, and those of `activation_arguments`. The layer has the dtype of the run."""
+    return {
+        "bias": layer.bias,
+        "zero": layer.dtype.type(0),
+        "unbiased": unbiased_sum(layer),
+        **activation_arguments(layer, layer.dtype, ymax),
+    }
+
+
 def unbiased_sum(layer: Layer) -> Any:
     """Return the sum to which no bias is added, as a scalar of the layer's dtype: 0 if the bias is
     added to nonzero sums; else NaN, which differs from all sums."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kkspdnn.device.space import Space
-from kkspdnn.engines.activation import activation_arguments, unbiased_sum
+from kkspdnn.engines.activation import output_arguments
 from kkspdnn.model.layers import Layer
 from kkspdnn.pk.launch_sequence import Launch
 from kkspdnn.workunits import dense_layer
@@ -53,10 +53,7 @@ class DenseLayer:
         by_block = padded.reshape(layer.inputs, blocks, width).transpose(1, 0, 2)
         arguments = {
             "value": np.ascontiguousarray(by_block),
-            "bias": layer.bias,
-            "zero": layer.dtype.type(0),
-            "unbiased": unbiased_sum(layer),
-            **activation_arguments(layer, layer.dtype, ymax),
+            **output_arguments(layer, ymax),
             "inputs": layer.inputs,
             "outputs": layer.outputs,
             "width": width,

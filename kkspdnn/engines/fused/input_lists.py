@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kkspdnn.engines.activation import activation_arguments, unbiased_sum
+from kkspdnn.engines.activation import output_arguments
 from kkspdnn.model.layers import Layer, index_dtype
 
 _GROUP = 4
@@ -77,10 +77,7 @@ def pack_by_input(layer: Layer, threads: int, ymax: Any) -> InputLists:
         "start": start,
         "index": index,
         "value": value,
-        "bias": layer.bias,
-        "zero": layer.dtype.type(0),
-        "unbiased": unbiased_sum(layer),
-        **activation_arguments(layer, layer.dtype, ymax),
+        **output_arguments(layer, ymax),
         "inputs": layer.inputs,
         "outputs": layer.outputs,
         "width": width,
