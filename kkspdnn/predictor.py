@@ -148,9 +148,9 @@ class Predictor:
         from kkspdnn.engines.fused.dense_run import DenseRun
         from kkspdnn.engines.fused.few_rows import FewRows, packed_bytes
 
-        layers, dtype = self._network.layers, self._engine.dtype
+        layers = self._network.layers
         exit_layers = 0 if self._engine.exits == "none" else len(layers)
-        size = packed_bytes(layers, dtype, self._space.threads)
+        size = packed_bytes(layers, self._space.threads)
         if exit_layers <= _MAX_FEW_ROWS_LAYERS and size <= _MAX_FEW_ROWS * budget.free():
             self._dense_paths.append(FewRows(self._space, layers, self._engine.ymax))
         if exit_layers <= _MAX_DENSE_RUN_LAYERS:

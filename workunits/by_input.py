@@ -28,8 +28,8 @@ def unpack_active(
     tiles: int,
     lanes: int,
 ):
-    """Copy dense rows x[row][neuron] into the tiles y, and list the neurons that are not zero in
-    all rows of a tile.
+    """Copy dense rows x[row][neuron] into the tiles y, and list the neurons of each tile that are
+    nonzero in at least one row.
 
     Team b copies block b, `width` neurons, of each tile. The neurons that it lists are
     active[tile][b * width + i] for i below count[tile][b], ascending.

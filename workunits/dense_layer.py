@@ -30,8 +30,9 @@ def fused_dense(
     """y = min(max(x W + b, low), ymax) for a few rows and a block of `width` output neurons.
 
     Team i computes block i // teams, so that a thread keeps to a block and its weights stay in its
-    cache. If `lanes` is a multiple of 4, it computes rows 4 * (i % teams) to 4 * (i % teams) + 3,
-    which hide the latency of additions; else row i % teams.
+    cache. If `lanes` is a multiple of 4, the team computes rows 4 * (i % teams) to
+    4 * (i % teams) + 3, and the sums of four rows hide the latency of additions. Otherwise it
+    computes row i % teams.
 
     x: [tile][neuron][lane], with zeros in the lanes behind the last row
     y: [row][neuron], dense rows

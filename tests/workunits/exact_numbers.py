@@ -34,6 +34,26 @@ LIMITS = {
 """Bias and limits of the activations after a product."""
 
 
+RULES = [(0.0, 0.0), (np.nan, 0.0), (np.nan, -np.inf), (0.0, -np.inf)]
+"""(unbiased, low): the challenge's rule, an ordinary ReLU, and no activation."""
+
+
+def layer_outputs(
+    y: Any, weights: Any, bias: Any, ymax: float, unbiased: float = 0.0, low: float = 0.0
+) -> Any:
+    """Return the outputs of a layer for dense rows, float64."""
+    z = y.astype(np.float64) @ weights.astype(np.float64)
+    z = np.where(z != unbiased, z + bias.astype(np.float64), z)
+    return np.minimum(np.maximum(z, low), ymax)
+
+
+def random_array(rng: Any, shape: tuple[int, ...], dtype: Any, density: float = 0.5) -> Any:
+    """Return a random array, with zeros in random places."""
+    values = rng.integers(-32, 33, shape) / 16
+    # No -0.0.
+    return (values * (rng.random(shape) < density) + 0.0).astype(dtype)
+
+
 def activated(sums: Any, bias: Any, low: float, ymax: float) -> Any:
     """Return the activations of exact sums; the bias is added to nonzeros only."""
     return np.clip(np.where(sums != 0, sums + bias, 0), low, ymax)

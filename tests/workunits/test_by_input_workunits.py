@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exact_numbers import RULES, layer_outputs, random_array
 
 from kkspdnn.device.space import Space
 from kkspdnn.workunits import by_input
@@ -17,21 +18,12 @@ from kkspdnn.workunits import by_input
 LANES = [1, 2, 3, 4, 8, 16, *(pytest.param(n, marks=pytest.mark.slow) for n in (5, 23, 39))]
 """One row, packs of an eighth to all of a register of float32, and single lanes."""
 
-# (unbiased, low): the challenge's rule, an ordinary ReLU, and no activation.
-RULES = [(0.0, 0.0), (np.nan, 0.0), (np.nan, -np.inf), (0.0, -np.inf)]
-
 pytestmark = pytest.mark.usefixtures("on_the_host")
-
-
-def some(rng: Any, shape: tuple[int, ...], dtype: Any, density: float = 0.5) -> Any:
-    values = rng.integers(-32, 33, shape) / 16
-    # No -0.0.
-    return (values * (rng.random(shape) < density) + 0.0).astype(dtype)
 
 
 def activations(rng: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """Tiles [tile][neuron][lane], with neurons that are zero in all lanes of a tile."""
-    x = some(rng, shape, dtype)
+    x = random_array(rng, shape, dtype)
     x[rng.random(shape[:2]) < 0.4] = 0
     return x
 
@@ -140,10 +132,9 @@ def run_inputs(
 def one_layer(
     x: Any, weights: Any, bias: Any, ymax: float, unbiased: float = 0.0, low: float = 0.0
 ) -> Any:
-    """A layer on tiles, dense, float64."""
-    z = np.einsum("tkv,kj->tjv", x.astype(np.float64), weights.astype(np.float64))
-    z = np.where(z != unbiased, z + bias.astype(np.float64)[:, None], z)
-    return np.minimum(np.maximum(z, low), ymax)
+    """A layer on tiles, float64."""
+    rows = x.transpose(0, 2, 1)
+    return layer_outputs(rows, weights, bias, ymax, unbiased, low).transpose(0, 2, 1)
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -208,10 +199,10 @@ def test_layers_by_input(
     width: int,
 ) -> None:
     rng = np.random.default_rng(outputs + lanes)
-    weights = some(rng, (inputs, outputs), dtype, 0.3)
+    weights = random_array(rng, (inputs, outputs), dtype, 0.3)
     weights[:, rng.random(outputs) < 0.2] = 0
     weights[rng.random(inputs) < 0.1] = 0
-    bias = some(rng, (outputs,), dtype, 0.8)
+    bias = random_array(rng, (outputs,), dtype, 0.8)
     x = activations(rng, (tiles, inputs, lanes), dtype)
     mask = (x != 0).any(axis=2)
     for ymax, (unbiased, low) in itertools.product((2.0, np.inf), RULES):
@@ -223,7 +214,7 @@ def test_layers_by_input(
 @pytest.mark.parametrize("lanes", LANES)
 def test_inactive_inputs_are_not_read(space: Space, dtype: np.dtype[Any], lanes: int) -> None:
     rng = np.random.default_rng(lanes)
-    weights, bias = some(rng, (30, 20), dtype, 0.5), some(rng, (20,), dtype)
+    weights, bias = random_array(rng, (30, 20), dtype, 0.5), random_array(rng, (20,), dtype)
     x = activations(rng, (2, 30, lanes), dtype)
     mask = (x != 0).any(axis=2)
     assert not mask.all()
@@ -249,9 +240,9 @@ def test_wide_indices(space: Space, dtype: np.dtype[Any]) -> None:
     rng = np.random.default_rng(1)
     weights = np.zeros((3, outputs), dtype)
     for row in weights:
-        row[rng.permutation(outputs)[:1000]] = some(rng, (1000,), dtype, 1.0)
+        row[rng.permutation(outputs)[:1000]] = random_array(rng, (1000,), dtype, 1.0)
     weights[:, -1] = 1
-    bias = some(rng, (outputs,), dtype)
+    bias = random_array(rng, (outputs,), dtype)
     x = activations(rng, (1, 3, 4), dtype)
     mask = (x != 0).any(axis=2)
     y, _ = run_inputs(space, x, mask, weights, outputs, bias, 2.0, 0.0, 0.0, np.uint32)

@@ -10,18 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exact_numbers import RULES, layer_outputs, random_array
 
 from kkspdnn.device.space import Space
 from kkspdnn.workunits import dense_layer
 
-# (unbiased, low): the challenge's rule, an ordinary ReLU, and no activation.
-RULES = [(0.0, 0.0), (np.nan, 0.0), (np.nan, -np.inf), (0.0, -np.inf)]
-
 pytestmark = pytest.mark.usefixtures("on_the_host")
-
-
-def some(rng: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    return (rng.integers(-32, 33, shape) / 16).astype(dtype)
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3, 4, 8, 12, 16])
@@ -36,13 +30,13 @@ def test_a_dense_layer(
     rng = np.random.default_rng(lanes + outputs)
     blocks = -(-outputs // width)
     weights = np.zeros((inputs, blocks * width), dtype)
-    weights[:, :outputs] = some(rng, (inputs, outputs), dtype)
-    bias = some(rng, (outputs,), dtype)
+    weights[:, :outputs] = random_array(rng, (inputs, outputs), dtype, 1.0)
+    bias = random_array(rng, (outputs,), dtype)
     for filled, ymax, (unbiased, low) in itertools.product(
         range(1, lanes + 1, 2), (2.0, np.inf), RULES
     ):
         rows = lanes + filled
-        x = some(rng, (2, inputs, lanes), dtype)
+        x = random_array(rng, (2, inputs, lanes), dtype)
         x[1, :, filled:] = 0
         y = np.full((rows + 1, outputs + 1), 99, dtype)
         teams = 2 * lanes // 4 if lanes % 4 == 0 else 2 * lanes
@@ -67,8 +61,7 @@ def test_a_dense_layer(
             lanes=lanes,
         )
         dense = x.transpose(0, 2, 1).reshape(2 * lanes, inputs)[:rows]
-        z = dense.astype(np.float64) @ weights[:, :outputs].astype(np.float64)
-        z = np.where(z != unbiased, z + bias, z)
-        assert (y[:rows, :outputs] == np.minimum(np.maximum(z, low), ymax)).all()
+        expected = layer_outputs(dense, weights[:, :outputs], bias, ymax, unbiased, low)
+        assert (y[:rows, :outputs] == expected).all()
         assert (y[rows] == 99).all()
         assert (y[:, outputs] == 99).all()

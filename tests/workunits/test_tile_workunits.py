@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from exact_numbers import RULES, layer_outputs
 
 from kkspdnn.device.space import Space
 from kkspdnn.workunits import compact, first_layer, fused, groups, pairs, tiles
@@ -431,19 +432,6 @@ def test_the_scan_is_right_over_many_threads_and_rows(space: Space) -> None:
     assert offset[:total].tolist() == expected.tolist()
 
 
-# (unbiased, low): the challenge's rule, an ordinary ReLU, and no activation.
-RULES = [(0.0, 0.0), (np.nan, 0.0), (np.nan, -np.inf), (0.0, -np.inf)]
-
-
-def one_layer(
-    y: Any, weights: Any, bias: Any, ymax: float, unbiased: float = 0.0, low: float = 0.0
-) -> Any:
-    """A layer, dense, float64."""
-    z = y.astype(np.float64) @ weights.astype(np.float64)
-    z = np.where(z != unbiased, z + bias.astype(np.float64), z)
-    return np.minimum(np.maximum(z, low), ymax)
-
-
 PARTS = 3
 """Of the neurons of a team, whose ranges a launch finds; some have no neuron."""
 
@@ -529,7 +517,7 @@ def test_several_layers_in_a_launch(
         weights = np.zeros((neurons, neurons), dtype)
         weights[index[own], np.arange(neurons)[:, None]] = value[own]
         # Rounded to the type, as the tiles hold it.
-        expected = one_layer(expected, weights, bias[own], 2.0, unbiased, low).astype(dtype)
+        expected = layer_outputs(expected, weights, bias[own], 2.0, unbiased, low).astype(dtype)
     starts = np.arange(0, index.size, fan_in, dtype=np.int64)
     sizes = np.full(starts.size, fan_in, np.int32)
     in_pairs = Pairs(8, 7, 3)
@@ -704,7 +692,7 @@ def test_a_layer_from_counts(
         blocks=blocks, outputs=outputs,
     )  # fmt: skip
     found = flat(a[:, inputs + outputs : inputs + 2 * outputs])[: rows.shape[0]]
-    assert (found == one_layer(rows, weights, bias[outputs:], 4.0, unbiased, low)).all()
+    assert (found == layer_outputs(rows, weights, bias[outputs:], 4.0, unbiased, low)).all()
     assert np.isnan(a[:, : inputs + outputs]).all()
 
 
@@ -761,12 +749,13 @@ def test_layers_follow_the_counted_one(
     rows = rng.integers(0, 2, (2 * lanes + 1, inputs)).astype(np.uint8)
     first = np.zeros((inputs, outputs), dtype)
     first[index[outputs:], np.arange(outputs)[:, None]] = 0.25
-    expected = one_layer(rows, first, bias[outputs:], 2.0, unbiased, low).astype(dtype)
+    expected = layer_outputs(rows, first, bias[outputs:], 2.0, unbiased, low).astype(dtype)
     for layer in range(2, 2 + depth):
         own = slice(layer * outputs, (layer + 1) * outputs)
         weights = np.zeros((outputs, outputs), dtype)
         weights[after[own], np.arange(outputs)[:, None]] = 0.5
-        expected = one_layer(expected, weights, next_bias[own], 2.0, unbiased, low).astype(dtype)
+        exact = layer_outputs(expected, weights, next_bias[own], 2.0, unbiased, low)
+        expected = exact.astype(dtype)
     a = np.full((3, 2 * widest, lanes), np.nan, dtype)
     run_counts(
         space, rows, a, index, bias, 2.0, unbiased, low,
@@ -812,7 +801,7 @@ def test_fused_with_fixed_fan_in(
             value=value,
             fan_in=fan_in,
         )
-        assert (found == one_layer(rows, weights, bias, ymax, unbiased, low)).all()
+        assert (found == layer_outputs(rows, weights, bias, ymax, unbiased, low)).all()
 
 
 @pytest.mark.parametrize("index_type", [np.uint16, np.uint32])
@@ -843,7 +832,7 @@ def test_fused_with_any_fan_in(
             index=csc.indices.astype(index_type),
             value=csc.data,
         )
-        assert (found == one_layer(rows, weights, bias, ymax, unbiased, low)).all()
+        assert (found == layer_outputs(rows, weights, bias, ymax, unbiased, low)).all()
 
 
 @pytest.mark.parametrize("depth", [1, 2])
@@ -989,7 +978,7 @@ def test_fused_pairs(
             low,
             **pairs_of_layer.arguments(outputs, dtype, index_type),
         )
-        assert (found == one_layer(rows, weights, bias, ymax, unbiased, low)).all()
+        assert (found == layer_outputs(rows, weights, bias, ymax, unbiased, low)).all()
 
 
 def test_indices_use_all_their_bits(space: Space, dtype: np.dtype[Any]) -> None:

@@ -15,15 +15,14 @@ from kkspdnn.pk.launch_sequence import Launch
 from kkspdnn.workunits import dense_layer
 
 _TEAM_ROWS = 4
-"""Input rows of a team of `fused_dense`, if there are so many lanes."""
+"""Input rows of a team of `fused_dense`, if the number of lanes is a multiple of it; else one."""
 
 _REGISTER_BYTES, _MAX_REGISTERS = 64, 4
-"""Output neurons of a block fill SIMD registers of the largest size, up to this number. They are
-split over threads."""
+"""A block of output neurons fills up to this number of SIMD registers, of the largest size."""
 
 _MIN_DENSITY = 0.5
-"""The minimum fraction of edges in the padded weights. `fused_dense` computes all of them, and is
-several times as fast for each as other workunits are for an edge."""
+"""The minimum fraction of edges in the padded weights. `fused_dense` computes all weights, each
+several times as fast as other workunits compute an edge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +44,9 @@ class DenseLayer:
         ymax: upper limit of the ReLU in this dtype, may be infinite
         """
         layer = layers[-1]
-        if not has_dense_last_layer(layers, layer.dtype, threads):
+        if not has_dense_last_layer(layers, threads):
             return None
-        blocks, width = _blocks(layer, layer.dtype, threads)
+        blocks, width = _blocks(layer, threads)
         padded = np.zeros((layer.inputs, blocks * width), layer.dtype)
         padded[:, : layer.outputs] = layer.weights().toarray()
         by_block = padded.reshape(layer.inputs, blocks, width).transpose(1, 0, 2)
@@ -77,28 +76,26 @@ class DenseLayer:
         return Launch("fused_dense", policy, dense_layer.fused_dense, arguments, changing)
 
 
-def has_dense_last_layer(layers: Sequence[Layer], dtype: np.dtype[Any], threads: int) -> bool:
-    """Return whether `fused_dense` should compute the last layer, which others precede.
-
-    dtype: of the run
-    """
-    padded = _padded_edges(layers[-1], dtype, threads)
+def has_dense_last_layer(layers: Sequence[Layer], threads: int) -> bool:
+    """Return whether `fused_dense` should compute the last layer, which others precede."""
+    padded = _padded_edges(layers[-1], threads)
     return len(layers) > 1 and layers[-1].edges >= _MIN_DENSITY * padded
 
 
-def dense_bytes(layer: Layer, dtype: np.dtype[Any], threads: int) -> int:
-    """Return the bytes of the weights of a layer that is packed in a dtype."""
-    return _padded_edges(layer, dtype, threads) * dtype.itemsize
+def dense_bytes(layer: Layer, threads: int) -> int:
+    """Return the bytes of the packed weights of a layer."""
+    return _padded_edges(layer, threads) * layer.dtype.itemsize
 
 
-def _padded_edges(layer: Layer, dtype: np.dtype[Any], threads: int) -> int:
-    blocks, width = _blocks(layer, dtype, threads)
+def _padded_edges(layer: Layer, threads: int) -> int:
+    blocks, width = _blocks(layer, threads)
     return layer.inputs * blocks * width
 
 
-def _blocks(layer: Layer, dtype: np.dtype[Any], threads: int) -> tuple[int, int]:
-    """Return the number of blocks of output neurons, and their size."""
-    lanes = _REGISTER_BYTES // dtype.itemsize
+def _blocks(layer: Layer, threads: int) -> tuple[int, int]:
+    """Return the number of blocks of output neurons, and their size: a block for each thread,
+    unless blocks would be too large."""
+    lanes = _REGISTER_BYTES // layer.dtype.itemsize
     registers = -(-layer.outputs // lanes)
     width = min(-(-registers // threads), _MAX_REGISTERS)
     return -(-registers // width), width * lanes

@@ -59,9 +59,8 @@ class FewRows:
         ]
 
     def warm_up(self) -> None:
-        """Launch each kernel of a run."""
-        for rows in (1, 3):
-            self.run(np.zeros((rows, self._inputs), self._dtype))
+        """Launch each kernel of a run: any number of rows has the same."""
+        self.run(np.zeros((1, self._inputs), self._dtype))
 
     def takes(self, rows: Any) -> bool:
         """Return whether `run` accepts these rows: an array of the right type and shape whose
@@ -181,11 +180,12 @@ class _Stage:
         return pack_launch(self._space, y, permutation, count)
 
 
-def packed_bytes(layers: Sequence[Layer], dtype: np.dtype[Any], threads: int) -> int:
-    """Return an upper limit of the bytes of the layers that `FewRows` packs in a dtype."""
-    if not has_dense_last_layer(layers, dtype, threads):
-        return list_bytes(layers, dtype, threads)
-    return list_bytes(layers[:-1], dtype, threads) + dense_bytes(layers[-1], dtype, threads)
+def packed_bytes(layers: Sequence[Layer], threads: int) -> int:
+    """Return an upper limit of the bytes of the layers that `FewRows` packs. They have the dtype of
+    the run."""
+    if not has_dense_last_layer(layers, threads):
+        return list_bytes(layers, threads)
+    return list_bytes(layers[:-1], threads) + dense_bytes(layers[-1], threads)
 
 
 def _sum_of_squares(rows: Floats) -> Any:

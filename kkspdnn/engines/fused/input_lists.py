@@ -41,13 +41,13 @@ def block_width(outputs: int, threads: int) -> int:
     return max(_MIN_WIDTH, multiples * _WIDTH_MULTIPLE)
 
 
-def list_bytes(layers: Sequence[Layer], dtype: np.dtype[Any], threads: int) -> int:
+def list_bytes(layers: Sequence[Layer], threads: int) -> int:
     """Return an upper limit of the bytes of the packed layers."""
     total = 0
     for layer in layers:
         lists = -(-layer.outputs // block_width(layer.outputs, threads)) * layer.inputs
         edges = layer.edges + (_GROUP - 1) * lists
-        total += edges * (index_dtype(layer.outputs).itemsize + dtype.itemsize) + 8 * lists
+        total += edges * (index_dtype(layer.outputs).itemsize + layer.dtype.itemsize) + 8 * lists
     return total
 
 

@@ -96,7 +96,7 @@ class StatementPrinter:
             count = f"{s.team}, {count}, {aligned}"
         type_ = s.type.cpp
         if self.target is not ExecutionSpace.Cuda and s.registers != 4:
-            # Lanes that do not fill a register may fill a half or a quarter of it.
+            # Lanes that do not fill a register may fill a part of it.
             type_ += f", {s.registers}, true"
         out.open(f"lanes::for_each<{type_}>({count}, [&](auto _lanes, const int32_t {s.index})")
         out.put("using _pack = decltype(_lanes);")

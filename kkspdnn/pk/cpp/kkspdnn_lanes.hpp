@@ -84,8 +84,8 @@ inline void widen(const uint8_t* p, V& r) {
 #endif
 
 // A vector of T in `Registers` SIMD registers; 0 registers hold one lane, -N the lanes of 1/N of a
-// register. A larger vector has two halves, so that the compiler
-// allocates one register for each leaf.
+// register. A larger vector has two halves, so that the compiler allocates one register for each
+// leaf.
 template <class T, int Registers, bool Leaf = Registers == 1 || (Registers < 0)>
 struct pack {
   using half = pack<T, Registers / 2>;

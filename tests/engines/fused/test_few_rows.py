@@ -123,8 +123,8 @@ def test_a_dense_last_layer(cpu: Space, dtype: Any, inputs: int, outputs: int) -
         ]
         net = network(layers, 1.5)
         few = few_rows(net, cpu, dtype)
-        is_dense = last.size >= 0.5 * inputs * -(-outputs // 16) * 16
-        assert not is_dense or few._stage_of[0]._last is not None
+        # One or two outputs leave most of a SIMD register empty.
+        assert (few._stage_of[0]._last is not None) == (outputs > 2)
         for count in (1, 2, 3, 4, 6, 8, 13, 24):
             rows = random_rows(count, count, net, dtype)
             assert_same_bits(few.run(rows), expected_outputs(net, rows, cpu))
@@ -255,6 +255,6 @@ def test_the_bytes_of_packed_layers(cpu: Space, dtype: Any, seed: int) -> None:
     if stage._last is not None:
         arrays.append(stage._last.arguments["value"])
     actual = sum(each.nbytes for each in arrays)
-    estimated = packed_bytes(net.layers, np.dtype(dtype), cpu.threads)
+    estimated = packed_bytes(net.layers, cpu.threads)
     lists = sum(-(-layer.outputs // 64) * layer.inputs for layer in net.layers)
     assert actual - 8 * len(net.layers) <= estimated <= actual + 3 * 12 * lists
