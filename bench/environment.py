@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from bench.peer import package_version
 from kkspdnn.errors import ToolchainError
 from kkspdnn.pk.build.toolchain import host_compiler, machine, run_tool
 from kkspdnn.pk.system.cuda_driver import devices
@@ -23,18 +19,18 @@ from kkspdnn.records.comparison import (
     NetworkSize,
     PeerResult,
 )
+from kkspdnn.records.provenance import collect_provenance, load_average, now
 from kkspdnn.records.spgemm_study import SpgemmCase, SpgemmStudy
-from kkspdnn.version import own_version
 
 _FEATURES = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve", "vsx")
-_ROOT = Path(__file__).parents[1]
-_EXPORTED = Path(__file__).with_name("commit.txt")
-"""`git archive` writes the commit into this file."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """The fields of `kkspdnn.records.comparison.Comparison` that do not depend on a measurement."""
+    """The fields of `kkspdnn.records.comparison.Comparison` that do not depend on a measurement.
+
+    load_average: the mean of the minute before the measurement; None if unknown
+    """
 
     machine: str
     cpu_features: tuple[str, ...]
@@ -42,6 +38,7 @@ class Environment:
     compilers: dict[str, str]
     versions: dict[str, str]
     commit: str | None
+    load_average: float | None
 
     def header(self, kind: str, module: str) -> dict[str, Any]:
         """Return the first fields of a JSON record, created now.
@@ -51,11 +48,12 @@ class Environment:
         """
         return {
             "kind": kind,
-            "created": _now(),
+            "created": now(),
             "machine": self.machine,
             "compilers": self.compilers,
             "versions": self.versions,
             "commit": self.commit,
+            "load_average": self.load_average,
             "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
         }
 
@@ -70,7 +68,7 @@ class Environment:
     ) -> Comparison:
         """Return a comparison record in this environment, created now."""
         return Comparison(
-            created=_now(),
+            created=now(),
             threads=threads,
             command=command,
             **vars(self),
@@ -85,7 +83,7 @@ class Environment:
     ) -> SpgemmStudy:
         """Return a record of SpGEMM implementations in this environment, created now."""
         return SpgemmStudy(
-            created=_now(),
+            created=now(),
             threads=threads,
             command=command,
             **vars(self),
@@ -99,24 +97,16 @@ def collect_environment() -> Environment:
         compilers = {"c++": host_compiler().version}
     except ToolchainError:
         compilers = {}
-    versions = {name: package_version(name) for name in ("numpy", "scipy")}
+    provenance = collect_provenance()
     return Environment(
         machine=machine(),
         cpu_features=_features(),
         gpu=_gpu(),
         compilers=compilers,
-        versions={
-            "kkspdnn": own_version(),
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            **versions,
-        },
-        commit=source_commit(),
+        versions=provenance.versions,
+        commit=provenance.commit,
+        load_average=load_average(),
     )
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def _features() -> tuple[str, ...]:
@@ -140,31 +130,3 @@ def _gpu() -> str | None:
     except ToolchainError:
         pass
     return "; ".join(f"{device.name}, {device.arch}" for device in devices()) or None
-
-
-def source_commit() -> str | None:
-    """Return the commit of this clone or git archive; None if unknown.
-
-    The commit of a clone ends with "+" if tracked files have changed.
-    """
-    exported = _EXPORTED.read_text(encoding="utf-8").strip()
-    if not exported.startswith("$"):
-        return exported
-    return git_commit(_ROOT, "--untracked-files=no")
-
-
-def git_commit(folder: Path, *status_options: str) -> str | None:
-    """Return the commit of the git checkout in a folder; None if there is none.
-
-    The commit ends with "+" if `git status` with these options lists a changed file.
-    """
-    git = ["git", "-C", str(folder)]
-    commands = [*git, "rev-parse", "HEAD"], [*git, "status", "--porcelain", *status_options]
-    try:
-        head, changes = (
-            subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-            for command in commands
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head + ("+" if changes else "")

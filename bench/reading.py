@@ -14,7 +14,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -22,9 +21,11 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
+from bench.environment import collect_environment
 from bench.measurement import run_measurement
 from kkspdnn.cli.parser import Parser, positive_int
 from kkspdnn.io.challenge import write_network
@@ -34,8 +35,6 @@ from kkspdnn.io.layer_cache import LayerCache
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.network import network
 from kkspdnn.model.radixnet import challenge_bias, radixnet
-from kkspdnn.pk.build.toolchain import host_compiler, machine
-from kkspdnn.version import own_version
 
 METHODS = ("text", "gz", "cached_text", "cached_gz", "binary")
 _REPEATS = 5
@@ -63,9 +62,10 @@ def main() -> int:
     return run_measurement(arguments.json, measured)
 
 
-def _measured(neurons: int) -> dict[str, int | float | str]:
-    # machine() counts the cores, so it comes before the process is bound to one core.
-    record: dict[str, int | float | str] = {"machine": machine(), "neurons": neurons}
+def _measured(neurons: int) -> dict[str, Any]:
+    # The environment has the number of cores, so it comes before the process is bound to one core.
+    header = collect_environment().header("kkspdnn-reading/1", "bench.reading")
+    record: dict[str, Any] = {**header, "neurons": neurons}
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     layer = radixnet(neurons, 120).layers[-1]  # its neurons are permuted, as in most layers
     bias = challenge_bias(neurons)
@@ -92,17 +92,15 @@ def _measured(neurons: int) -> dict[str, int | float | str]:
             reader, path = readers[method]
             seconds = _seconds(reader, layer)
             record[f"{method}_bytes"] = path.stat().st_size
-            record[f"{method}_seconds"] = seconds
-            record[f"{method}_edges_per_second"] = layer.edges / seconds
+            record[f"{method}_samples"] = seconds
+            record[f"{method}_seconds"] = median(seconds)
+            record[f"{method}_edges_per_second"] = layer.edges / median(seconds)
     record["cores_used"] = 1
-    record["compiler"] = host_compiler().version
-    record["version"] = own_version()
-    record["command"] = shlex.join(["python", "-m", "bench.reading", *sys.argv[1:]])
     return record
 
 
-def _seconds(read: Callable[[], Layer], expected: Layer) -> float:
-    """Return the median time of several reads, after one whose layer must equal `expected`."""
+def _seconds(read: Callable[[], Layer], expected: Layer) -> list[float]:
+    """Return the times of several reads, after one whose layer must equal `expected`."""
     layer = read()
     names = ("start", "index", "value", "bias")
     assert all(np.array_equal(getattr(layer, name), getattr(expected, name)) for name in names)
@@ -111,7 +109,7 @@ def _seconds(read: Callable[[], Layer], expected: Layer) -> float:
         begun = perf_counter()
         read()
         times.append(perf_counter() - begun)
-    return median(times)
+    return times
 
 
 if __name__ == "__main__":

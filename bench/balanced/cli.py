@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 from bench.balanced import accuracy, timing
@@ -16,12 +15,12 @@ from bench.balanced.storage_formats import measure_storage_formats
 from bench.ceiling.report import SPACES
 from bench.environment import collect_environment
 from bench.measurement import run_measurement
-from bench.peer import package_version
 from kkspdnn.cli.parser import Parser, positive_int
 from kkspdnn.device.space import check_space
 from kkspdnn.device.space_names import add_space_option
 from kkspdnn.errors import InputError
 from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
+from kkspdnn.records.provenance import now, package_versions
 from kkspdnn.records.pruning_study import Study
 
 _PACKAGES = (
@@ -90,17 +89,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _study(options: argparse.Namespace, command: str) -> Study:
     environment = collect_environment()
-    versions = {name: package_version(name) for name in _PACKAGES}
-    versions["deepsparse"] = deepsparse_version()
+    versions = package_versions(_PACKAGES)
+    deepsparse = deepsparse_version()
+    if deepsparse != "unknown":
+        versions["deepsparse"] = deepsparse
     empty = Study(
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=now(),
         machine=environment.machine,
         threads=omp_num_threads() or usable_cores(),
-        versions=environment.versions | {n: v for n, v in versions.items() if v != "unknown"},
+        versions=environment.versions | versions,
         commit=environment.commit,
         command=command,
         layers=accuracy.LAYERS,
         gpu=environment.gpu,
+        load_average=environment.load_average,
     )
     return (_trained if options.command == "train" else _timed)(options, empty)
 

@@ -23,8 +23,12 @@ from kkspdnn.device.space import Space, check_space, open_space
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.build.toolchain import machine
+from kkspdnn.records.provenance import Provenance, collect_provenance, load_average
 from kkspdnn.verify import error_bound
 from kkspdnn.version import own_version
+
+KIND = "kkspdnn-ceiling/1"
+"""The name and version of the format of its records."""
 
 RUNS = 9
 DEPTH = 8
@@ -56,6 +60,7 @@ class Report:
     allowed: limit of largest_difference: 0 with the built-in compiler, else verify.error_bound
     bound: upper bound of a CPU; None on a GPU
     nominal_edges_per_second: upper bound of a GPU by its nominal L1 bandwidth; None on a CPU
+    load_average: the mean of the minute before the measurement; None if unknown
     """
 
     network: str
@@ -79,6 +84,8 @@ class Report:
     pk: str
     version: str
     command: str
+    provenance: Provenance
+    load_average: float | None
 
     @property
     def same(self) -> bool:
@@ -87,7 +94,8 @@ class Report:
 
     def to_json(self) -> str:
         """Return JSON text; a largest difference that is not finite becomes null."""
-        fields: dict[str, Any] = asdict(self)
+        fields: dict[str, Any] = {"kind": KIND, **asdict(self)}
+        fields |= fields.pop("provenance")
         if not np.isfinite(self.largest_difference):
             fields["largest_difference"] = None
         return json.dumps(fields, indent=2, allow_nan=False) + "\n"
@@ -210,6 +218,7 @@ def measure(
     check_space(space)
     network = radixnet(neurons, layers)
     inputs = images(neurons, rows)
+    load = load_average()
     host = machine()  # before OpenMP may bind this thread to a core
     device = open_space(space, threads)
     problem = TiledProblem.of(device, network, inputs)
@@ -248,4 +257,6 @@ def measure(
         pk=device.implementation,
         version=own_version(),
         command=command,
+        provenance=collect_provenance(),
+        load_average=load,
     )

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.environment import source_commit
 from bench.expected_file import load_or_compute_expected
 from bench.gpu.unpack import CACHE, DATA, DESCRIPTION, EXPECTED, WHEELS
 from kkspdnn.choices import DTYPES, SpaceName
@@ -28,6 +27,7 @@ from kkspdnn.pk.build.runtime_library import RuntimeLibrary
 from kkspdnn.pk.build.toolchain import run_tool
 from kkspdnn.pk.dispatch import compile_workunits
 from kkspdnn.pk.policy import ExecutionSpace
+from kkspdnn.records.provenance import source_commit
 
 MAX_BYTES = 50 * 10**6
 """Size limit of a pack, so that it is quick to copy."""

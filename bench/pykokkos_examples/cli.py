@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.environment import collect_environment, git_commit
+from bench.environment import collect_environment
 from bench.measurement import run_measurement
 from bench.pykokkos_examples.examples import EXAMPLES, Example
 from bench.pykokkos_examples.free_workunits import find_workunits
@@ -26,6 +26,7 @@ from bench.pykokkos_examples.translate import translate_workunits
 from kkspdnn.cli.parser import Parser, file_path
 from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
+from kkspdnn.records.provenance import git_commit
 
 SCHEMA = "kkspdnn-pykokkos-examples/1"
 

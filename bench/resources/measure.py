@@ -13,6 +13,7 @@ from bench.resources.record import Kernel, Report
 from bench.resources.sass import functions
 from bench.resources.usage import launch_of, usages
 from kkspdnn.pk.build.disassemble import CudaDisassembler, cuda_disassembler
+from kkspdnn.records.provenance import collect_provenance
 
 
 def measure(architectures: Sequence[str], dtypes: Sequence[str], command: str = "") -> Report:
@@ -32,6 +33,7 @@ def measure(architectures: Sequence[str], dtypes: Sequence[str], command: str = 
         kokkos_version="; ".join(dict.fromkeys(kokkos_version(arch) for arch in architectures)),
         disassembler=tools.version,
         kernels=tuple(_kernels(tools, compiled)),
+        **vars(collect_provenance()),
     )
 
 

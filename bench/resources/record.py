@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.resources.counts import LoopCounts
@@ -92,6 +92,7 @@ class Report:
     """The counts of all kernels, and the tools that made them.
 
     nvcc: compiler; disassembler: see `CudaDisassembler.version`
+    created, commit, versions: see kkspdnn.records.provenance; None and none in older records
     """
 
     command: str
@@ -99,6 +100,9 @@ class Report:
     kokkos_version: str
     disassembler: str
     kernels: tuple[Kernel, ...]
+    created: str | None = None
+    commit: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return JSON text."""

@@ -19,6 +19,7 @@ from kkspdnn.parallel.strategy import Strategy
 from kkspdnn.pk.system.cuda_driver import Device
 from kkspdnn.pk.system.debug_mode import debug_mode
 from kkspdnn.records.host_load import HostLoad
+from kkspdnn.records.provenance import collect_provenance
 from kkspdnn.records.run import Gpu, Launch, RankLoad, Record, Verification, categories_sha256
 from kkspdnn.version import own_version
 
@@ -178,6 +179,7 @@ def make_record(
         kernel_auto=setup.kernel.automatic,
         activation_density=setup.kernel.density,
         debug=debug_mode() and space.implementation == "builtin",
+        **vars(collect_provenance()),
     )
 
 

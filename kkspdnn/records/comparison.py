@@ -140,6 +140,7 @@ class Comparison:
     threads: the number of threads of each implementation
     commit: of the source, with "+" after local changes; None outside a clone
     layers, ceilings: None if they were not measured
+    load_average: the mean of the minute before the measurement; None in older records
     """
 
     created: str
@@ -155,6 +156,7 @@ class Comparison:
     rows: tuple[PeerResult, ...] = ()
     layers: LayerCounts | None = None
     ceilings: Ceilings | None = None
+    load_average: float | None = None
     schema: str = SCHEMA
 
     def to_json(self) -> str:

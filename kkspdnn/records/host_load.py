@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 
 from kkspdnn.pk.system.cpu_time import PROC, busy_seconds, process_seconds
+from kkspdnn.records.provenance import load_average
 
 _MIN_SECONDS = 0.2
 """The shortest run that is measured: the kernel's counters have a resolution of 0.01 s."""
@@ -47,7 +48,7 @@ class LoadMeter:
     def __init__(self, proc: Path = PROC) -> None:
         self._proc = proc
         self._cores = frozenset(os.sched_getaffinity(0))
-        self._load_average = _load_average()
+        self._load_average = load_average()
         self._start = perf_counter()
         self._used = busy_seconds(self._cores, steal=True, proc=proc)
         self._own = process_seconds()
@@ -70,10 +71,3 @@ class LoadMeter:
         idle = max(0, cores - threads)
         busy = others is not None and others > idle + _TOLERANCE
         return HostLoad(self._load_average, cores, others, busy)
-
-
-def _load_average() -> float | None:
-    try:
-        return os.getloadavg()[0]
-    except OSError:
-        return None

@@ -79,6 +79,7 @@ class Study:
     training: a description of the training
     forms: edges/s of hand-written kernels with one thread, for a balanced matrix in several formats
     gpu: the GPU of the timings in the space cuda
+    load_average: the mean of the minute before the measurement; None in older records
     """
 
     created: str
@@ -93,6 +94,7 @@ class Study:
     timings: tuple[Timing, ...] = ()
     forms: dict[str, float] = field(default_factory=dict)
     gpu: str | None = None
+    load_average: float | None = None
     schema: str = SCHEMA
 
     def to_json(self) -> str:

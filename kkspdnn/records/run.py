@@ -8,7 +8,7 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ from kkspdnn.engines.partial_result import Schedule
 from kkspdnn.errors import InputError
 from kkspdnn.io.atomic_write import replace_file
 from kkspdnn.records.host_load import HostLoad
+
+SCHEMA = "kkspdnn-run/1"
 
 Verdict = Literal["passed", "failed", "absent"]
 """The comparison with the challenge's expected categories; absent: there are none."""
@@ -120,6 +122,9 @@ class Record:
     pk: builtin (the built-in compiler) or pykokkos (the real package)
     debug: whether workunits checked every index; times are not meaningful then
     command: the command line
+    schema: the name and version of the format
+    created, commit, versions: the origin of the record, see kkspdnn.records.provenance; None and
+    none in older records
 
     load_seconds: files and generators
     compile_seconds: until Kokkos runs and all workunits are compiled
@@ -212,6 +217,10 @@ class Record:
     epilogue: str | None = None
     kernel_auto: bool = False
     activation_density: float | None = None
+    created: str | None = None
+    commit: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    schema: str = SCHEMA
 
     def to_json(self) -> str:
         """Return the record as JSON text, one field a line; infinity and NaN become null."""

@@ -90,6 +90,7 @@ class SpgemmStudy:
     machine: the processor, see kkspdnn.pk.build.toolchain.machine
     threads: the number of threads of each implementation
     commit: of the source, with "+" after local changes; None outside a clone
+    load_average: the mean of the minute before the measurement; None in older records
     """
 
     created: str
@@ -102,6 +103,7 @@ class SpgemmStudy:
     commit: str | None
     command: str
     cases: tuple[SpgemmCase, ...]
+    load_average: float | None = None
     schema: str = SCHEMA
 
     def to_json(self) -> str:

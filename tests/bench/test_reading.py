@@ -26,12 +26,14 @@ def test_a_small_measurement(tmp_path: Path) -> None:
     assert (record["neurons"], record["edges"], record["cores_used"]) == (32, 1024, 1)
     for method in ("text", "gz", "cached_text", "cached_gz", "binary"):
         assert f"\n{method}" in done.stdout
+        assert len(record[f"{method}_samples"]) == 5
         rate = record["edges"] / record[f"{method}_seconds"]
         assert record[f"{method}_edges_per_second"] == pytest.approx(rate)
     assert record["text_bytes"] > record["gz_bytes"]
     assert record["command"] == f"python -m bench.reading --neurons 32 --json {path}"
+    assert record["kind"] == "kkspdnn-reading/1"
     assert record["machine"]
-    assert record["version"]
+    assert record["versions"]["kkspdnn"]
 
 
 @pytest.mark.slow

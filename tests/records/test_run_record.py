@@ -39,6 +39,11 @@ def test_an_older_record_without_optional_fields(record: Record) -> None:
     for name in ("epilogue", "kernel_auto", "activation_density"):
         del older[name]
     assert decode(Record, older, "older.json") == record
+    for name in ("created", "commit", "versions", "schema"):
+        del older[name]
+    expected = replace(record, created=None, commit=None, versions={})
+    assert decode(Record, older, "older.json") == expected
+    assert (record.schema, record.created is None) == ("kkspdnn-run/1", False)
 
 
 @pytest.mark.parametrize("epilogue", EPILOGUES)

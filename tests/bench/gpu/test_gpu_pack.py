@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bench import environment
 from bench.gpu import cli, pack
 
 ROOT = Path(__file__).parents[3]
@@ -53,12 +52,3 @@ def test_a_pack_that_is_too_large(
     assert cli.main(["pack", str(tmp_path / "p"), "--space", "openmp"]) == 2
     assert "the pack has 50.0 MB, more than 50 MB; omit --data" in capsys.readouterr().err
     assert not (tmp_path / "p").exists()
-
-
-def test_the_commit_of_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`git archive` replaces the format string in commit.txt; a clone asks git."""
-    exported = tmp_path / "commit.txt"
-    exported.write_text("0123abcd\n")
-    monkeypatch.setattr(environment, "_EXPORTED", exported)
-    assert environment.source_commit() == "0123abcd"
-    assert "export-subst" in (ROOT / ".gitattributes").read_text()
