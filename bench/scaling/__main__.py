@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from bench.environment import collect_environment
 from bench.measurement import run_measurement
@@ -22,7 +19,13 @@ from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
 from kkspdnn.io.json_schema import read_json
 from kkspdnn.pk.build.toolchain import usable_cores
-from kkspdnn.records.published import published
+from kkspdnn.records.rank_study import (
+    SCHEMA,
+    ModelledTime,
+    Prediction,
+    RankStudy,
+    rank_study_from,
+)
 
 _RANKS = (1, 2, 4, 8, 16, 20, 32, 64, 128, 256, 512, 768)
 _PREDICTED = (20, 768)
@@ -52,17 +55,10 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--json", type=Path, metavar="FILE", help="write the record")
     add(
-        "--draw",
+        "--table",
         type=Path,
         metavar="RECORD",
-        help="draw this record and print its table; measure nothing",
-    )
-    add(
-        "--out",
-        type=Path,
-        default=Path("plots/figures"),
-        metavar="DIR",
-        help="folder for the figures of --draw (plots/figures)",
+        help="print the Markdown table of this record; measure nothing",
     )
     return root
 
@@ -70,27 +66,23 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Measure, print and write the record; return the exit code."""
     arguments = parser().parse_args()
-    if arguments.draw is not None:
-        return exit_code_of(lambda: _draw(arguments.draw, arguments.out))
+    if arguments.table is not None:
+        return exit_code_of(lambda: _print_table(arguments.table))
 
     def measured() -> tuple[str, int]:
         record = measure(arguments)
         _show(record)
-        return json.dumps(record, indent=1) + "\n", 0
+        return record.to_json(), 0
 
     return run_measurement(arguments.json, measured)
 
 
-def _draw(path: Path, folder: Path) -> int:
-    from bench.scaling.figure import draw
-
-    record = read_json(path)
-    print("\n".join(map(str, draw(record, folder))))
-    print("\n".join(table(record)))
+def _print_table(path: Path) -> int:
+    print("\n".join(table(rank_study_from(read_json(path), str(path)))))
     return 0
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+def measure(arguments: argparse.Namespace) -> RankStudy:
     """Measure, fit the model, and return the record."""
     environment, cores = collect_environment(), usable_cores()
     max_ranks = min(arguments.most, arguments.inputs)
@@ -116,48 +108,45 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         step = step_seconds()
     model = fit(measured_points, step)
     work = {point.ranks: point.work.dealt for point in measured_points}
-    modelled = [
-        {"ranks": n, "seconds": model.seconds(n, rows.rows, imbalance)}
-        for n, imbalance in work.items()
-    ]
-    by_ranks = {point["ranks"]: point["seconds"] for point in modelled}
+    modelled = tuple(
+        ModelledTime(n, model.seconds(n, rows.rows, imbalance)) for n, imbalance in work.items()
+    )
+    seconds = {each.ranks: each.seconds for each in modelled}
     predictions = [
-        {"ranks": n, "seconds": by_ranks[n], "speedup": by_ranks[1] / by_ranks[n]}
-        for n in _PREDICTED
-        if n in by_ranks
+        Prediction(n, seconds[n], seconds[1] / seconds[n]) for n in _PREDICTED if n in seconds
     ]
-    return {
-        **environment.header("kkspdnn-scaling/1", "bench.scaling"),
-        "network": network.name,
-        "inputs": rows.rows,
-        "threads": arguments.threads,
-        "points": [asdict(point) for point in measured_points],
-        "runs": [asdict(run) for run in measured_runs],
-        "model": asdict(model),
-        "modelled": modelled,
-        "predictions": predictions,
-        "published": asdict(published().nodes),
-    }
+    return RankStudy(
+        **environment.header(SCHEMA, "bench.scaling"),
+        network=network.name,
+        inputs=rows.rows,
+        threads=arguments.threads,
+        points=tuple(measured_points),
+        runs=tuple(measured_runs),
+        model=model,
+        modelled=modelled,
+        predictions=tuple(predictions),
+        dtype=str(network.dtype),
+    )
 
 
-def _show(record: dict[str, Any]) -> None:
-    print(f"{record['network']}, {record['inputs']:,} rows, {record['threads']} thread(s) per rank")
+def _show(record: RankStudy) -> None:
+    print(f"{record.network}, {record.inputs:,} rows, {record.threads} thread(s) per rank")
     print("last four columns: maximum over mean work, for the rows as given and sorted by nonzeros")
     print("ranks    rows  shard, s  model, s  round-robin  contiguous  round-robin  contiguous")
-    for point, modelled in zip(record["points"], record["modelled"], strict=True):
-        work = point["work"]
+    for point, modelled in zip(record.points, record.modelled, strict=True):
+        work = point.work
         print(
-            f"{point['ranks']:5}{point['rows']:8,}{point['seconds']:10.4f}"
-            f"{modelled['seconds']:10.4f}{work['dealt']:13.2f}{work['neighbours']:12.2f}"
-            f"{work['sorted_dealt']:13.2f}{work['sorted_neighbours']:12.2f}"
+            f"{point.ranks:5}{point.rows:8,}{point.seconds:10.4f}"
+            f"{modelled.seconds:10.4f}{work.dealt:13.2f}{work.neighbours:12.2f}"
+            f"{work.sorted_dealt:13.2f}{work.sorted_neighbours:12.2f}"
         )
-    for run in record["runs"]:
-        shortest, imbalance = min(run["seconds"]), run["imbalance"]
-        print(f"mpiexec -n {run['ranks']}: min {shortest:.4f} s, imbalance {imbalance:.2f}")
-    for prediction in record["predictions"]:
+    for run in record.runs:
+        shortest, imbalance = min(run.seconds), run.imbalance
+        print(f"mpiexec -n {run.ranks}: min {shortest:.4f} s, imbalance {imbalance:.2f}")
+    for prediction in record.predictions:
         print(
-            f"predicted for {prediction['ranks']} ranks: {prediction['seconds']:.4f} s, "
-            f"speedup {prediction['speedup']:.1f} over one rank"
+            f"predicted for {prediction.ranks} ranks: {prediction.seconds:.4f} s, "
+            f"speed-up {prediction.speedup:.1f} over one rank"
         )
 
 

@@ -15,7 +15,6 @@ from time import perf_counter
 
 import numpy as np
 
-from bench.scaling.model import Point, Run, Split
 from kkspdnn.device.space import open_space
 from kkspdnn.engines import Engine, make_engine
 from kkspdnn.engines.layer_store import LayerStore
@@ -23,6 +22,7 @@ from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.parallel.row_shards import RowShard
+from kkspdnn.records.rank_study import MpiRuns, ShardTime, Split
 
 OnProgress = Callable[[str, float], None]
 """Called with the current step and the fraction done, 0 to 1."""
@@ -36,7 +36,7 @@ _REPEATS = 5
 
 def points(
     network: Network, inputs: Inputs, threads: int, ranks: Sequence[int], on_progress: OnProgress
-) -> Iterator[Point]:
+) -> Iterator[ShardTime]:
     """Yield a point for each number of ranks; one process computes several of their shards."""
     space = open_space("openmp", threads)
     engine = make_engine("fused", space, network.dtype, network.ymax)
@@ -50,7 +50,7 @@ def points(
         on_progress("shards", number / len(ranks))
         round_robin = _shards(inputs, count)
         timed = round_robin[:: max(1, count // _TIMED_RANKS)]
-        seconds = [min(_seconds(engine, layers, rows) for _ in range(_REPEATS)) for rows in timed]
+        samples = [tuple(_seconds(engine, layers, rows) for _ in range(_REPEATS)) for rows in timed]
         distributions = (
             round_robin,
             _contiguous_blocks(inputs, count),
@@ -58,7 +58,8 @@ def points(
             _contiguous_blocks(by_size, count),
         )
         work = Split(*(_imbalance(engine, layers, blocks) for blocks in distributions))
-        yield Point(count, round_robin[0].rows, median(seconds), work)
+        seconds = median(map(min, samples))
+        yield ShardTime(count, round_robin[0].rows, seconds, work, tuple(samples))
 
 
 def _shards(inputs: Inputs, count: int) -> list[Inputs]:
@@ -91,7 +92,7 @@ def _imbalance(engine: Engine, layers: LayerStore, blocks: Sequence[Inputs]) -> 
 
 def runs(
     options: Sequence[str], ranks: Sequence[int], repeats: int, on_progress: OnProgress
-) -> list[Run]:
+) -> list[MpiRuns]:
     """Run `mpiexec -n N python -m kkspdnn OPTIONS`, the numbers of ranks in turns."""
     samples: dict[int, list[tuple[float, float]]] = {count: [] for count in ranks}
     with TemporaryDirectory() as folder:
@@ -105,7 +106,7 @@ def runs(
                     run = json.loads(record.read_text())
                     samples[count].append((run["inference_seconds"], run["imbalance"] or 1.0))
     return [
-        Run(count, tuple(t for t, _ in pairs), median(i for _, i in pairs))
+        MpiRuns(count, tuple(t for t, _ in pairs), median(i for _, i in pairs))
         for count, pairs in samples.items()
     ]
 

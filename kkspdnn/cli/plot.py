@@ -12,8 +12,8 @@ from kkspdnn.cli.parser import Parser, file_path
 from kkspdnn.errors import InputError
 
 if TYPE_CHECKING:
-    from kkspdnn.figures.points import Records
-    from kkspdnn.figures.table import Table
+    from kkspdnn.figures.chart import Chart
+    from kkspdnn.figures.read import LeftOut, Records
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,6 +28,13 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--out", type=file_path, required=True, metavar="DIR", help="folder for the files"
     )
+    options.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="draw these figures only, such as rates (all that the records allow)",
+    )
     return options
 
 
@@ -38,26 +45,27 @@ def plot(argv: Sequence[str]) -> Iterator[str]:
     """
     arguments = parser().parse_args(argv)
     with ending_at_interrupt():
-        from kkspdnn.figures.points import read_records
+        from kkspdnn.figures.read import read_records
         from kkspdnn.io.atomic_write import replace_file
 
     if arguments.out.exists() and not arguments.out.is_dir():
         raise InputError(f"--out {arguments.out}: is not a folder; give another name")
     records = read_records(arguments.records)
-    files = draw(records)
+    found = select(possible_charts(records), arguments.only)
+    files = draw(found)
     for name, content in files.items():
         with replace_file(arguments.out / name) as file:
             file.write(content)
-    for skipped in records.skipped:
-        yield f"skipped: {skipped} is not a record of a run or comparison\n"
-    yield f"{len(files)} files in {arguments.out}: {', '.join(_table_names(files))}\n"
+    if not arguments.only:
+        for each in left_out(arguments.records, records, found):
+            yield f"left out: {each.path}: {each.reason}\n"
+    yield f"{len(files)} files in {arguments.out}: {', '.join(chart.name for chart in found)}\n"
 
 
-def draw(records: Records) -> dict[str, bytes]:
-    """Return the contents of all files by name.
+def possible_charts(records: Records) -> list[Chart]:
+    """Return the figures and tables that the records allow.
 
-    Of each chart: NAME-1col.pdf, NAME-1col.png, NAME-2col.pdf, NAME-2col.png, NAME.csv, NAME.tex.
-    Raises InputError if Matplotlib is not installed, or if the records allow no figure or table.
+    Raises InputError if Matplotlib is not installed.
     """
     try:
         from kkspdnn.figures import charts
@@ -65,25 +73,53 @@ def draw(records: Records) -> dict[str, bytes]:
         if error.name is None or error.name.partition(".")[0] != "matplotlib":
             raise
         raise InputError("figures need Matplotlib: pip install 'kkspdnn[plot]'") from error
-    from kkspdnn.figures import implementations
+    return charts.charts(records)
+
+
+def select(found: list[Chart], names: Sequence[str]) -> list[Chart]:
+    """Return the charts of these names, or all; raise InputError if there is none of a name."""
+    if not found:
+        raise InputError("these records allow no figure; add records of python -m bench run --json")
+    known = [chart.name for chart in found]
+    for name in names:
+        if name not in known:
+            raise InputError(f"--only {name}: these records allow {', '.join(known)}")
+    return [chart for chart in found if not names or chart.name in names]
+
+
+def draw(found: Sequence[Chart]) -> dict[str, bytes]:
+    """Return the contents of all files by name.
+
+    Of each chart: NAME-1col.pdf, NAME-1col.png, NAME-2col.pdf, NAME-2col.png, NAME.csv, NAME.tex;
+    of one without a figure, the last two.
+    """
+    from kkspdnn.figures.style import WIDTHS, pictures, settings
 
     files: dict[str, bytes] = {}
-    with charts.settings():
-        for chart in charts.charts(records):
-            for width in charts.WIDTHS:
-                files |= charts.pictures(f"{chart.name}-{width}", chart.figure(width))
-            files |= _table_files(chart.name, chart.table)
-    table = implementations.table(records)
-    if table is not None:
-        files |= _table_files("implementations", table)
-    if not files:
-        raise InputError("these records allow no figure; add records of python -m bench run --json")
+    with settings():
+        for chart in found:
+            for width in WIDTHS if chart.paint is not None else ():
+                files |= pictures(f"{chart.name}-{width}", chart.figure(width))
+            printed = chart.table if chart.printed is None else chart.printed
+            files[f"{chart.name}.csv"] = chart.table.csv().encode()
+            files[f"{chart.name}.tex"] = printed.latex(chart.name).encode()
     return files
 
 
-def _table_files(name: str, table: Table) -> dict[str, bytes]:
-    return {f"{name}.csv": table.csv().encode(), f"{name}.tex": table.latex(name).encode()}
+def left_out(paths: Sequence[Path], records: Records, found: Sequence[Chart]) -> list[LeftOut]:
+    """Return the files that no figure shows, in the order of `paths`, each with the reason."""
+    from kkspdnn.figures.read import LeftOut
+
+    known = {each.path: each for each in records.left_out}
+    shown = {path for chart in found for path in chart.sources}
+    return [
+        known.get(path, LeftOut(path, _NOT_SHOWN))
+        for path in dict.fromkeys(paths)
+        if path in known or path not in shown
+    ]
 
 
-def _table_names(files: dict[str, bytes]) -> list[str]:
-    return [Path(name).stem for name in files if name.endswith(".csv")]
+_NOT_SHOWN = (
+    "no figure shows it; other records have the same machine with more threads or input rows, or "
+    "there is none to compare it with"
+)

@@ -2,165 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from textwrap import fill
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
-from kkspdnn.figures.batch_curves import PATTERN, BatchTimes, SparsityPanel, batch_times
+from kkspdnn.choices import Method
+from kkspdnn.figures.appearance import Look, looks
+from kkspdnn.figures.chart import Chart, PanelGrid
 from kkspdnn.figures.direct_labels import label_ends
-from kkspdnn.figures.points import Records
-from kkspdnn.figures.pruning_curves import Curve
-from kkspdnn.figures.style import (
-    COLOURS,
-    LINES,
-    MARKERS,
-    Chart,
-    grid,
-    letter,
-    log_ticks,
-    panels,
-    shifted,
-    spread,
+from kkspdnn.figures.hardware import Hardware
+from kkspdnn.figures.pruning_curves import (
+    DTYPE,
+    Curve,
+    MachineTimings,
+    curve_end,
+    machine_timings,
+    row_times,
+    sources_of_machines,
 )
-from kkspdnn.figures.table import Cell, Table
+from kkspdnn.figures.read import Records
+from kkspdnn.figures.style import (
+    draw_curve,
+    grid,
+    log_ticks,
+    state,
+    tick_numbers,
+)
+from kkspdnn.figures.table import Cell, Table, pivot
 from kkspdnn.records.published import Published
 
-_NAMES = (
-    *("kkspdnn", "DeepSparse", "MKL CSR", "SciPy CSR"),
-    *("OpenVINO", "ONNX Runtime", "PyTorch", "NumPy"),
-    *("cuSPARSE CSR", "cuSPARSE CSR, with copies", "cuBLAS", "cuBLAS, with copies"),
-)
-"""The implementations in the order of their styles. An implementation has the same style whichever
-others are in the records."""
+PATTERN: Method = "unstructured"
+"""The pattern of the pruned networks that are drawn."""
 
-_PANEL_HEIGHTS = 1.75, 2.2
-"""Inches, for one column and two columns."""
+_PANEL = 1.75, 2.3
 
-_LABEL_HEIGHT = 0.115
-"""Inches from one label to the next."""
+
+@dataclass(frozen=True)
+class BatchPanel:
+    """The times with one pruned network on one machine.
+
+    sparsity: as requested; percent: of all its weights that are pruned
+    dense, pruned: microseconds of a row by the rows at a time, for each implementation
+    """
+
+    machine: MachineTimings
+    sparsity: float
+    percent: float
+    dense: tuple[Curve, ...]
+    pruned: tuple[Curve, ...]
+
+    @property
+    def curves(self) -> tuple[Curve, ...]:
+        """All curves."""
+        return *self.dense, *self.pruned
 
 
 def chart(records: Records, published: Published) -> Chart | None:
     """Return the figure of records of python -m bench.balanced time; None without such records."""
-    times = batch_times(records.studies)
-    if times is None:
+    found = batch_panels(machine_timings(records.studies))
+    if not found:
         return None
 
     def paint(figure: Figure, wide: bool) -> None:
-        _paint(figure, wide, times)
+        _paint(figure, wide, found)
 
-    count = len(times.panels)
-    heights = _PANEL_HEIGHTS[0] * count + 0.6, _PANEL_HEIGHTS[1] * -(-count // 3) + 0.5
-    return Chart("batch", _table(times), heights, paint)
-
-
-def _paint(figure: Figure, wide: bool, times: BatchTimes) -> None:
-    drawn = panels(figure, len(times.panels), wide)
-    limits = _limits(times)
-    styles = _styles(times)
-    for index, (axes, panel) in enumerate(zip(drawn, times.panels, strict=True)):
-        curves = (*times.dense, *panel.curves)
-        for curve in curves:
-            _draw(axes, curve, styles[curve.label])
-        axes.set_ylim(*limits)
-        _set_axes(axes, curves, panel, letter(index))
-        last_column = not wide or index % 3 == 2 or index == len(drawn) - 1
-        if last_column:
-            height = _PANEL_HEIGHTS[wide] - 0.5
-            ends = {curve.label: _end(curve) for curve in curves}
-            label_ends(axes, ends, styles, _LABEL_HEIGHT / height)
-        if not wide or index % 3 == 0:
-            axes.set_ylabel("time of a row (µs)")
-        else:
-            axes.tick_params(axis="y", labelleft=False)
-    figure.suptitle(_title(times, wide), fontsize=7)
+    sources = sources_of_machines([panel.machine for panel in found])
+    table = _table(found)
+    printed = pivot(table.without("lowest", "highest"), "rows at a time", "time of a row (µs)")
+    return Chart("batch", sources, table, _grid_of(found).heights, paint, printed)
 
 
-def _title(times: BatchTimes, wide: bool) -> str:
-    # bench.balanced trains and times in float32 only.
-    network = f"{_sizes(times)}, float32, {PATTERN} pruning"
-    key = "dashed: the dense network"
-    lines = (f"{network}; {key}", times.hardware) if wide else (network, key, times.hardware)
-    return "\n".join(fill(line, 115 if wide else 56) for line in lines)
+def batch_panels(machines: Sequence[MachineTimings]) -> list[BatchPanel]:
+    """Return a panel for each machine and sparsity of networks with PATTERN."""
+    found = []
+    for machine in machines:
+        dense = tuple(row_times(machine.select("dense")))
+        for sparsity in machine.sparsities(PATTERN):
+            timings = machine.select(PATTERN, sparsity)
+            percent = 100 * timings[-1].sparsity
+            pruned = tuple(row_times(timings))
+            found.append(BatchPanel(machine, sparsity, percent, dense, pruned))
+    return found
 
 
-def _sizes(times: BatchTimes) -> str:
-    return "-".join(map(str, times.layers))
+def panel_looks(found: Sequence[BatchPanel]) -> dict[str, Look]:
+    """Return the appearance of each implementation: those of dense networks are dashed."""
+    by_label = looks(curve.label for panel in found for curve in panel.curves)
+    for curve in (curve for panel in found for curve in panel.dense):
+        by_label[curve.label] = replace(by_label[curve.label], is_hollow=True, line="--")
+    return by_label
 
 
-def _limits(times: BatchTimes) -> tuple[float, float]:
-    curves = [*times.dense, *(curve for panel in times.panels for curve in panel.curves)]
+def _limits(found: Sequence[BatchPanel]) -> tuple[float, float]:
+    curves = [curve for panel in found for curve in panel.curves]
     values = [value for curve in curves for each in curve.values.values() for value in each]
     return min(values) / 1.3, max(values) * 1.3
 
 
-def _set_axes(axes: Axes, curves: tuple[Curve, ...], panel: SparsityPanel, name: str) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    rows = sorted({int(count) for curve in curves for count in curve.values})
-    axes.set_xticks(rows, [f"{count:,}" for count in rows])
-    axes.tick_params(axis="x", labelsize=6)
-    axes.xaxis.set_minor_locator(NullLocator())
-    log_ticks(axes.yaxis, span=1000)
-    axes.set_xlabel(f"{name} rows at a time, {panel.percent:.0f} % pruned")
-    grid(axes, "both")
+def _machines(found: Sequence[BatchPanel]) -> list[Hardware]:
+    return list(dict.fromkeys(panel.machine.hardware for panel in found))
 
 
-def _styles(times: BatchTimes) -> Mapping[str, dict[str, Any]]:
-    dense = [curve.label for curve in times.dense]
-    sparse = [curve.label for panel in times.panels for curve in panel.curves]
-    labels = list(dict.fromkeys([*dense, *sparse]))
-    names = [*_NAMES, *(label for label in labels if label not in _NAMES)]
-    styles = {}
-    for label in labels:
-        number = names.index(label)
-        colour, own = COLOURS[number % len(COLOURS)], number == 0
-        styles[label] = {
-            "color": colour,
-            "marker": MARKERS[shifted(number) % len(MARKERS)],
-            "markerfacecolor": "white" if label in dense else colour,
-            "markersize": 3.5,
-            "linestyle": LINES[1 if label in dense else 0],
-            "linewidth": 1.8 if own else 1.0,
-            "zorder": 3 if own else 2,
-        }
-    return styles
+def _sparsities(found: Sequence[BatchPanel]) -> list[float]:
+    return sorted({panel.sparsity for panel in found})
 
 
-def _draw(axes: Axes, curve: Curve, style: Mapping[str, Any]) -> None:
-    errors = [spread(each) for each in curve.values.values()]
-    axes.errorbar(
-        list(curve.values),
-        [each[1] for each in curve.values.values()],
-        yerr=[[below[0] for below, _ in errors], [above[0] for _, above in errors]],
-        elinewidth=0.6,
-        capsize=1.5,
-        **style,
+def _grid_of(found: Sequence[BatchPanel]) -> PanelGrid:
+    return PanelGrid(len(_machines(found)), len(_sparsities(found)), _PANEL)
+
+
+def _paint(figure: Figure, wide: bool, found: Sequence[BatchPanel]) -> None:
+    by_place = {(panel.machine.hardware, panel.sparsity): panel for panel in found}
+    contents = [by_place.get(place) for place in product(_machines(found), _sparsities(found))]
+    by_label, limits = panel_looks(found), _limits(found)
+    for panel in _grid_of(found).make(figure, wide, contents):
+        axes, content = panel.axes, panel.content
+        _draw(axes, content, by_label, limits)
+        name = content.machine.hardware.title
+        title = f"{panel.letter} {name}\n{content.percent:.0f} % of the weights pruned"
+        axes.set_title(title, fontsize=6.5)
+        if panel.is_first:
+            axes.set_ylabel("time of a row (µs)")
+        else:
+            axes.tick_params(axis="y", labelleft=False)
+        named = {curve.label for later in panel.later for curve in later.curves}
+        ends = {c.label: curve_end(c) for c in content.curves if c.label not in named}
+        label_ends(axes, panel.height, ends, by_label, 16)
+    state(
+        figure,
+        wide,
+        f"perceptron {found[0].machine.network}, {DTYPE}, {PATTERN} pruning; dashed, hollow: the "
+        "dense network",
+        "median; error bars: lowest to highest of the rounds",
     )
 
 
-def _end(curve: Curve) -> tuple[float, float]:
-    rows = max(curve.values)
-    return rows, curve.values[rows][1]
+def _draw(
+    axes: Axes, panel: BatchPanel, by_label: dict[str, Look], limits: tuple[float, float]
+) -> None:
+    for curve in panel.curves:
+        width = 1.7 if curve.label == "kkspdnn" else 1.0
+        draw_curve(axes, curve.values, by_label[curve.label], width=width)
+    axes.set_ylim(*limits)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    tick_numbers(axes.xaxis, (rows for curve in panel.curves for rows in curve.values))
+    axes.tick_params(axis="x", labelsize=6)
+    log_ticks(axes.yaxis, span=1000)
+    axes.set_xlabel("rows at a time")
+    grid(axes, "both")
 
 
-def _table(times: BatchTimes) -> Table:
+def _table(found: Sequence[BatchPanel]) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    pruned = [(PATTERN, round(panel.percent, 1), panel.curves) for panel in times.panels]
-    for pattern, percent, curves in (("dense", 0.0, times.dense), *pruned):
-        for curve in curves:
-            for count, (low, middle, high) in curve.values.items():
-                rows.append((curve.label, pattern, percent, int(count), middle, low, high))
+    for machine in dict.fromkeys(panel.machine for panel in found):
+        own = [panel for panel in found if panel.machine == machine]
+        parts = [(0.0, own[0].dense), *((round(p.percent, 1), p.pruned) for p in own)]
+        for percent, curves in parts:
+            for curve in curves:
+                for count, (low, middle, high) in curve.values.items():
+                    name = machine.hardware.title
+                    rows.append((name, curve.label, percent, int(count), middle, low, high))
     return Table(
-        f"Time of a row in a network of {_sizes(times)} neurons in float32, "
-        f"{times.hardware}: median, lowest and highest of the rounds. All rows of a batch pass "
-        "through the network at a time.",
+        f"Time of a row in microseconds, perceptron of {found[0].machine.network} neurons in "
+        f"{DTYPE}, {PATTERN} pruning (0 %: dense): median of the rounds, by rows at a time.",
         (
-            *("implementation", "pattern", "sparsity (%)", "rows at a time"),
+            *("machine", "implementation", "sparsity (%)", "rows at a time"),
             *("time of a row (µs)", "lowest", "highest"),
         ),
         tuple(rows),

@@ -5,28 +5,33 @@ from __future__ import annotations
 from kkspdnn.figures import (
     active_rows,
     batch_size,
+    implementations,
     poster,
     problem_size,
-    pruning,
+    pruning_accuracy,
+    pruning_published,
+    pruning_speed,
+    ranks,
     rates,
     roofline,
-    scaling,
     speedup,
     spgemm,
+    threads,
 )
-from kkspdnn.figures.points import Records
-from kkspdnn.figures.style import WIDTHS, Chart, pictures, settings
+from kkspdnn.figures.chart import Chart
+from kkspdnn.figures.read import Records
+from kkspdnn.figures.style import WIDTHS, pictures, settings
 from kkspdnn.records.published import published
 
 __all__ = ["WIDTHS", "charts", "pictures", "settings"]
 
 
 def charts(records: Records) -> list[Chart]:
-    """Return the figures that can be drawn from these records."""
+    """Return the figures and tables that can be drawn from these records."""
     results = published()
     modules = (
-        *(rates, speedup, problem_size, scaling, roofline, active_rows, spgemm),
-        *(pruning, batch_size, poster),
+        *(rates, speedup, implementations, problem_size, threads, ranks, roofline, active_rows),
+        *(spgemm, pruning_accuracy, pruning_speed, pruning_published, batch_size, poster),
     )
     possible = [module.chart(records, results) for module in modules]
     return [chart for chart in possible if chart is not None]

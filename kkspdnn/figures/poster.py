@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.figure import Figure
 
-from kkspdnn.figures.points import Point, Records
-from kkspdnn.figures.style import COLOURS, GREY, HATCHES, MARKERS, Chart, grid, legend, spread
+from kkspdnn.figures.appearance import GREY, Look, machine_looks
+from kkspdnn.figures.chart import Chart
+from kkspdnn.figures.hardware import count
+from kkspdnn.figures.points import (
+    Point,
+    machines_of,
+    of_common_dtype,
+    sources_of,
+    with_most_threads,
+)
+from kkspdnn.figures.read import Records
+from kkspdnn.figures.style import grid, legend, state
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import Poster, Published
 
@@ -13,31 +25,39 @@ _NAMES = ("scipy", "mkl", "graphblas", "tvm", "tvm-drop", "spgemm", "none", "all
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """Return the figure of one point for each implementation and network; None without points."""
+    """Return the figure of one point for each implementation, machine and network, or None."""
     poster = published.poster
-    best: dict[tuple[str, str], Point] = {}
-    for point in records.points:
-        if point.name not in _NAMES or point.neurons != poster.neurons:
-            continue
-        key = (point.label, point.network)
-        size = (point.threads, point.problem_inputs)
-        if key not in best or size > (best[key].threads, best[key].problem_inputs):
-            best[key] = point
-    if not best:
+    points = poster_points(records, poster)
+    if not points:
         return None
-    points = sorted(best.values(), key=lambda p: (_NAMES.index(p.name), p.layers))
 
     def paint(figure: Figure, wide: bool) -> None:
         _paint(figure, wide, points, poster)
 
     labels = len({p.label for p in points}) + len(poster.rows)
-    height = 0.19 * labels + 0.9
-    return Chart("poster", _table(points, poster), (height, height), paint)
+    entries = len({p.hardware for p in points}) + len({p.layers for p in points}) + 1
+    heights = 0.19 * labels + 0.85 + 0.13 * entries, 0.19 * labels + 1.1
+    return Chart("poster", sources_of(points), _table(points, poster), heights, paint)
 
 
-def _paint(figure: Figure, wide: bool, points: list[Point], poster: Poster) -> None:
+def poster_points(records: Records, poster: Poster) -> list[Point]:
+    """Return the points with the poster's number of neurons, those of most input rows."""
+    fitting = [p for p in records.points if p.name in _NAMES and p.neurons == poster.neurons]
+    best: dict[tuple[object, ...], Point] = {}
+    for point in with_most_threads(of_common_dtype(fitting)):
+        key = (point.label, point.machine, point.network)
+        if key not in best or point.problem_inputs > best[key].problem_inputs:
+            best[key] = point
+    # One thread is all that some implementations have.
+    for point in of_common_dtype(fitting):
+        key = (point.label, point.machine, point.network)
+        best.setdefault(key, point)
+    return sorted(best.values(), key=lambda p: (_NAMES.index(p.name), p.layers, p.hardware))
+
+
+def _paint(figure: Figure, wide: bool, points: Sequence[Point], poster: Poster) -> None:
     axes = figure.subplots()
-    names = [f"{row.name}, {poster.machine} (published)" for row in poster.rows]
+    names = [f"{row.name}: published" for row in poster.rows]
     for position, row in enumerate(poster.rows):
         axes.barh(
             position,
@@ -45,48 +65,59 @@ def _paint(figure: Figure, wide: bool, points: list[Point], poster: Poster) -> N
             left=row.low,
             height=0.5,
             color="#cccccc",
-            edgecolor="black",
-            linewidth=0.5,
-            hatch=HATCHES[1],
-            label="published range over the numbers of layers",
+            edgecolor=GREY,
+            linewidth=0.6,
         )
     labels = list(dict.fromkeys(p.label for p in points))
-    networks = list(dict.fromkeys(p.network for p in sorted(points, key=lambda p: p.layers)))
-    for number, network in enumerate(networks):
-        for each in (p for p in points if p.network == network):
-            position = len(names) + labels.index(each.label)
-            axes.errorbar(
-                each.rate,
-                position,
-                xerr=spread(each.rates) if len(each.seconds) > 1 else None,
-                marker=MARKERS[number],
-                color=COLOURS[number],
-                linestyle="none",
-                elinewidth=0.8,
-                label=f"{network}, measured",
-            )
+    machines = machines_of(points)
+    by_machine = machine_looks(machines)
+    depths = sorted({p.layers for p in points})
+    for each in points:
+        shift = (machines.index(each.machine) - (len(machines) - 1) / 2) * 0.5 / len(machines)
+        low, middle, high = each.rates
+        look = Look(by_machine[each.machine].colour, "os^D"[depths.index(each.layers) % 4])
+        axes.errorbar(
+            middle,
+            len(names) + labels.index(each.label) + shift,
+            xerr=[[middle - low], [high - middle]] if len(each.seconds) > 1 else None,
+            elinewidth=0.8,
+            **(look.style(3.5) | {"linestyle": "none"}),
+        )
     axes.axhline(len(names) - 0.5, color=GREY, linewidth=0.5)
     axes.set_xscale("log")
     axes.set_xlim(left=1e9)
-    axes.tick_params(axis="y", labelsize=6.5)
     axes.set_yticks(range(len(names) + len(labels)), names + labels)
+    axes.tick_params(axis="y", labelsize=6.5, length=0)
     axes.invert_yaxis()
     axes.set_xlabel("inference rate (edges/s)")
     grid(axes, "x")
-    legend(figure, 3 if wide else 1)
+    titles = {each.machine: each.title for each in sorted({p.hardware for p in points})}
+    entries = {titles[each]: Look(by_machine[each].colour, "o") for each in machines}
+    entries |= {f"{depth:,} layers": Look(GREY, "os^D"[i % 4]) for i, depth in enumerate(depths)}
+    legend(figure, entries, 3 if wide else 1, lines=False)
+    rows = ", ".join(f"{n:,}" for n in sorted({p.problem_inputs for p in points}))
+    alone = sorted({p.label.partition(",")[0] for p in points if p.threads == 1})
+    used = f"; {', '.join(alone)}: 1 thread" if alone else ""
+    state(
+        figure,
+        wide,
+        f"{count(poster.neurons, 'neuron')}, {rows} input rows, {points[0].dtype}{used}",
+        "measured: median; error bars: lowest to highest of the runs, if several",
+        f"published on {poster.machine}: lowest to highest over the numbers of layers",
+    )
 
 
-def _table(points: list[Point], poster: Poster) -> Table:
+def _table(points: Sequence[Point], poster: Poster) -> Table:
     rows: list[tuple[Cell, ...]] = [
-        (f"published: {row.name}", poster.machine, None, None, row.low, row.high)
+        (f"published: {row.name}", poster.machine, None, None, None, row.low, row.high)
         for row in poster.rows
     ]
     for p in points:
         low, middle, high = p.rates
-        rows.append((p.label, p.architecture, p.layers, middle, low, high))
+        rows.append((p.label, p.machine.short_name, p.threads, p.layers, middle, low, high))
     return Table(
-        f"Rates for {poster.neurons} neurons, and published rates: {poster.source} (other machine; "
-        "lowest and highest over the numbers of layers).",
-        ("implementation", "machine", "layers", "edges/s", "lowest", "highest"),
+        f"Rates in edges/s for {poster.neurons} neurons, {points[0].dtype}, and published rates: "
+        f"{poster.source}.",
+        ("implementation", "machine", "threads", "layers", "edges/s", "lowest", "highest"),
         tuple(rows),
     )

@@ -1,118 +1,184 @@
-"""The figure of inference time against layers, neurons and input rows."""
+"""The figure of inference time against layers, neurons and input rows, on all machines."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
-from kkspdnn.figures.points import Point, Records
+from kkspdnn.figures.appearance import Look, looks
+from kkspdnn.figures.chart import Chart, PanelGrid
+from kkspdnn.figures.direct_labels import label_ends
+from kkspdnn.figures.hardware import Hardware
+from kkspdnn.figures.points import Point, of_common_dtype, sources_of, with_most_threads
+from kkspdnn.figures.read import Records
 from kkspdnn.figures.style import (
-    COLOURS,
-    LINES,
-    MARKERS,
-    Chart,
+    draw_curve,
     grid,
-    legend,
-    letter,
     log_ticks,
-    panels,
-    spread,
+    state,
+    tick_numbers,
 )
 from kkspdnn.figures.table import Table
 from kkspdnn.records.published import Published
 
 _NAMES = ("spgemm", "none", "dead", "all", "fold")
-_AXES = ("layers", "neurons", "problem_inputs")
+_SIZES = ("layers", "neurons", "problem_inputs")
 _AXIS_LABELS = {"layers": "layers", "neurons": "neurons per layer", "problem_inputs": "input rows"}
+_FIXED_LABELS = {"layers": "layers", "neurons": "neurons", "problem_inputs": "rows"}
+_PANEL = 1.6, 2.0
+
+
+@dataclass(frozen=True)
+class SizePanel:
+    """Times on one machine that differ in one size only.
+
+    size: layers, neurons or problem_inputs
+    others: the other two sizes
+    curves: points of one implementation, by ascending size, by label
+    """
+
+    hardware: Hardware
+    size: str
+    others: dict[str, int]
+    curves: dict[str, list[Point]]
+
+    @property
+    def fixed(self) -> str:
+        """The sizes that are the same for all points."""
+        return ", ".join(f"{n:,} {_FIXED_LABELS[size]}" for size, n in self.others.items())
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """Return the figure for the machine and threads with the most points of kkspdnn.
+    """Return the figure of the sizes that vary; None if no size does.
 
     Only points with all input rows of their problem are used, because only their times are
-    comparable. None if no size varies.
+    comparable.
     """
-    own_points = [p for p in records.points if p.name in _NAMES and p.inputs == p.problem_inputs]
-    if not own_points:
+    complete = [p for p in records.points if p.name in _NAMES and p.inputs == p.problem_inputs]
+    found = size_panels(with_most_threads(of_common_dtype(complete)))
+    if not found:
         return None
-    (hardware, _), *_ = Counter((p.architecture, p.threads) for p in own_points).most_common(1)
-    own_points = [p for p in own_points if (p.architecture, p.threads) == hardware]
-    curves = {axis: _curves(own_points, axis) for axis in _AXES}
-    if not any(curves.values()):
-        return None
+    points = [p for panel in found for line in panel.curves.values() for p in line]
 
     def paint(figure: Figure, wide: bool) -> None:
-        _paint(figure, wide, {axis: lines for axis, lines in curves.items() if lines})
+        _paint(figure, wide, found)
 
-    count = sum(map(bool, curves.values()))
-    return Chart("size", _table(curves), (1.7 * count + 0.5, 2.5), paint)
+    return Chart("size", sources_of(points), _table(points), _grid_of(found).heights, paint)
 
 
-def _curves(points: list[Point], axis: str) -> dict[str, list[Point]]:
-    """Return points that differ only in this size, by label: the largest such set."""
-    others = [each for each in _AXES if each != axis]
-    sets: dict[tuple[int, ...], dict[str, list[Point]]] = {}
-    for point in points:
-        key = tuple(getattr(point, each) for each in others)
-        sets.setdefault(key, {}).setdefault(point.label, []).append(point)
-    candidates = []
-    for by_label in sets.values():
+def size_panels(points: Sequence[Point]) -> list[SizePanel]:
+    """Return the panels, by machine; all machines have the same other sizes in a panel."""
+    found = []
+    for size in _SIZES:
+        others = [each for each in _SIZES if each != size]
+        sets: dict[tuple[int, ...], list[SizePanel]] = {}
+        for values in {tuple(getattr(p, each) for each in others) for p in points}:
+            sets[values] = _panels_of(points, size, dict(zip(others, values, strict=True)))
+        # The other sizes for which there are the most points.
+        largest = max(sets, key=lambda values: (_count(sets[values]), values), default=None)
+        if largest is not None:
+            found += sets[largest]
+    return sorted(found, key=lambda panel: (panel.hardware, _SIZES.index(panel.size)))
+
+
+def _panels_of(points: Sequence[Point], size: str, others: dict[str, int]) -> list[SizePanel]:
+    """Return a panel for each machine with points that differ in this size only."""
+    lines: dict[Hardware, dict[str, list[Point]]] = {}
+    for point in sorted(points, key=lambda p: int(getattr(p, size))):
+        if all(getattr(point, name) == value for name, value in others.items()):
+            lines.setdefault(point.hardware, {}).setdefault(point.label, []).append(point)
+    found = []
+    for hardware, by_label in lines.items():
         curves = {
-            label: sorted(line, key=lambda p: int(getattr(p, axis)))
+            label: line
             for label, line in by_label.items()
-            if len({getattr(p, axis) for p in line}) > 1
+            if len({getattr(p, size) for p in line}) > 1
         }
-        candidates.append(curves)
-    return max(candidates, key=lambda curves: sum(map(len, curves.values())))
+        if curves:
+            found.append(SizePanel(hardware, size, others, curves))
+    return found
 
 
-def _paint(figure: Figure, wide: bool, curves: dict[str, dict[str, list[Point]]]) -> None:
-    drawn = panels(figure, len(curves), wide)
-    labels = list(dict.fromkeys(label for lines in curves.values() for label in lines))
-    for number, (axis, lines) in enumerate(curves.items()):
-        axes = drawn[number]
-        for label, line in lines.items():
-            style = labels.index(label)
-            for point in line:
-                axes.errorbar(
-                    getattr(point, axis),
-                    point.times[1],
-                    yerr=spread(point.times) if len(point.seconds) > 1 else None,
-                    color=COLOURS[style],
-                    linestyle="none",
-                    elinewidth=0.8,
-                )
-            axes.plot(
-                [getattr(p, axis) for p in line],
-                [p.times[1] for p in line],
-                color=COLOURS[style],
-                marker=MARKERS[style],
-                linestyle=LINES[style],
-                label=label,
-            )
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        ticks = sorted({int(getattr(p, axis)) for line in lines.values() for p in line})
-        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-        axes.xaxis.set_minor_locator(NullLocator())
-        log_ticks(axes.yaxis)
-        axes.set_xlabel(f"{letter(number)} {_AXIS_LABELS[axis]}")
-        if number == 0 or not wide:
-            axes.set_ylabel("inference time (s)")
-        grid(axes, "both")
-    legend(figure, 3 if wide else 1)
+def _count(found: Sequence[SizePanel]) -> int:
+    return sum(len(line) for panel in found for line in panel.curves.values())
 
 
-def _table(curves: dict[str, dict[str, list[Point]]]) -> Table:
-    points = {p: None for lines in curves.values() for line in lines.values() for p in line}
+def _machines(found: Sequence[SizePanel]) -> list[Hardware]:
+    return list(dict.fromkeys(panel.hardware for panel in found))
+
+
+def _drawn_sizes(found: Sequence[SizePanel]) -> list[str]:
+    return [size for size in _SIZES if any(panel.size == size for panel in found)]
+
+
+def _grid_of(found: Sequence[SizePanel]) -> PanelGrid:
+    return PanelGrid(len(_machines(found)), len(_drawn_sizes(found)), _PANEL)
+
+
+def _paint(figure: Figure, wide: bool, found: Sequence[SizePanel]) -> None:
+    by_place = {(panel.hardware, panel.size): panel for panel in found}
+    contents = [by_place.get(place) for place in product(_machines(found), _drawn_sizes(found))]
+    lines = [line for each in found for line in each.curves.values()]
+    by_name = looks(line[0].name for line in lines)
+    by_label = {_short(line[0].label): by_name[line[0].name] for line in lines}
+    for panel in _grid_of(found).make(figure, wide, contents):
+        ends = _draw(panel.axes, panel.content, by_label)
+        title = f"{panel.letter} {panel.content.hardware.title}\n{panel.content.fixed}"
+        panel.axes.set_title(title, fontsize=6.5)
+        if panel.is_first:
+            panel.axes.set_ylabel("inference time (s)")
+        named = {_short(label) for later in panel.later for label in later.curves}
+        ends = {label: end for label, end in ends.items() if label not in named}
+        label_ends(panel.axes, panel.height, ends, by_label, 20)
+    state(
+        figure,
+        wide,
+        f"kkspdnn; RadiX-Net networks of the challenge, {lines[0][0].dtype}",
+        "median; error bars: shortest to longest of the runs, if several",
+    )
+
+
+def _short(label: str) -> str:
+    """Return a label without the words that all have: only kkspdnn is drawn."""
+    return label.removeprefix("kkspdnn, ").removeprefix("fused, ")
+
+
+def _draw(
+    axes: Axes, panel: SizePanel, by_label: dict[str, Look]
+) -> dict[str, tuple[float, float]]:
+    ends = {}
+    for label, line in panel.curves.items():
+        values = {float(getattr(p, panel.size)): p.times for p in line}
+        draw_curve(axes, values, by_label[_short(label)])
+        ends[_short(label)] = max(values), values[max(values)][1]
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    tick_numbers(
+        axes.xaxis, (getattr(p, panel.size) for line in panel.curves.values() for p in line)
+    )
+    log_ticks(axes.yaxis)
+    axes.set_xlabel(_AXIS_LABELS[panel.size])
+    grid(axes, "both")
+    return ends
+
+
+def _table(points: Sequence[Point]) -> Table:
     rows = []
-    for p in sorted(points, key=lambda p: (p.label, p.neurons, p.layers, p.inputs)):
+    for p in sorted(
+        set(points), key=lambda p: (p.hardware, p.label, p.neurons, p.layers, p.inputs)
+    ):
         low, middle, high = p.times
-        rows.append((p.label, p.neurons, p.layers, p.inputs, middle, low, high))
+        size = p.neurons, p.layers, p.inputs
+        rows.append((p.machine.short_name, p.label, *size, middle, low, high))
     return Table(
-        "Inference time in seconds: median, shortest and longest of the runs.",
-        ("implementation", "neurons", "layers", "inputs", "time (s)", "shortest", "longest"),
+        f"Inference time in seconds, {points[0].dtype}: median, shortest and longest of the runs.",
+        (
+            *("machine", "implementation", "neurons", "layers", "inputs"),
+            *("time (s)", "shortest", "longest"),
+        ),
         tuple(rows),
     )

@@ -1,22 +1,27 @@
-"""The curves of the figure of pruned networks: accuracies, and speed-ups over dense."""
+"""The curves of the figures of pruned networks: accuracies, times of a row and speed-ups."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean, median
 
 import numpy as np
 
-from kkspdnn.choices import METHODS
+from kkspdnn.choices import METHODS, Method
+from kkspdnn.figures.hardware import Hardware, hardware
+from kkspdnn.figures.points import Values, spread
+from kkspdnn.figures.read import Sourced
 from kkspdnn.records.pruning_study import Accuracy, Study, Timing
 
-ROWS = (1, 64, 4096)
-SPARSITY = 0.9
-"""Input rows and requested sparsity of the speed-ups. The figure of batch sizes has all of them."""
+Layers = tuple[int, ...]
 
-Values = tuple[float, float, float]
-"""The lowest, the middle (mean or median) and the highest value."""
+SPARSITY = 0.9
+"""The requested sparsity of the speed-ups. The figure of batch sizes has all of them."""
+
+DTYPE = "float32"
+"""`python -m bench.balanced` has no other dtype."""
 
 
 @dataclass(frozen=True)
@@ -27,98 +32,178 @@ class Curve:
     values: dict[float, Values]
 
 
+def curve_end(curve: Curve) -> tuple[float, float]:
+    """Return the last point of a curve."""
+    last = max(curve.values)
+    return last, curve.values[last][1]
+
+
 @dataclass(frozen=True)
-class SpeedupPanel:
-    """Speed-ups that were measured on the same hardware.
+class Accuracies:
+    """Accuracies in percent, by sparsity in percent: lowest, mean and highest over the seeds.
 
-    hardware: the machine and the number of threads, or the GPU
-    short_name: of the hardware, for the axis
-    curves: one for each implementation and pattern
+    layers: the neurons of each layer, the input layer first
+    seeds: the largest number of seeds of a value
+    curves: one for each pattern
+    dense: of the dense network; None if it was not measured
     """
 
-    hardware: str
-    short_name: str
+    layers: tuple[int, ...]
+    seeds: int
     curves: tuple[Curve, ...]
+    dense: Values | None
+    sources: frozenset[Path]
 
 
-def accuracy_curves(studies: Iterable[Study]) -> tuple[list[Curve], Values | None]:
-    """Return the accuracies in percent of all patterns, and those of the dense network.
+@dataclass(frozen=True)
+class MachineTimings:
+    """All timings of one network on one machine, with one number of threads.
 
-    The values are the lowest, mean and highest over the seeds. The patterns are in the order of
-    METHODS, followed by further curves of the same patterns, with other blocks.
+    layers: the neurons of each layer, the input layer first
     """
-    accuracies: dict[str, dict[float, list[float]]] = {}
-    for accuracy in (each for study in studies for each in study.accuracies):
+
+    hardware: Hardware
+    layers: tuple[int, ...]
+    timings: tuple[Timing, ...]
+    sources: frozenset[Path]
+
+    @property
+    def network(self) -> str:
+        """The neurons of each layer, such as 1024-1024-10."""
+        return "-".join(map(str, self.layers))
+
+    def select(self, pattern: str, sparsity: float | None = None) -> list[Timing]:
+        """Return the timings of a pattern, and of a requested sparsity."""
+        return [
+            t
+            for t in self.timings
+            if t.pattern == pattern and sparsity in (None, t.nominal_sparsity)
+        ]
+
+    def sparsities(self, pattern: str) -> list[float]:
+        """Return the requested sparsities of a pattern."""
+        return sorted({t.nominal_sparsity for t in self.select(pattern)})
+
+
+def accuracies(studies: Iterable[Sourced[Study]]) -> Accuracies | None:
+    """Return the accuracies of the network that has most of them; None without accuracies.
+
+    The patterns are in the order of METHODS, followed by further curves of the same patterns, with
+    other blocks.
+    """
+    found = [each for each in studies if each.record.accuracies]
+    if not found:
+        return None
+    counts: dict[tuple[int, ...], int] = {}
+    for each in found:
+        layers = each.record.layers
+        counts[layers] = counts.get(layers, 0) + len(each.record.accuracies)
+    layers = max(counts, key=lambda key: counts[key])
+    chosen = [each for each in found if each.record.layers == layers]
+    values: dict[str, dict[float, list[float]]] = {}
+    for accuracy in (accuracy for each in chosen for accuracy in each.record.accuracies):
         percent = round(100 * accuracy.sparsity, 1)
-        by_sparsity = accuracies.setdefault(_label(accuracy), {})
+        by_sparsity = values.setdefault(_label(accuracy), {})
         by_sparsity.setdefault(percent, []).append(100 * accuracy.accuracy)
-    dense = accuracies.pop("dense", {}).get(0.0)
+    seeds = max(len(each) for by_sparsity in values.values() for each in by_sparsity.values())
+    dense = values.pop("dense", {}).get(0.0)
+    return Accuracies(
+        layers,
+        seeds,
+        tuple(_ordered(values)),
+        None if dense is None else _mean_and_range(dense),
+        frozenset(each.path for each in chosen),
+    )
+
+
+def _ordered(values: Mapping[str, Mapping[float, list[float]]]) -> list[Curve]:
     curves = [
-        Curve(label, {percent: _spread(by_sparsity[percent]) for percent in sorted(by_sparsity)})
-        for label, by_sparsity in accuracies.items()
+        Curve(label, {percent: _mean_and_range(each) for percent, each in sorted(found.items())})
+        for label, found in values.items()
     ]
-    patterns = [curve.label.partition(",")[0] for curve in curves]
-    first = {
-        pattern: max(
-            (c for c, p in zip(curves, patterns, strict=True) if p == pattern),
-            key=lambda curve: len(curve.values),
-        )
-        for pattern in sorted(patterns, key=METHODS.index)
-    }
-    curves = [*first.values(), *(each for each in curves if each not in first.values())]
-    return curves, None if dense is None else _spread(dense)
+    return sorted(curves, key=lambda curve: (METHODS.index(pattern_of(curve)), -len(curve.values)))
+
+
+def pattern_of(curve: Curve) -> Method:
+    """Return the pattern of a curve of accuracies."""
+    return next(method for method in METHODS if curve.label.startswith(method))
 
 
 def _label(accuracy: Accuracy) -> str:
     if accuracy.pattern != "balanced":
         return accuracy.pattern
-    permuted = " of permuted inputs" if accuracy.permuted else ""
+    permuted = ", permuted inputs" if accuracy.permuted else ""
     return f"balanced, {accuracy.blocks} blocks{permuted}"
 
 
-def _spread(values: list[float]) -> Values:
+def _mean_and_range(values: list[float]) -> Values:
     return min(values), mean(values), max(values)
 
 
-def speedup_panels(studies: Iterable[Study]) -> list[SpeedupPanel]:
-    """Return a panel for each machine and number of threads, and for each GPU.
+def machine_timings(studies: Iterable[Sourced[Study]]) -> list[MachineTimings]:
+    """Return the timings of one network on each machine: CPUs first.
 
-    Only timings of ROWS, and of the dense network and those that were pruned to SPARSITY, are used.
+    The network is the one with the most timings. Of several numbers of threads, the largest is
+    chosen; of timings of the same case, the one in the latest record.
     """
-    timings: dict[tuple[str, str], list[Timing]] = {}
-    for study in studies:
-        for timing in filter(_has_panel, study.timings):
-            timings.setdefault(hardware(study, timing), []).append(timing)
-    panels = (SpeedupPanel(*names, tuple(_curves(each))) for names, each in timings.items())
-    return [panel for panel in panels if panel.curves]
+    found: dict[tuple[Layers, Hardware], dict[tuple[object, ...], tuple[Timing, Path]]] = {}
+    for each in sorted(studies, key=lambda each: (each.record.created, each.path)):
+        study = each.record
+        for timing in study.timings:
+            key = study.layers, _hardware(study, timing)
+            case = (timing.implementation, timing.pattern, timing.nominal_sparsity, timing.rows)
+            found.setdefault(key, {})[case] = timing, each.path
+    if not found:
+        return []
+    counts: dict[tuple[int, ...], int] = {}
+    for (layers, _), timings in found.items():
+        counts[layers] = counts.get(layers, 0) + len(timings)
+    layers = max(counts, key=lambda key: counts[key])
+    hardware_found = sorted(each for key, each in found if key == layers)
+    best = {each.machine: each for each in hardware_found}
+    return [
+        MachineTimings(
+            each,
+            layers,
+            tuple(timing for timing, _ in found[layers, each].values()),
+            frozenset(path for _, path in found[layers, each].values()),
+        )
+        for each in best.values()
+    ]
 
 
-def _has_panel(timing: Timing) -> bool:
-    return timing.rows in ROWS and timing.nominal_sparsity in (0.0, SPARSITY)
+def _hardware(study: Study, timing: Timing) -> Hardware:
+    gpu = (study.gpu or "a GPU") if timing.space == "cuda" else None
+    return hardware(study.machine, timing.threads, gpu)
 
 
-def hardware(study: Study, timing: Timing) -> tuple[str, str]:
-    """Return the name of the hardware of a timing and its short name."""
-    if timing.space == "cuda":
-        gpu = study.gpu or "a GPU"
-        return gpu, gpu.partition(",")[0]
-    threads = f"{timing.threads} thread{'s' if timing.threads > 1 else ''}"
-    return f"{study.machine}, {threads}", threads
+def row_times(timings: Iterable[Timing]) -> list[Curve]:
+    """Return microseconds of a row by the rows at a time, for each implementation."""
+    times: dict[str, dict[int, Values]] = {}
+    for timing in timings:
+        microseconds = [1e6 * seconds / timing.rows for seconds in timing.seconds]
+        times.setdefault(timing.implementation, {})[timing.rows] = spread(microseconds)
+    return [
+        Curve(label, {float(rows): by_rows[rows] for rows in sorted(by_rows)})
+        for label, by_rows in times.items()
+    ]
 
 
-def _curves(timings: list[Timing]) -> list[Curve]:
-    """Return the speed-ups over the fastest dense implementation with the same rows."""
+def speedups(machine: MachineTimings, pattern: str) -> list[Curve]:
+    """Return the speed-ups over the fastest dense implementation with the same rows.
+
+    Of networks that were pruned to SPARSITY, by rows at a time: quartiles and median of the runs.
+    """
     dense: dict[int, float] = {}
-    for timing in timings:
-        if timing.pattern == "dense":
-            best = dense.get(timing.rows, float("inf"))
-            dense[timing.rows] = min(best, median(timing.seconds))
-    speedups: dict[str, dict[float, Values]] = {}
-    for timing in timings:
-        if timing.pattern != "dense" and timing.rows in dense:
-            label = f"{timing.implementation}, {timing.pattern}"
-            speedups.setdefault(label, {})[timing.rows] = _speedup(dense[timing.rows], timing)
-    return [Curve(label, values) for label, values in speedups.items()]
+    for timing in machine.select("dense"):
+        best = dense.get(timing.rows, float("inf"))
+        dense[timing.rows] = min(best, median(timing.seconds))
+    found: dict[str, dict[float, Values]] = {}
+    for timing in sorted(machine.select(pattern, SPARSITY), key=lambda t: t.rows):
+        if timing.rows in dense:
+            values = _speedup(dense[timing.rows], timing)
+            found.setdefault(timing.implementation, {})[timing.rows] = values
+    return [Curve(label, values) for label, values in found.items()]
 
 
 def _speedup(dense: float, timing: Timing) -> Values:
@@ -127,6 +212,6 @@ def _speedup(dense: float, timing: Timing) -> Values:
     return dense / low, dense / middle, dense / high
 
 
-def style_numbers(labels: Iterable[str], first: int) -> Mapping[str, int]:
-    """Return a style number for each label, from `first` on; equal labels share a number."""
-    return {label: first + index for index, label in enumerate(dict.fromkeys(labels))}
+def sources_of_machines(machines: Sequence[MachineTimings]) -> frozenset[Path]:
+    """Return the files of timings."""
+    return frozenset(path for machine in machines for path in machine.sources)

@@ -1,110 +1,232 @@
-"""The figure of edges/s by network and architecture, with published rates as lines."""
+"""The figure of edges/s against neurons, for each number of layers, on all machines."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kkspdnn.figures.points import Point, Records
-from kkspdnn.figures.style import COLOURS, HATCHES, LINES, Chart, grid, legend, shifted, spread
-from kkspdnn.figures.table import Table
+from kkspdnn.figures.appearance import Look, machine_looks, published_look
+from kkspdnn.figures.chart import Chart, PanelGrid
+from kkspdnn.figures.direct_labels import label_ends
+from kkspdnn.figures.hardware import Hardware
+from kkspdnn.figures.points import (
+    Point,
+    Values,
+    machines_of,
+    of_common_dtype,
+    sources_of,
+    with_most_threads,
+)
+from kkspdnn.figures.read import Records
+from kkspdnn.figures.style import draw_curve, grid, state, tick_numbers
+from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import Published, PublishedSystem
 
 _NAME = "all"
-_MAX_WIDTH = 0.3
-"""Of a bar; two architectures have a distance of 1."""
+_PANEL = 1.75, 2.5
+"""Inches, for one column and two columns."""
+
+
+@dataclass(frozen=True)
+class RatePanel:
+    """The rates of the networks with one number of layers.
+
+    measured: edges/s by neurons, for each hardware
+    published: edges/s by neurons, for each system that has any, by its label
+    """
+
+    layers: int
+    measured: dict[Hardware, dict[int, Values]]
+    published: dict[str, dict[int, float]]
 
 
 def chart(records: Records, published: Published) -> Chart | None:
     """Return the figure of the fused kernel with early exit; None without such points."""
-    best: dict[tuple[str, str], Point] = {}
-    for point in records.points:
-        key = (point.architecture, point.network)
-        if point.name == _NAME and (key not in best or _size(point) > _size(best[key])):
-            best[key] = point
-    if not best:
+    points = rate_points(records)
+    if not points:
         return None
-    points = sorted(best.values(), key=lambda p: (p.architecture, p.neurons, p.layers))
-    networks = {(p.neurons, p.layers) for p in points}
-    systems = [s for s in published.systems if any(s.rate(*n) for n in networks)]
+    found = rate_panels(points, published.systems)
 
     def paint(figure: Figure, wide: bool) -> None:
-        _paint(figure.subplots(), points, systems)
-        legend(figure, 3 if wide else 1)
+        _paint(figure, wide, found, points)
 
     return Chart(
-        "rates", _table(points, systems), (2.4 + 0.14 * (len(systems) + len(networks)), 3.0), paint
+        "rates",
+        sources_of(points),
+        _table(points, published.systems),
+        _grid_of(found).heights,
+        paint,
+        _printed(points, published.systems),
     )
 
 
-def _size(point: Point) -> tuple[int, int]:
-    return point.threads, point.problem_inputs
+def _grid_of(found: Sequence[RatePanel]) -> PanelGrid:
+    return PanelGrid(1, len(found), _PANEL)
 
 
-def _paint(axes: Axes, points: list[Point], systems: list[PublishedSystem]) -> None:
-    drawn = [p.rates[0] for p in points]
-    networks = list(dict.fromkeys(p.network for p in points))
-    architectures = list(dict.fromkeys(p.architecture for p in points))
-    width = min(0.8 / len(networks), _MAX_WIDTH)
-    left = -width * len(networks) / 2
-    for point in points:
-        index = networks.index(point.network)
-        x = architectures.index(point.architecture) + left + (index + 0.5) * width
-        axes.bar(
-            x,
-            point.rate,
-            width=0.8 * width,
-            color=COLOURS[index % len(COLOURS)],
-            hatch=HATCHES[shifted(index) % len(HATCHES)],
-            edgecolor="black",
-            linewidth=0.5,
-            label=f"kkspdnn, {point.network}",
-            yerr=spread(point.rates) if len(point.seconds) > 1 else None,
-        )
-        for number, system in enumerate(systems):
-            rate = system.rate(point.neurons, point.layers)
-            if rate is None:
-                continue
-            lossy = "" if system.exact else " (lossy)"
-            label = f"published: {system.name}{lossy}"
-            drawn.append(rate)
-            ends = [x - 0.48 * width, x + 0.48 * width]
-            axes.plot(ends, [rate, rate], color="white", linewidth=2.4, zorder=3)
-            axes.plot(
-                ends,
-                [rate, rate],
-                color=COLOURS[-1 - number % len(COLOURS)],
-                linestyle=LINES[number % len(LINES)],
-                zorder=4,
-                label=label,
-            )
-    axes.set_yscale("log")
-    axes.set_ylim(bottom=_decade_below(drawn))
-    axes.set_ylabel("inference rate (edges/s)")
-    axes.set_xticks(range(len(architectures)), architectures)
-    axes.set_xlim(-0.55, len(architectures) - 0.45)
-    grid(axes, "y")
+def rate_points(records: Records) -> list[Point]:
+    """Return the points with early exit, one for each machine and network: the one of most rows."""
+    chosen = of_common_dtype(p for p in records.points if p.name == _NAME)
+    best: dict[tuple[object, ...], Point] = {}
+    for point in with_most_threads(chosen):
+        key = (point.machine, point.network)
+        if key not in best or point.problem_inputs > best[key].problem_inputs:
+            best[key] = point
+    return sorted(best.values(), key=lambda p: (p.hardware, p.neurons, p.layers))
 
 
-def _decade_below(rates: list[float]) -> float:
-    """Return the start of the bars: a logarithmic axis has no zero."""
-    return float(10 ** math.floor(math.log10(min(rates))))
+def rate_panels(points: Sequence[Point], systems: Sequence[PublishedSystem]) -> list[RatePanel]:
+    """Return a panel for each number of layers, with the published rates for as many layers."""
+    found = []
+    for layers in sorted({point.layers for point in points}):
+        measured: dict[Hardware, dict[int, Values]] = {}
+        for point in points:
+            if point.layers == layers:
+                measured.setdefault(point.hardware, {})[point.neurons] = point.rates
+        found.append(RatePanel(layers, measured, _published_for(systems, layers)))
+    return found
 
 
-def _table(points: list[Point], systems: list[PublishedSystem]) -> Table:
-    columns = ("architecture", "network", "threads", "inputs", "edges/s", "lowest", "highest")
+def _published_for(systems: Sequence[PublishedSystem], layers: int) -> dict[str, dict[int, float]]:
+    found: dict[str, dict[int, float]] = {}
+    for system in systems:
+        rates = {
+            int(neurons): rate
+            for name, rate in system.rates.items()
+            for neurons, _, depth in [name.partition("-")]
+            if int(depth) == layers
+        }
+        if rates:
+            found[_label(system)] = dict(sorted(rates.items()))
+    return found
+
+
+def _paint(figure: Figure, wide: bool, found: list[RatePanel], points: list[Point]) -> None:
+    looks = _system_looks(found)
+    by_machine = machine_looks(machines_of(points))
+    for each in found:
+        looks |= {_own_label(hardware): by_machine[hardware.machine] for hardware in each.measured}
+    neurons = sorted({n for each in found for n in _neurons(each)})
+    rates = [rate for each in found for rate in _rates(each)]
+    for panel in _grid_of(found).make(figure, wide, found):
+        axes = panel.axes
+        ends = _draw(axes, panel.content, looks)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_ylim(min(rates) / 2, max(rates) * 2)
+        axes.set_xlim(min(neurons) / 1.4, max(neurons) * 1.4)
+        tick_numbers(axes.xaxis, neurons)
+        axes.set_title(f"{panel.letter} {panel.content.layers:,} layers")
+        axes.set_xlabel("neurons per layer")
+        grid(axes, "both")
+        if panel.is_first:
+            axes.set_ylabel("inference rate (edges/s)")
+        else:
+            axes.tick_params(axis="y", labelleft=False)
+        named = {label for later in panel.later for label in _labels(later)}
+        ends = {name: end for name, end in ends.items() if name not in named}
+        label_ends(axes, panel.height, ends, looks, 24)
+    state(figure, wide, *_statement(points))
+
+
+def _labels(panel: RatePanel) -> list[str]:
+    return [*panel.published, *map(_own_label, panel.measured)]
+
+
+def _statement(points: list[Point]) -> tuple[str, ...]:
+    rows = sorted({point.problem_inputs for point in points})
+    one = any(len(point.seconds) == 1 for point in points)
+    return (
+        f"RadiX-Net networks of the challenge, {', '.join(f'{n:,}' for n in rows)} input rows, "
+        f"{points[0].dtype}; kkspdnn: fused kernel with early exit",
+        "median; error bars: lowest to highest of the runs" + (", if several" if one else ""),
+        "grey: published rates, of other machines",
+    )
+
+
+def _draw(axes: Axes, panel: RatePanel, looks: dict[str, Look]) -> dict[str, tuple[float, float]]:
+    """Draw all curves and return the last point of each by its label."""
+    ends = {}
+    for label, rates in panel.published.items():
+        style = looks[label].style(3.5)
+        axes.plot(list(rates), list(rates.values()), linewidth=0.7, **style)
+        ends[label] = list(rates.items())[-1]
+    for hardware, values in panel.measured.items():
+        label = _own_label(hardware)
+        draw_curve(axes, values, looks[label], width=1.6)
+        last = max(values)
+        ends[label] = (last, values[last][1])
+    return {label: (float(x), y) for label, (x, y) in ends.items()}
+
+
+def _system_looks(found: list[RatePanel]) -> dict[str, Look]:
+    labels = dict.fromkeys(label for panel in found for label in panel.published)
+    return {label: published_look(index) for index, label in enumerate(labels)}
+
+
+def _neurons(panel: RatePanel) -> set[int]:
+    measured = {neurons for curve in panel.measured.values() for neurons in curve}
+    return measured.union(*panel.published.values())
+
+
+def _rates(panel: RatePanel) -> list[float]:
+    found = [rate for rates in panel.published.values() for rate in rates.values()]
+    for curve in panel.measured.values():
+        for values in curve.values():
+            found += values
+    return found
+
+
+def _label(system: PublishedSystem) -> str:
+    return system.name if system.exact else f"{system.name} (lossy)"
+
+
+def _own_label(hardware: Hardware) -> str:
+    return f"kkspdnn: {hardware.title}"
+
+
+_COLUMNS = ("machine", "network", "threads", "inputs", "edges/s", "lowest", "highest")
+
+
+def _table(points: list[Point], systems: Sequence[PublishedSystem]) -> Table:
     rows = []
     for p in points:
         low, middle, high = p.rates
         others = [s.rate(p.neurons, p.layers) for s in systems]
-        rows.append((p.architecture, p.network, p.threads, p.inputs, middle, low, high, *others))
+        rows.append((p.machine.name, p.network, p.threads, p.inputs, middle, low, high, *others))
     return Table(
-        "Inference rates, fused kernel with early exit. Median, lowest and highest of the runs; "
-        "published rates are of other machines: "
-        + "; ".join(f"{s.name}: {s.source}" for s in systems)
-        + ".",
-        columns + tuple(f"published: {s.name}" for s in systems),
+        _caption(points, systems),
+        _COLUMNS + tuple(f"published: {_label(s)}" for s in systems),
         tuple(rows),
     )
+
+
+def _caption(points: list[Point], systems: Sequence[PublishedSystem]) -> str:
+    return (
+        f"Inference rates in edges/s, fused kernel with early exit, {points[0].dtype}: median of "
+        "the runs, with the lowest and highest where they are given. Published rates are of other "
+        "machines: " + "; ".join(f"{s.name}: {s.source}" for s in systems) + "."
+    )
+
+
+def _printed(points: list[Point], systems: Sequence[PublishedSystem]) -> Table:
+    """Return a table in units of 10^12 edges/s with a column for each number of neurons."""
+    neurons = sorted({p.neurons for p in points})
+    depths = sorted({p.layers for p in points})
+    rates = {(_own_label(p.hardware), p.layers, p.neurons): p.rate for p in points}
+    for panel in rate_panels(points, systems):
+        for label, published in panel.published.items():
+            rates |= {(label, panel.layers, n): rate for n, rate in published.items()}
+    rows: list[tuple[Cell, ...]] = []
+    for label in dict.fromkeys(label for label, _, _ in rates):
+        for layers in depths:
+            found = [rates.get((label, layers, n)) for n in neurons]
+            scaled = [None if rate is None else rate / 1e12 for rate in found]
+            if any(rate is not None for rate in scaled):
+                rows.append((label, layers, *scaled))
+    heads = (f"{n:,} neurons" for n in neurons)
+    caption = _caption(points, systems).replace("in edges/s", "in 10^12 edges/s")
+    return Table(caption, ("implementation", "layers", *heads), tuple(rows))

@@ -7,69 +7,127 @@ below the L1 ceiling and above the memory ceiling has its data in cache.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kkspdnn.figures.points import Point, Records
-from kkspdnn.figures.style import (
-    COLOURS,
-    GREY,
-    LINES,
-    MARKERS,
-    Chart,
-    grid,
-    legend,
-    log_ticks,
-    spread,
-)
+from kkspdnn.figures.appearance import GREY, looks
+from kkspdnn.figures.chart import Chart, PanelGrid
+from kkspdnn.figures.direct_labels import label_ends
+from kkspdnn.figures.hardware import Hardware, Machine
+from kkspdnn.figures.points import Point, Values, of_common_dtype
+from kkspdnn.figures.read import Records
+from kkspdnn.figures.style import grid, log_ticks, state
 from kkspdnn.figures.table import Table
-from kkspdnn.records.comparison import Ceilings, Comparison
+from kkspdnn.records.comparison import Ceilings
 from kkspdnn.records.published import Published
+
+_PANEL = 2.4, 2.9
 
 
 @dataclass(frozen=True)
-class _RooflinePoint:
+class RooflinePoint:
+    """One implementation.
+
+    intensity: computed edges per byte
+    rates: computed edges/s
+    """
+
+    name: str
     label: str
-    intensity: float  # computed edges per byte
-    rates: tuple[float, float, float]  # computed edges/s
+    intensity: float
+    rates: Values
+
+
+@dataclass(frozen=True)
+class RooflinePanel:
+    """The ceilings and points of one machine; sources: the files of ceilings and points."""
+
+    hardware: Hardware
+    ceilings: Ceilings
+    points: tuple[RooflinePoint, ...]
+    sources: frozenset[Path]
+
+    def fraction(self, point: RooflinePoint) -> float:
+        """Return the rate of a point over the lower of the L1 and the multiply-add ceiling."""
+        l1 = point.intensity * self.ceilings.l1_bytes_per_second
+        return point.rates[1] / min(self.ceilings.edges_per_second, l1)
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """Return the figure of ceilings and points of one machine and number of threads, or None."""
-    for measured in records.comparisons:
-        points = _roofline_points(records.points, measured) if measured.ceilings is not None else []
-        if points:
-            return _chart(points, measured)
-    return None
-
-
-def _chart(points: list[_RooflinePoint], measured: Comparison) -> Chart:
-    ceilings = measured.ceilings
-    assert ceilings is not None
+    """Return the figure of one network on all machines with ceilings, or None."""
+    points, panels_found = roofline_panels(records)
+    if not panels_found:
+        return None
 
     def paint(figure: Figure, wide: bool) -> None:
-        _paint(figure, wide, points, ceilings)
+        _paint(figure, wide, panels_found)
+        state(figure, wide, *_statement(points[0]))
 
-    return Chart("roofline", _table(points, ceilings), (4.8, 3.2), paint)
+    table = _table(points[0], panels_found)
+    return Chart(
+        "roofline",
+        frozenset(path for panel in panels_found for path in panel.sources),
+        table,
+        _grid_of(panels_found).heights,
+        paint,
+        table.without("lowest", "highest"),
+    )
 
 
-def _roofline_points(points: tuple[Point, ...], measured: Comparison) -> list[_RooflinePoint]:
-    """Return one point for each implementation, the one with the most work."""
-    best: dict[str, Point] = {}
-    for p in points:
-        here = p.architecture == measured.machine and p.threads == measured.threads
-        if not here or p.bytes_per_edge is None or p.computed_edges is None:
-            continue
-        if p.name not in best or p.inputs * p.edges > best[p.name].inputs * best[p.name].edges:
-            best[p.name] = p
-    chosen = []
-    for p in best.values():
-        assert p.computed_edges is not None
-        assert p.bytes_per_edge is not None
-        low, middle, high = (rate / (p.inputs * p.edges) * p.computed_edges for rate in p.rates)
-        chosen.append(_RooflinePoint(p.label, 1 / p.bytes_per_edge, (low, middle, high)))
-    return chosen
+def roofline_panels(records: Records) -> tuple[list[Point], list[RooflinePanel]]:
+    """Return the points of one network, and a panel for each machine that has its ceilings.
+
+    The network is the one that most implementations have been measured on; of equal ones, the one
+    of most input rows and edges.
+    """
+    ceilings: dict[Hardware, tuple[Ceilings, Path]] = {}
+    for each in sorted(records.comparisons, key=lambda each: each.record.created):
+        record = each.record
+        if record.ceilings is not None:
+            hardware = Hardware(Machine(False, record.machine), record.ceilings.threads)
+            ceilings[hardware] = record.ceilings, each.path
+    points = of_common_dtype(
+        p
+        for p in records.points
+        if p.hardware in ceilings and p.bytes_per_edge is not None and p.computed_edges
+    )
+    if not points:
+        return [], []
+    networks = Counter(map(_problem, points))
+    network = max(networks, key=lambda each: (networks[each], each))
+    points = [p for p in points if _problem(p) == network]
+    found = []
+    for hardware in sorted({p.hardware for p in points}):
+        own = [p for p in points if p.hardware == hardware]
+        measured, path = ceilings[hardware]
+        sources = frozenset({path, *(p.source for p in own)})
+        drawn = tuple(map(_roofline_point, own))
+        found.append(RooflinePanel(hardware, measured, drawn, sources))
+    return points, found
+
+
+def _problem(p: Point) -> tuple[int, int, str]:
+    return p.problem_inputs, p.edges, p.network
+
+
+def _roofline_point(p: Point) -> RooflinePoint:
+    assert p.computed_edges is not None
+    assert p.bytes_per_edge is not None
+    low, middle, high = (rate / (p.inputs * p.edges) * p.computed_edges for rate in p.rates)
+    return RooflinePoint(p.name, p.label, 1 / p.bytes_per_edge, (low, middle, high))
+
+
+def _statement(point: Point) -> tuple[str, ...]:
+    return (
+        f"{point.neurons:,} neurons, {point.layers:,} layers, {point.problem_inputs:,} input rows, "
+        f"{point.dtype}",
+        "ceilings measured with as many threads; median, error bars: lowest to highest of the runs",
+    )
 
 
 def _bandwidths(ceilings: Ceilings) -> dict[str, float]:
@@ -80,66 +138,81 @@ def _bandwidths(ceilings: Ceilings) -> dict[str, float]:
     }
 
 
-def _paint(figure: Figure, wide: bool, points: list[_RooflinePoint], ceilings: Ceilings) -> None:
-    axes = figure.subplots()
-    lowest, highest = min(p.intensity for p in points) / 2, 2.0
-    for number, (name, rate) in enumerate(_bandwidths(ceilings).items()):
+def _grid_of(found: Sequence[RooflinePanel]) -> PanelGrid:
+    return PanelGrid(len(found), 1, _PANEL)
+
+
+def _paint(figure: Figure, wide: bool, found: Sequence[RooflinePanel]) -> None:
+    points = [point for each in found for point in each.points]
+    lowest, highest = min(p.intensity for p in points) / 1.5, max(p.intensity for p in points) * 4
+    bottom = min(p.rates[0] for p in points) / 2
+    top = max(each.ceilings.edges_per_second for each in found) * 2
+    by_name = looks(point.name for point in points)
+    for panel in _grid_of(found).make(figure, wide, found):
+        axes, content = panel.axes, panel.content
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(lowest, highest)
+        axes.set_ylim(bottom, top)
+        _draw_ceilings(axes, content.ceilings, lowest, highest)
+        for point in content.points:
+            low, middle, high = point.rates
+            bar = [[middle - low], [high - middle]]
+            style = by_name[point.name].style() | {"linestyle": "none"}
+            axes.errorbar(point.intensity, middle, yerr=bar, elinewidth=0.7, **style)
+        log_ticks(axes.xaxis)
+        axes.set_title(f"{panel.letter} {content.hardware.title}")
+        axes.set_xlabel("computed edges per byte loaded (edges/B)")
+        if panel.is_first:
+            axes.set_ylabel("computed edges (edges/s)")
+        grid(axes, "both")
+        ends = {p.label: (p.intensity, p.rates[1]) for p in content.points}
+        by_label = {p.label: by_name[p.name] for p in content.points}
+        label_ends(axes, panel.height, ends, by_label, 22)
+
+
+def _draw_ceilings(axes: Axes, ceilings: Ceilings, lowest: float, highest: float) -> None:
+    for name, rate in _bandwidths(ceilings).items():
         knee = min(highest, ceilings.edges_per_second / rate)
-        axes.plot(
-            [lowest, knee],
-            [lowest * rate, knee * rate],
+        axes.plot([lowest, knee], [lowest * rate, knee * rate], color=GREY, linewidth=0.9)
+        axes.annotate(
+            f"{name}: {rate / 1e9:.3g} GB/s",
+            (lowest, lowest * rate),
+            xytext=(7, 0),
+            textcoords="offset points",
+            fontsize=5.5,
             color=GREY,
-            linestyle=LINES[number],
-            label=f"{name}: {rate / 1e9:.3g} GB/s",
+            va="center",
         )
-    axes.axhline(
-        ceilings.edges_per_second,
-        color="black",
-        label=f"multiply-add: {ceilings.edges_per_second:.3g} edges/s",
+    axes.axhline(ceilings.edges_per_second, color="black", linewidth=0.9)
+    axes.annotate(
+        f"multiply-add: {ceilings.edges_per_second:.3g} edges/s",
+        (lowest, ceilings.edges_per_second),
+        xytext=(3, 1.5),
+        textcoords="offset points",
+        fontsize=5.5,
     )
-    for number, point in enumerate(points):
-        # points of equal intensity are drawn side by side
-        same = [p for p in points if p.intensity == point.intensity]
-        shift = 1.06 ** (same.index(point) - (len(same) - 1) / 2)
-        axes.errorbar(
-            point.intensity * shift,
-            point.rates[1],
-            yerr=spread(point.rates),
-            marker=MARKERS[number % len(MARKERS)],
-            color=COLOURS[number % len(COLOURS)],
-            markerfacecolor=COLOURS[number % len(COLOURS)] if number < len(MARKERS) else "white",
-            linestyle="none",
-            elinewidth=0.8,
-            label=point.label,
-        )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(lowest, highest)
-    log_ticks(axes.xaxis)
-    axes.set_xlabel("computed edges per byte loaded (edges/B)")
-    axes.set_ylabel("computed edges (edges/s)")
-    grid(axes, "both")
-    legend(figure, 1, "outside right center" if wide else "outside lower center")
 
 
-def _table(points: list[_RooflinePoint], ceilings: Ceilings) -> Table:
+def _table(network: Point, found: Sequence[RooflinePanel]) -> Table:
     rows = []
-    for p in points:
-        low, middle, high = p.rates
-        ceiling = min(ceilings.edges_per_second, p.intensity * ceilings.l1_bytes_per_second)
-        rows.append((p.label, p.intensity, middle, low, high, middle / ceiling))
+    for panel in found:
+        for p in panel.points:
+            low, middle, high = p.rates
+            name = panel.hardware.title
+            rows.append((name, p.label, p.intensity, middle, low, high, panel.fraction(p)))
+    ceilings = "; ".join(
+        f"{panel.hardware.title}: {panel.ceilings.edges_per_second:.3g} multiply-adds/s; reads of "
+        + ", ".join(f"{r:.3g} bytes/s ({n})" for n, r in _bandwidths(panel.ceilings).items())
+        for panel in found
+    )
     return Table(
-        f"Computed edges against the measured ceilings of {ceilings.threads} threads: "
-        f"{ceilings.edges_per_second:.3g} multiply-adds/s; reads of "
-        + ", ".join(f"{rate:.3g} bytes/s ({name})" for name, rate in _bandwidths(ceilings).items())
-        + ".",
+        f"Computed edges against the measured ceilings, {network.network} with "
+        f"{network.problem_inputs:,} input rows, {network.dtype}. The ceiling of an implementation "
+        f"is the lower one of multiply-adds and L1. {ceilings}.",
         (
-            "implementation",
-            "edges/B",
-            "computed edges/s",
-            "lowest",
-            "highest",
-            "fraction of ceiling",
+            *("machine", "implementation", "edges/B", "computed edges/s", "lowest", "highest"),
+            "of its ceiling",
         ),
         tuple(rows),
     )

@@ -1,97 +1,176 @@
-"""The figure of speed-up over the serial reference of the same record."""
+"""The figure of speed-up over the serial reference of the same record, on all machines."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import fill
+
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from kkspdnn.figures.points import REFERENCE, Records, largest_comparison
-from kkspdnn.figures.style import COLOURS, GREY, Chart, grid, legend
+from kkspdnn.figures.appearance import Look, machine_looks
+from kkspdnn.figures.chart import Chart
+from kkspdnn.figures.comparisons import comparisons_of_one_network
+from kkspdnn.figures.hardware import Hardware
+from kkspdnn.figures.points import Values
+from kkspdnn.figures.read import Records, row_hardware
+from kkspdnn.figures.style import grid, legend, state
 from kkspdnn.figures.table import Cell, Table
-from kkspdnn.records.comparison import Comparison, PeerResult
+from kkspdnn.records.comparison import Comparison, NetworkSize
 from kkspdnn.records.published import Published, SpeedupRange
+
+REFERENCE = "reference"
+"""The name of the serial reference in a comparison."""
+
+_CHARACTERS = 28
+"""Of a line of a label, in one column."""
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """The speed-up of one implementation on one machine.
+
+    values: lowest, median and highest over the runs
+    """
+
+    label: str
+    hardware: Hardware
+    inputs: int
+    threads: int
+    values: Values
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the implementation is kkspdnn."""
+        return self.label.startswith("kkspdnn")
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """Return the figure of the largest comparison with the reference; None without one."""
-    chosen = largest_comparison(records)
-    if chosen is None or len(chosen.measured) < 2:
+    """Return the figure of comparisons with the reference on one network; None without them."""
+    chosen = comparisons_of_one_network(records, REFERENCE)
+    speedups = [each for comparison in chosen for each in _speedups(comparison.record)]
+    if not speedups:
         return None
-    assert chosen.network is not None
-    edges = chosen.network.edges
-    (serial,) = (row for row in chosen.measured if row.name == REFERENCE)
-    base = serial.rate(edges)
-    rows = sorted((r for r in chosen.measured if r is not serial), key=lambda r: r.rate(edges))
-    values = [(row, [rate / base for rate in row.rates(edges)]) for row in rows]
+    network = chosen[0].record.network
+    assert network is not None
+    labels = order(speedups)
 
     def paint(figure: Figure, wide: bool) -> None:
-        _paint(figure, wide, values, published.speedup, _title(chosen))
+        _paint(figure, wide, speedups, labels, published.speedup)
+        state(figure, wide, *_statement(network, published.speedup))
 
-    height = 0.17 * len(rows) + 1.1
-    return Chart("speedup", _table(values, published.speedup), (height, height), paint)
+    machines = len({each.hardware for each in speedups})
+    lines = sum(1 + fill(label, _CHARACTERS).count("\n") for label in labels)
+    heights = 0.125 * lines + 1.3 + 0.14 * machines, 0.165 * len(labels) + 1.35
+    sources = frozenset(each.path for each in chosen)
+    table = _table(speedups, labels, network, published.speedup)
+    return Chart("speedup", sources, table, heights, paint)
 
 
-def _title(record: Comparison) -> str:
-    network = record.network
-    assert network is not None
-    return (
-        f"over the serial reference: {network.neurons}-{network.layers}, {network.dtype}\n"
-        f"{record.machine}, {record.threads} threads"
-    )
+def _speedups(record: Comparison) -> list[Speedup]:
+    assert record.network is not None
+    edges = record.network.edges
+    (serial,) = (row for row in record.measured if row.name == REFERENCE)
+    found = []
+    for row in record.measured:
+        if row is serial:
+            continue
+        assert row.inputs is not None
+        assert row.threads is not None
+        low, middle, high = (rate / serial.rate(edges) for rate in row.rates(edges))
+        hardware = row_hardware(record, row)
+        # Some implementations have one thread only; the machine is the same.
+        hardware = hardware if row.gpu else Hardware(hardware.machine, record.threads)
+        found.append(Speedup(row.label, hardware, row.inputs, row.threads, (low, middle, high)))
+    return found
+
+
+def order(speedups: Sequence[Speedup]) -> list[str]:
+    """Return the labels by ascending speed-up, the highest over the machines."""
+    best: dict[str, float] = {}
+    for each in speedups:
+        best[each.label] = max(best.get(each.label, 0.0), each.values[1])
+    return sorted(best, key=lambda label: best[label])
+
+
+def _statement(network: NetworkSize, published: SpeedupRange) -> list[str]:
+    return [
+        f"{network.neurons:,} neurons, {network.layers:,} layers, {network.inputs:,} input rows, "
+        f"{network.dtype}; over the serial reference on the same machine, one thread",
+        "median; error bars: lowest to highest of the runs; bold, filled: kkspdnn",
+        f"grey: published, {published.name}, {published.low:g} to {published.high:g}; "
+        f"{published.networks}",
+    ]
 
 
 def _paint(
     figure: Figure,
     wide: bool,
-    values: list[tuple[PeerResult, list[float]]],
+    speedups: Sequence[Speedup],
+    labels: Sequence[str],
     published: SpeedupRange,
-    title: str,
 ) -> None:
     axes = figure.subplots()
-    for position, (row, (low, middle, high)) in enumerate(values):
-        is_kkspdnn = row.label.startswith("kkspdnn")
-        axes.hlines(position, 1, middle, colors=COLOURS[0] if is_kkspdnn else GREY, linewidth=1.5)
-        axes.errorbar(
-            middle,
-            position,
-            xerr=[[middle - low], [high - middle]],
-            marker="o" if is_kkspdnn else "s",
-            color=COLOURS[0] if is_kkspdnn else GREY,
-            markerfacecolor=COLOURS[0] if is_kkspdnn else "white",
-            linestyle="none",
-            elinewidth=0.8,
-            label="kkspdnn" if is_kkspdnn else "others",
-        )
+    found = sorted({each.hardware for each in speedups})
+    looks = machine_looks(sorted({each.machine for each in found}))
+    shift = 0.5 / len(found)
+    for number, hardware in enumerate(found):
+        offset = ((len(found) - 1) / 2 - number) * shift
+        for each in speedups:
+            if each.hardware == hardware:
+                _draw(axes, each, labels.index(each.label) + offset, looks[hardware.machine])
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.axvline(1, color="black", linewidth=0.8)
-    for number, value in enumerate((published.low, published.high)):
-        axes.axvline(
-            value,
-            color=COLOURS[5],
-            linestyle=("--", ":")[number],
-            linewidth=1,
-            label=f"published: KK-SpDNN 2019, {('lowest', 'highest')[number]} ({value:g}x)",
-        )
-    axes.set_yticks(range(len(values)), [row.label for row, _ in values])
-    axes.tick_params(axis="y", labelsize=6.5)
-    axes.set_ylim(-0.7, len(values) - 0.3)
-    axes.set_xlabel("speed-up")
-    figure.suptitle(title, fontsize=7)
-    legend(figure, 2 if wide else 1)
-    grid(axes, "x")
+    axes.axvspan(published.low, published.high, color="#dddddd", zorder=0, linewidth=0)
+    axes.set_ylim(-0.7, len(labels) - 0.3)
+    names = labels if wide else [fill(label, _CHARACTERS) for label in labels]
+    axes.set_yticks(range(len(labels)), names, linespacing=1.0)
+    axes.tick_params(axis="y", labelsize=6.5 if wide else 6, length=0)
+    for text in axes.get_yticklabels():
+        text.set_fontweight("bold" if text.get_text().startswith("kkspdnn") else "normal")
+    axes.set_xlabel("speed-up over the serial reference" if wide else "speed-up")
+    grid(axes, "both")
+    entries = {each.title: looks[each.machine] for each in found}
+    legend(figure, entries, min(len(entries), 3 if wide else 1), lines=False)
 
 
-def _table(values: list[tuple[PeerResult, list[float]]], published: SpeedupRange) -> Table:
-    rows: list[tuple[Cell, ...]]
-    rows = [(r.label, r.threads, r.inputs, mid, low, high) for r, (low, mid, high) in values]
-    rows += [
-        ("published: KK-SpDNN 2019, lowest", None, None, published.low, None, None),
-        ("published: KK-SpDNN 2019, highest", None, None, published.high, None, None),
-    ]
+def _draw(axes: Axes, speedup: Speedup, position: float, look: Look) -> None:
+    low, middle, high = speedup.values
+    axes.errorbar(
+        middle,
+        position,
+        xerr=[[middle - low], [high - middle]],
+        elinewidth=0.8,
+        **(look.style() | {"linestyle": "none"} | ({} if speedup.is_own else _HOLLOW)),
+    )
+
+
+_HOLLOW = {"markerfacecolor": "white"}
+"""Other implementations than kkspdnn."""
+
+
+def _table(
+    speedups: Sequence[Speedup],
+    labels: Sequence[str],
+    network: NetworkSize,
+    published: SpeedupRange,
+) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for label in reversed(labels):
+        for each in speedups:
+            if each.label == label:
+                low, middle, high = each.values
+                name = each.hardware.machine.short_name
+                rows.append((label, name, each.threads, each.inputs, middle, low, high))
+    for kind, value in (("lowest", published.low), ("highest", published.high)):
+        rows.append((f"published: {published.name}, {kind}", None, None, None, value, None, None))
     return Table(
-        "Speed-up over the serial reference: median, lowest and highest of the runs over the "
-        f"reference's median. Published, on other machines: {published.source}.",
-        ("implementation", "threads", "inputs", "speed-up", "lowest", "highest"),
+        f"Speed-up over the serial reference of the same record on {network.name} "
+        f"({network.dtype}): median, lowest and highest of the runs over the reference's median. "
+        f"Published, on other machines, {published.networks}: {published.source}.",
+        ("implementation", "machine", "threads", "inputs", "speed-up", "lowest", "highest"),
         tuple(rows),
     )

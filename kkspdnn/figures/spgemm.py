@@ -1,179 +1,224 @@
-"""The figure of the time of a multiplication in SpGEMM on random networks."""
+"""The figure of the time of a multiplication in SpGEMM on random networks, on all machines."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log10
+from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import NullLocator
 
-from kkspdnn.figures.points import Records
-from kkspdnn.figures.style import COLOURS, LINES, MARKERS, Chart, grid, legend, log_ticks, shifted
-from kkspdnn.figures.table import Table
+from kkspdnn.figures.appearance import Look, looks
+from kkspdnn.figures.chart import Chart
+from kkspdnn.figures.hardware import Hardware, count, hardware
+from kkspdnn.figures.points import Values
+from kkspdnn.figures.read import Records, Sourced
+from kkspdnn.figures.style import MAX_HEIGHT, draw_curve, grid, legend, letter, log_ticks, state
+from kkspdnn.figures.table import Table, pivot
 from kkspdnn.records.published import Published
 from kkspdnn.records.spgemm_study import SpgemmCase, SpgemmStudy
 
 _NAMES = ("spgemm", "none", "scipy", "graphblas", "mkl", "kokkos-kernels", "cusparse")
-"""The implementations in the order of the legend. An implementation has the same style whichever
-others are in the records."""
+"""The implementations in the order of the legend."""
+
+_DTYPE = "float32"
+"""`python -m bench spgemm` has no other dtype."""
 
 
 @dataclass(frozen=True)
-class _Hardware:
-    machine: str
-    threads: int
+class SpgemmGrid:
+    """The cases of one machine; its panels have one number of neurons and of edges each.
+
+    sources: the files of the cases
+    """
+
+    hardware: Hardware
     layers: int
+    cases: tuple[SpgemmCase, ...]
+    sources: frozenset[Path]
 
+    @property
+    def neurons(self) -> list[int]:
+        """The columns of the grid."""
+        return sorted({case.neurons for case in self.cases})
 
-@dataclass(frozen=True)
-class _Curve:
-    """Nanoseconds of a multiplication by density, lowest, median and highest."""
+    @property
+    def edges(self) -> list[int]:
+        """The rows of the grid."""
+        return sorted({case.edges for case in self.cases})
 
-    name: str
-    label: str
-    times: dict[float, tuple[float, float, float]]
+    def curves(self, neurons: int, edges: int) -> dict[str, dict[float, Values]]:
+        """Return nanoseconds of a multiplication by density, for each implementation."""
+        found: dict[str, dict[float, Values]] = {}
+        for case in self.cases:
+            if (case.neurons, case.edges) == (neurons, edges):
+                for row in case.measured:
+                    found.setdefault(row.name, {})[case.density] = row.nanoseconds
+        return {name: dict(sorted(times.items())) for name, times in found.items()}
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """Return the figure for the machine, threads and layers with the most cases.
-
-    None without a record of python -m bench spgemm.
-    """
-    hardware, cases = _largest(records.spgemm_studies)
-    if not any(case.measured for case in cases):
+    """Return the figure of records of python -m bench spgemm; None without such records."""
+    grids = spgemm_grids(records.spgemm_studies)
+    if not grids:
         return None
-    neurons = sorted({case.neurons for case in cases})
-    edges = sorted({case.edges for case in cases})
-    names = _names(cases)
+    labels = _labels(grids)
 
     def paint(figure: Figure, wide: bool) -> None:
-        _paint(figure, wide, cases, neurons, edges, names)
+        _paint(figure, wide, grids, labels)
 
-    legend_rows = -(-len(names) // 2), -(-len(names) // 3)
-    heights = 1.0 * len(edges) + 0.7 + 0.14 * legend_rows[0], 1.25 * len(edges) + 1.1
-    return Chart("spgemm", _table(hardware, cases), heights, paint)
-
-
-def _largest(studies: Sequence[SpgemmStudy]) -> tuple[_Hardware, list[SpgemmCase]]:
-    """Return the cases of one machine; of cases of the same sizes, that of the latest record."""
-    found: dict[_Hardware, dict[tuple[int, int, float], SpgemmCase]] = {}
-    for study in sorted(studies, key=lambda study: study.created):
-        for case in study.cases:
-            hardware = _Hardware(study.machine, study.threads, case.layers)
-            sizes = (case.neurons, case.edges, case.density)
-            found.setdefault(hardware, {})[sizes] = case
-    if not found:
-        return _Hardware("", 0, 0), []
-    ((hardware, _),) = Counter({each: len(cases) for each, cases in found.items()}).most_common(1)
-    return hardware, [case for _, case in sorted(found[hardware].items())]
+    heights = _height(grids, labels, False), _height(grids, labels, True)
+    sources = frozenset(path for each in grids for path in each.sources)
+    table = _table(grids)
+    return Chart("spgemm", sources, table, heights, paint, _printed(table))
 
 
-def _names(cases: Iterable[SpgemmCase]) -> list[str]:
-    """Return the names of the measured implementations: known ones first, then the others."""
-    measured = dict.fromkeys(row.name for case in cases for row in case.measured)
-    known = [name for name in _NAMES if name in measured]
-    return [*known, *(name for name in measured if name not in _NAMES)]
+def spgemm_grids(studies: Sequence[Sourced[SpgemmStudy]]) -> list[SpgemmGrid]:
+    """Return the cases of each machine, with the most threads and the most common layers.
+
+    Of cases of the same sizes, that of the latest record is kept.
+    """
+    found: dict[tuple[Hardware, int], dict[tuple[float, ...], tuple[SpgemmCase, Path]]] = {}
+    for study in sorted(studies, key=lambda each: (each.record.created, each.path)):
+        record = study.record
+        for case in record.cases:
+            if case.measured:
+                key = hardware(record.machine, record.threads), case.layers
+                sizes = (case.neurons, case.edges, case.density)
+                found.setdefault(key, {})[sizes] = case, study.path
+    best: dict[object, tuple[Hardware, int]] = {}
+    for key in sorted(found, key=lambda key: (len(found[key]), key[0].threads)):
+        best[key[0].machine] = key
+    grids = []
+    for machine_hardware, layers in sorted(best.values()):
+        by_size = found[machine_hardware, layers]
+        cases = tuple(by_size[sizes][0] for sizes in sorted(by_size))
+        sources = frozenset(path for _, path in by_size.values())
+        grids.append(SpgemmGrid(machine_hardware, layers, cases, sources))
+    return grids
 
 
-def _curves(cases: Iterable[SpgemmCase], names: Sequence[str]) -> list[_Curve]:
-    curves = {name: _Curve(name, "", {}) for name in names}
-    for case in cases:
-        for row in case.measured:
-            times = {**curves[row.name].times, case.density: row.nanoseconds}
-            curves[row.name] = _Curve(row.name, row.label, times)
-    return [curve for curve in curves.values() if curve.times]
+def _labels(grids: Iterable[SpgemmGrid]) -> dict[str, str]:
+    """Return the labels of the implementations by name: known ones first, then the others."""
+    rows = [row for each in grids for case in each.cases for row in case.measured]
+    labels = {row.name: row.label for row in rows}
+    return {name: labels[name] for name in (*_NAMES, *labels) if name in labels}
+
+
+def _columns(grids: Sequence[SpgemmGrid], wide: bool) -> int:
+    """Return how many grids are side by side."""
+    return 2 if wide and len(grids) > 1 else 1
+
+
+def _height(grids: Sequence[SpgemmGrid], labels: Mapping[str, str], wide: bool) -> float:
+    columns = _columns(grids, wide)
+    panel = 1.2 if wide and columns == 1 else 0.95
+    rows = -(-len(grids) // columns)
+    edges = max(len(each.edges) for each in grids)
+    entries = -(-len(labels) // (3 if wide else 2))
+    return min(MAX_HEIGHT, rows * (panel * edges + 0.65) + 0.45 + 0.14 * entries)
 
 
 def _paint(
-    figure: Figure,
-    wide: bool,
-    cases: Sequence[SpgemmCase],
-    neurons: Sequence[int],
-    edges: Sequence[int],
-    names: Sequence[str],
+    figure: Figure, wide: bool, grids: Sequence[SpgemmGrid], labels: Mapping[str, str]
 ) -> None:
-    panels = figure.subplots(len(edges), len(neurons), squeeze=False, sharex=True, sharey=True)
-    for row, edge_count in enumerate(edges):
-        for column, neuron_count in enumerate(neurons):
-            axes = panels[row][column]
-            chosen = [c for c in cases if (c.neurons, c.edges) == (neuron_count, edge_count)]
-            _paint_panel(axes, _curves(chosen, names), names)
+    columns = _columns(grids, wide)
+    by_name = looks(labels)
+    parts = figure.subfigures(-(-len(grids) // columns), columns, squeeze=False).ravel()
+    for index, (part, each) in enumerate(zip(parts, grids, strict=False)):
+        _paint_grid(part, each, by_name, wide and columns == 1)
+        part.suptitle(f"{letter(index)} {each.hardware.title}", fontsize=7.5, x=0.02, ha="left")
+    layers = ", ".join(count(number, "layer") for number in sorted({g.layers for g in grids}))
+    state(
+        figure,
+        wide,
+        f"random networks of {layers}, {_DTYPE}; edges: of an output neuron",
+        "median; error bars: lowest to highest of the runs",
+    )
+    legend(figure, {labels[name]: by_name[name] for name in labels}, 3 if wide else 2)
+
+
+def _paint_grid(
+    part: SubFigure, each: SpgemmGrid, by_name: Mapping[str, Look], is_large: bool
+) -> None:
+    size = 7.0 if is_large else 6.0
+    grid_of_axes = part.subplots(
+        len(each.edges), len(each.neurons), squeeze=False, sharex=True, sharey=True
+    )
+    for row, edges in enumerate(each.edges):
+        for column, neurons in enumerate(each.neurons):
+            axes: Axes = grid_of_axes[row][column]
+            for name, times in each.curves(neurons, edges).items():
+                draw_curve(axes, times, by_name[name], size=2.8, width=0.9)
+            grid(axes, "both")
             if row == 0:
-                axes.set_title(f"{neuron_count:,} neurons", fontsize=8 if wide else 7)
-            if column == len(neurons) - 1:
-                text = f"{edge_count:,} edges"
-                style = {"fontsize": 8 if wide else 7, "rotation": 270, "va": "center"}
-                axes.annotate(text, (1.02, 0.5), xycoords="axes fraction", **style)
-    first = panels[0][0]
+                axes.set_title(f"{neurons:,} neurons", fontsize=size, loc="center")
+            if column == len(each.neurons) - 1:
+                axes.annotate(
+                    f"{edges:,} edges",
+                    (1.02, 0.5),
+                    xycoords="axes fraction",
+                    fontsize=size,
+                    rotation=270,
+                    va="center",
+                )
+    first = grid_of_axes[0][0]
     first.set_xscale("log")
     first.set_yscale("log")
     log_ticks(first.yaxis)
-    labelled = _labelled({case.density for case in cases})
+    labelled = labelled_densities({case.density for case in each.cases})
     first.set_xticks(labelled, [f"{density:g}" for density in labelled])
     first.xaxis.set_minor_locator(NullLocator())
-    first.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    figure.set_layout_engine("constrained", w_pad=0.02, wspace=0.0)
-    for axes in panels.ravel():
-        axes.tick_params(labelsize=7 if wide else 6)
-    for axes in panels[-1]:
-        axes.set_xlabel("nonzero inputs (%)", fontsize=8 if wide else 7)
-    figure.supylabel("time per multiplication (ns)", fontsize=8)
-    legend(figure, 3 if wide else 2)
+    for axes in grid_of_axes.ravel():
+        axes.tick_params(labelsize=size)
+    part.supxlabel("nonzero inputs (%)", fontsize=size)
+    part.supylabel("time of a multiplication (ns)", fontsize=size)
 
 
-def _labelled(densities: Iterable[float]) -> list[float]:
+def labelled_densities(densities: Iterable[float]) -> list[float]:
     """Return the densities with tick labels: powers of ten if there are several, as the labels of
     all densities would overlap."""
-    powers = [density for density in densities if log10(density).is_integer()]
-    return sorted(powers if len(powers) > 1 else densities)
+    found = list(densities)
+    powers = [density for density in found if log10(density).is_integer()]
+    return sorted(powers if len(powers) > 1 else found)
 
 
-def _paint_panel(axes: Axes, curves: Sequence[_Curve], names: Sequence[str]) -> None:
-    for curve in curves:
-        style = _style_number(curve.name, names)
-        densities = sorted(curve.times)
-        times = [curve.times[density] for density in densities]
-        axes.errorbar(
-            densities,
-            [median for _, median, _ in times],
-            yerr=[[m - low for low, m, _ in times], [high - m for _, m, high in times]],
-            color=COLOURS[style % len(COLOURS)],
-            marker=MARKERS[shifted(style) % len(MARKERS)],
-            linestyle=LINES[shifted(style) % len(LINES)],
-            markersize=3,
-            linewidth=1,
-            elinewidth=0.8,
-            capsize=1.5,
-            label=curve.label,
-        )
-    grid(axes, "both")
-
-
-def _style_number(name: str, names: Sequence[str]) -> int:
-    if name in _NAMES:
-        return _NAMES.index(name)
-    return len(_NAMES) + [each for each in names if each not in _NAMES].index(name)
-
-
-def _table(hardware: _Hardware, cases: Iterable[SpgemmCase]) -> Table:
+def _table(grids: Sequence[SpgemmGrid]) -> Table:
     rows = []
-    for case in cases:
-        sizes = (case.neurons, case.edges, case.density, round(case.densities[-1], 3))
-        for row in case.measured:
-            low, middle, high = row.nanoseconds
-            rows.append((*sizes, row.label, row.threads, row.inputs, middle, low, high))
+    for each in grids:
+        for case in each.cases:
+            sizes = (case.neurons, case.edges, case.density, round(case.densities[-1], 3))
+            for row in case.measured:
+                low, middle, high = row.nanoseconds
+                own = (row.label, row.threads, row.inputs, middle, low, high)
+                rows.append((each.hardware.title, *sizes, *own))
     return Table(
-        f"SpGEMM on random networks of {hardware.layers} layers, {hardware.machine}, "
-        f"{hardware.threads} threads: time of a multiplication of two nonzeros, median, lowest and "
-        "highest of the runs. Edges are those of a neuron. Each implementation keeps rows and "
-        "network in its own format; bias and ReLU are included.",
+        f"SpGEMM on random networks, {_DTYPE}: time of a multiplication of two nonzeros, median, "
+        "lowest and highest of the runs. Edges are those of a neuron. Each implementation keeps "
+        "rows and network in its own format; bias and ReLU are included.",
         (
-            *("neurons", "edges", "nonzero inputs (%)", "nonzero outputs (%)", "implementation"),
-            *("threads", "inputs", "time (ns)", "lowest", "highest"),
+            *("machine", "neurons", "edges", "nonzero inputs (%)", "nonzero outputs (%)"),
+            *("implementation", "threads", "inputs", "time (ns)", "lowest", "highest"),
         ),
         tuple(rows),
     )
+
+
+def _printed(table: Table) -> Table:
+    """Return the medians, with a column for each implementation."""
+    place = table.columns.index("implementation")
+    rows = tuple((*row[:place], _short(row[place]), *row[place + 1 :]) for row in table.rows)
+    columns = tuple(name.replace("nonzero inputs (%)", "inputs (%)") for name in table.columns)
+    medians = Table(f"{table.caption} Medians in ns.", columns, rows).without(
+        "nonzero outputs (%)", "threads", "inputs", "lowest", "highest"
+    )
+    return pivot(medians, "implementation", "time (ns)")
+
+
+def _short(label: object) -> str:
+    names = {"SuiteSparse:GraphBLAS": "GraphBLAS", "Kokkos Kernels, SpGEMM": "Kokkos Kernels"}
+    text = str(label).replace(", CSR x CSR", "").replace("kkspdnn, ", "")
+    return names.get(str(label), text.replace(", no early exit", ""))

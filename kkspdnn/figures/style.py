@@ -1,15 +1,11 @@
-"""The style of all figures: sizes for print, colours, markers, hatches and lines.
-
-The colours are those of Okabe and Ito ("Color Universal Design", 2008) without yellow. Curves and
-bars differ in marker, line or hatch as well, for colour-blind readers and grey printers.
-"""
+"""The style of all figures: sizes for print, titles, grids, panels and axes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
+from textwrap import wrap
 from typing import Any, Literal
 
 import matplotlib
@@ -18,22 +14,24 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from kkspdnn.figures.table import Table
+from kkspdnn.figures.appearance import Look
+from kkspdnn.figures.points import Values
 
 WIDTHS = {"1col": 3.5, "2col": 7.16}
 """Widths in inches: one column and two columns of an IEEE or ACM page."""
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999999")
-HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "oooo")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-LINES = ("-", "--", ":", "-.", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), (0, (1, 1)), (0, (8, 2)))
-GREY = "#555555"
+MAX_HEIGHT = 9.0
+"""Inches, of a page without the caption."""
+
+_CHARACTERS = 66, 132
+"""Of a line of the title, for one column and two columns."""
 
 _SETTINGS: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.size": 8,
-    "axes.labelsize": 8,
-    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.titlelocation": "left",
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
     "legend.fontsize": 6.5,
@@ -43,7 +41,6 @@ _SETTINGS: dict[str, Any] = {
     "axes.spines.right": False,
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
-    "hatch.linewidth": 0.5,
     "errorbar.capsize": 2,
     "figure.dpi": 300,
     "savefig.dpi": 300,
@@ -53,26 +50,13 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Chart:
-    """A figure that is drawn on demand, and its table.
-
-    name: the stem of its file names
-    heights: in inches, for one column and two columns
-    paint: draws into an empty figure; its second argument is True for two columns
-    """
-
-    name: str
-    table: Table
-    heights: tuple[float, float]
-    paint: Callable[[Figure, bool], None]
-
-    def figure(self, width: str) -> Figure:
-        """Draw the figure for a width of WIDTHS; to be called within `settings`."""
-        wide = width == "2col"
-        figure = Figure(figsize=(WIDTHS[width], self.heights[wide]), layout="constrained")
-        self.paint(figure, wide)
-        return figure
+@contextmanager
+def settings() -> Iterator[None]:
+    """Replace the user's Matplotlib settings inside the block."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
 
 
 def pictures(name: str, figure: Figure) -> dict[str, bytes]:
@@ -86,27 +70,24 @@ def pictures(name: str, figure: Figure) -> dict[str, bytes]:
     return files
 
 
-def shifted(index: int) -> int:
-    """Return the index of the marker, line or hatch for colour number `index`.
+def state(figure: Figure, wide: bool, *sentences: str) -> None:
+    """Write above the panels what is drawn: network, dtype, hardware and error bars.
 
-    It is shifted by one each time the colours repeat, so that all pairs differ.
+    Long sentences are broken between their clauses, which semicolons separate.
     """
-    return index + index // len(COLOURS)
+    lines = [line for each in sentences for line in _broken(each, _CHARACTERS[wide])]
+    figure.suptitle("\n".join(lines), fontsize=6.5, linespacing=1.25)
 
 
-@contextmanager
-def settings() -> Iterator[None]:
-    """Replace the user's Matplotlib settings inside the block."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
-        yield
-
-
-def spread(values: tuple[float, float, float]) -> list[list[float]]:
-    """Return the error bars of a lowest, middle and highest value, as errorbar expects them."""
-    low, middle, high = values
-    return [[middle - low], [high - middle]]
+def _broken(sentence: str, characters: int) -> list[str]:
+    lines: list[str] = []
+    for clause in sentence.split("; "):
+        joined = f"{lines[-1]}; {clause}" if lines else clause
+        if lines and len(joined) <= characters:
+            lines[-1] = joined
+        else:
+            lines += wrap(clause, characters)
+    return lines
 
 
 def grid(axes: Axes, axis: Literal["both", "x", "y"]) -> None:
@@ -115,22 +96,51 @@ def grid(axes: Axes, axis: Literal["both", "x", "y"]) -> None:
     axes.set_axisbelow(True)
 
 
-def panels(figure: Figure, count: int, wide: bool) -> list[Axes]:
-    """Return `count` panels, up to three side by side in a wide figure."""
-    columns = min(count, 3) if wide else 1
-    axes = list(figure.subplots(-(-count // columns), columns, squeeze=False).ravel())
-    for unused in axes[count:]:
-        unused.remove()
-    return axes[:count]
+def draw_curve(
+    axes: Axes,
+    values: Mapping[int, Values] | Mapping[float, Values],
+    look: Look,
+    size: float = 3.5,
+    width: float = 1.1,
+) -> None:
+    """Draw a curve of middle values, with error bars from the lowest to the highest.
+
+    Values of one measurement have no error bar.
+    """
+    middle = [value for _, value, _ in values.values()]
+    bars = [(mid - low, high - mid) for low, mid, high in values.values()]
+    several = any(below or above for below, above in bars)
+    axes.errorbar(
+        list(values),
+        middle,
+        yerr=[[below for below, _ in bars], [above for _, above in bars]] if several else None,
+        linewidth=width,
+        elinewidth=0.7,
+        capsize=1.5,
+        **look.style(size),
+    )
 
 
-def legend(figure: Figure, columns: int, location: str = "outside lower center") -> None:
-    """Add one legend for all panels, with each label once."""
-    entries: dict[str, Any] = {}
-    for axes in figure.axes:
-        handles, labels = axes.get_legend_handles_labels()
-        entries |= dict(zip(labels, handles, strict=True))
-    figure.legend(entries.values(), entries.keys(), loc=location, ncols=columns, handlelength=3)
+def legend(figure: Figure, looks: Mapping[str, Look], columns: int, lines: bool = True) -> None:
+    """Add a legend below the panels.
+
+    looks: by label
+    lines: whether the entries have a line through the marker
+    """
+    entries = [
+        matplotlib.lines.Line2D(
+            [], [], linewidth=1.1, **(look.style() | ({} if lines else {"linestyle": "none"}))
+        )
+        for look in looks.values()
+    ]
+    figure.legend(
+        entries,
+        list(looks),
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=2.2 if lines else 1.0,
+        columnspacing=1.2,
+    )
 
 
 def log_ticks(axis: Axis, span: float = 100) -> None:
@@ -143,6 +153,13 @@ def log_ticks(axis: Axis, span: float = 100) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
+def tick_numbers(axis: Axis, values: Iterable[float]) -> None:
+    """Label exactly these values of a logarithmic axis."""
+    ticks = sorted(set(values))
+    axis.set_ticks(ticks, [f"{tick:,g}" if tick < 1 else f"{tick:,.0f}" for tick in ticks])
+    axis.set_minor_locator(NullLocator())
+
+
 def letter(index: int) -> str:
     """Return the name of a panel, such as (a)."""
-    return f"({'abcdefgh'[index]})"
+    return f"({chr(ord('a') + index)})"

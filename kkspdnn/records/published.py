@@ -32,8 +32,13 @@ class PublishedSystem:
 
 @dataclass(frozen=True)
 class SpeedupRange:
-    """The lowest and highest published speed-up over the serial reference."""
+    """The lowest and highest published speed-up over the serial reference.
 
+    networks: which networks, and on which machines
+    """
+
+    name: str
+    networks: str
     low: float
     high: float
     source: str

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.scaling.model import Model, Point, Split, fit
+from bench.scaling.model import fit
+from kkspdnn.records.rank_study import RankModel, ShardTime, Split, rank_study_from
 
 ROOT = Path(__file__).parents[2]
 EVEN = Split(1.0, 1.0, 1.0, 1.0)
@@ -20,7 +21,7 @@ EVEN = Split(1.0, 1.0, 1.0, 1.0)
 
 @given(st.floats(0, 1), st.floats(1e-7, 1e-3))
 def test_fit_recovers_a_model(fixed: float, row: float) -> None:
-    points = [Point(n, 60_000 // n, fixed + row * (60_000 // n), EVEN) for n in (1, 2, 10, 100)]
+    points = [ShardTime(n, 60_000 // n, fixed + row * (60_000 // n), EVEN) for n in (1, 2, 10, 100)]
     found = fit(points, 1e-4)
     assert found.row_seconds == pytest.approx(row, rel=1e-3, abs=1e-9)
     assert found.fixed_seconds == pytest.approx(fixed, rel=1e-3, abs=1e-6)
@@ -30,14 +31,14 @@ def test_fit_recovers_a_model(fixed: float, row: float) -> None:
 
 @given(st.lists(st.floats(1e-4, 10), min_size=2, max_size=6))
 def test_fitted_costs_are_not_negative(seconds: list[float]) -> None:
-    points = [Point(n + 1, 6000 // (n + 1), t, EVEN) for n, t in enumerate(seconds)]
+    points = [ShardTime(n + 1, 6000 // (n + 1), t, EVEN) for n, t in enumerate(seconds)]
     found = fit(points, 0.0)
     assert found.fixed_seconds >= 0
     assert found.row_seconds >= 0
 
 
 def test_steps_grow_with_the_logarithm_of_ranks() -> None:
-    model = Model(0.0, 1e-6, 1e-3)
+    model = RankModel(0.0, 1e-6, 1e-3)
     assert np.isclose(model.seconds(8, 8000, 1.0), 1e-3 + 3e-3)
 
 
@@ -47,7 +48,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_a_small_measurement_and_its_figure(tmp_path: Path) -> None:
+def test_a_small_measurement_and_its_table(tmp_path: Path) -> None:
     pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'kkspdnn[mpi]'")
     path = tmp_path / "scaling.json"
     problem = ["--neurons", "64", "--layers", "4", "--inputs", "3000", "--most", "20"]
@@ -62,11 +63,10 @@ def test_a_small_measurement_and_its_figure(tmp_path: Path) -> None:
     (predicted,) = record["predictions"]
     assert predicted["ranks"] == 20
     assert f"predicted for 20 ranks: {predicted['seconds']:.4f} s" in done.stdout
-    done = bench("--draw", str(path), "--out", str(tmp_path / "figures"))
+    assert rank_study_from(record, str(path)).predictions[0].ranks == 20
+    done = bench("--table", str(path))
     assert done.returncode == 0, done.stderr
     assert f"| 20 | 150 | {record['points'][-1]['seconds']:.4f} s |" in done.stdout
-    names = {each.name for each in (tmp_path / "figures").iterdir()}
-    assert names == {f"scaling-{w}col.{kind}" for w in "12" for kind in ("pdf", "png")}
 
 
 @pytest.mark.slow

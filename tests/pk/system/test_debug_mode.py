@@ -18,7 +18,7 @@ from kkspdnn.cli import info
 from kkspdnn.cli.info import Finding
 from kkspdnn.cli.result_table import result_table
 from kkspdnn.errors import InputError, KkspdnnError
-from kkspdnn.figures.points import read_records
+from kkspdnn.figures.read import read_records
 from kkspdnn.pk import warn_debug_mode
 from kkspdnn.pk.system.debug_mode import debug_mode
 
@@ -92,7 +92,7 @@ def test_the_record_and_the_table_of_a_run(tmp_path: Path) -> None:
     assert "debug mode: times are not meaningful" in result_table(in_debug_mode)
     file = tmp_path / "a.json"
     file.write_text(in_debug_mode.to_json())
-    with pytest.raises(InputError, match="a.json: debug: "):
+    with pytest.raises(InputError, match="a.json: the times of debug mode mean nothing"):
         read_records([file])
 
 

@@ -1,0 +1,47 @@
+"""Names of machines."""
+
+from __future__ import annotations
+
+import pytest
+
+from kkspdnn.figures.hardware import Hardware, Machine, count, hardware, most_threads
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        (
+            "Intel(R) Xeon(R) Platinum 8480C CPU @ 2.00GHz, 56 cores",
+            "Intel Xeon Platinum 8480C, 56 cores",
+        ),
+        ("Intel(R) Xeon(R) Processor, 2 cores", "Intel Xeon, 2 cores"),
+        ("AMD EPYC 7763 64-Core Processor, 64 cores", "AMD EPYC 7763 64-Core, 64 cores"),
+        ("AMD EPYC, 2 cores", "AMD EPYC, 2 cores"),
+    ],
+)
+def test_short_names_have_no_trademarks(name: str, short: str) -> None:
+    assert Machine(False, name).short_name == short
+
+
+def test_the_cores_of_a_cpu() -> None:
+    assert Machine(False, "AMD EPYC, 64 cores").cores == 64
+    assert Machine(False, "AMD EPYC").cores == 0
+    assert Machine(True, "NVIDIA H100, 2 cores").cores == 0
+
+
+def test_a_gpu_has_no_threads() -> None:
+    one = hardware("a, 2 cores", 2, "NVIDIA H100 PCIe, 535.1; NVIDIA H100 PCIe, 535.1")
+    assert one == Hardware(Machine(True, "NVIDIA H100 PCIe"), 0)
+    assert one.title == "NVIDIA H100 PCIe"
+    assert hardware("", 0, "NVIDIA H100", 4).title == "4 x NVIDIA H100"
+    assert hardware("AMD EPYC, 2 cores", 1).title == "AMD EPYC, 2 cores, 1 thread"
+
+
+def test_cpus_come_before_gpus_with_their_most_threads() -> None:
+    gpu = hardware("", 0, "A")
+    found = [gpu, hardware("b", 4), hardware("a", 2), hardware("b", 8)]
+    assert most_threads(found) == [hardware("a", 2), hardware("b", 8), gpu]
+
+
+def test_counts() -> None:
+    assert (count(1, "row"), count(60_000, "row")) == ("1 row", "60,000 rows")
