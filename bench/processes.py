@@ -27,7 +27,7 @@ _THREADS = (
 )
 
 
-ALL_THREADS: Mapping[str, str] = {"GOMP_SPINCOUNT": "3000"}
+ALL_THREADS: Mapping[str, str] = {"GOMP_SPINCOUNT": "10000"}
 """Environment variables for workers of kkspdnn: the default value of kkspdnn. Setting it turns the
 load monitor off, which would take the turns of other workers for a busy machine."""
 

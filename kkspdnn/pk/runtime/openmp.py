@@ -14,8 +14,8 @@ _PROC, _NODES = Path("/proc"), Path("/sys/devices/system/node")
 _PF_FORKNOEXEC = 0x40
 """The kernel's process flag: forked, and no exec since."""
 
-_SPINS, _SPINS_WITHOUT_PAUSE = "3000", "60000"
-"""Iterations of libgomp's waiting loop in about 0.1 ms.
+_SPINS, _SPINS_WITHOUT_PAUSE = "10000", "200000"
+"""Iterations of libgomp's waiting loop in about 0.3 ms.
 
 The first is for x86-64, whose pause instruction takes 40 to 140 cycles; the second is for other
 processors. Launches follow each other faster, so that threads seldom sleep on an idle machine. The
@@ -37,7 +37,7 @@ def openmp_start_settings(threads: int | None) -> Iterator[bool]:
 
     threads: their number, if it is known
 
-    Waiting threads spin for about 0.1 ms, then sleep. On a machine with several NUMA nodes, each
+    Waiting threads spin for about 0.3 ms, then sleep. On a machine with several NUMA nodes, each
     thread is bound to a node, unless there are more threads than cores. Within a node the operating
     system schedules the threads: a thread bound to a core would wait for that core whenever another
     process runs there.

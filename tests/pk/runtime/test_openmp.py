@@ -125,14 +125,14 @@ def settings(threads: int | None = None) -> dict[str, str]:
     return added
 
 
-SPINNING = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "1"}
+SPINNING = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
 BINDING = {"OMP_PROC_BIND": "spread", "OMP_PLACES": "{0,1,4},{2,3}"}
 
 
 def test_threads_spin_briefly(unset: pytest.MonkeyPatch) -> None:
     assert settings() == settings(1) == SPINNING
     unset.setattr("platform.machine", lambda: "aarch64")
-    assert settings() == {**SPINNING, "GOMP_SPINCOUNT": "60000"}
+    assert settings() == {**SPINNING, "GOMP_SPINCOUNT": "200000"}
 
 
 def test_threads_are_bound_to_nodes(unset: pytest.MonkeyPatch) -> None:
