@@ -86,4 +86,5 @@ def _timing(row: PeerResult, expected: ExpectedRows) -> SpgemmTiming:
         multiplications=int(expected.products[: row.inputs].sum()) if measured else None,
         computed_edges=row.edges_multiplied,
         seconds=row.inference_seconds if measured else (),
+        gpu=row.gpu,
     )

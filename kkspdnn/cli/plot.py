@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kkspdnn.cli.exit_codes import ending_at_interrupt
@@ -13,7 +12,7 @@ from kkspdnn.errors import InputError
 
 if TYPE_CHECKING:
     from kkspdnn.figures.chart import Chart
-    from kkspdnn.figures.read import LeftOut, Records
+    from kkspdnn.figures.read import Records
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,6 +44,7 @@ def plot(argv: Sequence[str]) -> Iterator[str]:
     """
     arguments = parser().parse_args(argv)
     with ending_at_interrupt():
+        from kkspdnn.figures.left_out import left_out
         from kkspdnn.figures.read import read_records
         from kkspdnn.io.atomic_write import replace_file
 
@@ -104,22 +104,3 @@ def draw(found: Sequence[Chart]) -> dict[str, bytes]:
             files[f"{chart.name}.csv"] = chart.table.csv().encode()
             files[f"{chart.name}.tex"] = printed.latex(chart.name).encode()
     return files
-
-
-def left_out(paths: Sequence[Path], records: Records, found: Sequence[Chart]) -> list[LeftOut]:
-    """Return the files that no figure shows, in the order of `paths`, each with the reason."""
-    from kkspdnn.figures.read import LeftOut
-
-    known = {each.path: each for each in records.left_out}
-    shown = {path for chart in found for path in chart.sources}
-    return [
-        known.get(path, LeftOut(path, _NOT_SHOWN))
-        for path in dict.fromkeys(paths)
-        if path in known or path not in shown
-    ]
-
-
-_NOT_SHOWN = (
-    "no figure shows it; other records have the same machine with more threads or input rows, or "
-    "there is none to compare it with"
-)

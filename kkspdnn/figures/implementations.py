@@ -12,7 +12,8 @@ from kkspdnn.records.comparison import Comparison
 from kkspdnn.records.published import Published
 
 _COLUMNS = (
-    *("machine", "implementation", "version", "threads", "inputs", "compile (s)", "prepare (s)"),
+    *("machine", "measured", "commit", "implementation", "version", "threads", "inputs"),
+    *("compile (s)", "prepare (s)"),
     *("inference (s)", "shortest", "longest", "edges/s", "computed edges/s", "note"),
 )
 _PRINTED = ("machine", "implementation", "threads", "inputs", "inference (s)", "edges/s")
@@ -31,7 +32,11 @@ def chart(records: Records, published: Published) -> Chart | None:
         "implementations ran on fewer input rows, so rates are comparable and times are not."
     )
     table = Table(caption, _COLUMNS, rows)
-    printed = Table(caption, _PRINTED, tuple(_printed(row) for row in rows if row[7] is not None))
+    printed = Table(
+        caption,
+        _PRINTED,
+        tuple(_printed(row) for row in rows if row[_COLUMNS.index("edges/s")] is not None),
+    )
     sources = frozenset(each.path for each in chosen)
     return Chart("implementations", sources, table, printed=printed)
 
@@ -44,16 +49,17 @@ def _cells(record: Comparison) -> list[tuple[Cell, ...]]:
     assert record.network is not None
     edges = record.network.edges
     host = Machine(False, record.machine).short_name
+    origin = record.created[:10], None if record.commit is None else record.commit[:12]
     cells: list[tuple[Cell, ...]] = []
     for row in record.rows:
         if row.status != "ok":
             note = f"{row.status}: {row.why}"
-            cells.append((host, row.label, "", *[None] * 9, note))
+            cells.append((host, *origin, row.label, "", *[None] * 9, note))
             continue
         times = row.inference_seconds
         computed = None if row.edges_multiplied is None else row.edges_multiplied / row.seconds
         machine = row_hardware(record, row).machine.short_name
-        own = (machine, row.label, row.version, row.threads, row.inputs)
+        own = (machine, *origin, row.label, row.version, row.threads, row.inputs)
         setup = (row.compile_seconds, row.prepare_seconds)
         measured = (row.seconds, min(times), max(times), row.rate(edges), computed)
         cells.append((*own, *setup, *measured, ""))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
 from kkspdnn.figures.appearance import GREY, Look, machine_looks
 from kkspdnn.figures.chart import Chart
-from kkspdnn.figures.hardware import count
+from kkspdnn.figures.hardware import Machine, count
 from kkspdnn.figures.points import (
     Point,
     machines_of,
@@ -22,6 +22,8 @@ from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import Poster, Published
 
 _NAMES = ("scipy", "mkl", "graphblas", "tvm", "tvm-drop", "spgemm", "none", "all")
+_MARKERS = "os^D"
+"""Of the numbers of layers."""
 
 
 def chart(records: Records, published: Published) -> Chart | None:
@@ -32,7 +34,7 @@ def chart(records: Records, published: Published) -> Chart | None:
         return None
 
     def paint(figure: Figure, wide: bool) -> None:
-        _paint(figure, wide, points, poster)
+        _paint(figure, wide, points, poster, machine_looks(records.machines))
 
     labels = len({p.label for p in points}) + len(poster.rows)
     entries = len({p.hardware for p in points}) + len({p.layers for p in points}) + 1
@@ -55,7 +57,13 @@ def poster_points(records: Records, poster: Poster) -> list[Point]:
     return sorted(best.values(), key=lambda p: (_NAMES.index(p.name), p.layers, p.hardware))
 
 
-def _paint(figure: Figure, wide: bool, points: Sequence[Point], poster: Poster) -> None:
+def _paint(
+    figure: Figure,
+    wide: bool,
+    points: Sequence[Point],
+    poster: Poster,
+    by_machine: Mapping[Machine, Look],
+) -> None:
     axes = figure.subplots()
     names = [f"{row.name}: published" for row in poster.rows]
     for position, row in enumerate(poster.rows):
@@ -70,12 +78,13 @@ def _paint(figure: Figure, wide: bool, points: Sequence[Point], poster: Poster) 
         )
     labels = list(dict.fromkeys(p.label for p in points))
     machines = machines_of(points)
-    by_machine = machine_looks(machines)
     depths = sorted({p.layers for p in points})
     for each in points:
         shift = (machines.index(each.machine) - (len(machines) - 1) / 2) * 0.5 / len(machines)
         low, middle, high = each.rates
-        look = Look(by_machine[each.machine].colour, "os^D"[depths.index(each.layers) % 4])
+        look = Look(
+            by_machine[each.machine].colour, _MARKERS[depths.index(each.layers) % len(_MARKERS)]
+        )
         axes.errorbar(
             middle,
             len(names) + labels.index(each.label) + shift,
@@ -93,7 +102,10 @@ def _paint(figure: Figure, wide: bool, points: Sequence[Point], poster: Poster) 
     grid(axes, "x")
     titles = {each.machine: each.title for each in sorted({p.hardware for p in points})}
     entries = {titles[each]: Look(by_machine[each].colour, "o") for each in machines}
-    entries |= {f"{depth:,} layers": Look(GREY, "os^D"[i % 4]) for i, depth in enumerate(depths)}
+    entries |= {
+        f"{depth:,} layers": Look(GREY, _MARKERS[i % len(_MARKERS)])
+        for i, depth in enumerate(depths)
+    }
     legend(figure, entries, 3 if wide else 1, lines=False)
     rows = ", ".join(f"{n:,}" for n in sorted({p.problem_inputs for p in points}))
     alone = sorted({p.label.partition(",")[0] for p in points if p.threads == 1})
@@ -103,7 +115,7 @@ def _paint(figure: Figure, wide: bool, points: Sequence[Point], poster: Poster) 
         wide,
         f"{count(poster.neurons, 'neuron')}, {rows} input rows, {points[0].dtype}{used}",
         "measured: median; error bars: lowest to highest of the runs, if several",
-        f"published on {poster.machine}: lowest to highest over the numbers of layers",
+        f"published on {poster.machine}: range over the numbers of layers",
     )
 
 

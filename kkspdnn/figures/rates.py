@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 from kkspdnn.figures.appearance import Look, machine_looks, published_look
 from kkspdnn.figures.chart import Chart, PanelGrid
 from kkspdnn.figures.direct_labels import label_ends
-from kkspdnn.figures.hardware import Hardware
+from kkspdnn.figures.hardware import Hardware, Machine
 from kkspdnn.figures.points import (
     Point,
     Values,
-    machines_of,
     of_common_dtype,
     sources_of,
     with_most_threads,
@@ -51,7 +50,7 @@ def chart(records: Records, published: Published) -> Chart | None:
     found = rate_panels(points, published.systems)
 
     def paint(figure: Figure, wide: bool) -> None:
-        _paint(figure, wide, found, points)
+        _paint(figure, wide, found, points, machine_looks(records.machines))
 
     return Chart(
         "rates",
@@ -104,9 +103,14 @@ def _published_for(systems: Sequence[PublishedSystem], layers: int) -> dict[str,
     return found
 
 
-def _paint(figure: Figure, wide: bool, found: list[RatePanel], points: list[Point]) -> None:
+def _paint(
+    figure: Figure,
+    wide: bool,
+    found: list[RatePanel],
+    points: list[Point],
+    by_machine: Mapping[Machine, Look],
+) -> None:
     looks = _system_looks(found)
-    by_machine = machine_looks(machines_of(points))
     for each in found:
         looks |= {_own_label(hardware): by_machine[hardware.machine] for hardware in each.measured}
     neurons = sorted({n for each in found for n in _neurons(each)})
@@ -213,7 +217,7 @@ def _caption(points: list[Point], systems: Sequence[PublishedSystem]) -> str:
 
 
 def _printed(points: list[Point], systems: Sequence[PublishedSystem]) -> Table:
-    """Return a table in units of 10^12 edges/s with a column for each number of neurons."""
+    """Return a table in units of 1e12 edges/s with a column for each number of neurons."""
     neurons = sorted({p.neurons for p in points})
     depths = sorted({p.layers for p in points})
     rates = {(_own_label(p.hardware), p.layers, p.neurons): p.rate for p in points}
@@ -228,5 +232,5 @@ def _printed(points: list[Point], systems: Sequence[PublishedSystem]) -> Table:
             if any(rate is not None for rate in scaled):
                 rows.append((label, layers, *scaled))
     heads = (f"{n:,} neurons" for n in neurons)
-    caption = _caption(points, systems).replace("in edges/s", "in 10^12 edges/s")
+    caption = _caption(points, systems).replace("in edges/s", "in units of 1e12 edges/s")
     return Table(caption, ("implementation", "layers", *heads), tuple(rows))

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from kkspdnn.errors import InputError
 from kkspdnn.figures.hardware import Hardware, Machine, hardware
-from kkspdnn.figures.points import Point
+from kkspdnn.figures.points import Point, machines_of
 from kkspdnn.io.json_schema import decode, read_json
 from kkspdnn.records.comparison import SCHEMA, Comparison, PeerResult, comparison_from
 from kkspdnn.records.pruning_study import SCHEMA as PRUNING
@@ -76,6 +76,11 @@ class Records:
     spgemm_studies: tuple[Sourced[SpgemmStudy], ...] = ()
     rank_studies: tuple[Sourced[RankStudy], ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def machines(self) -> list[Machine]:
+        """The machines of all points, CPUs first: their colours do not depend on the figure."""
+        return machines_of((*self.points, *self.of_ranks))
 
 
 def read_records(paths: Sequence[Path]) -> Records:

@@ -183,6 +183,7 @@ def _draw_ceilings(axes: Axes, ceilings: Ceilings, lowest: float, highest: float
             fontsize=5.5,
             color=GREY,
             va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
         )
     axes.axhline(ceilings.edges_per_second, color="black", linewidth=0.9)
     axes.annotate(

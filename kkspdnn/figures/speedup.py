@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter
 from kkspdnn.figures.appearance import Look, machine_looks
 from kkspdnn.figures.chart import Chart
 from kkspdnn.figures.comparisons import comparisons_of_one_network
-from kkspdnn.figures.hardware import Hardware
+from kkspdnn.figures.hardware import Hardware, Machine
 from kkspdnn.figures.points import Values
 from kkspdnn.figures.read import Records, row_hardware
 from kkspdnn.figures.style import grid, legend, state
@@ -32,11 +32,13 @@ _CHARACTERS = 28
 class Speedup:
     """The speed-up of one implementation on one machine.
 
+    date: of the record, such as 2026-01-31
     values: lowest, median and highest over the runs
     """
 
     label: str
     hardware: Hardware
+    date: str
     inputs: int
     threads: int
     values: Values
@@ -58,7 +60,8 @@ def chart(records: Records, published: Published) -> Chart | None:
     labels = order(speedups)
 
     def paint(figure: Figure, wide: bool) -> None:
-        _paint(figure, wide, speedups, labels, published.speedup)
+        by_machine = machine_looks(records.machines)
+        _paint(figure, wide, speedups, labels, published.speedup, by_machine)
         state(figure, wide, *_statement(network, published.speedup))
 
     machines = len({each.hardware for each in speedups})
@@ -66,7 +69,8 @@ def chart(records: Records, published: Published) -> Chart | None:
     heights = 0.125 * lines + 1.3 + 0.14 * machines, 0.165 * len(labels) + 1.35
     sources = frozenset(each.path for each in chosen)
     table = _table(speedups, labels, network, published.speedup)
-    return Chart("speedup", sources, table, heights, paint)
+    printed = table.without("lowest", "highest")
+    return Chart("speedup", sources, table, heights, paint, printed)
 
 
 def _speedups(record: Comparison) -> list[Speedup]:
@@ -83,7 +87,10 @@ def _speedups(record: Comparison) -> list[Speedup]:
         hardware = row_hardware(record, row)
         # Some implementations have one thread only; the machine is the same.
         hardware = hardware if row.gpu else Hardware(hardware.machine, record.threads)
-        found.append(Speedup(row.label, hardware, row.inputs, row.threads, (low, middle, high)))
+        values = (low, middle, high)
+        found.append(
+            Speedup(row.label, hardware, record.created[:10], row.inputs, row.threads, values)
+        )
     return found
 
 
@@ -111,10 +118,10 @@ def _paint(
     speedups: Sequence[Speedup],
     labels: Sequence[str],
     published: SpeedupRange,
+    looks: Mapping[Machine, Look],
 ) -> None:
     axes = figure.subplots()
     found = sorted({each.hardware for each in speedups})
-    looks = machine_looks(sorted({each.machine for each in found}))
     shift = 0.5 / len(found)
     for number, hardware in enumerate(found):
         offset = ((len(found) - 1) / 2 - number) * shift
@@ -133,8 +140,9 @@ def _paint(
         text.set_fontweight("bold" if text.get_text().startswith("kkspdnn") else "normal")
     axes.set_xlabel("speed-up over the serial reference" if wide else "speed-up")
     grid(axes, "both")
-    entries = {each.title: looks[each.machine] for each in found}
-    legend(figure, entries, min(len(entries), 3 if wide else 1), lines=False)
+    dates = {each.hardware: each.date for each in speedups}
+    entries = {f"{each.title}, measured {dates[each]}": looks[each.machine] for each in found}
+    legend(figure, entries, min(len(entries), 2 if wide else 1), lines=False)
 
 
 def _draw(axes: Axes, speedup: Speedup, position: float, look: Look) -> None:
@@ -164,13 +172,18 @@ def _table(
             if each.label == label:
                 low, middle, high = each.values
                 name = each.hardware.machine.short_name
-                rows.append((label, name, each.threads, each.inputs, middle, low, high))
+                own = (label, name, each.date, each.threads, each.inputs)
+                rows.append((*own, middle, low, high))
     for kind, value in (("lowest", published.low), ("highest", published.high)):
-        rows.append((f"published: {published.name}, {kind}", None, None, None, value, None, None))
+        label = f"published: {published.name}, {kind}"
+        rows.append((label, None, None, None, None, value, None, None))
     return Table(
         f"Speed-up over the serial reference of the same record on {network.name} "
         f"({network.dtype}): median, lowest and highest of the runs over the reference's median. "
         f"Published, on other machines, {published.networks}: {published.source}.",
-        ("implementation", "machine", "threads", "inputs", "speed-up", "lowest", "highest"),
+        (
+            *("implementation", "machine", "measured", "threads", "inputs"),
+            *("speed-up", "lowest", "highest"),
+        ),
         tuple(rows),
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import log10
 from pathlib import Path
 
@@ -26,6 +26,10 @@ _NAMES = ("spgemm", "none", "scipy", "graphblas", "mkl", "kokkos-kernels", "cusp
 
 _DTYPE = "float32"
 """`python -m bench spgemm` has no other dtype."""
+
+
+Sizes = tuple[int, int, float]
+"""Neurons, edges and density of a case."""
 
 
 @dataclass(frozen=True)
@@ -77,18 +81,17 @@ def chart(records: Records, published: Published) -> Chart | None:
 
 
 def spgemm_grids(studies: Sequence[Sourced[SpgemmStudy]]) -> list[SpgemmGrid]:
-    """Return the cases of each machine, with the most threads and the most common layers.
+    """Return the cases of each machine: CPUs first.
 
-    Of cases of the same sizes, that of the latest record is kept.
+    Those with the number of threads and layers that most cases have are chosen; of equally many,
+    those with the most threads. Of cases of the same sizes, that of the latest record is kept.
     """
-    found: dict[tuple[Hardware, int], dict[tuple[float, ...], tuple[SpgemmCase, Path]]] = {}
+    found: dict[tuple[Hardware, int], dict[Sizes, tuple[SpgemmCase, Path]]] = {}
     for study in sorted(studies, key=lambda each: (each.record.created, each.path)):
-        record = study.record
-        for case in record.cases:
-            if case.measured:
-                key = hardware(record.machine, record.threads), case.layers
+        for case in study.record.cases:
+            for machine, own in _by_hardware(study.record, case):
                 sizes = (case.neurons, case.edges, case.density)
-                found.setdefault(key, {})[sizes] = case, study.path
+                found.setdefault((machine, case.layers), {})[sizes] = own, study.path
     best: dict[object, tuple[Hardware, int]] = {}
     for key in sorted(found, key=lambda key: (len(found[key]), key[0].threads)):
         best[key[0].machine] = key
@@ -99,6 +102,14 @@ def spgemm_grids(studies: Sequence[Sourced[SpgemmStudy]]) -> list[SpgemmGrid]:
         sources = frozenset(path for _, path in by_size.values())
         grids.append(SpgemmGrid(machine_hardware, layers, cases, sources))
     return grids
+
+
+def _by_hardware(record: SpgemmStudy, case: SpgemmCase) -> Iterator[tuple[Hardware, SpgemmCase]]:
+    """Yield the case with the measured implementations of the CPU, then with those of the GPU."""
+    for on_gpu, gpu in ((False, None), (True, record.gpu or "a GPU")):
+        rows = tuple(row for row in case.measured if row.gpu == on_gpu)
+        if rows:
+            yield hardware(record.machine, record.threads, gpu), replace(case, rows=rows)
 
 
 def _labels(grids: Iterable[SpgemmGrid]) -> dict[str, str]:

@@ -30,6 +30,7 @@ class SpgemmTiming:
     multiplications: of two nonzeros, for these rows in all layers
     computed_edges: the multiplications that the implementation really makes; None if unknown
     seconds: the time of each run, without loading and preparing
+    gpu: whether it computes on the record's GPU
     """
 
     name: str
@@ -42,6 +43,7 @@ class SpgemmTiming:
     multiplications: int | None = None
     computed_edges: int | None = None
     seconds: tuple[float, ...] = ()
+    gpu: bool = False
 
     @property
     def nanoseconds(self) -> tuple[float, float, float]:

@@ -21,6 +21,7 @@ from kkspdnn.figures import (
     speedup,
     threads,
 )
+from kkspdnn.figures.appearance import machine_looks
 from kkspdnn.figures.chart import Chart
 from kkspdnn.figures.hardware import Hardware, hardware
 from kkspdnn.figures.points import Point
@@ -86,7 +87,7 @@ def test_rates_has_a_curve_for_each_machine_and_a_panel_for_each_depth(
 
 
 def test_speedup_has_a_marker_for_each_machine(by_name: dict[str, Chart]) -> None:
-    rows = {(row[0], row[1]): row[4:] for row in by_name["speedup"].table.rows}
+    rows = {(row[0], row[1]): row[5:] for row in by_name["speedup"].table.rows}
     first, second, card = (each.machine.short_name for each in (ONE, TWO, CARD))
     assert rows[EARLY, first] == pytest.approx((14 / 0.25, 14 / 0.375, 14 / 0.225))
     assert rows[EARLY, second] == rows[EARLY, first]
@@ -97,7 +98,7 @@ def test_speedup_has_a_marker_for_each_machine(by_name: dict[str, Chart]) -> Non
     assert rows["published: KK-SpDNN 2019, highest", None] == (500, None, None)
     figure = draw_chart(by_name["speedup"], "1col")
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == [ONE.title, TWO.title, CARD.title]
+    assert legend == [f"{each.title}, measured 2020-01-01" for each in (ONE, TWO, CARD)]
     assert "12 networks" in " ".join(figure.get_suptitle().split())
 
 
@@ -116,7 +117,7 @@ def test_implementations_lists_every_machine(by_name: dict[str, Chart]) -> None:
     assert chart.paint is None
     machines = [row[0] for row in chart.table.rows]
     assert set(machines) == {each.machine.short_name for each in (ONE, TWO, CARD)}
-    notes = [row[-1] for row in chart.table.rows if row[1] == "PyTorch"]
+    notes = [row[-1] for row in chart.table.rows if "PyTorch" in row]
     assert notes == ["missing: PyTorch is not installed"] * 2
     assert chart.printed is not None
     assert not any("PyTorch" in row for row in chart.printed.rows)
@@ -334,6 +335,17 @@ def test_a_machine_has_one_colour_in_all_figures(by_name: dict[str, Chart]) -> N
     in_poster = {handle.get_color() for handle in posters.legends[0].get_lines()[:3]}
     assert len(in_rates) == 3
     assert in_rates == in_speedup == in_poster
+
+
+def test_a_machine_keeps_its_colour_if_another_is_missing(records: Records) -> None:
+    points = tuple(p for p in records.points if p.name != "all" or p.machine != ONE.machine)
+    chart = rates.chart(replace(records, points=points), published())
+    lines = [line for line in draw_chart(chart).axes[0].lines if line.get_linewidth() > 1.5]
+    expected = machine_looks(records.machines)
+    assert {line.get_color() for line in lines} == {
+        expected[TWO.machine].colour,
+        expected[CARD.machine].colour,
+    }
 
 
 def test_one_dtype_is_drawn(records: Records) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kkspdnn.cli.plot import left_out, plot, possible_charts
+from kkspdnn.cli.plot import plot, possible_charts
 from kkspdnn.errors import InputError
 from kkspdnn.figures.hardware import hardware
+from kkspdnn.figures.left_out import left_out
 from kkspdnn.figures.read import Records, read_records
 from tests.figures.conftest import FIRST, GPU, SECOND, comparison, row
 
@@ -87,14 +88,31 @@ def test_the_file_with_more_runs_of_the_same_is_named(tmp_path: Path) -> None:
 
 
 def test_a_record_without_a_place_is_named(folder: Path, tmp_path: Path) -> None:
-    fewer = json.loads((folder / "base-1.json").read_text())
-    fewer |= {"threads": 3, "layers": None}
-    fewer["rows"] = [{**fewer["rows"][2], "name": "dead", "threads": 3}]
-    path = tmp_path / "three-threads.json"
-    path.write_text(json.dumps(fewer))
-    found = reasons([*sorted(folder.iterdir()), path])
-    assert list(found) == [path.name]
-    assert "no figure shows it" in found[path.name]
+    def alone(name: str, **fields: object) -> Path:
+        record = json.loads((folder / "base-1.json").read_text()) | {"layers": None, **fields}
+        row = {"name": "dead", "label": "kkspdnn, alone", "threads": record["threads"]}
+        record["rows"] = [record["rows"][2] | row]
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(record))
+        return path
+
+    ceilings = json.loads((folder / "ceilings-0.json").read_text())
+    ceilings["ceilings"]["threads"] = 7
+    other = tmp_path / "ceilings.json"
+    other.write_text(json.dumps(ceilings))
+    network = asdict(comparison())["network"] | {"neurons": 64}
+    paths = [
+        alone("three-threads", threads=3),
+        alone("another-size", threads=16, network=network),
+        other,
+    ]
+    found = reasons([*sorted(folder.iterdir()), *paths])
+    assert found == {
+        "three-threads.json": f"other records of {SECOND} have 16 threads, this one 3",
+        "another-size.json": "no other record of 'kkspdnn, alone' differs in one size, in "
+        "threads or in machine only",
+        "ceilings.json": f"no implementation was measured on {FIRST} with 7 threads",
+    }
 
 
 def test_plot_prints_what_it_leaves_out(tmp_path: Path) -> None:

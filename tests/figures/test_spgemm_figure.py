@@ -66,6 +66,16 @@ def test_machines_are_side_by_side_in_two_columns_and_below_each_other_in_one() 
     assert boxes[1][0][1] > boxes[1][1][1]
 
 
+def test_an_implementation_on_a_gpu_has_the_panels_of_the_gpu() -> None:
+    study = spgemm_study()
+    cases = [
+        replace(case, rows=(case.rows[0], replace(case.rows[2], gpu=True))) for case in study.cases
+    ]
+    grids = spgemm.spgemm_grids(sourced(replace(study, gpu="X100, 1.0", cases=tuple(cases))))
+    assert [each.hardware for each in grids] == [hardware(FIRST, 2), hardware("", 0, "X100")]
+    assert [list(each.curves(1024, 2)) for each in grids] == [["mkl"], ["spgemm"]]
+
+
 def test_the_most_threads_of_a_machine_are_drawn() -> None:
     study = spgemm_study()
     found = spgemm.spgemm_grids(sourced(replace(study, threads=1), study))
