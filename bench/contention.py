@@ -41,6 +41,13 @@ _LIBGOMP = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}
 _BOUND = {"OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"}
 _OPENMP = ("OMP_", "GOMP_", "KMP_")
 
+_LOOP = """
+import os, sys
+while os.getppid() == int(sys.argv[1]):
+    for _ in range(10**6): pass
+"""
+"""A busy loop that looks every few milliseconds whether its parent is alive."""
+
 ONE, DEFAULT = "one thread", "default"
 SETTINGS: Mapping[str, Mapping[str, str]] = {
     ONE: {},
@@ -207,11 +214,14 @@ def table(record: Mapping[str, Any]) -> Iterator[str]:
 
 @contextmanager
 def busy_loops(number: int) -> Iterator[None]:
-    """Run `number` processes that loop forever, each in a session of its own."""
+    """Run `number` processes that loop, each in a session of its own.
+
+    They end with this process, also if a signal kills it.
+    """
     processes = []
     try:
         for _ in range(number):
-            loop = [sys.executable, "-c", "while True: pass"]
+            loop = [sys.executable, "-c", _LOOP, str(os.getpid())]
             processes.append(subprocess.Popen(loop, start_new_session=True))
         if processes:
             sleep(0.3)  # let them start

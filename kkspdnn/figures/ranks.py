@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kkspdnn.figures.appearance import BLUE, GREEN, GREY, VERMILION, Look
+from kkspdnn.figures.appearance import BLUE, GREEN, GREY, ORANGE, Look, published_look
 from kkspdnn.figures.chart import Chart, PanelGrid
 from kkspdnn.figures.hardware import Machine, count
 from kkspdnn.figures.points import Values, spread
@@ -15,7 +16,7 @@ from kkspdnn.figures.read import Records, Sourced
 from kkspdnn.figures.style import grid, legend, state, tick_numbers
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import NodeSpeedup, Published
-from kkspdnn.records.rank_study import RankStudy
+from kkspdnn.records.rank_study import ModelledTime, RankStudy, ShardTime
 
 _RUNS = "measured: all ranks, mpiexec on this machine"
 _SHARD = "measured: one rank's shard, computed alone"
@@ -24,9 +25,10 @@ _PREDICTED = "modelled, more ranks than cores: a prediction"
 _LOOKS = {
     _RUNS: Look(BLUE, "o", line="none"),
     _SHARD: Look(GREEN, "^", line="none"),
-    _MODEL: Look(GREY, "", line="--"),
-    _PREDICTED: Look(GREY, "D", is_hollow=True, line="none"),
+    _MODEL: Look(ORANGE, "", line="--"),
+    _PREDICTED: Look(ORANGE, "D", is_hollow=True, line="none"),
 }
+_PUBLISHED = replace(published_look(0), line="none")
 _PANEL = 2.2, 2.4
 _AROUND = 1.3, 0.95
 
@@ -77,7 +79,7 @@ def _paint(
         if panel.is_first:
             panel.axes.set_ylabel("speed-up over one rank")
     label = f"published: {published.name}, ranks are nodes"
-    looks = _LOOKS | {label: Look(VERMILION, "s", line="none")}
+    looks = _LOOKS | {label: _PUBLISHED}
     legend(figure, looks, 2 if wide else 1)
     first = studies[0]
     state(
@@ -90,20 +92,18 @@ def _paint(
 
 
 def _draw(axes: Axes, study: RankStudy, published: NodeSpeedup) -> None:
-    base = study.points[0].seconds
     ranks = [point.ranks for point in study.points]
     axes.plot(ranks, ranks, color=GREY, linestyle=":", linewidth=0.8)
-    modelled = {each.ranks: base / each.seconds for each in study.modelled}
+    modelled = speedups(study.modelled)
     axes.plot(list(modelled), list(modelled.values()), linewidth=1.0, **_LOOKS[_MODEL].style())
-    shards = {point.ranks: base / point.seconds for point in study.points}
+    shards = speedups(study.points)
     axes.plot(list(shards), list(shards.values()), **_LOOKS[_SHARD].style(3.5))
     for ranks_of_run, (low, middle, high) in run_speedups(study).items():
         bar = [[middle - low], [high - middle]]
         axes.errorbar(ranks_of_run, middle, yerr=bar, elinewidth=0.8, **_LOOKS[_RUNS].style())
     predicted = {each.ranks: each.speedup for each in study.predictions}
     axes.plot(list(predicted), list(predicted.values()), **_LOOKS[_PREDICTED].style())
-    style = Look(VERMILION, "s", line="none").style()
-    axes.plot([published.nodes], [published.speedup], **style)
+    axes.plot([published.nodes], [published.speedup], **_PUBLISHED.style())
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(0.7, None)
@@ -111,6 +111,11 @@ def _draw(axes: Axes, study: RankStudy, published: NodeSpeedup) -> None:
     tick_numbers(axes.yaxis, [n for n in (1, 10, 100, 1000) if n <= max(ranks)])
     axes.set_xlabel("MPI ranks")
     grid(axes, "both")
+
+
+def speedups(times: Sequence[ShardTime] | Sequence[ModelledTime]) -> dict[int, float]:
+    """Return the speed-ups over the time of one rank, which is the first, by ranks."""
+    return {each.ranks: times[0].seconds / each.seconds for each in times}
 
 
 def run_speedups(study: RankStudy) -> dict[int, Values]:
@@ -127,13 +132,13 @@ def _table(studies: Sequence[RankStudy], published: NodeSpeedup) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for study in studies:
         name = Machine(False, study.machine).short_name
-        base = study.points[0].seconds
         modelled = {each.ranks: each.seconds for each in study.modelled}
+        of_model = speedups(study.modelled)
         runs = {run.ranks: min(run.seconds) for run in study.runs}
         for point in study.points:
-            speedup = base / modelled[point.ranks] if point.ranks in modelled else None
-            own = name, study.threads, point.ranks, point.rows, point.seconds
-            rows.append((*own, runs.get(point.ranks), modelled.get(point.ranks), speedup))
+            n = point.ranks
+            own = name, study.threads, n, point.rows, point.seconds
+            rows.append((*own, runs.get(n), modelled.get(n), of_model.get(n)))
     first = studies[0]
     return Table(
         f"Time over MPI ranks, {first.network}, {first.inputs:,} input rows, {first.dtype}: of one "

@@ -77,11 +77,12 @@ def chart(records: Records, published: Published) -> Chart | None:
 
 def thread_scalings(records: Records) -> list[Scaling]:
     """Return all scalings: by machine, strong before weak."""
-    points = of_common_dtype(p for p in records.points if not p.machine.is_gpu)
-    ranks = [p for p in records.of_ranks if not p.machine.is_gpu]
+    everything = (*records.points, *records.of_ranks)
+    with_ranks = of_common_dtype(p for p in everything if not p.machine.is_gpu)
+    alone = [p for p in with_ranks if p.ranks == 1]
     found = []
     for mode in ("strong", "weak"):
-        found += [*_scalings(points, mode), *_scalings([*points, *ranks], mode, of_ranks=True)]
+        found += [*_scalings(alone, mode), *_scalings(with_ranks, mode, of_ranks=True)]
     return sorted(found, key=lambda each: (each.machine, each.mode))
 
 

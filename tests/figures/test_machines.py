@@ -218,7 +218,7 @@ def test_measured_and_modelled_speedups_over_ranks_differ_in_appearance() -> Non
     }
     assert chart is not None
     rows = {(row[0], row[2]): row[4:] for row in chart.table.rows}
-    assert rows[second, 2] == pytest.approx((0.5, 1.0, 0.55, 1 / 0.55))
+    assert rows[second, 2] == pytest.approx((0.5, 1.0, 0.55, 2.0))
     assert rows[first, 20][1] is None
 
 
