@@ -68,12 +68,12 @@ def possible_charts(records: Records) -> list[Chart]:
     Raises InputError if Matplotlib is not installed.
     """
     try:
-        from kkspdnn.figures import charts
+        from kkspdnn.figures import catalog
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "matplotlib":
             raise
         raise InputError("figures need Matplotlib: pip install 'kkspdnn[plot]'") from error
-    return charts.charts(records)
+    return catalog.charts(records)
 
 
 def select(found: list[Chart], names: Sequence[str]) -> list[Chart]:

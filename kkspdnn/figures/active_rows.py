@@ -6,11 +6,12 @@ from dataclasses import astuple
 
 from matplotlib.figure import Figure
 
-from kkspdnn.figures.appearance import BLUE, GREEN, ORANGE, Look
+from kkspdnn.figures.appearance import BLUE, GREEN, ORANGE, Style
 from kkspdnn.figures.chart import Chart
 from kkspdnn.figures.direct_labels import label_ends
+from kkspdnn.figures.points import describe_problem
 from kkspdnn.figures.read import Records, Sourced
-from kkspdnn.figures.style import grid, state, tick_numbers
+from kkspdnn.figures.style import draw_grid, tick_numbers, write_title
 from kkspdnn.figures.table import Table
 from kkspdnn.records.comparison import Comparison, LayerCounts, NetworkSize
 from kkspdnn.records.published import Published
@@ -22,10 +23,10 @@ _PRINTED_LAYERS = (*range(1, 21), 30, 60, 120, 480, 1920)
 
 _HEIGHT = 2.7
 
-_LOOKS = {
-    "nonzero: any value above 0": Look(BLUE, "o"),
-    "saturated: every value at the upper limit": Look(ORANGE, "s"),
-    "active: final output not proven": Look(GREEN, "^"),
+_STYLES = {
+    "nonzero: any value above 0": Style(BLUE, "o"),
+    "saturated: every value at the upper limit": Style(ORANGE, "s", is_hollow=True, line="--"),
+    "active: final output not proven": Style(GREEN, "^"),
 }
 
 
@@ -42,15 +43,14 @@ def chart(records: Records, published: Published) -> Chart | None:
     assert network is not None
     assert layers is not None
     statement = (
-        f"{network.neurons:,} neurons, {network.layers:,} layers, {network.inputs:,} input rows, "
-        f"{network.dtype}",
+        describe_problem(network.neurons, network.layers, f"{network.inputs:,}", network.dtype),
         "the network that most implementations were compared on",
         "counted by the serial reference; no error bars: the same on every machine",
     )
 
     def paint(figure: Figure, wide: bool) -> None:
         _paint(figure, network, layers)
-        state(figure, wide, *statement)
+        write_title(figure, wide, *statement)
 
     table = _table(network, layers)
     kept = tuple(row for row in table.rows if row[0] in (*_PRINTED_LAYERS, network.layers))
@@ -61,10 +61,11 @@ def chart(records: Records, published: Published) -> Chart | None:
 
 def _chosen(records: Records) -> Sourced[Comparison] | None:
     counted = [each for each in records.comparisons if each.record.layers is not None]
-    return max(counted, key=_rank, default=None)
+    return max(counted, key=_size, default=None)
 
 
-def _rank(each: Sourced[Comparison]) -> tuple[int, ...]:
+def _size(each: Sourced[Comparison]) -> tuple[int, ...]:
+    """Return a sort key: implementations, then input rows, then edges."""
     network = each.record.network
     assert network is not None
     return len(each.record.measured), network.inputs, network.edges
@@ -74,13 +75,13 @@ def _paint(figure: Figure, network: NetworkSize, layers: LayerCounts) -> None:
     axes = figure.subplots()
     ends = {}
     counts = layers.alive, layers.saturated, layers.undecided
-    for (label, look), curve in zip(_LOOKS.items(), counts, strict=True):
+    for (label, style), curve in zip(_STYLES.items(), counts, strict=True):
         drawn = {depth: count for depth, count in enumerate(curve, start=1) if count}
         if not drawn:
             continue
         marked = [index for index, depth in enumerate(drawn) if depth <= _MARKED_LAYERS]
-        style = look.style(3)
-        axes.plot(list(drawn), list(drawn.values()), linewidth=1.1, markevery=marked, **style)
+        keywords = style.keywords(3)
+        axes.plot(list(drawn), list(drawn.values()), linewidth=1.1, markevery=marked, **keywords)
         ends[label] = float(max(drawn)), float(drawn[max(drawn)])
     axes.axhline(network.inputs, color="black", linewidth=0.7, linestyle=":")
     axes.set_xscale("log")
@@ -97,8 +98,8 @@ def _paint(figure: Figure, network: NetworkSize, layers: LayerCounts) -> None:
     tick_numbers(axes.xaxis, ticks)
     axes.set_xlabel("layer")
     axes.set_ylabel("input rows")
-    grid(axes, "both")
-    label_ends(axes, _HEIGHT - 0.8, ends, _LOOKS, 22)
+    draw_grid(axes, "both")
+    label_ends(axes, _HEIGHT - 0.8, ends, _STYLES, 22)
 
 
 def _table(network: NetworkSize, layers: LayerCounts) -> Table:

@@ -14,14 +14,15 @@ from typing import Any
 from kkspdnn.figures.hardware import Machine
 
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
-SKY, VERMILION, BLACK, SILVER = "#56B4E9", "#D55E00", "#000000", "#999999"
+SKY, VERMILION, BLACK = "#56B4E9", "#D55E00", "#000000"
 NAVY, PURPLE, BROWN, OLIVE = "#00304F", "#7A5195", "#8C510A", "#7F7F00"
+CRIMSON, TEAL = "#9E1B32", "#20A5A5"
 GREY = "#555555"
-"""Of published results, of other machines."""
+"""Of published results, of other machines, and of lines that are no measurement."""
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """The appearance of a curve or point.
 
     is_hollow: whether the marker is filled with white
@@ -33,7 +34,7 @@ class Look:
     is_hollow: bool = False
     line: str = "-"
 
-    def style(self, size: float = 4) -> dict[str, Any]:
+    def keywords(self, size: float = 4) -> dict[str, Any]:
         """Return the arguments for `Axes.plot` and `Axes.errorbar`, without the line's width."""
         return {
             "color": self.colour,
@@ -45,53 +46,53 @@ class Look:
 
 
 _KKSPDNN = {
-    "all": Look(BLUE, "o"),
-    "fold": Look(NAVY, "D"),
-    "dead": Look(SKY, "v"),
-    "none": Look(PURPLE, "s"),
-    "spgemm": Look(GREEN, "^"),
-    "pykokkos": Look(BLUE, "o", is_hollow=True),
+    "all": Style(BLUE, "o"),
+    "fold": Style(NAVY, "D"),
+    "dead": Style(SKY, "v"),
+    "none": Style(PURPLE, "s"),
+    "spgemm": Style(GREEN, "^"),
+    "pykokkos": Style(BLUE, "o", is_hollow=True),
 }
 _LIBRARIES = {
-    "scipy": Look(SILVER, "X"),
-    "mkl": Look(ORANGE, "P"),
-    "graphblas": Look(PINK, "p"),
-    "kokkos-kernels": Look(VERMILION, "h"),
-    "torch": Look(BLACK, "*"),
-    "numba": Look(BROWN, "<"),
-    "tvm": Look(OLIVE, ">"),
-    "octave": Look(GREY, "d"),
-    "reference": Look(GREY, "x"),
-    "cusparse": Look(ORANGE, "s"),
+    "scipy": Style(CRIMSON, "X"),
+    "mkl": Style(ORANGE, "P"),
+    "graphblas": Style(PINK, "p"),
+    "kokkos-kernels": Style(VERMILION, "h"),
+    "torch": Style(BLACK, "*"),
+    "numba": Style(BROWN, "<"),
+    "tvm": Style(OLIVE, ">"),
+    "octave": Style(TEAL, "d"),
+    "reference": Style(BLACK, "x"),
+    "cusparse": Style(ORANGE, "s"),
 }
 _INFERENCE_ENGINES = {
     "kkspdnn": _KKSPDNN["all"],
-    "DeepSparse": Look(VERMILION, "s"),
+    "DeepSparse": Style(VERMILION, "s"),
     "MKL CSR": _LIBRARIES["mkl"],
     "SciPy CSR": _LIBRARIES["scipy"],
-    "SciPy BSR": Look(SILVER, "D"),
-    "OpenVINO": Look(SKY, "v", is_hollow=True),
-    "ONNX Runtime": Look(PINK, "D", is_hollow=True),
-    "PyTorch": Look(BLACK, "*", is_hollow=True),
-    "NumPy": Look(SILVER, "o", is_hollow=True),
+    "SciPy BSR": Style(CRIMSON, "d"),
+    "OpenVINO": Style(SKY, "v", is_hollow=True),
+    "ONNX Runtime": Style(PINK, "D", is_hollow=True),
+    "PyTorch": Style(BLACK, "*", is_hollow=True),
+    "NumPy": Style(TEAL, "o", is_hollow=True),
     "cuSPARSE CSR": _LIBRARIES["cusparse"],
-    "cuSPARSE CSR, with copies": Look(ORANGE, "s", is_hollow=True),
-    "cuBLAS": Look(BLACK, "^", is_hollow=True),
-    "cuBLAS, with copies": Look(GREY, "^", is_hollow=True),
+    "cuSPARSE CSR, with copies": Style(ORANGE, "s", is_hollow=True),
+    "cuBLAS": Style(BLACK, "^", is_hollow=True),
+    "cuBLAS, with copies": Style(PURPLE, "^", is_hollow=True),
 }
 _PATTERNS = {
-    "balanced": Look(BLUE, "o"),
-    "unstructured": Look(ORANGE, "s"),
-    "block": Look(GREEN, "^"),
+    "balanced": Style(BLUE, "o"),
+    "unstructured": Style(ORANGE, "s"),
+    "block": Style(GREEN, "^"),
 }
 _KNOWN = _KKSPDNN | _LIBRARIES | _INFERENCE_ENGINES | _PATTERNS
 _OTHERS = tuple(
-    Look(colour, marker)
+    Style(colour, marker)
     for marker in ("H", "8", "d", "4")
-    for colour in (BROWN, OLIVE, PURPLE, VERMILION, GREY)
+    for colour in (BROWN, OLIVE, PURPLE, VERMILION, NAVY)
 )
 _MACHINES = tuple(
-    Look(*each)
+    Style(*each)
     for each in zip(
         (BLUE, ORANGE, GREEN, VERMILION, PURPLE, BLACK, SKY, PINK), "os^DvPXh", strict=True
     )
@@ -99,11 +100,11 @@ _MACHINES = tuple(
 _PUBLISHED = "s^vDPXdh<>"
 
 
-def looks(names: Iterable[str]) -> dict[str, Look]:
+def implementation_styles(names: Iterable[str]) -> dict[str, Style]:
     """Return the appearance of implementations or pruning patterns by name.
 
     Names that are not known get appearances that no known one has, in the order of the names. A
-    name such as "tvm-drop" looks like "tvm".
+    name such as "tvm-drop" styles like "tvm".
     """
     distinct = list(dict.fromkeys(names))
     unknown = iter(_OTHERS * (1 + len(distinct) // len(_OTHERS)))
@@ -114,11 +115,11 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     return found
 
 
-def machine_looks(machines: Sequence[Machine]) -> Mapping[Machine, Look]:
+def machine_styles(machines: Sequence[Machine]) -> Mapping[Machine, Style]:
     """Return the appearance of each machine, in this order."""
     return {machine: _MACHINES[i % len(_MACHINES)] for i, machine in enumerate(machines)}
 
 
-def published_look(index: int) -> Look:
+def published_style(index: int) -> Style:
     """Return the appearance of published results number `index`: grey with a hollow marker."""
-    return Look(GREY, _PUBLISHED[index % len(_PUBLISHED)], is_hollow=True, line=":")
+    return Style(GREY, _PUBLISHED[index % len(_PUBLISHED)], is_hollow=True)

@@ -1,19 +1,17 @@
-"""The figure of the time of a row against the rows at a time, for dense and pruned networks."""
+"""The figure of the time per row against the batch size, for dense and pruned networks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kkspdnn.choices import Method
-from kkspdnn.figures.appearance import Look, looks
-from kkspdnn.figures.chart import Chart, PanelGrid
+from kkspdnn.figures.appearance import Style, implementation_styles
+from kkspdnn.figures.chart import Chart, PanelGrid, machine_panels
 from kkspdnn.figures.direct_labels import label_ends
-from kkspdnn.figures.hardware import Hardware
 from kkspdnn.figures.pruning_curves import (
     DTYPE,
     Curve,
@@ -26,10 +24,10 @@ from kkspdnn.figures.pruning_curves import (
 from kkspdnn.figures.read import Records
 from kkspdnn.figures.style import (
     draw_curve,
-    grid,
+    draw_grid,
     log_ticks,
-    state,
     tick_numbers,
+    write_title,
 )
 from kkspdnn.figures.table import Cell, Table, pivot
 from kkspdnn.records.published import Published
@@ -37,7 +35,7 @@ from kkspdnn.records.published import Published
 PATTERN: Method = "unstructured"
 """The pattern of the pruned networks that are drawn."""
 
-_PANEL = 1.75, 2.3
+_PANEL_HEIGHTS = 1.75, 2.3
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class BatchPanel:
     """The times with one pruned network on one machine.
 
     sparsity: as requested; percent: of all its weights that are pruned
-    dense, pruned: microseconds of a row by the rows at a time, for each implementation
+    dense, pruned: microseconds per row by batch size, for each implementation
     """
 
     machine: MachineTimings
@@ -62,7 +60,7 @@ class BatchPanel:
 
 def chart(records: Records, published: Published) -> Chart | None:
     """Return the figure of records of python -m bench.balanced time; None without such records."""
-    found = batch_panels(machine_timings(records.studies))
+    found = batch_panels(machine_timings(records.pruning_studies))
     if not found:
         return None
 
@@ -71,8 +69,8 @@ def chart(records: Records, published: Published) -> Chart | None:
 
     sources = sources_of_machines([panel.machine for panel in found])
     table = _table(found)
-    printed = pivot(table.without("lowest", "highest"), "rows at a time", "time of a row (µs)")
-    return Chart("batch", sources, table, _grid_of(found).heights, paint, printed)
+    printed = pivot(table.without("lowest", "highest"), "batch size", "time per row (µs)")
+    return Chart("batch", sources, table, _arranged(found)[0].heights, paint, printed)
 
 
 def batch_panels(machines: Sequence[MachineTimings]) -> list[BatchPanel]:
@@ -88,9 +86,9 @@ def batch_panels(machines: Sequence[MachineTimings]) -> list[BatchPanel]:
     return found
 
 
-def panel_looks(found: Sequence[BatchPanel]) -> dict[str, Look]:
+def panel_styles(found: Sequence[BatchPanel]) -> dict[str, Style]:
     """Return the appearance of each implementation: those of dense networks are dashed."""
-    by_label = looks(curve.label for panel in found for curve in panel.curves)
+    by_label = implementation_styles(curve.label for panel in found for curve in panel.curves)
     for curve in (curve for panel in found for curve in panel.dense):
         by_label[curve.label] = replace(by_label[curve.label], is_hollow=True, line="--")
     return by_label
@@ -102,36 +100,30 @@ def _limits(found: Sequence[BatchPanel]) -> tuple[float, float]:
     return min(values) / 1.3, max(values) * 1.3
 
 
-def _machines(found: Sequence[BatchPanel]) -> list[Hardware]:
-    return list(dict.fromkeys(panel.machine.hardware for panel in found))
-
-
-def _sparsities(found: Sequence[BatchPanel]) -> list[float]:
-    return sorted({panel.sparsity for panel in found})
-
-
-def _grid_of(found: Sequence[BatchPanel]) -> PanelGrid:
-    return PanelGrid(len(_machines(found)), len(_sparsities(found)), _PANEL)
+def _arranged(found: Sequence[BatchPanel]) -> tuple[PanelGrid, list[BatchPanel | None]]:
+    sparsities = sorted({panel.sparsity for panel in found})
+    return machine_panels(
+        found, lambda p: p.machine.hardware, lambda p: p.sparsity, sparsities, _PANEL_HEIGHTS
+    )
 
 
 def _paint(figure: Figure, wide: bool, found: Sequence[BatchPanel]) -> None:
-    by_place = {(panel.machine.hardware, panel.sparsity): panel for panel in found}
-    contents = [by_place.get(place) for place in product(_machines(found), _sparsities(found))]
-    by_label, limits = panel_looks(found), _limits(found)
-    for panel in _grid_of(found).make(figure, wide, contents):
+    panel_grid, contents = _arranged(found)
+    by_label, limits = panel_styles(found), _limits(found)
+    for panel in panel_grid.make(figure, wide, contents):
         axes, content = panel.axes, panel.content
         _draw(axes, content, by_label, limits)
         name = content.machine.hardware.title
         title = f"{panel.letter} {name}\n{content.percent:.0f} % of the weights pruned"
         axes.set_title(title, fontsize=6.5)
         if panel.is_first:
-            axes.set_ylabel("time of a row (µs)")
+            axes.set_ylabel("time per row (µs)")
         else:
             axes.tick_params(axis="y", labelleft=False)
         named = {curve.label for later in panel.later for curve in later.curves}
         ends = {c.label: curve_end(c) for c in content.curves if c.label not in named}
         label_ends(axes, panel.height, ends, by_label, 16)
-    state(
+    write_title(
         figure,
         wide,
         f"perceptron {found[0].machine.network}, {DTYPE}, {PATTERN} pruning; dashed, hollow: the "
@@ -141,7 +133,7 @@ def _paint(figure: Figure, wide: bool, found: Sequence[BatchPanel]) -> None:
 
 
 def _draw(
-    axes: Axes, panel: BatchPanel, by_label: dict[str, Look], limits: tuple[float, float]
+    axes: Axes, panel: BatchPanel, by_label: dict[str, Style], limits: tuple[float, float]
 ) -> None:
     for curve in panel.curves:
         width = 1.7 if curve.label == "kkspdnn" else 1.0
@@ -149,11 +141,11 @@ def _draw(
     axes.set_ylim(*limits)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    tick_numbers(axes.xaxis, (rows for curve in panel.curves for rows in curve.values))
+    tick_numbers(axes.xaxis, (rows for curve in panel.curves for rows in curve.values), 3.9)
     axes.tick_params(axis="x", labelsize=6)
     log_ticks(axes.yaxis, span=1000)
-    axes.set_xlabel("rows at a time")
-    grid(axes, "both")
+    axes.set_xlabel("batch size (rows)")
+    draw_grid(axes, "both")
 
 
 def _table(found: Sequence[BatchPanel]) -> Table:
@@ -167,11 +159,11 @@ def _table(found: Sequence[BatchPanel]) -> Table:
                     name = machine.hardware.title
                     rows.append((name, curve.label, percent, int(count), middle, low, high))
     return Table(
-        f"Time of a row in microseconds, perceptron of {found[0].machine.network} neurons in "
-        f"{DTYPE}, {PATTERN} pruning (0 %: dense): median of the rounds, by rows at a time.",
+        f"Time per row in microseconds, perceptron of {found[0].machine.network} neurons in "
+        f"{DTYPE}, {PATTERN} pruning (0 %: dense): median of the rounds, by batch size.",
         (
-            *("machine", "implementation", "sparsity (%)", "rows at a time"),
-            *("time of a row (µs)", "lowest", "highest"),
+            *("machine", "implementation", "sparsity (%)", "batch size"),
+            *("time per row (µs)", "lowest", "highest"),
         ),
         tuple(rows),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -54,7 +55,7 @@ class Chart:
 class Panel(Generic[T]):
     """A panel of a figure that is to be drawn.
 
-    letter: its name, such as (a)
+    letter: its name, such as (a); empty if it is the only panel
     is_first: whether it is the first of its row, so that it needs the label of the y-axis
     content: what it shows
     later: the contents of the panels right of it; curves that these have are labelled there
@@ -99,16 +100,17 @@ class PanelGrid:
         rows, columns = self._rows(wide), self._columns(wide)
         height = max(0.5, self._panel_height(wide) - 0.55)
         axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
-        places = self._filled(contents, columns, len(axes))
+        filled = self._filled(contents, columns, len(axes))
+        used = sum(content is not None for content in contents)
         found: list[Panel[T]] = []
-        for index, (place, content) in enumerate(zip(axes, places, strict=True)):
+        for index, (own_axes, content) in enumerate(zip(axes, filled, strict=True)):
             if content is None:
-                place.remove()
+                own_axes.remove()
                 continue
-            row = places[index + 1 : (index // columns + 1) * columns]
+            row = filled[index + 1 : (index // columns + 1) * columns]
             later = tuple(each for each in row if each is not None)
-            name = letter(len(found))
-            found.append(Panel(place, name, index % columns == 0, content, later, height))
+            name = letter(len(found)) if used > 1 else ""
+            found.append(Panel(own_axes, name, index % columns == 0, content, later, height))
         return found
 
     def _filled(self, contents: Sequence[T | None], columns: int, count: int) -> list[T | None]:
@@ -135,3 +137,22 @@ class PanelGrid:
     def _panel_height(self, wide: bool) -> float:
         most = (MAX_HEIGHT - self.around[wide]) / self._rows(wide)
         return min(self.panel_heights[wide], most)
+
+
+def machine_panels(
+    contents: Sequence[T],
+    machine: Callable[[T], object],
+    item: Callable[[T], object],
+    order: Sequence[object],
+    panel_heights: tuple[float, float],
+) -> tuple[PanelGrid, list[T | None]]:
+    """Return a grid with a row of panels for each machine, and its contents with the gaps.
+
+    machine, item: the row and the column of a content
+    order: of the items; those that no content has are left out
+    """
+    by_cell = {(machine(each), item(each)): each for each in contents}
+    machines = list(dict.fromkeys(map(machine, contents)))
+    items = [each for each in order if any(item(content) == each for content in contents)]
+    cells = [by_cell.get(cell) for cell in product(machines, items)]
+    return PanelGrid(len(machines), len(items), panel_heights), cells

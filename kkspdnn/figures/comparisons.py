@@ -22,12 +22,12 @@ def comparisons_of_one_network(records: Records, needed: str) -> list[Sourced[Co
         return []
     networks = [each.record.network for each in found]
 
-    def rank(each: Sourced[Comparison]) -> tuple[int, ...]:
+    def size_key(each: Sourced[Comparison]) -> tuple[int, ...]:
         size = each.record.network
         assert size is not None
         return _size(each), networks.count(size), size.inputs, size.edges
 
-    network = max(found, key=rank).record.network
+    network = max(found, key=size_key).record.network
     best: dict[tuple[str, str | None], Sourced[Comparison]] = {}
     for each in sorted(found, key=lambda each: (each.record.created, each.path)):
         gpu = each.record.gpu if any(row.gpu for row in each.record.measured) else None

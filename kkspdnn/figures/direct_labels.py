@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from kkspdnn.figures.appearance import Look
+from kkspdnn.figures.appearance import Style
 
 _KEY, _TEXT = 12.0, 17.0
 """Distances of the marker and of the text from the panel, in points."""
@@ -55,14 +56,14 @@ def label_ends(
     axes: Axes,
     height: float,
     ends: Mapping[str, tuple[float, float]],
-    looks: Mapping[str, Look],
+    styles: Mapping[str, Style],
     characters: int,
 ) -> None:
-    """Write the label of each curve right of the panel, with its marker and a line to its end.
+    """Write the label of each curve right of the panel; a dotted line leads to its end.
 
     height: of the axes, in inches
     ends: the last point of each curve by its label, in data coordinates. All curves must be drawn
-    looks: by label
+    styles: by label
     characters: maximum length of a line of a label
     """
     axes.autoscale_view()
@@ -71,25 +72,29 @@ def label_ends(
     labels = sorted(heights, key=lambda label: heights[label])
     texts = [fill(label, characters) for label in labels]
     sizes = [(_LINE * (1 + text.count("\n")) + 0.01) / height for text in texts]
-    places = spread_positions([heights[label] for label in labels], sizes, (-0.15, 1.1))
+    positions = spread_positions([heights[label] for label in labels], sizes, (-0.15, 1.1))
     key, beside = _right_of(axes, _KEY), _right_of(axes, _TEXT)
-    for label, text, place in zip(labels, texts, places, strict=True):
-        look = looks[label]
+    for label, text, position in zip(labels, texts, positions, strict=True):
+        style = styles[label]
         axes.annotate(
             "",
             ends[label],
-            (1, place),
+            (1, position),
             textcoords=key,
             arrowprops={
                 "arrowstyle": "-",
-                "color": look.colour,
-                "linewidth": 0.5,
+                "color": style.colour,
+                "linewidth": 0.6,
+                "linestyle": (0, (1, 2)),
                 "shrinkA": 0,
                 "shrinkB": 2,
             },
         )
-        axes.plot(1, place, transform=key, clip_on=False, **look.style(3.5))
-        axes.annotate(text, (1, place), xycoords=beside, fontsize=6.5, va="center", linespacing=1.0)
+        sign = style if style.marker else replace(style, marker="_")
+        axes.plot(1, position, transform=key, clip_on=False, **sign.keywords(3.5))
+        axes.annotate(
+            text, (1, position), xycoords=beside, fontsize=6.5, va="center", linespacing=1.0
+        )
 
 
 def _right_of(axes: Axes, points: float) -> Transform:

@@ -44,10 +44,10 @@ class Hardware:
         """The short name of the machine, and the number of threads on a CPU."""
         if self.machine.is_gpu:
             return self.machine.short_name
-        return f"{self.machine.short_name}, {count(self.threads, 'thread')}"
+        return f"{self.machine.short_name}, {plural(self.threads, 'thread')}"
 
 
-def hardware(machine: str, threads: int, gpu: str | None = None, gpus: int = 1) -> Hardware:
+def make_hardware(machine: str, threads: int, gpu: str | None = None, gpus: int = 1) -> Hardware:
     """Return the hardware of a measurement.
 
     machine, threads: of the CPU
@@ -60,7 +60,7 @@ def hardware(machine: str, threads: int, gpu: str | None = None, gpus: int = 1) 
     return Hardware(Machine(True, name if gpus == 1 else f"{gpus} x {name}"), 0)
 
 
-def count(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """Return a number with its noun, such as "1 thread" and "60,000 rows"."""
     return f"{number:,} {noun}{'s' if number != 1 else ''}"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kkspdnn.figures.hardware import count
+from kkspdnn.figures.hardware import plural
 from kkspdnn.figures.points import Point
 from kkspdnn.figures.read import LeftOut, Records
 
@@ -32,7 +32,7 @@ def _reason(path: Path, records: Records) -> str:
     for each in records.comparisons:
         ceilings = each.record.ceilings
         if each.path == path and ceilings is not None:
-            threads = count(ceilings.threads, "thread")
+            threads = plural(ceilings.threads, "thread")
             return f"no implementation was measured on {each.record.machine} with {threads}"
     return "other records have newer measurements of the same, or another network"
 
@@ -42,11 +42,11 @@ def _reason_of_points(own: Sequence[Point], others: Sequence[Point]) -> str:
     for point in own:
         threads = max((p.threads for p in others if p.machine == point.machine), default=0)
         if threads > point.threads:
-            more = count(threads, "thread")
+            more = plural(threads, "thread")
             return f"other records of {point.machine.name} have {more}, this one {point.threads}"
         rows = max((p.problem_inputs for p in others if _is_like(p, point)), default=0)
         if rows > point.problem_inputs:
-            more = count(rows, "input row")
+            more = plural(rows, "input row")
             return f"other records of the same have {more}, this one {point.problem_inputs:,}"
     return f"no other record of {own[0].label!r} differs in one size, in threads or in machine only"
 

@@ -27,6 +27,7 @@ class Point:
     computed_edges: edges really multiplied in one run; None if unknown
     bytes_per_edge: see kkspdnn.records.comparison.PeerResult; None if unknown
     source: the file of its record
+    created: of the record, ISO 8601; empty in older records
     ranks: the number of MPI ranks
     """
 
@@ -43,6 +44,7 @@ class Point:
     computed_edges: int | None
     bytes_per_edge: float | None
     source: Path
+    created: str = ""
     ranks: int = 1
 
     @property
@@ -54,6 +56,11 @@ class Point:
     def threads(self) -> int:
         """The threads of all MPI ranks; 0 on a GPU."""
         return self.hardware.threads
+
+    @property
+    def date(self) -> str:
+        """The date of the record, such as 2026-01-31; empty if it is unknown."""
+        return self.created[:10]
 
     @property
     def rates(self) -> Values:
@@ -105,6 +112,27 @@ def with_most_threads(points: Iterable[Point]) -> list[Point]:
     for point in found:
         threads[point.machine] = max(threads.get(point.machine, 0), point.threads)
     return [point for point in found if point.threads == threads[point.machine]]
+
+
+def with_most_rows(points: Iterable[Point]) -> list[Point]:
+    """Return one point for each implementation, machine and network: the one of most input rows."""
+    best: dict[tuple[object, ...], Point] = {}
+    for point in points:
+        key = (point.label, point.machine, point.network)
+        if key not in best or point.problem_inputs > best[key].problem_inputs:
+            best[key] = point
+    return list(best.values())
+
+
+def dates_of(points: Iterable[Point]) -> str:
+    """Return the first and the last date of points, such as "2026-01-31 to 2026-02-01"."""
+    dates = sorted({point.date for point in points if point.date})
+    return " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else "on an unknown date"
+
+
+def describe_problem(neurons: int, layers: int, rows: str, dtype: str) -> str:
+    """Return the sizes and the dtype of a problem in words; rows: such as "up to 60,000"."""
+    return f"{neurons:,} neurons, {layers:,} layers, {rows} input rows, {dtype}"
 
 
 def machines_of(points: Iterable[Point]) -> list[Machine]:

@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from kkspdnn.figures.appearance import GREY, Look, machine_looks
+from kkspdnn.figures.appearance import GREY, Style, machine_styles
 from kkspdnn.figures.chart import Chart
-from kkspdnn.figures.hardware import Machine, count
+from kkspdnn.figures.hardware import Machine, plural
 from kkspdnn.figures.points import (
     Point,
+    dates_of,
     machines_of,
     of_common_dtype,
     sources_of,
+    with_most_rows,
     with_most_threads,
 )
 from kkspdnn.figures.read import Records
-from kkspdnn.figures.style import grid, legend, state
+from kkspdnn.figures.style import draw_grid, legend, write_title
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import Poster, Published
 
@@ -27,14 +29,18 @@ _MARKERS = "os^D"
 
 
 def chart(records: Records, published: Published) -> Chart | None:
-    """Return the figure of one point for each implementation, machine and network, or None."""
+    """Return the figure of one point for each implementation, machine and network.
+
+    None without points of kkspdnn, SciPy, MKL, GraphBLAS or TVM with as many neurons.
+    """
     poster = published.poster
     points = poster_points(records, poster)
     if not points:
         return None
 
     def paint(figure: Figure, wide: bool) -> None:
-        _paint(figure, wide, points, poster, machine_looks(records.machines))
+        _paint(figure, wide, points, poster, machine_styles(records.machines))
+        write_title(figure, wide, *_statement(points, poster))
 
     labels = len({p.label for p in points}) + len(poster.rows)
     entries = len({p.hardware for p in points}) + len({p.layers for p in points}) + 1
@@ -44,17 +50,15 @@ def chart(records: Records, published: Published) -> Chart | None:
 
 def poster_points(records: Records, poster: Poster) -> list[Point]:
     """Return the points with the poster's number of neurons, those of most input rows."""
-    fitting = [p for p in records.points if p.name in _NAMES and p.neurons == poster.neurons]
-    best: dict[tuple[object, ...], Point] = {}
-    for point in with_most_threads(of_common_dtype(fitting)):
-        key = (point.label, point.machine, point.network)
-        if key not in best or point.problem_inputs > best[key].problem_inputs:
-            best[key] = point
-    # One thread is all that some implementations have.
-    for point in of_common_dtype(fitting):
-        key = (point.label, point.machine, point.network)
-        best.setdefault(key, point)
-    return sorted(best.values(), key=lambda p: (_NAMES.index(p.name), p.layers, p.hardware))
+    fitting = of_common_dtype(
+        p for p in records.points if p.name in _NAMES and p.neurons == poster.neurons
+    )
+    best = with_most_rows(with_most_threads(fitting))
+    # Some implementations have one thread only.
+    found = {(p.label, p.machine, p.network) for p in best}
+    others = [p for p in fitting if (p.label, p.machine, p.network) not in found]
+    best += with_most_rows(others)
+    return sorted(best, key=lambda p: (_NAMES.index(p.name), p.layers, p.hardware))
 
 
 def _paint(
@@ -62,7 +66,7 @@ def _paint(
     wide: bool,
     points: Sequence[Point],
     poster: Poster,
-    by_machine: Mapping[Machine, Look],
+    by_machine: Mapping[Machine, Style],
 ) -> None:
     axes = figure.subplots()
     names = [f"{row.name}: published" for row in poster.rows]
@@ -82,7 +86,7 @@ def _paint(
     for each in points:
         shift = (machines.index(each.machine) - (len(machines) - 1) / 2) * 0.5 / len(machines)
         low, middle, high = each.rates
-        look = Look(
+        style = Style(
             by_machine[each.machine].colour, _MARKERS[depths.index(each.layers) % len(_MARKERS)]
         )
         axes.errorbar(
@@ -90,7 +94,7 @@ def _paint(
             len(names) + labels.index(each.label) + shift,
             xerr=[[middle - low], [high - middle]] if len(each.seconds) > 1 else None,
             elinewidth=0.8,
-            **(look.style(3.5) | {"linestyle": "none"}),
+            **(style.keywords(3.5) | {"linestyle": "none"}),
         )
     axes.axhline(len(names) - 0.5, color=GREY, linewidth=0.5)
     axes.set_xscale("log")
@@ -99,21 +103,25 @@ def _paint(
     axes.tick_params(axis="y", labelsize=6.5, length=0)
     axes.invert_yaxis()
     axes.set_xlabel("inference rate (edges/s)")
-    grid(axes, "x")
-    titles = {each.machine: each.title for each in sorted({p.hardware for p in points})}
-    entries = {titles[each]: Look(by_machine[each].colour, "o") for each in machines}
+    draw_grid(axes, "x")
+    titles = {
+        each.machine: f"{each.title}, {dates_of(p for p in points if p.machine == each.machine)}"
+        for each in sorted({p.hardware for p in points})
+    }
+    entries = {titles[each]: Style(by_machine[each].colour, "o") for each in machines}
     entries |= {
-        f"{depth:,} layers": Look(GREY, _MARKERS[i % len(_MARKERS)])
+        f"{depth:,} layers": Style(GREY, _MARKERS[i % len(_MARKERS)])
         for i, depth in enumerate(depths)
     }
-    legend(figure, entries, 3 if wide else 1, lines=False)
+    legend(figure, entries, 2 if wide else 1, lines=False)
+
+
+def _statement(points: Sequence[Point], poster: Poster) -> tuple[str, ...]:
     rows = ", ".join(f"{n:,}" for n in sorted({p.problem_inputs for p in points}))
     alone = sorted({p.label.partition(",")[0] for p in points if p.threads == 1})
     used = f"; {', '.join(alone)}: 1 thread" if alone else ""
-    state(
-        figure,
-        wide,
-        f"{count(poster.neurons, 'neuron')}, {rows} input rows, {points[0].dtype}{used}",
+    return (
+        f"{plural(poster.neurons, 'neuron')}, up to {rows} input rows, {points[0].dtype}{used}",
         "measured: median; error bars: lowest to highest of the runs, if several",
         f"published on {poster.machine}: range over the numbers of layers",
     )

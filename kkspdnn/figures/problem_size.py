@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kkspdnn.figures.appearance import Look, looks
-from kkspdnn.figures.chart import Chart, PanelGrid
+from kkspdnn.figures.appearance import Style, implementation_styles
+from kkspdnn.figures.chart import Chart, PanelGrid, machine_panels
 from kkspdnn.figures.direct_labels import label_ends
 from kkspdnn.figures.hardware import Hardware
 from kkspdnn.figures.points import Point, of_common_dtype, sources_of, with_most_threads
 from kkspdnn.figures.read import Records
 from kkspdnn.figures.style import (
     draw_curve,
-    grid,
+    draw_grid,
     log_ticks,
-    state,
     tick_numbers,
+    write_title,
 )
 from kkspdnn.figures.table import Table
 from kkspdnn.records.published import Published
@@ -29,7 +28,7 @@ _NAMES = ("spgemm", "none", "dead", "all", "fold")
 _SIZES = ("layers", "neurons", "problem_inputs")
 _AXIS_LABELS = {"layers": "layers", "neurons": "neurons per layer", "problem_inputs": "input rows"}
 _FIXED_LABELS = {"layers": "layers", "neurons": "neurons", "problem_inputs": "rows"}
-_PANEL = 1.6, 2.0
+_PANEL_HEIGHTS = 1.6, 2.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def chart(records: Records, published: Published) -> Chart | None:
     def paint(figure: Figure, wide: bool) -> None:
         _paint(figure, wide, found)
 
-    return Chart("size", sources_of(points), _table(points), _grid_of(found).heights, paint)
+    return Chart("size", sources_of(points), _table(points), _arranged(found)[0].heights, paint)
 
 
 def size_panels(points: Sequence[Point]) -> list[SizePanel]:
@@ -107,26 +106,17 @@ def _count(found: Sequence[SizePanel]) -> int:
     return sum(len(line) for panel in found for line in panel.curves.values())
 
 
-def _machines(found: Sequence[SizePanel]) -> list[Hardware]:
-    return list(dict.fromkeys(panel.hardware for panel in found))
-
-
-def _drawn_sizes(found: Sequence[SizePanel]) -> list[str]:
-    return [size for size in _SIZES if any(panel.size == size for panel in found)]
-
-
-def _grid_of(found: Sequence[SizePanel]) -> PanelGrid:
-    return PanelGrid(len(_machines(found)), len(_drawn_sizes(found)), _PANEL)
+def _arranged(found: Sequence[SizePanel]) -> tuple[PanelGrid, list[SizePanel | None]]:
+    return machine_panels(found, lambda p: p.hardware, lambda p: p.size, _SIZES, _PANEL_HEIGHTS)
 
 
 def _paint(figure: Figure, wide: bool, found: Sequence[SizePanel]) -> None:
-    by_place = {(panel.hardware, panel.size): panel for panel in found}
-    contents = [by_place.get(place) for place in product(_machines(found), _drawn_sizes(found))]
+    panel_grid, contents = _arranged(found)
     lines = [line for each in found for line in each.curves.values()]
-    by_name = looks(line[0].name for line in lines)
+    by_name = implementation_styles(line[0].name for line in lines)
     by_label = {_short(line[0].label): by_name[line[0].name] for line in lines}
-    for panel in _grid_of(found).make(figure, wide, contents):
-        ends = _draw(panel.axes, panel.content, by_label)
+    for panel in panel_grid.make(figure, wide, contents):
+        ends = _draw(panel.axes, panel.content, by_label, _limits(found, panel.content.size))
         title = f"{panel.letter} {panel.content.hardware.title}\n{panel.content.fixed}"
         panel.axes.set_title(title, fontsize=6.5)
         if panel.is_first:
@@ -134,7 +124,7 @@ def _paint(figure: Figure, wide: bool, found: Sequence[SizePanel]) -> None:
         named = {_short(label) for later in panel.later for label in later.curves}
         ends = {label: end for label, end in ends.items() if label not in named}
         label_ends(panel.axes, panel.height, ends, by_label, 20)
-    state(
+    write_title(
         figure,
         wide,
         f"kkspdnn; RadiX-Net networks of the challenge, {lines[0][0].dtype}",
@@ -147,9 +137,17 @@ def _short(label: str) -> str:
     return label.removeprefix("kkspdnn, ").removeprefix("fused, ")
 
 
+def _limits(found: Sequence[SizePanel], size: str) -> tuple[float, float]:
+    """Return the limits of the times, which are the same for all machines."""
+    lines = [line for panel in found if panel.size == size for line in panel.curves.values()]
+    times = [time for line in lines for point in line for time in point.times]
+    return min(times) / 1.4, max(times) * 1.4
+
+
 def _draw(
-    axes: Axes, panel: SizePanel, by_label: dict[str, Look]
+    axes: Axes, panel: SizePanel, by_label: dict[str, Style], limits: tuple[float, float]
 ) -> dict[str, tuple[float, float]]:
+    """Draw all curves and return the last point of each by its label."""
     ends = {}
     for label, line in panel.curves.items():
         values = {float(getattr(p, panel.size)): p.times for p in line}
@@ -157,12 +155,13 @@ def _draw(
         ends[_short(label)] = max(values), values[max(values)][1]
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_ylim(*limits)
     tick_numbers(
         axes.xaxis, (getattr(p, panel.size) for line in panel.curves.values() for p in line)
     )
     log_ticks(axes.yaxis)
     axes.set_xlabel(_AXIS_LABELS[panel.size])
-    grid(axes, "both")
+    draw_grid(axes, "both")
     return ends
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from kkspdnn.figures.appearance import GREY, Look, looks
+from kkspdnn.figures.appearance import GREY, Style, implementation_styles
 from kkspdnn.figures.chart import Chart
 from kkspdnn.figures.direct_labels import label_ends
 from kkspdnn.figures.pruning_curves import (
@@ -15,7 +15,7 @@ from kkspdnn.figures.pruning_curves import (
     pattern_of,
 )
 from kkspdnn.figures.read import Records
-from kkspdnn.figures.style import draw_curve, grid, state
+from kkspdnn.figures.style import draw_curve, draw_grid, write_title
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import Published
 
@@ -24,51 +24,51 @@ _HEIGHT = 2.5
 
 def chart(records: Records, published: Published) -> Chart | None:
     """Return the figure of records of python -m bench.balanced train; None without them."""
-    found = accuracies(records.studies)
+    found = accuracies(records.pruning_studies)
     if found is None:
         return None
 
     def paint(figure: Figure, wide: bool) -> None:
         _paint(figure, found)
         network = "-".join(map(str, found.layers))
-        state(
+        write_title(
             figure,
             wide,
             f"perceptron {network} on handwritten digits, {DTYPE}",
-            f"mean of up to {found.seeds} seeds; error bars: lowest to highest; accuracy does not "
-            "depend on the machine",
+            f"mean of up to {found.seeds} seeds; error bars: lowest to highest; not a measurement "
+            "of speed",
         )
 
     return Chart("pruning-accuracy", found.sources, _table(found), (_HEIGHT, _HEIGHT), paint)
 
 
-def curve_looks(found: Accuracies) -> dict[str, Look]:
+def curve_styles(found: Accuracies) -> dict[str, Style]:
     """Return the appearance of each curve: further curves of a pattern have hollow markers."""
-    by_pattern = looks(pattern_of(curve) for curve in found.curves)
+    by_pattern = implementation_styles(pattern_of(curve) for curve in found.curves)
     seen: list[str] = []
     result = {}
     for curve in found.curves:
-        look = by_pattern[pattern_of(curve)]
+        style = by_pattern[pattern_of(curve)]
         earlier = seen.count(pattern_of(curve))
-        marker = (look.marker, "D", "v", "P", "X")[min(earlier, 4)]
-        result[curve.label] = Look(look.colour, marker, earlier > 0, "-" if not earlier else "--")
+        marker = (style.marker, "D", "v", "P", "X")[min(earlier, 4)]
+        result[curve.label] = Style(style.colour, marker, earlier > 0, "-" if not earlier else "--")
         seen.append(pattern_of(curve))
     return result
 
 
 def _paint(figure: Figure, found: Accuracies) -> None:
     axes = figure.subplots()
-    curves = curve_looks(found)
+    curves = curve_styles(found)
     for curve in found.curves:
         draw_curve(axes, curve.values, curves[curve.label])
     ends = {curve.label: curve_end(curve) for curve in found.curves}
     if found.dense is not None:
         axes.axhline(found.dense[1], color=GREY, linewidth=0.8, linestyle=":")
-        curves["dense"] = Look(GREY, "", line=":")
+        curves["dense"] = Style(GREY, "", line=":")
         ends["dense"] = max(x for x, _ in ends.values()), found.dense[1]
     axes.set_xlabel("sparsity (% of all weights)")
     axes.set_ylabel("accuracy (%)")
-    grid(axes, "both")
+    draw_grid(axes, "both")
     label_ends(axes, _HEIGHT - 0.8, ends, curves, 20)
 
 

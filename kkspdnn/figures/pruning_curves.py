@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
 
-import numpy as np
-
 from kkspdnn.choices import METHODS, Method
-from kkspdnn.figures.hardware import Hardware, hardware
+from kkspdnn.figures.hardware import Hardware, make_hardware, most_threads
 from kkspdnn.figures.points import Values, spread
 from kkspdnn.figures.read import Sourced
 from kkspdnn.records.pruning_study import Accuracy, Study, Timing
 
-Layers = tuple[int, ...]
-
 SPARSITY = 0.9
 """The requested sparsity of the speed-ups. The figure of batch sizes has all of them."""
+
+_SourcedTiming = tuple[Timing, Path]
 
 DTYPE = "float32"
 """`python -m bench.balanced` has no other dtype."""
@@ -100,11 +98,14 @@ def accuracies(studies: Iterable[Sourced[Study]]) -> Accuracies | None:
         counts[layers] = counts.get(layers, 0) + len(each.record.accuracies)
     layers = max(counts, key=lambda key: counts[key])
     chosen = [each for each in found if each.record.layers == layers]
-    values: dict[str, dict[float, list[float]]] = {}
+    # A network of several records counts once.
+    by_seed: dict[tuple[str, float, int], float] = {}
     for accuracy in (accuracy for each in chosen for accuracy in each.record.accuracies):
         percent = round(100 * accuracy.sparsity, 1)
-        by_sparsity = values.setdefault(_label(accuracy), {})
-        by_sparsity.setdefault(percent, []).append(100 * accuracy.accuracy)
+        by_seed[_label(accuracy), percent, accuracy.seed] = 100 * accuracy.accuracy
+    values: dict[str, dict[float, list[float]]] = {}
+    for (label, percent, _), value in by_seed.items():
+        values.setdefault(label, {}).setdefault(percent, []).append(value)
     seeds = max(len(each) for by_sparsity in values.values() for each in by_sparsity.values())
     dense = values.pop("dense", {}).get(0.0)
     return Accuracies(
@@ -130,6 +131,8 @@ def pattern_of(curve: Curve) -> Method:
 
 
 def _label(accuracy: Accuracy) -> str:
+    if accuracy.pattern == "block":
+        return "block, 8 x 8"
     if accuracy.pattern != "balanced":
         return accuracy.pattern
     permuted = ", permuted inputs" if accuracy.permuted else ""
@@ -146,7 +149,7 @@ def machine_timings(studies: Iterable[Sourced[Study]]) -> list[MachineTimings]:
     The network is the one with the most timings. Of several numbers of threads, the largest is
     chosen; of timings of the same case, the one in the latest record.
     """
-    found: dict[tuple[Layers, Hardware], dict[tuple[object, ...], tuple[Timing, Path]]] = {}
+    found: dict[tuple[tuple[int, ...], Hardware], dict[tuple[object, ...], _SourcedTiming]] = {}
     for each in sorted(studies, key=lambda each: (each.record.created, each.path)):
         study = each.record
         for timing in study.timings:
@@ -159,8 +162,7 @@ def machine_timings(studies: Iterable[Sourced[Study]]) -> list[MachineTimings]:
     for (layers, _), timings in found.items():
         counts[layers] = counts.get(layers, 0) + len(timings)
     layers = max(counts, key=lambda key: counts[key])
-    hardware_found = sorted(each for key, each in found if key == layers)
-    best = {each.machine: each for each in hardware_found}
+    best = most_threads(each for key, each in found if key == layers)
     return [
         MachineTimings(
             each,
@@ -168,17 +170,17 @@ def machine_timings(studies: Iterable[Sourced[Study]]) -> list[MachineTimings]:
             tuple(timing for timing, _ in found[layers, each].values()),
             frozenset(path for _, path in found[layers, each].values()),
         )
-        for each in best.values()
+        for each in best
     ]
 
 
 def _hardware(study: Study, timing: Timing) -> Hardware:
     gpu = (study.gpu or "a GPU") if timing.space == "cuda" else None
-    return hardware(study.machine, timing.threads, gpu)
+    return make_hardware(study.machine, timing.threads, gpu)
 
 
 def row_times(timings: Iterable[Timing]) -> list[Curve]:
-    """Return microseconds of a row by the rows at a time, for each implementation."""
+    """Return microseconds per row by batch size, for each implementation."""
     times: dict[str, dict[int, Values]] = {}
     for timing in timings:
         microseconds = [1e6 * seconds / timing.rows for seconds in timing.seconds]
@@ -192,7 +194,7 @@ def row_times(timings: Iterable[Timing]) -> list[Curve]:
 def speedups(machine: MachineTimings, pattern: str) -> list[Curve]:
     """Return the speed-ups over the fastest dense implementation with the same rows.
 
-    Of networks that were pruned to SPARSITY, by rows at a time: quartiles and median of the runs.
+    Of networks that were pruned to SPARSITY, by batch size: lowest, median and highest.
     """
     dense: dict[int, float] = {}
     for timing in machine.select("dense"):
@@ -207,9 +209,8 @@ def speedups(machine: MachineTimings, pattern: str) -> list[Curve]:
 
 
 def _speedup(dense: float, timing: Timing) -> Values:
-    # Quartiles, because a run that the machine delayed would hide all others.
-    high, middle, low = np.quantile(timing.seconds, (0.25, 0.5, 0.75)).tolist()
-    return dense / low, dense / middle, dense / high
+    shortest, middle, longest = spread(timing.seconds)
+    return dense / longest, dense / middle, dense / shortest
 
 
 def sources_of_machines(machines: Sequence[MachineTimings]) -> frozenset[Path]:

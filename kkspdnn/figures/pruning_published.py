@@ -11,82 +11,92 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from kkspdnn.choices import METHODS
-from kkspdnn.figures.appearance import GREY, Look, looks
+from kkspdnn.figures.appearance import GREY, Style, implementation_styles
 from kkspdnn.figures.chart import Chart, PanelGrid
 from kkspdnn.figures.direct_labels import label_ends
 from kkspdnn.figures.read import Records
-from kkspdnn.figures.style import grid, log_ticks, state
+from kkspdnn.figures.style import draw_grid, log_ticks, write_title
 from kkspdnn.figures.table import Cell, Table
-from kkspdnn.records.published import Pruning, Published
+from kkspdnn.records.published import Pruning, Published, Workload
 
 _DRAWN_PERPLEXITIES = ("blocks of 8 x 8", "blocks of 50")
 """The blocks whose perplexities are drawn, which are closest to the measured ones: 8 x 8, and 30
 blocks of the 1500 inputs of a neuron. The table has all of them."""
 
-_GRID = PanelGrid(1, 2, (1.9, 2.3))
+_GRID = PanelGrid(1, 2, (2.1, 2.5))
 
 
 def chart(records: Records, published: Published) -> Chart | None:
     """Return the figure of published results, if there are records of python -m bench.balanced."""
-    if not records.studies:
+    if not records.pruning_studies:
         return None
     results = published.pruning
 
     def paint(figure: Figure, wide: bool) -> None:
         for panel in _GRID.make(figure, wide, (_draw_perplexities, _draw_speedups)):
             panel.content(panel.axes, results, panel.height, panel.letter)
-        state(figure, wide, f"published, not measured here: {results.name}, on {results.machine}")
+        write_title(
+            figure, wide, f"published, not measured here: {results.name}, on {results.machine}"
+        )
 
     return Chart("pruning-published", frozenset(), _table(results), _GRID.heights, paint)
 
 
-def _published_looks() -> dict[str, Look]:
+def _published_styles() -> dict[str, Style]:
     """Return the appearance of the patterns: grey, with the markers of measured ones."""
     return {
-        name: Look(GREY, look.marker, is_hollow=True, line=":")
-        for name, look in looks(METHODS).items()
+        name: Style(GREY, style.marker, is_hollow=True)
+        for name, style in implementation_styles(METHODS).items()
     }
 
 
 def _draw_perplexities(axes: Axes, results: Pruning, height: float, letter: str) -> None:
-    by_pattern = _published_looks()
+    by_pattern = _published_styles()
     ends, by_label = {}, {}
     for each in results.perplexities:
         if each.parts in _DRAWN_PERPLEXITIES:
             values = {float(percent): value for percent, value in each.values.items()}
             label = f"{each.pattern}, {each.parts}"
             by_label[label] = by_pattern[each.pattern]
-            axes.plot(list(values), list(values.values()), **by_label[label].style())
+            axes.plot(
+                list(values), list(values.values()), linewidth=0.8, **by_label[label].keywords()
+            )
             ends[label] = max(values), values[max(values)]
     axes.set_title(f"{letter} LSTM, language model on PTB")
     axes.set_xlabel("sparsity (%)")
     axes.set_ylabel("perplexity (lower is better)")
     axes.xaxis.set_major_locator(MultipleLocator(10))
-    grid(axes, "both")
+    draw_grid(axes, "both")
     label_ends(axes, height, ends, by_label, 14)
 
 
 def _draw_speedups(axes: Axes, results: Pruning, height: float, letter: str) -> None:
     ends: dict[str, tuple[float, float]] = {}
-    by_pattern = _published_looks()
+    by_pattern = _published_styles()
     last = len(results.workloads) - 1
     for pattern in METHODS:
         values = [each.speedups()[pattern] for each in results.workloads]
-        style = by_pattern[pattern].style() | {"linestyle": "none"}
+        style = by_pattern[pattern].keywords() | {"linestyle": "none"}
         axes.plot(range(len(values)), values, **style)
         ends[pattern] = float(last), values[last]
     axes.set_yscale("log")
     axes.margins(y=0.15)
     axes.axhline(1, color="black", linewidth=0.8)
-    names = [f"{each.name}\n{each.times[-1].sparsity:.0%}" for each in results.workloads]
+    names = [_workload_label(each) for each in results.workloads]
     axes.set_xticks(range(len(names)), names)
     axes.tick_params(axis="x", labelsize=6)
     log_ticks(axes.yaxis)
-    axes.set_title(f"{letter} one inference")
-    axes.set_xlabel("network or layer, sparsity of balanced")
+    axes.set_title(f"{letter} time of one inference")
+    axes.set_xlabel("% pruned: balanced, unstructured, block")
     axes.set_ylabel("speed-up over dense")
-    grid(axes, "both")
+    draw_grid(axes, "both")
     label_ends(axes, height, ends, by_pattern, 14)
+
+
+def _workload_label(workload: Workload) -> str:
+    """Return the name and the percentages that are pruned, in the order of METHODS."""
+    sparsities = {each.pattern: each.sparsity for each in workload.times}
+    return "\n".join([workload.name, *(f"{100 * sparsities[each]:.0f}" for each in METHODS)])
 
 
 def _table(results: Pruning) -> Table:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kkspdnn.choices import METHODS
-from kkspdnn.figures.appearance import Look, looks
-from kkspdnn.figures.chart import Chart, PanelGrid
+from kkspdnn.figures.appearance import Style, implementation_styles
+from kkspdnn.figures.chart import Chart, PanelGrid, machine_panels
 from kkspdnn.figures.direct_labels import label_ends
-from kkspdnn.figures.hardware import Hardware
 from kkspdnn.figures.pruning_curves import (
     DTYPE,
     SPARSITY,
@@ -27,21 +25,21 @@ from kkspdnn.figures.pruning_curves import (
 from kkspdnn.figures.read import Records
 from kkspdnn.figures.style import (
     draw_curve,
-    grid,
+    draw_grid,
     log_ticks,
-    state,
     tick_numbers,
+    write_title,
 )
 from kkspdnn.figures.table import Table, pivot
 from kkspdnn.records.published import Published
 
-_PANEL = 1.7, 2.2
+_PANEL_HEIGHTS = 1.7, 2.2
 _PERCENT = round(100 * SPARSITY)
 
 
 @dataclass(frozen=True)
 class SpeedPanel:
-    """The speed-ups of one pattern on one machine, by rows at a time."""
+    """The speed-ups of one pattern on one machine, by batch size."""
 
     machine: MachineTimings
     pattern: str
@@ -50,7 +48,7 @@ class SpeedPanel:
 
 def chart(records: Records, published: Published) -> Chart | None:
     """Return the figure of records of python -m bench.balanced time; None without them."""
-    found = speed_panels(machine_timings(records.studies))
+    found = speed_panels(machine_timings(records.pruning_studies))
     if not found:
         return None
 
@@ -59,9 +57,9 @@ def chart(records: Records, published: Published) -> Chart | None:
 
     table = _table(found)
     sources = sources_of_machines([panel.machine for panel in found])
-    medians = table.without("lower quartile", "upper quartile")
-    printed = pivot(medians, "rows at a time", "speed-up")
-    return Chart("pruning-speed", sources, table, _grid_of(found).heights, paint, printed)
+    medians = table.without("lowest", "highest")
+    printed = pivot(medians, "batch size", "speed-up")
+    return Chart("pruning-speed", sources, table, _arranged(found)[0].heights, paint, printed)
 
 
 def speed_panels(machines: Sequence[MachineTimings]) -> list[SpeedPanel]:
@@ -75,27 +73,20 @@ def speed_panels(machines: Sequence[MachineTimings]) -> list[SpeedPanel]:
     return found
 
 
-def _machines(found: Sequence[SpeedPanel]) -> list[Hardware]:
-    return list(dict.fromkeys(panel.machine.hardware for panel in found))
-
-
-def _patterns(found: Sequence[SpeedPanel]) -> list[str]:
-    return [method for method in METHODS if any(panel.pattern == method for panel in found)]
-
-
-def _grid_of(found: Sequence[SpeedPanel]) -> PanelGrid:
-    return PanelGrid(len(_machines(found)), len(_patterns(found)), _PANEL)
+def _arranged(found: Sequence[SpeedPanel]) -> tuple[PanelGrid, list[SpeedPanel | None]]:
+    return machine_panels(
+        found, lambda p: p.machine.hardware, lambda p: p.pattern, METHODS, _PANEL_HEIGHTS
+    )
 
 
 def _paint(figure: Figure, wide: bool, found: Sequence[SpeedPanel]) -> None:
-    by_place = {(panel.machine.hardware, panel.pattern): panel for panel in found}
-    contents = [by_place.get(place) for place in product(_machines(found), _patterns(found))]
-    by_label = looks(curve.label for panel in found for curve in panel.curves)
+    panel_grid, contents = _arranged(found)
+    by_label = implementation_styles(curve.label for panel in found for curve in panel.curves)
     values = [
         v for each in found for c in each.curves for three in c.values.values() for v in three
     ]
     limits = min(values) / 1.2, max(values) * 1.2
-    for panel in _grid_of(found).make(figure, wide, contents):
+    for panel in panel_grid.make(figure, wide, contents):
         axes, content = panel.axes, panel.content
         _draw(axes, content, by_label)
         axes.set_ylim(*limits)
@@ -105,27 +96,27 @@ def _paint(figure: Figure, wide: bool, found: Sequence[SpeedPanel]) -> None:
             axes.set_ylabel("speed-up over dense")
         ends = {curve.label: curve_end(curve) for curve in content.curves}
         label_ends(axes, panel.height, ends, by_label, 14)
-    state(
+    write_title(
         figure,
         wide,
-        f"perceptron {found[0].machine.network}, {DTYPE}, pruned layers {_PERCENT} % sparse; "
+        f"perceptron {found[0].machine.network}, {DTYPE}, {_PERCENT} % of the weights pruned; "
         "over the fastest dense implementation on the same machine",
-        "median; error bars: quartiles of the runs",
+        "median; error bars: lowest to highest of the rounds",
     )
 
 
-def _draw(axes: Axes, panel: SpeedPanel, by_label: dict[str, Look]) -> None:
+def _draw(axes: Axes, panel: SpeedPanel, by_label: dict[str, Style]) -> None:
     for curve in panel.curves:
         width = 1.7 if curve.label == "kkspdnn" else 1.0
         draw_curve(axes, curve.values, by_label[curve.label], width=width)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    tick_numbers(axes.xaxis, (rows for curve in panel.curves for rows in curve.values))
+    tick_numbers(axes.xaxis, (rows for curve in panel.curves for rows in curve.values), 3.9)
     axes.tick_params(axis="x", labelsize=6)
     axes.axhline(1, color="black", linewidth=0.8)
     log_ticks(axes.yaxis)
-    axes.set_xlabel("rows at a time")
-    grid(axes, "both")
+    axes.set_xlabel("batch size (rows)")
+    draw_grid(axes, "both")
 
 
 def _table(found: Sequence[SpeedPanel]) -> Table:
@@ -137,11 +128,11 @@ def _table(found: Sequence[SpeedPanel]) -> Table:
                 rows.append((name, panel.pattern, curve.label, int(count), middle, low, high))
     return Table(
         f"Speed-up over the fastest dense implementation on the same machine, of a perceptron of "
-        f"{found[0].machine.network} neurons whose pruned layers are {_PERCENT} % sparse, "
-        f"{DTYPE}: median of the runs, by rows at a time.",
+        f"{found[0].machine.network} neurons of whose weights {_PERCENT} % are pruned, "
+        f"{DTYPE}: median of the rounds, by batch size.",
         (
-            *("machine", "pattern", "implementation", "rows at a time", "speed-up"),
-            *("lower quartile", "upper quartile"),
+            *("machine", "pattern", "implementation", "batch size", "speed-up"),
+            *("lowest", "highest"),
         ),
         tuple(rows),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kkspdnn.figures.appearance import Look, machine_looks, published_look
+from kkspdnn.figures.appearance import Style, machine_styles, published_style
 from kkspdnn.figures.chart import Chart, PanelGrid
 from kkspdnn.figures.direct_labels import label_ends
 from kkspdnn.figures.hardware import Hardware, Machine
@@ -17,10 +17,11 @@ from kkspdnn.figures.points import (
     Values,
     of_common_dtype,
     sources_of,
+    with_most_rows,
     with_most_threads,
 )
 from kkspdnn.figures.read import Records
-from kkspdnn.figures.style import draw_curve, grid, state, tick_numbers
+from kkspdnn.figures.style import draw_curve, draw_grid, tick_numbers, write_title
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import Published, PublishedSystem
 
@@ -50,7 +51,7 @@ def chart(records: Records, published: Published) -> Chart | None:
     found = rate_panels(points, published.systems)
 
     def paint(figure: Figure, wide: bool) -> None:
-        _paint(figure, wide, found, points, machine_looks(records.machines))
+        _paint(figure, wide, found, points, machine_styles(records.machines))
 
     return Chart(
         "rates",
@@ -69,12 +70,8 @@ def _grid_of(found: Sequence[RatePanel]) -> PanelGrid:
 def rate_points(records: Records) -> list[Point]:
     """Return the points with early exit, one for each machine and network: the one of most rows."""
     chosen = of_common_dtype(p for p in records.points if p.name == _NAME)
-    best: dict[tuple[object, ...], Point] = {}
-    for point in with_most_threads(chosen):
-        key = (point.machine, point.network)
-        if key not in best or point.problem_inputs > best[key].problem_inputs:
-            best[key] = point
-    return sorted(best.values(), key=lambda p: (p.hardware, p.neurons, p.layers))
+    best = with_most_rows(with_most_threads(chosen))
+    return sorted(best, key=lambda p: (p.hardware, p.neurons, p.layers))
 
 
 def rate_panels(points: Sequence[Point], systems: Sequence[PublishedSystem]) -> list[RatePanel]:
@@ -108,16 +105,16 @@ def _paint(
     wide: bool,
     found: list[RatePanel],
     points: list[Point],
-    by_machine: Mapping[Machine, Look],
+    by_machine: Mapping[Machine, Style],
 ) -> None:
-    looks = _system_looks(found)
+    styles = _system_styles(found)
     for each in found:
-        looks |= {_own_label(hardware): by_machine[hardware.machine] for hardware in each.measured}
+        styles |= {_own_label(hardware): by_machine[hardware.machine] for hardware in each.measured}
     neurons = sorted({n for each in found for n in _neurons(each)})
     rates = [rate for each in found for rate in _rates(each)]
     for panel in _grid_of(found).make(figure, wide, found):
         axes = panel.axes
-        ends = _draw(axes, panel.content, looks)
+        ends = _draw(axes, panel.content, styles)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_ylim(min(rates) / 2, max(rates) * 2)
@@ -125,15 +122,15 @@ def _paint(
         tick_numbers(axes.xaxis, neurons)
         axes.set_title(f"{panel.letter} {panel.content.layers:,} layers")
         axes.set_xlabel("neurons per layer")
-        grid(axes, "both")
+        draw_grid(axes, "both")
         if panel.is_first:
             axes.set_ylabel("inference rate (edges/s)")
         else:
             axes.tick_params(axis="y", labelleft=False)
         named = {label for later in panel.later for label in _labels(later)}
         ends = {name: end for name, end in ends.items() if name not in named}
-        label_ends(axes, panel.height, ends, looks, 24)
-    state(figure, wide, *_statement(points))
+        label_ends(axes, panel.height, ends, styles, 24)
+    write_title(figure, wide, *_statement(points))
 
 
 def _labels(panel: RatePanel) -> list[str]:
@@ -147,28 +144,28 @@ def _statement(points: list[Point]) -> tuple[str, ...]:
         f"RadiX-Net networks of the challenge, {', '.join(f'{n:,}' for n in rows)} input rows, "
         f"{points[0].dtype}; kkspdnn: fused kernel with early exit",
         "median; error bars: lowest to highest of the runs" + (", if several" if one else ""),
-        "grey: published rates, of other machines",
+        "the rate counts the edges of all rows, also of retired ones; grey: published",
     )
 
 
-def _draw(axes: Axes, panel: RatePanel, looks: dict[str, Look]) -> dict[str, tuple[float, float]]:
+def _draw(axes: Axes, panel: RatePanel, styles: dict[str, Style]) -> dict[str, tuple[float, float]]:
     """Draw all curves and return the last point of each by its label."""
     ends = {}
     for label, rates in panel.published.items():
-        style = looks[label].style(3.5)
+        style = styles[label].keywords(3.5)
         axes.plot(list(rates), list(rates.values()), linewidth=0.7, **style)
         ends[label] = list(rates.items())[-1]
     for hardware, values in panel.measured.items():
         label = _own_label(hardware)
-        draw_curve(axes, values, looks[label], width=1.6)
+        draw_curve(axes, values, styles[label], width=1.6)
         last = max(values)
         ends[label] = (last, values[last][1])
     return {label: (float(x), y) for label, (x, y) in ends.items()}
 
 
-def _system_looks(found: list[RatePanel]) -> dict[str, Look]:
+def _system_styles(found: list[RatePanel]) -> dict[str, Style]:
     labels = dict.fromkeys(label for panel in found for label in panel.published)
-    return {label: published_look(index) for index, label in enumerate(labels)}
+    return {label: published_style(index) for index, label in enumerate(labels)}
 
 
 def _neurons(panel: RatePanel) -> set[int]:
@@ -185,7 +182,11 @@ def _rates(panel: RatePanel) -> list[float]:
 
 
 def _label(system: PublishedSystem) -> str:
-    return system.name if system.exact else f"{system.name} (lossy)"
+    """Return the name of a system with its machine, such as "XY 2021, A6000"."""
+    machine = system.machine.removeprefix("one ").removeprefix("NVIDIA ")
+    name = system.name.removeprefix("SuiteSparse:")
+    named = name if machine in name else f"{name}, {machine}"
+    return named if system.exact else f"{named} (lossy)"
 
 
 def _own_label(hardware: Hardware) -> str:

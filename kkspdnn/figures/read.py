@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from kkspdnn.errors import InputError
-from kkspdnn.figures.hardware import Hardware, Machine, hardware
+from kkspdnn.figures.hardware import Hardware, Machine, make_hardware
 from kkspdnn.figures.points import Point, machines_of
 from kkspdnn.io.json_schema import decode, read_json
 from kkspdnn.records.comparison import SCHEMA, Comparison, PeerResult, comparison_from
@@ -65,14 +65,14 @@ class Records:
 
     points: of one process, one for each implementation, network and hardware
     of_ranks: like `points`, of runs with several MPI ranks
-    comparisons, studies, spgemm_studies, rank_studies: the records of benchmarks
+    comparisons, pruning_studies, spgemm_studies, rank_studies: the records of benchmarks
     left_out: files that are not drawn, whatever the other files are
     """
 
     points: tuple[Point, ...] = ()
     of_ranks: tuple[Point, ...] = ()
     comparisons: tuple[Sourced[Comparison], ...] = ()
-    studies: tuple[Sourced[Study], ...] = ()
+    pruning_studies: tuple[Sourced[Study], ...] = ()
     spgemm_studies: tuple[Sourced[SpgemmStudy], ...] = ()
     rank_studies: tuple[Sourced[RankStudy], ...] = ()
     left_out: tuple[LeftOut, ...] = ()
@@ -93,7 +93,7 @@ def read_records(paths: Sequence[Path]) -> Records:
     for path in dict.fromkeys(paths):
         reader.read(path)
     points, of_ranks = _best(reader.points), _best(reader.of_ranks)
-    found = [reader.comparisons, reader.studies, reader.spgemm_studies, reader.rank_studies]
+    found = [reader.comparisons, reader.pruning_studies, reader.spgemm_studies, reader.rank_studies]
     if not points and not of_ranks and not any(found):
         reasons = "".join(f"; {each.path}: {each.reason}" for each in reader.left_out[:1])
         raise InputError(
@@ -104,7 +104,7 @@ def read_records(paths: Sequence[Path]) -> Records:
         points=tuple(points),
         of_ranks=tuple(of_ranks),
         comparisons=tuple(reader.comparisons),
-        studies=tuple(reader.studies),
+        pruning_studies=tuple(reader.pruning_studies),
         spgemm_studies=tuple(reader.spgemm_studies),
         rank_studies=tuple(reader.rank_studies),
         left_out=(*reader.left_out, *_replaced(reader.points, points)),
@@ -118,7 +118,7 @@ class _Reader:
         self.points: list[Point] = []
         self.of_ranks: list[Point] = []
         self.comparisons: list[Sourced[Comparison]] = []
-        self.studies: list[Sourced[Study]] = []
+        self.pruning_studies: list[Sourced[Study]] = []
         self.spgemm_studies: list[Sourced[SpgemmStudy]] = []
         self.rank_studies: list[Sourced[RankStudy]] = []
         self.left_out: list[LeftOut] = []
@@ -128,7 +128,7 @@ class _Reader:
         schema = fields.get("schema", fields.get("kind"))
         where = str(path)
         if schema == PRUNING:
-            self.studies.append(Sourced(path, study_from(fields, where)))
+            self.pruning_studies.append(Sourced(path, study_from(fields, where)))
         elif schema == SPGEMM:
             self.spgemm_studies.append(Sourced(path, spgemm_study_from(fields, where)))
         elif schema == RANKS:
@@ -156,11 +156,18 @@ class _Reader:
 
 
 def _best(points: Iterable[Point]) -> list[Point]:
-    """Keep the point with the most runs of those that measure the same, in the given order."""
+    """Keep one point of those that measure the same, in the given order.
+
+    A measurement of several runs is better than one run, then the latest is best.
+    """
+
+    def quality(point: Point) -> tuple[bool, str, int]:
+        return len(point.seconds) > 1, point.created, len(point.seconds)
+
     kept: dict[tuple[object, ...], Point] = {}
     for point in points:
         key = point.measures
-        if key not in kept or len(point.seconds) > len(kept[key].seconds):
+        if key not in kept or quality(point) > quality(kept[key]):
             kept[key] = point
     return list(kept.values())
 
@@ -171,9 +178,13 @@ def _replaced(points: Iterable[Point], kept: Iterable[Point]) -> list[LeftOut]:
     used = {point.source for point in best.values()}
     found = {p.source: best[p.measures] for p in points if p.source not in used}
     return [
-        LeftOut(path, f"{other.source} has the same measurement with {len(other.seconds)} runs")
+        LeftOut(path, f"{other.source} has the same measurement, {_why_better(other)}")
         for path, other in found.items()
     ]
+
+
+def _why_better(point: Point) -> str:
+    return f"with {len(point.seconds)} runs" if len(point.seconds) > 1 else "later"
 
 
 def _with_displayed_labels(record: Comparison) -> Comparison:
@@ -190,7 +201,7 @@ def _displayed(label: str) -> str:
 def row_hardware(record: Comparison, row: PeerResult) -> Hardware:
     """Return the hardware of a measured implementation."""
     assert row.threads is not None
-    return hardware(record.machine, row.threads, record.gpu if row.gpu else None)
+    return make_hardware(record.machine, row.threads, record.gpu if row.gpu else None)
 
 
 def _point(record: Comparison, row: PeerResult, path: Path) -> Point:
@@ -211,6 +222,7 @@ def _point(record: Comparison, row: PeerResult, path: Path) -> Point:
         computed_edges=row.edges_multiplied,
         bytes_per_edge=row.bytes_per_edge,
         source=path,
+        created=record.created,
     )
 
 
@@ -256,14 +268,15 @@ def _of_run(record: Record, path: Path) -> Point:
         computed_edges=record.edges_multiplied,
         bytes_per_edge=None,
         source=path,
+        created=record.created or "",
         ranks=max(1, len(record.loads)),
     )
 
 
 def _run_hardware(record: Record) -> Hardware:
     if record.space != "cuda":
-        return hardware(record.machine, record.threads)
+        return make_hardware(record.machine, record.threads)
     if record.gpus:
-        return hardware("", 0, record.gpus[0].name, len(record.gpus))
+        return make_hardware("", 0, record.gpus[0].name, len(record.gpus))
     # Older records of a GPU name it before the CPU.
     return Hardware(Machine(True, record.machine.partition(";")[0]), 0)

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import atan2, degrees
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kkspdnn.figures.appearance import GREY, looks
+from kkspdnn.figures.appearance import GREY, implementation_styles
 from kkspdnn.figures.chart import Chart, PanelGrid
 from kkspdnn.figures.direct_labels import label_ends
 from kkspdnn.figures.hardware import Hardware, Machine
-from kkspdnn.figures.points import Point, Values, of_common_dtype
+from kkspdnn.figures.points import Point, Values, dates_of, describe_problem, of_common_dtype
 from kkspdnn.figures.read import Records
-from kkspdnn.figures.style import grid, log_ticks, state
+from kkspdnn.figures.style import draw_grid, log_ticks, write_title
 from kkspdnn.figures.table import Table
 from kkspdnn.records.comparison import Ceilings
 from kkspdnn.records.published import Published
@@ -45,11 +46,15 @@ class RooflinePoint:
 
 @dataclass(frozen=True)
 class RooflinePanel:
-    """The ceilings and points of one machine; sources: the files of ceilings and points."""
+    """The ceilings and points of one machine.
+
+    dates: of the points; sources: the files of ceilings and points
+    """
 
     hardware: Hardware
     ceilings: Ceilings
     points: tuple[RooflinePoint, ...]
+    dates: str
     sources: frozenset[Path]
 
     def fraction(self, point: RooflinePoint) -> float:
@@ -65,8 +70,8 @@ def chart(records: Records, published: Published) -> Chart | None:
         return None
 
     def paint(figure: Figure, wide: bool) -> None:
+        write_title(figure, wide, *_statement(points[0]))
         _paint(figure, wide, panels_found)
-        state(figure, wide, *_statement(points[0]))
 
     table = _table(points[0], panels_found)
     return Chart(
@@ -104,10 +109,11 @@ def roofline_panels(records: Records) -> tuple[list[Point], list[RooflinePanel]]
     found = []
     for hardware in sorted({p.hardware for p in points}):
         own = [p for p in points if p.hardware == hardware]
+        own.sort(key=lambda p: -p.rate)
         measured, path = ceilings[hardware]
         sources = frozenset({path, *(p.source for p in own)})
         drawn = tuple(map(_roofline_point, own))
-        found.append(RooflinePanel(hardware, measured, drawn, sources))
+        found.append(RooflinePanel(hardware, measured, drawn, dates_of(own), sources))
     return points, found
 
 
@@ -123,10 +129,10 @@ def _roofline_point(p: Point) -> RooflinePoint:
 
 
 def _statement(point: Point) -> tuple[str, ...]:
+    rows = f"up to {point.problem_inputs:,}"
     return (
-        f"{point.neurons:,} neurons, {point.layers:,} layers, {point.problem_inputs:,} input rows, "
-        f"{point.dtype}",
-        "ceilings measured with as many threads; median, error bars: lowest to highest of the runs",
+        describe_problem(point.neurons, point.layers, rows, point.dtype),
+        "ceilings measured with as many threads; median; error bars: lowest to highest of the runs",
     )
 
 
@@ -147,8 +153,9 @@ def _paint(figure: Figure, wide: bool, found: Sequence[RooflinePanel]) -> None:
     lowest, highest = min(p.intensity for p in points) / 1.5, max(p.intensity for p in points) * 4
     bottom = min(p.rates[0] for p in points) / 2
     top = max(each.ceilings.edges_per_second for each in found) * 2
-    by_name = looks(point.name for point in points)
-    for panel in _grid_of(found).make(figure, wide, found):
+    by_name = implementation_styles(point.name for point in points)
+    panels = _grid_of(found).make(figure, wide, found)
+    for panel in panels:
         axes, content = panel.axes, panel.content
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -158,41 +165,51 @@ def _paint(figure: Figure, wide: bool, found: Sequence[RooflinePanel]) -> None:
         for point in content.points:
             low, middle, high = point.rates
             bar = [[middle - low], [high - middle]]
-            style = by_name[point.name].style() | {"linestyle": "none"}
+            style = by_name[point.name].keywords() | {"linestyle": "none"}
             axes.errorbar(point.intensity, middle, yerr=bar, elinewidth=0.7, **style)
         log_ticks(axes.xaxis)
-        axes.set_title(f"{panel.letter} {content.hardware.title}")
+        title = f"{panel.letter} {content.hardware.title}\nmeasured {content.dates}"
+        axes.set_title(title, fontsize=6.5)
         axes.set_xlabel("computed edges per byte loaded (edges/B)")
         if panel.is_first:
             axes.set_ylabel("computed edges (edges/s)")
-        grid(axes, "both")
+        draw_grid(axes, "both")
         ends = {p.label: (p.intensity, p.rates[1]) for p in content.points}
         by_label = {p.label: by_name[p.name] for p in content.points}
         label_ends(axes, panel.height, ends, by_label, 22)
+    figure.draw_without_rendering()
+    for panel in panels:
+        _label_ceilings(panel.axes, panel.content.ceilings, lowest)
 
 
 def _draw_ceilings(axes: Axes, ceilings: Ceilings, lowest: float, highest: float) -> None:
-    for name, rate in _bandwidths(ceilings).items():
+    for rate in _bandwidths(ceilings).values():
         knee = min(highest, ceilings.edges_per_second / rate)
         axes.plot([lowest, knee], [lowest * rate, knee * rate], color=GREY, linewidth=0.9)
+    axes.axhline(ceilings.edges_per_second, color="black", linewidth=0.9)
+
+
+def _label_ceilings(axes: Axes, ceilings: Ceilings, lowest: float) -> None:
+    """Write the names of the ceilings above their lines; the figure must be laid out."""
+    labels = {
+        f"{name}: {rate / 1e9:.3g} GB/s": (lowest * rate, 10 * lowest * rate)
+        for name, rate in _bandwidths(ceilings).items()
+    }
+    flat = ceilings.edges_per_second
+    labels[f"multiply-add: {flat:.3g} edges/s"] = (flat, flat)
+    for label, ends in labels.items():
+        points = axes.transData.transform([(lowest, ends[0]), (10 * lowest, ends[1])])
+        (x0, y0), (x1, y1) = points.tolist()
         axes.annotate(
-            f"{name}: {rate / 1e9:.3g} GB/s",
-            (lowest, lowest * rate),
-            xytext=(7, 0),
+            label,
+            (lowest, ends[0]),
+            xytext=(3, 2.5),
             textcoords="offset points",
             fontsize=5.5,
             color=GREY,
-            va="center",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            rotation=degrees(atan2(y1 - y0, x1 - x0)),
+            rotation_mode="anchor",
         )
-    axes.axhline(ceilings.edges_per_second, color="black", linewidth=0.9)
-    axes.annotate(
-        f"multiply-add: {ceilings.edges_per_second:.3g} edges/s",
-        (lowest, ceilings.edges_per_second),
-        xytext=(3, 1.5),
-        textcoords="offset points",
-        fontsize=5.5,
-    )
 
 
 def _table(network: Point, found: Sequence[RooflinePanel]) -> Table:

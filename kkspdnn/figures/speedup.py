@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from kkspdnn.figures.appearance import Look, machine_looks
+from kkspdnn.figures.appearance import Style, machine_styles
 from kkspdnn.figures.chart import Chart
 from kkspdnn.figures.comparisons import comparisons_of_one_network
 from kkspdnn.figures.hardware import Hardware, Machine
-from kkspdnn.figures.points import Values
+from kkspdnn.figures.points import Values, describe_problem
 from kkspdnn.figures.read import Records, row_hardware
-from kkspdnn.figures.style import grid, legend, state
+from kkspdnn.figures.style import draw_grid, legend, write_title
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.comparison import Comparison, NetworkSize
 from kkspdnn.records.published import Published, SpeedupRange
@@ -60,13 +60,13 @@ def chart(records: Records, published: Published) -> Chart | None:
     labels = order(speedups)
 
     def paint(figure: Figure, wide: bool) -> None:
-        by_machine = machine_looks(records.machines)
+        by_machine = machine_styles(records.machines)
         _paint(figure, wide, speedups, labels, published.speedup, by_machine)
-        state(figure, wide, *_statement(network, published.speedup))
+        write_title(figure, wide, *_statement(network, speedups, published.speedup))
 
     machines = len({each.hardware for each in speedups})
     lines = sum(1 + fill(label, _CHARACTERS).count("\n") for label in labels)
-    heights = 0.125 * lines + 1.3 + 0.14 * machines, 0.165 * len(labels) + 1.35
+    heights = 0.135 * lines + 1.3 + 0.14 * machines, 0.165 * len(labels) + 1.35
     sources = frozenset(each.path for each in chosen)
     table = _table(speedups, labels, network, published.speedup)
     printed = table.without("lowest", "highest")
@@ -102,13 +102,18 @@ def order(speedups: Sequence[Speedup]) -> list[str]:
     return sorted(best, key=lambda label: best[label])
 
 
-def _statement(network: NetworkSize, published: SpeedupRange) -> list[str]:
+def _statement(
+    network: NetworkSize, speedups: Sequence[Speedup], published: SpeedupRange
+) -> list[str]:
+    serial = {each.label.partition(",")[0] for each in speedups if each.threads == 1}
+    has_more = any(each.hardware.threads > 1 for each in speedups)
+    threads = f"; 1 thread: {', '.join(sorted(serial))}" if serial and has_more else ""
+    rows = f"up to {network.inputs:,}"
     return [
-        f"{network.neurons:,} neurons, {network.layers:,} layers, {network.inputs:,} input rows, "
-        f"{network.dtype}; over the serial reference on the same machine, one thread",
+        describe_problem(network.neurons, network.layers, rows, network.dtype),
+        f"over the serial reference (SciPy, 1 thread) on the same machine{threads}",
         "median; error bars: lowest to highest of the runs; bold, filled: kkspdnn",
-        f"grey: published, {published.name}, {published.low:g} to {published.high:g}; "
-        f"{published.networks}",
+        f"grey: published, {published.name} over its serial reference; {published.networks}",
     ]
 
 
@@ -118,7 +123,7 @@ def _paint(
     speedups: Sequence[Speedup],
     labels: Sequence[str],
     published: SpeedupRange,
-    looks: Mapping[Machine, Look],
+    styles: Mapping[Machine, Style],
 ) -> None:
     axes = figure.subplots()
     found = sorted({each.hardware for each in speedups})
@@ -127,7 +132,7 @@ def _paint(
         offset = ((len(found) - 1) / 2 - number) * shift
         for each in speedups:
             if each.hardware == hardware:
-                _draw(axes, each, labels.index(each.label) + offset, looks[hardware.machine])
+                _draw(axes, each, labels.index(each.label) + offset, styles[hardware.machine])
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.axvline(1, color="black", linewidth=0.8)
@@ -139,20 +144,20 @@ def _paint(
     for text in axes.get_yticklabels():
         text.set_fontweight("bold" if text.get_text().startswith("kkspdnn") else "normal")
     axes.set_xlabel("speed-up over the serial reference" if wide else "speed-up")
-    grid(axes, "both")
+    draw_grid(axes, "both")
     dates = {each.hardware: each.date for each in speedups}
-    entries = {f"{each.title}, measured {dates[each]}": looks[each.machine] for each in found}
+    entries = {f"{each.title}, measured {dates[each]}": styles[each.machine] for each in found}
     legend(figure, entries, min(len(entries), 2 if wide else 1), lines=False)
 
 
-def _draw(axes: Axes, speedup: Speedup, position: float, look: Look) -> None:
+def _draw(axes: Axes, speedup: Speedup, position: float, style: Style) -> None:
     low, middle, high = speedup.values
     axes.errorbar(
         middle,
         position,
         xerr=[[middle - low], [high - middle]],
         elinewidth=0.8,
-        **(look.style() | {"linestyle": "none"} | ({} if speedup.is_own else _HOLLOW)),
+        **(style.keywords() | {"linestyle": "none"} | ({} if speedup.is_own else _HOLLOW)),
     )
 
 

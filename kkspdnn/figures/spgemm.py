@@ -11,12 +11,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import NullLocator
 
-from kkspdnn.figures.appearance import Look, looks
+from kkspdnn.figures.appearance import Style, implementation_styles
 from kkspdnn.figures.chart import Chart
-from kkspdnn.figures.hardware import Hardware, count, hardware
+from kkspdnn.figures.hardware import Hardware, make_hardware, plural
 from kkspdnn.figures.points import Values
 from kkspdnn.figures.read import Records, Sourced
-from kkspdnn.figures.style import MAX_HEIGHT, draw_curve, grid, legend, letter, log_ticks, state
+from kkspdnn.figures.style import (
+    MAX_HEIGHT,
+    draw_curve,
+    draw_grid,
+    legend,
+    letter,
+    log_ticks,
+    write_title,
+)
 from kkspdnn.figures.table import Table, pivot
 from kkspdnn.records.published import Published
 from kkspdnn.records.spgemm_study import SpgemmCase, SpgemmStudy
@@ -109,7 +117,7 @@ def _by_hardware(record: SpgemmStudy, case: SpgemmCase) -> Iterator[tuple[Hardwa
     for on_gpu, gpu in ((False, None), (True, record.gpu or "a GPU")):
         rows = tuple(row for row in case.measured if row.gpu == on_gpu)
         if rows:
-            yield hardware(record.machine, record.threads, gpu), replace(case, rows=rows)
+            yield make_hardware(record.machine, record.threads, gpu), replace(case, rows=rows)
 
 
 def _labels(grids: Iterable[SpgemmGrid]) -> dict[str, str]:
@@ -137,23 +145,24 @@ def _paint(
     figure: Figure, wide: bool, grids: Sequence[SpgemmGrid], labels: Mapping[str, str]
 ) -> None:
     columns = _columns(grids, wide)
-    by_name = looks(labels)
+    by_name = implementation_styles(labels)
     parts = figure.subfigures(-(-len(grids) // columns), columns, squeeze=False).ravel()
     for index, (part, each) in enumerate(zip(parts, grids, strict=False)):
         _paint_grid(part, each, by_name, wide and columns == 1)
-        part.suptitle(f"{letter(index)} {each.hardware.title}", fontsize=7.5, x=0.02, ha="left")
-    layers = ", ".join(count(number, "layer") for number in sorted({g.layers for g in grids}))
-    state(
+        name = f"{letter(index)} " if len(grids) > 1 else ""
+        part.suptitle(f"{name}{each.hardware.title}", fontsize=7.5, x=0.02, ha="left")
+    layers = ", ".join(plural(number, "layer") for number in sorted({g.layers for g in grids}))
+    write_title(
         figure,
         wide,
-        f"random networks of {layers}, {_DTYPE}; edges: of an output neuron",
+        f"random networks of {layers}, {_DTYPE}; edges: per output neuron; SciPy: 1 thread",
         "median; error bars: lowest to highest of the runs",
     )
     legend(figure, {labels[name]: by_name[name] for name in labels}, 3 if wide else 2)
 
 
 def _paint_grid(
-    part: SubFigure, each: SpgemmGrid, by_name: Mapping[str, Look], is_large: bool
+    part: SubFigure, each: SpgemmGrid, by_name: Mapping[str, Style], is_large: bool
 ) -> None:
     size = 7.0 if is_large else 6.0
     grid_of_axes = part.subplots(
@@ -164,7 +173,7 @@ def _paint_grid(
             axes: Axes = grid_of_axes[row][column]
             for name, times in each.curves(neurons, edges).items():
                 draw_curve(axes, times, by_name[name], size=2.8, width=0.9)
-            grid(axes, "both")
+            draw_grid(axes, "both")
             if row == 0:
                 axes.set_title(f"{neurons:,} neurons", fontsize=size, loc="center")
             if column == len(each.neurons) - 1:
@@ -186,7 +195,7 @@ def _paint_grid(
     for axes in grid_of_axes.ravel():
         axes.tick_params(labelsize=size)
     part.supxlabel("nonzero inputs (%)", fontsize=size)
-    part.supylabel("time of a multiplication (ns)", fontsize=size)
+    part.supylabel("time per multiplication (ns)", fontsize=size)
 
 
 def labelled_densities(densities: Iterable[float]) -> list[float]:

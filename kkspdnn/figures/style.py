@@ -14,7 +14,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from kkspdnn.figures.appearance import Look
+from kkspdnn.figures.appearance import Style
 from kkspdnn.figures.points import Values
 
 WIDTHS = {"1col": 3.5, "2col": 7.16}
@@ -70,7 +70,7 @@ def pictures(name: str, figure: Figure) -> dict[str, bytes]:
     return files
 
 
-def state(figure: Figure, wide: bool, *sentences: str) -> None:
+def write_title(figure: Figure, wide: bool, *sentences: str) -> None:
     """Write above the panels what is drawn: network, dtype, hardware and error bars.
 
     Long sentences are broken between their clauses, which semicolons separate.
@@ -90,7 +90,7 @@ def _broken(sentence: str, characters: int) -> list[str]:
     return lines
 
 
-def grid(axes: Axes, axis: Literal["both", "x", "y"]) -> None:
+def draw_grid(axes: Axes, axis: Literal["both", "x", "y"]) -> None:
     """Draw a grid behind the data, along one axis or both."""
     axes.grid(visible=True, axis=axis, which="major", color="#dddddd", linewidth=0.5)
     axes.set_axisbelow(True)
@@ -99,7 +99,7 @@ def grid(axes: Axes, axis: Literal["both", "x", "y"]) -> None:
 def draw_curve(
     axes: Axes,
     values: Mapping[int, Values] | Mapping[float, Values],
-    look: Look,
+    style: Style,
     size: float = 3.5,
     width: float = 1.1,
 ) -> None:
@@ -117,25 +117,25 @@ def draw_curve(
         linewidth=width,
         elinewidth=0.7,
         capsize=1.5,
-        **look.style(size),
+        **style.keywords(size),
     )
 
 
-def legend(figure: Figure, looks: Mapping[str, Look], columns: int, lines: bool = True) -> None:
+def legend(figure: Figure, styles: Mapping[str, Style], columns: int, lines: bool = True) -> None:
     """Add a legend below the panels.
 
-    looks: by label
+    styles: by label
     lines: whether the entries have a line through the marker
     """
     entries = [
         matplotlib.lines.Line2D(
-            [], [], linewidth=1.1, **(look.style() | ({} if lines else {"linestyle": "none"}))
+            [], [], linewidth=1.1, **(style.keywords() | ({} if lines else {"linestyle": "none"}))
         )
-        for look in looks.values()
+        for style in styles.values()
     ]
     figure.legend(
         entries,
-        list(looks),
+        list(styles),
         loc="outside lower center",
         ncols=columns,
         handlelength=2.2 if lines else 1.0,
@@ -153,10 +153,18 @@ def log_ticks(axis: Axis, span: float = 100) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def tick_numbers(axis: Axis, values: Iterable[float]) -> None:
-    """Label exactly these values of a logarithmic axis."""
+def tick_numbers(axis: Axis, values: Iterable[float], factor: float = 1.9) -> None:
+    """Set ticks at these values of a logarithmic axis.
+
+    factor: between two ticks with labels, at least: closer labels would overlap
+    """
     ticks = sorted(set(values))
-    axis.set_ticks(ticks, [f"{tick:,g}" if tick < 1 else f"{tick:,.0f}" for tick in ticks])
+    labels, last = [], 0.0
+    for tick in ticks:
+        is_far = tick >= factor * last
+        labels.append((f"{tick:g}" if tick < 1 else f"{tick:,.0f}") if is_far else "")
+        last = tick if is_far else last
+    axis.set_ticks(ticks, labels)
     axis.set_minor_locator(NullLocator())
 
 

@@ -71,7 +71,7 @@ def test_ratios_of_default_and_best_setting() -> None:
 def test_busy_loops_start_and_end() -> None:
     def loops() -> list[psutil.Process]:
         children = psutil.Process().children()
-        return [each for each in children if "while True: pass" in each.cmdline()]
+        return [each for each in children if contention._LOOP in each.cmdline()]
 
     with busy_loops(2):
         running = loops()
@@ -80,6 +80,22 @@ def test_busy_loops_start_and_end() -> None:
     assert loops() == []
     with busy_loops(0):
         assert loops() == []
+
+
+def test_busy_loops_end_with_a_killed_parent() -> None:
+    code = (
+        "import psutil, time\n"
+        "from bench.contention import busy_loops\n"
+        "with busy_loops(1):\n"
+        "    print(psutil.Process().children()[0].pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    with parent:
+        assert parent.stdout is not None
+        loop = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    assert psutil.wait_procs([loop], timeout=20)[1] == []
 
 
 @pytest.mark.slow

@@ -57,7 +57,7 @@ def test_without_matplotlib_the_error_names_the_extra(
     for name in tuple(sys.modules):
         if name.startswith(("matplotlib", "kkspdnn.figures.")):
             monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("kkspdnn.figures.charts", raising=False)
+    monkeypatch.delattr("kkspdnn.figures.catalog", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main.main(["plot", str(RECORD), "--out", str(tmp_path / "out")]) == 2
     assert "pip install 'kkspdnn[plot]'" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import pytest
 from kkspdnn.figures import batch_size
 from kkspdnn.figures.appearance import BLUE
 from kkspdnn.figures.chart import Chart
-from kkspdnn.figures.hardware import hardware
+from kkspdnn.figures.hardware import make_hardware
 from kkspdnn.figures.pruning_curves import machine_timings
 from kkspdnn.figures.pruning_speed import speed_panels
 from kkspdnn.figures.read import Records, read_records
@@ -53,7 +53,7 @@ def batch_study() -> Study:
 
 
 def chart_of(*studies: Study) -> Chart:
-    chart = batch_size.chart(Records(studies=sourced(*studies)), published())
+    chart = batch_size.chart(Records(pruning_studies=sourced(*studies)), published())
     assert chart is not None
     return chart
 
@@ -84,9 +84,9 @@ def test_each_machine_has_a_panel_for_each_sparsity() -> None:
     )
     panels = panels_of(second, gpu, study)
     found = [(panel.machine.hardware, panel.sparsity) for panel in panels]
-    cpus = [hardware(study.machine, 2), hardware(SECOND, 2)]
+    cpus = [make_hardware(study.machine, 2), make_hardware(SECOND, 2)]
     assert found[:6] == list(product(sorted(cpus), (0.8, 0.9, 0.95)))
-    assert {each for each, _ in found[6:]} == {hardware("", 0, "X")}
+    assert {each for each, _ in found[6:]} == {make_hardware("", 0, "X")}
     figure = draw_chart(chart_of(second, study))
     assert len(figure.axes) == 6
     assert figure.axes[0].get_title(loc="left").startswith(f"(a) {sorted(cpus)[0].title}\n81 %")
@@ -122,8 +122,8 @@ def test_the_axes_state_what_is_drawn(width: str) -> None:
         f"{percent} % of the weights pruned" for percent in (81, 91, 96)
     ]
     assert figure.axes[0].get_title(loc="left").startswith(f"(a) {title}")
-    assert {axes.get_xlabel() for axes in figure.axes} == {"rows at a time"}
-    assert figure.axes[0].get_ylabel() == "time of a row (µs)"
+    assert {axes.get_xlabel() for axes in figure.axes} == {"batch size (rows)"}
+    assert figure.axes[0].get_ylabel() == "time per row (µs)"
     assert {axes.get_ylim() for axes in figure.axes} == {figure.axes[0].get_ylim()}
     assert {(axes.get_xscale(), axes.get_yscale()) for axes in figure.axes} == {("log", "log")}
     stated = " ".join(figure.get_suptitle().split())
@@ -160,7 +160,7 @@ def test_the_table_has_dense_networks_once() -> None:
 
 
 def test_the_committed_record_is_drawn() -> None:
-    chart = chart_of(*(each.record for each in read_records([RECORD]).studies))
+    chart = chart_of(*(each.record for each in read_records([RECORD]).pruning_studies))
     for width in ("1col", "2col"):
         figure = draw_chart(chart, width)
         assert "kkspdnn" in texts(figure.axes[-1])

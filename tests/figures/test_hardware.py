@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kkspdnn.figures.hardware import Hardware, Machine, count, hardware, most_threads
+from kkspdnn.figures.hardware import Hardware, Machine, make_hardware, most_threads, plural
 
 
 @pytest.mark.parametrize(
@@ -30,18 +30,18 @@ def test_the_cores_of_a_cpu() -> None:
 
 
 def test_a_gpu_has_no_threads() -> None:
-    one = hardware("a, 2 cores", 2, "NVIDIA H100 PCIe, 535.1; NVIDIA H100 PCIe, 535.1")
+    one = make_hardware("a, 2 cores", 2, "NVIDIA H100 PCIe, 535.1; NVIDIA H100 PCIe, 535.1")
     assert one == Hardware(Machine(True, "NVIDIA H100 PCIe"), 0)
     assert one.title == "NVIDIA H100 PCIe"
-    assert hardware("", 0, "NVIDIA H100", 4).title == "4 x NVIDIA H100"
-    assert hardware("AMD EPYC, 2 cores", 1).title == "AMD EPYC, 2 cores, 1 thread"
+    assert make_hardware("", 0, "NVIDIA H100", 4).title == "4 x NVIDIA H100"
+    assert make_hardware("AMD EPYC, 2 cores", 1).title == "AMD EPYC, 2 cores, 1 thread"
 
 
 def test_cpus_come_before_gpus_with_their_most_threads() -> None:
-    gpu = hardware("", 0, "A")
-    found = [gpu, hardware("b", 4), hardware("a", 2), hardware("b", 8)]
-    assert most_threads(found) == [hardware("a", 2), hardware("b", 8), gpu]
+    gpu = make_hardware("", 0, "A")
+    found = [gpu, make_hardware("b", 4), make_hardware("a", 2), make_hardware("b", 8)]
+    assert most_threads(found) == [make_hardware("a", 2), make_hardware("b", 8), gpu]
 
 
 def test_counts() -> None:
-    assert (count(1, "row"), count(60_000, "row")) == ("1 row", "60,000 rows")
+    assert (plural(1, "row"), plural(60_000, "row")) == ("1 row", "60,000 rows")

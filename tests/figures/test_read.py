@@ -10,7 +10,7 @@ import pytest
 
 from kkspdnn.cli.plot import plot, possible_charts
 from kkspdnn.errors import InputError
-from kkspdnn.figures.hardware import hardware
+from kkspdnn.figures.hardware import make_hardware
 from kkspdnn.figures.left_out import left_out
 from kkspdnn.figures.read import Records, read_records
 from tests.figures.conftest import FIRST, GPU, SECOND, comparison, row
@@ -36,9 +36,9 @@ def changed(folder: Path, name: str, **fields: object) -> Path:
 def test_points_have_the_machine_that_computed(records: Records) -> None:
     found = {point.hardware for point in records.points}
     assert found == {
-        *(hardware(FIRST, threads) for threads in (1, 2)),
-        *(hardware(SECOND, threads) for threads in (1, 16)),
-        hardware("", 0, GPU),
+        *(make_hardware(FIRST, threads) for threads in (1, 2)),
+        *(make_hardware(SECOND, threads) for threads in (1, 16)),
+        make_hardware("", 0, GPU),
     }
 
 
@@ -83,7 +83,7 @@ def test_the_file_with_more_runs_of_the_same_is_named(tmp_path: Path) -> None:
     path = tmp_path / "several.json"
     path.write_text(json.dumps(asdict(replace(base, rows=rows))))
     assert reasons([RUN, path]) == {
-        RUN.name: f"{path} has the same measurement with 3 runs",
+        RUN.name: f"{path} has the same measurement, with 3 runs",
     }
 
 
@@ -167,9 +167,22 @@ def test_the_measurement_with_more_runs_is_kept(folder: Path) -> None:
         found = [
             p
             for p in read_records(order).points
-            if (p.name, p.network, p.hardware) == ("all", "1024-120", hardware(FIRST, 2))
+            if (p.name, p.network, p.hardware) == ("all", "1024-120", make_hardware(FIRST, 2))
         ]
         assert [point.seconds for point in found] == [(1.0,) * 9]
+
+
+def test_the_latest_measurement_of_several_runs_is_kept(folder: Path) -> None:
+    later = json.loads((folder / "base-0.json").read_text()) | {"created": "2021-01-01T00:00:00"}
+    later["rows"][3]["inference_seconds"] = [1.0, 2.0]
+    (folder / "later.json").write_text(json.dumps(later))
+    key = ("all", "1024-120", make_hardware(FIRST, 2))
+    found = [
+        p
+        for p in read_records(sorted(folder.iterdir())).points
+        if (p.name, p.network, p.hardware) == key
+    ]
+    assert [(point.seconds, point.date) for point in found] == [((1.0, 2.0), "2021-01-01")]
 
 
 def test_stored_labels_are_displayed_in_current_words(records: Records) -> None:

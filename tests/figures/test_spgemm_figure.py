@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kkspdnn.figures import spgemm
-from kkspdnn.figures.appearance import GREEN, looks
+from kkspdnn.figures.appearance import GREEN, implementation_styles
 from kkspdnn.figures.chart import Chart
-from kkspdnn.figures.hardware import hardware
+from kkspdnn.figures.hardware import make_hardware
 from kkspdnn.figures.read import Records, read_records
 from kkspdnn.records.published import published
 from kkspdnn.records.spgemm_study import SpgemmStudy
@@ -43,14 +43,14 @@ def test_the_axes_are_logarithmic_and_have_units() -> None:
     assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == ("log", "log")
     (part,) = figure.subfigs
     assert part.get_supxlabel() == "nonzero inputs (%)"
-    assert part.get_supylabel() == "time of a multiplication (ns)"
-    assert part.get_suptitle() == "(a) Alpha 1, 2 cores, 2 threads"
+    assert part.get_supylabel() == "time per multiplication (ns)"
+    assert part.get_suptitle() == "Alpha 1, 2 cores, 2 threads"
 
 
 def test_machines_are_side_by_side_in_two_columns_and_below_each_other_in_one() -> None:
     studies = spgemm_study(SECOND), spgemm_study(FIRST)
     grids = spgemm.spgemm_grids(sourced(*studies))
-    assert [each.hardware for each in grids] == [hardware(FIRST, 2), hardware(SECOND, 2)]
+    assert [each.hardware for each in grids] == [make_hardware(FIRST, 2), make_hardware(SECOND, 2)]
     assert grids[0].neurons == [1024, 8192, 65536]
     assert grids[0].curves(8192, 32)["mkl"][100.0] == pytest.approx((320.0, 640.0, 960.0))
     wide, narrow = (draw_chart(chart_of(*studies), width) for width in ("2col", "1col"))
@@ -72,7 +72,10 @@ def test_an_implementation_on_a_gpu_has_the_panels_of_the_gpu() -> None:
         replace(case, rows=(case.rows[0], replace(case.rows[2], gpu=True))) for case in study.cases
     ]
     grids = spgemm.spgemm_grids(sourced(replace(study, gpu="X100, 1.0", cases=tuple(cases))))
-    assert [each.hardware for each in grids] == [hardware(FIRST, 2), hardware("", 0, "X100")]
+    assert [each.hardware for each in grids] == [
+        make_hardware(FIRST, 2),
+        make_hardware("", 0, "X100"),
+    ]
     assert [list(each.curves(1024, 2)) for each in grids] == [["mkl"], ["spgemm"]]
 
 
@@ -112,7 +115,7 @@ def test_a_style_does_not_depend_on_the_other_implementations() -> None:
     alone = draw_chart(chart_of(replace(study, cases=tuple(cases))))
     both = draw_chart(chart_of(study))
     marker = alone.axes[0].lines[0].get_marker()
-    assert marker == looks(["mkl"])["mkl"].marker
+    assert marker == implementation_styles(["mkl"])["mkl"].marker
     assert marker in [line.get_marker() for line in both.axes[0].lines]
     assert [text.get_text() for text in alone.legends[0].get_texts()] == ["MKL, CSR x CSR"]
 

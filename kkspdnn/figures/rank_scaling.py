@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kkspdnn.figures.appearance import BLUE, GREEN, GREY, ORANGE, Look, published_look
+from kkspdnn.figures.appearance import BLUE, GREEN, GREY, ORANGE, Style, published_style
 from kkspdnn.figures.chart import Chart, PanelGrid
-from kkspdnn.figures.hardware import Machine, count
+from kkspdnn.figures.hardware import Machine, plural
 from kkspdnn.figures.points import Values, spread
 from kkspdnn.figures.read import Records, Sourced
-from kkspdnn.figures.style import grid, legend, state, tick_numbers
+from kkspdnn.figures.style import draw_grid, legend, tick_numbers, write_title
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import NodeSpeedup, Published
 from kkspdnn.records.rank_study import ModelledTime, RankStudy, ShardTime
@@ -22,13 +23,13 @@ _RUNS = "measured: all ranks, mpiexec on this machine"
 _SHARD = "measured: one rank's shard, computed alone"
 _MODEL = "modelled"
 _PREDICTED = "modelled, more ranks than cores: a prediction"
-_LOOKS = {
-    _RUNS: Look(BLUE, "o", line="none"),
-    _SHARD: Look(GREEN, "^", line="none"),
-    _MODEL: Look(ORANGE, "", line="--"),
-    _PREDICTED: Look(ORANGE, "D", is_hollow=True, line="none"),
+_STYLES = {
+    _RUNS: Style(BLUE, "o", line="none"),
+    _SHARD: Style(GREEN, "^", line="none"),
+    _MODEL: Style(ORANGE, "", line="--"),
+    _PREDICTED: Style(ORANGE, "D", is_hollow=True, line="none"),
 }
-_PUBLISHED = replace(published_look(0), line="none")
+_PUBLISHED = replace(published_style(0), line="none")
 _PANEL = 2.2, 2.4
 _AROUND = 1.3, 0.95
 
@@ -75,19 +76,20 @@ def _paint(
         study = panel.content
         _draw(panel.axes, study, published)
         name = Machine(False, study.machine).short_name
-        panel.axes.set_title(f"{panel.letter} {name}, {count(study.threads, 'thread')} a rank")
+        panel.axes.set_title(f"{panel.letter} {name}, {plural(study.threads, 'thread')} per rank")
         if panel.is_first:
             panel.axes.set_ylabel("speed-up over one rank")
     label = f"published: {published.name}, ranks are nodes"
-    looks = _LOOKS | {label: _PUBLISHED}
-    legend(figure, looks, 2 if wide else 1)
+    styles = _STYLES | {label: _PUBLISHED}
+    legend(figure, styles, 2 if wide else 1)
     first = studies[0]
-    state(
+    write_title(
         figure,
         wide,
-        f"{first.network}, {count(first.inputs, 'input row')}, {first.dtype}; input rows "
+        f"{first.network}, {plural(first.inputs, 'input row')}, {first.dtype}; input rows "
         "distributed over MPI ranks",
-        "mpiexec: median, error bars: lowest to highest of the runs; dotted: ideal",
+        "mpiexec: median, error bars: lowest to highest of the runs",
+        "the model adds imbalance and a barrier to the shards; dotted: ideal",
     )
 
 
@@ -95,22 +97,22 @@ def _draw(axes: Axes, study: RankStudy, published: NodeSpeedup) -> None:
     ranks = [point.ranks for point in study.points]
     axes.plot(ranks, ranks, color=GREY, linestyle=":", linewidth=0.8)
     modelled = speedups(study.modelled)
-    axes.plot(list(modelled), list(modelled.values()), linewidth=1.0, **_LOOKS[_MODEL].style())
+    axes.plot(list(modelled), list(modelled.values()), linewidth=1.0, **_STYLES[_MODEL].keywords())
     shards = speedups(study.points)
-    axes.plot(list(shards), list(shards.values()), **_LOOKS[_SHARD].style(3.5))
+    axes.plot(list(shards), list(shards.values()), **_STYLES[_SHARD].keywords(3.5))
     for ranks_of_run, (low, middle, high) in run_speedups(study).items():
         bar = [[middle - low], [high - middle]]
-        axes.errorbar(ranks_of_run, middle, yerr=bar, elinewidth=0.8, **_LOOKS[_RUNS].style())
+        axes.errorbar(ranks_of_run, middle, yerr=bar, elinewidth=0.8, **_STYLES[_RUNS].keywords())
     predicted = {each.ranks: each.speedup for each in study.predictions}
-    axes.plot(list(predicted), list(predicted.values()), **_LOOKS[_PREDICTED].style())
-    axes.plot([published.nodes], [published.speedup], **_PUBLISHED.style())
+    axes.plot(list(predicted), list(predicted.values()), **_STYLES[_PREDICTED].keywords())
+    axes.plot([published.nodes], [published.speedup], **_PUBLISHED.keywords())
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(0.7, None)
     tick_numbers(axes.xaxis, [n for n in ranks if n in (1, 2, 4, 8, 20, 64, 256, 768)])
     tick_numbers(axes.yaxis, [n for n in (1, 10, 100, 1000) if n <= max(ranks)])
     axes.set_xlabel("MPI ranks")
-    grid(axes, "both")
+    draw_grid(axes, "both")
 
 
 def speedups(times: Sequence[ShardTime] | Sequence[ModelledTime]) -> dict[int, float]:
@@ -134,7 +136,7 @@ def _table(studies: Sequence[RankStudy], published: NodeSpeedup) -> Table:
         name = Machine(False, study.machine).short_name
         modelled = {each.ranks: each.seconds for each in study.modelled}
         of_model = speedups(study.modelled)
-        runs = {run.ranks: min(run.seconds) for run in study.runs}
+        runs = {run.ranks: median(run.seconds) for run in study.runs}
         for point in study.points:
             n = point.ranks
             own = name, study.threads, n, point.rows, point.seconds
@@ -143,10 +145,10 @@ def _table(studies: Sequence[RankStudy], published: NodeSpeedup) -> Table:
     return Table(
         f"Time over MPI ranks, {first.network}, {first.inputs:,} input rows, {first.dtype}: of one "
         "rank's shard computed alone (measured), of all ranks with mpiexec on the machine "
-        "(measured, the shortest run), and of the model, with its speed-up over one rank. "
+        "(measured, median), and of the model, with its speed-up over one rank. "
         f"Published: {published.speedup:g} on {published.nodes} nodes, {published.source}.",
         (
-            *("machine", "threads a rank", "ranks", "rows of a rank", "shard (s)", "mpiexec (s)"),
+            *("machine", "threads per rank", "ranks", "rows per rank", "shard (s)", "mpiexec (s)"),
             *("model (s)", "speed-up of the model"),
         ),
         tuple(rows),

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kkspdnn.figures.appearance import GREY, looks
-from kkspdnn.figures.chart import Chart, PanelGrid
+from kkspdnn.figures.appearance import GREY, implementation_styles
+from kkspdnn.figures.chart import Chart, PanelGrid, machine_panels
 from kkspdnn.figures.direct_labels import label_ends
-from kkspdnn.figures.hardware import Machine, count
+from kkspdnn.figures.hardware import Machine, plural
 from kkspdnn.figures.points import Point, Values, of_common_dtype, sources_of
 from kkspdnn.figures.read import Records
-from kkspdnn.figures.style import draw_curve, grid, state
+from kkspdnn.figures.style import draw_curve, draw_grid, write_title
 from kkspdnn.figures.table import Table
 from kkspdnn.records.published import Published
 
 MIN_THREADS = 8
 """The threads that some machine must have for a figure: a curve of fewer has too few points."""
 
-_PANEL = 1.9, 2.3
+_PANEL_HEIGHTS = 1.9, 2.3
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def chart(records: Records, published: Published) -> Chart | None:
     def paint(figure: Figure, wide: bool) -> None:
         _paint(figure, wide, scalings)
 
-    heights = _grid_of(scalings).heights
+    heights = _arranged(scalings)[0].heights
     drawn = Chart("threads", sources_of(points), _table(scalings), heights, paint)
     enough = max(point.threads for point in points) >= MIN_THREADS
     return drawn if enough else drawn.without_figure()
@@ -106,32 +105,30 @@ def _scalings(points: Iterable[Point], mode: str, of_ranks: bool = False) -> lis
 def _label(point: Point, of_ranks: bool) -> str:
     if not of_ranks:
         return point.label
-    return f"{point.label}, ranks of {count(point.threads // point.ranks, 'thread')}"
+    return f"{point.label}, ranks of {plural(point.threads // point.ranks, 'thread')}"
 
 
-def _machines(scalings: Sequence[Scaling]) -> list[Machine]:
-    return list(dict.fromkeys(each.machine for each in scalings))
-
-
-def _modes(scalings: Sequence[Scaling]) -> list[str]:
-    return sorted({each.mode for each in scalings})
-
-
-def _grid_of(scalings: Sequence[Scaling]) -> PanelGrid:
-    return PanelGrid(len(_machines(scalings)), len(_modes(scalings)), _PANEL)
+def _arranged(
+    scalings: Sequence[Scaling],
+) -> tuple[PanelGrid, list[tuple[Scaling, ...] | None]]:
+    panels: dict[tuple[Machine, str], list[Scaling]] = {}
+    for each in scalings:
+        panels.setdefault((each.machine, each.mode), []).append(each)
+    contents = [tuple(each) for each in panels.values()]
+    modes = ("strong", "weak")
+    return machine_panels(
+        contents, lambda c: c[0].machine, lambda c: c[0].mode, modes, _PANEL_HEIGHTS
+    )
 
 
 def _paint(figure: Figure, wide: bool, scalings: Sequence[Scaling]) -> None:
-    contents = [
-        [each for each in scalings if (each.machine, each.mode) == place] or None
-        for place in product(_machines(scalings), _modes(scalings))
-    ]
-    for panel in _grid_of(scalings).make(figure, wide, contents):
+    panel_grid, contents = _arranged(scalings)
+    for panel in panel_grid.make(figure, wide, contents):
         first = panel.content[0]
         panel.axes.set_title(f"{panel.letter} {first.machine.short_name}: {first.mode} scaling")
         _draw(panel.axes, first.mode, panel.content, panel.height)
     networks = sorted({p.network for each in scalings for p in each.points})
-    state(
+    write_title(
         figure,
         wide,
         f"RadiX-Net networks {', '.join(networks)} (neurons-layers), {scalings[0].points[0].dtype}",
@@ -141,7 +138,7 @@ def _paint(figure: Figure, wide: bool, scalings: Sequence[Scaling]) -> None:
 
 def _draw(axes: Axes, mode: str, scalings: Sequence[Scaling], height: float) -> None:
     threads = sorted({p.threads for each in scalings for p in each.points})
-    by_name = looks(each.points[0].name for each in scalings)
+    by_name = implementation_styles(each.points[0].name for each in scalings)
     ends = {}
     for each in scalings:
         values = each.values
@@ -158,9 +155,9 @@ def _draw(axes: Axes, mode: str, scalings: Sequence[Scaling], height: float) -> 
     axes.minorticks_off()
     ranks = any(p.ranks > 1 for each in scalings for p in each.points)
     axes.set_xlabel("threads of all ranks" if ranks else "threads")
-    over = count(threads[0], "thread")
+    over = plural(threads[0], "thread")
     axes.set_ylabel(f"speed-up over {over}" if mode == "strong" else f"efficiency over {over}")
-    grid(axes, "both")
+    draw_grid(axes, "both")
     by_label = {each.label: by_name[each.points[0].name] for each in scalings}
     label_ends(axes, height, ends, by_label, 20)
 

@@ -11,12 +11,12 @@ from kkspdnn.figures import (
     pruning_accuracy,
     pruning_published,
     pruning_speed,
-    ranks,
+    rank_scaling,
     rates,
     roofline,
     speedup,
     spgemm,
-    threads,
+    thread_scaling,
 )
 from kkspdnn.figures.chart import Chart
 from kkspdnn.figures.read import Records
@@ -30,7 +30,16 @@ def charts(records: Records) -> list[Chart]:
     """Return the figures and tables that can be drawn from these records."""
     results = published()
     modules = (
-        *(rates, speedup, implementations, problem_size, threads, ranks, roofline, active_rows),
+        *(
+            rates,
+            speedup,
+            implementations,
+            problem_size,
+            thread_scaling,
+            rank_scaling,
+            roofline,
+            active_rows,
+        ),
         *(spgemm, pruning_accuracy, pruning_speed, pruning_published, batch_size, poster),
     )
     possible = [module.chart(records, results) for module in modules]
