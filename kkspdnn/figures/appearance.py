@@ -104,7 +104,7 @@ def implementation_styles(names: Iterable[str]) -> dict[str, Style]:
     """Return the appearance of implementations or pruning patterns by name.
 
     Names that are not known get appearances that no known one has, in the order of the names. A
-    name such as "tvm-drop" styles like "tvm".
+    name such as "tvm-drop" has the appearance of "tvm".
     """
     distinct = list(dict.fromkeys(names))
     unknown = iter(_OTHERS * (1 + len(distinct) // len(_OTHERS)))

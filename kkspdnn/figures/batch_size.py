@@ -114,7 +114,7 @@ def _paint(figure: Figure, wide: bool, found: Sequence[BatchPanel]) -> None:
         axes, content = panel.axes, panel.content
         _draw(axes, content, by_label, limits)
         name = content.machine.hardware.title
-        title = f"{panel.letter} {name}\n{content.percent:.0f} % of the weights pruned"
+        title = panel.title(f"{name}\n{content.percent:.0f} % of the weights pruned")
         axes.set_title(title, fontsize=6.5)
         if panel.is_first:
             axes.set_ylabel("time per row (µs)")

@@ -69,6 +69,10 @@ class Panel(Generic[T]):
     later: tuple[T, ...]
     height: float
 
+    def title(self, text: str) -> str:
+        """Return a title that begins with the name of the panel, if it has one."""
+        return f"{self.letter} {text}".lstrip()
+
 
 @dataclass(frozen=True)
 class PanelGrid:

@@ -99,6 +99,6 @@ def label_ends(
 
 def _right_of(axes: Axes, points: float) -> Transform:
     """Return the transform of axes coordinates that are moved to the right."""
-    figure = axes.get_figure(root=True)
+    figure = axes.get_figure()
     assert figure is not None
     return axes.transAxes + ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)

@@ -117,7 +117,7 @@ def _paint(figure: Figure, wide: bool, found: Sequence[SizePanel]) -> None:
     by_label = {_short(line[0].label): by_name[line[0].name] for line in lines}
     for panel in panel_grid.make(figure, wide, contents):
         ends = _draw(panel.axes, panel.content, by_label, _limits(found, panel.content.size))
-        title = f"{panel.letter} {panel.content.hardware.title}\n{panel.content.fixed}"
+        title = panel.title(f"{panel.content.hardware.title}\n{panel.content.fixed}")
         panel.axes.set_title(title, fontsize=6.5)
         if panel.is_first:
             panel.axes.set_ylabel("inference time (s)")

@@ -90,7 +90,7 @@ def _paint(figure: Figure, wide: bool, found: Sequence[SpeedPanel]) -> None:
         axes, content = panel.axes, panel.content
         _draw(axes, content, by_label)
         axes.set_ylim(*limits)
-        title = f"{panel.letter} {content.machine.hardware.title}\n{content.pattern}"
+        title = panel.title(f"{content.machine.hardware.title}\n{content.pattern}")
         axes.set_title(title, fontsize=6.5)
         if panel.is_first:
             axes.set_ylabel("speed-up over dense")

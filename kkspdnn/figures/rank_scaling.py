@@ -76,7 +76,7 @@ def _paint(
         study = panel.content
         _draw(panel.axes, study, published)
         name = Machine(False, study.machine).short_name
-        panel.axes.set_title(f"{panel.letter} {name}, {plural(study.threads, 'thread')} per rank")
+        panel.axes.set_title(panel.title(f"{name}, {plural(study.threads, 'thread')} per rank"))
         if panel.is_first:
             panel.axes.set_ylabel("speed-up over one rank")
     label = f"published: {published.name}, ranks are nodes"

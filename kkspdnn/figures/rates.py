@@ -120,7 +120,7 @@ def _paint(
         axes.set_ylim(min(rates) / 2, max(rates) * 2)
         axes.set_xlim(min(neurons) / 1.4, max(neurons) * 1.4)
         tick_numbers(axes.xaxis, neurons)
-        axes.set_title(f"{panel.letter} {panel.content.layers:,} layers")
+        axes.set_title(panel.title(f"{panel.content.layers:,} layers"))
         axes.set_xlabel("neurons per layer")
         draw_grid(axes, "both")
         if panel.is_first:

@@ -168,7 +168,7 @@ def _paint(figure: Figure, wide: bool, found: Sequence[RooflinePanel]) -> None:
             style = by_name[point.name].keywords() | {"linestyle": "none"}
             axes.errorbar(point.intensity, middle, yerr=bar, elinewidth=0.7, **style)
         log_ticks(axes.xaxis)
-        title = f"{panel.letter} {content.hardware.title}\nmeasured {content.dates}"
+        title = panel.title(f"{content.hardware.title}\nmeasured {content.dates}")
         axes.set_title(title, fontsize=6.5)
         axes.set_xlabel("computed edges per byte loaded (edges/B)")
         if panel.is_first:

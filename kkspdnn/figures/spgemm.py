@@ -146,11 +146,11 @@ def _paint(
 ) -> None:
     columns = _columns(grids, wide)
     by_name = implementation_styles(labels)
-    parts = figure.subfigures(-(-len(grids) // columns), columns, squeeze=False).ravel()
-    for index, (part, each) in enumerate(zip(parts, grids, strict=False)):
-        _paint_grid(part, each, by_name, wide and columns == 1)
+    subfigures = figure.subfigures(-(-len(grids) // columns), columns, squeeze=False).ravel()
+    for index, (subfigure, each) in enumerate(zip(subfigures, grids, strict=False)):
+        _paint_grid(subfigure, each, by_name, wide and columns == 1)
         name = f"{letter(index)} " if len(grids) > 1 else ""
-        part.suptitle(f"{name}{each.hardware.title}", fontsize=7.5, x=0.02, ha="left")
+        subfigure.suptitle(f"{name}{each.hardware.title}", fontsize=7.5, x=0.02, ha="left")
     layers = ", ".join(plural(number, "layer") for number in sorted({g.layers for g in grids}))
     write_title(
         figure,
@@ -162,10 +162,10 @@ def _paint(
 
 
 def _paint_grid(
-    part: SubFigure, each: SpgemmGrid, by_name: Mapping[str, Style], is_large: bool
+    subfigure: SubFigure, each: SpgemmGrid, by_name: Mapping[str, Style], is_large: bool
 ) -> None:
     size = 7.0 if is_large else 6.0
-    grid_of_axes = part.subplots(
+    grid_of_axes = subfigure.subplots(
         len(each.edges), len(each.neurons), squeeze=False, sharex=True, sharey=True
     )
     for row, edges in enumerate(each.edges):
@@ -194,8 +194,8 @@ def _paint_grid(
     first.xaxis.set_minor_locator(NullLocator())
     for axes in grid_of_axes.ravel():
         axes.tick_params(labelsize=size)
-    part.supxlabel("nonzero inputs (%)", fontsize=size)
-    part.supylabel("time per multiplication (ns)", fontsize=size)
+    subfigure.supxlabel("nonzero inputs (%)", fontsize=size)
+    subfigure.supylabel("time per multiplication (ns)", fontsize=size)
 
 
 def labelled_densities(densities: Iterable[float]) -> list[float]:

@@ -66,9 +66,9 @@ class Table:
             for column in range(len(self.columns))
         ]
         body = [" & ".join(map(_cell, row)) for row in self.rows]
-        kind = "table" if self.width <= _COLUMN else "table*"
+        environment = "table" if self.width <= _COLUMN else "table*"
         lines = [
-            rf"\begin{{{kind}}}",
+            rf"\begin{{{environment}}}",
             r"\centering",
             r"\footnotesize",
             r"\setlength{\tabcolsep}{4pt}",
@@ -81,7 +81,7 @@ class Table:
             *(line + r" \\" for line in body),
             r"\bottomrule",
             r"\end{tabular}",
-            rf"\end{{{kind}}}",
+            rf"\end{{{environment}}}",
         ]
         return "\n".join(lines) + "\n"
 

@@ -125,7 +125,7 @@ def _paint(figure: Figure, wide: bool, scalings: Sequence[Scaling]) -> None:
     panel_grid, contents = _arranged(scalings)
     for panel in panel_grid.make(figure, wide, contents):
         first = panel.content[0]
-        panel.axes.set_title(f"{panel.letter} {first.machine.short_name}: {first.mode} scaling")
+        panel.axes.set_title(panel.title(f"{first.machine.short_name}: {first.mode} scaling"))
         _draw(panel.axes, first.mode, panel.content, panel.height)
     networks = sorted({p.network for each in scalings for p in each.points})
     write_title(

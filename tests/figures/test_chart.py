@@ -56,7 +56,7 @@ def test_panels_know_their_name_and_those_right_of_them() -> None:
         ("(b)", False, ()),
     ]
     (alone,) = PanelGrid(1, 1, (1.5, 2.0)).make(Figure(), True, ["a"])
-    assert alone.letter == ""
+    assert (alone.letter, alone.title("x"), panels[0].title("x")) == ("", "x", "(a) x")
 
 
 def test_contents_are_arranged_by_machine_and_item() -> None:
