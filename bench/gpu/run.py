@@ -15,7 +15,6 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from shutil import which
 from time import monotonic
@@ -26,6 +25,7 @@ from kkspdnn.device.cuda_check import cuda_requirements
 from kkspdnn.errors import InputError
 from kkspdnn.pk.build.nvcc import nvcc_path
 from kkspdnn.pk.build.toolchain import terminate_process
+from kkspdnn.records.provenance import collect_provenance, load_average
 
 SCHEMA = "kkspdnn-gpu-session/1"
 
@@ -78,7 +78,8 @@ class _Output:
         """Write the record of the session, and the archive of all records."""
         record = {
             "schema": SCHEMA,
-            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            **vars(collect_provenance()),
+            "load_average": load_average(),
             "space": session.space,
             "small": session.small,
             "steps": [asdict(result) for result in results],

@@ -31,6 +31,7 @@ from bench.gpu.steps import record_label
 from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.space import Space, open_space
+from kkspdnn.records.provenance import now
 from kkspdnn.tuning.legality import find_illegal
 
 SCHEMA = "kkspdnn-sweep/2"
@@ -88,6 +89,8 @@ def command(arguments: argparse.Namespace) -> int:
         environment = collect_environment()
         record = {
             "schema": SCHEMA,
+            "created": now(),
+            "load_average": environment.load_average,
             "machine": environment.machine,
             "gpu": environment.gpu,
             "commit": environment.commit,
