@@ -37,13 +37,14 @@ class Provenance:
 
 def collect_provenance() -> Provenance:
     """Return the origin of a record that is created now."""
-    return Provenance(now(), _first_commit(), {**_own_versions(), **package_versions(_PACKAGES)})
+    commit, versions = _of_this_process()
+    return Provenance(now(), commit, dict(versions))
 
 
 @cache
-def _first_commit() -> str | None:
-    # git takes longer than a small run.
-    return source_commit()
+def _of_this_process() -> tuple[str | None, dict[str, str]]:
+    # git and the metadata of packages take longer than a small run.
+    return source_commit(), _own_versions() | package_versions(_PACKAGES)
 
 
 def now() -> str:
