@@ -100,7 +100,6 @@ def draw(found: Sequence[Chart]) -> dict[str, bytes]:
         for chart in found:
             for width in WIDTHS if chart.paint is not None else ():
                 files |= pictures(f"{chart.name}-{width}", chart.figure(width))
-            printed = chart.table if chart.printed is None else chart.printed
             files[f"{chart.name}.csv"] = chart.table.csv().encode()
-            files[f"{chart.name}.tex"] = printed.latex(chart.name).encode()
+            files[f"{chart.name}.tex"] = chart.page_table.latex(chart.name).encode()
     return files

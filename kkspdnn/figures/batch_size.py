@@ -16,13 +16,13 @@ from kkspdnn.figures.pruning_curves import (
     DTYPE,
     Curve,
     MachineTimings,
-    curve_end,
     machine_timings,
     row_times,
     sources_of_machines,
 )
 from kkspdnn.figures.read import Records
 from kkspdnn.figures.style import (
+    curve_end,
     draw_curve,
     draw_grid,
     log_ticks,
@@ -120,8 +120,8 @@ def _paint(figure: Figure, wide: bool, found: Sequence[BatchPanel]) -> None:
             axes.set_ylabel("time per row (µs)")
         else:
             axes.tick_params(axis="y", labelleft=False)
-        named = {curve.label for later in panel.later for curve in later.curves}
-        ends = {c.label: curve_end(c) for c in content.curves if c.label not in named}
+        all_ends = {curve.label: curve_end(curve.values) for curve in content.curves}
+        ends = panel.own_ends(all_ends, lambda other: (curve.label for curve in other.curves))
         label_ends(axes, panel.height, ends, by_label, 16)
     write_title(
         figure,

@@ -20,10 +20,7 @@ from kkspdnn.figures import (
 )
 from kkspdnn.figures.chart import Chart
 from kkspdnn.figures.read import Records
-from kkspdnn.figures.style import WIDTHS, pictures, settings
 from kkspdnn.records.published import published
-
-__all__ = ["WIDTHS", "charts", "pictures", "settings"]
 
 
 def charts(records: Records) -> list[Chart]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -15,6 +15,9 @@ from kkspdnn.figures.style import MAX_HEIGHT, WIDTHS, letter
 from kkspdnn.figures.table import Table
 
 T = TypeVar("T")
+
+End = tuple[float, float]
+"""The last point of a curve, in data coordinates."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class Chart:
     heights: tuple[float, float] = (0.0, 0.0)
     paint: Callable[[Figure, bool], None] | None = None
     printed: Table | None = None
+
+    @property
+    def page_table(self) -> Table:
+        """The table that fits a page."""
+        return self.table if self.printed is None else self.printed
 
     def figure(self, width: str) -> Figure:
         """Draw the figure for a width of WIDTHS; to be called within `settings`."""
@@ -72,6 +80,17 @@ class Panel(Generic[T]):
     def title(self, text: str) -> str:
         """Return a title that begins with the name of the panel, if it has one."""
         return f"{self.letter} {text}".lstrip()
+
+    def own_ends(
+        self, ends: Mapping[str, End], labels: Callable[[T], Iterable[str]]
+    ) -> dict[str, End]:
+        """Return the ends of the curves that no panel right of this one has.
+
+        ends: the last points of the curves of this panel by label
+        labels: returns those of a content
+        """
+        later = {label for content in self.later for label in labels(content)}
+        return {label: end for label, end in ends.items() if label not in later}
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,6 @@ class Machine:
         words = re.sub(r"\s+", " ", _NOISE.sub(" ", self.name))
         return re.sub(r"\s+,", ",", words).strip()
 
-    @property
-    def cores(self) -> int:
-        """The number of cores of a CPU; 0 for a GPU, or if it is unknown."""
-        found = re.search(r", ([0-9]+) cores?$", self.name)
-        return int(found[1]) if found and not self.is_gpu else 0
-
 
 @dataclass(frozen=True, order=True)
 class Hardware:
@@ -63,6 +57,17 @@ def make_hardware(machine: str, threads: int, gpu: str | None = None, gpus: int 
 def plural(number: int, noun: str) -> str:
     """Return a number with its noun, such as "1 thread" and "60,000 rows"."""
     return f"{number:,} {noun}{'s' if number != 1 else ''}"
+
+
+def single_threaded(threads: Iterable[tuple[str, int]]) -> str:
+    """Return a clause with the implementations of one thread, if others have more.
+
+    threads: labels of implementations and their numbers of threads
+    """
+    found = list(threads)
+    names = sorted({label.partition(",")[0] for label, number in found if number == 1})
+    has_more = any(number > 1 for _, number in found)
+    return f"; 1 thread: {', '.join(names)}" if names and has_more else ""
 
 
 def most_threads(found: Iterable[Hardware]) -> list[Hardware]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from kkspdnn.figures.appearance import GREY, Style, machine_styles
 from kkspdnn.figures.chart import Chart
-from kkspdnn.figures.hardware import Machine, plural
+from kkspdnn.figures.hardware import Machine, plural, single_threaded
 from kkspdnn.figures.points import (
     Point,
     dates_of,
@@ -19,7 +19,7 @@ from kkspdnn.figures.points import (
     with_most_threads,
 )
 from kkspdnn.figures.read import Records
-from kkspdnn.figures.style import draw_grid, legend, write_title
+from kkspdnn.figures.style import draw_grid, error_bar, legend, write_title
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import Poster, Published
 
@@ -85,14 +85,13 @@ def _paint(
     depths = sorted({p.layers for p in points})
     for each in points:
         shift = (machines.index(each.machine) - (len(machines) - 1) / 2) * 0.5 / len(machines)
-        low, middle, high = each.rates
         style = Style(
             by_machine[each.machine].colour, _MARKERS[depths.index(each.layers) % len(_MARKERS)]
         )
         axes.errorbar(
-            middle,
+            each.rate,
             len(names) + labels.index(each.label) + shift,
-            xerr=[[middle - low], [high - middle]] if len(each.seconds) > 1 else None,
+            xerr=error_bar(each.rates) if len(each.seconds) > 1 else None,
             elinewidth=0.8,
             **(style.keywords(3.5) | {"linestyle": "none"}),
         )
@@ -118,8 +117,7 @@ def _paint(
 
 def _statement(points: Sequence[Point], poster: Poster) -> tuple[str, ...]:
     rows = ", ".join(f"{n:,}" for n in sorted({p.problem_inputs for p in points}))
-    alone = sorted({p.label.partition(",")[0] for p in points if p.threads == 1})
-    used = f"; {', '.join(alone)}: 1 thread" if alone else ""
+    used = single_threaded((p.label, p.threads) for p in points)
     return (
         f"{plural(poster.neurons, 'neuron')}, up to {rows} input rows, {points[0].dtype}{used}",
         "measured: median; error bars: lowest to highest of the runs, if several",

@@ -15,6 +15,7 @@ from kkspdnn.figures.hardware import Hardware
 from kkspdnn.figures.points import Point, of_common_dtype, sources_of, with_most_threads
 from kkspdnn.figures.read import Records
 from kkspdnn.figures.style import (
+    curve_end,
     draw_curve,
     draw_grid,
     log_ticks,
@@ -121,8 +122,7 @@ def _paint(figure: Figure, wide: bool, found: Sequence[SizePanel]) -> None:
         panel.axes.set_title(title, fontsize=6.5)
         if panel.is_first:
             panel.axes.set_ylabel("inference time (s)")
-        named = {_short(label) for later in panel.later for label in later.curves}
-        ends = {label: end for label, end in ends.items() if label not in named}
+        ends = panel.own_ends(ends, lambda content: map(_short, content.curves))
         label_ends(panel.axes, panel.height, ends, by_label, 20)
     write_title(
         figure,
@@ -152,7 +152,7 @@ def _draw(
     for label, line in panel.curves.items():
         values = {float(getattr(p, panel.size)): p.times for p in line}
         draw_curve(axes, values, by_label[_short(label)])
-        ends[_short(label)] = max(values), values[max(values)][1]
+        ends[_short(label)] = curve_end(values)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(*limits)

@@ -11,11 +11,10 @@ from kkspdnn.figures.pruning_curves import (
     DTYPE,
     Accuracies,
     accuracies,
-    curve_end,
     pattern_of,
 )
 from kkspdnn.figures.read import Records
-from kkspdnn.figures.style import draw_curve, draw_grid, write_title
+from kkspdnn.figures.style import curve_end, draw_curve, draw_grid, write_title
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import Published
 
@@ -61,7 +60,7 @@ def _paint(figure: Figure, found: Accuracies) -> None:
     curves = curve_styles(found)
     for curve in found.curves:
         draw_curve(axes, curve.values, curves[curve.label])
-    ends = {curve.label: curve_end(curve) for curve in found.curves}
+    ends = {curve.label: curve_end(curve.values) for curve in found.curves}
     if found.dense is not None:
         axes.axhline(found.dense[1], color=GREY, linewidth=0.8, linestyle=":")
         curves["dense"] = Style(GREY, "", line=":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +29,6 @@ class Curve:
 
     label: str
     values: dict[float, Values]
-
-
-def curve_end(curve: Curve) -> tuple[float, float]:
-    """Return the last point of a curve."""
-    last = max(curve.values)
-    return last, curve.values[last][1]
 
 
 @dataclass(frozen=True)
@@ -92,11 +87,10 @@ def accuracies(studies: Iterable[Sourced[Study]]) -> Accuracies | None:
     found = [each for each in studies if each.record.accuracies]
     if not found:
         return None
-    counts: dict[tuple[int, ...], int] = {}
+    counts: Counter[tuple[int, ...]] = Counter()
     for each in found:
-        layers = each.record.layers
-        counts[layers] = counts.get(layers, 0) + len(each.record.accuracies)
-    layers = max(counts, key=lambda key: counts[key])
+        counts[each.record.layers] += len(each.record.accuracies)
+    ((layers, _),) = counts.most_common(1)
     chosen = [each for each in found if each.record.layers == layers]
     # A network of several records counts once.
     by_seed: dict[tuple[str, float, int], float] = {}
@@ -158,10 +152,10 @@ def machine_timings(studies: Iterable[Sourced[Study]]) -> list[MachineTimings]:
             found.setdefault(key, {})[case] = timing, each.path
     if not found:
         return []
-    counts: dict[tuple[int, ...], int] = {}
+    counts: Counter[tuple[int, ...]] = Counter()
     for (layers, _), timings in found.items():
-        counts[layers] = counts.get(layers, 0) + len(timings)
-    layers = max(counts, key=lambda key: counts[key])
+        counts[layers] += len(timings)
+    ((layers, _),) = counts.most_common(1)
     best = most_threads(each for key, each in found if key == layers)
     return [
         MachineTimings(

@@ -17,13 +17,13 @@ from kkspdnn.figures.pruning_curves import (
     SPARSITY,
     Curve,
     MachineTimings,
-    curve_end,
     machine_timings,
     sources_of_machines,
     speedups,
 )
 from kkspdnn.figures.read import Records
 from kkspdnn.figures.style import (
+    curve_end,
     draw_curve,
     draw_grid,
     log_ticks,
@@ -94,7 +94,7 @@ def _paint(figure: Figure, wide: bool, found: Sequence[SpeedPanel]) -> None:
         axes.set_title(title, fontsize=6.5)
         if panel.is_first:
             axes.set_ylabel("speed-up over dense")
-        ends = {curve.label: curve_end(curve) for curve in content.curves}
+        ends = {curve.label: curve_end(curve.values) for curve in content.curves}
         label_ends(axes, panel.height, ends, by_label, 14)
     write_title(
         figure,

@@ -14,7 +14,7 @@ from kkspdnn.figures.chart import Chart, PanelGrid
 from kkspdnn.figures.hardware import Machine, plural
 from kkspdnn.figures.points import Values, spread
 from kkspdnn.figures.read import Records, Sourced
-from kkspdnn.figures.style import draw_grid, legend, tick_numbers, write_title
+from kkspdnn.figures.style import draw_grid, error_bar, legend, tick_numbers, write_title
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import NodeSpeedup, Published
 from kkspdnn.records.rank_study import ModelledTime, RankStudy, ShardTime
@@ -100,9 +100,9 @@ def _draw(axes: Axes, study: RankStudy, published: NodeSpeedup) -> None:
     axes.plot(list(modelled), list(modelled.values()), linewidth=1.0, **_STYLES[_MODEL].keywords())
     shards = speedups(study.points)
     axes.plot(list(shards), list(shards.values()), **_STYLES[_SHARD].keywords(3.5))
-    for ranks_of_run, (low, middle, high) in run_speedups(study).items():
-        bar = [[middle - low], [high - middle]]
-        axes.errorbar(ranks_of_run, middle, yerr=bar, elinewidth=0.8, **_STYLES[_RUNS].keywords())
+    style = _STYLES[_RUNS].keywords()
+    for ranks_of_run, values in run_speedups(study).items():
+        axes.errorbar(ranks_of_run, values[1], yerr=error_bar(values), elinewidth=0.8, **style)
     predicted = {each.ranks: each.speedup for each in study.predictions}
     axes.plot(list(predicted), list(predicted.values()), **_STYLES[_PREDICTED].keywords())
     axes.plot([published.nodes], [published.speedup], **_PUBLISHED.keywords())

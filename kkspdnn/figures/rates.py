@@ -59,7 +59,7 @@ def chart(records: Records, published: Published) -> Chart | None:
         _table(points, published.systems),
         _grid_of(found).heights,
         paint,
-        _printed(points, published.systems),
+        _printed(points, found, published.systems),
     )
 
 
@@ -127,9 +127,7 @@ def _paint(
             axes.set_ylabel("inference rate (edges/s)")
         else:
             axes.tick_params(axis="y", labelleft=False)
-        named = {label for later in panel.later for label in _labels(later)}
-        ends = {name: end for name, end in ends.items() if name not in named}
-        label_ends(axes, panel.height, ends, styles, 24)
+        label_ends(axes, panel.height, panel.own_ends(ends, _labels), styles, 24)
     write_title(figure, wide, *_statement(points))
 
 
@@ -217,12 +215,14 @@ def _caption(points: list[Point], systems: Sequence[PublishedSystem]) -> str:
     )
 
 
-def _printed(points: list[Point], systems: Sequence[PublishedSystem]) -> Table:
+def _printed(
+    points: list[Point], panels: Sequence[RatePanel], systems: Sequence[PublishedSystem]
+) -> Table:
     """Return a table in units of 1e12 edges/s with a column for each number of neurons."""
     neurons = sorted({p.neurons for p in points})
     depths = sorted({p.layers for p in points})
     rates = {(_own_label(p.hardware), p.layers, p.neurons): p.rate for p in points}
-    for panel in rate_panels(points, systems):
+    for panel in panels:
         for label, published in panel.published.items():
             rates |= {(label, panel.layers, n): rate for n, rate in published.items()}
     rows: list[tuple[Cell, ...]] = []

@@ -22,7 +22,7 @@ from kkspdnn.figures.direct_labels import label_ends
 from kkspdnn.figures.hardware import Hardware, Machine
 from kkspdnn.figures.points import Point, Values, dates_of, describe_problem, of_common_dtype
 from kkspdnn.figures.read import Records
-from kkspdnn.figures.style import draw_grid, log_ticks, write_title
+from kkspdnn.figures.style import draw_grid, error_bar, log_ticks, write_title
 from kkspdnn.figures.table import Table
 from kkspdnn.records.comparison import Ceilings
 from kkspdnn.records.published import Published
@@ -163,10 +163,9 @@ def _paint(figure: Figure, wide: bool, found: Sequence[RooflinePanel]) -> None:
         axes.set_ylim(bottom, top)
         _draw_ceilings(axes, content.ceilings, lowest, highest)
         for point in content.points:
-            low, middle, high = point.rates
-            bar = [[middle - low], [high - middle]]
             style = by_name[point.name].keywords() | {"linestyle": "none"}
-            axes.errorbar(point.intensity, middle, yerr=bar, elinewidth=0.7, **style)
+            bar = error_bar(point.rates)
+            axes.errorbar(point.intensity, point.rates[1], yerr=bar, elinewidth=0.7, **style)
         log_ticks(axes.xaxis)
         title = panel.title(f"{content.hardware.title}\nmeasured {content.dates}")
         axes.set_title(title, fontsize=6.5)

@@ -13,10 +13,10 @@ from matplotlib.ticker import FuncFormatter
 from kkspdnn.figures.appearance import Style, machine_styles
 from kkspdnn.figures.chart import Chart
 from kkspdnn.figures.comparisons import comparisons_of_one_network
-from kkspdnn.figures.hardware import Hardware, Machine
+from kkspdnn.figures.hardware import Hardware, Machine, single_threaded
 from kkspdnn.figures.points import Values, describe_problem
 from kkspdnn.figures.read import Records, row_hardware
-from kkspdnn.figures.style import draw_grid, legend, write_title
+from kkspdnn.figures.style import draw_grid, error_bar, legend, write_title
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.comparison import Comparison, NetworkSize
 from kkspdnn.records.published import Published, SpeedupRange
@@ -105,9 +105,7 @@ def order(speedups: Sequence[Speedup]) -> list[str]:
 def _statement(
     network: NetworkSize, speedups: Sequence[Speedup], published: SpeedupRange
 ) -> list[str]:
-    serial = {each.label.partition(",")[0] for each in speedups if each.threads == 1}
-    has_more = any(each.hardware.threads > 1 for each in speedups)
-    threads = f"; 1 thread: {', '.join(sorted(serial))}" if serial and has_more else ""
+    threads = single_threaded((each.label, each.threads) for each in speedups)
     rows = f"up to {network.inputs:,}"
     return [
         describe_problem(network.neurons, network.layers, rows, network.dtype),
@@ -151,11 +149,10 @@ def _paint(
 
 
 def _draw(axes: Axes, speedup: Speedup, position: float, style: Style) -> None:
-    low, middle, high = speedup.values
     axes.errorbar(
-        middle,
+        speedup.values[1],
         position,
-        xerr=[[middle - low], [high - middle]],
+        xerr=error_bar(speedup.values),
         elinewidth=0.8,
         **(style.keywords() | {"linestyle": "none"} | ({} if speedup.is_own else _HOLLOW)),
     )

@@ -13,7 +13,7 @@ from matplotlib.ticker import NullLocator
 
 from kkspdnn.figures.appearance import Style, implementation_styles
 from kkspdnn.figures.chart import Chart
-from kkspdnn.figures.hardware import Hardware, make_hardware, plural
+from kkspdnn.figures.hardware import Hardware, make_hardware, plural, single_threaded
 from kkspdnn.figures.points import Values
 from kkspdnn.figures.read import Records, Sourced
 from kkspdnn.figures.style import (
@@ -34,7 +34,6 @@ _NAMES = ("spgemm", "none", "scipy", "graphblas", "mkl", "kokkos-kernels", "cusp
 
 _DTYPE = "float32"
 """`python -m bench spgemm` has no other dtype."""
-
 
 Sizes = tuple[int, int, float]
 """Neurons, edges and density of a case."""
@@ -152,10 +151,12 @@ def _paint(
         name = f"{letter(index)} " if len(grids) > 1 else ""
         subfigure.suptitle(f"{name}{each.hardware.title}", fontsize=7.5, x=0.02, ha="left")
     layers = ", ".join(plural(number, "layer") for number in sorted({g.layers for g in grids}))
+    rows = [row for each in grids for case in each.cases for row in case.measured]
+    threads = single_threaded((row.label, row.threads or 0) for row in rows)
     write_title(
         figure,
         wide,
-        f"random networks of {layers}, {_DTYPE}; edges: per output neuron; SciPy: 1 thread",
+        f"random networks of {layers}, {_DTYPE}; edges: per output neuron{threads}",
         "median; error bars: lowest to highest of the runs",
     )
     legend(figure, {labels[name]: by_name[name] for name in labels}, 3 if wide else 2)

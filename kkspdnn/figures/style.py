@@ -96,6 +96,18 @@ def draw_grid(axes: Axes, axis: Literal["both", "x", "y"]) -> None:
     axes.set_axisbelow(True)
 
 
+def error_bar(values: Values) -> list[list[float]]:
+    """Return the error bar of a lowest, middle and highest value, as errorbar expects it."""
+    low, middle, high = values
+    return [[middle - low], [high - middle]]
+
+
+def curve_end(values: Mapping[float, Values]) -> tuple[float, float]:
+    """Return the last point of a curve: the largest x with its middle value."""
+    last = max(values)
+    return last, values[last][1]
+
+
 def draw_curve(
     axes: Axes,
     values: Mapping[int, Values] | Mapping[float, Values],

@@ -14,7 +14,7 @@ from kkspdnn.figures.direct_labels import label_ends
 from kkspdnn.figures.hardware import Machine, plural
 from kkspdnn.figures.points import Point, Values, of_common_dtype, sources_of
 from kkspdnn.figures.read import Records
-from kkspdnn.figures.style import draw_curve, draw_grid, write_title
+from kkspdnn.figures.style import curve_end, draw_curve, draw_grid, write_title
 from kkspdnn.figures.table import Table
 from kkspdnn.records.published import Published
 
@@ -143,7 +143,7 @@ def _draw(axes: Axes, mode: str, scalings: Sequence[Scaling], height: float) -> 
     for each in scalings:
         values = each.values
         draw_curve(axes, values, by_name[each.points[0].name])
-        ends[each.label] = max(values), values[max(values)][1]
+        ends[each.label] = curve_end(values)
     ideal = [t / threads[0] for t in threads] if mode == "strong" else [1.0 for _ in threads]
     axes.plot(threads, ideal, color=GREY, linewidth=0.8, linestyle="--")
     axes.annotate("ideal", (threads[0], ideal[0]), fontsize=6, color=GREY, va="bottom")

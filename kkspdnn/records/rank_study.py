@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from math import log2
 from typing import Any
 
@@ -122,7 +122,7 @@ class RankStudy:
     predictions: tuple[Prediction, ...]
     load_average: float | None = None
     dtype: str = "float32"
-    kind: str = field(default=SCHEMA)
+    kind: str = SCHEMA
 
     def to_json(self) -> str:
         """Return the record as JSON text, one field a line."""

@@ -113,8 +113,7 @@ def test_published_values_have_their_source(by_name: dict[str, Chart]) -> None:
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_tables_fit_a_page(by_name: dict[str, Chart], name: str) -> None:
-    chart = by_name[name]
-    printed = chart.table if chart.printed is None else chart.printed
+    printed = by_name[name].page_table
     text = printed.latex(name)
     assert printed.width <= WIDTHS["2col"]
     assert ("table*" in text) == (printed.width > WIDTHS["1col"])

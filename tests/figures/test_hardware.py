@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from kkspdnn.figures.hardware import Hardware, Machine, make_hardware, most_threads, plural
+from kkspdnn.figures.hardware import (
+    Hardware,
+    Machine,
+    make_hardware,
+    most_threads,
+    plural,
+    single_threaded,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,12 +30,6 @@ def test_short_names_have_no_trademarks(name: str, short: str) -> None:
     assert Machine(False, name).short_name == short
 
 
-def test_the_cores_of_a_cpu() -> None:
-    assert Machine(False, "AMD EPYC, 64 cores").cores == 64
-    assert Machine(False, "AMD EPYC").cores == 0
-    assert Machine(True, "NVIDIA H100, 2 cores").cores == 0
-
-
 def test_a_gpu_has_no_threads() -> None:
     one = make_hardware("a, 2 cores", 2, "NVIDIA H100 PCIe, 535.1; NVIDIA H100 PCIe, 535.1")
     assert one == Hardware(Machine(True, "NVIDIA H100 PCIe"), 0)
@@ -45,3 +46,10 @@ def test_cpus_come_before_gpus_with_their_most_threads() -> None:
 
 def test_counts() -> None:
     assert (plural(1, "row"), plural(60_000, "row")) == ("1 row", "60,000 rows")
+
+
+def test_implementations_of_one_thread_are_named_if_others_have_more() -> None:
+    some = [("SciPy, CSR x CSR", 1), ("SciPy, CSR x dense", 1), ("GNU Octave, float64", 1)]
+    assert single_threaded(some) == ""
+    assert single_threaded([*some, ("MKL", 2)]) == "; 1 thread: GNU Octave, SciPy"
+    assert single_threaded([("MKL", 2)]) == ""
