@@ -230,7 +230,7 @@ def _work(case: Case) -> int:
     if not case.calls:
 
         def answer(_: dict[str, Any]) -> dict[str, Any]:
-            result = infer(network, rows, verification="none", **options)
+            result = infer(network, rows, verify="none", **options)
             seconds = result.record.inference_seconds
             return {"seconds": seconds, "categories": result.record.categories_sha256}
 

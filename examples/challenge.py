@@ -32,8 +32,8 @@ def main() -> None:
         rows = kk.read_images(options.data, options.neurons)
         expected = kk.read_categories(options.data, options.neurons, options.layers)
 
-    # verification="sample" compares some of the rows with a serial SciPy reference.
-    result = kk.infer(network, rows, space="openmp", verification="sample")
+    # verify="sample" compares some of the rows with a serial SciPy reference.
+    result = kk.infer(network, rows, space="openmp", verify="sample")
 
     record = result.record
     print(f"{network.name}: {record.inputs:,} rows in {record.inference_seconds:.3f} s")

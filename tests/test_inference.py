@@ -84,7 +84,7 @@ def test_progress_goes_from_0_to_1(net: kk.Network, rows: kk.Inputs) -> None:
             net,
             rows,
             kernel=kernel,  # type: ignore[arg-type]
-            verification="full",
+            verify="full",
             progress=lambda step, fraction, calls=calls: calls.append((step, fraction)),
         )
         fractions = [fraction for step, fraction in calls if step == "inference"]
@@ -102,7 +102,7 @@ def test_progress_goes_from_0_to_1(net: kk.Network, rows: kk.Inputs) -> None:
         ({"kernel": "dense"}, kk.InputError, "kernel 'dense' is unknown: choose one of fused"),
         ({"epilogue": "none"}, kk.InputError, "epilogue 'none' is unknown: choose one of fused"),
         ({"epilogue": "separate"}, kk.InputError, "epilogue 'separate' is for kernel spgemm"),
-        ({"verification": "all"}, kk.InputError, "verification 'all' is unknown"),
+        ({"verify": "all"}, kk.InputError, "verify 'all' is unknown"),
         ({"exits": "some"}, kk.InputError, "exits 'some' is unknown"),
         ({"dtype": "float16"}, kk.InputError, "float16"),
         ({"threads": 0}, kk.SpaceError, "0 threads: at least 1"),

@@ -83,7 +83,7 @@ def test_networks_layers_and_inputs(original: Any, copied: Callable[[Any], Any])
 @copies
 def test_results(copied: Callable[[Any], Any]) -> None:
     for result in (
-        kk.infer(small_network(), ROWS, values=True, verification="full"),
+        kk.infer(small_network(), ROWS, values=True, verify="full"),
         kk.infer(kk.radixnet(64, 3), kk.images(64, 20)),
     ):
         made = copied(result)

@@ -30,7 +30,7 @@ dtype, *rest = sys.argv[1:]
 random = np.random.default_rng(7)
 
 def check(network, rows, **options):
-    result = kk.infer(network, rows, dtype=dtype, verification="full", tune=False, **options)
+    result = kk.infer(network, rows, dtype=dtype, verify="full", tune=False, **options)
     assert result.record.pk == "pykokkos", result.record.pk
     assert result.record.verified.passed, result.record.verified
     return result.record.categories
@@ -94,7 +94,7 @@ IMPORTED_BEFORE = """
 import pykokkos
 import sys
 import kkspdnn as kk
-result = kk.infer(kk.radixnet(64, 4), kk.images(64, 100), verification="full", tune=False)
+result = kk.infer(kk.radixnet(64, 4), kk.images(64, 100), verify="full", tune=False)
 assert result.record.verified.passed
 print(result.record.pk, result.record.threads, sys.modules["pykokkos"] is pykokkos)
 """
@@ -146,7 +146,7 @@ def test_two_spaces_in_one_process(tmp_path: Path) -> None:
 import kkspdnn as kk
 for space in ("serial", "openmp", "serial"):
     result = kk.infer(
-        kk.radixnet(64, 4), kk.images(64, 100), space=space, verification="full", tune=False
+        kk.radixnet(64, 4), kk.images(64, 100), space=space, verify="full", tune=False
     )
     assert result.record.verified.passed
     print(result.record.pk, result.record.space)

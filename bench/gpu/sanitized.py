@@ -35,7 +35,7 @@ def command(arguments: argparse.Namespace) -> int:
                     exits=exits,  # type: ignore[arg-type]
                     tune=False,
                     values=True,
-                    verification="full",
+                    verify="full",
                 ).record.verified
                 wrong += not verified.passed
                 verdict = "ok  " if verified.passed else "FAIL"

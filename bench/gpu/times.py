@@ -127,7 +127,7 @@ def _runs(case: Case, problem: Problem, space: str) -> list[kk.Record]:
             kernel=case.kernel,  # type: ignore[arg-type]
             fold=case.fold,
             tune=False,
-            verification="sample" if number == 0 else "none",
+            verify="sample" if number == 0 else "none",
         ).record
         for number in range(case.runs)
     ]

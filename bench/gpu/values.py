@@ -95,7 +95,7 @@ def _start(name: str) -> str:
 
 def _compare(net: kk.Network, inputs: Any, space: str, **options: Any) -> str:
     """Run with full verification; raise AssertionError if it fails."""
-    options = {"tune": False, "values": True, "verification": "full", **options}
+    options = {"tune": False, "values": True, "verify": "full", **options}
     result = kk.infer(net, inputs, space=space, **options)
     record, verified = result.record, result.record.verified
     if not verified.passed:

@@ -193,9 +193,7 @@ def _debug_mode() -> Iterator[Finding]:
 def _test_space(space: str) -> Finding:
     start = perf_counter()
     try:
-        result = infer(
-            radixnet(64, 4), images(64, 100), space=space, tune=False, verification="full"
-        )
+        result = infer(radixnet(64, 4), images(64, 100), space=space, tune=False, verify="full")
     except KkspdnnError as error:
         return Finding("spaces", space, str(error), False)
     verified = result.record.verified

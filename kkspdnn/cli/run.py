@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
             device=arguments.device,
             fold=arguments.fold,
             tune=arguments.tune,
-            verification=arguments.verify,
+            verify=arguments.verify,
             values=arguments.outputs is not None,
             memory=arguments.memory,
             progress=bar,

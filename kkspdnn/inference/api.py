@@ -54,7 +54,7 @@ def infer(
     device: int | None = None,
     fold: bool = False,
     tune: bool = True,
-    verification: Verify = "none",
+    verify: Verify = "none",
     values: bool = False,
     memory: float | None = None,
     progress: StepCallback | None = None,
@@ -86,7 +86,7 @@ def infer(
     fold: neuron merging: equal neurons are computed once, see kkspdnn.model.neuron_merging
     tune: whether to use launch parameters that `tune` kept for this machine and network; the record
     says which were used
-    verification: comparison with the serial reference: none, sample (some rows) or full (all rows);
+    verify: comparison with the serial reference: none, sample (some rows) or full (all rows);
     the record has the verdict
     values: whether to return the activations of the categories after the last layer
     memory: the memory budget of this process in gigabytes (10^9 bytes); None: the free memory
@@ -114,7 +114,7 @@ def infer(
     cache folder cannot be used.
     """
     check_device(device, check_space_name(space))
-    _check_choices(kernel, epilogue, exits, verification, parallel)
+    _check_choices(kernel, epilogue, exits, verify, parallel)
     check_network(network)
     ranks = Ranks.from_comm(comm)
     rows = Inputs.from_any(inputs)
@@ -137,7 +137,7 @@ def infer(
             exits=exits,
             fold=fold,
             tune=bool(tune) and is_enabled(),
-            verification=verification,
+            verify=verify,
             values=values,
             budget=_shared_budget(memory, ranks.local_size, gpu.ranks),
             parallel=parallel,
@@ -157,14 +157,14 @@ def _check_choices(
     kernel: KernelOption,
     epilogue: Epilogue,
     exits: Exits,
-    verification: Verify,
+    verify: Verify,
     parallel: Parallel,
 ) -> None:
     """Raise InputError for an unknown choice, or for choices that exclude each other."""
     check_choice("kernel", kernel, KERNEL_OPTIONS)
     check_choice("epilogue", epilogue, EPILOGUES)
     check_choice("exits", exits, EXITS)
-    check_choice("verification", verification, VERIFY)
+    check_choice("verify", verify, VERIFY)
     check_choice("parallel", parallel, PARALLEL)
     if epilogue == "separate" and kernel != "spgemm":
         raise InputError("epilogue 'separate' is for kernel spgemm; leave it out")

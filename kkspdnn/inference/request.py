@@ -44,7 +44,7 @@ class Request:
     exits: Exits
     fold: bool
     tune: bool
-    verification: Verify
+    verify: Verify
     values: bool
     budget: Budget
     parallel: Parallel
@@ -56,12 +56,12 @@ class Request:
     @property
     def needs_all_values(self) -> bool:
         """Whether the values of all active rows are returned or verified."""
-        return self.values or self.verification == "full"
+        return self.values or self.verify == "full"
 
     @property
     def needs_values(self) -> bool:
         """Whether the values of any rows are returned or verified."""
-        return self.values or self.verification != "none"
+        return self.values or self.verify != "none"
 
     def check_same_on_all_ranks(self) -> None:
         """Raise InputError on all ranks if their arguments differ. Collective."""
@@ -75,7 +75,7 @@ class Request:
             "exits": self.exits,
             "fold": self.fold,
             "tune": self.tune,
-            "verification": self.verification,
+            "verify": self.verify,
             "values": self.values,
             "parallel": self.parallel,
             "checkpoint": self.checkpoint,

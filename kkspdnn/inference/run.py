@@ -162,7 +162,7 @@ def _partition_rows(request: Request, setup: Setup) -> _Work:
     """Partition the rows and load those of this rank, on all ranks."""
     selector = None
     if request.needs_values:
-        mode = "full" if request.needs_all_values else request.verification
+        mode = "full" if request.needs_all_values else request.verify
         selector = rows_to_compare(request.network, request.inputs, mode)
     partition = _partition(request, setup)
     total = setup.strategy.load_rows(partition, selector)
@@ -180,7 +180,7 @@ def _partition(request: Request, setup: Setup) -> Partition:
         "type of numbers": str(request.dtype),
         "kernel": setup.kernel.name,
         "fold": str(request.fold),
-        "verification": "full" if request.values else request.verification,
+        "verification": "full" if request.values else request.verify,
         "arithmetic": f"{arithmetic}, {setup.space.implementation}",
     }
     return resume(request.checkpoint, request.ranks, setup.network, request.inputs, configuration)
@@ -211,9 +211,9 @@ def _collect(
 
 def _verify(request: Request, result: PartialResult, seconds: float) -> Verification:
     """Compare with the serial reference, if requested. seconds: of inference"""
-    if request.verification != "none":
+    if request.verify != "none":
         request.on_progress("verifying", 0.0)
-    return verify(request.network, request.inputs, result, request.verification, seconds)
+    return verify(request.network, request.inputs, result, request.verify, seconds)
 
 
 def _fraction_of(on_step: StepCallback, total: int) -> ProgressCallback:

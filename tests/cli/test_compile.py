@@ -91,7 +91,7 @@ for neurons in NEURONS:
         dense = (rng.random((20, neurons)) < 0.3).astype(float)
         bits = Inputs(20, neurons, "memory", bits=np.packbits(dense > 0, axis=1))
         for dtype in ("float32", "float64"):
-            common = {"space": space, "dtype": dtype, "verification": "none"}
+            common = {"space": space, "dtype": dtype, "verify": "none"}
             for exits in ("dead", "none"):
                 kk.infer(net, dense, exits=exits, **common)
             kk.infer(net, dense, fold=True, **common)

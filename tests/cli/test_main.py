@@ -134,7 +134,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         main.main([])
     assert (passed["space"], passed["kernel"], passed["dtype"]) == ("openmp", "fused", "float32")
     assert (passed["epilogue"], passed["exits"]) == ("fused", "all")
-    assert (passed["verification"], passed["threads"], passed["memory"]) == ("sample", None, None)
+    assert (passed["verify"], passed["threads"], passed["memory"]) == ("sample", None, None)
     assert passed["net"].name == "radixnet-1024x120-seed0"
     assert (passed["rows"].rows, passed["rows"].neurons) == (60000, 1024)
 

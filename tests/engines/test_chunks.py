@@ -75,7 +75,7 @@ def test_little_memory_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     options: dict[str, Any] = {"kernel": kernel, "space": space, "exits": exits, "values": True}
-    whole = infer(net, rows, **options, verification="full")
+    whole = infer(net, rows, **options, verify="full")
     assert whole.record.verified.passed
     assert 0 < whole.categories.size < ROWS
     assert whole.record.layers_held == DEPTH
@@ -83,7 +83,7 @@ def test_little_memory_changes_nothing(
     engine = make_engine(kernel, open_space(space), np.dtype(np.float32), 4.0)
     little(monkeypatch, net, engine.bytes_per_row(WIDTH) + 16 * WIDTH, 2, engine.space.gpu)
     made.clear()
-    parts = infer(net, rows, **options, verification="full")
+    parts = infer(net, rows, **options, verify="full")
     assert parts.record.layers_held is not None
     assert 0 < parts.record.layers_held < DEPTH // 2
     assert len(made) > 2 * DEPTH, "all layers were resident, or all rows were computed together"
@@ -93,7 +93,7 @@ def test_little_memory_changes_nothing(
     assert (parts.values.toarray() == whole.values.toarray()).all()
     assert parts.values.indptr.tolist() == whole.values.indptr.tolist()
     assert parts.record.verified.passed
-    sampled = infer(net, rows, **{**options, "values": False}, verification="sample").record
+    sampled = infer(net, rows, **{**options, "values": False}, verify="sample").record
     assert sampled.verified.passed
     assert sampled.categories_sha256 == whole.record.categories_sha256
 
@@ -138,13 +138,13 @@ def test_saturated_rows_keep_their_numbers_from_chunk_to_chunk(
     rows[::3] = 0
     row = make_engine("fused", open_space("serial"), net.dtype, 1.0).bytes_per_row(64)
     little(monkeypatch, net, row + 16 * 64, 1)
-    result = infer(net, rows, values=True, verification="full")
+    result = infer(net, rows, values=True, verify="full")
     active = np.flatnonzero(rows.any(axis=1))
     assert result.categories.tolist() == (active + 1).tolist()
     assert result.values is not None
     assert (result.values.toarray() == rows[active]).all()
     assert result.record.verified.passed
-    assert infer(net, rows, verification="sample").record.verified.passed
+    assert infer(net, rows, verify="sample").record.verified.passed
 
 
 def test_memory_for_less_than_a_tile(

@@ -113,7 +113,7 @@ def test_a_challenge_network(make_space: MakeSpace, exits: Exits, group_outputs:
     net, rows = radixnet(64, 24), images(64, 700)
     expected = infer(net, rows, space="serial", exits="none", values=True)
     make_space(vector_length=8, group_outputs=group_outputs)
-    result = infer(net, rows, space="cuda", exits=exits, values=True, verification="full")
+    result = infer(net, rows, space="cuda", exits=exits, values=True, verify="full")
     assert result.record.verified.passed
     assert result.categories.tolist() == expected.categories.tolist()
     assert (result.values != expected.values).nnz == 0

@@ -20,8 +20,8 @@ def layers_of(*matrices: Any, dtype: str = "float32", bias: float = 0.0) -> list
     return [Layer.from_sparse(np.array(m, dtype), bias) for m in matrices]
 
 
-@pytest.mark.parametrize("verification", ["none", "full"])
-def test_an_overflow_raises(kernel: Any, space: Any, verification: Any) -> None:
+@pytest.mark.parametrize("verify", ["none", "full"])
+def test_an_overflow_raises(kernel: Any, space: Any, verify: Any) -> None:
     net = network(layers_of([[1]], [[BIG]]), None)
     for rows in ([[1.0], [4.0]], [[4.0]] * 70):
         with pytest.raises(InputError, match="layer 2: the activations .*overflow float32"):
@@ -30,20 +30,20 @@ def test_an_overflow_raises(kernel: Any, space: Any, verification: Any) -> None:
                 np.array(rows, np.float32),
                 kernel=kernel,
                 space=space,
-                verification=verification,
+                verify=verify,
             )
 
 
 def test_a_negative_overflow_in_a_layer_without_relu_raises(kernel: Any, space: Any) -> None:
     layer = Layer.from_sparse(np.array([[-BIG]], np.float32), 0.0, activation="linear")
-    for verification in ("none", "full"):
+    for verify in ("none", "full"):
         with pytest.raises(InputError, match="layer 1: the activations .*overflow float32"):
             infer(
                 network([layer], 32.0),
                 np.array([[1.0], [4.0]], np.float32),
                 kernel=kernel,
                 space=space,
-                verification=verification,
+                verify=verify,
             )
 
 
@@ -63,7 +63,7 @@ def test_lanes_without_rows_do_not_raise(space: Any) -> None:
     first = Layer.from_sparse(np.array([[-1.0]], np.float32), 1e30, bias_to="all")
     second = Layer.from_sparse(np.array([[1e30]], np.float32), 0.0)
     rows = np.full((3, 1), 1e30, np.float32)
-    result = infer(network([first, second], None), rows, space=space, verification="full")
+    result = infer(network([first, second], None), rows, space=space, verify="full")
     assert result.record.verified.passed
 
 
@@ -93,7 +93,7 @@ def test_a_large_sum_is_limited(kernel: Any, space: Any) -> None:
         kernel=kernel,
         space=space,
         values=True,
-        verification="full",
+        verify="full",
     )
     assert result.values is not None
     assert result.values.toarray().tolist() == [[32], [32]]
@@ -151,7 +151,7 @@ def test_tiles_of_zeros_are_not_computed() -> None:
 def test_zero_rows_zero_layers_and_zero_inputs(kernel: Any, space: Any) -> None:
     net = network(layers_of([[1, 1]]))
     for rows in (np.zeros((0, 1)), np.zeros((70, 1))):
-        result = infer(net, rows, kernel=kernel, space=space, values=True, verification="full")
+        result = infer(net, rows, kernel=kernel, space=space, values=True, verify="full")
         assert result.categories.tolist() == []
         assert result.values is not None
         assert result.values.shape == (0, 2)
@@ -165,7 +165,7 @@ def test_zero_rows_zero_layers_and_zero_inputs(kernel: Any, space: Any) -> None:
         space=space,
         dtype="float64",
         values=True,
-        verification="full",
+        verify="full",
     )
     assert result.categories.tolist() == [2]
     assert result.record.dtype == "float64"

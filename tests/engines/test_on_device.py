@@ -222,7 +222,7 @@ def test_results(device: Space, kernel: Any, dtype: str, exits: Exits, rows: int
     ):
         result = infer(
             net, inputs, space="cuda", kernel=kernel, exits=exits, dtype=dtype,
-            values=True, verification="full",
+            values=True, verify="full",
         )  # fmt: skip
         assert result.record.verified.passed
         assert result.record.verified.rows == rows
@@ -241,9 +241,7 @@ def test_results_with_all_candidates_of_tuning(
         for candidate in candidates(axis, device.launch, "cuda", np.dtype(dtype)):
             other = replace(device, launch=candidate)
             monkeypatch.setattr("kkspdnn.inference.run.open_space", lambda *_, o=other: o)
-            record = infer(
-                net, rows, space="cuda", exits=exits, dtype=dtype, verification="full"
-            ).record
+            record = infer(net, rows, space="cuda", exits=exits, dtype=dtype, verify="full").record
             assert record.verified.passed
             assert record.launch is not None
             seen.add(record.launch.parameters)
@@ -256,7 +254,7 @@ def test_a_tuned_run(device: Space, tuned_cache: Cache) -> None:
     case = TuningCase.of(device, net, np.dtype(np.float32), "fused", "all")
     tuned = replace(device.launch, vector_length=8, team_size=8)
     keep_tuned(case, tuned, rows=700, pairs=20, default_seconds=2.0, seconds=1.0)
-    record = infer(net, rows, space="cuda", verification="full").record
+    record = infer(net, rows, space="cuda", verify="full").record
     assert record.verified.passed
     assert record.launch == Launch("tuned", tuned)
 
@@ -338,7 +336,7 @@ def test_input_rows_arrive_in_blocks(
             (part,) = engine.run(layers, Inputs.from_any(inputs), None, lambda _: None)
             blocks = -(-all_tiles // max(1, tiles)) if label == "unpack_bits" else all_tiles
             assert events.count(label) == blocks
-        expected = infer(net, inputs, space="cuda", verification="full").categories
+        expected = infer(net, inputs, space="cuda", verify="full").categories
         assert np.array_equal(part.rows + 1, expected)
 
 
@@ -353,7 +351,7 @@ def test_the_host_waits_for_the_number_of_active_rows_only(
     assert "wait" not in events[:last]
     assert events[last:].count("wait") == 2
     assert events.count("gather_rows") > 1
-    categories = infer(net, inputs, space="cuda", exits="none", verification="full").categories
+    categories = infer(net, inputs, space="cuda", exits="none", verify="full").categories
     assert np.array_equal(result.rows + 1, categories)
     assert 0 < categories.size < rows
 
@@ -386,7 +384,7 @@ def test_layers_and_rows_that_do_not_fit_on_the_device(
         rows = np.arange(500 * net.inputs).reshape(500, net.inputs) % 7 < 2
         few = infer(
             net, rows.astype(np.float32), space="cuda", kernel=kernel, exits="dead", values=True,
-            verification="full",
+            verify="full",
         )  # fmt: skip
         assert few.record.verified.passed
         assert few.record.verified.rows == 500
@@ -429,7 +427,7 @@ def test_launches_read_the_layer_of_the_last_access(
     monkeypatch.setattr(Space, "device_memory", lambda _: (free, 0))
     result = infer(
         radixnet(64, 24), images(64, 500), space="cuda", kernel=kernel, exits=exits,
-        verification="full",
+        verify="full",
     )  # fmt: skip
     assert result.record.verified.passed
     assert len(watched) == 1

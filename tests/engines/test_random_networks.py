@@ -173,7 +173,7 @@ def test_any_network_is_within_the_error_bound(dtype: str, data: Any) -> None:
             kernel=kernel,
             dtype=dtype,
             values=True,
-            verification="full",
+            verify="full",
         )
         difference = np.abs(dense(result, case.inputs.rows) - expected.toarray())
         assert difference.max(initial=0) <= bound
@@ -190,7 +190,7 @@ def test_equal_activations_with_opposed_weights_cancel_as_in_the_reference(
     weights = np.array([[weight], [-weight]], dtype)
     net = network([Layer.from_sparse(weights, 5.0)])
     rows = np.full((3, 2), 0.3, dtype)
-    result = infer(net, rows, kernel=kernel, space=space, values=True, verification="full")
+    result = infer(net, rows, kernel=kernel, space=space, values=True, verify="full")
     assert result.categories.tolist() == []
     assert result.record.verified.passed
 

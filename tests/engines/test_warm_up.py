@@ -77,7 +77,7 @@ def bits(rows: int, neurons: int) -> kk.Inputs:
 )
 def test_nothing_is_compiled_later(net: kk.Network, rows: Any) -> None:
     for exits in ("all", "none"):
-        options: dict[str, Any] = {"exits": exits, "values": True, "verification": "full"}
+        options: dict[str, Any] = {"exits": exits, "values": True, "verify": "full"}
         kk.infer(net, rows, kernel="fused", **options)
         for epilogue in EPILOGUES:
             kk.infer(net, rows, kernel="spgemm", epilogue=epilogue, **options)

@@ -43,7 +43,7 @@ def density(net: kk.Network, rows: Any) -> float | None:
 
 def test_spgemm_for_sparse_activations() -> None:
     net, rows = sparse_problem()
-    found = kk.infer(net, rows, space="serial", kernel="auto", values=True, verification="full")
+    found = kk.infer(net, rows, space="serial", kernel="auto", values=True, verify="full")
     record = found.record
     assert (record.kernel, record.epilogue, record.kernel_auto) == ("spgemm", "fused", True)
     assert record.activation_density is not None

@@ -43,7 +43,7 @@ def test_the_outputs_equal_those_of_the_model(
     rows = rows.astype(np.float64 if double else np.float32)
     with torch.no_grad():
         expected = model(torch.from_numpy(rows)).numpy()
-    result = kk.infer(kk.from_torch(model), rows, values=True, verification="full")
+    result = kk.infer(kk.from_torch(model), rows, values=True, verify="full")
     assert result.record.verified.passed
     assert result.outputs.dtype == expected.dtype
     tolerance = 1e-12 if double else 1e-4

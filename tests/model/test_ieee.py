@@ -58,7 +58,7 @@ flush("later")
 # Of a number of rows for which nothing was launched so far.
 print(int(predict(rows[:40]).view(np.uint32).any(axis=1).sum()))
 for kernel in ("fused", "spgemm"):
-    result = kk.infer(net, rows, kernel=kernel, threads=threads, values=True, verification="full")
+    result = kk.infer(net, rows, kernel=kernel, threads=threads, values=True, verify="full")
     assert result.record.verified.passed
     print(result.categories.size, result.values.nnz)
 print(int(predict(rows).view(np.uint32).any(axis=1).sum()))

@@ -282,7 +282,7 @@ def test_values_are_within_the_error_bound(dtype: str, data: Any) -> None:
             kernel=kernel,
             fold=True,
             values=True,
-            verification="full",
+            verify="full",
         )
         assert np.abs(dense(result, inputs.rows) - expected).max(initial=0) <= bound
         assert result.record.verified.passed
@@ -296,7 +296,7 @@ def test_the_error_bound_is_needed_and_covers_merged_weights() -> None:
     second = layer(rng.random((400, 30)), -0.7)
     net = network([first, second], None)
     rows = rng.random((50, 1)).astype(np.float32)
-    merged = infer(net, rows, fold=True, values=True, verification="full").record
+    merged = infer(net, rows, fold=True, values=True, verify="full").record
     assert merged.neurons_after_fold == 31
     assert merged.verified.passed
     assert merged.verified.max_abs_error is not None
@@ -385,7 +385,7 @@ def test_the_official_categories_with_fold(
     with np.load(challenge_data / "images-1024.npz") as archive:
         bits = archive["bits"][:60_000]
     rows = Inputs(60_000, 1024, "official data", bits=bits)
-    result = infer(challenge_network, rows, kernel=kernel, fold=True, verification="sample")
+    result = infer(challenge_network, rows, kernel=kernel, fold=True, verify="sample")
     assert result.categories.tolist() == challenge_categories.tolist()
     assert result.record.verified.passed
     assert result.record.neurons_before_fold == 120 * 1024
@@ -397,7 +397,7 @@ def test_only_rows_within_rounding_of_zero_change_their_category() -> None:
     """Many exact sums are 0 here, and the verification reports the differing categories."""
     net, rows = radixnet(64, 4), images(64, 3000)
     plain = infer(net, rows, values=True)
-    merged = infer(net, rows, fold=True, values=True, verification="full")
+    merged = infer(net, rows, fold=True, values=True, verify="full")
     bound = error_bound(net)
     assert bound < 1e-3
     other = np.setxor1d(plain.categories, merged.categories)

@@ -101,11 +101,11 @@ def main() -> None:
     check_same_on_all_ranks(kk.radixnet(64, 2), kk.images(64, 100))
     radix = kk.radixnet(64, 8)
     many, few = kk.images(64, 4000), kk.images(64, 3)
-    check(radix, many, values=True, verification="full")
-    check(radix, many, verification="sample", exits="dead")
-    check(radix, few, values=True, verification="full", exits="none")
-    check(radix, few.slice(0, 0), values=True, verification="sample")
-    check(radix, many, fold=True, values=True, verification="full")
+    check(radix, many, values=True, verify="full")
+    check(radix, many, verify="sample", exits="dead")
+    check(radix, few, values=True, verify="full", exits="none")
+    check(radix, few.slice(0, 0), values=True, verify="sample")
+    check(radix, many, fold=True, values=True, verify="full")
     # Rows are sorted by their number of pixels: contiguous blocks would have very unequal costs.
     assert many.bits is not None
     order = np.argsort(np.bitwise_count(many.bits).sum(axis=1))
@@ -116,16 +116,16 @@ def main() -> None:
         own = mixed((60, 50, 70, 40), dtype)
         dense = np.random.default_rng(1).normal(0, 1, (301, 60)) * (np.arange(301) % 3 > 0)[:, None]
         inputs = kk.Inputs.from_any(dense.astype(dtype))
-        check(own, inputs, values=True, verification="full")
-        check(own, inputs, values=True, verification="full", kernel="spgemm")
-        check(own, inputs, values=True, verification="full", kernel="auto")
+        check(own, inputs, values=True, verify="full")
+        check(own, inputs, values=True, verify="full", kernel="spgemm")
+        check(own, inputs, values=True, verify="full", kernel="auto")
     # A bias makes rows of zeros nonzero again, on whatever rank they are.
     dies = mixed((60, 50, 40), "float32", shift=-3.0, bias_to="all").layers
     revives = mixed((40, 30), "float32", bias_to="all").layers
     last = mixed((30, 20), "float32", bias_to="all", activation="linear").layers
     ordinary = kk.network([*dies, *revives, *last], ymax=0.5)
     single = kk.Inputs.from_any(dense.astype(np.float32))
-    check(ordinary, single, values=True, verification="full")
+    check(ordinary, single, values=True, verify="full")
     check(kk.network([], inputs=64), many, values=True)
     check_checkpoint(radix, many)
 

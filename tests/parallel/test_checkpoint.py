@@ -20,7 +20,7 @@ from kkspdnn.engines import PartialResult
 from kkspdnn.io.checksum import write_with_checksum
 from kkspdnn.parallel import checkpoint
 
-OPTIONS: dict[str, Any] = {"values": True, "verification": "full"}
+OPTIONS: dict[str, Any] = {"values": True, "verify": "full"}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_any_shards_may_be_missing(finished: Path, net: kk.Network, rows: kk.Inp
         ({"dtype": "float64"}, "network"),
         ({"kernel": "spgemm"}, "kernel"),
         ({"fold": True}, "fold"),
-        ({"values": False, "verification": "sample"}, "verification"),
+        ({"values": False, "verify": "sample"}, "verification"),
     ],
 )
 def test_other_options_are_refused(

@@ -51,7 +51,7 @@ def test_a_pruned_network_computes_the_products_of_its_matrices(method: Any, row
     for layer in pruned.layers:
         y = y @ layer.weights().toarray().astype(np.float64) + layer.bias
         y = y if layer.activation == "linear" else np.maximum(y, 0)
-    result = kk.infer(pruned, x, values=True, verification="full")
+    result = kk.infer(pruned, x, values=True, verify="full")
     assert result.record.verified.passed
     assert np.abs(result.outputs - y).max() < 1e-4 * np.abs(y).max()
 

@@ -23,7 +23,7 @@ from kkspdnn.records.run import Record, Verification, categories_sha256, check_w
 
 @pytest.fixture(scope="module")
 def record() -> Record:
-    return infer(radixnet(64, 2), np.ones((3, 64), np.float32), verification="full").record
+    return infer(radixnet(64, 2), np.ones((3, 64), np.float32), verify="full").record
 
 
 def test_json_has_every_field(record: Record) -> None:

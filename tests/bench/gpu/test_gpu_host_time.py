@@ -20,5 +20,5 @@ def test_each_part_is_timed_and_launches_work_afterwards(monkeypatch: pytest.Mon
     assert all(0 < each < 0.1 for each in seconds.values())
     assert host_time.describe({"one": 1.24e-6, "two": 3e-6}) == "one 1.2, two 3.0"
     assert not isinstance(get_runtime(space.execution_space)._run, type(lambda: 0))
-    result = kk.infer(net, np.ones((3, 64)), space="openmp", verification="full")
+    result = kk.infer(net, np.ones((3, 64)), space="openmp", verify="full")
     assert result.record.verified.passed

@@ -190,7 +190,7 @@ def test_launches_with_one_thread_give_equal_results(
     expected = infer(net, rows, kernel=kernel, values=True)  # type: ignore[arg-type]
     monitor = AlternatingMonitor()
     monkeypatch.setattr(started, "_load_monitor", monitor)
-    result = infer(net, rows, kernel=kernel, values=True, verification="full")  # type: ignore[arg-type]
+    result = infer(net, rows, kernel=kernel, values=True, verify="full")  # type: ignore[arg-type]
     assert monitor.calls > 10
     assert result.record.verified.passed
     assert result.categories.tolist() == expected.categories.tolist()

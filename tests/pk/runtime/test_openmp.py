@@ -20,7 +20,7 @@ net, rows = kk.radixnet(64, 6), kk.images(64, 3000)
 threads = int(sys.argv[1]) if sys.argv[1] else None
 try:
     for kernel in ("fused", "spgemm"):
-        record = kk.infer(net, rows, threads=threads, kernel=kernel, verification="full").record
+        record = kk.infer(net, rows, threads=threads, kernel=kernel, verify="full").record
         print(record.threads, record.verified.passed)
 except kk.SpaceError as error:
     print(error)
@@ -94,7 +94,7 @@ net, rows = kk.radixnet(64, 6), kk.images(64, 3000)
 kk.infer(net, rows)
 records = []
 for _ in range(3):
-    thread = Thread(target=lambda: records.append(kk.infer(net, rows, verification="full").record))
+    thread = Thread(target=lambda: records.append(kk.infer(net, rows, verify="full").record))
     thread.start()
     thread.join()
 print([(record.threads, record.verified.passed) for record in records])
@@ -167,7 +167,7 @@ def test_openmp_accepts_these_variables() -> None:
 from kkspdnn.pk.runtime import openmp
 openmp.numa_nodes = lambda cores: [sorted(cores)[:1], sorted(cores)[-1:]]
 import kkspdnn as kk
-print(kk.infer(kk.radixnet(64, 6), kk.images(64, 3000), verification="full").record.verified.passed)
+print(kk.infer(kk.radixnet(64, 6), kk.images(64, 3000), verify="full").record.verified.passed)
 """
     out, errors = script(text, OMP_DISPLAY_ENV="verbose")
     assert out == "True\n"
