@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import scipy.sparse as sp
 import kkspdnn as kk
 from kkspdnn.device.cuda_check import Requirement
 from kkspdnn.device.memory import Budget
-from kkspdnn.inference import api
+from kkspdnn.inference import api, run
 from kkspdnn.parallel import strategy
 from kkspdnn.parallel.gpus import GpuAssignment
 
@@ -94,9 +95,48 @@ def test_progress_goes_from_0_to_1(net: kk.Network, rows: kk.Inputs) -> None:
         assert calls[-1][0] == "verifying"
 
 
+@pytest.mark.parametrize("kernel", ["fused", "spgemm"])
+def test_repetitions(net: kk.Network, rows: kk.Inputs, kernel: Any) -> None:
+    steps: list[str] = []
+    options: dict[str, Any] = {"kernel": kernel, "values": True}
+    once = kk.infer(net, rows, **options)
+    repeated = kk.infer(
+        net, rows, repeat=4, verify="full", progress=lambda step, _: steps.append(step), **options
+    )
+    assert once.record.repeat_seconds == (once.record.inference_seconds,)
+    seconds = repeated.record.repeat_seconds
+    assert len(seconds) == 4
+    assert repeated.record.inference_seconds == statistics.median(seconds)
+    assert repeated.record.edges_multiplied == once.record.edges_multiplied
+    assert repeated.record.verified.passed
+    assert (repeated.categories == once.categories).all()
+    assert (repeated.outputs == once.outputs).all()
+    inferences = [step for step in dict.fromkeys(steps) if step.startswith("inference")]
+    assert inferences == [f"inference {number} of 4" for number in (1, 2, 3, 4)]
+
+
+def test_a_repetition_with_other_categories_is_a_bug(
+    net: kk.Network, rows: kk.Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect, calls = run._collect, []
+
+    def without_the_last_row(*arguments: Any) -> Any:
+        result = collect(*arguments)
+        calls.append(result)
+        return replace(result, rows=result.rows[: len(result.rows) - (len(calls) == 3)])
+
+    monkeypatch.setattr(run, "_collect", without_the_last_row)
+    with pytest.raises(RuntimeError, match="repetition 3 has other categories"):
+        kk.infer(net, rows, repeat=4)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
+        ({"repeat": 0}, kk.InputError, "repeat=0: it must be a whole number from 1"),
+        ({"repeat": 1.0}, kk.InputError, "repeat=1.0: it must be"),
+        ({"repeat": True}, kk.InputError, "repeat=True: it must be"),
+        ({"repeat": 2, "checkpoint": "x"}, kk.InputError, "repeat=2: finished rows of a check"),
         ({"space": "gpu"}, kk.SpaceError, "space 'gpu' is unknown: choose one of serial"),
         ({"space": np.zeros(2)}, kk.SpaceError, r"space array\(\[0., 0.\]\) is unknown"),
         ({"kernel": "dense"}, kk.InputError, "kernel 'dense' is unknown: choose one of fused"),

@@ -16,6 +16,7 @@ from time import perf_counter
 import kkspdnn as kk
 from bench.gpu.networks import different_weights
 from bench.gpu.steps import record_label
+from kkspdnn.choices import SpaceName
 from kkspdnn.cli.problem import Problem, load_problem
 from kkspdnn.errors import InputError
 
@@ -116,7 +117,7 @@ def _load(neurons: int, layers: int, rows: int, different: bool) -> Problem:
     return problem
 
 
-def _runs(case: Case, problem: Problem, space: str) -> list[kk.Record]:
+def _runs(case: Case, problem: Problem, space: SpaceName) -> list[kk.Record]:
     """Return the records of the runs; the first one includes compiling and allocation."""
     return [
         kk.infer(

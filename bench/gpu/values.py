@@ -11,6 +11,7 @@ from typing import Any
 
 import kkspdnn as kk
 from bench.gpu.networks import different_weights, ragged, shared_inputs
+from kkspdnn.choices import SpaceName
 from kkspdnn.device.space import open_space
 
 Check = tuple[str, Callable[[], str]]
@@ -33,7 +34,7 @@ def command(arguments: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _checks(space: str, small: bool) -> Iterator[Check]:
+def _checks(space: SpaceName, small: bool) -> Iterator[Check]:
     yield "start Kokkos", lambda: _start(space)
 
     def challenge(**options: Any) -> str:
@@ -93,7 +94,7 @@ def _start(name: str) -> str:
     return text
 
 
-def _compare(net: kk.Network, inputs: Any, space: str, **options: Any) -> str:
+def _compare(net: kk.Network, inputs: Any, space: SpaceName, **options: Any) -> str:
     """Run with full verification; raise AssertionError if it fails."""
     options = {"tune": False, "values": True, "verify": "full", **options}
     result = kk.infer(net, inputs, space=space, **options)
@@ -110,7 +111,7 @@ def _compare(net: kk.Network, inputs: Any, space: str, **options: Any) -> str:
     )
 
 
-def _repeat(space: str, rows: int) -> str:
+def _repeat(space: SpaceName, rows: int) -> str:
     """Check that repeated runs return the same bits, with and without early exit: no data race."""
     net, inputs = kk.radixnet(256, 40), kk.images(256, rows)
     digests = set()

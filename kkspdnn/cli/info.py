@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+from kkspdnn.choices import SPACES, SpaceName
 from kkspdnn.cli.parser import Parser
 from kkspdnn.device.cuda_check import cuda_requirements, detect_versions
 from kkspdnn.device.cuda_versions import conflicts
@@ -78,7 +79,7 @@ def findings() -> Iterator[Finding]:
     yield from _kokkos("kokkos", search_kokkos(frozenset({"OPENMP"})))
     yield from _cache()
     yield from _pykokkos()
-    for space in ("serial", "openmp", "cuda"):
+    for space in SPACES:
         yield _test_space(space)
     yield from _cuda()
 
@@ -190,7 +191,7 @@ def _debug_mode() -> Iterator[Finding]:
         yield Finding("pykokkos", "debug mode", str(error), False)
 
 
-def _test_space(space: str) -> Finding:
+def _test_space(space: SpaceName) -> Finding:
     start = perf_counter()
     try:
         result = infer(radixnet(64, 4), images(64, 100), space=space, tune=False, verify="full")

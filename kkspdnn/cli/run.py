@@ -16,12 +16,12 @@ from kkspdnn.cli.launch_table import launch_table
 from kkspdnn.cli.output_files import check_distinct, check_outputs_name, write_outputs
 from kkspdnn.cli.problem import Problem, load_arguments
 from kkspdnn.cli.progress import delayed_bar
-from kkspdnn.cli.result_table import result_table
 from kkspdnn.device.space import check_device, check_space, check_space_name, choose_device
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import Result, infer
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.pk.runtime.launch_times import LaunchRecorder, time_launches
+from kkspdnn.records.result_table import result_table
 from kkspdnn.records.run import Record, check_writable, write_text
 
 

@@ -231,8 +231,8 @@ def _unusable(record: Record, where: str) -> str | None:
 
     Raises InputError for values that no run has.
     """
-    if not record.inference_seconds > 0 or record.inputs < 1:
-        raise InputError(f"{where}: inference_seconds and inputs must be above 0")
+    if not min((record.inference_seconds, *record.repeat_seconds)) > 0 or record.inputs < 1:
+        raise InputError(f"{where}: inference_seconds, repeat_seconds and inputs must be above 0")
     if _run_name(record) not in _LABELS:
         raise InputError(f"{where}: exits: {record.exits!r} is unknown")
     if record.saved_rows:
@@ -264,7 +264,7 @@ def _of_run(record: Record, path: Path) -> Point:
         dtype=record.dtype,
         problem_inputs=record.inputs,
         inputs=record.inputs,
-        seconds=(record.inference_seconds,),
+        seconds=record.repeat_seconds or (record.inference_seconds,),
         computed_edges=record.edges_multiplied,
         bytes_per_edge=None,
         source=path,

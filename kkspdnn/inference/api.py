@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from kkspdnn.choices import (
@@ -19,12 +20,13 @@ from kkspdnn.choices import (
     Exits,
     KernelOption,
     Parallel,
+    SpaceName,
     Verify,
 )
 from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import check_device, check_space_name
-from kkspdnn.errors import InputError, check_choice
+from kkspdnn.errors import InputError, check_choice, short_repr
 from kkspdnn.inference.request import Request, StepCallback
 from kkspdnn.inference.result import Result
 from kkspdnn.inference.run import execute
@@ -45,7 +47,7 @@ def infer(
     network: Network,
     inputs: Any,
     *,
-    space: str = "openmp",
+    space: SpaceName = "openmp",
     kernel: KernelOption = "fused",
     epilogue: Epilogue = "fused",
     exits: Exits = "all",
@@ -56,6 +58,7 @@ def infer(
     tune: bool = True,
     verify: Verify = "none",
     values: bool = False,
+    repeat: int = 1,
     memory: float | None = None,
     progress: StepCallback | None = None,
     comm: Any = None,
@@ -89,6 +92,8 @@ def infer(
     verify: comparison with the serial reference: none, sample (some rows) or full (all rows);
     the record has the verdict
     values: whether to return the activations of the categories after the last layer
+    repeat: how many times to compute the rows. Loading, compiling and packing are done once. The
+    record has all times of inference and their median, and results are those of the last time
     memory: the memory budget of this process in gigabytes (10^9 bytes); None: the free memory
     progress: a function that is called with the name of the current step and its completed
     fraction, 0 to 1
@@ -113,8 +118,7 @@ def infer(
     lacks the execution space, ToolchainError if workunits cannot be compiled, and CacheError if the
     cache folder cannot be used.
     """
-    check_device(device, check_space_name(space))
-    _check_choices(kernel, epilogue, exits, verify, parallel)
+    _check_choices(space, device, kernel, epilogue, exits, verify, parallel)
     check_network(network)
     ranks = Ranks.from_comm(comm)
     rows = Inputs.from_any(inputs)
@@ -139,6 +143,7 @@ def infer(
             tune=bool(tune) and is_enabled(),
             verify=verify,
             values=values,
+            repeat=_check_repeat(repeat, checkpoint),
             budget=_shared_budget(memory, ranks.local_size, gpu.ranks),
             parallel=parallel,
             checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -154,13 +159,19 @@ def infer(
 
 
 def _check_choices(
+    space: SpaceName,
+    device: int | None,
     kernel: KernelOption,
     epilogue: Epilogue,
     exits: Exits,
     verify: Verify,
     parallel: Parallel,
 ) -> None:
-    """Raise InputError for an unknown choice, or for choices that exclude each other."""
+    """Raise InputError for an unknown choice, or for choices that exclude each other.
+
+    Raises SpaceError for an unknown execution space, and for a device without CUDA.
+    """
+    check_device(device, check_space_name(space))
     check_choice("kernel", kernel, KERNEL_OPTIONS)
     check_choice("epilogue", epilogue, EPILOGUES)
     check_choice("exits", exits, EXITS)
@@ -168,6 +179,18 @@ def _check_choices(
     check_choice("parallel", parallel, PARALLEL)
     if epilogue == "separate" and kernel != "spgemm":
         raise InputError("epilogue 'separate' is for kernel spgemm; leave it out")
+
+
+def _check_repeat(repeat: object, checkpoint: object) -> int:
+    """Return the number of repetitions; InputError if it is invalid or excluded."""
+    if isinstance(repeat, bool) or not isinstance(repeat, int | np.integer) or repeat < 1:
+        raise InputError(f"repeat={short_repr(repeat)}: it must be a whole number from 1")
+    if repeat > 1 and checkpoint is not None:
+        raise InputError(
+            f"repeat={repeat}: finished rows of a checkpoint are computed once; leave out repeat "
+            "or the checkpoint"
+        )
+    return int(repeat)
 
 
 def _shared_budget(gigabytes: float | None, processes: int, device_processes: int) -> Budget:

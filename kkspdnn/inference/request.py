@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kkspdnn.choices import Epilogue, Exits, KernelOption, Parallel, Verify
+from kkspdnn.choices import Epilogue, Exits, KernelOption, Parallel, SpaceName, Verify
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
@@ -28,6 +28,7 @@ class Request:
     ranks: the ranks of the communicator, or this process alone
     network: in the dtype of the run
     tune: whether to use tuned launch parameters if there are any
+    repeat: how many times the rows are computed, at least 1
     load_meter: measures the load of this node since the call
     machine: the description of this node's processor
     """
@@ -36,7 +37,7 @@ class Request:
     network: Network
     inputs: Inputs
     dtype: np.dtype[Any]
-    space: str
+    space: SpaceName
     threads: int | None
     device: int | None
     kernel: KernelOption
@@ -46,6 +47,7 @@ class Request:
     tune: bool
     verify: Verify
     values: bool
+    repeat: int
     budget: Budget
     parallel: Parallel
     checkpoint: Path | None
@@ -77,6 +79,7 @@ class Request:
             "tune": self.tune,
             "verify": self.verify,
             "values": self.values,
+            "repeat": self.repeat,
             "parallel": self.parallel,
             "checkpoint": self.checkpoint,
         }

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from time import perf_counter
 
+import numpy as np
+
 from kkspdnn.choices import Kernel
 from kkspdnn.device.space import Space, open_space
 from kkspdnn.engines import Engine, PartialResult, ProgressCallback, RowSelector, make_engine
@@ -40,15 +42,17 @@ class _Work:
 
 
 @dataclass(frozen=True, eq=False)
-class _Computed:
-    """The results of this rank.
+class _Inference:
+    """The computation of all input rows, one or several times.
 
-    results: of each shard that this rank finished
-    seconds: the time of computation, without waiting for other ranks
+    result: on rank 0, the result of all rows
+    seconds: of each repetition, from input rows in memory to the results of all ranks
+    own_seconds: the time that this rank computed in the last one, without waiting for other ranks
     """
 
-    results: Sequence[PartialResult]
-    seconds: float
+    result: PartialResult
+    seconds: tuple[float, ...]
+    own_seconds: float
 
 
 def execute(request: Request) -> Result:
@@ -85,10 +89,10 @@ def execute(request: Request) -> Result:
     compiled = perf_counter()
     work = _partition_rows(request, setup)
     ready = perf_counter()
-    computed = _compute(request, setup.strategy, work)
-    result = _collect(request, setup, work, computed.results)
-    times = PhaseTimes(started, opened, packed, compiled, ready, perf_counter())
-    usage = gather_usage(request, setup, computed.seconds)
+    inference = _infer(request, setup, work)
+    result = inference.result
+    times = PhaseTimes(started, opened, packed, compiled, ready, inference.seconds)
+    usage = gather_usage(request, setup, inference.own_seconds)
     if request.ranks.rank != 0:
         return request.ranks.broadcast(None)
     if merged is not None and result.values is not None:
@@ -186,17 +190,49 @@ def _partition(request: Request, setup: Setup) -> Partition:
     return resume(request.checkpoint, request.ranks, setup.network, request.inputs, configuration)
 
 
-def _compute(request: Request, strategy: Strategy, work: _Work) -> _Computed:
-    """Compute the shards of this rank, and save each one to the checkpoint."""
+def _infer(request: Request, setup: Setup, work: _Work) -> _Inference:
+    """Compute all input rows `repeat` times, and collect the results on rank 0.
+
+    Raises RuntimeError if the categories differ, which is a bug.
+    """
+    first = _infer_once(request, setup, work, 1)
+    categories, seconds, last = first.result.rows, list(first.seconds), first
+    del first  # The values of two repetitions need not fit into memory.
+    for number in range(2, request.repeat + 1):
+        del last
+        last = _infer_once(request, setup, work, number)
+        seconds += last.seconds
+        if not np.array_equal(last.result.rows, categories):
+            raise RuntimeError(f"repetition {number} has other categories than the first one")
+    return replace(last, seconds=tuple(seconds))
+
+
+def _infer_once(request: Request, setup: Setup, work: _Work, number: int) -> _Inference:
+    """Compute all input rows. number: of the repetition, from 1"""
+    step = f"inference {number} of {request.repeat}" if request.repeat > 1 else "inference"
+    request.ranks.barrier()
     started = perf_counter()
+    own = _compute(request, setup.strategy, work, step)
+    own_seconds = perf_counter() - started - setup.strategy.wait_seconds
+    result = _collect(request, setup, work, own)
+    return _Inference(result, (perf_counter() - started,), own_seconds)
+
+
+def _compute(
+    request: Request, strategy: Strategy, work: _Work, step: str
+) -> Sequence[PartialResult]:
+    """Compute the shards of this rank, and save each one to the checkpoint.
+
+    step: the name of the step for the progress callback
+    """
     checkpoint = work.partition.checkpoint
     results = []
-    on_progress = _fraction_of(request.on_progress, max(1, work.total))
+    on_progress = _fraction_of(request.on_progress, step, max(1, work.total))
     for shard, result in strategy.compute(on_progress):
         if checkpoint is not None:
             checkpoint.save(shard.index, result)
         results.append(result)
-    return _Computed(results, perf_counter() - started - strategy.wait_seconds)
+    return results
 
 
 def _collect(
@@ -216,13 +252,13 @@ def _verify(request: Request, result: PartialResult, seconds: float) -> Verifica
     return verify(request.network, request.inputs, result, request.verify, seconds)
 
 
-def _fraction_of(on_step: StepCallback, total: int) -> ProgressCallback:
+def _fraction_of(on_step: StepCallback, step: str, total: int) -> ProgressCallback:
     """Return a callback that adds up finished rows times layers and reports the fraction."""
     finished = 0
 
     def on_progress(count: int) -> None:
         nonlocal finished
         finished += count
-        on_step("inference", finished / total)
+        on_step(step, finished / total)
 
     return on_progress

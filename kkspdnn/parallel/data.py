@@ -60,6 +60,7 @@ class DataParallel:
     def compute(self, on_progress: ProgressCallback) -> Iterator[tuple[RowShard, PartialResult]]:
         """See Strategy."""
         layers = self.layers
+        self.rows = self.computed_edges = 0
         for shard, rows in self._shards:
             selector = shard.local_selector(self._selector)
             run = self._engine.run(layers, rows, selector, on_progress)

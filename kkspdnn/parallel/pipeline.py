@@ -83,6 +83,8 @@ class PipelineParallel:
 
     def compute(self, on_progress: ProgressCallback) -> Iterator[tuple[RowShard, PartialResult]]:
         """See Strategy. All ranks but the last one send their results to the next rank."""
+        self.rows = self.computed_edges = 0
+        self.wait_seconds = 0.0
         for number, shard in enumerate(self._shards):
             batch = self._next_input(number)
             self.rows += batch.values.rows

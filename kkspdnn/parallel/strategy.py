@@ -25,8 +25,8 @@ class Strategy(Protocol):
     parallel: the name of the strategy, data or pipeline
     shards: the number of row shards that suits it
     layers: the packed layers of this rank
-    rows, computed_edges: the number of rows and of edges computed so far
-    wait_seconds: the time spent so far waiting for other ranks
+    rows, computed_edges: the number of rows and of edges that the last call of `compute` computed
+    wait_seconds: the time that it waited for other ranks
     schedule: the schedule of the last shard
     """
 
@@ -53,6 +53,7 @@ class Strategy(Protocol):
     def compute(self, on_progress: ProgressCallback) -> Iterator[tuple[RowShard, PartialResult]]:
         """Compute shard after shard and yield its result, with rows numbered among all rows.
 
+        It may be called several times, and computes all shards of `load_rows` each time.
         In a pipeline, only the last rank yields results.
         """
 

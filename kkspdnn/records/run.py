@@ -130,7 +130,8 @@ class Record:
     compile_seconds: until Kokkos runs and all workunits are compiled
     prepare_seconds: once per network: the choice of the kernel, packing layers, exit bounds, and
     allocation of activations
-    inference_seconds: from input rows in memory to categories
+    inference_seconds: from input rows in memory to categories; the median of the repetitions
+    repeat_seconds: the time of each repetition; none in older records
     edges_per_second: the challenge's rate, inputs times edges over inference_seconds; the
     edges of retired rows are counted too
     edges_multiplied: the number of computed edges: multiplications that were really done
@@ -220,6 +221,7 @@ class Record:
     created: str | None = None
     commit: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    repeat_seconds: tuple[float, ...] = ()
     schema: str = SCHEMA
 
     def to_json(self) -> str:

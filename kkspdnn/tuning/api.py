@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from kkspdnn.choices import EXITS, Exits
+from kkspdnn.choices import EXITS, Exits, SpaceName
 from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.memory import Budget
@@ -57,7 +57,7 @@ def tune(
     network: Network,
     inputs: Any,
     *,
-    space: str = "openmp",
+    space: SpaceName = "openmp",
     exits: Exits = "all",
     dtype: DTypeLike | None = None,
     threads: int | None = None,

@@ -14,8 +14,8 @@ import pytest
 
 import kkspdnn
 from kkspdnn.cli import main
-from kkspdnn.cli.result_table import result_table
 from kkspdnn.io.json_schema import decode, read_json
+from kkspdnn.records.result_table import result_table
 from kkspdnn.records.run import Record
 
 ROOT = Path(kkspdnn.__file__).parents[1]

@@ -130,7 +130,11 @@ def test_only_some_figures(tmp_path: Path) -> None:
 
 def test_invalid_fields_are_errors(tmp_path: Path) -> None:
     for change, message in (
-        ({"inference_seconds": 0.0}, "inference_seconds and inputs must be above 0"),
+        (
+            {"inference_seconds": 0.0},
+            "inference_seconds, repeat_seconds and inputs must be above 0",
+        ),
+        ({"repeat_seconds": [1.0, 0.0]}, "repeat_seconds and inputs must be above 0"),
         ({"layers": "many"}, "layers: 'many' is not a whole number"),
         ({"exits": "no"}, "exits: 'no' is unknown"),
     ):

@@ -106,6 +106,7 @@ def main() -> None:
     check(radix, few, values=True, verify="full", exits="none")
     check(radix, few.slice(0, 0), values=True, verify="sample")
     check(radix, many, fold=True, values=True, verify="full")
+    check(radix, many, values=True, verify="full", repeat=3)
     # Rows are sorted by their number of pixels: contiguous blocks would have very unequal costs.
     assert many.bits is not None
     order = np.argsort(np.bitwise_count(many.bits).sum(axis=1))

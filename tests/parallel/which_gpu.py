@@ -17,13 +17,13 @@ import numpy as np
 from mpi4py import MPI
 
 import kkspdnn as kk
-from kkspdnn.cli.result_table import result_table
 from kkspdnn.device.space import Space, choose_device, open_space
 from kkspdnn.inference import run
 from kkspdnn.io.json_schema import decode, read_json
 from kkspdnn.parallel.affinity import bind_rank
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.pk.system import cuda_driver
+from kkspdnn.records.result_table import result_table
 from kkspdnn.records.run import Record, write_text
 
 WORLD = MPI.COMM_WORLD

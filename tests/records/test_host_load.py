@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kkspdnn.cli.result_table import result_table
 from kkspdnn.inference import infer
 from kkspdnn.io.json_schema import decode
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.records import host_load
 from kkspdnn.records.host_load import HostLoad, LoadMeter
+from kkspdnn.records.result_table import result_table
 from kkspdnn.records.run import Record
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")

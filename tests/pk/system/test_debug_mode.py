@@ -16,11 +16,11 @@ import pytest
 import kkspdnn as kk
 from kkspdnn.cli import info
 from kkspdnn.cli.info import Finding
-from kkspdnn.cli.result_table import result_table
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.figures.read import read_records
 from kkspdnn.pk import warn_debug_mode
 from kkspdnn.pk.system.debug_mode import debug_mode
+from kkspdnn.records.result_table import result_table
 
 
 @pytest.fixture(autouse=True)

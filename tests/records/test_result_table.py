@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kkspdnn.cli.result_table import result_table
 from kkspdnn.inference import infer
 from kkspdnn.inference.run_record import used_gpus
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.system.cuda_driver import Device
+from kkspdnn.records.result_table import result_table
 from kkspdnn.records.run import Record
 
 HOPPER = [Device(n, "H100", "sm_90", f"uuid-{n}") for n in range(4)]
@@ -50,6 +50,15 @@ def record() -> Record:
 def test_kernel(record: Record, changes: dict[str, Any], text: str) -> None:
     line = result_table(replace(record, **changes)).splitlines()[0]
     assert line.endswith(f"float32, {text}, early exit of proven rows")
+
+
+def test_the_spread_of_repetitions(record: Record) -> None:
+    def line(**changes: Any) -> str:
+        lines = result_table(replace(record, inference_seconds=0.5, **changes)).splitlines()
+        return next(line for line in lines if line.startswith("inference"))
+
+    assert line(repeat_seconds=()) == line(repeat_seconds=(0.5,)) == "inference   0.500 s"
+    assert line(repeat_seconds=(0.5, 0.25, 1.0)).endswith("0.500 s, median of 3 (0.250 to 1.000)")
 
 
 def test_no_line_on_a_cpu(record: Record) -> None:

@@ -33,10 +33,7 @@ def result_table(record: Record) -> str:
         "schedule": _schedule(record),
         **({"GPU": _gpu(record.gpus)} if record.gpus else {}),
         **({"ranks": _ranks(record)} if record.loads else {}),
-        "inference": f"{record.inference_seconds:.3f} s"
-        + (
-            f", excluding {record.saved_rows:,} rows of the checkpoint" if record.saved_rows else ""
-        ),
+        "inference": _inference(record),
         "rate": f"{record.edges_per_second:.3g} edges/s (inputs x edges / inference)",
         "computed": f"{computed:.3g} edges/s (edges really multiplied / inference)",
         **({"machine": _machine(record.host)} if record.host is not None else {}),
@@ -76,6 +73,16 @@ def _schedule(record: Record) -> str:
         f"{batches}up to {depth} layer{'s' if depth != 1 else ''} per launch{bits}"
         f"{', tuned launch parameters' if tuned else ''}"
     )
+
+
+def _inference(record: Record) -> str:
+    text = f"{record.inference_seconds:.3f} s"
+    times = record.repeat_seconds
+    if len(times) > 1:
+        text += f", median of {len(times)} ({min(times):.3f} to {max(times):.3f})"
+    if record.saved_rows:
+        text += f", excluding {record.saved_rows:,} rows of the checkpoint"
+    return text
 
 
 def _gpu(gpus: Sequence[Gpu]) -> str:
