@@ -15,7 +15,7 @@ import kkspdnn
 ROOT = Path(kkspdnn.__file__).parent
 
 ROOMS = [
-    *("errors", "choices", "units", "version", "pykokkos_finder"),
+    *("errors", "choices", "units", "version", "notebook_html", "pykokkos_finder"),
     *("pk", "workunits", "device", "model", "io"),
     *("engines", "pruning", "serial_reference"),
     *(

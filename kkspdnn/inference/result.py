@@ -9,6 +9,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
+from kkspdnn.notebook_html import html_table
+from kkspdnn.records.result_table import result_table, table_rows
 from kkspdnn.records.run import Record
 
 
@@ -25,6 +27,25 @@ class Result:
     categories: NDArray[np.int64]
     values: sp.csr_array | None
     record: Record
+
+    def __repr__(self) -> str:
+        record = self.record
+        checked = {None: "not verified", True: "verified", False: "verification FAILED"}
+        return (
+            f"<Result {self.categories.size:,} categories of {record.inputs:,} rows: "
+            f"{record.inference_seconds:.3g} s, {record.edges_per_second:.3g} edges/s, "
+            f"{checked[record.verified.passed]}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return html_table("Result", table_rows(self.record))
+
+    def summary(self) -> str:
+        """Return the options, sizes, times and verdicts of the run as lines of text.
+
+        These are the lines that `python -m kkspdnn` prints.
+        """
+        return result_table(self.record)
 
     @property
     def sparse_outputs(self) -> sp.csr_array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.errors import InputError
 from kkspdnn.model.matrices import Floats, canonical_csr, finite_dense, float_dtype, to_float
+from kkspdnn.model.row_numbers import row_numbers
+from kkspdnn.notebook_html import html_table
 
 _BLOCK_BYTES = 1 << 26
 """Bytes of bits to unpack at a time. The block is the only memory needed beside the result."""
@@ -69,6 +71,50 @@ class Inputs:
                     raise InputError(
                         f"{name} of shape {values.shape}, not ({self.rows}, {self.neurons})"
                     )
+
+    def __repr__(self) -> str:
+        noun = "row" if self.rows == 1 else "rows"
+        size = f"{self.rows:,} {noun} of {self.neurons:,} neurons"
+        return f"<Inputs {size}: {self._format}, {self.source}>"
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "rows": f"{self.rows:,}",
+            "neurons": f"{self.neurons:,}",
+            "format": self._format,
+            "source": self.source,
+        }
+        return html_table("Inputs", rows)
+
+    @property
+    def _format(self) -> str:
+        """The storage format, as text."""
+        if self.bits is not None:
+            return "bits"
+        return f"{'dense' if self.csr is None else 'CSR'} {self.dtype}"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, neurons)"""
+        return self.rows, self.neurons
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, index: slice | int | NDArray[Any] | Sequence[int]) -> Inputs:
+        """
+        Some of the rows, as Inputs: `rows[:100]`, `rows[::2]`, `rows[mask]` or `rows[[3, 1]]`.
+
+        A slice of consecutive rows is a view; other rows are copied. One number gives one row.
+
+        IndexError for a number outside the rows; InputError for an index of another type.
+        """
+        if isinstance(index, slice):
+            selected = range(*index.indices(self.rows))
+            if selected.step == 1:
+                return self.slice(selected.start, max(selected.start, selected.stop))
+            return self.select_rows(np.arange(self.rows)[index])
+        return self.select_rows(row_numbers(index, self.rows))
 
     def check_neurons(self, expected: int) -> None:
         """Raise InputError unless the rows have `expected` neurons, the inputs of a network."""

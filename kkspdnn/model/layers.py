@@ -23,6 +23,7 @@ from kkspdnn.model.matrices import (
     to_float,
     working_dtype,
 )
+from kkspdnn.notebook_html import html_table
 
 Indices = NDArray[np.uint16] | NDArray[np.uint32]
 
@@ -105,6 +106,29 @@ class Layer:
                 f"layer of {self.inputs} x {self.outputs} neurons: start, index, value and bias do "
                 "not agree in type or length; use Layer.from_sparse or Layer.from_fan_in"
             )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Layer {self.inputs:,} -> {self.outputs:,} neurons: {self.edges:,} edges "
+            f"({self._density}), {self.dtype}, {self.activation}, bias to {self.bias_to} sums>"
+        )
+
+    def _repr_html_(self) -> str:
+        fan_in = self.fan_in
+        rows = {
+            "neurons": f"{self.inputs:,} inputs, {self.outputs:,} outputs",
+            "edges": f"{self.edges:,} ({self._density})",
+            "fan-in": "varies" if fan_in is None else f"{fan_in:,}",
+            "dtype": str(self.dtype),
+            "activation": self.activation,
+            "bias": f"{_span(self.bias)}, added to {self.bias_to} sums",
+        }
+        return html_table("Layer", rows)
+
+    @property
+    def _density(self) -> str:
+        """The fraction of the weights that are stored, as text."""
+        return f"density {self.edges / (self.inputs * self.outputs):.2g}"
 
     @property
     def edges(self) -> int:
@@ -230,6 +254,12 @@ class Layer:
         weights = np.broadcast_to(values, index2d.shape).ravel()
         coo = sp.coo_array((weights, (index2d.ravel(), column_of)), shape=(inputs, outputs))
         return cls.from_sparse(coo, bias, activation=activation, bias_to=bias_to, name=name)
+
+
+def _span(values: Floats) -> str:
+    """The smallest and the largest of some values, as text."""
+    low, high = float(values.min()), float(values.max())
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 @ieee_arithmetic()

@@ -13,6 +13,7 @@ from kkspdnn.errors import InputError, short_repr
 from kkspdnn.model.checks import as_tuple, check_size, check_type, is_positive
 from kkspdnn.model.layers import Layer, LazyLayers
 from kkspdnn.model.matrices import float_dtype
+from kkspdnn.notebook_html import html_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,25 @@ class Network:
                     f"layer {number - 1} is {before.dtype} but layer {number} is {layer.dtype}; "
                     "convert them to one dtype with Layer.astype"
                 )
+
+    def __repr__(self) -> str:
+        noun = "layer" if len(self.layers) == 1 else "layers"
+        limit = "no ymax" if self.ymax is None else f"ymax {self.ymax:g}"
+        return (
+            f"<Network {self.name}: {self.inputs:,} -> {self.outputs:,} neurons, "
+            f"{len(self.layers):,} {noun}, {self.edges:,} edges, {self.dtype}, {limit}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "layers": f"{len(self.layers):,}",
+            "neurons": f"{self.inputs:,} inputs, {self.outputs:,} outputs",
+            "edges": f"{self.edges:,}",
+            "dtype": str(self.dtype),
+            "upper limit": "none" if self.ymax is None else f"{self.ymax:g}",
+            "source": self.source,
+        }
+        return html_table(f"Network {self.name}", rows)
 
     @property
     def outputs(self) -> int:

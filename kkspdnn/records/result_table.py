@@ -16,11 +16,16 @@ _EARLY_EXIT = {"all": "of proven rows", "dead": "of zero rows", "none": "off"}
 
 def result_table(record: Record) -> str:
     """Return the record of a run as lines of labels and values."""
+    return "\n".join(f"{name:<12}{text}" for name, text in table_rows(record).items())
+
+
+def table_rows(record: Record) -> dict[str, str]:
+    """Return the labels and values of the table of a run."""
     threads = f"{record.threads} thread{'s' if record.threads != 1 else ''}"
     if record.loads:
         threads += f" on {len(record.loads)} ranks"
     computed = record.edges_multiplied / record.inference_seconds
-    rows = {
+    return {
         "space": f"{record.space}, {threads}, {record.dtype}, {_kernel(record)}, "
         f"early exit {_EARLY_EXIT[record.exits]}",
         "PyKokkos": f"{record.pk}, Kokkos {record.kokkos_version}"
@@ -41,7 +46,6 @@ def result_table(record: Record) -> str:
         "memory": _memory(record),
         "verified": _verified(record),
     }
-    return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
 
 
 def _kernel(record: Record) -> str:

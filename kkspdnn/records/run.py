@@ -7,7 +7,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.engines.partial_result import Schedule
 from kkspdnn.errors import InputError
 from kkspdnn.io.atomic_write import replace_file
+from kkspdnn.notebook_html import html_table
 from kkspdnn.records.host_load import HostLoad
 
 SCHEMA = "kkspdnn-run/1"
@@ -224,6 +225,15 @@ class Record:
     repeat_seconds: tuple[float, ...] = ()
     schema: str = SCHEMA
 
+    def __repr__(self) -> str:
+        return (
+            f"<Record {self.network}, {self.inputs:,} rows: {self.space}, {self.kernel} kernel, "
+            f"{self.inference_seconds:.3g} s, {self.edges_per_second:.3g} edges/s>"
+        )
+
+    def _repr_html_(self) -> str:
+        return html_table("Record", dict(_texts(_plain(asdict(self)))))
+
     def to_json(self) -> str:
         """Return the record as JSON text, one field a line; infinity and NaN become null."""
         return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False) + "\n"
@@ -245,6 +255,17 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain_value(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _texts(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the names and texts of all fields that are set; those of nested fields with dots."""
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from _texts(value, f"{prefix}{name}.")
+        elif isinstance(value, float):
+            yield prefix + name, f"{value:.6g}"
+        elif value not in (None, [], ""):
+            yield prefix + name, value if isinstance(value, str) else json.dumps(value)
 
 
 def check_writable(path: Path) -> None:
