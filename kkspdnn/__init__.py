@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from kkspdnn.serial_reference import reference
     from kkspdnn.tuning.api import tune
 
+__version__: str
+
 __all__ = [
     "CacheError",
     "InputError",
@@ -96,6 +98,8 @@ install_finder()
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("kkspdnn.version").own_version()
     for module, names in _MODULES.items():
         if name in names:
             value = globals()[name] = getattr(import_module(f"kkspdnn.{module}"), name)
@@ -104,4 +108,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,4 +1,4 @@
 """Units of numbers in options and messages."""
 
 GB = 10**9
-"""The number of bytes of a gigabyte, the unit of the option --memory."""
+"""The number of bytes of a gigabyte, the unit of memory budgets."""

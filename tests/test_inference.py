@@ -161,7 +161,7 @@ def test_a_space_that_this_machine_lacks(
 ) -> None:
     missing = Requirement("driver", None, "install it")
     monkeypatch.setattr("kkspdnn.device.space.cuda_requirements", lambda: [missing])
-    with pytest.raises(kk.SpaceError, match=r"--space cuda: this machine has no driver \(install"):
+    with pytest.raises(kk.SpaceError, match=r"space='cuda': this machine has no driver \(install"):
         kk.infer(net, rows, space="cuda")
 
 

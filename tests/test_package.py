@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import kkspdnn as kk
+from kkspdnn.version import own_version
 
 
 def test_type_checkers_and_python_see_the_same_names() -> None:
@@ -33,6 +34,12 @@ def test_every_public_name_is_there() -> None:
     assert set(dir(kk)) >= set(kk.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         kk.nothing  # noqa: B018
+
+
+def test_the_version() -> None:
+    """That of the installed distribution, if there is one."""
+    assert kk.__version__ == own_version()
+    assert "__version__" in dir(kk)
 
 
 def test_functions_do_not_become_modules() -> None:

@@ -18,6 +18,7 @@ from time import sleep
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from kkspdnn.cli.option_names import name_options
 from kkspdnn.errors import InputError, KkspdnnError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def exit_code_of_rank(started: Launch, action: Callable[[Ranks], int]) -> int:
             ranks = launched_ranks(started)
     except KkspdnnError as error:
         # All processes of the launch fail alike.
-        return 2 if started.quiet else _report(str(error), 2)
+        return 2 if started.quiet else _report(name_options(str(error)), 2)
     except KeyboardInterrupt:
         _report_in_rank_order(started.rank, "interrupted", _INTERRUPTED)
         abort(_INTERRUPTED)
@@ -149,11 +150,11 @@ def _run(action: Callable[[], int]) -> tuple[int, str | None]:
                 sys.stdout.flush()
     except InputError as error:
         # A file name of the user may contain a line break.
-        return 2, " ".join(str(error).splitlines())
+        return 2, name_options(" ".join(str(error).splitlines()))
     except KkspdnnError as error:
-        return 2, str(error)
+        return 2, name_options(str(error))
     except WrongResultError as error:
-        return 1, str(error)
+        return 1, name_options(str(error))
     except MemoryError as error:
         detail = f" ({error})" if str(error) else ""
         return 2, f"out of memory{detail}; use fewer --inputs or a smaller network"

@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 from kkspdnn.choices import SPACES, SpaceName
+from kkspdnn.cli.option_names import name_options
 from kkspdnn.cli.parser import Parser
 from kkspdnn.device.cuda_check import cuda_requirements, detect_versions
 from kkspdnn.device.cuda_versions import conflicts
@@ -64,7 +65,7 @@ def info(argv: Sequence[str]) -> Iterator[str]:
             section = finding.section
             yield f"{section}\n"
         mark = {True: "+", False: "-", None: " "}[finding.ok]
-        yield f"  {mark} {finding.name}: {finding.text}\n"
+        yield f"  {mark} {finding.name}: {name_options(finding.text)}\n"
 
 
 def findings() -> Iterator[Finding]:

@@ -31,7 +31,7 @@ def translate_cupy_errors(function: Callable[P, R]) -> Callable[P, R]:
             if isinstance(error, MemoryError):
                 raise InputError(
                     f"the device's memory is full: {text}; use fewer input rows or a smaller "
-                    "network, or another --device"
+                    "network, or another device"
                 ) from error
             raise SpaceError(f"the device failed: {error_type.__name__}: {text}") from error
 

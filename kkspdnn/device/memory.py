@@ -91,7 +91,7 @@ class Budget:
         least = _format_gigabytes(self._used() + needed)
         raise InputError(
             f"{text}, {free / GB:.2f} GB are left of a budget of {self.total / GB:g} GB; "
-            f"at least --memory {least.split()[0]} is needed"
+            f"at least memory={least.split()[0]} is needed"
         )
 
     def require_share(self, needed: int, what: str) -> None:

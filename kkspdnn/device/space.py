@@ -297,10 +297,10 @@ def check_space(name: str) -> SpaceName:
         remedies[-1] += f"; it has a GPU of {vendors}, but only NVIDIA GPUs are supported"
     if remedies:
         raise SpaceError(
-            f"--space cuda: this machine has no {', no '.join(remedies)}; or use --space openmp"
+            f"space='cuda': this machine has no {', no '.join(remedies)}; or use space='openmp'"
         )
     for conflict in cupy_conflicts(detect_versions()):
-        raise SpaceError(f"--space cuda: {conflict}; or use --space openmp")
+        raise SpaceError(f"space='cuda': {conflict}; or use space='openmp'")
     selected_device()
     return space
 

@@ -72,11 +72,11 @@ def _check_images(folder: Path, names: list[str], neurons: int) -> None:
         if name in names:
             raise InputError(
                 f"{folder / name}: is not read with the challenge's files, whose input rows are in "
-                f"{expected}; write them to that file, or give --shipped-images"
+                f"{expected}; write them to that file, or use shipped_images=True"
             )
     if _has_file(folder, names, name_pattern(IMAGES, neurons=neurons)):
         return
-    remedy = f"rename it to {expected}, or give --shipped-images"
+    remedy = f"rename it to {expected}, or use shipped_images=True"
     lookalike = re.compile(
         rf"(?:sparse)?[-_ ]*images?[-_ ]*0*{neurons}{DATA_SUFFIX}", re.IGNORECASE
     )

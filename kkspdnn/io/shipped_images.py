@@ -61,7 +61,7 @@ def row_count(rows: int | None, available: int) -> int:
         return available
     if not 0 <= rows <= available:
         raise InputError(
-            f"{rows} input rows: there are {available} images; use --inputs 0..{available}"
+            f"{rows} input rows: there are {available} images; use at most rows={available}"
         )
     return int(rows)
 

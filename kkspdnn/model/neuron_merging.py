@@ -94,7 +94,7 @@ def merge_neurons(
     for number in range(1, depth + 1):
         original = network.layers[number - 1]
         needed = _EDGE_BYTES * original.edges + _OUTPUT_BYTES * original.outputs
-        memory.require(needed, f"--fold: the neurons of layer {number}")
+        memory.require(needed, f"fold=True: the neurons of layer {number}")
         try:
             layer, classes = merge_layer(original, classes, inputs)
         except InputError as error:
@@ -132,7 +132,7 @@ def merge_layer(
     if not np.isfinite(value).all():
         raise InputError(
             f"the weights of equal inputs add up to more than {layer.dtype} holds; "
-            "leave out --fold or use float64"
+            "leave out fold=True or use float64"
         )
     merged = replace(
         layer,

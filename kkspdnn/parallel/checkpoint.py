@@ -166,7 +166,7 @@ def open_checkpoint(
         manifest = Manifest.create(shards, configuration)
         if folder.is_dir() and any(folder.glob("part-*-of-*.npz")):
             raise InputError(
-                f"--checkpoint {folder}: has shards (part-*.npz) but no {_MANIFEST}; empty it first"
+                f"checkpoint {folder}: has shards (part-*.npz) but no {_MANIFEST}; empty it first"
             )
         with replace_file(path) as file:
             file.write(json.dumps(vars(manifest), indent=1).encode())
@@ -176,7 +176,7 @@ def open_checkpoint(
     if different or saved.keys() != configuration.keys():
         what = ", ".join(different) or "configuration"
         raise InputError(
-            f"--checkpoint {folder}: belongs to a run with another {what}; choose another folder, "
+            f"checkpoint {folder}: belongs to a run with another {what}; choose another folder, "
             "or delete it"
         )
     return Checkpoint(folder, manifest, rows, outputs)
@@ -203,7 +203,7 @@ def check_visible(folder: Path) -> None:
     """Raise InputError if this process cannot see the checkpoint that rank 0 opened."""
     if not (folder / _MANIFEST).is_file():
         raise InputError(
-            f"--checkpoint {folder}: is not visible on this node; choose a folder that all nodes "
+            f"checkpoint {folder}: is not visible on this node; choose a folder that all nodes "
             "share"
         )
 

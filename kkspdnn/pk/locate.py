@@ -46,7 +46,7 @@ def parse_types(text: str) -> dict[str, Scalar | View]:
         scalar = _SCALARS_BY_DTYPE.get(match[2]) if match else None
         if match is None or scalar is None or (scalar.name == "bool" and match[3]):
             raise InputError(
-                f"--types: {item.strip()!r}: write NAME=TYPE for a number and NAME=TYPE[RANK] for "
+                f"types: {item.strip()!r}: write NAME=TYPE for a number and NAME=TYPE[RANK] for "
                 f"an array of 1 to 3 dimensions, TYPE one of {', '.join(_SCALARS_BY_DTYPE)}"
             )
         types[match[1]] = View(scalar, int(match[3])) if match[3] else scalar
@@ -68,7 +68,7 @@ def order_types(workunit: Workunit, types: Mapping[str, Scalar | View]) -> Types
     if missing:
         raise InputError(
             f"{name}: the types of {', '.join(missing)} depend on the launch; set them, for "
-            f"example --types {','.join(f'{n}=float32[1]' for n in missing)}"
+            f"example types='{','.join(f'{n}=float32[1]' for n in missing)}'"
         )
     return tuple(types[n] for n in generic)
 

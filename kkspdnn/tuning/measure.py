@@ -99,7 +99,7 @@ class EngineMeasurement:
         if not np.array_equal(categories, self._categories):
             raise DifferentCategoriesError(
                 f"{parameters} gives {categories.size} categories of {self.inputs.rows} rows, the "
-                f"default {self._categories.size}; report this as a bug, and use --no-tune"
+                f"default {self._categories.size}; report this as a bug, and use tune=False"
             )
         return None
 

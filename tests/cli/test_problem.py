@@ -212,5 +212,5 @@ def test_a_problem_larger_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch
     tight = Budget(memory.resident_memory() + 10**6)
     with pytest.raises(InputError, match="--neurons 16384: layers need .* of a budget of"):
         load_problem(neurons=2**14, budget=tight)
-    with pytest.raises(InputError, match="1024: 60000 input rows need .* at least --memory"):
+    with pytest.raises(InputError, match="1024: 60000 input rows need .* at least memory="):
         load_problem(budget=tight)

@@ -141,7 +141,7 @@ def test_errors(
     assert "invalid choice: 'float16'" in refused(capsys, "add_bias", "--dtype", "float16")
     assert "unknown option --neurons" in refused(capsys, "add_bias", "--neurons", "32")
     assert "see kkspdnn show --help" in refused(capsys, "add_bias", "twice")
-    assert "--types: 'x': write NAME=TYPE" in refused(capsys, "add_bias", "--types", "x")
+    assert "types: 'x': write NAME=TYPE" in refused(capsys, "add_bias", "--types", "x")
     monkeypatch.setattr("kkspdnn.pk.build.disassemble.shutil.which", lambda _: None)
     monkeypatch.setattr(
         "kkspdnn.pk.build.runtime_library.RuntimeLibrary.compile_workunit", lambda *_: own

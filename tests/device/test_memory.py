@@ -55,7 +55,7 @@ def test_a_request_above_the_budget_is_refused(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(InputError, match=r"rows need 5\.01 GB of memory, 5\.00 GB are free; use a"):
         Budget().require(5 * 10**9 + 1, "rows")
     Budget.from_gigabytes(3).require_share(8 * 10**8, "rows")
-    words = r"rows need 2\.50 GB .* 2\.00 GB are left of a budget of 3 GB; at least --memory 3\.50"
+    words = r"rows need 2\.50 GB .* 2\.00 GB are left of a budget of 3 GB; at least memory=3\.50"
     with pytest.raises(InputError, match=words):
         Budget.from_gigabytes(3).require_share(10**9, "rows")
     Budget.from_gigabytes(3.5).require_share(10**9, "rows")

@@ -167,7 +167,7 @@ def test_prepare_thread_selects_device_and_stream_in_the_calling_thread(
         ("cuda", -1, "device -1: it must be a whole number from 0"),
         ("cuda", True, "device True: it must be a whole number from 0"),
         ("cuda", 1.5, "device 1.5: it must be a whole number from 0"),
-        ("cuda", 2, "device 2: this process may use 2 device.* numbered from 0; see --device"),
+        ("cuda", 2, "device 2: this process may use 2 device.* numbered from 0; choose one"),
     ],
 )
 def test_an_invalid_device_is_refused_and_not_selected(

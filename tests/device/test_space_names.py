@@ -96,4 +96,4 @@ def test_a_machine_with_an_unsupported_gpu(
         spaces.check_space("cuda")
     words = "it has a GPU of AMD and Intel, but only NVIDIA GPUs are supported"
     assert (words in str(raised.value)) == mentioned
-    assert str(raised.value).endswith("; or use --space openmp")
+    assert str(raised.value).endswith("; or use space='openmp'")

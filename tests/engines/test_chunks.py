@@ -163,7 +163,7 @@ def test_a_budget_of_memory(net: Network, rows: Inputs, kernel: Any) -> None:
     assert found.memory_budget_bytes == 100_500_000_000
     assert found.peak_memory_bytes is not None
     assert found.peak_memory_bytes > 10**7
-    with pytest.raises(InputError, match="left of a budget of 0.01 GB; at least --memory 0"):
+    with pytest.raises(InputError, match="left of a budget of 0.01 GB; at least memory=0"):
         infer(net, rows, kernel=kernel, memory=0.01)
     with pytest.raises(InputError, match="memory -1"):
         infer(net, rows, kernel=kernel, memory=-1)

@@ -84,6 +84,6 @@ def test_other_sizes_are_refused(neurons: int) -> None:
 
 @pytest.mark.parametrize("rows", [-1, 60_001])
 def test_other_numbers_of_rows_are_refused(rows: int) -> None:
-    with pytest.raises(InputError, match=r"there are 60000 images; use --inputs 0\.\.60000"):
+    with pytest.raises(InputError, match=r"there are 60000 images; use at most rows=60000"):
         images(1024, rows)
     assert images(1024, 0).rows == 0

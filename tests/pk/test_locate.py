@@ -98,7 +98,7 @@ def test_types() -> None:
 def test_invalid_types(item: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_types(f"n=int32,{item}")
-    assert f"--types: {item!r}: write NAME=TYPE" in str(caught.value)
+    assert f"types: {item!r}: write NAME=TYPE" in str(caught.value)
 
 
 def test_types_in_the_order_of_the_parameters(file: Path) -> None:

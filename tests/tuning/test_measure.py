@@ -134,7 +134,7 @@ def test_other_categories_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     measured.prepare(DEFAULT)
     original = EngineMeasurement._run
     monkeypatch.setattr(EngineMeasurement, "_run", lambda self, *a: original(self, *a)[1:])
-    with pytest.raises(DifferentCategoriesError, match=r"tile_bytes=128.* categories .*--no-tune"):
+    with pytest.raises(DifferentCategoriesError, match=r"tile_bytes=128.* categories .*tune=False"):
         measured.prepare(replace(DEFAULT, tile_bytes=128))
 
 

@@ -73,7 +73,7 @@ def selected_device() -> Device:
     if not (chosen.isascii() and chosen.isdecimal()):
         raise SpaceError(f"{DEVICE_VARIABLE}={chosen}: set it to a device number, or unset it")
     if not available:
-        raise SpaceError("no NVIDIA device: run on a machine with a GPU, or use --space openmp")
+        raise SpaceError("no NVIDIA device: run on a machine with a GPU, or use space='openmp'")
     check_device_number(int(chosen))
     return available[int(chosen)]
 
@@ -84,7 +84,7 @@ def check_device_number(number: int) -> None:
     if 0 < count <= number:
         raise SpaceError(
             f"device {number}: this process may use {count} device(s), numbered from 0; "
-            "see --device and CUDA_VISIBLE_DEVICES"
+            "choose one of them; see also CUDA_VISIBLE_DEVICES"
         )
 
 

@@ -84,9 +84,9 @@ def parse_processor(name: str) -> Processor:
     if name == "native":
         return native_processor()
     if name not in LEVELS:
-        raise InputError(f"--cpu {name}: choose native or one of {', '.join(LEVELS)}")
+        raise InputError(f"cpu={name}: choose native or one of {', '.join(LEVELS)}")
     if platform.machine() != "x86_64":
-        raise InputError(f"--cpu {name}: this machine is {platform.machine()}; leave out --cpu")
+        raise InputError(f"cpu={name}: this machine is {platform.machine()}; choose native")
     return Processor(name, platform.machine(), LEVELS[name])
 
 
