@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,6 +16,7 @@ from kkspdnn.device.space import open_space
 from kkspdnn.engines import no_progress
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import check_choice
+from kkspdnn.model.foreign_arrays import to_host_array, torch_of
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import Floats, float_dtype
@@ -98,17 +99,34 @@ class Predictor:
         if not self._space.gpu and 0 < len(self._layers) == self._layers.resident:
             self._prepare_dense_rows(budget)
 
-    def __call__(self, rows: Any) -> NDArray[np.floating]:
+    @overload
+    def __call__(self, rows: NDArray[Any] | Inputs) -> NDArray[np.floating]: ...
+
+    @overload
+    def __call__(self, rows: Any) -> Any: ...
+
+    def __call__(self, rows: Any) -> Any:
         """Return the activations after the last layer, a new array of shape (rows, outputs).
 
-        rows: as the `inputs` of `infer`; a NumPy array of the predictor's dtype is neither copied
-        nor converted to a sparse matrix
+        rows: as the `inputs` of `infer`; a NumPy array or a PyTorch tensor of the predictor's dtype
+        is neither copied nor converted to a sparse matrix
+
+        The outputs of a PyTorch tensor are a tensor on the same device, without gradients as under
+        torch.no_grad; those of other rows are a NumPy array.
 
         Several Python threads may call a Predictor; one of them computes at a time.
 
         Raises InputError for rows that do not fit the network, for values that are not finite, and
         if activations overflow; SpaceError in a process that was forked after Kokkos started.
         """
+        if type(rows) is np.ndarray:
+            return self._compute(rows)
+        torch = torch_of(rows)
+        outputs = self._compute(to_host_array(rows, "inputs"))
+        return outputs if torch is None else torch.from_numpy(outputs)
+
+    def _compute(self, rows: Any) -> NDArray[np.floating]:
+        """Return the outputs of rows in CPU memory."""
         outputs = self._run_dense(rows) if self._dense_paths else None
         return self._run(rows) if outputs is None else outputs
 

@@ -139,14 +139,19 @@ def test_invalid_networks_are_refused(name: str, tmp_path: Path) -> None:
         refused(lambda: kk.network([obj]), "layer 1: ")
 
 
-def test_tensors_of_pytorch_are_refused(predict: kk.Predictor) -> None:
+def test_tensors_of_pytorch(predict: kk.Predictor) -> None:
+    """Rows and biases may be tensors, weights may not."""
     torch = pytest.importorskip("torch", reason="no PyTorch here")
-    rows = torch.from_numpy(ROWS)
-    for tensor in (rows, rows.to_sparse(), rows.clone().requires_grad_()):
-        test = [lambda t=tensor: predict(t), lambda t=tensor: kk.reference(network_of(), t)]
-        for call in test:
-            refused(call, "inputs: Tensor; give a NumPy array or a SciPy sparse matrix")
+    net, rows = network_of(), torch.from_numpy(ROWS)
+    expected = ROWS @ WEIGHTS + np.float32(0.5)
+    for tensor in (rows, rows.to_sparse(), rows.clone().requires_grad_(), rows.to(torch.int8)):
+        assert (kk.infer(net, tensor, values=True).outputs == expected).all()
+        assert (kk.reference(net, tensor).toarray() == expected).all()
+        assert (predict(tensor) == torch.from_numpy(expected)).all()
         refused(lambda t=tensor: Layer.from_sparse(t, 0.0), "layer 1: weights: Tensor; give")
+    for tensor in (rows[0], rows.to(torch.complex64), rows.to_sparse_csc(), rows.to("meta")):
+        for call in (kk.infer, kk.reference, lambda _, t: predict(t)):
+            refused(lambda c=call, t=tensor: c(net, t), "inputs: ")
     for tensor in (rows[0].to_sparse(), rows[0].clone().requires_grad_()):
         refused(
             lambda t=tensor: Layer.from_sparse(WEIGHTS, t),

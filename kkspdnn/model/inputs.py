@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.errors import InputError
+from kkspdnn.model.foreign_arrays import to_host_array
 from kkspdnn.model.matrices import Floats, canonical_csr, finite_dense, float_dtype, to_float
 from kkspdnn.model.row_numbers import row_numbers
 from kkspdnn.notebook_html import html_table
@@ -243,14 +244,16 @@ class Inputs:
     @classmethod
     def from_any(cls, obj: Any, source: str = "memory") -> Inputs:
         """
-        Inputs from a SciPy sparse matrix or an ndarray of shape (rows, neurons).
+        Inputs from a SciPy sparse matrix or an array of shape (rows, neurons): a NumPy array, a
+        PyTorch tensor in CPU memory, dense or sparse, or another array in CPU memory with DLPack.
 
-        Inputs are returned unchanged. A C-contiguous ndarray of float32 or float64 is not copied.
+        Inputs are returned unchanged. A C-contiguous array of float32 or float64 is not copied.
         InputError for other types, for values that are not real and finite (naming the row, from
         0), and for a matrix element that is stored twice.
         """
         if isinstance(obj, Inputs):
             return obj
+        obj = to_host_array(obj, "inputs")
         if isinstance(obj, np.ndarray):
             dense = finite_dense(obj, "inputs")
             rows, neurons = dense.shape
