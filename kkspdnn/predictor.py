@@ -13,10 +13,12 @@ from kkspdnn.choices import EXITS, Exits
 from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import open_space
+from kkspdnn.device.stream_order import in_stream_order
 from kkspdnn.engines import no_progress
+from kkspdnn.engines.device_inputs import DeviceInputs
 from kkspdnn.engines.layer_store import LayerStore
-from kkspdnn.errors import check_choice
-from kkspdnn.model.foreign_arrays import to_host_array, torch_of
+from kkspdnn.errors import InputError, check_choice
+from kkspdnn.model.foreign_arrays import gpu_number, to_host_array, torch_of
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import Floats, float_dtype
@@ -108,20 +110,26 @@ class Predictor:
     def __call__(self, rows: Any) -> Any:
         """Return the activations after the last layer, a new array of shape (rows, outputs).
 
-        rows: as the `inputs` of `infer`; a NumPy array or a PyTorch tensor of the predictor's dtype
-        is neither copied nor converted to a sparse matrix
+        rows: as the `inputs` of `infer`; with space cuda also a dense CuPy array, PyTorch tensor or
+        other array with DLPack in the memory of the Predictor's GPU. A C-contiguous array or tensor
+        of the Predictor's dtype is neither copied nor converted to a sparse matrix
 
-        The outputs of a PyTorch tensor are a tensor on the same device, without gradients as under
-        torch.no_grad; those of other rows are a NumPy array.
+        The outputs of a PyTorch tensor are a tensor on its device, without gradients as under
+        torch.no_grad. The outputs of other rows in the memory of the GPU are a CuPy array there;
+        those of all other rows are a NumPy array.
 
         Several Python threads may call a Predictor; one of them computes at a time.
 
-        Raises InputError for rows that do not fit the network, for values that are not finite, and
-        if activations overflow; SpaceError in a process that was forked after Kokkos started.
+        Raises InputError for rows that do not fit the network, for values that are not finite, for
+        rows in the memory of another GPU, and if activations overflow; SpaceError in a process that
+        was forked after Kokkos started.
         """
         if type(rows) is np.ndarray:
             return self._compute(rows)
         torch = torch_of(rows)
+        gpu = gpu_number(rows) if self._space.gpu else None
+        if gpu is not None:
+            return self._run_on_gpu(rows, gpu, torch)
         outputs = self._compute(to_host_array(rows, "inputs"))
         return outputs if torch is None else torch.from_numpy(outputs)
 
@@ -149,17 +157,38 @@ class Predictor:
     @translate_cupy_errors
     @ieee_arithmetic()
     def _run(self, rows: Any) -> NDArray[np.floating]:
-        """Return the outputs of rows of any format, on any space."""
+        """Return the outputs of rows of any format in CPU memory, on any space."""
         self._space.prepare_thread()
-        inputs = Inputs.from_any(rows)
+        on_host: Floats = self._space.to_host(self._run_engine(Inputs.from_any(rows)))
+        return on_host
+
+    @translate_cupy_errors
+    @ieee_arithmetic()
+    def _run_on_gpu(self, rows: Any, number: int, torch: Any) -> Any:
+        """Return the outputs of dense rows in the memory of a GPU, where they stay.
+
+        number: of that GPU; torch: the module if the rows are a tensor, else None
+        """
+        device = self._space.device
+        if device is None or number != device.number:
+            raise InputError(
+                f"inputs: {type(rows).__name__} in the memory of GPU {number}, but the Predictor "
+                f"computes on {self._processor()}; copy it there"
+            )
+        with in_stream_order(self._space):
+            inputs = DeviceInputs.from_array(self._space, rows, self._engine.dtype)
+            outputs = self._run_engine(inputs)
+            return outputs if torch is None else torch.from_dlpack(outputs)
+
+    def _run_engine(self, inputs: Inputs) -> Any:
+        """Return the outputs in the memory of the space."""
         inputs.check_neurons(self._network.inputs)
         with self._lock:
             self._prepare(inputs)
             outputs = self._space.zeros((inputs.rows, self._layers.outputs), self._engine.dtype)
             for _ in self._engine.run(self._layers, inputs, None, no_progress, outputs):
                 pass
-            on_host: Floats = self._space.to_host(outputs)
-            return on_host
+            return outputs
 
     def _prepare_dense_rows(self, budget: Budget) -> None:
         """Prepare faster paths for NumPy rows, unless the early exit of rows is faster."""
@@ -185,6 +214,13 @@ class Predictor:
             self._engine.warm_up(self._layers, inputs)
             self._engine.compute_exit_bounds(self._layers, inputs)
             self._prepared_formats.add(row_format)
+
+    def _processor(self) -> str:
+        """Return the execution space with its threads or its GPU, as text."""
+        space = self._space
+        if space.device is not None:
+            return f"{space.name} on GPU {space.device.number}, {space.device.name}"
+        return f"{space.name}, {space.threads} {'thread' if space.threads == 1 else 'threads'}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Threads, GPU memory and compiled code belong to this process.

@@ -231,3 +231,24 @@ def test_processes_of_a_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = predict(ROWS)
     for rows, outputs in zip((3, 1, 3), results, strict=True):
         assert (outputs == expected[:rows]).all()
+
+
+@copies
+def test_tensors_of_a_copied_predictor(copied: Callable[[Any], Any]) -> None:
+    torch = pytest.importorskip("torch", reason="no PyTorch here")
+    predict, rows = kk.Predictor(small_network()), torch.from_numpy(ROWS)
+    made = copied(predict)
+    for each in (rows, rows[:1], rows.double(), rows.to_sparse()):
+        assert type(made(each)) is torch.Tensor
+        assert torch.equal(made(each), predict(each))
+
+
+@pytest.mark.slow
+def test_tensors_in_processes_of_a_pool() -> None:
+    torch = pytest.importorskip("torch", reason="no PyTorch here")
+    predict, rows = kk.Predictor(small_network()), torch.from_numpy(ROWS)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        for each in (rows, rows[:1]):
+            outputs = pool.apply(call, (predict, each))
+            assert type(outputs) is torch.Tensor
+            assert torch.equal(outputs, predict(each))

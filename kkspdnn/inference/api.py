@@ -71,8 +71,8 @@ def infer(
     the biases b. The categories are the input rows with any nonzero value after the last layer.
 
     network: the layers and the upper limit ymax
-    inputs: the input rows, of shape (rows, neurons): Inputs, a SciPy sparse matrix or a 2-D NumPy
-    array
+    inputs: the input rows, of shape (rows, neurons): Inputs, a SciPy sparse matrix, a NumPy array,
+    or a PyTorch tensor or another array with DLPack in CPU memory
     space: the execution space: openmp, serial or cuda
     kernel: fused (tiles of rows pass through several layers at a time), spgemm (one sparse matrix
     product in CSR for each layer) or auto (on a CPU, spgemm if few activations of a sample of the

@@ -171,10 +171,9 @@ class Inputs:
         return self._indexed(rows.size, rows)
 
     def _indexed(self, count: int, index: Any) -> Inputs:
-        return Inputs(
+        return replace(
+            self,
             rows=count,
-            neurons=self.neurons,
-            source=self.source,
             bits=None if self.bits is None else self.bits[index],
             csr=None if self.csr is None else sp.csr_array(self.csr[index]),
             dense=None if self.dense is None else self.dense[index],

@@ -119,7 +119,7 @@ def _canonical(matrix: Any, label: str, array_type: Any) -> Any:
         raise InputError(
             f"{label}: {type(matrix).__name__}; give a NumPy array or a SciPy sparse matrix"
         )
-    dtype = _checked_dtype(matrix, label)
+    dtype = checked_dtype(matrix, label)
     compressed = _compressed(matrix, label, array_type)
     bad = np.flatnonzero(~np.isfinite(compressed.data))
     if bad.size:
@@ -140,7 +140,7 @@ def finite_dense(array: NDArray[Any], label: str) -> Floats:
 
     The dtype of the result and the errors are those of `canonical_csr`.
     """
-    dtype = _checked_dtype(array, label)
+    dtype = checked_dtype(array, label)
     values = np.ascontiguousarray(array)
     # The minimum or the maximum shows NaN and infinity, and needs no temporary array.
     if values.size and not np.isfinite((values.min(), values.max())).all():
@@ -153,8 +153,11 @@ def _raise_not_finite(label: str, row: int, column: int, value: Any) -> NoReturn
     raise InputError(f"{label}: row {row}, column {column} is {value}; every value must be finite")
 
 
-def _checked_dtype(matrix: Any, label: str) -> np.dtype[Any]:
-    """The dtype to store a matrix in. InputError for another number of dimensions or no column."""
+def checked_dtype(matrix: Any, label: str) -> np.dtype[Any]:
+    """The dtype to store a matrix, or an array of CuPy, in.
+
+    InputError for another number of dimensions, no column, or values that are not real numbers.
+    """
     _check_not_masked(matrix, label)
     if matrix.ndim != 2:
         raise InputError(f"{label}: {matrix.ndim} dimensions; it must have 2 (rows, columns)")

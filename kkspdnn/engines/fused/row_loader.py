@@ -26,7 +26,8 @@ a small network are several blocks."""
 class RowLoader:
     """Loads input rows into tiles: bits, dense rows or CSR.
 
-    A GPU receives bits and dense rows in blocks, and unpacks one while it receives the next one.
+    A GPU receives bits and dense rows in blocks, and unpacks one while it receives the next one;
+    dense rows that are there already are unpacked at once.
     """
 
     def __init__(self, shape: TileShape) -> None:
@@ -38,8 +39,9 @@ class RowLoader:
 
     def allocate(self, inputs: Inputs, rows: int) -> None:
         """Allocate the memory for the blocks of such inputs, of which at most `rows` rows are
-        loaded at a time. Does nothing on a CPU, nor for CSR."""
-        if not self._on_host and inputs.csr is None:
+        loaded at a time. Does nothing on a CPU, nor for CSR and for rows on the GPU."""
+        array = inputs.dense if inputs.bits is None else inputs.bits
+        if not self._on_host and isinstance(array, np.ndarray):
             row_bytes = inputs.neurons * self._shape.dtype.itemsize
             if inputs.bits is not None:
                 row_bytes = inputs.bits.shape[1]
@@ -120,8 +122,8 @@ class RowLoader:
 
     def _blocks(self, array: NDArray[Any], y: Any) -> Iterator[tuple[Any, Any]]:
         """Yield blocks of the rows of a dense array in the memory of the space, each with its
-        tiles of `y`. A block is valid until the next one; on a CPU there is one."""
-        if self._on_host:
+        tiles of `y`. A block is valid until the next one. Without a copy to a GPU there is one."""
+        if self._on_host or not isinstance(array, np.ndarray):
             yield self._shape.space.to_device(array), y
             return
         rows = self._block_rows(array.shape[1] * array.itemsize)
