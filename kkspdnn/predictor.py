@@ -23,6 +23,7 @@ from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import Floats, float_dtype
 from kkspdnn.model.network import Network, check_network
+from kkspdnn.notebook_html import html_table
 from kkspdnn.pk.system.fork import ProcessLock
 from kkspdnn.tuning.case import TuningCase
 from kkspdnn.tuning.store import find_tuned, is_enabled
@@ -100,6 +101,31 @@ class Predictor:
         self._dense_paths: list[FewRows | DenseRun] = []
         if not self._space.gpu and 0 < len(self._layers) == self._layers.resident:
             self._prepare_dense_rows(budget)
+
+    @property
+    def network(self) -> Network:
+        """The network, in the dtype of the Predictor."""
+        return self._network
+
+    @property
+    def inputs(self) -> int:
+        """The number of neurons of an input row."""
+        return self._network.inputs
+
+    @property
+    def outputs(self) -> int:
+        """The number of neurons of an output row."""
+        return self._network.outputs
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the computation and of the outputs, float32 or float64."""
+        return self._engine.dtype
+
+    @property
+    def space(self) -> str:
+        """The execution space: openmp, serial or cuda."""
+        return self._space.name
 
     @overload
     def __call__(self, rows: NDArray[Any] | Inputs) -> NDArray[np.floating]: ...
@@ -214,6 +240,27 @@ class Predictor:
             self._engine.warm_up(self._layers, inputs)
             self._engine.compute_exit_bounds(self._layers, inputs)
             self._prepared_formats.add(row_format)
+
+    def __repr__(self) -> str:
+        network = self._network
+        noun = "layer" if len(network.layers) == 1 else "layers"
+        return (
+            f"<Predictor {self.inputs:,} -> {self.outputs:,} neurons: {len(network.layers):,} "
+            f"{noun}, {network.edges:,} edges; {self._processor()}, {self.dtype}, "
+            f"exits {self._options['exits']}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "network": self._network.name,
+            "layers": f"{len(self._network.layers):,}",
+            "neurons": f"{self.inputs:,} inputs, {self.outputs:,} outputs",
+            "edges": f"{self._network.edges:,}",
+            "execution space": self._processor(),
+            "dtype": str(self.dtype),
+            "early exit of rows": self._options["exits"],
+        }
+        return html_table("Predictor", rows)
 
     def _processor(self) -> str:
         """Return the execution space with its threads or its GPU, as text."""

@@ -131,6 +131,32 @@ def test_rows_that_exit_early_have_their_final_outputs(space: str, exits: Any) -
         assert (predict(rows) == expected[: getattr(rows, "rows", 3000)]).all()
 
 
+def test_attributes() -> None:
+    predict = kk.Predictor(random_network(), space="serial", dtype="float64")
+    assert (predict.inputs, predict.outputs) == (70, 9)
+    assert (predict.dtype, predict.space) == (np.float64, "serial")
+    assert predict.network.dtype == np.float64
+    assert predict.network.edges == random_network().edges
+    for name in ("network", "inputs", "outputs", "dtype", "space"):
+        with pytest.raises(AttributeError):
+            setattr(predict, name, None)
+
+
+def test_one_line_and_a_table() -> None:
+    predict = kk.Predictor(random_network(), space="serial", exits="none")
+    edges = f"{random_network().edges:,}"
+    assert repr(predict) == (
+        f"<Predictor 70 -> 9 neurons: 4 layers, {edges} edges; serial, 1 thread, float32, "
+        "exits none>"
+    )
+    table = predict._repr_html_()
+    for text in ("Predictor", "70 inputs, 9 outputs", edges, "serial, 1 thread", "float32", "none"):
+        assert text in table
+    small = kk.Predictor(random_network(2, (7, 3)))
+    assert "7 -> 3 neurons: 1 layer, " in repr(small)
+    assert f"openmp, {small._space.threads} thread" in repr(small)
+
+
 def test_earlier_outputs_are_not_overwritten(space: str) -> None:
     predict = kk.Predictor(random_network(), space=space)
     first = predict(random_rows(5, 70))

@@ -134,6 +134,11 @@ def test_a_tensor_on_the_gpu(device: Space, torch: Any) -> None:
         assert (outputs.array == expected).all()
 
 
+def test_the_gpu_is_shown(device: Space) -> None:
+    shown = repr(kk.Predictor(random_network(), space="cuda"))
+    assert shown.endswith("edges; cuda on GPU 0, fake, float32, exits all>")
+
+
 def test_rows_on_another_gpu_are_refused(device: Space, torch: Any) -> None:
     predict = kk.Predictor(random_network(), space="cuda")
     with pytest.raises(kk.InputError) as caught:
