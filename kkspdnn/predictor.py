@@ -18,6 +18,7 @@ from kkspdnn.engines import no_progress
 from kkspdnn.engines.device_inputs import DeviceInputs
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError, check_choice
+from kkspdnn.fitted_estimator import FittedEstimator
 from kkspdnn.model.foreign_arrays import gpu_number, to_host_array, torch_of
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
@@ -43,7 +44,7 @@ RowFormat = Literal["bits", "csr", "dense"]
 """The storage format of input rows."""
 
 
-class Predictor:
+class Predictor(FittedEstimator):
     """A callable network, for many small batches of input rows.
 
     Use `predict = Predictor(network)`, then `predict(rows)` for each batch. The constructor does
@@ -55,6 +56,8 @@ class Predictor:
 
     A Predictor can be copied and pickled, for example for a pool of processes. The copy is prepared
     from the network and the options in the process that loads it.
+
+    A Predictor can be the last step of a scikit-learn Pipeline. Its `fit` trains nothing.
     """
 
     @translate_cupy_errors
@@ -127,6 +130,11 @@ class Predictor:
         """The execution space: openmp, serial or cuda."""
         return self._space.name
 
+    @property
+    def n_features_in_(self) -> int:
+        """The number of columns of the rows, under scikit-learn's name."""
+        return self.inputs
+
     @overload
     def __call__(self, rows: NDArray[Any] | Inputs) -> NDArray[np.floating]: ...
 
@@ -158,6 +166,10 @@ class Predictor:
             return self._run_on_gpu(rows, gpu, torch)
         outputs = self._compute(to_host_array(rows, "inputs"))
         return outputs if torch is None else torch.from_numpy(outputs)
+
+    def predict(self, rows: Any) -> Any:
+        """Return the activations after the last layer: a call, under scikit-learn's name."""
+        return self(rows)
 
     def _compute(self, rows: Any) -> NDArray[np.floating]:
         """Return the outputs of rows in CPU memory."""

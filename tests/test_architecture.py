@@ -24,6 +24,7 @@ ROOMS = [
         "verify",
         "tuning",
         "inference",
+        "fitted_estimator",
         "predictor",
         "figures",
         "cli",

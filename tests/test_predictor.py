@@ -133,11 +133,11 @@ def test_rows_that_exit_early_have_their_final_outputs(space: str, exits: Any) -
 
 def test_attributes() -> None:
     predict = kk.Predictor(random_network(), space="serial", dtype="float64")
-    assert (predict.inputs, predict.outputs) == (70, 9)
+    assert (predict.inputs, predict.outputs, predict.n_features_in_) == (70, 9, 70)
     assert (predict.dtype, predict.space) == (np.float64, "serial")
     assert predict.network.dtype == np.float64
     assert predict.network.edges == random_network().edges
-    for name in ("network", "inputs", "outputs", "dtype", "space"):
+    for name in ("network", "inputs", "outputs", "dtype", "space", "n_features_in_"):
         with pytest.raises(AttributeError):
             setattr(predict, name, None)
 
@@ -155,6 +155,11 @@ def test_one_line_and_a_table() -> None:
     small = kk.Predictor(random_network(2, (7, 3)))
     assert "7 -> 3 neurons: 1 layer, " in repr(small)
     assert f"openmp, {small._space.threads} thread" in repr(small)
+
+
+def test_predict_is_a_call(space: str) -> None:
+    predict, rows = kk.Predictor(random_network(), space=space), random_rows(5, 70)
+    assert (predict.predict(rows) == predict(rows)).all()
 
 
 def test_earlier_outputs_are_not_overwritten(space: str) -> None:

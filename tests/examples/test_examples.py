@@ -1,4 +1,4 @@
-"""The four scripts of examples/ run, each as a user starts it."""
+"""The scripts of examples/ run, each as a user starts it."""
 
 from __future__ import annotations
 
@@ -44,6 +44,14 @@ def test_pruned_pytorch() -> None:
     out = run(sys.executable, ROOT / "examples" / "pruned_pytorch.py")
     assert "largest difference" in out
     assert ("PyTorch is not installed" in out) == (find_spec("torch") is None)
+
+
+@pytest.mark.slow
+def test_sklearn_pipeline() -> None:
+    pytest.importorskip("sklearn", reason="no scikit-learn: pip install 'kkspdnn[test]'")
+    out = run(sys.executable, ROOT / "examples" / "sklearn_pipeline.py")
+    assert "64 -> 10 neurons" in out
+    assert "largest difference from dense NumPy" in out
 
 
 @pytest.mark.slow
