@@ -158,23 +158,24 @@ class Predictor(FittedEstimator):
         rows in the memory of another GPU, and if activations overflow; SpaceError in a process that
         was forked after Kokkos started.
         """
-        if type(rows) is np.ndarray:
-            return self._compute(rows)
-        torch = torch_of(rows)
-        gpu = gpu_number(rows) if self._space.gpu else None
-        if gpu is not None:
-            return self._run_on_gpu(rows, gpu, torch)
-        outputs = self._compute(to_host_array(rows, "inputs"))
-        return outputs if torch is None else torch.from_numpy(outputs)
+        if type(rows) is not np.ndarray:
+            return self._run_other(rows)
+        outputs = self._run_dense(rows) if self._dense_paths else None
+        return self._run(rows) if outputs is None else outputs
 
     def predict(self, rows: Any) -> Any:
         """Return the activations after the last layer: a call, under scikit-learn's name."""
         return self(rows)
 
-    def _compute(self, rows: Any) -> NDArray[np.floating]:
-        """Return the outputs of rows in CPU memory."""
-        outputs = self._run_dense(rows) if self._dense_paths else None
-        return self._run(rows) if outputs is None else outputs
+    def _run_other(self, rows: Any) -> Any:
+        """Return the outputs of rows that are no NumPy array, as an array of their library."""
+        torch = torch_of(rows)
+        gpu = gpu_number(rows) if self._space.gpu else None
+        if gpu is not None:
+            return self._run_on_gpu(rows, gpu, torch)
+        converted = to_host_array(rows, "inputs")
+        outputs = self(converted) if type(converted) is np.ndarray else self._run(converted)
+        return outputs if torch is None else torch.from_numpy(outputs)
 
     def _run_dense(self, rows: Any) -> NDArray[np.floating] | None:
         """Return the outputs of dense rows on a CPU; None if the faster paths do not take them."""

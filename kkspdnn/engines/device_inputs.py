@@ -17,15 +17,10 @@ from kkspdnn.model.matrices import checked_dtype
 class DeviceInputs(Inputs):
     """Dense input rows as a CuPy array of the dtype of the run, for the fused engine.
 
-    limit: an upper limit of the magnitudes of the values
+    largest: an upper limit of the magnitudes of the values
     """
 
-    limit: float = 0.0
-
-    @property
-    def largest(self) -> float:
-        """An upper limit of the magnitudes of the values."""
-        return self.limit
+    largest: float = 0.0
 
     @classmethod
     def from_array(cls, space: Space, rows: Any, dtype: np.dtype[Any]) -> DeviceInputs:
@@ -39,13 +34,13 @@ class DeviceInputs(Inputs):
         xp, array = space.xp, _as_cupy(space, rows)
         array = array.astype(checked_dtype(array, "inputs"), copy=False)
         # NaN if any value is. CuPy's reductions need at least one value.
-        limit = float(xp.maximum(array.max(), -array.min())) if array.size else 0.0
-        if not limit <= float(np.finfo(dtype).max):
+        largest = float(xp.maximum(array.max(), -array.min())) if array.size else 0.0
+        if not largest <= float(np.finfo(dtype).max):
             # The checks on the host name the value, or find that it is rounded to a finite one.
             Inputs.from_any(space.to_host(array)).to_dense(dtype)
         dense = xp.ascontiguousarray(array.astype(dtype, copy=False))
         count, neurons = array.shape
-        return cls(rows=count, neurons=neurons, source="device", dense=dense, limit=limit)
+        return cls(rows=count, neurons=neurons, source="device", dense=dense, largest=largest)
 
 
 def _as_cupy(space: Space, rows: Any) -> Any:

@@ -76,6 +76,10 @@ def refuse_conversion(obj: object, error: Exception, label: str) -> NoReturn:
 
 def _from_tensor(torch: Any, tensor: Any) -> Any:
     """Return a tensor in CPU memory as a NumPy array or a SciPy matrix."""
+    try:
+        return tensor.numpy()
+    except (RuntimeError, TypeError):
+        pass  # most tensors need none of the checks below
     if tensor.layout is torch.strided:
         return _numpy(torch, tensor)
     if tensor.layout is torch.sparse_csr:
@@ -90,6 +94,7 @@ def _from_tensor(torch: Any, tensor: Any) -> Any:
 
 
 def _numpy(torch: Any, tensor: Any) -> Any:
+    """Return a dense tensor as a NumPy array, without its gradient."""
     if tensor.dtype is torch.bfloat16:
         tensor = tensor.float()
-    return tensor.numpy(force=True)  # without its gradient
+    return tensor.numpy(force=True)
