@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
-from kkspdnn.choices import EXITS, Exits
+from kkspdnn.choices import EXITS, Exits, SpaceName
 from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import open_space
@@ -66,7 +66,7 @@ class Predictor(FittedEstimator):
         self,
         network: Network,
         *,
-        space: str = "openmp",
+        space: SpaceName = "openmp",
         exits: Exits = "all",
         dtype: DTypeLike | None = None,
         threads: int | None = None,
