@@ -6,7 +6,7 @@ command line prints the message and exits with code 2. Any other exception is a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class KkspdnnError(Exception):
@@ -59,3 +59,11 @@ def check_choice(option: str, value: object, choices: Sequence[str]) -> None:
 def short_repr(value: object) -> str:
     """The first 40 characters of `repr(value)` on one line, for an error message."""
     return " ".join(repr(value).split())[:40]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean X?)` for the known word that is most like `word`, or no text."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -19,7 +19,7 @@ def parser() -> Parser:
         prog="kkspdnn cache",
         description="Show the folder of compiled files, their sizes and when they were last used, "
         "or remove them. Later runs rebuild removed files as needed.",
-        allow_abbrev=False,
+        examples=["kkspdnn cache", "kkspdnn cache clear --unused 30"],
     )
     add = options.add_argument
     add("action", nargs="?", choices=("show", "clear"), default="show", help="(show)")
@@ -35,7 +35,6 @@ def show_cache(argv: Sequence[str]) -> Iterator[str]:
     build.
     """
     options = parser()
-    options.refuse_unknown(argv)
     arguments = options.parse_args(argv)
     if arguments.unused is not None and arguments.action != "clear":
         options.error("--unused is for kkspdnn cache clear")

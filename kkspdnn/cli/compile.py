@@ -24,7 +24,10 @@ def parser() -> Parser:
     options = Parser(
         prog="kkspdnn compile",
         description="Build Kokkos and compile the workunits into the cache, without running any.",
-        allow_abbrev=False,
+        examples=[
+            "kkspdnn compile --space openmp",
+            "kkspdnn compile --space cuda --arch sm_90 --dtype float32",
+        ],
     )
     add = options.add_argument
     add_space_option(options)
@@ -47,7 +50,6 @@ def compile_all(argv: Sequence[str]) -> Iterator[str]:
     ToolchainError and CacheError.
     """
     options = parser()
-    options.refuse_unknown(argv)
     arguments = options.parse_args(argv)
     with ending_at_interrupt():
         from kkspdnn.device.space import EXECUTION_SPACES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from kkspdnn.choices import DTYPES, EXITS
 from kkspdnn.cli.parser import (
     Parser,
@@ -16,7 +18,7 @@ from kkspdnn.device.space_names import add_space_option
 
 def add_problem_options(options: Parser) -> None:
     """Add the options of the network and the input rows, those of `load_problem`."""
-    add = options.add_argument
+    add = options.add_argument_group("network and input rows").add_argument
     add("--neurons", type=positive_int, metavar="N", help="neurons per layer (1024)")
     add(
         "--layers",
@@ -46,10 +48,10 @@ def add_problem_options(options: Parser) -> None:
     )
 
 
-def add_engine_options(options: Parser) -> None:
-    """Add the execution space and the options of the engine."""
-    add_space_option(options)
-    add = options.add_argument
+def add_engine_options(engine: argparse._ArgumentGroup) -> None:
+    """Add the execution space and the options of the engine to their group."""
+    add_space_option(engine)
+    add = engine.add_argument
     exits = (
         "early exit of rows: all: once their final output is proven; dead: rows of zeros only; "
         "none: off, the same as dead for SpGEMM (all)"

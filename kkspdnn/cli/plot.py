@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,13 +14,13 @@ if TYPE_CHECKING:
     from kkspdnn.figures.read import Records
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of `python -m kkspdnn plot`."""
     options = Parser(
         prog="kkspdnn plot",
         description="Draw figures (PDF and PNG, one and two columns wide) and tables (LaTeX and "
         "CSV) from records of runs and benchmarks.",
-        allow_abbrev=False,
+        examples=["kkspdnn plot record-1.json record-2.json --out figures"],
     )
     options.add_argument("records", nargs="+", type=file_path, metavar="RECORD", help="JSON files")
     options.add_argument(

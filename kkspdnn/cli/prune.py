@@ -17,7 +17,10 @@ def parser() -> Parser:
     options = Parser(
         prog="kkspdnn prune",
         description="Prune a dense network, and write it so that `kkspdnn --data OUT` runs it.",
-        allow_abbrev=False,
+        examples=[
+            "kkspdnn prune model.npz --out pruned --sparsity 0.9",
+            "kkspdnn prune model.safetensors --out pruned --method block --block-shape 8x8",
+        ],
     )
     add = options.add_argument
     source = (
@@ -53,7 +56,6 @@ def prune_files(argv: Sequence[str]) -> Iterator[str]:
     Raises InputError for invalid files, options or folders.
     """
     options = parser()
-    options.refuse_unknown(argv)
     arguments = options.parse_args(argv)
     with ending_at_interrupt():
         from kkspdnn.io.atomic_write import create_folder

@@ -14,9 +14,13 @@ def parser() -> Parser:
     """Return the parser of `python -m kkspdnn show`."""
     options = Parser(
         prog="kkspdnn show",
-        description="Print the C++ that the built-in compiler generates from a workunit.",
-        epilog="Without WORKUNIT: list the workunits of the engines.",
-        allow_abbrev=False,
+        description="Print the C++ that the built-in compiler generates from a workunit. Without "
+        "WORKUNIT: list the workunits of the engines.",
+        examples=[
+            "kkspdnn show",
+            "kkspdnn show fused_csr --dtype float64",
+            "kkspdnn show kernels.py:scale --types x=float32[1] --assembly",
+        ],
     )
     add = options.add_argument
     workunit = "a workunit of the engines, or your own as FILE.py:NAME or MODULE:NAME"
@@ -38,7 +42,6 @@ def show(argv: Sequence[str]) -> Iterator[str]:
     of PyKokkos, SpaceError, ToolchainError and CacheError.
     """
     options = parser()
-    options.refuse_unknown(argv)
     arguments = options.parse_args(argv)
     with ending_at_interrupt():
         from kkspdnn.cli.workunit_text import workunit_text

@@ -25,14 +25,15 @@ def parser() -> Parser:
     """Return the parser of `python -m kkspdnn tune`."""
     options = Parser(
         prog="kkspdnn tune",
+        usage="kkspdnn tune [OPTION ...]",
         description="Measure launch parameters of the fused kernel on this machine, and keep the "
         "fastest beside the cache. Later runs of the same space, dtype, exits, number of threads "
         "and shape of the network use them, except with --no-tune.",
-        allow_abbrev=False,
+        examples=["kkspdnn tune --neurons 4096 --layers 120 --seconds 60"],
     )
-    add_engine_options(options)
     add_problem_options(options)
-    options.add_argument(
+    add_engine_options(options.add_argument_group("engine"))
+    options.add_argument_group("search").add_argument(
         "--seconds",
         type=_positive_seconds,
         default=DEFAULT_SECONDS,
@@ -48,7 +49,6 @@ def tune_space(argv: Sequence[str]) -> Iterator[str]:
     Raises the errors of `kkspdnn.tune`; WrongResultError if the categories change.
     """
     options = parser()
-    options.refuse_unknown(argv)
     arguments = options.parse_args(argv)
     launch = detect_launch()
     if launch is not None:

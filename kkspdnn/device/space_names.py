@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from kkspdnn.choices import SPACES
-from kkspdnn.errors import short_repr
+from kkspdnn.errors import did_you_mean, short_repr
 
 _AMD = "AMD GPUs are not supported"
 _INTEL = "Intel GPUs are not supported"
@@ -40,7 +40,8 @@ def unknown_space(name: object, choices: Sequence[str] = SPACES) -> str:
         return f"space {short_repr(name)} is unknown: write {normalized}"
     if normalized in _REASONS:
         return f"space {short_repr(name)}: {_REASONS[normalized]}; choose one of {available}"
-    return f"space {short_repr(name)} is unknown: choose one of {available}"
+    close = did_you_mean(normalized, choices)
+    return f"space {short_repr(name)} is unknown{close}: choose one of {available}"
 
 
 def _normalized(name: str) -> str:
@@ -50,12 +51,15 @@ def _normalized(name: str) -> str:
 
 
 def add_space_option(
-    parser: argparse.ArgumentParser,
+    parser: argparse._ActionsContainer,
     choices: Sequence[str] = SPACES,
     default: str = "openmp",
     what: str = "execution space",
 ) -> None:
-    """Add the option --space; `what` is its help, to which the default is added."""
+    """Add the option --space to a parser or a group of options.
+
+    what: its help, to which the default is added
+    """
     parser.add_argument(
         "--space",
         type=space_option(choices),

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from kkspdnn.cli.launch_table import launch_table
-from kkspdnn.cli.main import parser
+from kkspdnn.cli.run_options import parser
 from kkspdnn.pk.runtime.launch_times import LaunchTimes
 
 

@@ -24,8 +24,9 @@ import pytest
 import scipy.sparse as sp
 
 import kkspdnn
-from kkspdnn.cli import main
+from kkspdnn.cli import main, run_options
 from kkspdnn.cli import run as run_command
+from kkspdnn.cli.commands import COMMANDS, root_parser
 from kkspdnn.device import memory
 from kkspdnn.io.challenge import write_categories, write_images, write_network
 from kkspdnn.io.shipped_images import images
@@ -100,7 +101,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def test_every_option_exists() -> None:
-    actions = main.parser()._actions
+    actions = run_options.parser()._actions
     options = {o for action in actions for o in action.option_strings}
     assert options >= {
         *("--space", "--neurons", "--layers", "--inputs", "--data", "--mnist", "--kernel"),
@@ -791,16 +792,25 @@ def test_info_with_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
-    for option, word in (("--help", "--kernel"), ("--version", "kkspdnn")):
+    for options, word in (
+        (["--help"], "kkspdnn COMMAND --help"),
+        (["-h"], "commands:"),
+        (["run", "--help"], "--kernel"),
+        (["--layers", "3", "--help"], "--kernel"),
+        (["--version"], "kkspdnn "),
+        (["--quiet", "--version"], "kkspdnn "),
+    ):
         with pytest.raises(SystemExit) as exited:
-            main.main([option])
+            main.main(options)
         assert exited.value.code == 0
         assert word in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_help_needs_no_numpy(tmp_path: Path) -> None:
     (tmp_path / "numpy.py").write_text("raise ImportError('not for help')\n")
-    for options in (["--help"], ["--version"], ["--layers", "x"]):
+    commands = [[name, "--help"] for name in COMMANDS]
+    for options in (["--help"], ["--version"], ["--layers", "x"], *commands):
         done = run(*options, PYTHONPATH=f"{tmp_path}{os.pathsep}{HOME}")
         assert done.returncode == (2 if "x" in options else 0), done.stderr
         assert "numpy" not in done.stderr
@@ -808,8 +818,9 @@ def test_help_needs_no_numpy(tmp_path: Path) -> None:
 
 def test_the_help_is_ascii() -> None:
     """A terminal in the C locale prints it."""
-    text = main.parser().format_help()
-    assert text.isascii()
+    for command in COMMANDS.values():
+        assert command.parser().format_help().isascii()
+    assert root_parser().format_help().isascii()
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 
 import kkspdnn
 from kkspdnn.cli import option_names
-from kkspdnn.cli.main import parser
 from kkspdnn.cli.option_names import name_options
+from kkspdnn.cli.run_options import parser
 from tests.refusals import refusal
 
 

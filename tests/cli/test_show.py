@@ -160,4 +160,4 @@ def test_show_must_come_first(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exited:
         main.main(["--space", "serial", "show"])
     assert exited.value.code == 2
-    assert "show must come first: kkspdnn show …" in capsys.readouterr().err
+    assert "show must come first: kkspdnn show …; see" in capsys.readouterr().err

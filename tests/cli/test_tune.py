@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kkspdnn.cli import main
+from kkspdnn.cli import main, run_options
 from kkspdnn.cli.tune import parser
 from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.errors import InputError
@@ -148,7 +148,7 @@ def test_a_cache_that_cannot_be_written(
         (["--kernel", "spgemm"], "unknown option --kernel"),
         (["--json", "x"], "unknown option --json"),
         (["--second", "3"], "unknown option --second"),
-        (["more"], "unrecognized arguments: more"),
+        (["more"], "unexpected argument 'more'"),
         (["--seconds", "0"], "'0' is not a number of seconds above 0"),
         (["--seconds", "-1"], "'-1' is not a number of seconds"),
         (["--seconds=1e3"], "'1e3' is not a number of seconds"),
@@ -177,6 +177,6 @@ def test_several_processes_are_refused(
 def test_options_are_those_of_a_run() -> None:
     """Except those of `tune` itself."""
     own = {option for each in parser()._actions for option in each.option_strings}
-    run = {option for each in main.parser()._actions for option in each.option_strings}
+    run = {option for each in run_options.parser()._actions for option in each.option_strings}
     assert own - run == {"--seconds"}
     assert {"--no-tune", "--tune"} & run == {"--no-tune"}

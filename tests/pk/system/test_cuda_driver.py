@@ -16,7 +16,7 @@ from kkspdnn.pk.system.cuda_driver import devices
 for each in devices():
     print(each.number, each.name, each.arch, each.uuid[-2:])
 """
-INFO = "from kkspdnn.cli.info import _cuda; print(*(f'{f.name}: {f.text}' for f in _cuda()))"
+INFO = "from kkspdnn.cli.findings import _cuda; print(*(f'{f.name}: {f.text}' for f in _cuda()))"
 
 
 def output(driver: Path, script: str, **variables: str) -> str:

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 import kkspdnn as kk
-from kkspdnn.cli import info
-from kkspdnn.cli.info import Finding
+from kkspdnn.cli.findings import Finding, _debug_mode
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.figures.read import read_records
 from kkspdnn.pk import warn_debug_mode
@@ -40,7 +39,7 @@ def test_another_value_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -
     with pytest.raises(KkspdnnError) as caught:
         debug_mode()
     assert str(caught.value) == message
-    assert list(info._debug_mode()) == [Finding("pykokkos", "debug mode", message, False)]
+    assert list(_debug_mode()) == [Finding("pykokkos", "debug mode", message, False)]
 
 
 @pytest.mark.parametrize("value", [None, "", "0"])
@@ -51,14 +50,14 @@ def test_the_mode_is_off(
     if value is not None:
         monkeypatch.setenv("KKSPDNN_DEBUG", value)
     assert not debug_mode()
-    assert list(info._debug_mode()) == []
+    assert list(_debug_mode()) == []
     warn_debug_mode("builtin")
     warn_debug_mode("pykokkos")
     assert caplog.messages == []
 
 
 def test_info_shows_the_mode(debug_mode_on: None) -> None:
-    (finding,) = info._debug_mode()
+    (finding,) = _debug_mode()
     assert finding.text.startswith("on (KKSPDNN_DEBUG)")
 
 
