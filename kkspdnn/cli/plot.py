@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kkspdnn.cli.exit_codes import ending_at_interrupt
 from kkspdnn.cli.parser import Parser, file_path
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from kkspdnn.figures.chart import Chart
@@ -82,7 +82,8 @@ def select(found: list[Chart], names: Sequence[str]) -> list[Chart]:
     known = [chart.name for chart in found]
     for name in names:
         if name not in known:
-            raise InputError(f"--only {name}: these records allow {', '.join(known)}")
+            close = did_you_mean(name, known)
+            raise InputError(f"--only {name}{close}: these records allow {', '.join(known)}")
     return [chart for chart in found if not names or chart.name in names]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from kkspdnn.choices import SpaceName
 from kkspdnn.device.space import EXECUTION_SPACES
 from kkspdnn.engines.launch_trace import engine_launches
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, did_you_mean
 from kkspdnn.pk.build.disassemble import hot_function
 from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.compiler import generate
@@ -57,8 +57,8 @@ def _find(
         engines = engine_launches(space, dtype)
         if name not in engines:
             raise InputError(
-                f"no workunit {name!r}; choose one of {', '.join(sorted(engines))}, or give your "
-                "own as FILE.py:NAME or MODULE:NAME"
+                f"no workunit {name!r}{did_you_mean(name, engines)}; choose one of "
+                f"{', '.join(sorted(engines))}, or give your own as FILE.py:NAME or MODULE:NAME"
             )
         workunit, _, inferred = engines[name]
         inferred_types = dict(zip(workunit.generic, inferred, strict=True))

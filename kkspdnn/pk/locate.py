@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from kkspdnn.errors import InputError, KkspdnnError
+from kkspdnn.errors import InputError, KkspdnnError, did_you_mean
 from kkspdnn.pk import language_as_pykokkos
 from kkspdnn.pk.frontend.workunit import Workunit
 from kkspdnn.pk.signature import Types
@@ -31,7 +31,8 @@ def load_workunit(name: str) -> Workunit:
     if not isinstance(workunit, Workunit):
         names = [key for key, value in vars(module).items() if isinstance(value, Workunit)]
         choices = f"choose one of {', '.join(names)}" if names else "it has none"
-        raise InputError(f"{module_name}: no workunit {attribute!r}; {choices}")
+        close = did_you_mean(attribute, names)
+        raise InputError(f"{module_name}: no workunit {attribute!r}{close}; {choices}")
     return workunit
 
 
@@ -63,7 +64,10 @@ def order_types(workunit: Workunit, types: Mapping[str, Scalar | View]) -> Types
     unknown = [n for n in types if n not in generic]
     if unknown:
         choices = f"choose from {', '.join(generic)}" if generic else "it has none"
-        raise InputError(f"{name}: no parameter `{unknown[0]}` without annotation; {choices}")
+        close = did_you_mean(unknown[0], generic)
+        raise InputError(
+            f"{name}: no parameter `{unknown[0]}` without annotation{close}; {choices}"
+        )
     missing = [n for n in generic if n not in types]
     if missing:
         raise InputError(

@@ -133,6 +133,11 @@ def test_errors(
 ) -> None:
     assert "no workunit 'nope'; choose one of add_bias, " in refused(capsys, "nope")
     assert "no workunit 'nope'; choose one of scale" in refused(capsys, f"{own}:nope")
+    assert "no workunit 'fusd_csr' (did you mean fused_csr?); choose" in refused(capsys, "fusd_csr")
+    mistyped = refused(capsys, f"{own}:scle")
+    assert "no workunit 'scle' (did you mean scale?); choose one of scale" in mistyped
+    mistyped = refused(capsys, f"{own}:scale", "--types", "factr=float32")
+    assert "no parameter `factr` without annotation; choose from x" in mistyped
     assert "the types of x depend on the launch; set them" in refused(capsys, f"{own}:scale")
     assert "cuobjdump" in refused(capsys, "add_bias_team", "--space", "cuda", "--assembly")
     assert "space 'metal': Apple GPUs are not supported" in refused(

@@ -52,6 +52,7 @@ def test_by_module(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "reason"),
     [
         ("{file}:nope", "no workunit 'nope'; choose one of scale, count"),
+        ("{file}:cuont", "no workunit 'cuont' (did you mean count?); choose one of scale, count"),
         ("{file}:pk", "no workunit 'pk'; choose one of scale, count"),
         ("{file}:", "no workunit ''; choose one of"),
         ("{file}x.py:scale", "there is no such file"),
