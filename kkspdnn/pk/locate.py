@@ -64,10 +64,8 @@ def order_types(workunit: Workunit, types: Mapping[str, Scalar | View]) -> Types
     unknown = [n for n in types if n not in generic]
     if unknown:
         choices = f"choose from {', '.join(generic)}" if generic else "it has none"
-        close = did_you_mean(unknown[0], generic)
-        raise InputError(
-            f"{name}: no parameter `{unknown[0]}` without annotation{close}; {choices}"
-        )
+        what = f"`{unknown[0]}` without annotation{did_you_mean(unknown[0], generic)}"
+        raise InputError(f"{name}: no parameter {what}; {choices}")
     missing = [n for n in generic if n not in types]
     if missing:
         raise InputError(

@@ -41,6 +41,7 @@ def test_every_command_refuses_the_name(capsys: pytest.CaptureFixture[str], name
         ("OpenMP", "space 'OpenMP' is unknown: write openmp"),
         ("Kokkos::Cuda", "space 'Kokkos::Cuda' is unknown: write cuda"),
         ("Threads", "space 'Threads': this Kokkos backend is not supported; choose one of serial"),
+        ("openpm", "space 'openpm' is unknown (did you mean openmp?): choose one of serial"),
         ("gpu", "space 'gpu' is unknown: choose one of serial, openmp, cuda (NVIDIA GPUs)"),
         (3, "space 3 is unknown: choose one of"),
         ("a\nb" * 99, "space 'a\\nba"),
