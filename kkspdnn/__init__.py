@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kkspdnn.inference import Result, infer
     from kkspdnn.io.challenge import read_categories, read_images, read_network
     from kkspdnn.io.dense import read_dense_network
+    from kkspdnn.io.input_rows import read_rows
     from kkspdnn.io.mnist import mnist_images
     from kkspdnn.io.npz import read_npz_inputs, read_npz_network, save_npz_network
     from kkspdnn.io.pytorch import from_torch
@@ -68,6 +69,7 @@ __all__ = [
     "read_network",
     "read_npz_inputs",
     "read_npz_network",
+    "read_rows",
     "reference",
     "save_npz_network",
     "tune",
@@ -78,6 +80,7 @@ _MODULES = {
     "errors": ("CacheError", "InputError", "KkspdnnError", "SpaceError", "ToolchainError"),
     "inference": ("Result", "infer"),
     "model.inputs": ("Inputs",),
+    "io.input_rows": ("read_rows",),
     "io.mnist": ("mnist_images",),
     "model.layers": ("Layer",),
     "model.network": ("Network", "network"),

@@ -27,7 +27,7 @@ from numpy.typing import DTypeLike, NDArray
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
 from kkspdnn.io.atomic_write import replace_file
-from kkspdnn.io.challenge_images import read_bits, read_csr
+from kkspdnn.io.challenge_images import check_size, read_image_lines
 from kkspdnn.io.challenge_layers import RESIDENT_BYTES, FileLayers
 from kkspdnn.io.challenge_names import (
     categories_path,
@@ -37,8 +37,7 @@ from kkspdnn.io.challenge_names import (
     layer_path,
 )
 from kkspdnn.io.layer_cache import open_layer_cache
-from kkspdnn.io.tsv import INT32_MAX, open_text, read_blocks, read_error, write_triples
-from kkspdnn.io.tsv_lines import TripleFormat
+from kkspdnn.io.tsv import open_text, read_error, write_triples
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import Floats, float_dtype
@@ -50,9 +49,6 @@ YMAX = 32.0
 
 _MAX_LINE = 1000
 """The maximum number of characters of a line of categories."""
-
-_MAX_IMAGES = 10_000_000
-"""The maximum image number if the number of rows is not given. A larger one is likely an error."""
 
 
 def read_layers(
@@ -142,23 +138,14 @@ def read_images(
     InputError with `file:line` for an invalid line or a duplicate pixel, and if the rows need more
     memory than the budget.
     """
-    if rows is not None and rows < 0:
-        raise InputError(f"{rows} input rows: the number must not be negative")
-    if neurons < 1:
-        raise InputError(f"{neurons} neurons: at least 1 is needed")
+    check_size(neurons, rows)
     name = images_path(folder, neurons)
     path = find_file(name)
     if path is None:
         raise InputError(f"{name}: no such file, nor {name.name}.gz")
-    max_images = _MAX_IMAGES if rows is None else INT32_MAX
-    columns = TripleFormat(("image", "neuron", "value"), (max_images, neurons), np.float64)
-    source = f"challenge images {path.name}"
     memory = Budget() if budget is None else budget
-    bits = read_bits(path, read_blocks(path, columns), neurons, rows, memory)
-    if bits is not None:
-        return Inputs(rows=bits.shape[0], neurons=neurons, source=source, bits=bits)
-    csr = read_csr(path, read_blocks(path, columns), neurons, rows, memory)
-    return Inputs(rows=csr.shape[0], neurons=neurons, source=source, csr=csr)
+    source = f"challenge images {path.name}"
+    return read_image_lines(path, neurons, rows, budget=memory, source=source)
 
 
 def read_categories(

@@ -11,7 +11,51 @@ from numpy.typing import NDArray
 
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
-from kkspdnn.io.tsv import Block
+from kkspdnn.io.tsv import INT32_MAX, Block, read_blocks
+from kkspdnn.io.tsv_lines import TripleFormat
+from kkspdnn.model.inputs import Inputs
+
+_MAX_IMAGES = 10_000_000
+"""The maximum image number if the number of rows is not given. A larger one is likely an error."""
+
+
+def read_image_lines(
+    path: Path, neurons: int, rows: int | None, *, budget: Budget, source: str
+) -> Inputs:
+    """
+    The images in a file of lines `image TAB neuron TAB value`, plain or gzipped, as input rows.
+
+    rows: None for the largest image number
+    source: a short description for the record
+
+    The rows are bits if all values are 1, else CSR of float64. InputError as in
+    `kkspdnn.io.challenge.read_images`.
+    """
+    check_size(neurons, rows)
+    columns = _columns(neurons, rows)
+    bits = read_bits(path, read_blocks(path, columns), neurons, rows, budget)
+    if bits is not None:
+        return Inputs(rows=bits.shape[0], neurons=neurons, source=source, bits=bits)
+    csr = read_csr(path, read_blocks(path, columns), neurons, rows, budget)
+    return Inputs(rows=csr.shape[0], neurons=neurons, source=source, csr=csr)
+
+
+def largest_neuron(path: Path) -> int:
+    """The largest neuron number in the lines of a file. InputError for an invalid line."""
+    return max(int(block.second.max()) for block in read_blocks(path, _columns(INT32_MAX, None)))
+
+
+def check_size(neurons: int, rows: int | None) -> None:
+    """Raise InputError unless there is a neuron, and `rows` is None or not negative."""
+    if rows is not None and rows < 0:
+        raise InputError(f"{rows} input rows: the number must not be negative")
+    if neurons < 1:
+        raise InputError(f"{neurons} neurons: at least 1 is needed")
+
+
+def _columns(neurons: int, rows: int | None) -> TripleFormat:
+    max_images = _MAX_IMAGES if rows is None else INT32_MAX
+    return TripleFormat(("image", "neuron", "value"), (max_images, neurons), np.float64)
 
 
 def read_bits(

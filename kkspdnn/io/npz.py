@@ -5,7 +5,8 @@ A folder contains
 
     layer-1.npz, layer-2.npz ...   scipy.sparse.save_npz of W, (inputs, outputs)
     bias-1.npy, bias-2.npy ...     optional: numpy.save of one number or a vector (outputs)
-    inputs.npz or inputs.npy       input rows: scipy.sparse.save_npz or numpy.save, (rows, neurons)
+    inputs.npz or inputs.npy       input rows (rows, neurons): scipy.sparse.save_npz, or dense by
+                                   numpy.save or numpy.savez
     network.json                   optional: {"ymax": 32, "bias": -0.3}, or for a typical network
                                    of three layers {"bias_to": "all", "activation": ["relu",
                                    "relu", "linear"]}
@@ -47,7 +48,14 @@ from kkspdnn.io.npz_folder import (
     find_network_files,
     layer_and_bias_files,
 )
-from kkspdnn.io.numpy_files import npy_shape, read_npy, read_sparse, sparse_shape
+from kkspdnn.io.numpy_files import (
+    npy_shape,
+    read_npy,
+    read_npz,
+    read_sparse,
+    single_array_shape,
+    sparse_shape,
+)
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import ACTIVATIONS, BIAS_TO, Layer
@@ -164,8 +172,10 @@ def save_npz_network(network: Network, folder: str | PathLike[str]) -> None:
 @ieee_arithmetic()
 def read_npz_inputs(path: str | PathLike[str], *, budget: Budget | None = None) -> Inputs:
     """
-    Read input rows (rows, neurons) from a .npz of scipy.sparse.save_npz or a .npy of numpy.save.
+    Read input rows (rows, neurons) from a .npy or .npz file.
 
+    path: a .npy of numpy.save, a .npz of scipy.sparse.save_npz, or a .npz of numpy.savez with one
+    array
     budget: a kkspdnn.device.memory.Budget, such as Budget.from_gigabytes(8); None: the free memory
 
     InputError for another file, for one that needs more memory than the budget, and for values that
@@ -173,11 +183,12 @@ def read_npz_inputs(path: str | PathLike[str], *, budget: Budget | None = None) 
     """
     file = Path(path)
     memory = Budget() if budget is None else budget
-    matrix = read_npy(file, memory) if file.suffix == ".npy" else read_sparse(file, memory)
-    if sp.issparse(matrix) and matrix.ndim == 2:
-        memory.require(
-            _conversion_bytes(matrix, matrix.shape[0]), f"{file}: {matrix.shape[0]} input rows"
-        )
+    matrix = _read_matrix(file, memory)
+    if matrix.ndim == 2:
+        converted = _conversion_bytes(matrix, matrix.shape[0]) if sp.issparse(matrix) else 0
+        if isinstance(matrix, np.ndarray) and matrix.dtype not in (np.float32, np.float64):
+            converted = 8 * matrix.size
+        memory.require(converted, f"{file}: {matrix.shape[0]} input rows")
     try:
         return Inputs.from_any(matrix, source=f"file {file.name}")
     except InputError as error:
@@ -186,7 +197,20 @@ def read_npz_inputs(path: str | PathLike[str], *, budget: Budget | None = None) 
 
 def npz_inputs_shape(path: Path) -> tuple[int, ...]:
     """The shape in the header of a file of input rows. InputError as in `read_npz_inputs`."""
-    return npy_shape(path) if path.suffix == ".npy" else sparse_shape(path)
+    if path.suffix == ".npy":
+        return npy_shape(path)
+    shape = single_array_shape(path)
+    return sparse_shape(path) if shape is None else shape
+
+
+def _read_matrix(file: Path, memory: Budget) -> Any:
+    """The array or the sparse matrix in a .npy or .npz file."""
+    if file.suffix == ".npy":
+        return read_npy(file, memory)
+    if single_array_shape(file) is None:
+        return read_sparse(file, memory)
+    (matrix,) = read_npz(file, memory).values()
+    return matrix
 
 
 def _check_chain(files: NetworkFiles, shapes: list[tuple[int, int]], inputs: int | None) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -122,7 +123,8 @@ def read_sparse(path: Path, budget: Budget) -> Any:
     The memory depends on the arrays in the file, not on the shape of the matrix. InputError as in
     `read_npy`.
     """
-    _read_arrays(path, budget, _SPARSE, check_only=True)
+    with _open_archive(path, _SPARSE) as (_, headers):
+        budget.require(_total(headers), f"{path}: its arrays")
     try:
         # NumPy does not close a file that it opened itself if the content is invalid.
         with path.open("rb") as file:
@@ -147,42 +149,63 @@ def sparse_shape(path: Path) -> tuple[int, int]:
     return int(shape[0]), int(shape[1])
 
 
+def single_array_shape(path: Path) -> tuple[int, ...] | None:
+    """
+    The shape of the array in a .npz file with one array only, else None.
+
+    Such a file is one of numpy.savez, since every sparse matrix of SciPy takes several arrays.
+    InputError as in `read_npy`.
+    """
+    with _open_archive(path, _SPARSE) as (_, headers):
+        return next(iter(headers.values())).shape if len(headers) == 1 else None
+
+
 def _read_arrays(
-    path: Path,
-    budget: Budget,
-    expected: str,
-    *,
-    names: Iterable[str] | None = None,
-    check_only: bool = False,
+    path: Path, budget: Budget, expected: str, names: Iterable[str] | None = None
 ) -> dict[str, NDArray[Any]]:
     """The arrays of an archive, all or those with `names`.
 
     expected: the type of file, for messages
-    check_only: check the sizes, but return no arrays
+    """
+    arrays = dict[str, NDArray[Any]]()
+    with _open_archive(path, expected, names) as (archive, headers):
+        budget.require(_total(headers), f"{path}: its arrays")
+        for member in headers:
+            with archive.open(f"{member}.npy") as opened:
+                arrays[member] = npy.read_array(opened, allow_pickle=False)
+    return arrays
+
+
+def _total(headers: dict[str, _Header]) -> int:
+    """The number of bytes of all arrays."""
+    return sum(header.bytes for header in headers.values())
+
+
+@contextmanager
+def _open_archive(
+    path: Path, expected: str, names: Iterable[str] | None = None
+) -> Iterator[tuple[zipfile.ZipFile, dict[str, _Header]]]:
+    """
+    An archive, and the headers of its arrays by name, all or those with `names`.
+
+    expected: the type of file, for messages
+
+    InputError if the file is not such an archive, also for errors while the block reads it.
     """
     try:
         with path.open("rb") as file:
             _check_content(path, file, (b"PK\x03\x04", b"PK\x05\x06"), expected)
             size = path.stat().st_size
             with zipfile.ZipFile(file) as archive:
-                members = [
-                    member
-                    for member in archive.infolist()
-                    if names is None or member.filename.removesuffix(".npy") in names
-                ]
-                if len({member.filename for member in members}) < len(members):
-                    raise ValueError("two arrays have the same name")
-                headers = [_member_header(archive, member, size) for member in members]
-                total = sum(header.bytes for header in headers)
-                budget.require(total, f"{path}: its arrays")
-                if check_only:
-                    return {}
-                arrays = dict[str, NDArray[Any]]()
-                for member in members:
-                    with archive.open(member) as opened:
-                        name = member.filename.removesuffix(".npy")
-                        arrays[name] = npy.read_array(opened, allow_pickle=False)
-                return arrays
+                headers = dict[str, _Header]()
+                for member in archive.infolist():
+                    name = member.filename.removesuffix(".npy")
+                    if names is not None and name not in names:
+                        continue
+                    if name in headers:
+                        raise ValueError("two arrays have the same name")
+                    headers[name] = _member_header(archive, member, size)
+                yield archive, headers
     except (InputError, MemoryError):
         raise
     except Exception as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import struct
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,7 @@ from hypothesis import given
 
 from kkspdnn.errors import InputError
 from kkspdnn.io.mnist import fourier_resampled, mnist_images, read_idx
-
-
-def idx(raw: np.ndarray, *, magic: int = 0x803, count: int | None = None) -> bytes:
-    head = (magic, raw.shape[0] if count is None else count, *raw.shape[1:])
-    return struct.pack(">IIII", *head) + raw.tobytes()
+from tests.io.idx_files import idx
 
 
 def blobs(count: int, seed: int = 0) -> np.ndarray:

@@ -345,7 +345,8 @@ def test_inputs_come_back(
     folder = tmp_path_factory.mktemp("inputs")
     np.save(folder / "rows.npy", dense)
     sp.save_npz(folder / "rows.npz", sp.csr_array(dense))
-    for name in ("rows.npy", "rows.npz"):
+    np.savez_compressed(folder / "dense.npz", dense)
+    for name in ("rows.npy", "rows.npz", "dense.npz"):
         inputs = read_npz_inputs(folder / name)
         assert (inputs.to_dense(np.float64) == dense).all()
         assert inputs.source == f"file {name}"
@@ -358,7 +359,7 @@ def test_bad_inputs_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", np.ones(3))
     with pytest.raises(InputError, match=r"b\.npy: inputs: 1 dimensions"):
         read_npz_inputs(tmp_path / "b.npy")
-    np.savez(tmp_path / "c.npz", np.ones((2, 2)))
+    np.savez(tmp_path / "c.npz", x=np.ones((2, 2)), y=np.ones((2, 2)))
     with pytest.raises(InputError, match=r"c\.npz: not a file of scipy\.sparse\.save_npz"):
         read_npz_inputs(tmp_path / "c.npz")
     (tmp_path / "c.npz").rename(tmp_path / "d.npy")
