@@ -34,7 +34,17 @@ def add_problem_options(options: Parser) -> None:
     )
     data = "folder with the challenge's files, or with layer-1.npz, layer-2.npz and so on"
     add("--data", type=file_path, metavar="DIR", help=data)
-    add("--mnist", type=file_path, metavar="FILE", help="raw MNIST images (IDX, may be .gz)")
+    rows = (
+        "file of input rows: .npy, .npz (scipy.sparse.save_npz, or numpy.savez of one dense "
+        "array), .tsv (row, neuron, value; from 1; may be .gz), or IDX images of any size (as "
+        "MNIST's; may be .gz), whose pixels become neurons with the values pixel / 255"
+    )
+    add("--rows", type=file_path, metavar="FILE", help=rows)
+    mnist = (
+        "raw MNIST images (IDX, may be .gz) as the challenge's input rows: resized to 32 x 32 and "
+        "more, with pixels of 0 and 1"
+    )
+    add("--mnist", type=file_path, metavar="FILE", help=mnist)
     shipped = "use the shipped MNIST images as input rows, also for a network of --data"
     add("--shipped-images", action="store_true", help=shipped)
     layer_cache = "maximum size of the cache of parsed layers; 0: no cache (4)"

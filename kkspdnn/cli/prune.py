@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,7 +17,8 @@ def parser() -> Parser:
     """Return the parser of `python -m kkspdnn prune`."""
     options = Parser(
         prog="kkspdnn prune",
-        description="Prune a dense network, and write it so that `kkspdnn --data OUT` runs it.",
+        description="Prune a dense network, and write it as a folder for `kkspdnn run --data OUT "
+        "--rows FILE`.",
         examples=[
             "kkspdnn prune model.npz --out pruned --sparsity 0.9",
             "kkspdnn prune model.safetensors --out pruned --method block --block-shape 8x8",
@@ -83,9 +85,11 @@ def prune_files(argv: Sequence[str]) -> Iterator[str]:
             f"layer {number}: {layer.inputs:,} x {layer.outputs:,}, {layer.edges:,} weights, "
             f"sparsity {1 - layer.edges / dense_edges:.4f}{fan_in}\n"
         )
+    folder_name = shlex.quote(str(arguments.out))
     yield (
-        f"written to {arguments.out}; add input rows as inputs.npz or inputs.npy, then run "
-        f"python -m kkspdnn --data {arguments.out}\n"
+        f"written to {arguments.out}; run it on input rows of {pruned.inputs:,} neurons in FILE, "
+        "a .npy, .npz, .tsv or IDX file:\n"
+        f"  python -m kkspdnn run --data {folder_name} --rows FILE\n"
     )
 
 

@@ -114,7 +114,7 @@ def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
     if arguments.outputs is not None:
         check_outputs_name(arguments.outputs)
     files = _paths(arguments, "json", "categories", "outputs")
-    check_distinct(files, _paths(arguments, "data", "mnist", "checkpoint"))
+    check_distinct(files, _paths(arguments, "data", "rows", "mnist", "checkpoint"))
     if ranks.rank == 0:
         for file in files.values():
             check_writable(file)

@@ -30,7 +30,7 @@ def parser(quiet: bool = False) -> Parser:
         "neurons and 120 layers, on 60,000 images. `run` may be left out.",
         examples=[
             "kkspdnn run --space openmp --neurons 4096 --layers 120",
-            "kkspdnn run --data my-network --outputs y.npy",
+            "kkspdnn run --data my-network --rows rows.npy --outputs y.npy",
             "mpiexec -n 4 kkspdnn run --data challenge --json record.json",
         ],
     )

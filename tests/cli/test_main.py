@@ -330,6 +330,22 @@ def test_outputs_are_those_of_the_reference(
     assert capsys.readouterr().err == ""
 
 
+def test_a_file_of_input_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values, rows = np.eye(9, 64, dtype=np.float32), tmp_path / "rows.npz"
+    sp.save_npz(rows, sp.csr_array(values))
+    options = [*SMALL[:4], "--rows", str(rows), "--verify", "full"]
+    assert main.main(options) == 0
+    assert "9 rows of 64 neurons: file rows.npz" in capsys.readouterr().out
+    assert main.main([*options, "--inputs", "4"]) == 0
+    assert "4 rows of 64 neurons: file rows.npz" in capsys.readouterr().out
+    fails(capsys, [*options, "--inputs", "10"], "--inputs 10: ", "use at most --inputs 9")
+    overwriting = [*options, "--outputs", str(rows)]
+    fails(capsys, overwriting, f"--outputs {rows}: is a file that --rows {rows} reads")
+    lines = tmp_path / "rows.tsv"
+    lines.write_text("1\t65\t1\n")
+    fails(capsys, [*SMALL, "--rows", str(lines)], "rows.tsv:1: neuron '65' is outside 1..64")
+
+
 def test_an_unknown_suffix_of_outputs(capsys: pytest.CaptureFixture[str]) -> None:
     fails(capsys, [*SMALL, "--outputs", "y.txt"], "y.txt: give a name that ends in .npy (dense)")
 
@@ -398,6 +414,9 @@ def test_the_official_problem_passes(
         (["--neurons", "99999999999"], "use 16777216"),
         (["--inputs", "60001"], "60000"),
         (["--data", "/nope"], "/nope"),
+        (["--rows", "/nope.npy"], "/nope.npy: no such file"),
+        (["--rows", "/nope"], "/nope: cannot be read: No such file"),
+        (["--rows", "x.npy", "--mnist", "y"], "--rows and --mnist both select the input rows"),
         (["--mnist", "/nope"], "/nope"),
         (["--mnist", "/"], "/"),
     ],
@@ -824,7 +843,7 @@ def test_the_help_is_ascii() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--data", "--mnist", "--checkpoint", "--json", "--categories", "--outputs"]
+    "option", ["--data", "--rows", "--mnist", "--checkpoint", "--json", "--categories", "--outputs"]
 )
 def test_an_empty_name_is_not_the_current_folder(
     capsys: pytest.CaptureFixture[str], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

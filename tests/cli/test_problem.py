@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,6 +66,55 @@ def test_the_users_own_network_without_input_rows_is_refused(tmp_path: Path) -> 
         load_problem(data=tmp_path, shipped_images=True, mnist=tmp_path / "mnist")
 
 
+def test_a_file_of_input_rows(tmp_path: Path) -> None:
+    """For generated networks, the challenge's folders and own folders."""
+    rows = np.random.default_rng(0).random((5, 64)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    challenge, own = tmp_path / "challenge", tmp_path / "own"
+    write_network(radixnet(64, 2), challenge)
+    write_images(images(64, 9), challenge)
+    # Those of the images in the folder.
+    write_categories(np.array([2, 9]), challenge, 64, 2)
+    own.mkdir()
+    sp.save_npz(own / "layer-1.npz", sp.csr_array(np.eye(64)))
+    np.save(own / "inputs.npy", rows[:1])
+    for data, size in ((None, 64), (challenge, 64), (own, None)):
+        options = {"data": data, "neurons": size, "layers": None if data == own else 2}
+        problem = load_problem(**options, rows=tmp_path / "rows.npy")
+        assert problem.inputs.source == "file rows.npy"
+        assert (problem.inputs.to_dense() == rows).all()
+        assert problem.expected_categories is None
+        problem = load_problem(**options, rows=tmp_path / "rows.npy", inputs=3)
+        assert (problem.inputs.to_dense() == rows[:3]).all()
+        with pytest.raises(InputError, match=r"rows=6: .*rows.npy has 5 rows"):
+            load_problem(**options, rows=tmp_path / "rows.npy", inputs=6)
+
+
+def test_a_file_of_input_rows_of_another_width_is_refused_before_the_network_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "rows.npy", np.ones((5, 784)))
+    challenge, own = tmp_path / "challenge", tmp_path / "own"
+    write_network(radixnet(64, 2), challenge)
+    own.mkdir()
+    sp.save_npz(own / "layer-1.npz", sp.csr_array(np.eye(64)))
+    for name in ("radixnet", "read_network", "read_npz_network"):
+        monkeypatch.setattr(f"kkspdnn.cli.problem.{name}", lambda *_, **__: pytest.fail("read"))
+    message = "rows.npy: has rows of 784 neurons, but the network of --neurons 64 has 64 inputs"
+    for data in (None, challenge):
+        with pytest.raises(InputError, match=message):
+            load_problem(data=data, neurons=64, layers=2, rows=tmp_path / "rows.npy")
+    with pytest.raises(InputError, match=r"rows of 784 neurons, but .*layer-1\.npz has 64 inputs"):
+        load_problem(data=own, rows=tmp_path / "rows.npy")
+
+
+@pytest.mark.parametrize("more", [{"mnist": Path("m")}, {"shipped_images": True}])
+def test_one_option_selects_the_input_rows(more: dict[str, Any]) -> None:
+    option = "--mnist" if "mnist" in more else "--shipped-images"
+    with pytest.raises(InputError, match=f"--rows and {option} both select the input rows"):
+        load_problem(rows=Path("rows.npy"), **more)
+
+
 def test_dense_input_rows(tmp_path: Path) -> None:
     sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(20)))
     rows = np.random.default_rng(0).random((5, 20)).astype(np.float32)
@@ -73,7 +123,7 @@ def test_dense_input_rows(tmp_path: Path) -> None:
     assert problem.inputs.source == "file inputs.npy"
     assert (problem.inputs.to_dense() == rows).all()
     assert (load_problem(data=tmp_path, inputs=2).inputs.to_dense() == rows[:2]).all()
-    with pytest.raises(InputError, match=r"--inputs 6: .*inputs.npy has 5 rows"):
+    with pytest.raises(InputError, match=r"rows=6: .*inputs.npy has 5 rows"):
         load_problem(data=tmp_path, inputs=6)
     sp.save_npz(tmp_path / "inputs.npz", sp.csr_array(rows))
     with pytest.raises(InputError, match=r"inputs\.npy: there is inputs\.npz too; keep one"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import scipy.sparse as sp
 import kkspdnn as kk
 from kkspdnn.choices import METHODS
 from kkspdnn.cli.main import main
+from tests.io.idx_files import idx
 from tests.refusals import refusal
 
 
@@ -50,6 +52,33 @@ def test_a_pruned_network_runs(
         assert (one.index == other.index).all()
         assert (one.value == other.value).all()
         assert (one.bias == other.bias).all()
+
+
+@pytest.mark.parametrize("name", ["rows.npy", "t10k-images-idx3-ubyte"])
+def test_the_printed_command_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """With FILE replaced by a file of input rows."""
+    source = model(tmp_path / "model.npz", (784, 32, 10))
+    assert main(["prune", str(source), "--out", str(tmp_path / "with spaces")]) == 0
+    *_, formats, command = capsys.readouterr().out.splitlines()
+    assert "784 neurons in FILE, a .npy, .npz, .tsv or IDX file" in formats
+    python, module, package, *words = shlex.split(command)
+    assert (python, module, package) == ("python", "-m", "kkspdnn")
+    raw = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
+    rows, outputs = tmp_path / name, tmp_path / "y.npy"
+    pixels = raw.reshape(40, 784).astype(np.float32) / np.float32(255)
+    if rows.suffix == ".npy":
+        np.save(rows, pixels)
+    else:
+        rows.write_bytes(idx(raw))
+    words[words.index("FILE")] = str(rows)
+    assert main([*words, "--verify", "full", "--outputs", str(outputs), "--quiet"]) == 0
+    network = kk.read_npz_network(tmp_path / "with spaces")
+    expected = kk.reference(network, pixels, dtype=np.float32).toarray()
+    assert np.load(outputs).shape == (40, 10)
+    assert np.allclose(np.load(outputs), expected, atol=1e-4)
+    assert expected.any()
 
 
 def test_a_pruned_folder_can_be_pruned_again(tmp_path: Path) -> None:
