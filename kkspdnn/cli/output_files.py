@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from kkspdnn.cli.text_outputs import STANDARD_OUTPUT
 from kkspdnn.errors import InputError
 from kkspdnn.inference import Result
 from kkspdnn.io.atomic_write import replace_file
@@ -40,6 +41,10 @@ def check_distinct(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> N
     for index, (option, file) in enumerate(files):
         for other, earlier in files[:index]:
             if _same(file, earlier):
+                if file == STANDARD_OUTPUT:
+                    raise InputError(
+                        f"{other} and {option} are both -, standard output; write one to a file"
+                    )
                 same = f"both {file}" if file == earlier else f"one file, {earlier} and {file}"
                 raise InputError(f"{other} and {option} are {same}; give two files")
         for other, source in inputs.items():
@@ -61,6 +66,8 @@ def _same(one: Path, other: Path) -> bool:
 
 def _is_device(file: Path) -> bool:
     """Return whether this is a device or pipe, which several outputs may share."""
+    if file == STANDARD_OUTPUT:
+        return True
     return file.absolute().is_relative_to("/dev") or (file.exists() and not file.is_file())
 
 

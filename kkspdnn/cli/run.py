@@ -16,13 +16,14 @@ from kkspdnn.cli.launch_table import launch_table
 from kkspdnn.cli.output_files import check_distinct, check_outputs_name, write_outputs
 from kkspdnn.cli.problem import Problem, load_arguments
 from kkspdnn.cli.progress import delayed_bar
+from kkspdnn.cli.text_outputs import STANDARD_OUTPUT, check_open, write_output
 from kkspdnn.device.space import check_device, check_space, check_space_name, choose_device
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import Result, infer
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.pk.runtime.launch_times import LaunchRecorder, time_launches
 from kkspdnn.records.result_table import result_table
-from kkspdnn.records.run import Record, check_writable, write_text
+from kkspdnn.records.run import Record, check_writable
 
 
 def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
@@ -69,9 +70,9 @@ def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
         lambda: _print_launches(recorder, record),
         lambda: _write(arguments.outputs, lambda file: write_outputs(file, result)),
         lambda: _write(
-            arguments.categories, lambda file: write_text(file, _category_lines(result))
+            arguments.categories, lambda file: write_output(file, _category_lines(result))
         ),
-        lambda: _write(arguments.json, lambda file: write_text(file, record.to_json())),
+        lambda: _write(arguments.json, lambda file: write_output(file, record.to_json())),
     )
     return 1 if record.verified.passed is False or record.truth == "failed" else 0
 
@@ -117,7 +118,10 @@ def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
     check_distinct(files, _paths(arguments, "data", "rows", "mnist", "checkpoint"))
     if ranks.rank == 0:
         for file in files.values():
-            check_writable(file)
+            if file == STANDARD_OUTPUT:
+                check_open()
+            else:
+                check_writable(file)
 
 
 def _paths(arguments: argparse.Namespace, *names: str) -> dict[str, Path]:
@@ -142,25 +146,33 @@ def _compare_with_expected(result: Result, problem: Problem) -> Record:
 
 
 def _print_result(arguments: argparse.Namespace, record: Record) -> None:
-    """Print the table and the verdicts of verification and challenge."""
+    """Print the table and the verdicts of verification and challenge.
+
+    They go to standard output, unless the record or the categories go there.
+    """
+    is_free = STANDARD_OUTPUT not in (arguments.json, arguments.categories)
+    stream = sys.stdout if is_free else sys.stderr
     if not arguments.quiet:
-        print(result_table(record))
+        print(result_table(record), file=stream)
         if arguments.published:
             from kkspdnn.records.published import published_rates
 
-            print("\n".join(published_rates(record.neurons, record.layers)))
+            rates = published_rates(record.neurons, record.layers)
+            print("\n".join(rates), file=stream)
     if record.verified.passed is False:
         categories = "same" if record.verified.same_categories else "different"
         print(
             f"verify: FAILED, {categories} categories, largest error "
-            f"{record.verified.max_abs_error:.3g}, allowed {record.verified.bound:.3g}"
+            f"{record.verified.max_abs_error:.3g}, allowed {record.verified.bound:.3g}",
+            file=stream,
         )
     if record.truth == "passed":
-        print("challenge: PASSED")
+        print("challenge: PASSED", file=stream)
     elif record.truth == "failed":
-        print(f"challenge: FAILED, {record.truth_missing} rows missing, {record.truth_extra} extra")
-    if sys.stdout is not None:
-        sys.stdout.flush()
+        missing, extra = record.truth_missing, record.truth_extra
+        print(f"challenge: FAILED, {missing} rows missing, {extra} extra", file=stream)
+    if stream is not None:
+        stream.flush()
 
 
 def _print_launches(recorder: LaunchRecorder | None, record: Record) -> None:

@@ -8,6 +8,7 @@ from kkspdnn.choices import EPILOGUES, KERNEL_OPTIONS, PARALLEL, VERIFY
 from kkspdnn.cli.commands import COMMANDS
 from kkspdnn.cli.options import add_engine_options, add_problem_options
 from kkspdnn.cli.parser import Parser, add_version_option, file_path
+from kkspdnn.cli.text_outputs import output_path
 
 
 class _RunParser(Parser):
@@ -74,8 +75,10 @@ def _add_check_options(options: Parser) -> None:
 def _add_output_options(options: Parser) -> None:
     output = options.add_argument_group("output")
     add = output.add_argument
-    add("--json", type=file_path, metavar="FILE", help="write the record of the run")
-    add("--categories", type=file_path, metavar="FILE", help="write the list of categories")
+    record = "write the record of the run; -: to standard output, and the table to standard error"
+    add("--json", type=output_path, metavar="FILE", help=record)
+    categories = "write the list of categories; -: to standard output, as --json"
+    add("--categories", type=output_path, metavar="FILE", help=categories)
     outputs = "write the activations after the last layer: dense .npy or sparse .npz"
     add("--outputs", type=file_path, metavar="FILE", help=outputs)
     published = "also print published rates of other implementations on other machines"

@@ -346,6 +346,39 @@ def test_a_file_of_input_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     fails(capsys, [*SMALL, "--rows", str(lines)], "rows.tsv:1: neuron '65' is outside 1..64")
 
 
+def test_outputs_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([*SMALL, "--json", "-"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["layers"] == 3
+    assert printed.err.startswith("space ")
+    assert main.main([*SMALL, "--categories", "-", "--quiet"]) == 0
+    printed = capsys.readouterr()
+    expected = categories(reference(radixnet(64, 3), images(64, 50)))
+    assert [int(line) for line in printed.out.splitlines()] == expected.tolist()
+    assert printed.err == ""
+    both = [*SMALL, "--json", "-", "--categories", "-"]
+    fails(capsys, both, "--json and --categories are both -, standard output")
+    fails(capsys, [*SMALL, "--outputs", "-"], "-: give a name that ends in .npy (dense)")
+
+
+def test_verdicts_leave_standard_output_to_the_record(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["--data", str(folder), *SMALL, "--quiet", "--json", "-"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["truth"] == "passed"
+    assert printed.err == "challenge: PASSED\n"
+
+
+def test_a_file_of_the_name_of_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.main([*SMALL, "--json", "./-", "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    assert json.loads((tmp_path / "-").read_text())["layers"] == 3
+
+
 def test_an_unknown_suffix_of_outputs(capsys: pytest.CaptureFixture[str]) -> None:
     fails(capsys, [*SMALL, "--outputs", "y.txt"], "y.txt: give a name that ends in .npy (dense)")
 
@@ -754,6 +787,17 @@ def test_output_that_cannot_be_written() -> None:
     one_line(full.stderr, "/dev/full", "No space left")
     both = shell("--json /dev/stdout --quiet")
     assert json.loads(both.stdout)["layers"] == 3
+    full = shell("--json - > /dev/full")
+    assert full.returncode == 2
+    assert full.stderr.splitlines()[-1] == "kkspdnn: No space left on device"
+    assert "categories  " in full.stderr
+    piped = shell(f"--json - | {sys.executable} -m json.tool")
+    assert piped.returncode == 0
+    assert json.loads(piped.stdout)["layers"] == 3
+    assert "verified    passed" in piped.stderr
+    closed = shell("--json - >&-")
+    assert closed.returncode == 2
+    one_line(closed.stderr, "standard output (-) is closed")
 
 
 @pytest.mark.slow
