@@ -12,6 +12,7 @@ _OPTIONS = {
     "cpu": "--cpu",
     "fold": "--fold",
     "memory": "--memory",
+    "repeat": "--repeat",
     "rows": "--inputs",
     "shipped_images": "--shipped-images",
     "space": "--space",

@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
             tune=arguments.tune,
             verify=arguments.verify,
             values=arguments.outputs is not None,
+            repeat=arguments.repeat,
             memory=arguments.memory,
             progress=bar,
             comm=ranks,

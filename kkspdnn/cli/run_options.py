@@ -7,7 +7,7 @@ from typing import NoReturn
 from kkspdnn.choices import EPILOGUES, KERNEL_OPTIONS, PARALLEL, VERIFY
 from kkspdnn.cli.commands import COMMANDS
 from kkspdnn.cli.options import add_engine_options, add_problem_options
-from kkspdnn.cli.parser import Parser, add_version_option, file_path
+from kkspdnn.cli.parser import Parser, add_version_option, file_path, positive_int
 from kkspdnn.cli.text_outputs import output_path
 
 
@@ -38,7 +38,7 @@ def parser(quiet: bool = False) -> Parser:
     options.quiet = quiet
     add_problem_options(options)
     _add_engine_options(options)
-    _add_check_options(options)
+    _add_measurement_and_check_options(options)
     _add_output_options(options)
     _add_mpi_options(options)
     add_version_option(options)
@@ -65,8 +65,14 @@ def _add_engine_options(options: Parser) -> None:
     add("--no-tune", action="store_false", dest="tune", help=tune)
 
 
-def _add_check_options(options: Parser) -> None:
+def _add_measurement_and_check_options(options: Parser) -> None:
     verify = "rows to compare with the serial reference (sample)"
+    measurement = options.add_argument_group("measurement")
+    repeat = (
+        "compute the rows N times in this run; the rates are those of the median time, and the "
+        "record has all times (1)"
+    )
+    measurement.add_argument("--repeat", type=positive_int, default=1, metavar="N", help=repeat)
     options.add_argument_group("checks").add_argument(
         "--verify", choices=VERIFY, default="sample", help=verify
     )

@@ -48,6 +48,7 @@ def test_the_options_of_a_run_are_in_groups() -> None:
     }
     assert {"--data", "--mnist"} <= groups["network and input rows"]
     assert {"--space", "--kernel"} <= groups["engine"]
+    assert groups["measurement"] == {"--repeat"}
     assert groups["checks"] == {"--verify"}
     assert {"--json", "--quiet", "-v"} <= groups["output"]
     assert groups["MPI and checkpoints"] == {"--parallel", "--checkpoint"}

@@ -346,6 +346,17 @@ def test_a_file_of_input_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     fails(capsys, [*SMALL, "--rows", str(lines)], "rows.tsv:1: neuron '65' is outside 1..64")
 
 
+def test_repetitions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "r.json"
+    assert main.main([*SMALL, "--repeat", "3", "--json", str(file)]) == 0
+    record = json.loads(file.read_text())
+    assert len(record["repeat_seconds"]) == 3
+    assert record["inference_seconds"] == np.median(record["repeat_seconds"])
+    assert "passed: 50 rows" in capsys.readouterr().out
+    options = [*SMALL, "--repeat", "2", "--checkpoint", str(tmp_path / "c")]
+    fails(capsys, options, "--repeat 2: finished rows of a checkpoint")
+
+
 def test_outputs_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main([*SMALL, "--json", "-"]) == 0
     printed = capsys.readouterr()
@@ -438,6 +449,8 @@ def test_the_official_problem_passes(
         (["--memory", "0.001"], "at least --memory"),
         *((["--layer-cache", bad], bad) for bad in ("-1", "1e3", "nan", "4GB")),
         (["--threads", "513"], "512"),
+        (["--repeat", "0"], "'0' is not a whole number from 1"),
+        (["--repeat", "x"], "'x' is not a whole number from 1"),
         (["--seed", "-3"], "-3"),
         (["--dtype", "float16"], "float16"),
         (["--kernel", "dense"], "dense"),
