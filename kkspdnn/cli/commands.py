@@ -55,6 +55,7 @@ COMMANDS = {
     "tune": Command("measure launch parameters, and keep the fastest", "tune", "tune_space"),
     "plot": Command("draw figures and tables from records", "plot", "plot"),
     "prune": Command("prune a dense network", "prune", "prune_files"),
+    "completion": Command("print a script for completion in a shell", "completion", "completion"),
 }
 """All commands by name, in the order of the help."""
 

@@ -38,7 +38,7 @@ def test_the_examples_of_a_command_parse(name: str) -> None:
         _, command, rest = example.partition("kkspdnn ")
         assert command
         assert shlex.split(rest)[0] == name
-        parse(shlex.split(rest))
+        parse(shlex.split(rest.partition(" > ")[0]))
 
 
 def test_the_options_of_a_run_are_in_groups() -> None:

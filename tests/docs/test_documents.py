@@ -29,7 +29,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
 ]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_COMMAND = re.compile(r"(?:^|`)((?:python -m )?kkspdnn(?: [^`\n#|]*)?)", re.MULTILINE)
+_COMMAND = re.compile(r"(?:^|`)((?:python -m )?kkspdnn(?: [^`\n#|>]*)?)", re.MULTILINE)
 _SAMPLE = re.compile(r"^<!-- printed from (\S+) -->\n```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _OPTIONAL = {"torch": "torch", "mpi4py": "mpi"}
 """Packages that examples import, and the extra that installs each."""
