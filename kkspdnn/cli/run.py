@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from kkspdnn.cli.launch_table import launch_table
+from kkspdnn.cli.launch_table import launch_tables
 from kkspdnn.cli.output_files import check_distinct, check_outputs_name, write_outputs
 from kkspdnn.cli.problem import Problem, load_arguments
 from kkspdnn.cli.progress import delayed_bar
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
     first = ranks.rank == 0
     with (
         delayed_bar(not arguments.quiet and first) as bar,
-        time_launches() if arguments.verbose and first else nullcontext() as recorder,
+        _time_launches(arguments.verbose if first else 0) as recorder,
     ):
         start = perf_counter()
         if bar is not None:
@@ -76,6 +76,11 @@ def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
         lambda: _write(arguments.json, lambda file: write_output(file, record.to_json())),
     )
     return 1 if record.verified.passed is False or record.truth == "failed" else 0
+
+
+def _time_launches(verbose: int) -> AbstractContextManager[LaunchRecorder | None]:
+    """Record launches, and keep each of them with -vv."""
+    return time_launches(keep_launches=verbose > 1) if verbose else nullcontext()
 
 
 def _do_all(*actions: Callable[[], None]) -> None:
@@ -179,5 +184,6 @@ def _print_result(arguments: argparse.Namespace, record: Record) -> None:
 def _print_launches(recorder: LaunchRecorder | None, record: Record) -> None:
     """Print the times of launches, if they were recorded."""
     if recorder is not None and sys.stderr is not None:
-        table = launch_table(recorder.times, record.inference_seconds)
-        print(table, file=sys.stderr, flush=True)
+        # All repetitions are recorded.
+        seconds = sum(record.repeat_seconds) or record.inference_seconds
+        print(launch_tables(recorder, seconds), file=sys.stderr, flush=True)

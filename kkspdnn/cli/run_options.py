@@ -91,10 +91,10 @@ def _add_output_options(options: Parser) -> None:
     add("--published", action="store_true", help=published)
     either = output.add_mutually_exclusive_group()
     verbose = (
-        "also print the times of the launches of each kernel to standard error; each launch waits "
-        "for the device; with MPI: those of the first rank"
+        "also print the times of launches by kernel and by layer to standard error, and with -vv "
+        "each launch; each launch waits for the device; with MPI: those of the first rank"
     )
-    either.add_argument("-v", "--verbose", action="store_true", help=verbose)
+    either.add_argument("-v", "--verbose", action="count", default=0, help=verbose)
     quiet = "print no table and no progress bar"
     either.add_argument("--quiet", action="store_true", help=quiet)
 

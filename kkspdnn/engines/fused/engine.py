@@ -19,6 +19,7 @@ from kkspdnn.engines.fused.early_exit import EarlyExit, compute_early_exit
 from kkspdnn.engines.fused.kernels import FusedKernels
 from kkspdnn.engines.fused.layer import FusedLayer, group_layers
 from kkspdnn.engines.fused.packing import pack_layer
+from kkspdnn.engines.fused.recorded_run import RecordedFusedRun
 from kkspdnn.engines.fused.schedule import FusedRun
 from kkspdnn.engines.fused.warm_up import launch_all
 from kkspdnn.engines.layer_store import LayerStore
@@ -26,6 +27,7 @@ from kkspdnn.engines.overflow_guard import OverflowGuard
 from kkspdnn.engines.partial_result import RowSelector
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Layer
+from kkspdnn.pk.runtime.launch_times import is_recording
 
 
 class FusedEngine:
@@ -105,7 +107,8 @@ class FusedEngine:
         tiles_space = buffers.stages[0].shape.space
         if self._run_kernels.space is not tiles_space:
             self._run_kernels = FusedKernels(tiles_space, self.dtype)
-        return FusedRun(
+        run = RecordedFusedRun if is_recording() else FusedRun
+        return run(
             kernels=self._run_kernels,
             layers=layers,
             early_exit=self.early_exit,

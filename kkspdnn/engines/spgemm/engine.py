@@ -27,6 +27,7 @@ from kkspdnn.engines.spgemm.csr import Csr
 from kkspdnn.engines.spgemm.early_exit import bound_rows
 from kkspdnn.engines.spgemm.kernels import SpgemmKernels
 from kkspdnn.engines.spgemm.layer import SpgemmLayer
+from kkspdnn.engines.spgemm.recorded_run import RecordedSpgemmRun
 from kkspdnn.engines.spgemm.run import SpgemmRun, chunk_rows
 from kkspdnn.engines.spgemm.team_kernels import TeamKernels
 from kkspdnn.engines.spgemm.warm_up import launch_all, one_of_each_form
@@ -34,6 +35,7 @@ from kkspdnn.engines.uniform_layers import common_value, uniform_signature
 from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import Layer
+from kkspdnn.pk.runtime.launch_times import is_recording
 
 
 class SpgemmEngine:
@@ -123,7 +125,8 @@ class SpgemmEngine:
         row_selector: RowSelector | None,
         on_progress: ProgressCallback,
     ) -> SpgemmRun:
-        return SpgemmRun(
+        run = RecordedSpgemmRun if is_recording() else SpgemmRun
+        return run(
             space=self.space,
             kernels=self.kernels,
             epilogue=self.epilogue,

@@ -19,7 +19,7 @@ from kkspdnn.pk.installed import launcher as launcher_file
 from kkspdnn.pk.installed.launcher import PyKokkosLauncher
 from kkspdnn.pk.policy import ExecutionSpace, RangePolicy, TeamPolicy
 from kkspdnn.pk.prepared_launch import PreparedLaunch
-from kkspdnn.pk.runtime.launch_times import time_launches
+from kkspdnn.pk.runtime.launch_times import computing_layers, time_launches
 from kkspdnn.pk.types import infer_type
 from kkspdnn.pykokkos_finder import real_package_only
 
@@ -272,10 +272,13 @@ def test_times_of_launches(launcher: PyKokkosLauncher, kernels: ModuleType) -> N
     with time_launches() as recorder:
         add_up()
         scale()
-        scale()
+        with computing_layers(range(2), 5):
+            scale()
     add_up()
     scale()
     assert {each.label: each.count for each in recorder.times} == {"sum": 1, "scale": 2}
+    (layers,) = recorder.layer_times
+    assert (layers.layers, layers.count, layers.rows) == (range(2), 1, 5)
 
 
 def test_times_on_a_gpu_wait_for_it(

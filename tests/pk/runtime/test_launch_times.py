@@ -14,7 +14,15 @@ import pytest
 from kkspdnn import pk
 from kkspdnn.pk.prepared_launch import PreparedLaunch
 from kkspdnn.pk.runtime.kokkos_runtime import get_runtime
-from kkspdnn.pk.runtime.launch_times import LaunchRecorder, LaunchTimes, timed
+from kkspdnn.pk.runtime.launch_times import (
+    LaunchRecorder,
+    LaunchTimes,
+    LayerTimes,
+    TimedLaunch,
+    computing_layers,
+    is_recording,
+    timed,
+)
 
 TEXT = """
 import pykokkos as pk
@@ -138,3 +146,58 @@ def test_sums() -> None:
     assert first == LaunchTimes("b", 1, 5.0, 5.0, 5.0)
     assert second == LaunchTimes("a", 2, 4.0, 1.0, 3.0)
     assert second.mean == 2.0
+
+
+def test_times_by_layer(units: ModuleType, policy: Any) -> None:
+    with pk.time_launches() as recorder:
+        pk.parallel_for("load", policy, units.fill, x=X, value=1.0)
+        for layers, rows in ((range(1, 3), 10), (range(1), 30), (range(1, 3), 5)):
+            with computing_layers(layers, rows):
+                pk.parallel_for("fill", policy, units.fill, x=X, value=1.0)
+                pk.parallel_for("fill", policy, units.fill, x=X, value=1.0)
+    assert [(each.layers, each.count, each.rows) for each in recorder.layer_times] == [
+        (range(1), 2, 30),
+        (range(1, 3), 4, 15),
+    ]
+    by_label = {each.label: each.total for each in recorder.times}
+    by_layer = sum(each.total for each in recorder.layer_times)
+    assert by_layer == pytest.approx(by_label["fill"])
+    assert recorder.launches == ()
+
+
+def test_each_launch_is_kept_in_order(units: ModuleType, policy: Any) -> None:
+    with pk.time_launches(keep_launches=True) as recorder:
+        pk.parallel_for("a", policy, units.fill, x=X, value=1.0)
+        with computing_layers(range(3, 5), 1):
+            pk.parallel_for("b", policy, units.fill, x=X, value=1.0)
+        pk.parallel_for("a", policy, units.fill, x=X, value=1.0)
+    labels = [(each.label, each.layers) for each in recorder.launches]
+    assert labels == [("a", None), ("b", range(3, 5)), ("a", None)]
+    total = sum(each.total for each in recorder.times)
+    assert sum(each.seconds for each in recorder.launches) == pytest.approx(total)
+
+
+def test_an_exception_ends_the_layers() -> None:
+    recorder = LaunchRecorder(keep_launches=True)
+    call = timed(lambda: None, lambda: "l", [recorder], None)
+
+    def fail() -> None:
+        with computing_layers(range(1), 1):
+            call()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    call()
+    first, second = recorder.launches
+    assert (first.layers, second.layers) == (range(1), None)
+    assert second == TimedLaunch("l", None, second.seconds)
+    # The recorder is not one of the active ones, to which the block adds the rows.
+    assert recorder.layer_times == (LayerTimes(range(1), 1, 0, first.seconds),)
+
+
+def test_whether_launches_are_recorded() -> None:
+    assert not is_recording()
+    with pk.time_launches():
+        assert is_recording()
+    assert not is_recording()
