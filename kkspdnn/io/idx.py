@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
@@ -29,7 +30,7 @@ _FORMATS = (
 
 
 def idx_shape(path: Path) -> tuple[int, int, int]:
-    """The number, height and width of the images in an IDX file. InputError as in `read_idx_rows`.
+    """The number, height and width of the images in an IDX file. InputError as in `read_idx`.
 
     path: plain or gzipped
     """
@@ -40,25 +41,21 @@ def idx_shape(path: Path) -> tuple[int, int, int]:
             raise _read_error(path, error) from error
 
 
-def read_idx_rows(path: Path, rows: int | None, budget: Budget) -> Inputs:
+def read_idx(path: Path, rows: int | None, budget: Budget) -> NDArray[np.uint8]:
     """
-    The images in an IDX file as dense input rows of float32.
+    The images in an IDX file, uint8[images, height, width].
 
-    path: plain or gzipped, with images of any size
+    path: plain or gzipped
     rows: the maximum number of images, from the first one on; None: all
 
-    A row is an image. Its neuron `image row * width + image column` has the value pixel / 255.
-
-    InputError for another file, one that ends early or has trailing bytes, and if the rows need
+    InputError for another file, one that ends early or has trailing bytes, and if the images need
     more memory than the budget.
     """
     with open_text(path) as file:
         try:
             count, height, width = _shape(path, file)
-            pixels = height * width
-            read = count if rows is None else min(rows, count)
-            # The bytes, and the values.
-            budget.require(5 * read * pixels, f"{path}: {read} input rows of {pixels} neurons")
+            read, pixels = count if rows is None else min(rows, count), height * width
+            budget.require(read * pixels, f"{path}: {read} images of {height} x {width}")
             body = file.read(read * pixels)
             trailing = rows is None and len(body) == read * pixels and file.read(1)
         except (OSError, EOFError, zlib.error) as error:
@@ -70,10 +67,24 @@ def read_idx_rows(path: Path, rows: int | None, budget: Budget) -> Inputs:
         )
     if trailing:
         raise InputError(f"{path}: has more bytes than the {count} images that its header declares")
+    return np.frombuffer(body, np.uint8).reshape(read, height, width)
+
+
+def read_idx_rows(path: Path, rows: int | None, budget: Budget) -> Inputs:
+    """
+    The images in an IDX file as dense input rows of float32. InputError as in `read_idx`.
+
+    A row is an image. Its neuron `image row * width + image column` has the value pixel / 255.
+    """
+    images = read_idx(path, rows, budget)
+    count, height, width = images.shape
+    neurons = height * width
+    budget.require(4 * images.size, f"{path}: {count} input rows of {neurons} neurons")
     values = np.arange(256, dtype=np.float32) / np.float32(255)
-    dense = values[np.frombuffer(body, np.uint8).reshape(read, pixels)]
     source = f"IDX file {path.name}, {height}x{width} pixels / 255"
-    return Inputs(rows=read, neurons=pixels, source=source, dense=dense)
+    return Inputs(
+        rows=count, neurons=neurons, source=source, dense=values[images.reshape(count, neurons)]
+    )
 
 
 def _read_error(path: Path, error: Exception) -> InputError:

@@ -8,9 +8,6 @@ The challenge describes its images as MNIST "resized" to M x M and thresholded (
 
 from __future__ import annotations
 
-import gzip
-import struct
-import zlib
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -18,15 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
+from kkspdnn.io.idx import idx_shape, read_idx
 from kkspdnn.io.shipped_images import row_count
-from kkspdnn.io.tsv import open_text, read_error
 from kkspdnn.model.inputs import Inputs
 
 _RAW_SIDE = 28
 _SIDES = {1024: 32, 4096: 64, 16384: 128, 65536: 256}
-_MAGIC = 0x00000803  # unsigned bytes, three dimensions
-_MAX_BYTES = 1 << 31  # of pixels, to limit what a damaged header can request
 
 
 def mnist_images(path: str | PathLike[str], neurons: int, rows: int | None = None) -> Inputs:
@@ -49,7 +45,7 @@ def mnist_images(path: str | PathLike[str], neurons: int, rows: int | None = Non
     if neurons not in _SIDES:
         raise InputError(f"{neurons} neurons: use {', '.join(map(str, _SIDES))}")
     side, file = _SIDES[neurons], Path(path)
-    raw = read_idx(file)
+    raw = _read_images(file)
     count = row_count(rows, raw.shape[0])
     largest = max((float(row.max()) for row in _resampled_rows(raw, side)), default=0.0)
     # If all images are black, no pixel is 1.
@@ -70,37 +66,12 @@ def mnist_images(path: str | PathLike[str], neurons: int, rows: int | None = Non
     )
 
 
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """
-    The images of an IDX3 file, uint8[images, 28, 28]. InputError if the file is not valid.
-    """
-    with open_text(path) as file:
-        try:
-            head = file.read(16)
-            count = _idx_count(path, head)
-            # Read one byte more than the header states, to detect trailing bytes.
-            body = file.read(min(count * _RAW_SIDE**2 + 1, _MAX_BYTES))
-        except (gzip.BadGzipFile, EOFError, zlib.error, OSError) as error:
-            raise read_error(path, error) from error
-    if len(body) != count * _RAW_SIDE**2:
-        least = "at least " if len(body) > count * _RAW_SIDE**2 else ""
-        raise InputError(
-            f"{path}: {least}{len(body)} bytes of pixels; {count} images need "
-            f"{count * _RAW_SIDE**2}"
-        )
-    return np.frombuffer(body, np.uint8).reshape(count, _RAW_SIDE, _RAW_SIDE)
-
-
-def _idx_count(path: Path, head: bytes) -> int:
-    """The number of images in the header of an IDX3 file. InputError unless they are 28 x 28."""
-    if len(head) < 16 or struct.unpack(">I", head[:4])[0] != _MAGIC:
-        raise InputError(
-            f"{path}: not an IDX file of images: it does not begin with {_MAGIC:#010x}"
-        )
-    count, height, width = struct.unpack(">III", head[4:])
+def _read_images(path: Path) -> NDArray[np.uint8]:
+    """The images of MNIST in an IDX file, uint8[images, 28, 28]. InputError for another size."""
+    _, height, width = idx_shape(path)
     if (height, width) != (_RAW_SIDE, _RAW_SIDE):
         raise InputError(f"{path}: images of {height} x {width}; MNIST's are 28 x 28")
-    return int(count)
+    return read_idx(path, None, Budget())
 
 
 def fourier_resampled(signal: NDArray[np.float64], samples: int) -> NDArray[np.float64]:

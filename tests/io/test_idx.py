@@ -83,7 +83,7 @@ def test_a_header_that_declares_more_than_the_memory(
     monkeypatch.setattr(memory, "free_memory", lambda: 10**9)
     path = tmp_path / "images"
     path.write_bytes(idx(pixels(1, 2**16, 1), count=2**31))
-    with pytest.raises(InputError, match=r"images: 2147483648 input rows of 65536 neurons need"):
+    with pytest.raises(InputError, match=r"images: 2147483648 images of 65536 x 1 need"):
         read_idx_rows(path, None, Budget())
     assert read_idx_rows(path, 1, Budget()).rows == 1
 
