@@ -41,6 +41,7 @@ PACKAGES = (
     "pytest-xdist",
     "rich",
     "safetensors",
+    "shtab",
 )
 """Packages that kkspdnn and its tests need.
 
