@@ -209,7 +209,7 @@ def test_different_values_fail(
         (["--neurons", "1000"], "1000 neurons: a RadiX-Net has"),
         (["--rows", "0"], "'0' is not a whole number from 1"),
         (["--json", "/no/such/folder/x.json"], "/no/such/folder"),
-        (["--runs"], "unrecognized arguments: --runs"),
+        (["--runs"], "unknown option --runs"),
     ],
 )
 def test_errors_are_one_line(

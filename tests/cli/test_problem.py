@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from kkspdnn.cli.problem import load_problem
+from kkspdnn.cli.problem import load_arguments, load_problem
 from kkspdnn.device import memory
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
 from kkspdnn.io.challenge import write_categories, write_images, write_network
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model.radixnet import radixnet
+from tests.command_lines import parse
 
 
 def test_defaults_without_a_folder() -> None:
@@ -88,6 +89,14 @@ def test_a_file_of_input_rows(tmp_path: Path) -> None:
         assert (problem.inputs.to_dense() == rows[:3]).all()
         with pytest.raises(InputError, match=r"rows=6: .*rows.npy has 5 rows"):
             load_problem(**options, rows=tmp_path / "rows.npy", inputs=6)
+
+
+@pytest.mark.parametrize("command", ["run", "tune"])
+def test_the_options_of_input_rows(tmp_path: Path, command: str) -> None:
+    np.save(tmp_path / "rows.npy", np.ones((5, 64), np.float32))
+    size = ["--neurons", "64", "--layers", "2"]
+    options = [command, *size, "--rows", str(tmp_path / "rows.npy"), "--inputs", "4"]
+    assert load_arguments(parse(options)).inputs.shape == (4, 64)
 
 
 def test_a_file_of_input_rows_of_another_width_is_refused_before_the_network_is_read(
