@@ -24,11 +24,11 @@ from bench.spgemm import add_spgemm_options, measure_spgemm
 from kkspdnn.cli.exit_codes import exit_code_of
 from kkspdnn.cli.parser import Parser
 from kkspdnn.cli.problem import Problem, load_problem
-from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.device.space import check_space
 from kkspdnn.device.space_names import add_space_option
 from kkspdnn.errors import InputError
 from kkspdnn.pk.build.toolchain import usable_cores
+from kkspdnn.progress import delayed_bar
 from kkspdnn.records.comparison import Comparison, NetworkSize, read_comparison
 
 _QUICK_INPUTS, _QUICK_SECONDS = 3000, 0.2

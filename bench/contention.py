@@ -25,7 +25,6 @@ import numpy as np
 from bench.environment import collect_environment
 from bench.measurement import run_measurement
 from kkspdnn.cli.parser import Parser, positive_int
-from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
@@ -33,6 +32,7 @@ from kkspdnn.model.network import Network
 from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.build.toolchain import usable_cores
 from kkspdnn.predictor import Predictor
+from kkspdnn.progress import delayed_bar
 from kkspdnn.records.host_load import LoadMeter
 from kkspdnn.serial_reference import categories, reference
 

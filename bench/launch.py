@@ -25,7 +25,6 @@ import numpy as np
 from bench.environment import collect_environment
 from bench.measurement import run_measurement
 from kkspdnn.cli.parser import Parser, positive_int
-from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.pk import language as pk
 from kkspdnn.pk import language_as_pykokkos
 from kkspdnn.pk.build.find_runtime import find_runtime_library
@@ -33,6 +32,7 @@ from kkspdnn.pk.build.toolchain import usable_cores
 from kkspdnn.pk.compiler import generate
 from kkspdnn.pk.prepared_launch import PreparedLaunch
 from kkspdnn.pk.runtime.kokkos_runtime import get_runtime
+from kkspdnn.progress import delayed_bar
 
 SCHEMA = "kkspdnn-launch/1"
 SPACES: Final = ("Serial", "OpenMP")

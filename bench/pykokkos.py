@@ -27,7 +27,6 @@ from bench.environment import collect_environment
 from bench.measurement import run_measurement
 from bench.processes import ALL_THREADS, Worker, serve
 from kkspdnn.cli.parser import Parser, positive_int
-from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.device.space import open_space
 from kkspdnn.errors import InputError
 from kkspdnn.inference import infer
@@ -36,6 +35,7 @@ from kkspdnn.model.radixnet import radixnet
 from kkspdnn.pk.build.toolchain import usable_cores
 from kkspdnn.pk.installed.requirements import missing_requirements
 from kkspdnn.predictor import Predictor
+from kkspdnn.progress import delayed_bar
 
 SCHEMA = "kkspdnn-pykokkos/1"
 IMPLEMENTATIONS: Final = ("builtin", "pykokkos")

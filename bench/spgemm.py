@@ -11,9 +11,9 @@ from bench.environment import collect_environment
 from bench.spgemm_cases import DENSITIES, EDGES, MULTIPLICATIONS, NEURONS, Grid, spgemm_problems
 from bench.spgemm_measure import IMPLEMENTATIONS, Timing, measure_case
 from bench.spgemm_report import show_spgemm
-from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
 from kkspdnn.pk.build.toolchain import usable_cores
+from kkspdnn.progress import delayed_bar
 from kkspdnn.records.spgemm_study import SpgemmCase, SpgemmStudy
 
 _QUICK = Grid(neurons=(1024, 8192), edges=(32,), densities=(1.0, 100.0), multiplications=2_000_000)

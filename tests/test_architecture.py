@@ -16,7 +16,7 @@ ROOT = Path(kkspdnn.__file__).parent
 
 ROOMS = [
     *("errors", "choices", "units", "version", "notebook_html", "pykokkos_finder"),
-    *("pk", "workunits", "device", "model", "io"),
+    *("pk", "progress", "workunits", "device", "model", "io"),
     *("engines", "pruning", "serial_reference"),
     *(
         "parallel",

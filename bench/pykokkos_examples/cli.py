@@ -24,8 +24,8 @@ from bench.pykokkos_examples.run_example import run_example
 from bench.pykokkos_examples.run_tests import TEST_FILES, run_tests
 from bench.pykokkos_examples.translate import translate_workunits
 from kkspdnn.cli.parser import Parser, file_path
-from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
+from kkspdnn.progress import delayed_bar
 from kkspdnn.records.provenance import git_commit
 
 SCHEMA = "kkspdnn-pykokkos-examples/1"

@@ -15,10 +15,10 @@ from bench.scaling.table import table
 from kkspdnn.cli.exit_codes import exit_code_of
 from kkspdnn.cli.parser import Parser, positive_int
 from kkspdnn.cli.problem import load_problem
-from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.errors import InputError
 from kkspdnn.io.json_schema import read_json
 from kkspdnn.pk.build.toolchain import usable_cores
+from kkspdnn.progress import delayed_bar
 from kkspdnn.records.rank_study import (
     SCHEMA,
     ModelledTime,

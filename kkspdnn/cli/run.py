@@ -15,13 +15,13 @@ import numpy as np
 from kkspdnn.cli.launch_table import launch_tables
 from kkspdnn.cli.output_files import check_distinct, check_outputs_name, write_outputs
 from kkspdnn.cli.problem import Problem, load_arguments
-from kkspdnn.cli.progress import delayed_bar
 from kkspdnn.cli.text_outputs import STANDARD_OUTPUT, check_open, write_output
 from kkspdnn.device.space import check_device, check_space, check_space_name, choose_device
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import Result, infer
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.pk.runtime.launch_times import LaunchRecorder, time_launches
+from kkspdnn.progress import delayed_bar
 from kkspdnn.records.result_table import result_table
 from kkspdnn.records.run import Record, check_writable
 

@@ -27,7 +27,7 @@ from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import check_device, check_space_name
 from kkspdnn.errors import InputError, check_choice, short_repr
-from kkspdnn.inference.request import Request, StepCallback
+from kkspdnn.inference.request import Request
 from kkspdnn.inference.result import Result
 from kkspdnn.inference.run import execute
 from kkspdnn.model.ieee import ieee_arithmetic
@@ -37,6 +37,7 @@ from kkspdnn.model.network import Network, check_network
 from kkspdnn.parallel.affinity import bind_rank
 from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.pk.build.toolchain import machine
+from kkspdnn.progress import Progress, open_progress
 from kkspdnn.records.host_load import LoadMeter
 from kkspdnn.tuning.store import is_enabled
 
@@ -60,7 +61,7 @@ def infer(
     values: bool = False,
     repeat: int = 1,
     memory: float | None = None,
-    progress: StepCallback | None = None,
+    progress: Progress = None,
     comm: Any = None,
     parallel: Parallel = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
@@ -95,8 +96,8 @@ def infer(
     repeat: how many times to compute the rows. Loading, compiling and packing are done once. The
     record has all times of inference and their median, and results are those of the last time
     memory: the memory budget of this process in gigabytes (10^9 bytes); None: the free memory
-    progress: a function that is called with the name of the current step and its completed
-    fraction, 0 to 1
+    progress: True for a progress bar on a terminal or in a notebook, by rank 0; or a function that
+    is called with the name of the current step and its completed fraction, 0 to 1
     comm: an mpi4py communicator, or Ranks, whose ranks divide the work; None: this process alone
     parallel: how ranks divide the work: data (each computes some of the rows through all layers),
     pipeline (each computes some of the layers for all rows) or auto (a pipeline only if the layers
@@ -119,15 +120,14 @@ def infer(
     cache folder cannot be used.
     """
     _check_choices(space, device, kernel, epilogue, exits, verify, parallel)
-    check_network(network)
+    rows = _check_inputs(network, inputs)
     ranks = Ranks.from_comm(comm)
-    rows = Inputs.from_any(inputs)
-    rows.check_neurons(network.inputs)
     run_dtype = network.dtype if dtype is None else float_dtype(dtype)
     load_meter = LoadMeter()
     # Before OpenMP starts, which may bind this thread to a single core.
     description = machine()
-    with bind_rank(ranks, space, threads, device) as gpu:
+    binding = bind_rank(ranks, space, threads, device)
+    with open_progress(progress, ranks.rank == 0) as on_progress, binding as gpu:
         request = Request(
             ranks=ranks,
             network=network.astype(run_dtype),
@@ -147,7 +147,7 @@ def infer(
             budget=_shared_budget(memory, ranks.local_size, gpu.ranks),
             parallel=parallel,
             checkpoint=None if checkpoint is None else Path(checkpoint),
-            on_progress=progress if progress is not None else _no_progress,
+            on_progress=on_progress,
             load_meter=load_meter,
             machine=description,
         )
@@ -181,6 +181,14 @@ def _check_choices(
         raise InputError("epilogue 'separate' is for kernel spgemm; leave it out")
 
 
+def _check_inputs(network: Network, inputs: Any) -> Inputs:
+    """Return the input rows; InputError for an invalid network, or rows that do not fit it."""
+    check_network(network)
+    rows = Inputs.from_any(inputs)
+    rows.check_neurons(network.inputs)
+    return rows
+
+
 def _check_repeat(repeat: object, checkpoint: object) -> int:
     """Return the number of repetitions; InputError if it is invalid or excluded."""
     if isinstance(repeat, bool) or not isinstance(repeat, int | np.integer) or repeat < 1:
@@ -197,7 +205,3 @@ def _shared_budget(gigabytes: float | None, processes: int, device_processes: in
     """Return the memory budget of one of several processes on this node and on its GPU."""
     budget = Budget.from_gigabytes(gigabytes)
     return replace(budget, processes=processes, device_processes=device_processes)
-
-
-def _no_progress(_step: str, _fraction: float) -> None:
-    """A step callback that does nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,8 @@ from kkspdnn.errors import InputError
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.network import Network
 from kkspdnn.parallel.ranks import Ranks
+from kkspdnn.progress import StepCallback
 from kkspdnn.records.host_load import LoadMeter
-
-StepCallback = Callable[[str, float], None]
-"""Called with the name of the current step and its completed fraction, 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,13 +14,14 @@ from kkspdnn.device.space import Space, open_space
 from kkspdnn.engines import Engine, PartialResult, ProgressCallback, RowSelector, make_engine
 from kkspdnn.engines.partial_result import concatenate
 from kkspdnn.inference.kernel_choice import choose_kernel
-from kkspdnn.inference.request import Request, StepCallback
+from kkspdnn.inference.request import Request
 from kkspdnn.inference.result import Result
 from kkspdnn.inference.run_record import PhaseTimes, Setup, gather_usage, make_record
 from kkspdnn.model.network import Network
 from kkspdnn.model.neuron_merging import MergedNetwork, merge_neurons
 from kkspdnn.parallel.partition import Partition, partition_rows, resume
 from kkspdnn.parallel.strategy import Strategy, choose_strategy
+from kkspdnn.progress import StepCallback
 from kkspdnn.records.run import Launch, Verification
 from kkspdnn.tuning.case import TuningCase
 from kkspdnn.tuning.store import find_tuned

@@ -43,6 +43,7 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import Floats, float_dtype
 from kkspdnn.model.network import Network
 from kkspdnn.model.radixnet import challenge_bias
+from kkspdnn.progress import Progress, open_progress
 
 YMAX = 32.0
 """The upper limit of the ReLU in the challenge's networks."""
@@ -59,6 +60,7 @@ def read_layers(
     *,
     layer_cache: float | None = None,
     resident_bytes: int = RESIDENT_BYTES,
+    progress: Progress = None,
 ) -> FileLayers:
     """
     The first `layers` layers in a folder of challenge files, all read and checked in this call.
@@ -67,6 +69,8 @@ def read_layers(
     0: no cache; None: KKSPDNN_LAYER_CACHE_GB, else 4. A cached layer is used if the bytes of the
     text file are the same
     resident_bytes: layers up to this total stay in memory; later ones are read again on each access
+    progress: True for a progress bar on a terminal or in a notebook; or a function that is called
+    with the name of the current step and its completed fraction, 0 to 1
 
     InputError naming the first missing file, or `file:line` of an invalid line.
     """
@@ -83,9 +87,17 @@ def read_layers(
             )
         paths.append(path)
     cache = open_layer_cache(layer_cache)
-    return FileLayers(
-        paths, neurons, bias, float_dtype(dtype), cache=cache, resident_bytes=resident_bytes
-    )
+    with open_progress(progress) as on_step:
+        on_step("reading the layers", 0.0)
+        return FileLayers(
+            paths,
+            neurons,
+            bias,
+            float_dtype(dtype),
+            cache=cache,
+            resident_bytes=resident_bytes,
+            on_layer=lambda number: on_step("reading the layers", number / layers),
+        )
 
 
 def read_network(
@@ -96,6 +108,7 @@ def read_network(
     *,
     layer_cache: float | None = None,
     resident_bytes: int = RESIDENT_BYTES,
+    progress: Progress = None,
 ) -> Network:
     """
     The network in a folder of challenge files, with the challenge's bias and ymax.
@@ -104,11 +117,19 @@ def read_network(
     layer_cache: the maximum size of the cache of parsed layers on disk, in gigabytes (10^9 bytes).
     0: no cache; None: KKSPDNN_LAYER_CACHE_GB, else 4
     resident_bytes: layers up to this total stay in memory; later ones are read again on each access
+    progress: True for a progress bar on a terminal or in a notebook; or a function that is called
+    with the name of the current step and its completed fraction, 0 to 1
 
     InputError naming the first missing file, or `file:line` of an invalid line.
     """
     file_layers = read_layers(
-        folder, neurons, layers, dtype, layer_cache=layer_cache, resident_bytes=resident_bytes
+        folder,
+        neurons,
+        layers,
+        dtype,
+        layer_cache=layer_cache,
+        resident_bytes=resident_bytes,
+        progress=progress,
     )
     return Network(
         layers=file_layers,
@@ -126,6 +147,7 @@ def read_images(
     rows: int | None = None,
     *,
     budget: Budget | None = None,
+    progress: Progress = None,
 ) -> Inputs:
     """
     The images in a folder of challenge files as input rows.
@@ -133,6 +155,8 @@ def read_images(
     rows: the number of input rows. Images beyond it are ignored, rows without a line are zero.
     None: the largest image number in the file, which does not show trailing zero rows
     budget: a kkspdnn.device.memory.Budget, such as Budget.from_gigabytes(8); None: the free memory
+    progress: True for a progress bar on a terminal or in a notebook; or a function that is called
+    with the name of the current step, and 0 because the number of lines is unknown
 
     The rows are bits if all values are 1, else CSR of float64. Lines may be in any order.
     InputError with `file:line` for an invalid line or a duplicate pixel, and if the rows need more
@@ -145,7 +169,9 @@ def read_images(
         raise InputError(f"{name}: no such file, nor {name.name}.gz")
     memory = Budget() if budget is None else budget
     source = f"challenge images {path.name}"
-    return read_image_lines(path, neurons, rows, budget=memory, source=source)
+    with open_progress(progress) as on_step:
+        on_step("reading the images", 0.0)
+        return read_image_lines(path, neurons, rows, budget=memory, source=source)
 
 
 def read_categories(

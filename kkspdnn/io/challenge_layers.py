@@ -8,7 +8,7 @@ earlier versions wrote next to the text, are ignored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class FileLayers(LazyLayers):
 
     Layers up to a total of `resident_bytes` stay in memory. Later ones are read again on each
     access, from `cache` if it has them.
+
+    on_layer: called with the number of layers that have been read
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class FileLayers(LazyLayers):
         *,
         cache: LayerCache | None = None,
         resident_bytes: int = RESIDENT_BYTES,
+        on_layer: Callable[[int], None] = lambda _number: None,
     ) -> None:
         self.inputs = self.outputs = neurons
         self.dtype = dtype
@@ -55,13 +58,14 @@ class FileLayers(LazyLayers):
         self._resident: list[Layer] = []
         self._keys: list[LayerKey | None] = []
         size = 0
-        for path in self._paths:
+        for number, path in enumerate(self._paths, start=1):
             layer, key = load_layer(path, neurons, bias, dtype, cache)
             self._keys.append(key)
             self.edges += layer.edges
             size += layer.index.nbytes + layer.value.nbytes
             if size <= resident_bytes:
                 self._resident.append(layer)
+            on_layer(number)
 
     def __getstate__(self) -> dict[str, Any]:
         # A process that unpickles the object may have another working directory.

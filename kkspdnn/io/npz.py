@@ -61,6 +61,7 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import ACTIVATIONS, BIAS_TO, Layer
 from kkspdnn.model.matrices import float_dtype
 from kkspdnn.model.network import Network, check_network, network
+from kkspdnn.progress import Progress, open_progress
 
 _LARGEST = float(np.finfo(np.float64).max)
 _CHOICES: dict[str, tuple[str, ...]] = {"activation": ACTIVATIONS, "bias_to": BIAS_TO}
@@ -78,7 +79,11 @@ _EXPECTED = {
 
 @ieee_arithmetic()
 def read_npz_network(
-    folder: str | PathLike[str], dtype: DTypeLike = np.float32, *, budget: Budget | None = None
+    folder: str | PathLike[str],
+    dtype: DTypeLike = np.float32,
+    *,
+    budget: Budget | None = None,
+    progress: Progress = None,
 ) -> Network:
     """
     Read the network in a folder, in float32 or float64, with all layers in memory.
@@ -86,6 +91,8 @@ def read_npz_network(
     budget: a kkspdnn.device.memory.Budget, such as Budget.from_gigabytes(8); None: the free memory.
     The sizes that the files state are checked before memory is allocated. A layer needs memory for
     its weights and outputs, not its inputs
+    progress: True for a progress bar on a terminal or in a notebook; or a function that is called
+    with the name of the current step and its completed fraction, 0 to 1
 
     InputError naming the file if it is missing, cannot be read or has a similar name to one that is
     read; if weights or biases are not finite or too large for `dtype`; for two biases of a layer;
@@ -103,10 +110,11 @@ def read_npz_network(
     shapes = [sparse_shape(file) for file in files.layers]
     _check_chain(files, shapes, settings.get("inputs"))
     memory = Budget() if budget is None else budget
-    layers = [
-        _read_layer(files, position, shapes[position][1], settings, target_dtype, memory)
-        for position in range(len(files.layers))
-    ]
+    layers = []
+    with open_progress(progress) as on_step:
+        for position, (_, outputs) in enumerate(shapes):
+            on_step("reading the layers", position / len(shapes))
+            layers.append(_read_layer(files, position, outputs, settings, target_dtype, memory))
     try:
         return network(
             layers,

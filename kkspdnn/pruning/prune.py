@@ -13,6 +13,7 @@ from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.matrices import Floats
 from kkspdnn.model.network import Network, check_network
+from kkspdnn.progress import Progress, open_progress
 from kkspdnn.pruning.masks import (
     Mask,
     Permutation,
@@ -37,6 +38,7 @@ def prune(
     block_shape: tuple[int, int] = (8, 8),
     steps: int = 1,
     retrain: Retrain | None = None,
+    progress: Progress = None,
 ) -> Network:
     """
     Remove the weights of the smallest magnitude of each layer. Biases and activations are kept.
@@ -52,6 +54,8 @@ def prune(
     steps: the number of pruning steps. Step t prunes to sparsity x (1 - (1 - t / steps)^3), the
     schedule of Zhu and Gupta, "To prune, or not to prune", 2017
     retrain: called with the network after each step, including the last one
+    progress: True for a progress bar on a terminal or in a notebook; or a function that is called
+    with the name of the current step and its completed fraction, 0 to 1
 
     InputError for options out of range, for a block with fewer nonzero weights than it must keep,
     and for a retrained network with other layers or edges.
@@ -66,10 +70,6 @@ def prune(
         )
     if permute and method != "balanced":
         raise InputError(f"permute is for balanced blocks: leave it out with method {method}")
-    permutations = [
-        balancing_permutation(layer.weights().toarray(), blocks) if permute and target else None
-        for layer, target in zip(network.layers, sparsities, strict=True)
-    ]
 
     def mask(weights: Floats, sparsity: float, permutation: Permutation | None) -> Mask:
         if method == "balanced":
@@ -78,24 +78,51 @@ def prune(
             return block_mask(weights, sparsity, block_shape)
         return unstructured_mask(weights, sparsity)
 
-    for step in range(1, steps + 1):
-        fraction = 1 - (1 - step / steps) ** 3
-        layers = list(network.layers)
-        for position, target in enumerate(sparsities):
-            if not target:
-                continue
+    with open_progress(progress) as on_step:
+        on_step("pruning", 0.0)
+        permutations = [
+            balancing_permutation(layer.weights().toarray(), blocks) if permute and target else None
+            for layer, target in zip(network.layers, sparsities, strict=True)
+        ]
+        for step in range(1, steps + 1):
+            fraction = 1 - (1 - step / steps) ** 3
+            targets = [fraction * target for target in sparsities]
+
+            def on_layer(number: int, before: int = step - 1) -> None:
+                on_step("pruning", (before + number / len(sparsities)) / steps)
+
+            network = _prune_layers(network, targets, permutations, mask, on_layer)
+            if retrain is not None:
+                on_step(f"retraining after step {step} of {steps}", step / steps)
+                trained = retrain(network)
+                _check_same_edges(network, trained, sparsities)
+                network = trained
+    return network
+
+
+def _prune_layers(
+    network: Network,
+    sparsities: Sequence[float],
+    permutations: Sequence[Permutation | None],
+    mask: Callable[[Floats, float, Permutation | None], Mask],
+    on_layer: Callable[[int], None],
+) -> Network:
+    """Prune each layer to its sparsity, unless that is 0, in one step.
+
+    mask: chooses the weights that are kept
+    on_layer: called with the number of finished layers
+    """
+    layers = list(network.layers)
+    for position, target in enumerate(sparsities):
+        if target:
             weights = layers[position].weights().toarray()
             try:
-                kept = mask(weights, target * fraction, permutations[position])
+                kept = mask(weights, target, permutations[position])
             except InputError as error:
                 raise InputError(str(error), layer=position + 1) from error
             layers[position] = _masked(layers[position], weights, kept)
-        network = replace(network, layers=layers)
-        if retrain is not None:
-            trained = retrain(network)
-            _check_same_edges(network, trained, sparsities)
-            network = trained
-    return network
+        on_layer(position + 1)
+    return replace(network, layers=layers)
 
 
 def _sparsities(sparsity: object, layers: int) -> list[float]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from numpy.typing import DTypeLike
@@ -21,6 +22,7 @@ from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import float_dtype
 from kkspdnn.model.network import Network, check_network
 from kkspdnn.pk.system.debug_mode import DEBUG_VARIABLE, debug_mode
+from kkspdnn.progress import Progress, StepCallback, open_progress
 from kkspdnn.tuning import DEFAULT_SECONDS
 from kkspdnn.tuning.case import TuningCase
 from kkspdnn.tuning.measure import EngineMeasurement
@@ -65,6 +67,7 @@ def tune(
     memory: float | None = None,
     seconds: float = DEFAULT_SECONDS,
     on_trial: Callable[[Trial], None] | None = None,
+    progress: Progress = None,
 ) -> Tuning:
     """Measure launch parameters of the fused kernel on this machine, and keep the fastest.
 
@@ -76,6 +79,7 @@ def tune(
     network, inputs, space, exits, dtype, threads, device, memory: as in `infer`
     seconds: the time of the search; packing the layers for the first time comes before
     on_trial: called with each measurement
+    progress: as in `infer`; the fraction is that of `seconds`
 
     If runs are slow, some of the input rows are measured.
 
@@ -101,13 +105,11 @@ def tune(
     converted = network.astype(run_dtype)
     case = TuningCase.of(opened, converted, run_dtype, "fused", exits)
     measurement = EngineMeasurement(opened, converted, rows, run_dtype, exits, budget)
-    measurement.choose_rows(seconds)
-    search = Search(opened.launch, opened.name, run_dtype, measurement, seconds)
-    trials = []
-    for trial in search:
-        trials.append(trial)
-        if on_trial is not None:
-            on_trial(trial)
+    with open_progress(progress) as on_step:
+        on_step("packing the layers", 0.0)
+        measurement.choose_rows(seconds)
+        search = Search(opened.launch, opened.name, run_dtype, measurement, seconds)
+        trials = _run_search(search, seconds, on_trial, on_step)
     file = removed = None
     if search.best == search.default:
         removed = forget_tuned(case)
@@ -123,6 +125,23 @@ def tune(
         file=file,
         removed=removed,
     )
+
+
+def _run_search(
+    search: Search,
+    seconds: float,
+    on_trial: Callable[[Trial], None] | None,
+    on_step: StepCallback,
+) -> list[Trial]:
+    """Run a search of this many seconds and return its trials."""
+    began, trials = perf_counter(), list[Trial]()
+    on_step("measuring launch parameters", 0.0)
+    for trial in search:
+        trials.append(trial)
+        if on_trial is not None:
+            on_trial(trial)
+        on_step("measuring launch parameters", min(1.0, (perf_counter() - began) / seconds))
+    return trials
 
 
 def _keep(case: TuningCase, confirmed: Trial, rows: int) -> Path:

@@ -213,13 +213,14 @@ def test_a_progress_bar_in_a_forked_process() -> None:
         CHILDREN
         + """
 from rich.console import Console
-from kkspdnn.cli.progress import DelayedBar
-bar = DelayedBar(Console(stderr=True, force_terminal=True), 0.0)
+from kkspdnn.progress.bar import DelayedBar
+from kkspdnn.progress.display import TerminalDisplay
+bar = DelayedBar(TerminalDisplay(Console(stderr=True, force_terminal=True)), 0.0)
 time.sleep(0.3)
 held, done = threading.Event(), threading.Event()
 
 def hold():
-    with bar._lock, bar._bar._lock:
+    with bar._lock, bar._display._bar._lock:
         held.set()
         done.wait()
 

@@ -10,13 +10,15 @@ import pytest
 from rich.console import Console
 
 from kkspdnn.cli.logs import logs_on_stderr
-from kkspdnn.cli.progress import DelayedBar, delayed_bar
-from kkspdnn.pk.system.progress_log import log_progress
+from kkspdnn.pk.system.progress_log import PROGRESS_LOGGER, log_progress
+from kkspdnn.progress.bar import DelayedBar, delayed_bar
+from kkspdnn.progress.display import TerminalDisplay
 
 
-def terminal() -> tuple[Console, io.StringIO]:
+def terminal() -> tuple[TerminalDisplay, io.StringIO]:
     text = io.StringIO()
-    return Console(file=text, force_terminal=True, width=80, _environ={"TERM": "xterm"}), text
+    console = Console(file=text, force_terminal=True, width=80, _environ={"TERM": "xterm"})
+    return TerminalDisplay(console), text
 
 
 def wait_for(text: io.StringIO, what: str) -> bool:
@@ -27,8 +29,8 @@ def wait_for(text: io.StringIO, what: str) -> bool:
 
 
 def test_a_bar_appears_after_its_delay_without_progress() -> None:
-    console, text = terminal()
-    bar = DelayedBar(console, delay=0.05)
+    display, text = terminal()
+    bar = DelayedBar(display, delay=0.05)
     bar("compiling", 0.0)
     shown = wait_for(text, "compiling")
     bar("inference", 0.5)
@@ -38,8 +40,8 @@ def test_a_bar_appears_after_its_delay_without_progress() -> None:
 
 
 def test_a_short_run_shows_nothing() -> None:
-    console, text = terminal()
-    bar = DelayedBar(console, delay=0.1)
+    display, text = terminal()
+    bar = DelayedBar(display, delay=0.1)
     bar("compiling", 0.5)
     bar.stop()
     time.sleep(0.25)
@@ -72,7 +74,7 @@ def test_progress_records_are_the_text_of_the_bar(monkeypatch: pytest.MonkeyPatc
     stderr = io.StringIO()
     monkeypatch.setattr(stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stderr", stderr)
-    monkeypatch.setattr("kkspdnn.cli.progress._DELAY", 0.05)
+    monkeypatch.setattr("kkspdnn.progress.bar._DELAY", 0.05)
     with logs_on_stderr(logging.INFO), delayed_bar(True) as bar:
         assert bar is not None
         bar._start()
@@ -85,3 +87,29 @@ def test_progress_records_are_the_text_of_the_bar(monkeypatch: pytest.MonkeyPatc
     with logs_on_stderr(logging.INFO):
         log_progress("compiling workunits: 4 of 12", 4, 12)
     assert "kkspdnn: compiling workunits: 4 of 12\n" in stderr.getvalue()
+
+
+def test_the_last_bar_restores_the_logger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads may show a bar at the same time, and end in any order."""
+    monkeypatch.setattr("kkspdnn.progress.bar.find_display", lambda: terminal()[0])
+    before = PROGRESS_LOGGER.propagate, PROGRESS_LOGGER.level
+    first, second = delayed_bar(True), delayed_bar(True)
+    first.__enter__()
+    second.__enter__()
+    assert (PROGRESS_LOGGER.propagate, PROGRESS_LOGGER.level) == (False, logging.INFO)
+    first.__exit__(None, None, None)
+    assert (PROGRESS_LOGGER.propagate, PROGRESS_LOGGER.level) == (False, logging.INFO)
+    second.__exit__(None, None, None)
+    assert (PROGRESS_LOGGER.propagate, PROGRESS_LOGGER.level) == before
+
+
+def test_calls_after_the_end_change_nothing() -> None:
+    display, text = terminal()
+    bar = DelayedBar(display, delay=0.0)
+    bar("compiling", 0.5)
+    assert wait_for(text, "compiling")
+    bar.stop()
+    shown = text.getvalue()
+    bar("inference", 0.5)
+    bar.stop()
+    assert text.getvalue() == shown
