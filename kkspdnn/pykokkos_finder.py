@@ -83,6 +83,7 @@ def _find() -> ModuleSpec | None:
     except errors.KkspdnnError as error:
         raise ImportError(str(error), name="pykokkos") from error
     if active == "pykokkos":
+        pk.warn_cells()
         return None
     # The loader has the methods of importlib.abc.Loader that Python calls.
     return ModuleSpec("pykokkos", LanguageLoader(), origin=LANGUAGE)  # type: ignore[arg-type]

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.pk.installed.requirements import is_installed, missing_requirements
 from kkspdnn.pk.system.debug_mode import DEBUG_VARIABLE, debug_mode
+from kkspdnn.pk.system.ipython import running_shell
 from kkspdnn.pykokkos_finder import LANGUAGE
 
 if TYPE_CHECKING:
@@ -103,6 +104,16 @@ def warn_fallback(reason: str) -> None:
         f"{reason}; the built-in compiler is used instead "
         f"(set {IMPLEMENTATION_VARIABLE}=builtin to choose it)"
     )
+
+
+@cache
+def warn_cells() -> None:
+    """Log, once, that PyKokkos compiles no workunits of cells, if IPython is running."""
+    if running_shell() is not None:
+        logging.getLogger("kkspdnn").warning(
+            "PyKokkos reads workunits from files, not from cells; write `from kkspdnn import pk` "
+            f"for workunits in cells, or set {IMPLEMENTATION_VARIABLE}=builtin"
+        )
 
 
 def provide_pykokkos() -> ModuleType:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Protocol
 
+from kkspdnn.pk.system.ipython import running_shell
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -39,10 +41,7 @@ def find_display() -> Display | None:
 
 def is_notebook() -> bool:
     """Return whether this process is the kernel of a notebook."""
-    # IPython is imported if there is a kernel, and slow to import if there is none.
-    ipython = sys.modules.get("IPython")
-    get_shell = getattr(ipython, "get_ipython", None)
-    return get_shell is not None and hasattr(get_shell(), "kernel")
+    return hasattr(running_shell(), "kernel")
 
 
 class TerminalDisplay:

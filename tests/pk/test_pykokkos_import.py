@@ -187,3 +187,22 @@ def test_importing_pk_imports_neither_numpy_nor_the_compiler() -> None:
 def test_a_submodule_of_pk_is_not_asked_of_the_language() -> None:
     program = "from kkspdnn.pk import ir\nimport sys\nprint('kkspdnn.pk.language' in sys.modules)\n"
     assert run(program, KKSPDNN_PK="builtin") == "False\n"
+
+
+def test_a_warning_that_pykokkos_reads_no_cells(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, if IPython is running and the real PyKokkos is in use."""
+    finder = PyKokkosFinder()
+    monkeypatch.setattr("kkspdnn.pk.active_implementation", lambda: "pykokkos")
+    kkspdnn.pk.warn_cells.cache_clear()
+    assert finder.find_spec("pykokkos") is None
+    assert caplog.messages == []
+    kkspdnn.pk.warn_cells.cache_clear()
+    monkeypatch.setattr("kkspdnn.pk.running_shell", object)
+    assert finder.find_spec("pykokkos") is finder.find_spec("pykokkos") is None
+    assert caplog.messages == [
+        "PyKokkos reads workunits from files, not from cells; write `from kkspdnn import pk` for "
+        "workunits in cells, or set KKSPDNN_PK=builtin"
+    ]
+    kkspdnn.pk.warn_cells.cache_clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, overload
 
 from kkspdnn.errors import short_repr
@@ -20,13 +21,15 @@ def workunit(function: Callable[..., Any] | None = None, /, **views: ViewTypeInf
     """Mark a function as a workunit, which `pk.parallel_for` and the like compile and launch.
 
     `@pk.workunit`, `@pk.workunit()` or, with what the views of parameters are,
-    `@pk.workunit(x=pk.ViewTypeInfo(layout=pk.LayoutRight))`.
+    `@pk.workunit(x=pk.ViewTypeInfo(layout=pk.LayoutRight))`. In a class, `@staticmethod` may stand
+    above or below it.
 
-    Raises TypeError for a parameter that does not exist, and InputError for a layout or a trait
-    that is not supported.
+    Raises TypeError for anything else than a function and for a parameter that does not exist, and
+    InputError for a layout or a trait that is not supported.
     """
 
     def decorate(function: Callable[..., Any]) -> Workunit:
+        function = _plain_function("workunit", function)
         check_views(function, views)
         return Workunit(function)
 
@@ -34,8 +37,19 @@ def workunit(function: Callable[..., Any] | None = None, /, **views: ViewTypeInf
 
 
 def function(function: Callable[..., Any]) -> Function:
-    """Mark a function that workunits may call."""
-    return Function(function)
+    """Mark a function that workunits may call. Raises TypeError for anything else."""
+    return Function(_plain_function("function", function))
+
+
+def _plain_function(decorator: str, function: object) -> Callable[..., Any]:
+    """Return a function, or the one in a staticmethod; TypeError for another object."""
+    if isinstance(function, staticmethod):
+        function = function.__func__
+    if not isinstance(function, FunctionType):
+        raise TypeError(
+            f"@pk.{decorator} takes a function defined with def, not {short_repr(function)}"
+        )
+    return function
 
 
 def check_views(function: Callable[..., Any], views: dict[str, ViewTypeInfo]) -> None:

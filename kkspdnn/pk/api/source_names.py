@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
+from types import GenericAlias
 from typing import NoReturn
 
 
 class _SourceOnly:
     """A name that only the compiler reads."""
 
-    def __class_getitem__(cls, item: object) -> type[_SourceOnly]:
-        return cls
+    def __class_getitem__(cls, item: object) -> GenericAlias:
+        # The compiler reads `Vector = pk.View1D[pk.double]` from the value of `Vector`.
+        return GenericAlias(cls, (item,))
 
     def __init__(self, *_: object) -> None:
         raise TypeError(f"pk.{type(self).__name__} has a meaning only inside a workunit")

@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from kkspdnn.pk import ir
+from kkspdnn.pk.codegen.check_places import (
+    cells_of_functions,
+    put_place,
+    put_place_of_function,
+)
 from kkspdnn.pk.codegen.cpp_expressions import CHECKS
-from kkspdnn.pk.codegen.cpp_statements import StatementPrinter, string_literal
+from kkspdnn.pk.codegen.cpp_statements import StatementPrinter
 from kkspdnn.pk.codegen.scratch_sizes import HEADERS as SCRATCH_HEADERS
 from kkspdnn.pk.codegen.scratch_sizes import (
     put_scratch_check,
@@ -62,6 +67,7 @@ class Generated:
     path: of the workunit's Python file
     file: the name of that file in `text`, see `paths.package_path`
     debug: whether the workunit checks its indices and divisors
+    cells: the names in `text` of the cells of its functions, and their names in IPython
     """
 
     name: str
@@ -72,6 +78,7 @@ class Generated:
     path: str
     file: str
     debug: bool = False
+    cells: tuple[tuple[str, str], ...] = ()
 
 
 def lanes_header(gpu: bool) -> str:
@@ -98,6 +105,7 @@ def emit(kernel: ir.Kernel, target: ExecutionSpace, debug: bool = False) -> Gene
         path=kernel.path,
         file=file,
         debug=debug,
+        cells=cells_of_functions(kernel),
     )
 
 
@@ -132,7 +140,7 @@ class _Emitter:
         out.open("namespace")
         self._type_names()
         if self.debug:
-            self._place()
+            put_place(out, self.path, self.kernel.name)
         for function in self.kernel.functions:
             self._device_function(function)
         if self.scratch:
@@ -176,15 +184,6 @@ class _Emitter:
             )
         out.put()
 
-    def _place(self) -> None:
-        """The function that makes the place of a check."""
-        out, parameters = self.out, "const int line, const char* array"
-        out.open(f"KOKKOS_INLINE_FUNCTION {CHECKS}::Place kkspdnn_place({parameters})")
-        path, name = string_literal(self.path), string_literal(self.kernel.name)
-        out.put(f"return {{{path}, {name}, line, array}};")
-        out.close()
-        out.put()
-
     def _device_function(self, function: ir.DeviceFunction) -> None:
         views = [p.name for p in function.parameters if isinstance(p, ir.ViewParameter)]
         parameters = ", ".join(
@@ -199,6 +198,8 @@ class _Emitter:
             self.out.put(f"template <{', '.join(f'class _{name}' for name in views)}>")
         self.out.at(self.path, function.line)
         self.out.open(f"KOKKOS_INLINE_FUNCTION {result} {function.name}({parameters})")
+        if self.debug:
+            put_place_of_function(self.out, function, self.kernel.name)
         self.statements.block(function.body)
         self.out.close()
         self.out.in_generated_file()

@@ -103,11 +103,12 @@ class _Analyser(Statements):
     def _analyse_function(self, call: ast.Call, function: Function) -> ir.DeviceFunction:
         source = parse(function)
         node, refuse = source.node, source.file.refuse
-        if source.file.path != self.source.file.path:
+        same_file = source.file.path == self.source.file.path
+        if not same_file and source.module is not self.source.module:
             self.refuse(
                 call,
                 f"`{source.name}` is a pk.function of another file",
-                "define it in the workunit's own file",
+                "define it in the workunit's own file, or in a cell of its notebook",
             )
         check_function_name(source)
         result = scalar_annotation(node.returns)
@@ -137,6 +138,7 @@ class _Analyser(Statements):
             body=body,
             written=frozenset(p.name for p in parameters) & analyser.written,
             short_extents=frozenset(analyser.short_extents),
+            path=None if same_file else source.file.path,
         )
 
 

@@ -113,6 +113,8 @@ class Calls(Expressions):
         name = _name(node.func)
         if name in INSTEAD:
             return INSTEAD[name]
+        if _root(node.func) == "math" and _is_math(name) and "math" not in self.source.names:
+            return "write `import math` at the top of the file, or in a cell of the notebook"
         is_plain = isinstance(node.func, ast.Name)
         if is_plain and isinstance(self.source.names.get(name), FunctionType):
             return f"write @pk.function above def {name}, and annotate its parameters and result"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from kkspdnn.pk.frontend.source_text import read_timed_cell
 from kkspdnn.pk.signature import Form
 
 
@@ -12,12 +13,14 @@ class Decorated:
     """A function with one of the decorators of the workunit language.
 
     form: of the launches that a workunit is compiled for; None if its annotations say it
+    timed_cell: the source, if the function is in a cell of IPython with `%%time`
     """
 
     form: Form | None = None
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
+        self.timed_cell = read_timed_cell(function)
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
         self.__doc__ = function.__doc__

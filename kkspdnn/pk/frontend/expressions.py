@@ -165,6 +165,8 @@ class Expressions(Scopes):
 
     def _name(self, node: ast.Name) -> ir.Name:
         type_ = self.find(node.id)
+        if type_ is None and node.id in self.source.names:
+            self.refuse(node, f"`{node.id}` is a global of Python", "pass its value as an argument")
         if type_ is None:
             hint = "pass it as an argument, or declare it above, in this block or one around it"
             self.refuse(node, f"`{node.id}` is not defined here", self.similar(node.id, hint))

@@ -86,6 +86,12 @@ def check_parameters(source: FunctionSource) -> None:
         refuse(source.node.returns, "a workunit returns nothing", "use a pk.Acc or a view")
     if not arguments.args:
         refuse(source.node, "a workunit needs a work item", "start with `i: int` or a TeamMember")
+    if arguments.args[0].arg in ("self", "cls"):
+        refuse(
+            arguments.args[0],
+            "a workunit is no method",
+            "write @staticmethod above @pk.workunit, and pass the attributes as arguments",
+        )
     for parameter in arguments.args:
         check_name(source.file, parameter, parameter.arg)
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import ast
-import inspect
-import linecache
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import CellType, ModuleType
+from types import CellType
 from typing import Any, Final
 
 from kkspdnn.errors import KkspdnnError
 from kkspdnn.pk.frontend.decorated import Decorated
 from kkspdnn.pk.frontend.diagnostics import SourceFile
+from kkspdnn.pk.frontend.pykokkos_names import find_unknown_pk, with_pykokkos_names
 from kkspdnn.pk.frontend.roles import Roles, read_roles
+from kkspdnn.pk.frontend.source_text import read_source
 from kkspdnn.pk.signature import Form
 from kkspdnn.pk.system.fork import ProcessLock
 
@@ -24,6 +24,7 @@ class FunctionSource:
     """The syntax tree of a Python function.
 
     names: the names that it sees, in which the `@pk.function`s that it calls are found
+    module: the globals of its file, or of all cells of its notebook
     form: of the launches that a workunit is compiled for; None if its annotations say it
     """
 
@@ -31,6 +32,7 @@ class FunctionSource:
     file: SourceFile
     node: ast.FunctionDef
     names: Mapping[str, object]
+    module: Mapping[str, object]
     form: Form | None = None
 
     @property
@@ -43,10 +45,10 @@ _PARSER_LOCK = ProcessLock()
 """Python 3.11 counts the depth of all syntax trees in one variable: if garbage is collected inside
 `ast.parse` while another thread parses, both raise SystemError (gh-106905)."""
 
-_IMPORT_HINT: Final = "write `import pykokkos as pk` at the top of the file"
-
-_MODULES: Final = frozenset({"pykokkos", "kkspdnn.pk", "kkspdnn.pk.language"})
-"""The modules that a workunit may call `pk`."""
+_IMPORT_HINT: Final = (
+    "write `import pykokkos as pk` or `from kkspdnn import pk` at the top of the file, or in a "
+    "cell of the notebook"
+)
 
 
 def parse(decorated: Decorated) -> FunctionSource:
@@ -54,47 +56,33 @@ def parse(decorated: Decorated) -> FunctionSource:
 
     In the tree the module of PyKokkos is called `pk`, whatever the file calls it.
 
-    Raises KkspdnnError if its file cannot be read or has changed since it was imported, and
-    WorkunitError if the file does not import PyKokkos.
+    Raises KkspdnnError if it has no source or its file has changed since it was imported, and
+    WorkunitError if what it calls `pk` is not PyKokkos.
     """
     function, name = decorated.function, decorated.__name__
-    path = inspect.getsourcefile(function)
-    if path is None:
-        raise KkspdnnError(
-            f"workunit {name}: no source file; define workunits in a .py file or in a notebook"
-        )
-    linecache.checkcache(path)
-    lines = linecache.getlines(path)
-    if not lines:
-        raise KkspdnnError(f"workunit {name}: cannot read {path}; define workunits in a .py file")
-    file = SourceFile(path, tuple(line.rstrip("\n") for line in lines))
-    names = _visible_names(function)
-    aliases = frozenset(name for name, value in names.items() if _is_pykokkos(value))
-    changed = f"workunit {name}: {path} has changed since it was imported; restart Python"
+    source = decorated.timed_cell or read_source(function, name)
+    file = SourceFile(source.path, tuple(source.text.splitlines()))
+    changed = f"workunit {name}: {file.path} has changed since it was imported; restart Python"
     try:
         with _PARSER_LOCK:
-            tree = _parse_file("".join(lines), path, aliases)
+            tree = _parse_file(source.text, file.path)
     except SyntaxError as error:
         raise KkspdnnError(changed) from error
-    node = _find_function(tree, name, function.__code__.co_firstlineno)
-    if node is None:
+    found = _find_function(tree, name, source.line)
+    if found is None:
         raise KkspdnnError(changed)
-    if not aliases:
-        file.refuse(node, "the file does not import PyKokkos", _IMPORT_HINT)
-    return FunctionSource(name, file, node, names, decorated.form)
+    names = _visible_names(function)
+    unknown = find_unknown_pk(found, names)
+    if unknown is not None:
+        file.refuse(unknown, "`pk` is not PyKokkos here", _IMPORT_HINT)
+    node = with_pykokkos_names(found, names)
+    return FunctionSource(name, file, node, names, function.__globals__, decorated.form)
 
 
 @lru_cache(maxsize=8)
-def _parse_file(text: str, path: str, aliases: frozenset[str]) -> ast.Module:
-    """The syntax tree of a file. All its workunits share it, so it must not be changed.
-
-    aliases: the names of the module of PyKokkos in this file
-    """
-    tree = ast.parse(text, path)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in aliases:
-            node.id = "pk"
-    return tree
+def _parse_file(text: str, path: str) -> ast.Module:
+    """The syntax tree of a file. All its workunits share it, so it must not be changed."""
+    return ast.parse(text, path)
 
 
 def _find_function(tree: ast.Module, name: str, line: int) -> ast.FunctionDef | None:
@@ -121,7 +109,3 @@ def _is_filled(cell: CellType) -> bool:
         return cell.cell_contents is not None
     except ValueError:  # the variable has no value yet
         return False
-
-
-def _is_pykokkos(value: object) -> bool:
-    return isinstance(value, ModuleType) and value.__name__ in _MODULES

@@ -53,9 +53,37 @@ class Workunit(Decorated):
             problem = contradiction(parse(self).node.args.args, form)
             if problem is not None:
                 raise TypeError(f"{self.__name__} {problem}")
-            workunit = self._forms.setdefault(form, Workunit(self.function, form))
+            workunit = Workunit(self.function, form)
+            workunit.timed_cell = self.timed_cell
+            workunit = self._forms.setdefault(form, workunit)
         return workunit
+
+    def forget_programs(self) -> None:
+        """Compile again at the next launch, because a function that this workunit calls may have
+        changed."""
+        self.last = None
+        self._forms.clear()
+        self.programs.clear()
 
 
 class Function(Decorated):
-    """A function that workunits of the same file may call."""
+    """A function that workunits of the same file, or the same notebook, may call."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        _forget_callers(function)
+
+
+def _forget_callers(function: Callable[..., Any]) -> None:
+    """Let workunits that called an earlier function of this name be compiled with the new one.
+
+    Cells run in any order, so a workunit may be older than the function that it calls. A module
+    that is imported again defines its workunits again too.
+    """
+    names = function.__globals__
+    is_module = names.get("__spec__") is not None
+    if is_module or not isinstance(names.get(function.__name__), Function):
+        return
+    for value in list(names.values()):
+        if isinstance(value, Workunit):
+            value.forget_programs()

@@ -354,6 +354,7 @@ class DeviceFunction:
     result: None if it returns nothing
     written: the parameters to whose elements it stores
     short_extents: as in `Kernel`
+    path: the name of its cell, if that is not the workunit's; None otherwise
     """
 
     name: str
@@ -363,6 +364,7 @@ class DeviceFunction:
     body: tuple[Stmt, ...]
     written: frozenset[str] = frozenset()
     short_extents: frozenset[tuple[str, int]] = frozenset()
+    path: str | None = None
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,11 @@ class DebugProgram(Program):
         error = self.runtime.error_line()
         check, _, text = error.partition(": ")
         if check in _CHECKS:
-            text = text.removeprefix(self.generated.file)
-            raise _CHECKS[check](f"{self.generated.path}{text}")
+            for file, path in ((self.generated.file, self.generated.path), *self.generated.cells):
+                if text.startswith(f"{file}:"):
+                    text = f"{path}{text.removeprefix(file)}"
+                    break
+            raise _CHECKS[check](text)
         if self.runtime.device is not None and check != CHECK:
             raise SpaceError(
                 f"{self.generated.name}: {error} (device {self.runtime.device.number}); a failed "

@@ -29,7 +29,12 @@ def _is_printable(character: str) -> bool:
 
 
 def package_path(path: str) -> str:
-    """Return a Python file's path from its outermost package on, such as `workunits/fused.py`."""
+    """Return a Python file's path from its outermost package on, such as `workunits/fused.py`.
+
+    Of a cell of a notebook it is `cell`, as its number would change with each run of the cell.
+    """
+    if path.startswith(("Cell ", "<")):
+        return "cell"
     folder, name = os.path.split(path)
     while os.path.isfile(os.path.join(folder, "__init__.py")) and os.path.basename(folder):
         folder, package = os.path.split(folder)

@@ -10,6 +10,7 @@ import pykokkos as pk
 import pytest
 
 from kkspdnn.errors import InputError
+from kkspdnn.pk.frontend.diagnostics import WorkunitError
 from kkspdnn.pk.frontend.workunit import Workunit
 
 SOURCE = """
@@ -85,3 +86,31 @@ def test_an_unknown_parameter_and_another_value() -> None:
         pk.workunit(w=pk.ViewTypeInfo())(function)
     with pytest.raises(TypeError, match="`x` takes a pk.ViewTypeInfo, not 3"):
         pk.workunit(x=3)(function)
+
+
+def test_a_static_method(load: Callable[..., ModuleType]) -> None:
+    """`@staticmethod` above or below the decorator."""
+    head = "import pykokkos as pk\n\nclass A:\n    @{}\n    @{}\n"
+    for order in (("staticmethod", "pk.workunit"), ("pk.workunit", "staticmethod")):
+        module = load(head.format(*order) + "    def w(i: int, y):\n        y[i] = i\n")
+        assert module.A.w is module.A().w
+        assert module.A.w.generic == ("y",)
+
+
+def test_a_method_is_refused(load: Callable[..., ModuleType]) -> None:
+    module = load(
+        "import pykokkos as pk\n\nclass A:\n    @pk.workunit\n    def w(self, i: int, y):\n"
+        "        y[i] = i\n"
+    )
+    with pytest.raises(WorkunitError, match=r":5: a workunit is no method") as caught:
+        pk.parallel_for(3, module.A().w, y=np.zeros(3))
+    assert str(caught.value).endswith(
+        "write @staticmethod above @pk.workunit, and pass the attributes as arguments"
+    )
+
+
+@pytest.mark.parametrize("decorator", ["workunit", "function"])
+@pytest.mark.parametrize("value", [len, 3, classmethod(text), pk.workunit(text)])
+def test_only_functions_are_decorated(decorator: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"^@pk.{decorator} takes a function defined with def, not"):
+        getattr(pk, decorator)(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import linecache
 from typing import Any
 
 import pykokkos as pk
@@ -24,12 +25,45 @@ def test_the_syntax_tree(load: Load) -> None:
     assert parsed.names is vars(module)
 
 
-def test_a_file_without_the_import(load: Load) -> None:
-    module = load("from pykokkos import workunit\n\n\n@workunit\ndef w(i: int):\n    pass\n")
-    with pytest.raises(WorkunitError) as caught:
+def test_a_file_without_pk(load: Load) -> None:
+    text = "from pykokkos import workunit\n\n\n@workunit\ndef w(i: int{}):\n    pass\n"
+    assert parse(load(text.format("")).w).names["workunit"] is pk.workunit
+    module = load("from __future__ import annotations\n" + text.format(", x: pk.View1D[pk.double]"))
+    with pytest.raises(WorkunitError, match=r":6: `pk` is not PyKokkos here") as caught:
         parse(module.w)
-    assert "the file does not import PyKokkos" in str(caught.value)
-    assert str(caught.value).endswith("write `import pykokkos as pk` at the top of the file")
+    hint = "write `import pykokkos as pk` or `from kkspdnn import pk` at the top of the file"
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "parameters", "body", "expected"),
+    [
+        ("import pykokkos as p", "x: p.View1D[p.int32]", "x[i] = 1", "x: pk.View1D[pk.int32]"),
+        ("from pykokkos import *", "x: View1D[float32]", "x[i] = 1", "x: pk.View1D[pk.float]"),
+        ("from pykokkos import *", "x: View1D[float]", "x[i] = 1", "x: pk.View1D[float]"),
+        ("V = pk.View2D[int]", "x: V", "x[i][i] = 1", "x: pk.View2D[int]"),
+        ("import kkspdnn", "x: kkspdnn.pk.float", "y: int = x", "x: pk.float"),
+        # Of a local, only the annotation can mean PyKokkos.
+        ("from pykokkos import array", "array: pk.View1D[pk.int32]", "array[i] = 1", None),
+        ("from pykokkos import single", "x: int", "single: int = x", None),
+        ("N = 3", "x: N", "y: int = N", None),
+        ("V = list[int]", "x: V", "y: int = 1", None),
+    ],
+)
+def test_names_of_pykokkos(
+    before: str, parameters: str, body: str, expected: str | None, load: Load
+) -> None:
+    """In the tree PyKokkos is called `pk`, whatever the file calls it."""
+    text = (
+        f"import pykokkos as pk\n{before}\n@pk.workunit\ndef w(i: int, {parameters}):\n    {body}\n"
+    )
+    node = parse(load(text).w).node
+    assert ast.unparse(node).splitlines()[1:] == [
+        f"def w(i: int, {expected or parameters}):",
+        f"    {body}",
+    ]
+    located = [each for each in ast.walk(node) if isinstance(each, ast.expr)]
+    assert all(3 <= each.lineno <= 5 for each in located)
 
 
 def test_a_file_that_has_changed(load: Load) -> None:
@@ -44,8 +78,34 @@ def test_a_file_that_has_changed(load: Load) -> None:
         parse(module.w)
 
 
-def test_a_workunit_without_a_file() -> None:
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (
+            "<string>",
+            r"workunit w: no source: <string> is code of exec, .*; define workunits in a ",
+        ),
+        ("<stdin>", r"workunit w: the prompt of Python before 3\.13 keeps no source; use IPython"),
+        ("<timed exec>", r"workunit w: no source: <timed exec> is code of exec, or of a magic "),
+    ],
+)
+def test_a_workunit_without_a_file(file: str, message: str) -> None:
+    """Nor a running IPython, whose history has the text of a timed cell."""
     space: dict[str, Any] = {"pk": pk}
-    exec("@pk.workunit\ndef w(i: int):\n    pass\n", space)
-    with pytest.raises(KkspdnnError, match=r"workunit w: .* define workunits in a \.py file"):
+    exec(compile("@pk.workunit\ndef w(i: int):\n    pass\n", file, "exec"), space)
+    with pytest.raises(KkspdnnError, match=message) as caught:
         parse(space["w"])
+    assert "define workunits in a .py file or in a notebook" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_code_of_exec_with_its_source() -> None:
+    """`linecache` has the source of the prompt of Python 3.13, and of others that put it there."""
+    text = "@pk.workunit\ndef w(i: int):\n    pass\n"
+    space: dict[str, Any] = {"pk": pk}
+    linecache.cache["<python-input-3>"] = len(text), None, text.splitlines(keepends=True), "<p>"
+    try:
+        exec(compile(text, "<python-input-3>", "exec"), space)
+        assert parse(space["w"]).file.path == "<python-input-3>"
+    finally:
+        del linecache.cache["<python-input-3>"]
