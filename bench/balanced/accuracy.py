@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import kkspdnn as kk
-from bench.balanced.digits import CLASSES, PIXELS, digits
+from bench.balanced.digits import CLASSES, PIXELS, Digits, digits
+from bench.balanced.finished_seeds import FinishedSeeds
 from bench.balanced.training import Trainer, accuracy, sparsity
 from kkspdnn.choices import Method
 from kkspdnn.records.pruning_study import Accuracy, Pattern
 
 LAYERS = (PIXELS, 1024, 1024, CLASSES)
+QUICK_LAYERS, QUICK_IMAGES = (PIXELS, 128, 128, CLASSES), 5000
 SPARSITIES = (0.6, 0.8, 0.9, 0.95)
 BLOCK_SHAPE, STEPS = (8, 8), 2
 
@@ -24,18 +28,43 @@ _METHODS: tuple[tuple[Method, bool], ...] = (
 """Pruning methods, and whether the inputs of balanced blocks are permuted."""
 
 
-def measure(
-    seeds: int,
-    epochs: int,
-    retrain_epochs: int,
-    sparsities: Sequence[float],
-    blocks: int,
-    folder: Path | None,
-    log: Callable[[str], None],
-) -> list[Accuracy]:
+class NetworkTrainer(Protocol):
+    """Trains networks, see Trainer."""
+
+    def train(self, layers: tuple[int, ...]) -> kk.Network:
+        """Train a dense network."""
+
+    def retrain(self, network: kk.Network) -> kk.Network:
+        """Train a pruned network."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train.
+
+    layers: the neurons of each layer, the input layer first
+    images: the number of images for training; None: all
+    epochs, retrain_epochs: of training, and of each retraining
+    blocks: of inputs of each neuron, with balanced pruning
+    folder: receives the networks of seed 0, unless None
+    make_trainer: returns the trainer of a seed
+    """
+
+    layers: tuple[int, ...]
+    images: int | None
+    seeds: int
+    epochs: int
+    retrain_epochs: int
+    sparsities: tuple[float, ...]
+    blocks: int
+    folder: Path | None
+    make_trainer: Callable[[Digits, int, int, int], NetworkTrainer] = field(default=Trainer)
+
+
+def measure(plan: Plan, finished: FinishedSeeds, log: Callable[[str], None]) -> list[Accuracy]:
     """Train, prune and retrain a network for each seed, and return the accuracies.
 
-    folder: receives the networks of seed 0, unless None
+    finished: has the seeds that are not trained again, and receives the others
     log: called with one line per network
 
     The last layer, whose outputs are the classes, stays dense. Balanced pruning keeps an integral
@@ -43,37 +72,48 @@ def measure(
     methods prune to the sparsity that balanced pruning reached.
     """
     train, test = digits()
+    train = Digits(train.bits[: plan.images], train.labels[: plan.images])
+    accuracies: list[Accuracy] = []
+    for seed in range(plan.seeds):
+        if finished.of(seed):
+            log(f"seed {seed} was finished by an interrupted run")
+        else:
+            trainer = plan.make_trainer(train, plan.epochs, plan.retrain_epochs, seed)
+            finished.add(_measure_seed(plan, seed, trainer, test, log))
+        accuracies += finished.of(seed)
+    return accuracies
+
+
+def _measure_seed(
+    plan: Plan, seed: int, trainer: NetworkTrainer, test: Digits, log: Callable[[str], None]
+) -> tuple[Accuracy, ...]:
     accuracies: list[Accuracy] = []
 
-    def evaluate(
-        network: kk.Network, pattern: Pattern, permuted: bool, seed: int, name: str
-    ) -> None:
+    def evaluate(network: kk.Network, pattern: Pattern, permuted: bool, name: str) -> None:
         zeros, correct = sparsity(network), accuracy(network, test)
-        accuracies.append(Accuracy(pattern, zeros, seed, correct, blocks, permuted))
+        accuracies.append(Accuracy(pattern, zeros, seed, correct, plan.blocks, permuted))
         log(f"seed {seed}, {name}: sparsity {zeros:.4f}, accuracy {correct:.4f}")
-        if folder is not None and seed == 0:
-            kk.save_npz_network(network, folder / name)
+        if plan.folder is not None and seed == 0:
+            kk.save_npz_network(network, plan.folder / name)
 
-    for seed in range(seeds):
-        trainer = Trainer(train, epochs, retrain_epochs, seed)
-        dense = trainer.train(LAYERS)
-        evaluate(dense, "dense", False, seed, "dense")
-        for requested in sparsities:
-            reached: float | None = None
-            for method, permute in _METHODS:
-                pruned = kk.prune(
-                    dense,
-                    method=method,
-                    sparsity=(*([requested if reached is None else reached] * 2), 0.0),
-                    blocks=blocks,
-                    permute=permute,
-                    block_shape=BLOCK_SHAPE,
-                    steps=STEPS,
-                    retrain=trainer.retrain,
-                )
-                if reached is None:
-                    first = pruned.layers[0]
-                    reached = 1 - first.edges / (first.inputs * first.outputs)
-                name = f"{method}-permuted" if permute else method
-                evaluate(pruned, method, permute, seed, f"{name}-{requested:g}")
-    return accuracies
+    dense = trainer.train(plan.layers)
+    evaluate(dense, "dense", False, "dense")
+    for requested in plan.sparsities:
+        reached: float | None = None
+        for method, permute in _METHODS:
+            pruned = kk.prune(
+                dense,
+                method=method,
+                sparsity=(*([requested if reached is None else reached] * 2), 0.0),
+                blocks=plan.blocks,
+                permute=permute,
+                block_shape=BLOCK_SHAPE,
+                steps=STEPS,
+                retrain=trainer.retrain,
+            )
+            if reached is None:
+                first = pruned.layers[0]
+                reached = 1 - first.edges / (first.inputs * first.outputs)
+            name = f"{method}-permuted" if permute else method
+            evaluate(pruned, method, permute, f"{name}-{requested:g}")
+    return tuple(accuracies)

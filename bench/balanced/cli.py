@@ -5,23 +5,25 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bench.balanced import accuracy, timing
 from bench.balanced.deepsparse_candidate import deepsparse_version
+from bench.balanced.finished_seeds import FinishedSeeds, Settings, seeds_path
+from bench.balanced.options import parse
 from bench.balanced.storage_formats import measure_storage_formats
-from bench.ceiling.report import SPACES
 from bench.environment import collect_environment
 from bench.measurement import run_measurement
-from kkspdnn.cli.parser import Parser, positive_int
+from bench.peer import missing_package
 from kkspdnn.device.space import check_space
-from kkspdnn.device.space_names import add_space_option
 from kkspdnn.errors import InputError
 from kkspdnn.pk.build.toolchain import omp_num_threads, usable_cores
 from kkspdnn.records.provenance import now, package_versions
-from kkspdnn.records.pruning_study import Study
+from kkspdnn.records.pruning_study import Accuracy, Study
 
 _PACKAGES = (
     *("torch", "onnx", "onnxruntime", "openvino", "mkl", "sparse-dot-mkl"),
@@ -29,62 +31,17 @@ _PACKAGES = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of `python -m bench.balanced`, with its subcommands."""
-    root = Parser(prog="python -m bench.balanced", description=__doc__, allow_abbrev=False)
-    commands = root.add_subparsers(dest="command", required=True, parser_class=Parser)
-    train = commands.add_parser(
-        "train",
-        help="train, prune and retrain networks, and measure their accuracy",
-        allow_abbrev=False,
-    )
-    train.add_argument(
-        "--seeds", type=positive_int, default=3, metavar="N", help="number of seeds (3)"
-    )
-    train.add_argument(
-        "--epochs", type=positive_int, default=4, metavar="N", help="epochs of training (4)"
-    )
-    text = "epochs of retraining after each of the two pruning steps (1)"
-    train.add_argument("--retrain-epochs", type=positive_int, default=1, metavar="N", help=text)
-    text = "fractions of the weights to remove (0.6 0.8 0.9 0.95)"
-    train.add_argument("--sparsities", type=float, nargs="+", metavar="S", help=text)
-    train.add_argument(
-        "--blocks", type=positive_int, default=32, metavar="N", help="blocks per neuron (32)"
-    )
-    train.add_argument(
-        "--networks", type=Path, metavar="DIR", help="folder for the networks of seed 0"
-    )
-    time = commands.add_parser("time", help="time the networks of `train`", allow_abbrev=False)
-    text = "folder with the networks of `train`"
-    time.add_argument("--networks", type=Path, metavar="DIR", required=True, help=text)
-    add_space_option(time, SPACES)
-    time.add_argument("--rounds", type=positive_int, default=9, metavar="N", help="rounds (9)")
-    text = f"batch sizes in input rows ({_listed(timing.ROWS)})"
-    time.add_argument(
-        "--rows", type=positive_int, nargs="+", default=timing.ROWS, metavar="M", help=text
-    )
-    text = f"sparsities of the pruned networks ({_listed(timing.SPARSITIES)})"
-    time.add_argument(
-        "--sparsities", type=float, nargs="+", default=timing.SPARSITIES, metavar="S", help=text
-    )
-    text = "numbers of CPU threads (all cores)"
-    time.add_argument("--threads", type=positive_int, nargs="+", metavar="T", help=text)
-    for command in (train, time):
-        command.add_argument("--json", type=Path, metavar="FILE", help="write the record")
-    return root
-
-
-def _listed(numbers: Iterable[float]) -> str:
-    return " ".join(f"{number:g}" for number in numbers)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    options = parser().parse_args(words)
-
+    options = parse(words)
     command = shlex.join(["python", "-m", "bench.balanced", *words])
-    return run_measurement(options.json, lambda: (_study(options, command).to_json(), 0))
+    code = run_measurement(options.json, lambda: (_study(options, command).to_json(), 0))
+    seeds = seeds_path(options.json) if options.command == "train" else None
+    if code == 0 and seeds is not None:
+        # The record has them now.
+        seeds.unlink(missing_ok=True)
+    return code
 
 
 def _study(options: argparse.Namespace, command: str) -> Study:
@@ -100,23 +57,16 @@ def _study(options: argparse.Namespace, command: str) -> Study:
         versions=environment.versions | versions,
         commit=environment.commit,
         command=command,
-        layers=accuracy.LAYERS,
+        layers=accuracy.QUICK_LAYERS if options.quick else accuracy.LAYERS,
         gpu=environment.gpu,
         load_average=environment.load_average,
+        quick=options.quick,
     )
     return (_trained if options.command == "train" else _timed)(options, empty)
 
 
 def _trained(options: argparse.Namespace, empty: Study) -> Study:
-    accuracies = accuracy.measure(
-        options.seeds,
-        options.epochs,
-        options.retrain_epochs,
-        options.sparsities or accuracy.SPARSITIES,
-        options.blocks,
-        options.networks,
-        _log,
-    )
+    accuracies = _train(options, empty, options.networks, seeds_path(options.json))
     training = (
         f"Adam, {options.epochs} epochs; pruned in {accuracy.STEPS} steps, after each "
         f"{options.retrain_epochs} epochs; last layer dense; {options.blocks} blocks, of "
@@ -124,6 +74,38 @@ def _trained(options: argparse.Namespace, empty: Study) -> Study:
         f"blocks of {'x'.join(map(str, accuracy.BLOCK_SHAPE))}"
     )
     return replace(empty, training=training, accuracies=tuple(accuracies))
+
+
+def _train(
+    options: argparse.Namespace, empty: Study, folder: Path | None, seeds: Path | None
+) -> list[Accuracy]:
+    """Train the networks of the options and return their accuracies.
+
+    folder: receives the networks of seed 0
+    seeds: the file of the finished seeds
+    """
+    plan = accuracy.Plan(
+        layers=empty.layers,
+        images=accuracy.QUICK_IMAGES if options.quick else None,
+        seeds=options.seeds,
+        epochs=options.epochs,
+        retrain_epochs=options.retrain_epochs,
+        sparsities=tuple(options.sparsities),
+        blocks=options.blocks,
+        folder=folder,
+    )
+    settings = Settings(
+        layers=plan.layers,
+        images=plan.images,
+        epochs=plan.epochs,
+        retrain_epochs=plan.retrain_epochs,
+        sparsities=plan.sparsities,
+        blocks=plan.blocks,
+        networks=None if folder is None else str(folder.absolute()),
+        commit=empty.commit,
+        torch=empty.versions.get("torch", "unknown"),
+    )
+    return accuracy.measure(plan, FinishedSeeds(seeds, settings), _log)
 
 
 def _timed(options: argparse.Namespace, empty: Study) -> Study:
@@ -134,20 +116,39 @@ def _timed(options: argparse.Namespace, empty: Study) -> Study:
     threads = options.threads or ([1] if gpu else [cores])
     if max(threads) > cores:
         raise InputError(f"--threads {max(threads)}: this machine has {cores} cores")
-    layers = timing.read_layer_sizes(options.networks)
-    timings = timing.measure(
-        options.networks,
-        options.sparsities,
-        options.rows,
-        threads,
-        options.rounds,
-        options.space,
-        _log,
-    )
-    rates = {} if gpu else measure_storage_formats()
+    with _networks(options, empty) as networks:
+        layers = timing.read_layer_sizes(networks)
+        timings = timing.measure(
+            networks,
+            options.sparsities,
+            options.rows,
+            threads,
+            options.rounds,
+            options.space,
+            _log,
+        )
+    rates = {} if gpu or options.quick else measure_storage_formats()
     for name, rate in rates.items():
         _log(f"{name}, hand-written kernel, one thread: {rate:.3g} edges/s")
     return replace(empty, layers=layers, threads=max(threads), timings=tuple(timings), forms=rates)
+
+
+@contextmanager
+def _networks(options: argparse.Namespace, empty: Study) -> Iterator[Path]:
+    """Yield the folder with the networks to time. A quick run trains them if they are missing."""
+    folder = options.networks
+    if folder is not None and (not options.quick or (folder / "dense").is_dir()):
+        yield folder
+        return
+    missing = missing_package("torch", "PyTorch")
+    if missing is not None:
+        raise InputError(
+            f"--quick trains networks: {missing}; install it, or give the --networks of `train`"
+        )
+    with TemporaryDirectory(prefix="kkspdnn-digits-") as temporary:
+        target = folder if folder is not None else Path(temporary)
+        _train(options, empty, target, None)
+        yield target
 
 
 def _log(line: str) -> None:

@@ -128,7 +128,7 @@ class _Reader:
         schema = fields.get("schema", fields.get("kind"))
         where = str(path)
         if schema == PRUNING:
-            self.pruning_studies.append(Sourced(path, study_from(fields, where)))
+            self._read_pruning_study(path, study_from(fields, where))
         elif schema == SPGEMM:
             self.spgemm_studies.append(Sourced(path, spgemm_study_from(fields, where)))
         elif schema == RANKS:
@@ -150,6 +150,12 @@ class _Reader:
             self._leave_out(path, reason)
         else:
             (self.of_ranks if run.loads else self.points).append(_of_run(run, path))
+
+    def _read_pruning_study(self, path: Path, study: Study) -> None:
+        if study.quick:
+            self._leave_out(path, "a quick trial, whose networks are small and whose runs are few")
+        else:
+            self.pruning_studies.append(Sourced(path, study))
 
     def _leave_out(self, path: Path, reason: str) -> None:
         self.left_out.append(LeftOut(path, reason))

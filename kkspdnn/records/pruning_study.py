@@ -80,6 +80,7 @@ class Study:
     forms: edges/s of hand-written kernels with one thread, for a balanced matrix in several formats
     gpu: the GPU of the timings in the space cuda
     load_average: the mean of the minute before the measurement; None in older records
+    quick: whether this is a trial with few and small measurements, which no figure uses
     """
 
     created: str
@@ -95,6 +96,7 @@ class Study:
     forms: dict[str, float] = field(default_factory=dict)
     gpu: str | None = None
     load_average: float | None = None
+    quick: bool = False
     schema: str = SCHEMA
 
     def to_json(self) -> str:

@@ -18,9 +18,11 @@ from bench.balanced import accuracy, timing
 from bench.balanced.cli import main
 from bench.balanced.digits import Digits, digits
 from bench.balanced.gpu_candidates import gpu_candidates
+from bench.balanced.options import parse
 from bench.ceiling.report import SPACES
 from kkspdnn.choices import METHODS
 from kkspdnn.device.cuda_check import Requirement
+from kkspdnn.figures.read import read_records
 from kkspdnn.io.json_schema import read_json
 from kkspdnn.pk.build.toolchain import usable_cores
 from kkspdnn.records.pruning_study import study_from
@@ -183,6 +185,60 @@ def test_errors_of_time_are_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_time_needs_networks(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["time"])
+    error = capsys.readouterr().err
+    assert "--networks is missing; give the folder of `train`, or --quick" in error
+
+
+def test_a_quick_run_needs_pytorch_or_networks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.balanced.cli.missing_package", lambda *_: "PyTorch is not installed")
+    assert main(["time", "--quick"]) == 2
+    assert capsys.readouterr().err == (
+        "kkspdnn: --quick trains networks: PyTorch is not installed; install it, or give the "
+        "--networks of `train`\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["train", "time"])
+def test_quick_options(command: str) -> None:
+    """They are defaults: options that are given have their values."""
+    quick = parse([command, "--quick", "--networks", "nets"])
+    full = parse([command, "--networks", "nets"])
+    assert (quick.quick, full.quick) == (True, False)
+    assert (quick.sparsities, quick.seeds, quick.epochs) == ((0.9,), 1, 1)
+    assert (full.seeds, full.epochs, full.blocks) == (3, 4, 32)
+    assert parse([command, "--quick", "--sparsities", "0.5"]).sparsities == [0.5]
+    if command == "time":
+        assert (quick.rounds, quick.rows, full.rounds, full.rows) == (2, (1, 64), 9, timing.ROWS)
+
+
+@pytest.mark.slow
+def test_a_quick_run_times_given_networks(nets: Path, tmp_path: Path) -> None:
+    """And marks its record, which figures leave out."""
+    record = tmp_path / "time.json"
+    only = ["--rows", "1", "--threads", "1", "--json", str(record)]
+    assert main(["time", "--quick", "--networks", str(nets), *only]) == 0
+    timed = study_from(read_json(record), str(record))
+    assert timed.quick
+    assert {(each.rows, len(each.seconds)) for each in timed.timings} == {(1, 2)}
+    with pytest.raises(kk.InputError, match="a quick trial, whose networks are small"):
+        read_records([record])
+
+
+@pytest.mark.slow
+def test_a_quick_run_trains_missing_networks(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    record, folder = tmp_path / "time.json", tmp_path / "nets"
+    only = ["--rows", "1", "--threads", "1", "--json", str(record)]
+    assert main(["time", "--quick", "--networks", str(folder), *only]) == 0
+    assert study_from(read_json(record), str(record)).layers == accuracy.QUICK_LAYERS
+    assert (folder / "balanced-0.9").is_dir()
 
 
 def test_the_space_cuda_needs_a_gpu(
