@@ -13,7 +13,7 @@ from kkspdnn.errors import InputError
 from kkspdnn.figures.hardware import make_hardware
 from kkspdnn.figures.left_out import left_out
 from kkspdnn.figures.read import Records, read_records
-from tests.figures.conftest import FIRST, GPU, SECOND, comparison, row
+from tests.figures.conftest import FIRST, GPU, SECOND, comparison, row, study
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results"
 RUN = RESULTS / "1024-120-openmp.json"
@@ -60,6 +60,14 @@ def test_unusable_runs_are_named(tmp_path: Path) -> None:
     }
     with pytest.raises(InputError, match=r"no record among 1 files; .*debug mode mean nothing"):
         read_records(paths[1:2])
+
+
+def test_quick_trials_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "quick.json"
+    path.write_text(replace(study(), quick=True).to_json())
+    assert reasons([RUN, path]) == {
+        "quick.json": "a quick trial, whose networks are small and whose runs are few"
+    }
 
 
 def test_other_formats_are_named(tmp_path: Path) -> None:
