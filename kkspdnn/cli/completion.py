@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from kkspdnn.cli.commands import COMMANDS, DEFAULT
 from kkspdnn.cli.exit_codes import ending_at_interrupt
@@ -38,7 +39,7 @@ def completion(argv: Sequence[str]) -> Iterator[str]:
     yield shtab.complete(everything, shell=arguments.shell) + "\n"
 
 
-def _parser_of_all(file: dict[str, str], folder: dict[str, str]) -> Parser:
+def _parser_of_all(file: Mapping[str, Any], folder: Mapping[str, Any]) -> Parser:
     """Return one parser of all commands, and of the options of a run without `run`.
 
     file, folder: what shtab completes for paths
@@ -54,7 +55,7 @@ def _parser_of_all(file: dict[str, str], folder: dict[str, str]) -> Parser:
     return root
 
 
-def _complete_paths(parser: Parser, file: dict[str, str], folder: dict[str, str]) -> None:
+def _complete_paths(parser: Parser, file: Mapping[str, Any], folder: Mapping[str, Any]) -> None:
     """Complete folders for DIR, and files and folders for all other paths."""
     for action in parser._actions:
         if action.type in (file_path, output_path) or action.metavar == "WORKUNIT":

@@ -10,7 +10,7 @@ import pytest
 
 from kkspdnn.device.space import Space
 from kkspdnn.device.stream_order import in_stream_order
-from tests.fake_cupy import fake_gpu
+from tests.cupy_on_host import fake_gpu
 
 
 class Stream:

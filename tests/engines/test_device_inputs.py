@@ -13,7 +13,7 @@ import kkspdnn as kk
 from kkspdnn.device.space import Space
 from kkspdnn.engines.device_inputs import DeviceInputs
 from kkspdnn.engines.fused.row_loader import RowLoader
-from tests.fake_cupy import OnDevice, fake_gpu
+from tests.cupy_on_host import OnDevice, fake_gpu
 from tests.test_predictor import random_network, random_rows
 
 

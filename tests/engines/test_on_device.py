@@ -32,7 +32,7 @@ from kkspdnn.records.run import Launch
 from kkspdnn.tuning.candidates import axes, candidates
 from kkspdnn.tuning.case import TuningCase
 from kkspdnn.tuning.store import keep_tuned
-from tests.fake_cupy import OnDevice, fake_gpu, pool_of
+from tests.cupy_on_host import OnDevice, fake_gpu, pool_of
 
 
 @pytest.fixture
