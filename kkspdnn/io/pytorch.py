@@ -1,89 +1,197 @@
-"""Networks from PyTorch models: Sequential modules of Linear layers and ReLUs."""
+"""Networks from PyTorch models that are a chain of Linear, BatchNorm1d, ReLU and the like."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Any, Literal
 
 from kkspdnn.errors import InputError
-from kkspdnn.io.pytorch_tensors import check_hooks, current_parameter, is_parametrized
+from kkspdnn.io.layer_chain import Affine, Clamp, Linear, Step, batch_norm, chain_network
+from kkspdnn.io.pytorch_tensors import (
+    check_hooks,
+    current_parameter,
+    is_parametrized,
+    tensor_array,
+)
+from kkspdnn.io.torch_trace import BATCH, Call, trace_calls
 from kkspdnn.model.ieee import ieee_arithmetic
-from kkspdnn.model.layers import Layer
-from kkspdnn.model.network import Network, network
+from kkspdnn.model.network import Network
+
+RowShape = Literal["any", "matrix", "flatten", "split"]
+"""How a model makes rows of its input: any: the last axis has the neurons, as in nn.Linear; matrix:
+as any, but with two axes only, as in nn.BatchNorm1d; flatten: the first axis has the rows; split:
+the elements are split into rows, as by x.view(-1, neurons)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ConvertedModel:
+    """The network of a PyTorch model, and how the model makes rows of its input."""
+
+    network: Network
+    row_shape: RowShape
+
+
+def from_torch(model: Any, *, name: str = "torch") -> Network:
+    """Convert a PyTorch model into the network that computes `model.eval()`, up to rounding.
+
+    model: a torch.nn.Module whose forward is a chain of Linear, BatchNorm1d, ReLU, ReLU6, Dropout
+    and Identity modules, with a Flatten at the beginning: a Linear, a Sequential, possibly nested,
+    or a class of your own that calls them and relu, relu6, clamp(0, m), dropout, flatten and view
+    name: the name of the network
+
+    A BatchNorm1d is folded into the Linear before it, or after a ReLU into the Linear after it, in
+    float64 and with its running statistics. A module may occur more than once. Weights of 0, as in
+    a pruned model, are dropped. Pruning, weight_norm and spectral_norm of torch.nn.utils and
+    parametrizations are computed as in a forward pass. The model is not changed. The dtype is
+    float64 if that of the model is, else float32.
+
+    Raises InputError naming the first module or call that is not supported, not one of a chain, or
+    has a forward hook; for an activation before the first Linear, for different upper limits of
+    activations, for layers of different dtypes, for a BatchNorm1d without running statistics, and
+    if PyTorch is not installed.
+    """
+    return convert_model(model, name=name).network
 
 
 @ieee_arithmetic()
-def from_torch(model: Any, *, name: str = "torch") -> Network:
-    """
-    The network that computes the outputs of `model.eval()`, up to rounding.
-
-    model: a torch.nn.Linear, or a torch.nn.Sequential, possibly nested, of Linear, ReLU, ReLU6,
-    Dropout, Identity and a leading Flatten; a module may occur more than once
-
-    Weights of 0, as in a pruned model, are dropped. Pruning, weight_norm and spectral_norm of
-    torch.nn.utils and parametrizations are computed as in a forward pass. The model is not changed.
-    The dtype is float64 if that of the model is, else float32.
-
-    InputError naming the first module that is not supported or has a forward hook; for an
-    activation before the first Linear, for ReLU and ReLU6 in one model, for layers of different
-    dtypes, and if PyTorch is not installed.
-    """
+def convert_model(model: Any, *, name: str = "torch") -> ConvertedModel:
+    """As `from_torch`, but return also how the model makes rows of its input."""
     try:
-        from torch import nn
+        import torch
     except ModuleNotFoundError as error:
         raise InputError("from_torch needs PyTorch: pip install 'kkspdnn[torch]'") from error
-    layers: list[Layer] = []
-    limits: set[float | None] = set()
-    supported = (nn.Linear, nn.ReLU, nn.ReLU6, nn.Identity, nn.Dropout, nn.Flatten)
-    for path, module in _flatten(model, type(model).__name__):
-        cls = nn.Linear if is_parametrized(module, nn.Linear) else type(module)
-        if cls not in supported or (cls is nn.Flatten and layers):
-            raise InputError(
-                f"{path} ({cls.__name__}) is not supported; use a Sequential of Linear, ReLU, "
-                "ReLU6, Dropout and Identity"
-            )
-        check_hooks(module, path)
-        if cls is nn.Linear:
-            layers.append(_linear(module, path))
-        elif cls in (nn.ReLU, nn.ReLU6):
-            if not layers:
-                raise InputError(f"{path} ({cls.__name__}) comes before the first Linear")
-            layers[-1] = replace(layers[-1], activation="relu")
-            limits.add(6.0 if cls is nn.ReLU6 else None)
-            if len(limits) > 1:
-                raise InputError(f"{path}: ReLU and ReLU6 in one model; use one of them")
-        elif cls is nn.Flatten and (module.start_dim, module.end_dim) != (1, -1):
-            raise InputError(
-                f"{path}: Flatten({module.start_dim}, {module.end_dim}); only Flatten(1, -1) "
-                "keeps the rows"
-            )
-    if not layers:
-        raise InputError("the model has no Linear layer")
-    return network(layers, limits.pop() if limits else None, name=name)
+    del torch
+    steps: list[Step] = []
+    row_shape: RowShape = "any"
+    neurons: int | None = None
+    for call in trace_calls(model):
+        found = _reshaped(call)
+        if found is None:
+            step = _step(call)
+            steps += [] if step is None else [step]
+        elif steps or row_shape == "split":
+            raise InputError(f"{call.label}: a flatten or view is supported as the first step only")
+        else:
+            row_shape, neurons = found
+    network = chain_network(steps, name=name)
+    if neurons not in (None, network.inputs):
+        raise InputError(
+            f"the model makes rows of {neurons} neurons, but the first layer has {network.inputs}"
+        )
+    if row_shape == "any" and any(isinstance(step, Affine) for step in steps):
+        row_shape = "matrix"
+    return ConvertedModel(network, row_shape)
 
 
-def _flatten(module: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """
-    The modules within nested Sequentials in the order of a forward pass, with their paths.
-
-    A module that occurs more than once is repeated, unlike in named_children().
-    """
+def _step(call: Call) -> Step | None:
+    """Return the step that a call computes in eval mode; None if it computes nothing."""
     from torch import nn
 
-    if type(module) is not nn.Sequential:
-        yield path, module
-        return
-    check_hooks(module, path)
-    for name, child in module._modules.items():
-        yield from _flatten(child, f"{path}.{name}")
+    module = call.target
+    if isinstance(module, str):
+        return _function_step(call, module)
+    cls = nn.Linear if is_parametrized(module, nn.Linear) else type(module)
+    convert = {
+        nn.Linear: _linear,
+        nn.BatchNorm1d: _batch_norm,
+        nn.ReLU: lambda module, path: Clamp(0.0, None, path),
+        nn.ReLU6: lambda module, path: Clamp(0.0, 6.0, path),
+        nn.Identity: None,
+        nn.Dropout: None,
+    }
+    if cls not in convert:
+        raise _unsupported(f"{call.label} ({cls.__name__})")
+    check_hooks(module, call.label)
+    function: Callable[[Any, str], Step] | None = convert[cls]
+    return None if function is None else function(module, call.label)
 
 
-def _linear(module: Any, path: str) -> Layer:
+def _function_step(call: Call, name: str) -> Step | None:
+    """As `_step`, for functions and methods of tensors."""
+    if name in ("relu", "relu_"):
+        return Clamp(0.0, None, call.label)
+    if name == "relu6":
+        return Clamp(0.0, 6.0, call.label)
+    if name in ("clamp", "clamp_", "clip", "clip_"):
+        given = _bind(call, ("min", "max"))
+        limits = [given.get("min"), given.get("max")]
+        if all(limit is None or isinstance(limit, int | float) for limit in limits):
+            lower, upper = (None if limit is None else float(limit) for limit in limits)
+            return Clamp(lower, None if upper == inf else upper, call.label)
+    if name == "dropout" and _bind(call, ("p", "training")).get("training", True) is False:
+        return None
+    if name == "dropout":
+        raise InputError(
+            f"{call.label}: drops values in eval mode too; pass training=self.training"
+        )
+    if name == "contiguous":
+        return None
+    raise _unsupported(call.label)
+
+
+def _unsupported(label: str) -> InputError:
+    return InputError(
+        f"{label} is not supported; supported are Linear, BatchNorm1d, ReLU, ReLU6, clamp(0, m), "
+        "Dropout, Identity, and a Flatten at the beginning"
+    )
+
+
+def _bind(call: Call, names: Sequence[str]) -> Mapping[str, Any]:
+    """Return the arguments of a call by name. names: those after the tensor"""
+    return {**dict(zip(names, call.arguments, strict=False)), **call.keywords}
+
+
+def _reshaped(call: Call) -> tuple[RowShape, int | None] | None:
+    """Return how a call makes rows of its input, and of how many neurons, if it says that; None if
+    the call does not reshape its input."""
+    from torch import nn
+
+    if type(call.target) is nn.Flatten:
+        check_hooks(call.target, call.label)
+        axes = (call.target.start_dim, call.target.end_dim)
+    elif call.target == "flatten":
+        given = _bind(call, ("start_dim", "end_dim"))
+        axes = (given.get("start_dim", 0), given.get("end_dim", -1))
+    elif call.target in ("view", "reshape"):
+        shape = call.arguments
+        if len(shape) == 1 and isinstance(shape[0], tuple | list):
+            shape = tuple(shape[0])
+        if len(shape) == 2 and isinstance(shape[1], int) and shape[0] in (BATCH, -1):
+            rows, neurons = shape
+            if rows == BATCH or neurons > 0:
+                return "flatten" if rows == BATCH else "split", neurons if neurons > 0 else None
+        raise InputError(f"{call.label}: only the shapes (x.size(0), -1) and (-1, n) are supported")
+    else:
+        return None
+    if axes != (1, -1):
+        raise InputError(
+            f"{call.label}: Flatten({axes[0]}, {axes[1]}); only Flatten(1, -1) keeps the rows"
+        )
+    return "flatten", None
+
+
+def _linear(module: Any, path: str) -> Linear:
     weight = current_parameter(module, "weight", path)
-    bias = current_parameter(module, "bias", path)
     if weight is None:
         raise InputError(f"{path}: its weight is None; set a weight")
-    return Layer.from_sparse(
-        weight.T, 0.0 if bias is None else bias, activation="linear", bias_to="all", name=path
+    return Linear(weight.T, current_parameter(module, "bias", path), path)
+
+
+def _batch_norm(module: Any, path: str) -> Affine:
+    if module.running_mean is None or module.running_var is None:
+        raise InputError(
+            f"{path}: a BatchNorm1d without running statistics depends on the other rows; use "
+            "track_running_stats=True"
+        )
+    if not (isfinite(module.eps) and module.eps >= 0):
+        raise InputError(f"{path}: eps {module.eps}: it must be finite and not negative")
+    return batch_norm(
+        tensor_array(module.running_mean, f"{path}.running_mean"),
+        tensor_array(module.running_var, f"{path}.running_var"),
+        module.eps,
+        current_parameter(module, "weight", path),
+        current_parameter(module, "bias", path),
+        path,
     )
