@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kkspdnn.io.input_rows import read_rows
     from kkspdnn.io.mnist import mnist_images
     from kkspdnn.io.npz import read_npz_inputs, read_npz_network, save_npz_network
+    from kkspdnn.io.onnx_models import from_onnx
     from kkspdnn.io.pytorch import from_torch
     from kkspdnn.io.shipped_images import images
     from kkspdnn.model.inputs import Inputs
@@ -56,6 +57,7 @@ __all__ = [
     "Result",
     "SpaceError",
     "ToolchainError",
+    "from_onnx",
     "from_torch",
     "images",
     "infer",
@@ -92,6 +94,7 @@ _MODULES = {
     "records.run": ("Record",),
     "serial_reference": ("reference",),
     "io.shipped_images": ("images",),
+    "io.onnx_models": ("from_onnx",),
     "io.pytorch": ("from_torch",),
     "tuning.api": ("tune",),
 }

@@ -26,7 +26,8 @@ def parser() -> Parser:
     )
     add = options.add_argument
     source = (
-        ".npy, .npz, .safetensors, a state_dict of PyTorch (.pt), or the folder of a network; "
+        ".npy, .npz, .safetensors, .onnx, a state_dict of PyTorch (.pt), or the folder of a "
+        "network; "
         "arrays X.weight (outputs, inputs) or X.kernel (inputs, outputs), and X.bias"
     )
     add("network", type=file_path, metavar="IN", help=source)

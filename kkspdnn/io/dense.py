@@ -1,15 +1,16 @@
 """
-Dense networks from files of NumPy, PyTorch and safetensors.
+Dense networks from files of NumPy, PyTorch, safetensors and ONNX.
 
     NAME.npy           one weight matrix (inputs, outputs), without bias
     NAME.npz           arrays `X.weight` (outputs, inputs) as in PyTorch, or `X.kernel` (inputs,
                        outputs) as in Keras and Flax, and `X.bias`
     NAME.safetensors   the same arrays
     NAME.pt, .pth      a state_dict of torch.save; no code of the file is run
+    NAME.onnx          a model as in kkspdnn.from_onnx, whose activations are kept
 
 X is any name; a single layer may omit `X.`. Layers are sorted by the numbers in their names
 (`2.weight` before `10.weight`); those of a state_dict keep its order. The bias is added to all
-sums. All layers but the last one have a ReLU.
+sums. All layers but the last one have a ReLU, except in an ONNX model, which has its own.
 
 Also read are the arrays of torch.nn.utils.prune, `X.weight_orig` times `X.weight_mask`, and of
 weight_norm, `X.weight_v` scaled to the norms `X.weight_g`. bfloat16 is converted to float32, which
@@ -28,6 +29,7 @@ from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
 from kkspdnn.io.layer_arrays import Arrays, layer_arrays
 from kkspdnn.io.numpy_files import describe_content, read_npy, read_npz
+from kkspdnn.io.onnx_models import read_onnx
 from kkspdnn.io.pytorch_tensors import tensor_array
 from kkspdnn.io.safetensors_files import read_safetensors
 from kkspdnn.model.ieee import ieee_arithmetic
@@ -56,14 +58,16 @@ def read_dense_network(path: str | PathLike[str], *, budget: Budget | None = Non
         ".pt": _state_dict,
         ".pth": _state_dict,
     }
-    if file.suffix not in readers:
-        raise InputError(
-            f"{file}: give a file that ends in one of {', '.join(readers)}, or a network folder"
-        )
+    if file.suffix not in (*readers, ".onnx"):
+        suffixes = ", ".join([*readers, ".onnx"])
+        raise InputError(f"{file}: give a file that ends in one of {suffixes}, or a network folder")
     if not file.is_file():
         raise InputError(f"{file}: no such file")
+    free = Budget() if budget is None else budget
+    if file.suffix == ".onnx":
+        return read_onnx(file, free)
     try:
-        arrays = readers[file.suffix](file, Budget() if budget is None else budget)
+        arrays = readers[file.suffix](file, free)
     except InputError as error:
         raise _with_file(file, error) from error
     except MemoryError:

@@ -124,7 +124,7 @@ def test_invalid_arrays_are_refused(arrays: dict[str, Any], message: str) -> Non
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.h5", "ends in one of .npy, .npz, .safetensors, .pt, .pth, or a network folder"),
+        ("a.h5", "ends in one of .npy, .npz, .safetensors, .pt, .pth, .onnx, or a network folder"),
         ("a.npz", "no such file"),
     ],
 )
