@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kkspdnn.pruning.prune import prune
     from kkspdnn.records.run import Record
     from kkspdnn.serial_reference import reference
+    from kkspdnn.torch import compile
     from kkspdnn.tuning.api import tune
 
 __version__: str
@@ -57,6 +58,7 @@ __all__ = [
     "Result",
     "SpaceError",
     "ToolchainError",
+    "compile",
     "from_onnx",
     "from_torch",
     "images",
@@ -96,6 +98,7 @@ _MODULES = {
     "io.shipped_images": ("images",),
     "io.onnx_models": ("from_onnx",),
     "io.pytorch": ("from_torch",),
+    "torch": ("compile",),
     "tuning.api": ("tune",),
 }
 """The public names by the module that defines them."""
@@ -110,8 +113,10 @@ def __getattr__(name: str) -> object:
         if name in names:
             value = globals()[name] = getattr(import_module(f"kkspdnn.{module}"), name)
             return value
+    if name == "torch":
+        return import_module("kkspdnn.torch")
     raise AttributeError(f"module 'kkspdnn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*globals(), *__all__, "__version__", "torch"})

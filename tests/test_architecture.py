@@ -26,6 +26,7 @@ ROOMS = [
         "inference",
         "fitted_estimator",
         "predictor",
+        "torch",
         "figures",
         "cli",
         "__main__",
