@@ -29,6 +29,8 @@ def test_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(vars(kk.torch), "SparseSequential", raising=False)
     with pytest.raises(InputError, match=r"compile needs PyTorch: pip install 'kkspdnn\[torch\]'"):
         kk.compile(object())
+    with pytest.raises(InputError, match="from_torch needs PyTorch: pip install"):
+        kk.from_torch(object())
     with pytest.raises(ModuleNotFoundError, match="SparseSequential needs PyTorch: pip install"):
         kk.torch.SparseSequential  # noqa: B018
     with pytest.raises(AttributeError, match=r"'kkspdnn.torch' has no attribute 'nothing'"):

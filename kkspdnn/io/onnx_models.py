@@ -121,7 +121,7 @@ def _convert(model: Any, name: str) -> Network:
 
 
 def _chain(graph: Any) -> tuple[list[Step], int | None]:
-    """Return the steps of a graph, and the number of neurons of a row if a Reshape says it."""
+    """Return the steps of a graph, and the number of neurons of a row if a Reshape has it."""
     constants = Constants(graph)
     inputs = [each for each in graph.input if each.name not in constants]
     if len(inputs) != 1 or len(graph.output) != 1:
@@ -143,7 +143,7 @@ def _chain(graph: Any) -> tuple[list[Step], int | None]:
         if node.op_type not in ("Flatten", "Reshape"):
             steps += steps_of(operation)
         elif steps:
-            raise InputError(f"{operation.label}: is supported as the first step only")
+            raise InputError(f"{operation.label}: is supported before the first layer only")
         else:
             neurons = row_neurons(operation) or neurons
     if graph.output[0].name != rows:

@@ -36,9 +36,10 @@ class ConvertedModel:
 def from_torch(model: Any, *, name: str = "torch") -> Network:
     """Convert a PyTorch model into the network that computes `model.eval()`, up to rounding.
 
-    model: a torch.nn.Module whose forward is a chain of Linear, BatchNorm1d, ReLU, ReLU6, Dropout
-    and Identity modules, with a Flatten at the beginning: a Linear, a Sequential, possibly nested,
-    or a class of your own that calls them and relu, relu6, clamp(0, m), dropout, flatten and view
+    model: a torch.nn.Module whose forward is a chain of Linear, BatchNorm1d, ReLU, ReLU6,
+    Hardtanh(0, m), Dropout and Identity modules, with a Flatten at the beginning: a Linear, a
+    Sequential, possibly nested, or a class of your own that calls them and relu, relu6,
+    clamp(0, m), dropout, flatten and view
     name: the name of the network
 
     A BatchNorm1d is folded into the Linear before it, or after a ReLU into the Linear after it, in
@@ -59,10 +60,9 @@ def from_torch(model: Any, *, name: str = "torch") -> Network:
 def convert_model(model: Any, *, name: str = "torch") -> ConvertedModel:
     """As `from_torch`, but return also how the model makes rows of its input."""
     try:
-        import torch
+        import torch  # noqa: F401
     except ModuleNotFoundError as error:
         raise InputError("from_torch needs PyTorch: pip install 'kkspdnn[torch]'") from error
-    del torch
     steps: list[Step] = []
     row_shape: RowShape = "any"
     neurons: int | None = None
@@ -71,7 +71,7 @@ def convert_model(model: Any, *, name: str = "torch") -> ConvertedModel:
         if found is None:
             step = _step(call)
             steps += [] if step is None else [step]
-        elif steps or row_shape == "split":
+        elif steps or row_shape != "any":
             raise InputError(f"{call.label}: a flatten or view is supported as the first step only")
         else:
             row_shape, neurons = found
@@ -98,6 +98,7 @@ def _step(call: Call) -> Step | None:
         nn.BatchNorm1d: _batch_norm,
         nn.ReLU: lambda module, path: Clamp(0.0, None, path),
         nn.ReLU6: lambda module, path: Clamp(0.0, 6.0, path),
+        nn.Hardtanh: lambda module, path: Clamp(module.min_val, module.max_val, path),
         nn.Identity: None,
         nn.Dropout: None,
     }
@@ -133,8 +134,8 @@ def _function_step(call: Call, name: str) -> Step | None:
 
 def _unsupported(label: str) -> InputError:
     return InputError(
-        f"{label} is not supported; supported are Linear, BatchNorm1d, ReLU, ReLU6, clamp(0, m), "
-        "Dropout, Identity, and a Flatten at the beginning"
+        f"{label} is not supported; supported are Linear, BatchNorm1d, ReLU, ReLU6, "
+        "Hardtanh(0, m), clamp(0, m), Dropout, Identity, and a Flatten at the beginning"
     )
 
 
@@ -155,14 +156,7 @@ def _reshaped(call: Call) -> tuple[RowShape, int | None] | None:
         given = _bind(call, ("start_dim", "end_dim"))
         axes = (given.get("start_dim", 0), given.get("end_dim", -1))
     elif call.target in ("view", "reshape"):
-        shape = call.arguments
-        if len(shape) == 1 and isinstance(shape[0], tuple | list):
-            shape = tuple(shape[0])
-        if len(shape) == 2 and isinstance(shape[1], int) and shape[0] in (BATCH, -1):
-            rows, neurons = shape
-            if rows == BATCH or neurons > 0:
-                return "flatten" if rows == BATCH else "split", neurons if neurons > 0 else None
-        raise InputError(f"{call.label}: only the shapes (x.size(0), -1) and (-1, n) are supported")
+        return _view(call)
     else:
         return None
     if axes != (1, -1):
@@ -170,6 +164,18 @@ def _reshaped(call: Call) -> tuple[RowShape, int | None] | None:
             f"{call.label}: Flatten({axes[0]}, {axes[1]}); only Flatten(1, -1) keeps the rows"
         )
     return "flatten", None
+
+
+def _view(call: Call) -> tuple[RowShape, int | None]:
+    """As `_reshaped`, for x.view and x.reshape."""
+    shape = call.arguments
+    if len(shape) == 1 and isinstance(shape[0], tuple | list):
+        shape = tuple(shape[0])
+    if shape == (BATCH, -1):
+        return "flatten", None
+    if len(shape) == 2 and shape[0] in (BATCH, -1) and isinstance(shape[1], int) and shape[1] > 0:
+        return "flatten" if shape[0] == BATCH else "split", shape[1]
+    raise InputError(f"{call.label}: only the shapes (x.size(0), -1) and (-1, n) are supported")
 
 
 def _linear(module: Any, path: str) -> Linear:

@@ -331,7 +331,7 @@ REFUSED: list[tuple[list[Node], dict[str, Any], str]] = [
     ),
     ([("Cast", "x", "y", {"to": TensorProto.INT64})], {}, "n0 .*: only casts to float32 and float"),
     ([("Flatten", "x", "y", {"axis": 0})], {}, "n0 .*: only Flatten with axis=1 keeps the rows"),
-    ([GEMM, ("Flatten", "a", "y", {})], {}, "n1 .*: is supported as the first step only"),
+    ([GEMM, ("Flatten", "a", "y", {})], {}, "n1 .*: is supported before the first layer only"),
     (
         [("Reshape", "x,s", "a", {}), ("MatMul", "a,W1", "y", {})],
         {"s": np.array([-1, 4])},

@@ -65,6 +65,7 @@ REFUSED: list[tuple[Any, str]] = [
         nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.ReLU6()),
         "Sequential.3: an activation with the upper limit 6, but Sequential.1 has no upper limit",
     ),
+    (nn.Sequential(nn.Linear(2, 2), nn.Hardtanh()), "Sequential.1: clamps to a lower limit of -1"),
     (nn.Sequential(nn.Linear(2, 3), nn.Linear(2, 2)), "layer 1 has 3 outputs but layer 2 has 2"),
     (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()), "layer 1 is float32 but layer 2"),
     (nn.Sequential(), "the model has no Linear layer"),
@@ -296,6 +297,7 @@ def normed(*modules: Any, seed: int = 0) -> Any:
     [
         ([nn.Linear(8, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 4)], [48, 24]),
         ([nn.Linear(8, 6), nn.Dropout(), nn.BatchNorm1d(6), nn.ReLU6()], [48]),
+        ([nn.Linear(8, 6), nn.BatchNorm1d(6), nn.Hardtanh(0, 0.5)], [48]),
         ([nn.Linear(8, 6, bias=False), nn.BatchNorm1d(6, affine=False)], [48]),
         ([nn.BatchNorm1d(8), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 4)], [48, 24]),
         ([nn.Linear(8, 6), nn.ReLU(), nn.BatchNorm1d(6), nn.Linear(6, 4)], [48, 24]),
