@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kkspdnn.choices import Exits
+from kkspdnn.choices import Exits, SpaceName
 from kkspdnn.errors import InputError
 from kkspdnn.io.pytorch import RowShape, convert_model
 from kkspdnn.model.network import Network
@@ -56,7 +56,7 @@ class SparseSequential(nn.Module):  # type: ignore[misc]
         self,
         model: Any,
         *,
-        space: str = "openmp",
+        space: SpaceName = "openmp",
         exits: Exits = "all",
         threads: int | None = None,
         device: int | None = None,
