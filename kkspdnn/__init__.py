@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kkspdnn.io.npz import read_npz_inputs, read_npz_network, save_npz_network
     from kkspdnn.io.onnx_models import from_onnx
     from kkspdnn.io.pytorch import from_torch
-    from kkspdnn.io.shipped_images import images
+    from kkspdnn.io.shipped_images import image_labels, images
     from kkspdnn.model.inputs import Inputs
     from kkspdnn.model.layers import Layer
     from kkspdnn.model.network import Network, network
@@ -61,6 +61,7 @@ __all__ = [
     "compile",
     "from_onnx",
     "from_torch",
+    "image_labels",
     "images",
     "infer",
     "mnist_images",
@@ -95,7 +96,7 @@ _MODULES = {
     "model.radixnet": ("radixnet",),
     "records.run": ("Record",),
     "serial_reference": ("reference",),
-    "io.shipped_images": ("images",),
+    "io.shipped_images": ("image_labels", "images"),
     "io.onnx_models": ("from_onnx",),
     "io.pytorch": ("from_torch",),
     "torch": ("compile",),

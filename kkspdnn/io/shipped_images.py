@@ -48,8 +48,8 @@ def images(neurons: int = 1024, rows: int | None = None) -> Inputs:
     return Inputs(rows=count, neurons=neurons, source=source, bits=np.ascontiguousarray(bits))
 
 
-def labels() -> NDArray[np.uint8]:
-    """The digits that the 60,000 images show, uint8[60000]."""
+def image_labels() -> NDArray[np.uint8]:
+    """The digits that the 60,000 shipped images show, uint8[60000], in the order of `images`."""
     return _load("labels")
 
 

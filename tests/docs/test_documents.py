@@ -44,8 +44,13 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def pages_with_python() -> list[Path]:
+    """The commands of the tutorial write files that its Python reads: it has a test of its own."""
+    return [page for page in PAGES if blocks(page, "python") and page.stem != "tutorial"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
+@pytest.mark.parametrize("page", pages_with_python(), ids=name_of)
 def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     """All blocks of a page in order, as one script; a workunit needs a file for its source."""
     text = "\n".join(blocks(page, "python"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kkspdnn.errors import InputError
-from kkspdnn.io.shipped_images import images, labels
+from kkspdnn.io.shipped_images import image_labels, images
 
 
 def pictures(neurons: int, rows: int, height: int, width: int) -> np.ndarray:
@@ -20,15 +20,15 @@ def pictures(neurons: int, rows: int, height: int, width: int) -> np.ndarray:
 def test_the_shipped_bits_are_the_official_ones(challenge_data: Path) -> None:
     with np.load(challenge_data / "images-1024.npz") as archive:
         assert (images(1024).bits == archive["bits"]).all()
-        assert (labels() == archive["labels"]).all()
+        assert (image_labels() == archive["labels"]).all()
 
 
 def test_there_are_60000_images_and_digits() -> None:
     inputs = images()
     assert (inputs.rows, inputs.neurons, inputs.nonzeros) == (60_000, 1024, 6_373_995)
     assert inputs.source == "shipped MNIST images, 32x32"
-    assert labels().shape == (60_000,)
-    assert labels()[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert image_labels().shape == (60_000,)
+    assert image_labels()[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
 
 
 def test_neurons_are_in_column_order() -> None:
