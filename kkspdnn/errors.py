@@ -51,8 +51,9 @@ class CacheError(KkspdnnError, OSError):
 def check_choice(option: str, value: object, choices: Sequence[str]) -> None:
     """Raise InputError unless `value` is one of `choices`."""
     if not isinstance(value, str) or value not in choices:
+        close = did_you_mean(value, choices) if isinstance(value, str) else ""
         raise InputError(
-            f"{option} {short_repr(value)} is unknown: choose one of {', '.join(choices)}"
+            f"{option} {short_repr(value)} is unknown{close}: choose one of {', '.join(choices)}"
         )
 
 

@@ -19,6 +19,7 @@ from kkspdnn.engines.device_inputs import DeviceInputs
 from kkspdnn.engines.layer_store import LayerStore
 from kkspdnn.errors import InputError, check_choice
 from kkspdnn.fitted_estimator import FittedEstimator
+from kkspdnn.model.checks import check_flags
 from kkspdnn.model.foreign_arrays import gpu_number, to_host_array, torch_of
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
@@ -76,6 +77,7 @@ class Predictor(FittedEstimator):
     ) -> None:
         check_network(network)
         check_choice("exits", exits, EXITS)
+        check_flags(tune=tune)
         run_dtype = network.dtype if dtype is None else float_dtype(dtype)
         budget = Budget.from_gigabytes(memory)
         self._space = open_space(space, threads, device)

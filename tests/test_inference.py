@@ -133,9 +133,15 @@ def test_a_repetition_with_other_categories_is_a_bug(
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"repeat": 0}, kk.InputError, "repeat=0: it must be a whole number from 1"),
-        ({"repeat": 1.0}, kk.InputError, "repeat=1.0: it must be"),
-        ({"repeat": True}, kk.InputError, "repeat=True: it must be"),
+        ({"repeat": 0}, kk.InputError, "repeat=0: give a whole number from 1"),
+        ({"repeat": 1.0}, kk.InputError, "repeat=1.0: give a whole number"),
+        ({"repeat": True}, kk.InputError, "repeat=True: give a whole number"),
+        ({"values": "no"}, kk.InputError, "values='no': give True or False"),
+        ({"tune": "off"}, kk.InputError, "tune='off': give True or False"),
+        ({"comm": 3}, kk.InputError, "comm=3: give a communicator of mpi4py"),
+        ({"fold": 1}, kk.InputError, "fold=1: give True or False"),
+        ({"threads": True}, kk.SpaceError, "threads True: it must be a whole number"),
+        ({"kernel": "fuesd"}, kk.InputError, r"'fuesd' is unknown \(did you mean fused\?\):"),
         ({"repeat": 2, "checkpoint": "x"}, kk.InputError, "repeat=2: finished rows of a check"),
         ({"space": "gpu"}, kk.SpaceError, "space 'gpu' is unknown: choose one of serial"),
         ({"space": np.zeros(2)}, kk.SpaceError, r"space array\(\[0., 0.\]\) is unknown"),

@@ -242,7 +242,8 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
 def _requested_threads(name: SpaceName, threads: int | None) -> int | None:
     """Return the number of threads of the call or of OMP_NUM_THREADS; raise SpaceError if it cannot
     be had."""
-    if threads is not None and not isinstance(threads, int | np.integer):
+    whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
+    if threads is not None and not whole:
         raise SpaceError(f"threads {short_repr(threads)}: it must be a whole number")
     if threads is not None and threads < 1:
         raise SpaceError(f"{threads} threads: at least 1 is needed")

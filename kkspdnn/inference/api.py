@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from kkspdnn.choices import (
@@ -26,10 +25,11 @@ from kkspdnn.choices import (
 from kkspdnn.device.errors import translate_cupy_errors
 from kkspdnn.device.memory import Budget
 from kkspdnn.device.space import check_device, check_space_name
-from kkspdnn.errors import InputError, check_choice, short_repr
+from kkspdnn.errors import InputError, check_choice
 from kkspdnn.inference.request import Request
 from kkspdnn.inference.result import Result
 from kkspdnn.inference.run import execute
+from kkspdnn.model.checks import check_flags, check_whole
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.matrices import float_dtype
@@ -120,6 +120,7 @@ def infer(
     cache folder cannot be used.
     """
     _check_choices(space, device, kernel, epilogue, exits, verify, parallel)
+    check_flags(fold=fold, tune=tune, values=values)
     rows = _check_inputs(network, inputs)
     ranks = Ranks.from_comm(comm)
     run_dtype = network.dtype if dtype is None else float_dtype(dtype)
@@ -140,7 +141,7 @@ def infer(
             epilogue=epilogue,
             exits=exits,
             fold=fold,
-            tune=bool(tune) and is_enabled(),
+            tune=tune and is_enabled(),
             verify=verify,
             values=values,
             repeat=_check_repeat(repeat, checkpoint),
@@ -191,14 +192,13 @@ def _check_inputs(network: Network, inputs: Any) -> Inputs:
 
 def _check_repeat(repeat: object, checkpoint: object) -> int:
     """Return the number of repetitions; InputError if it is invalid or excluded."""
-    if isinstance(repeat, bool) or not isinstance(repeat, int | np.integer) or repeat < 1:
-        raise InputError(f"repeat={short_repr(repeat)}: it must be a whole number from 1")
-    if repeat > 1 and checkpoint is not None:
+    number = check_whole("repeat", repeat)
+    if number > 1 and checkpoint is not None:
         raise InputError(
-            f"repeat={repeat}: finished rows of a checkpoint are computed once; leave out repeat "
+            f"repeat={number}: finished rows of a checkpoint are computed once; leave out repeat "
             "or the checkpoint"
         )
-    return int(repeat)
+    return number
 
 
 def _shared_budget(gigabytes: float | None, processes: int, device_processes: int) -> Budget:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
+from kkspdnn.model.checks import check_whole
 from kkspdnn.model.inputs import Inputs
 
 _SIDE = 32
@@ -29,6 +30,7 @@ def images(neurons: int = 1024, rows: int | None = None) -> Inputs:
     is column * image rows + row, as in the challenge. InputError for another size, or for rows
     outside 0..60000.
     """
+    check_whole("neurons", neurons)
     if neurons < 32 or neurons > _MAX_NEURONS or neurons & (neurons - 1):
         raise InputError(
             f"{neurons} neurons: the shipped images come in powers of two, 32 to {_MAX_NEURONS}"
@@ -59,11 +61,12 @@ def row_count(rows: int | None, available: int) -> int:
     """
     if rows is None:
         return available
-    if not 0 <= rows <= available:
+    count = check_whole("rows", rows, 0)
+    if count > available:
         raise InputError(
             f"{rows} input rows: there are {available} images; use at most rows={available}"
         )
-    return int(rows)
+    return count
 
 
 def _load(name: str) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, short_repr
 
 T = TypeVar("T")
 
@@ -32,6 +32,23 @@ def check_type(value: object, expected: type, label: str) -> None:
     """
     if not isinstance(value, expected):
         raise InputError(f"{label}: {type(value).__name__}; give a kkspdnn.{expected.__name__}")
+
+
+def check_whole(name: str, value: object, minimum: int = 1) -> int:
+    """Return a whole number as an int. Raise InputError for another object or a smaller number.
+
+    name: of the parameter
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < minimum:
+        raise InputError(f"{name}={short_repr(value)}: give a whole number from {minimum}")
+    return int(value)
+
+
+def check_flags(**flags: object) -> None:
+    """Raise InputError for a parameter that is neither True nor False."""
+    for name, value in flags.items():
+        if not isinstance(value, bool | np.bool_):
+            raise InputError(f"{name}={short_repr(value)}: give True or False")
 
 
 def as_tuple(values: Iterable[T], expected: type[T], label: str) -> tuple[T, ...]:

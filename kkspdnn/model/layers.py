@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from kkspdnn.errors import InputError, check_choice
-from kkspdnn.model.checks import check_size
+from kkspdnn.model.checks import check_size, check_whole
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.matrices import (
     Floats,
@@ -231,6 +231,7 @@ class Layer:
 
         InputError for an index outside the inputs, for a duplicate, and as in `from_sparse`.
         """
+        check_whole("inputs", inputs)
         index2d, values = as_array(index, f"{name}: index"), as_array(value, f"{name}: value")
         if index2d.ndim != 2 or index2d.shape[0] < 1 or index2d.dtype.kind not in "iu":
             raise InputError(

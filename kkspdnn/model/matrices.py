@@ -116,8 +116,10 @@ def canonical_csc(matrix: object, label: str) -> sp.csc_array:
 def _canonical(matrix: Any, label: str, array_type: Any) -> Any:
     """array_type: sp.csr_array or sp.csc_array"""
     if not (sp.issparse(matrix) or isinstance(matrix, np.ndarray)):
+        remedy = ".to_numpy()" if hasattr(matrix, "to_numpy") else "numpy.asarray"
         raise InputError(
-            f"{label}: {type(matrix).__name__}; give a NumPy array or a SciPy sparse matrix"
+            f"{label}: {type(matrix).__name__}; give a NumPy array or a SciPy sparse matrix, such "
+            f"as of {remedy}"
         )
     dtype = checked_dtype(matrix, label)
     compressed = _compressed(matrix, label, array_type)

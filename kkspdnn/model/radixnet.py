@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from kkspdnn.errors import InputError
+from kkspdnn.model.checks import check_whole
 from kkspdnn.model.layers import Indices, Layer, LazyLayers, index_dtype
 from kkspdnn.model.matrices import Floats, bias_vector, float_dtype
 from kkspdnn.model.network import Network
@@ -134,12 +135,9 @@ def radixnet(
     ymax is 32, as in the challenge. InputError for another number of neurons, for a negative number
     of layers, and for a negative seed.
     """
-    for option, number in (("neurons", neurons), ("layers", layers), ("seed", seed)):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer):
-            raise InputError(f"{option} {number!r}: it must be a whole number")
-        if number < 0:
-            raise InputError(f"{option} {number}: it must not be negative")
-    size, count, checked_dtype = int(neurons), int(layers), float_dtype(dtype)
+    size, count = check_whole("neurons", neurons, 0), check_whole("layers", layers, 0)
+    check_whole("seed", seed, 0)
+    checked_dtype = float_dtype(dtype)
     base_bits(size)
     bias = challenge_bias(size) if bias is None else bias
     lazy_layers = _RadixLayers(size, count, int(seed), checked_dtype, bias)

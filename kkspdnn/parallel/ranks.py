@@ -16,7 +16,7 @@ from time import perf_counter, sleep
 from types import ModuleType
 from typing import Any, NoReturn, TypeVar, cast
 
-from kkspdnn.errors import InputError, KkspdnnError
+from kkspdnn.errors import InputError, KkspdnnError, short_repr
 from kkspdnn.parallel.launcher import Launch
 from kkspdnn.parallel.shared_memory import NodeLeaderError, share_on_node
 
@@ -74,7 +74,14 @@ class Ranks:
 
     @classmethod
     def from_comm(cls, comm: Any) -> Ranks:
-        """Return the Ranks of a communicator or None; Ranks are returned unchanged."""
+        """Return the Ranks of a communicator or None; Ranks are returned unchanged.
+
+        Raises InputError for any other object.
+        """
+        if comm is not None and not isinstance(comm, Ranks) and not hasattr(comm, "Get_size"):
+            raise InputError(
+                f"comm={short_repr(comm)}: give a communicator of mpi4py, such as MPI.COMM_WORLD"
+            )
         return comm if isinstance(comm, Ranks) else cls(comm)
 
     def gather(self, value: T) -> list[T]:

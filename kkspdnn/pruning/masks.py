@@ -40,6 +40,17 @@ def balancing_permutation(weights: Floats, blocks: int) -> Permutation:
     )
 
 
+def balanced_blocks(inputs: int, sparsity: float, blocks: int) -> int:
+    """Return the number of blocks of a balanced mask: `blocks`, or one for each weight that an
+    output neuron keeps if these are fewer."""
+    return min(blocks, _kept_weights(inputs, sparsity))
+
+
+def _kept_weights(inputs: int, sparsity: float) -> int:
+    """Return the number of weights that an output neuron should keep."""
+    return max(1, round((1 - sparsity) * inputs))
+
+
 def balanced_mask(
     weights: Floats, sparsity: float, blocks: int, permutation: Permutation | None = None
 ) -> Mask:
@@ -52,7 +63,7 @@ def balanced_mask(
 
     An output neuron should keep n = (1 - sparsity) x inputs weights, at least 1. Each block keeps n
     / blocks weights, rounded, at most the size of the smallest block. If n is less than `blocks`,
-    there are n blocks.
+    there are n blocks, see `balanced_blocks`.
 
     Source: Yao et al., "Balanced Sparsity for Efficient DNN Inference on GPU", AAAI 2019.
     InputError if a block has fewer nonzero weights than it must keep.
@@ -60,8 +71,7 @@ def balanced_mask(
     inputs = weights.shape[0]
     if permutation is None:
         permutation = np.arange(inputs)
-    target = max(1, round((1 - sparsity) * inputs))
-    count = min(blocks, target)
+    count = balanced_blocks(inputs, sparsity, blocks)
     kept = min(max(1, round((1 - sparsity) * inputs / count)), inputs // count)
     mask = np.zeros(weights.shape, np.bool_)
     for number, rows in enumerate(np.array_split(permutation, count), start=1):

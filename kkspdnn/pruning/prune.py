@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from kkspdnn.choices import METHODS, Method
 from kkspdnn.errors import InputError, check_choice, short_repr
+from kkspdnn.model.checks import check_flags, check_whole
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.matrices import Floats
@@ -16,7 +18,7 @@ from kkspdnn.model.network import Network, check_network
 from kkspdnn.progress import Progress, open_progress
 from kkspdnn.pruning.masks import (
     Mask,
-    Permutation,
+    balanced_blocks,
     balanced_mask,
     balancing_permutation,
     block_mask,
@@ -25,6 +27,9 @@ from kkspdnn.pruning.masks import (
 
 Retrain = Callable[[Network], Network]
 """A function from a pruned network to one with the same edges and other values."""
+
+LayerMask = Callable[[Floats, float], Mask]
+"""A function from the weights of a layer and a sparsity to the mask of the weights to keep."""
 
 
 @ieee_arithmetic()
@@ -63,25 +68,28 @@ def prune(
     check_network(network)
     check_choice("method", method, METHODS)
     sparsities = _sparsities(sparsity, len(network.layers))
-    if min([blocks, steps, *block_shape]) < 1:
-        raise InputError(
-            f"blocks {blocks}, block shape {block_shape[0]}x{block_shape[1]}, steps {steps}: "
-            "all must be at least 1"
-        )
+    _check_options(blocks, block_shape, steps, retrain)
+    check_flags(permute=permute)
     if permute and method != "balanced":
         raise InputError(f"permute is for balanced blocks: leave it out with method {method}")
 
-    def mask(weights: Floats, sparsity: float, permutation: Permutation | None) -> Mask:
-        if method == "balanced":
-            return balanced_mask(weights, sparsity, blocks, permutation)
+    def layer_mask(layer: Layer, target: float) -> LayerMask:
         if method == "block":
-            return block_mask(weights, sparsity, block_shape)
-        return unstructured_mask(weights, sparsity)
+            return partial(block_mask, shape=block_shape)
+        if method == "unstructured":
+            return unstructured_mask
+        # All steps have the blocks of the last one: weights that a step removes are not missing
+        # in the blocks of the next step.
+        count = balanced_blocks(layer.inputs, target, blocks)
+        permutation = None
+        if permute and target:
+            permutation = balancing_permutation(layer.weights().toarray(), count)
+        return partial(balanced_mask, blocks=count, permutation=permutation)
 
     with open_progress(progress) as on_step:
         on_step("pruning", 0.0)
-        permutations = [
-            balancing_permutation(layer.weights().toarray(), blocks) if permute and target else None
+        masks = [
+            layer_mask(layer, target)
             for layer, target in zip(network.layers, sparsities, strict=True)
         ]
         for step in range(1, steps + 1):
@@ -91,7 +99,7 @@ def prune(
             def on_layer(number: int, before: int = step - 1) -> None:
                 on_step("pruning", (before + number / len(sparsities)) / steps)
 
-            network = _prune_layers(network, targets, permutations, mask, on_layer)
+            network = _prune_layers(network, targets, masks, on_layer)
             if retrain is not None:
                 on_step(f"retraining after step {step} of {steps}", step / steps)
                 trained = retrain(network)
@@ -100,16 +108,29 @@ def prune(
     return network
 
 
+def _check_options(blocks: object, block_shape: object, steps: object, retrain: object) -> None:
+    """Raise InputError for options of another type, or numbers below 1."""
+    if not isinstance(block_shape, Sequence) or len(block_shape) != 2:
+        raise InputError(
+            f"block_shape={short_repr(block_shape)}: give the inputs and outputs of a block, such "
+            "as (8, 8)"
+        )
+    named = ("blocks", blocks), ("steps", steps), *(("block_shape", each) for each in block_shape)
+    for name, number in named:
+        check_whole(name, number)
+    if retrain is not None and not callable(retrain):
+        raise InputError(f"retrain={short_repr(retrain)}: give a function of the pruned network")
+
+
 def _prune_layers(
     network: Network,
     sparsities: Sequence[float],
-    permutations: Sequence[Permutation | None],
-    mask: Callable[[Floats, float, Permutation | None], Mask],
+    masks: Sequence[LayerMask],
     on_layer: Callable[[int], None],
 ) -> Network:
     """Prune each layer to its sparsity, unless that is 0, in one step.
 
-    mask: chooses the weights that are kept
+    masks: choose the weights of each layer that are kept
     on_layer: called with the number of finished layers
     """
     layers = list(network.layers)
@@ -117,7 +138,7 @@ def _prune_layers(
         if target:
             weights = layers[position].weights().toarray()
             try:
-                kept = mask(weights, target, permutations[position])
+                kept = masks[position](weights, target)
             except InputError as error:
                 raise InputError(str(error), layer=position + 1) from error
             layers[position] = _masked(layers[position], weights, kept)
@@ -130,7 +151,7 @@ def _sparsities(sparsity: object, layers: int) -> list[float]:
     numbers = int | float | np.integer | np.floating
     if isinstance(sparsity, numbers):
         sparsities = [float(sparsity)] * layers
-    elif isinstance(sparsity, Sequence | np.ndarray):
+    elif isinstance(sparsity, Sequence | np.ndarray) and not isinstance(sparsity, str):
         sparsities = list(sparsity)
     else:
         raise InputError(f"sparsity {short_repr(sparsity)}: give one number, or one for each layer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,14 +77,23 @@ def test_the_result_does_not_depend_on_blocks_of_rows(neurons: int) -> None:
     assert many[4096:].any(axis=1).all()
 
 
-@pytest.mark.parametrize("neurons", [0, -1024, 1, 16, 1000, 1536, 1 << 30])
+@pytest.mark.parametrize("neurons", [0, -1024, 1024.0, "1024", True])
+def test_only_whole_numbers_are_sizes(neurons: Any) -> None:
+    with pytest.raises(InputError, match=f"neurons={neurons!r}: give a whole number from 1"):
+        images(neurons)
+
+
+@pytest.mark.parametrize("neurons", [1, 16, 1000, 1536, 1 << 30])
 def test_other_sizes_are_refused(neurons: int) -> None:
     with pytest.raises(InputError, match=f"{neurons} neurons: the shipped images come in powers"):
         images(neurons)
 
 
-@pytest.mark.parametrize("rows", [-1, 60_001])
-def test_other_numbers_of_rows_are_refused(rows: int) -> None:
-    with pytest.raises(InputError, match=r"there are 60000 images; use at most rows=60000"):
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [(-1, "rows=-1: give a whole number from 0"), (60_001, "images; use at most rows=60000")],
+)
+def test_other_numbers_of_rows_are_refused(rows: int, words: str) -> None:
+    with pytest.raises(InputError, match=words):
         images(1024, rows)
     assert images(1024, 0).rows == 0

@@ -85,6 +85,20 @@ def test_each_step_prunes_more_and_retrains() -> None:
     assert (weights[kept] == 4 * net.layers[0].weights().toarray()[kept]).all()
 
 
+@pytest.mark.parametrize("permute", [False, True])
+@pytest.mark.parametrize("steps", [2, 3, 4])
+@pytest.mark.parametrize("sizes", [(784, 256, 10), (256, 128, 10), (64, 32, 10)])
+def test_steps_have_the_blocks_of_the_last_one(
+    sizes: tuple[int, ...], steps: int, permute: bool
+) -> None:
+    """A neuron may keep fewer weights than there are blocks, in the last steps only."""
+    net = dense(*sizes)
+    pruned = kk.prune(net, steps=steps, permute=permute, retrain=lambda made: made)
+    at_once = kk.prune(net, permute=permute)
+    for layer, expected in zip(pruned.layers, at_once.layers, strict=True):
+        assert layer.fan_in == expected.fan_in
+
+
 def test_permuted_blocks_are_those_of_the_first_step() -> None:
     """Any other blocks would have too few weights in later steps."""
     net = dense(64, 48, 8)
@@ -114,9 +128,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"sparsity": -0.1}, "sparsity -0.1"),
     ({"sparsity": float("nan")}, "sparsity nan"),
     ({"sparsity": (0.5,)}, "1 sparsities for 2 layers"),
-    ({"blocks": 0}, "blocks 0, block shape 8x8, steps 1: all must be at least 1"),
-    ({"block_shape": (0, 8)}, "block shape 0x8"),
-    ({"steps": 0}, "steps 0"),
+    ({"sparsity": "0.9"}, "sparsity '0.9': give one number, or one for each layer"),
+    ({"blocks": 0}, "blocks=0: give a whole number from 1"),
+    ({"blocks": 2.5}, "blocks=2.5: give a whole number from 1"),
+    ({"block_shape": (0, 8)}, "block_shape=0: give a whole number from 1"),
+    ({"block_shape": 8}, "block_shape=8: give the inputs and outputs of a block"),
+    ({"steps": 0}, "steps=0: give a whole number from 1"),
+    ({"retrain": 3}, "retrain=3: give a function of the pruned network"),
+    ({"permute": 1}, "permute=1: give True or False"),
     ({"permute": True, "method": "block"}, "permute is for balanced blocks: leave it out with"),
     ({"retrain": drops_a_weight}, "layer 1: retrain returned other edges: 159 of 32 x 32"),
     ({"retrain": lambda net: replace(net, layers=net.layers[:1])}, "retrain returned 1 layers"),
