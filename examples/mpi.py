@@ -2,7 +2,7 @@
 
     mpiexec -n 2 python -m mpi4py examples/mpi.py
 
-`python -m mpi4py` ends all ranks if one of them fails. `pip install "kkspdnn[mpi]"` installs mpi4py
+`python -m mpi4py` ends all ranks if one of them fails. `pip install mpi4py mpich` installs mpi4py
 and an MPI for one machine; on a cluster, build mpi4py for the cluster's MPI.
 """
 

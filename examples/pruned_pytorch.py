@@ -58,7 +58,7 @@ def main() -> None:
     try:
         import torch
     except ModuleNotFoundError:
-        print('PyTorch is not installed (pip install "kkspdnn[torch]"): layers from SciPy instead')
+        print("PyTorch is not installed (pip install torch): layers from SciPy instead")
         network = pruned_network()
         expected = kk.reference(network, rows).toarray()
     else:

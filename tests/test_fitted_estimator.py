@@ -20,7 +20,7 @@ def predict() -> kk.Predictor:
 @pytest.fixture(scope="module")
 def sklearn() -> Any:
     """The modules of scikit-learn that the tests use."""
-    reason = "no scikit-learn: pip install 'kkspdnn[test]'"
+    reason = "no scikit-learn: pip install scikit-learn"
     loaded = pytest.importorskip("sklearn", reason=reason)
     for name in ("base", "frozen", "pipeline", "preprocessing", "utils.validation"):
         pytest.importorskip(f"sklearn.{name}", reason=reason)

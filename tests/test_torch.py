@@ -14,7 +14,7 @@ import pytest
 import kkspdnn as kk
 from kkspdnn.errors import InputError
 
-torch = pytest.importorskip("torch", reason="no torch: pip install 'kkspdnn[torch]'")
+torch = pytest.importorskip("torch", reason="no torch: pip install torch")
 nn = torch.nn
 
 

@@ -121,7 +121,7 @@ def mpiexec(ranks: int, arguments: Sequence[str]) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     program = shutil.which("mpiexec", path=path)
     if program is None:
-        raise InputError("no mpiexec: pip install 'kkspdnn[mpi]'")
+        raise InputError("no mpiexec: pip install mpich")
     done = subprocess.run(
         [program, "-n", str(ranks), sys.executable, *arguments],
         capture_output=True,

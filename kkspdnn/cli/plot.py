@@ -71,7 +71,7 @@ def possible_charts(records: Records) -> list[Chart]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "matplotlib":
             raise
-        raise InputError("figures need Matplotlib: pip install 'kkspdnn[plot]'") from error
+        raise InputError("figures need Matplotlib: pip install matplotlib") from error
     return catalog.charts(records)
 
 

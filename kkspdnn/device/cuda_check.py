@@ -33,7 +33,7 @@ def cuda_requirements() -> list[Requirement]:
     if versions.driver:
         driver += f", runs up to CUDA {format_version(versions.driver)}"
     cupy = ", ".join(f"{name} {version(name)}" for name in versions.cupy) or "installed"
-    install = f'pip install "kkspdnn[{versions.extra}]"'
+    install = f'pip install ".[{versions.extra}]" in a clone of kkspdnn'
     return [
         Requirement(
             "driver",

@@ -72,7 +72,7 @@ def conflicts(versions: CudaVersions) -> list[str]:
 
 def cupy_conflicts(versions: CudaVersions) -> list[str]:
     """Return the conflicts between CuPy, driver and devices, as `conflicts` does."""
-    install = f'pip install "kkspdnn[{versions.extra}]"'
+    install = f'pip install ".[{versions.extra}]" in a clone of kkspdnn'
     if len(versions.cupy) > 1:
         return [
             f"{' and '.join(versions.cupy)} are installed, which overwrite each other's files: "

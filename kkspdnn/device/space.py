@@ -316,7 +316,8 @@ def _cupy() -> ModuleType:
         text = str(error).strip().partition("\n")[0]
         raise SpaceError(
             f"CuPy cannot use device {number}: {text}; "
-            f'see kkspdnn info, or run pip install "kkspdnn[{detect_versions().extra}]"'
+            f'see kkspdnn info, or run pip install ".[{detect_versions().extra}]" in a clone of '
+            "kkspdnn"
         ) from error
     return cupy
 

@@ -137,7 +137,7 @@ def _state_dict(file: Path, budget: Budget) -> Arrays:
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise InputError(f"{file}: needs PyTorch: pip install 'kkspdnn[torch]'") from error
+        raise InputError(f"{file}: needs PyTorch: pip install torch") from error
     _check_archive(file, budget)
     try:
         # weights_only loads tensors and plain containers, but runs no code of the file.

@@ -65,7 +65,7 @@ def _import_onnx() -> Any:
     try:
         import onnx
     except ModuleNotFoundError as error:
-        raise InputError("ONNX models need onnx: pip install 'kkspdnn[onnx]'") from error
+        raise InputError("ONNX models need onnx: pip install onnx") from error
     return onnx
 
 

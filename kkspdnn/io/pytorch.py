@@ -62,7 +62,7 @@ def convert_model(model: Any, *, name: str = "torch") -> ConvertedModel:
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError as error:
-        raise InputError("from_torch needs PyTorch: pip install 'kkspdnn[torch]'") from error
+        raise InputError("from_torch needs PyTorch: pip install torch") from error
     steps: list[Step] = []
     row_shape: RowShape = "any"
     neurons: int | None = None

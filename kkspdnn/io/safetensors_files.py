@@ -36,7 +36,7 @@ def read_safetensors(file: Path, budget: Budget) -> dict[str, NDArray[Any]]:
     try:
         import safetensors
     except ModuleNotFoundError as error:
-        raise InputError(f"{file}: needs safetensors: pip install 'kkspdnn[torch]'") from error
+        raise InputError(f"{file}: needs safetensors: pip install safetensors") from error
     with file.open("rb") as opened:
         # A file begins with 8 bytes of length, which may equal a magic number, and JSON.
         head = opened.read(64)

@@ -212,13 +212,13 @@ def launched_ranks(launch: Launch | None) -> Ranks:
     except ImportError as error:
         raise InputError(
             f"{launch.launcher} started {launch.size} processes, but mpi4py cannot be imported "
-            f"({error}): pip install 'kkspdnn[mpi]', or unset {launch.variable} to run each "
+            f"({error}): pip install mpi4py, or unset {launch.variable} to run each "
             "process by itself"
         ) from error
     except RuntimeError as error:
         raise InputError(
             f"{launch.launcher} started {launch.size} processes, but mpi4py finds no MPI library: "
-            "pip install 'kkspdnn[mpi]', or load your cluster's MPI, or unset "
+            "pip install mpich, or load your cluster's MPI, or unset "
             f"{launch.variable} to run each process by itself"
         ) from error
     if world.size != launch.size:

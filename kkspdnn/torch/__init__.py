@@ -32,7 +32,7 @@ def compile(model: Any, **options: Any) -> SparseSequential:
     try:
         from kkspdnn.torch.sparse_sequential import SparseSequential
     except ModuleNotFoundError as error:
-        raise InputError("compile needs PyTorch: pip install 'kkspdnn[torch]'") from error
+        raise InputError("compile needs PyTorch: pip install torch") from error
     return SparseSequential(model, **options)
 
 
@@ -42,7 +42,7 @@ def __getattr__(name: str) -> object:
     try:
         from kkspdnn.torch.sparse_sequential import SparseSequential
     except ModuleNotFoundError as error:
-        text = "kkspdnn.torch.SparseSequential needs PyTorch: pip install 'kkspdnn[torch]'"
+        text = "kkspdnn.torch.SparseSequential needs PyTorch: pip install torch"
         raise ModuleNotFoundError(text, name=error.name) from error
     globals()[name] = SparseSequential
     return SparseSequential

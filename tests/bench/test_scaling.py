@@ -49,7 +49,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_small_measurement_and_its_table(tmp_path: Path) -> None:
-    pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'kkspdnn[mpi]'")
+    pytest.importorskip("mpi4py", reason="no mpi4py: pip install mpi4py")
     path = tmp_path / "scaling.json"
     problem = ["--neurons", "64", "--layers", "4", "--inputs", "3000", "--most", "20"]
     done = bench(*problem, "--runs", "1", "--json", str(path))

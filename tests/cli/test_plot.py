@@ -60,7 +60,7 @@ def test_without_matplotlib_the_error_names_the_extra(
     monkeypatch.delattr("kkspdnn.figures.catalog", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main.main(["plot", str(RECORD), "--out", str(tmp_path / "out")]) == 2
-    assert "pip install 'kkspdnn[plot]'" in capsys.readouterr().err
+    assert "pip install matplotlib" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

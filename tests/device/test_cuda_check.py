@@ -89,6 +89,6 @@ def test_devices_are_reported_by_the_driver(
     assert checked["driver"].detected == "libcuda.so.1, runs up to CUDA 12.4"
     assert cuda_check.detect_versions().driver == (12, 4)
     # The remedies install versions for this driver.
-    assert 'pip install "kkspdnn[cuda12]"' in checked["CuPy"].remedy
+    assert 'pip install ".[cuda12]" in a clone of kkspdnn' in checked["CuPy"].remedy
     assert "nvcc of CUDA 12" in checked["compiler"].remedy
     assert checked["device"].detected == devices

@@ -67,7 +67,7 @@ def test_compatible_versions(installed: CudaVersions) -> None:
     assert conflicts(installed) == []
 
 
-TO_12 = 'run pip uninstall cupy-cuda13x, then pip install "kkspdnn[cuda12]"'
+TO_12 = 'run pip uninstall cupy-cuda13x, then pip install ".[cuda12]" in a clone of kkspdnn'
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,8 @@ TO_12 = 'run pip uninstall cupy-cuda13x, then pip install "kkspdnn[cuda12]"'
         (
             versions((12, 4), "cupy-cuda12x cupy-cuda13x"),
             "cupy-cuda12x and cupy-cuda13x are installed, which overwrite each other's files: run "
-            'pip uninstall cupy-cuda12x cupy-cuda13x, then pip install "kkspdnn[cuda12]"',
+            'pip uninstall cupy-cuda12x cupy-cuda13x, then pip install ".[cuda12]" in a clone of '
+            "kkspdnn",
         ),
         (
             versions((12, 4), "cupy-cuda12x", (13, 0), "sm_90"),

@@ -31,8 +31,8 @@ PAGES = [
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _COMMAND = re.compile(r"(?:^|`)((?:python -m )?kkspdnn(?: [^`\n#|>]*)?)", re.MULTILINE)
 _SAMPLE = re.compile(r"^<!-- printed from (\S+) -->\n```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_OPTIONAL = {"torch": "torch", "mpi4py": "mpi"}
-"""Packages that examples import, and the extra that installs each."""
+_OPTIONAL = ("torch", "mpi4py")
+"""Packages that examples import and that may be missing."""
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -54,9 +54,9 @@ def pages_with_python() -> list[Path]:
 def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     """All blocks of a page in order, as one script; a workunit needs a file for its source."""
     text = "\n".join(blocks(page, "python"))
-    for package, extra in _OPTIONAL.items():
+    for package in _OPTIONAL:
         if re.search(rf"^(import|from) {package}\b", text, re.MULTILINE) and not find_spec(package):
-            pytest.skip(f"no {package}: pip install 'kkspdnn[{extra}]'")
+            pytest.skip(f"no {package}: pip install {package}")
     script = tmp_path / "page.py"
     script.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{text}", "utf-8")
     done = subprocess.run(

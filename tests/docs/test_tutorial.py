@@ -34,7 +34,7 @@ def script() -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("torch") is None, reason="no torch: pip install 'kkspdnn[torch]'")
+@pytest.mark.skipif(find_spec("torch") is None, reason="no torch: pip install torch")
 def test_the_tutorial(tmp_path: Path) -> None:
     (tmp_path / "tutorial.py").write_text(script(), "utf-8")
     done = subprocess.run(

@@ -48,7 +48,7 @@ def test_pruned_pytorch() -> None:
 
 @pytest.mark.slow
 def test_sklearn_pipeline() -> None:
-    pytest.importorskip("sklearn", reason="no scikit-learn: pip install 'kkspdnn[test]'")
+    pytest.importorskip("sklearn", reason="no scikit-learn: pip install scikit-learn")
     out = run(sys.executable, ROOT / "examples" / "sklearn_pipeline.py")
     assert "64 -> 10 neurons" in out
     assert "largest difference from dense NumPy" in out
@@ -64,7 +64,7 @@ def test_mpi() -> None:
     mpiexec = Path(sys.executable).with_name("mpiexec")
     found = str(mpiexec) if mpiexec.exists() else shutil.which("mpiexec")
     if find_spec("mpi4py") is None or found is None:
-        pytest.skip("no mpi4py or mpiexec: pip install 'kkspdnn[mpi]'")
+        pytest.skip("no mpi4py or mpiexec: pip install mpi4py mpich")
     script = ROOT / "examples" / "mpi.py"
     out = run(found, "-n", 2, sys.executable, "-m", "mpi4py", script)
     assert "1,812 categories from 2 ranks" in out

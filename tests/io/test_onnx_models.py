@@ -20,7 +20,7 @@ from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
 from kkspdnn.io.onnx_models import read_onnx
 
-onnx = pytest.importorskip("onnx", reason="no onnx: pip install 'kkspdnn[onnx]'")
+onnx = pytest.importorskip("onnx", reason="no onnx: pip install onnx")
 helper, numpy_helper, TensorProto = onnx.helper, onnx.numpy_helper, onnx.TensorProto
 
 RNG = np.random.default_rng(3)
@@ -224,7 +224,7 @@ def test_limits_as_attributes_of_old_opsets() -> None:
 @pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter without onnxscript
 def test_a_model_that_pytorch_exported(tmp_path: Path, dynamic: bool) -> None:
-    torch = pytest.importorskip("torch", reason="no torch: pip install 'kkspdnn[torch]'")
+    torch = pytest.importorskip("torch", reason="no torch: pip install torch")
     nn = torch.nn
 
     class Model(nn.Module):

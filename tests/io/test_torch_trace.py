@@ -12,7 +12,7 @@ import kkspdnn as kk
 from kkspdnn.errors import InputError
 from kkspdnn.io.pytorch import convert_model
 
-torch = pytest.importorskip("torch", reason="no torch: pip install 'kkspdnn[torch]'")
+torch = pytest.importorskip("torch", reason="no torch: pip install torch")
 nn = torch.nn
 F = torch.nn.functional
 

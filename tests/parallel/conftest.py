@@ -26,11 +26,11 @@ Messages = Callable[[str, str], list[str]]
 def start() -> Start:
     """Start ranks of Python with these arguments; there may be more ranks than cores."""
     if find_spec("mpi4py") is None:
-        pytest.skip("no mpi4py: pip install 'kkspdnn[mpi]'")
+        pytest.skip("no mpi4py: pip install mpi4py")
     beside = Path(sys.executable).parent
     mpiexec = shutil.which("mpiexec", path=f"{beside}{os.pathsep}{os.environ.get('PATH', '')}")
     if mpiexec is None:
-        pytest.skip("no mpiexec: pip install 'kkspdnn[mpi]'")
+        pytest.skip("no mpiexec: pip install mpich")
     kept = {name: text for name, text in os.environ.items() if name != "OMP_NUM_THREADS"}
     for _, size, rank in _VARIABLES:
         kept.pop(size, None)

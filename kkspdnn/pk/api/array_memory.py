@@ -89,7 +89,8 @@ def import_cupy() -> Any:
         return import_module("cupy")
     except ImportError as error:
         raise SpaceError(
-            "views in GPU memory need CuPy: pip install 'kkspdnn[cuda]', or use pk.HostSpace"
+            "views in GPU memory need CuPy: pip install cupy-cuda13x, for CUDA 12 cupy-cuda12x, or "
+            "use pk.HostSpace"
         ) from error
 
 

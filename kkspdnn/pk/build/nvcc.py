@@ -136,7 +136,7 @@ def install_hint() -> str:
             f"put the nvcc of CUDA {usable} on the PATH or set CUDA_HOME (Debian: apt-get install "
             f"nvidia-cuda-toolkit); the one on PyPI is of CUDA {OLDEST_CUDA_ON_PYPI}"
         )
-    return 'put nvcc on the PATH, set CUDA_HOME, or run pip install "kkspdnn[cuda]"'
+    return 'put nvcc on the PATH, set CUDA_HOME, or run pip install ".[cuda]" in a clone of kkspdnn'
 
 
 def nvcc_path() -> str | None:

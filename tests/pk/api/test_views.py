@@ -209,7 +209,7 @@ def test_a_view_of_an_array_that_differs(arguments: dict[str, Any], words: str) 
 
 def test_gpu_memory_needs_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "cupy", None)
-    words = r"views in GPU memory need CuPy: pip install 'kkspdnn\[cuda\]', or use pk.HostSpace"
+    words = "views in GPU memory need CuPy: pip install cupy-cuda13x, .* or use pk.HostSpace"
     for space in (pk.CudaSpace, pk.Cuda):
         with pytest.raises(SpaceError, match=words):
             pk.View([2], space=space)

@@ -154,8 +154,8 @@ def test_drivers_that_run_the_programs_of_an_nvcc(
 @pytest.mark.parametrize(
     ("driver", "arch", "words"),
     [
-        (None, None, 'run pip install "kkspdnn[cuda]"'),
-        ((13, 0), "sm_90", 'run pip install "kkspdnn[cuda]"'),
+        (None, None, 'run pip install ".[cuda]" in a clone of kkspdnn'),
+        ((13, 0), "sm_90", 'run pip install ".[cuda]" in a clone of kkspdnn'),
         ((12, 2), "sm_90", "put the nvcc of CUDA 12 on the PATH"),
         ((13, 0), "sm_70", "put the nvcc of CUDA 12 on the PATH"),
     ],
