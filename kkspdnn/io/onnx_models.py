@@ -13,6 +13,7 @@ from kkspdnn.io.layer_chain import Step, chain_network
 from kkspdnn.io.numpy_files import describe_content
 from kkspdnn.io.onnx_constants import Constants, node_label
 from kkspdnn.io.onnx_operators import Operation, row_neurons, steps_of
+from kkspdnn.io.output_functions import are_output_functions
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.network import Network
 
@@ -132,7 +133,8 @@ def _chain(graph: Any) -> tuple[list[Step], int | None]:
     rows = inputs[0].name
     steps: list[Step] = []
     neurons: int | None = None
-    for node in graph.node:
+    nodes = list(graph.node)
+    for number, node in enumerate(nodes):
         if node.op_type == "Shape" and rows == inputs[0].name and list(node.input) == [rows]:
             constants.add_shape(node, inputs[0])
             continue
@@ -140,6 +142,10 @@ def _chain(graph: Any) -> tuple[list[Step], int | None]:
             continue
         rows = _output(node, rows, constants)
         operation = Operation.of(node, constants)
+        if are_output_functions(each.op_type for each in nodes[number:]):
+            raise operation.refuse(
+                "is not supported; leave it out of the model, and apply it to the outputs"
+            )
         if node.op_type not in ("Flatten", "Reshape"):
             steps += steps_of(operation)
         elif steps:
@@ -159,6 +165,11 @@ def _output(node: Any, rows: str, constants: Constants) -> str:
     varying = [name for name in node.input if name and name not in constants]
     # Add has no order; other operators take the rows first.
     first = varying if node.op_type == "Add" else list(node.input[:1])
+    if len(set(varying)) > 1 and rows in varying:
+        raise InputError(
+            f"{node_label(node)}: joins two branches, as in a residual connection; only a chain of "
+            "nodes is supported"
+        )
     if varying != [rows] or first != [rows] or not node.output:
         raise InputError(
             f"{node_label(node)}: its input is not the result of the node before; only a chain of "

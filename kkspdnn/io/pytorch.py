@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from kkspdnn.errors import InputError
 from kkspdnn.io.layer_chain import Affine, Clamp, Linear, Step, batch_norm, chain_network
+from kkspdnn.io.output_functions import are_output_functions
 from kkspdnn.io.pytorch_tensors import (
     check_hooks,
     current_parameter,
@@ -66,7 +67,10 @@ def convert_model(model: Any, *, name: str = "torch") -> ConvertedModel:
     steps: list[Step] = []
     row_shape: RowShape = "any"
     neurons: int | None = None
-    for call in trace_calls(model):
+    calls = trace_calls(model)
+    for number, call in enumerate(calls):
+        if are_output_functions(_kind(each) for each in calls[number:]):
+            raise _output_functions(calls[number:], model)
         found = _reshaped(call)
         if found is None:
             step = _step(call)
@@ -130,6 +134,26 @@ def _function_step(call: Call, name: str) -> Step | None:
     if name == "contiguous":
         return None
     raise _unsupported(call.label)
+
+
+def _kind(call: Call) -> str:
+    """Return the name of the function, method or class of module that is called."""
+    return call.target if isinstance(call.target, str) else type(call.target).__name__
+
+
+def _output_functions(calls: Sequence[Call], model: Any) -> InputError:
+    """Return the error for a model that ends with these calls, such as softmax."""
+    from torch import nn
+
+    label = calls[0].label
+    if label != _kind(calls[0]) and not isinstance(calls[0].target, str):
+        label += f" ({_kind(calls[0])})"
+    remedy = "leave it out of the model, and apply it to the outputs"
+    if type(model) is nn.Sequential and all(each.label.count(".") == 1 for each in calls):
+        modules = ", ".join(f"nn.{each.target!r}" for each in calls)
+        compiled = f"kk.compile(model[:-{len(calls)}])"
+        remedy = f"apply it to the outputs: nn.Sequential({compiled}, {modules})"
+    return InputError(f"{label} is not supported; {remedy}")
 
 
 def _unsupported(label: str) -> InputError:

@@ -16,6 +16,7 @@ from typing import Any
 
 from kkspdnn.errors import InputError
 from kkspdnn.io.pytorch_tensors import check_hooks, is_parametrized
+from kkspdnn.io.torch_wrappers import check_not_wrapped
 
 BATCH = "batch"
 """Stands for the number of rows, x.size(0), in the arguments of a call."""
@@ -42,7 +43,8 @@ def trace_calls(model: Any) -> list[Call]:
     model: a torch.nn.Module whose forward takes one tensor and returns one
 
     Raises InputError naming the first call whose input is not the result of the call before, for a
-    forward that cannot be recorded, and for forward hooks of modules whose forward is recorded.
+    forward that cannot be recorded, for forward hooks of modules whose forward is recorded, and as
+    `check_not_wrapped`.
     """
     from torch import nn
 
@@ -51,6 +53,7 @@ def trace_calls(model: Any) -> list[Call]:
     path = type(model).__name__
     if not isinstance(model, nn.Module):
         raise InputError(f"model of type {path} is not supported; give a torch.nn.Module")
+    check_not_wrapped(model, "model")
     if _is_leaf(model):
         return [Call(path, model)]
     check_hooks(model, path)
@@ -93,8 +96,10 @@ def _trace(model: Any, path: str) -> list[Any]:
             return _is_leaf(m)
 
         def call_module(self, m: Any, forward: Any, args: Any, kwargs: Any) -> Any:
+            label = f"{path}.{self.path_of_module(m)}"
+            check_not_wrapped(m, label)
             if not _is_leaf(m):
-                check_hooks(m, f"{path}.{self.path_of_module(m)}")
+                check_hooks(m, label)
             return super().call_module(m, forward, args, kwargs)
 
     try:
@@ -104,10 +109,9 @@ def _trace(model: Any, path: str) -> list[Any]:
     except Exception as error:
         # The forward is user code, which may raise any exception.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"{path}: its forward cannot be traced: {reason:.200}; a chain of calls without "
-            "conditions on the rows is needed"
-        ) from error
+        needed = "; a chain of calls without conditions on the rows is needed"
+        remedy = needed if isinstance(error, fx.proxy.TraceError) else ""
+        raise InputError(f"{path}: its forward cannot be traced: {reason:.200}{remedy}") from error
     return list(graph.nodes)
 
 
@@ -125,6 +129,11 @@ def _chain(nodes: list[Any], model: Any, path: str) -> Iterator[Call]:
         if node.op == "get_attr":
             raise InputError(f"{label}: used outside a module of PyTorch; use a Linear")
         inputs = [each for each in node.all_input_nodes if not _is_shape(each)]
+        if len(inputs) > 1:
+            raise InputError(
+                f"{label}: joins two branches, as in a residual connection; only a chain of calls "
+                "is supported"
+            )
         if inputs != [current]:
             raise InputError(
                 f"{label}: its input is not the result of the call before; only a chain of calls "

@@ -290,12 +290,24 @@ def test_read_dense_network_and_prune_read_onnx(
     assert error == f"kkspdnn: {path}: not an ONNX model: it is a zip archive\n"
 
 
+JOINS = "joins two branches, as in a residual connection; only a chain of nodes is supported"
 CHAIN = "its input is not the result of the node before; only a chain of nodes is supported"
 GEMM: Node = ("Gemm", "x,W1,B1", "a", {})
 REFUSED: list[tuple[list[Node], dict[str, Any], str]] = [
-    ([GEMM, ("Sigmoid", "a", "y", {})], {}, r"node n1 \(Sigmoid\): is not supported; supported"),
+    ([GEMM, ("Tanh", "a", "y", {})], {}, r"node n1 \(Tanh\): is not supported; supported"),
+    ([GEMM, ("Softmax", "a", "y", {})], {}, r"node n1 \(Softmax\): is not supported; leave it out"),
+    (
+        [GEMM, ("LogSoftmax", "a", "b", {}), ("ArgMax", "b", "y", {})],
+        {},
+        r"node n1 \(LogSoftmax\): is not supported; leave it out of the model, and apply it",
+    ),
+    (
+        [GEMM, ("Sigmoid", "a", "b", {}), ("Gemm", "b,W2", "y", {})],
+        {},
+        r"node n1 \(Sigmoid\): is not supported; supported",
+    ),
     ([GEMM, ("Add", "a,a", "y", {})], {}, rf"node n1 \(Add\): {CHAIN}"),
-    ([GEMM, RELU, ("Add", "a,b", "y", {})], {}, rf"node n2 \(Add\): {CHAIN}"),
+    ([GEMM, RELU, ("Add", "a,b", "y", {})], {}, rf"node n2 \(Add\): {JOINS}"),
     ([GEMM, ("Relu", "x", "y", {})], {}, rf"node n1 \(Relu\): {CHAIN}"),
     ([("MatMul", "W1,x", "y", {})], {}, rf"node n0 \(MatMul\): {CHAIN}"),
     ([GEMM, ("Relu", "a", "b", {})], {}, "output y is not the result of the last node"),

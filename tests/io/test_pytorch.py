@@ -59,6 +59,20 @@ def test_a_linear_layer_and_pruned_weights() -> None:
 
 REFUSED: list[tuple[Any, str]] = [
     (nn.Sequential(nn.Linear(2, 2), nn.Tanh()), r"Sequential.1 \(Tanh\) is not supported"),
+    (
+        nn.Sequential(nn.Linear(2, 2), nn.Softmax(1)),
+        r"Sequential.1 \(Softmax\) is not supported; apply it to the outputs: "
+        r"nn.Sequential\(kk.compile\(model\[:-1\]\), nn.Softmax\(dim=1\)\)",
+    ),
+    (
+        nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.LogSoftmax(1))),
+        r"Sequential.0.1 \(LogSoftmax\) is not supported; leave it out of the model",
+    ),
+    (nn.Sigmoid(), r"^Sigmoid is not supported; leave it out"),
+    (
+        nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Linear(2, 2)),
+        r"Sequential.1 \(Sigmoid\) is not supported; supported are",
+    ),
     (nn.Sequential(nn.Conv2d(1, 1, 3)), r"Sequential.0 \(Conv2d\) is not supported"),
     (nn.Sequential(nn.ReLU(), nn.Linear(2, 2)), "Sequential.0: an activation before the first"),
     (
