@@ -26,6 +26,12 @@ def torch_of(obj: object) -> Any:
     return torch if isinstance(obj, getattr(torch, "Tensor", ())) else None
 
 
+def is_torch_module(obj: object) -> bool:
+    """Return whether `obj` is a torch.nn.Module. Does not import PyTorch."""
+    nn = sys.modules.get("torch.nn")
+    return isinstance(obj, getattr(nn, "Module", ()))
+
+
 def gpu_number(obj: Any) -> int | None:
     """Return the number of the NVIDIA GPU that has the values of an array in its memory; None for
     all other arrays and objects."""

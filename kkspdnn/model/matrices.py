@@ -25,7 +25,9 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     except Exception:  # NumPy converts objects of many types, and raises many exceptions
         converted = np.dtype(object)
     if dtype is None or converted not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise InputError(f"dtype {short_repr(dtype)}: use float32 or float64")
+        given = short_repr(dtype)
+        hint = ' of NumPy, such as "float32"' if given.startswith("torch.") else ""
+        raise InputError(f"dtype {given}: use float32 or float64{hint}")
     return converted.newbyteorder("=")
 
 

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from kkspdnn.errors import InputError, short_repr
 from kkspdnn.model.checks import as_tuple, check_size, check_type, is_positive
+from kkspdnn.model.foreign_arrays import is_torch_module
 from kkspdnn.model.layers import Layer, LazyLayers
 from kkspdnn.model.matrices import float_dtype
 from kkspdnn.notebook_html import html_table
@@ -170,4 +171,8 @@ def network(
 
 def check_network(value: object) -> None:
     """Raise InputError unless `value` is a Network."""
+    if is_torch_module(value):
+        raise InputError(
+            f"network: {type(value).__name__}; give a kkspdnn.Network: use kk.from_torch(model)"
+        )
     check_type(value, Network, "network")
