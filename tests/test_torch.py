@@ -150,7 +150,10 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
         lambda: torch.zeros(5, 8, dtype=torch.float64),
         "x is torch.float64, the module torch.float32",
     ),
-    (lambda: torch.zeros(5, 8, dtype=torch.int64), "x is torch.int64, the module torch.float32"),
+    (
+        lambda: torch.zeros(5, 8, dtype=torch.int64),
+        r"x is torch.int64, the module torch.float32; convert x with x.to\(torch.float32\)",
+    ),
     (lambda: torch.zeros(5, 8, device="meta"), "x is on meta, the module on the CPU; use x.cpu()"),
     (lambda: torch.zeros(5, 8).to_sparse(), "x is a torch.sparse_coo tensor; use x.to_dense()"),
     (lambda: torch.zeros(5, 7), r"x has the shape \(5, 7\); the model takes \(..., 8\)"),
@@ -196,8 +199,39 @@ def test_models_and_options_that_are_refused(sparse: Any) -> None:
         kk.compile(dense(nn.Tanh()))
     with pytest.raises(kk.SpaceError, match="space 'tpu' is unknown"):
         kk.compile(dense(), space="tpu")
-    with pytest.raises(TypeError, match="unexpected keyword argument 'spaces'"):
-        kk.compile(dense(), spaces="openmp")
+    unknown = r"compile\(\) got an unexpected keyword argument 'spcae' \(did you mean space\?\)"
+    with pytest.raises(TypeError, match=unknown):
+        kk.compile(dense(), spcae="openmp")
+
+
+@pytest.mark.parametrize("use", [kk.Predictor, kk.prune, lambda each: kk.infer(each, [])])
+def test_a_function_of_networks_names_the_conversion_of_a_model(use: Callable[[Any], Any]) -> None:
+    with pytest.raises(InputError, match=r"network: Sequential; .*: use kk.from_torch\(model\)"):
+        use(dense())
+
+
+def test_a_dtype_of_torch_as_an_option() -> None:
+    with pytest.raises(InputError, match='dtype torch.float64: .* of NumPy, such as "float32"'):
+        kk.Predictor(kk.from_torch(dense()), dtype=torch.float64)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit
+def test_the_module_cannot_be_traced(sparse: Any) -> None:
+    parent = nn.Sequential(sparse, nn.Softmax(1))
+    with pytest.raises(InputError, match="cannot be traced; trace the dense model"):
+        torch.jit.trace(parent, torch.zeros(5, 8))
+    with pytest.raises(InputError, match="cannot be traced; trace the dense model"):
+        torch.fx.symbolic_trace(sparse)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not hasattr(torch.compiler, "is_exporting"), reason="PyTorch before 2.7 has no is_exporting"
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the import of torch._dynamo
+def test_the_module_cannot_be_exported(sparse: Any) -> None:
+    with pytest.raises(InputError, match="cannot be exported; export the dense model"):
+        torch.export.export(sparse, (torch.zeros(5, 8),), strict=False)
 
 
 def test_sizes_and_text(sparse: Any) -> None:
@@ -205,7 +239,8 @@ def test_sizes_and_text(sparse: Any) -> None:
     edges = kk.from_torch(dense()).edges
     assert edges < 72
     assert repr(sparse) == (
-        f"SparseSequential(in_features=8, out_features=4, layers=2, edges={edges}, space='openmp')"
+        f"SparseSequential(in_features=8, out_features=4, layers=2, edges={edges}, "
+        f"density={edges / 72:.3g}, space='openmp')"
     )
     assert list(sparse.parameters()) == []
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from kkspdnn.torch.sparse_sequential import SparseSequential
@@ -23,8 +23,11 @@ def compile(model: Any, **options: Any) -> SparseSequential:
     model: a torch.nn.Module as in `from_torch`, in any mode; the result is in eval mode
     options: space, exits, threads, device, memory and tune, as in `SparseSequential`
 
-    Raises InputError for a Network, which `Predictor` takes, and as `SparseSequential`.
+    Raises InputError for a Network, which `Predictor` takes, and as `SparseSequential`; TypeError
+    for an unknown option.
     """
+    from inspect import signature
+
     from kkspdnn.model.network import Network
 
     if isinstance(model, Network):
@@ -33,6 +36,11 @@ def compile(model: Any, **options: Any) -> SparseSequential:
         from kkspdnn.torch.sparse_sequential import SparseSequential
     except ModuleNotFoundError as error:
         raise InputError("compile needs PyTorch: pip install torch") from error
+    known = list(signature(SparseSequential).parameters)[1:]
+    for name in options:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise TypeError(f"compile() got an unexpected keyword argument {name!r}{hint}")
     return SparseSequential(model, **options)
 
 

@@ -64,8 +64,6 @@ class SparseSequential(nn.Module):  # type: ignore[misc]
         tune: bool = True,
     ) -> None:
         super().__init__()
-        if isinstance(model, SparseSequential):
-            raise InputError("model is a SparseSequential already; pass the dense model")
         converted = convert_model(model, name=type(model).__name__)
         self._row_shape = converted.row_shape
         self._dtype = _dtype_of(model, converted.network)
@@ -93,9 +91,15 @@ class SparseSequential(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs of rows x, see the class."""
         if torch.compiler.is_compiling():
+            # Releases before 2.7 have no is_exporting.
+            if getattr(torch.compiler, "is_exporting", bool)():
+                raise InputError("SparseSequential cannot be exported; export the dense model")
             # It must not trace NumPy code. As a decorator, disable would import torch._dynamo,
             # which takes seconds.
             return torch.compiler.disable(self._forward)(x)
+        if torch.jit.is_tracing():
+            # The trace would hold the outputs of this x as a constant.
+            raise InputError("SparseSequential cannot be traced; trace the dense model")
         return self._forward(x)
 
     def _forward(self, x: Tensor) -> Tensor:
@@ -110,9 +114,11 @@ class SparseSequential(nn.Module):  # type: ignore[misc]
 
     def extra_repr(self) -> str:
         network = self._network
+        weights = sum(layer.inputs * layer.outputs for layer in network.layers)
         return (
             f"in_features={network.inputs}, out_features={network.outputs}, "
-            f"layers={len(network.layers)}, edges={network.edges}, space={self._options['space']!r}"
+            f"layers={len(network.layers)}, edges={network.edges}, "
+            f"density={network.edges / weights:.3g}, space={self._options['space']!r}"
         )
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -137,9 +143,13 @@ class SparseSequential(nn.Module):  # type: ignore[misc]
         if self.training:
             raise InputError("SparseSequential is for inference only; call eval() before forward")
         if not isinstance(x, Tensor):
+            if isinstance(x, torch.fx.Proxy):
+                raise InputError("SparseSequential cannot be traced; trace the dense model")
             raise InputError(f"x is a {type(x).__name__}; give a torch.Tensor")
         if x.dtype is not self._dtype:
-            raise InputError(f"x is {x.dtype}, the module {self._dtype}; convert x with x.to()")
+            raise InputError(
+                f"x is {x.dtype}, the module {self._dtype}; convert x with x.to({self._dtype})"
+            )
         if x.layout is not torch.strided:
             raise InputError(f"x is a {x.layout} tensor; use x.to_dense()")
         if not x.is_cpu and self._options["space"] != "cuda":
