@@ -51,8 +51,8 @@ def from_torch(model: Any, *, name: str = "torch") -> Network:
 
     Raises InputError naming the first module or call that is not supported, not one of a chain, or
     has a forward hook; for an activation before the first Linear, for different upper limits of
-    activations, for layers of different dtypes, for a BatchNorm1d without running statistics, and
-    if PyTorch is not installed.
+    activations, for layers of different dtypes, for a BatchNorm1d without running statistics, for
+    compiled, scripted, quantized and parallel modules, and if PyTorch is not installed.
     """
     return convert_model(model, name=name).network
 

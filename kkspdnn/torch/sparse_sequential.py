@@ -47,7 +47,7 @@ class SparseSequential(nn.Module):  # type: ignore[misc]
     again. `state_dict` has the network, without the options, under the key `_extra_state`, and
     `load_state_dict` replaces the network by one with as many inputs and outputs. A module can be
     copied and pickled; it is prepared again in the process that loads it. torch.compile leaves it
-    out of its graphs.
+    out of its graphs; torch.jit.trace and torch.export raise InputError.
 
     Raises InputError for models and inputs that are not supported, and as `Predictor`.
     """
