@@ -51,8 +51,8 @@ def from_torch(model: Any, *, name: str = "torch") -> Network:
 
     Raises InputError naming the first module or call that is not supported, not one of a chain, or
     has a forward hook; for an activation before the first Linear, for different upper limits of
-    activations, for layers of different dtypes, for a BatchNorm1d without running statistics, for
-    compiled, scripted, quantized and parallel modules, and if PyTorch is not installed.
+    activations, for layers of different dtypes, for a BatchNorm1d without running statistics, for a
+    SparseSequential and scripted, quantized and parallel modules, and if PyTorch is not installed.
     """
     return convert_model(model, name=name).network
 
@@ -145,9 +145,8 @@ def _output_functions(calls: Sequence[Call], model: Any) -> InputError:
     """Return the error for a model that ends with these calls, such as softmax."""
     from torch import nn
 
-    label = calls[0].label
-    if label != _kind(calls[0]) and not isinstance(calls[0].target, str):
-        label += f" ({_kind(calls[0])})"
+    label, kind = calls[0].label, _kind(calls[0])
+    label = label if calls[0].target == kind else f"{label} ({kind})"
     remedy = "leave it out of the model, and apply it to the outputs"
     if type(model) is nn.Sequential and all(each.label.count(".") == 1 for each in calls):
         modules = ", ".join(f"nn.{each.target!r}" for each in calls)

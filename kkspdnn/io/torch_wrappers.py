@@ -14,15 +14,16 @@ def check_not_wrapped(module: Any, label: str) -> None:
     """
     from torch import jit, nn
 
-    kinds = [cls.__module__ for cls in type(module).__mro__]
-    if any(kind.startswith("kkspdnn.torch.") for kind in kinds):
+    # By name, because `io` does not import kkspdnn.torch, and PyTorch moves its quantized modules.
+    homes = [cls.__module__.split(".") for cls in type(module).__mro__]
+    if any(home[:2] == ["kkspdnn", "torch"] for home in homes):
         raise InputError(f"{label} is a SparseSequential already; pass the dense model")
     if isinstance(module, jit.ScriptModule):
         raise InputError(
             f"{label} is a TorchScript module; pass the model before torch.jit.script or "
             "torch.jit.trace"
         )
-    if any("quantized" in kind.split(".") for kind in kinds):
+    if any(home[0] == "torch" and "quantized" in home for home in homes):
         raise InputError(
             f"{label} is a quantized {type(module).__name__}, and quantized modules are not "
             "supported; pass the model before quantization"

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from kkspdnn.choices import Exits, SpaceName
 from kkspdnn.errors import InputError
@@ -143,7 +143,7 @@ class SparseSequential(nn.Module):  # type: ignore[misc]
         if self.training:
             raise InputError("SparseSequential is for inference only; call eval() before forward")
         if not isinstance(x, Tensor):
-            if isinstance(x, torch.fx.Proxy):
+            if isinstance(x, fx.Proxy):
                 raise InputError("SparseSequential cannot be traced; trace the dense model")
             raise InputError(f"x is a {type(x).__name__}; give a torch.Tensor")
         if x.dtype is not self._dtype:

@@ -68,7 +68,7 @@ REFUSED: list[tuple[Any, str]] = [
         nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.LogSoftmax(1))),
         r"Sequential.0.1 \(LogSoftmax\) is not supported; leave it out of the model",
     ),
-    (nn.Sigmoid(), r"^Sigmoid is not supported; leave it out"),
+    (nn.Sigmoid(), r"^Sigmoid \(Sigmoid\) is not supported; leave it out"),
     (
         nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Linear(2, 2)),
         r"Sequential.1 \(Sigmoid\) is not supported; supported are",

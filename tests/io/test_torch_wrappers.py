@@ -50,6 +50,13 @@ WRAPPERS: list[tuple[Callable[[], Any], str]] = [
 ]
 
 
+def test_a_class_of_the_user_in_a_module_of_that_name_is_converted() -> None:
+    class Net(nn.Sequential):
+        __module__ = "mine.quantized"
+
+    assert kk.from_torch(Net(nn.Linear(4, 3))).outputs == 3
+
+
 @pytest.mark.parametrize("convert", [kk.from_torch, kk.compile])
 @pytest.mark.parametrize(("make", "message"), WRAPPERS, ids=[each[1] for each in WRAPPERS])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of PyTorch
