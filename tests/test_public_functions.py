@@ -139,6 +139,7 @@ def test_invalid_networks_are_refused(name: str, tmp_path: Path) -> None:
         refused(lambda: kk.network([obj]), "layer 1: ")
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSC tensor support:UserWarning")
 def test_tensors_of_pytorch(predict: kk.Predictor) -> None:
     """Rows and biases may be tensors, weights may not."""
     torch = pytest.importorskip("torch", reason="no PyTorch here")

@@ -142,7 +142,8 @@ def _chain(graph: Any) -> tuple[list[Step], int | None]:
             continue
         rows = _output(node, rows, constants)
         operation = Operation.of(node, constants)
-        if are_output_functions(each.op_type for each in nodes[number:]):
+        # In a damaged file, the type may be bytes.
+        if are_output_functions(str(each.op_type) for each in nodes[number:]):
             raise operation.refuse(
                 "is not supported; leave it out of the model, and apply it to the outputs"
             )
