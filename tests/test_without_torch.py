@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -16,7 +18,7 @@ def test_importing_kkspdnn_does_not_import_pytorch() -> None:
         "import sys, kkspdnn as kk\n"
         "from kkspdnn import io, torch\n"
         "kk.compile, kk.torch, dir(kk.torch)\n"
-        "assert 'torch' in dir(kk) and 'SparseSequential' in dir(kk.torch)\n"
+        "assert 'torch' in dir(kk) and 'compile' in dir(kk.torch)\n"
         "assert torch is kk.torch is sys.modules['kkspdnn.torch']\n"
         "assert 'torch' not in sys.modules\n"
     )
@@ -41,3 +43,10 @@ def test_without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(InputError, match="ONNX models need onnx: pip install onnx"):
         kk.from_onnx(object())
+
+
+def test_help_lists_what_is_there() -> None:
+    """`help` and `inspect` get every name that `dir` lists."""
+    names = dict(inspect.getmembers(kk.torch))
+    assert names["compile"] is kk.compile
+    assert ("SparseSequential" in names) == (find_spec("torch") is not None)

@@ -57,4 +57,8 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    from importlib.util import find_spec
+
+    # `help` gets every name that is listed.
+    known = __all__ if find_spec("torch") is not None else ["compile"]
+    return sorted({*globals(), *known})
