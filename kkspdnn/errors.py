@@ -62,6 +62,21 @@ def short_repr(value: object) -> str:
     return " ".join(repr(value).split())[:40]
 
 
+def printable(text: str) -> str:
+    """Return the text of an error without escape sequences and control characters.
+
+    They come from messages of other libraries and from names of files, and could change the
+    terminal. Line ends and tabs stay.
+    """
+    import re
+    import unicodedata
+
+    without_sequences = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)
+    return "".join(
+        each for each in without_sequences if each in "\n\t" or unicodedata.category(each) != "Cc"
+    )
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean X?)` for the known word that is most like `word`, or no text."""
     from difflib import get_close_matches

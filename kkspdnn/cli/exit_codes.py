@@ -19,7 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from kkspdnn.cli.option_names import name_options
-from kkspdnn.errors import InputError, KkspdnnError
+from kkspdnn.errors import InputError, KkspdnnError, printable
 
 if TYPE_CHECKING:
     from kkspdnn.parallel.launcher import Launch
@@ -173,7 +173,7 @@ def _run(action: Callable[[], int]) -> tuple[int, str | None]:
 
 def _report(message: str, code: int) -> int:
     try:
-        print(f"kkspdnn: {message}", file=sys.stderr, flush=True)
+        print(f"kkspdnn: {printable(message)}", file=sys.stderr, flush=True)
     except OSError:
         _discard(sys.stderr)
     return code

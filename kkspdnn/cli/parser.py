@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kkspdnn.errors import did_you_mean
+from kkspdnn.errors import did_you_mean, printable
 from kkspdnn.units import GB
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -88,7 +88,7 @@ class Parser(argparse.ArgumentParser):
             super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"kkspdnn: {message}; see {self.prog} --help\n")
+        self.exit(2, f"kkspdnn: {printable(message)}; see {self.prog} --help\n")
 
 
 class _Version(argparse.Action):

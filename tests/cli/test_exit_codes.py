@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from kkspdnn.cli.exit_codes import exit_code_of, raising_at_interrupt
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, ToolchainError
 
 
 def interrupt() -> int:
@@ -32,6 +32,14 @@ def test_an_error_that_the_user_can_fix_is_one_line(capsys: pytest.CaptureFixtur
 
     assert exit_code_of(fail) == 2
     assert capsys.readouterr().err == "kkspdnn: a name with a line end\n"
+
+
+def test_an_error_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> int:
+        raise ToolchainError("\x1b[1mbold\x1b[0m and a bell\a")
+
+    assert exit_code_of(fail) == 2
+    assert capsys.readouterr().err == "kkspdnn: bold and a bell\n"
 
 
 def test_the_previous_handler_is_restored() -> None:

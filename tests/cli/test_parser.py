@@ -32,6 +32,7 @@ def error(parser: Parser, capsys: pytest.CaptureFixture[str], *words: str) -> st
         (["--thread", "2"], "unknown option --thread (did you mean --threads?)"),
         (["--kernle=fused"], "unknown option --kernle (did you mean --kernel?)"),
         (["x", "--frob"], "unknown option --frob"),
+        (["--\x1b[1mfrob\a"], "unknown option --frob"),
         (["-x"], "unknown option -x"),
         (["x", "y"], "unexpected argument 'y'"),
         (["x", "--", "y"], "unexpected argument 'y'"),
