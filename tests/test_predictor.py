@@ -239,7 +239,7 @@ def test_several_threads_may_call(space: str, exits: Any) -> None:
         (np.full((1, 70), 3e38, np.float32), "layer 1: the activations overflow float32"),
         (np.full((90, 70), 3e38, np.float32), "layer 1: the activations overflow float32"),
         ([[1.0] * 70], "inputs: list; give a NumPy array or a SciPy sparse matrix"),
-        (np.ones(70), "inputs: 1 dimensions; it must have 2"),
+        (np.ones(70), "inputs: 1 dimension; it must have 2"),
     ],
 )
 @pytest.mark.parametrize("exits", ["none", "all"])

@@ -91,7 +91,7 @@ def test_refused_tensors_change_nothing(predict: kk.Predictor, torch: Any) -> No
     for bad, message in (
         (rows[:, :9], "the input rows have 9 neurons but the network takes 70"),
         (rows * torch.nan, "row 0, column 0 is -?nan"),
-        (rows[0], "1 dimensions; it must have 2"),
+        (rows[0], "1 dimension; it must have 2"),
         (rows.to("meta"), "inputs: Tensor in the memory of meta; copy it to the CPU first"),
     ):
         with pytest.raises(kk.InputError, match=message):

@@ -164,10 +164,18 @@ def checked_dtype(matrix: Any, label: str) -> np.dtype[Any]:
     """
     _check_not_masked(matrix, label)
     if matrix.ndim != 2:
-        raise InputError(f"{label}: {matrix.ndim} dimensions; it must have 2 (rows, columns)")
+        remedy = "; for one row use x.reshape(1, -1)" if matrix.ndim == 1 else ""
+        raise InputError(
+            f"{label}: {count_dimensions(matrix.ndim)}; it must have 2 (rows, columns){remedy}"
+        )
     if matrix.shape[1] < 1:
         raise InputError(f"{label}: shape {matrix.shape}; at least one column is needed")
     return working_dtype(matrix.dtype, label)
+
+
+def count_dimensions(number: int) -> str:
+    """A number of dimensions as text, such as `1 dimension`."""
+    return f"{number} dimension" if number == 1 else f"{number} dimensions"
 
 
 def _check_not_masked(value: object, label: str) -> None:

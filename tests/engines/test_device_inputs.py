@@ -167,7 +167,7 @@ def test_a_tensor_on_a_gpu_is_refused_on_a_cpu(torch: Any) -> None:
         (np.full((3, 70), 1e300), "inputs: row 0: 1e[+]300 is too large for float32; scale it"),
         (np.full((3, 70), 3e38, "f4"), "layer 1: the activations overflow float32"),
         (np.ones((3, 70), complex), "inputs: complex128 values are not real numbers"),
-        (np.ones(70), "inputs: 1 dimensions; it must have 2"),
+        (np.ones(70), "inputs: 1 dimension; it must have 2"),
         (np.ones((3, 0)), "at least one column is needed"),
     ],
 )

@@ -81,7 +81,7 @@ def test_other_objects_are_returned() -> None:
         (Exporter(3), "inputs: this Exporter cannot be converted: 'int' object has no attribute"),
         (Exporter(VALUES, ()), "inputs: this Exporter cannot be converted: tuple index out of"),
         (Exporter(VALUES.astype(complex)), "inputs: complex128 values are not real numbers"),
-        (Exporter(VALUES[0]), "inputs: 1 dimensions; it must have 2"),
+        (Exporter(VALUES[0]), "inputs: 1 dimension; it must have 2"),
     ],
 )
 def test_arrays_that_are_refused(array: Any, message: str) -> None:
@@ -148,8 +148,8 @@ def test_tensors_that_are_refused(torch: Any) -> None:
         (torch.rand(2, 3, 4).to_sparse_csr(), "this Tensor cannot be converted: "),
         (torch.nested.nested_tensor([tensor, tensor]), "this Tensor cannot be converted: "),
         (tensor.to("meta"), "Tensor in the memory of meta; copy it to the CPU first"),
-        (tensor[0], "1 dimensions; it must have 2"),
-        (tensor[0].to_sparse(), "1 dimensions; it must have 2"),
+        (tensor[0], "1 dimension; it must have 2"),
+        (tensor[0].to_sparse(), "1 dimension; it must have 2"),
         (tensor.to(torch.complex64).conj(), "complex64 values are not real numbers"),
         (tensor / 0, "row 0, column 0 is inf; every value must be finite"),
     ):

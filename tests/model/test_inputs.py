@@ -160,7 +160,7 @@ def test_stored_zeros_and_underflow_are_dropped() -> None:
         (np.array([[0.0], [np.nan]]), "inputs: row 1, column 0 is nan; every value must be finite"),
         (sp.csr_array([[0, np.inf]]), "inputs: row 0, column 1 is inf"),
         ([[1, 2]], "inputs: list; give a NumPy array or a SciPy sparse matrix"),
-        (np.ones(3), "inputs: 1 dimensions"),
+        (np.ones(3), "inputs: 1 dimension"),
         (np.ones((2, 2), complex), "inputs: complex128 values are not real numbers"),
         (np.ones((2, 0)), "at least one column is needed"),
         (sp.coo_array(([1, 1], ([0, 0], [1, 1])), shape=(1, 2)), "row 0, column 1 is stored twice"),
