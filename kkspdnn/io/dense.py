@@ -21,17 +21,17 @@ from __future__ import annotations
 
 import itertools
 import re
-import zipfile
 from os import PathLike
 from pathlib import Path
 
 from kkspdnn.device.memory import Budget
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, printable
 from kkspdnn.io.layer_arrays import Arrays, layer_arrays
-from kkspdnn.io.numpy_files import describe_content, read_npy, read_npz
+from kkspdnn.io.numpy_files import read_npy, read_npz
 from kkspdnn.io.onnx_models import read_onnx
-from kkspdnn.io.pytorch_tensors import tensor_array
+from kkspdnn.io.path_arguments import to_path
 from kkspdnn.io.safetensors_files import read_safetensors
+from kkspdnn.io.state_dict_files import read_state_dict
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.layers import Layer
 from kkspdnn.model.network import Network, network
@@ -50,13 +50,13 @@ def read_dense_network(path: str | PathLike[str], *, budget: Budget | None = Non
     dimensions and their biases; for layers that do not chain, values that are not finite and names
     without an order; and if a library is not installed.
     """
-    file = Path(path)
+    file = to_path(path)
     readers = {
         ".npy": _npy,
         ".npz": read_npz,
         ".safetensors": read_safetensors,
-        ".pt": _state_dict,
-        ".pth": _state_dict,
+        ".pt": read_state_dict,
+        ".pth": read_state_dict,
     }
     if file.suffix not in (*readers, ".onnx"):
         suffixes = ", ".join([*readers, ".onnx"])
@@ -74,7 +74,7 @@ def read_dense_network(path: str | PathLike[str], *, budget: Budget | None = Non
         raise
     except Exception as error:
         # The libraries' readers raise many exceptions for a damaged file.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = printable((str(error).strip() or type(error).__name__).splitlines()[0])
         raise InputError(f"{file}: cannot be read as {file.suffix}: {reason:.100}") from error
     try:
         return dense_network(arrays, ordered=file.suffix in (".npy", ".pt", ".pth"), name=file.stem)
@@ -131,45 +131,3 @@ def _natural_order(names: list[str]) -> list[str]:
 
 def _npy(file: Path, budget: Budget) -> Arrays:
     return {"0.kernel": read_npy(file, budget)}
-
-
-def _state_dict(file: Path, budget: Budget) -> Arrays:
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise InputError(f"{file}: needs PyTorch: pip install torch") from error
-    _check_archive(file, budget)
-    try:
-        # weights_only loads tensors and plain containers, but runs no code of the file.
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # The unpickler raises many exceptions for a damaged file.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"{file}: not a state_dict that can be read without running code: {reason:.100}; "
-            "write it with torch.save(model.state_dict(), FILE)"
-        ) from error
-    if not isinstance(loaded, dict) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in loaded.items()
-    ):
-        raise InputError(
-            f"{file}: not a dict of tensors; write it with torch.save(model.state_dict(), FILE)"
-        )
-    # A tensor may be larger than its stored numbers, if it is an expanded view.
-    total = sum(value.numel() * max(4, value.element_size()) for value in loaded.values())
-    budget.require(total, f"{file}: its tensors")
-    return {key: tensor_array(value, key) for key, value in loaded.items()}
-
-
-def _check_archive(file: Path, budget: Budget) -> None:
-    """Raise InputError if a file is not one of torch.save, or needs more memory than the budget."""
-    with file.open("rb") as opened:
-        head = opened.read(64)
-        content = describe_content(head)
-        # PyTorch before 1.6 wrote plain pickles, which weights_only reads safely as well.
-        if content is not None and not head.startswith((b"PK", b"\x80")):
-            raise InputError(f"{file}: not a file of torch.save: it is {content}")
-        if head.startswith(b"PK"):
-            with zipfile.ZipFile(opened) as archive:
-                total = sum(member.file_size for member in archive.infolist())
-            budget.require(total, f"{file}: its tensors")

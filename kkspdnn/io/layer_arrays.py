@@ -20,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
+from kkspdnn.model.matrices import count_dimensions
 
 Arrays = Mapping[str, NDArray[Any]]
 
 _PAIRS = {"orig": "mask", "v": "g"}
+_BATCH_NORM = ("running_mean", "running_var", "num_batches_tracked")
 _REMEDIES = {
     "spectral_norm": "torch.nn.utils.remove_spectral_norm(layer)",
     "parametrizations": "torch.nn.utils.parametrize.remove_parametrizations(layer, {!r})",
@@ -73,7 +75,8 @@ def _layer(arrays: Arrays, layer: str, names: dict[str, list[str]]) -> LayerArra
     weights = _combined(arrays, layer, name, names[name])
     if weights.ndim != 2:
         raise InputError(
-            f"{_join_key(layer, name)} has {weights.ndim} dimensions; that of a Linear layer has 2"
+            f"{_join_key(layer, name)} has {count_dimensions(weights.ndim)}; that of a Linear "
+            "layer has 2"
         )
     bias = _combined(arrays, layer, "bias", names["bias"]) if "bias" in names else None
     return LayerArrays(weights.T if name == "weight" else weights, bias)
@@ -89,6 +92,12 @@ def _split_key(key: str) -> tuple[str, str, str]:
         raise InputError(
             f"{key}: {owner or 'the layer'} was saved with a parametrization of its "
             f"{parametrized}, and the file does not say which; call {remedy} before saving"
+        )
+    if last in _BATCH_NORM:
+        # Its epsilon and its place in the model are not in a state_dict.
+        raise InputError(
+            f"{key}: a state_dict with BatchNorm cannot be converted without its model; "
+            "use kk.from_torch(model)"
         )
     name, _, form = last.partition("_")
     known_forms = ("", *_PAIRS, *_PAIRS.values(), "u")
