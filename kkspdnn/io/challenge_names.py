@@ -14,6 +14,8 @@ import re
 from os import PathLike
 from pathlib import Path
 
+from kkspdnn.io.path_arguments import to_path
+
 LAYER_FOLDER = "neuron{neurons}"
 LAYER = "n{neurons}-l{layer}.tsv"
 IMAGES = "sparse-images-{neurons}.tsv"
@@ -29,17 +31,17 @@ def layer_path(folder: str | PathLike[str], neurons: int, layer: int) -> Path:
 
 def layer_folder(folder: str | PathLike[str], neurons: int) -> Path:
     """DIR/neuron1024 for layers of 1024 neurons."""
-    return Path(folder) / LAYER_FOLDER.format(neurons=neurons)
+    return to_path(folder) / LAYER_FOLDER.format(neurons=neurons)
 
 
 def images_path(folder: str | PathLike[str], neurons: int) -> Path:
     """DIR/sparse-images-1024.tsv for 1024 neurons."""
-    return Path(folder) / IMAGES.format(neurons=neurons)
+    return to_path(folder) / IMAGES.format(neurons=neurons)
 
 
 def categories_path(folder: str | PathLike[str], neurons: int, layers: int) -> Path:
     """DIR/neuron1024-l120-categories.tsv for 120 layers of 1024 neurons."""
-    return Path(folder) / CATEGORIES.format(neurons=neurons, layers=layers)
+    return to_path(folder) / CATEGORIES.format(neurons=neurons, layers=layers)
 
 
 def gzipped(path: Path) -> Path:

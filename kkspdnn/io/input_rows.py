@@ -19,8 +19,10 @@ from kkspdnn.errors import InputError
 from kkspdnn.io.challenge_images import largest_neuron, read_image_lines
 from kkspdnn.io.idx import idx_shape, read_idx_rows
 from kkspdnn.io.npz import npz_inputs_shape, read_npz_inputs
+from kkspdnn.io.path_arguments import to_path
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
+from kkspdnn.model.matrices import count_dimensions
 
 _NUMPY = (".npy", ".npz")
 _LINES = (".tsv", ".tsv.gz")
@@ -50,7 +52,7 @@ def read_rows(
     file has, values that are not finite, and a file that needs more memory than the budget. It
     names the row, or the line of .tsv, of an invalid value.
     """
-    file = Path(path)
+    file = to_path(path)
     memory = Budget() if budget is None else budget
     if file.name.endswith(_LINES):
         width = largest_neuron(file) if neurons is None else neurons
@@ -78,7 +80,8 @@ def check_rows_shape(
     shape = _shape(file)
     if len(shape) != 2:
         raise InputError(
-            f"{file}: has an array of {len(shape)} dimensions; input rows have 2 (rows, neurons)"
+            f"{file}: has an array of {count_dimensions(len(shape))}; input rows have 2: reshape "
+            "them to (rows, neurons)"
         )
     if neurons is not None and shape[1] != neurons:
         raise InputError(

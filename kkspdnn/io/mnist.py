@@ -18,11 +18,15 @@ from numpy.typing import NDArray
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
 from kkspdnn.io.idx import idx_shape, read_idx
+from kkspdnn.io.path_arguments import to_path
 from kkspdnn.io.shipped_images import row_count
 from kkspdnn.model.inputs import Inputs
 
 _RAW_SIDE = 28
 _SIDES = {1024: 32, 4096: 64, 16384: 128, 65536: 256}
+
+MNIST_NEURONS = tuple(_SIDES)
+"""The numbers of neurons of an input row that MNIST images can be resized to."""
 
 
 def mnist_images(path: str | PathLike[str], neurons: int, rows: int | None = None) -> Inputs:
@@ -42,9 +46,9 @@ def mnist_images(path: str | PathLike[str], neurons: int, rows: int | None = Non
     for 1024 neurons. InputError for another size, for more rows than images, or for another file
     format.
     """
-    if neurons not in _SIDES:
-        raise InputError(f"{neurons} neurons: use {', '.join(map(str, _SIDES))}")
-    side, file = _SIDES[neurons], Path(path)
+    if neurons not in MNIST_NEURONS:
+        raise InputError(f"{neurons} neurons: use {', '.join(map(str, MNIST_NEURONS))}")
+    side, file = _SIDES[neurons], to_path(path)
     raw = _read_images(file)
     count = row_count(rows, raw.shape[0])
     largest = max((float(row.max()) for row in _resampled_rows(raw, side)), default=0.0)

@@ -56,6 +56,7 @@ from kkspdnn.io.numpy_files import (
     single_array_shape,
     sparse_shape,
 )
+from kkspdnn.io.path_arguments import to_path
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
 from kkspdnn.model.layers import ACTIVATIONS, BIAS_TO, Layer
@@ -98,9 +99,9 @@ def read_npz_network(
     read; if weights or biases are not finite or too large for `dtype`; for two biases of a layer;
     and for layers that do not chain.
     """
-    path, target_dtype = Path(folder), float_dtype(dtype)
+    path, target_dtype = to_path(folder), float_dtype(dtype)
     if not path.is_dir():
-        raise InputError(f"{path}: no such folder")
+        raise InputError(f"{path}: {'not a' if path.exists() else 'no such'} folder")
     settings = _read_settings(path / SETTINGS)
     files = find_network_files(path, settings.get("layers"))
     if not files.layers and settings.get("inputs") is None:
@@ -147,11 +148,14 @@ def save_npz_network(network: Network, folder: str | PathLike[str]) -> None:
     """
     Write a network to a folder. `read_npz_network` with its dtype reads the same network.
 
-    Other layer and bias files in the folder, such as those of a deeper network, are removed.
-    InputError for existing files that `read_npz_network` would refuse.
+    folder: is created if it does not exist. A network in an existing folder is replaced without a
+    question: its layer and bias files, also those of a deeper network, and its network.json. Other
+    files stay, such as inputs.npy
+
+    InputError if the folder has files that `read_npz_network` would refuse, or cannot be written.
     """
     check_network(network)
-    path = Path(folder)
+    path = to_path(folder)
     if path.is_dir():
         check_network_names(path)
     existing = layer_and_bias_files(path) if path.is_dir() else []
@@ -189,7 +193,7 @@ def read_npz_inputs(path: str | PathLike[str], *, budget: Budget | None = None) 
     InputError for another file, for one that needs more memory than the budget, and for values that
     are not finite.
     """
-    file = Path(path)
+    file = to_path(path)
     memory = Budget() if budget is None else budget
     matrix = _read_matrix(file, memory)
     if matrix.ndim == 2:

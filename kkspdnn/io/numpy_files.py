@@ -154,9 +154,15 @@ def single_array_shape(path: Path) -> tuple[int, ...] | None:
     The shape of the array in a .npz file with one array only, else None.
 
     Such a file is one of numpy.savez, since every sparse matrix of SciPy takes several arrays.
-    InputError as in `read_npy`.
+    InputError as in `read_npy`, and for several arrays without that of the shape of a matrix.
     """
     with _open_archive(path, _SPARSE) as (_, headers):
+        if len(headers) != 1 and "shape" not in headers:
+            names = f" ({', '.join(headers):.60})" if headers else ""
+            raise InputError(
+                f"{path}: has {len(headers)} arrays{names}; one dense array, or {_SPARSE}, is "
+                "needed"
+            )
         return next(iter(headers.values())).shape if len(headers) == 1 else None
 
 

@@ -111,6 +111,8 @@ def open_text(path: Path, content: ContentHash | None = None) -> Iterator[Binary
         except BaseException:
             file.close()
             raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     with file:
