@@ -2,3 +2,6 @@
 
 GB = 10**9
 """The number of bytes of a gigabyte, the unit of memory budgets."""
+
+MB = 10**6
+"""The number of bytes of a megabyte."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from kkspdnn.errors import InputError, short_repr
-from kkspdnn.units import GB
+from kkspdnn.units import GB, MB
 
 _GROUPS = (
     ("memory.max", "memory.current", "inactive_file"),
@@ -83,15 +83,13 @@ class Budget:
         free = self.free()
         if needed <= free:
             return
-        text = f"{what} need {_format_gigabytes(needed)} of memory"
+        text = f"{what} need {_format_bytes(needed)} of memory, {_format_bytes(free, math.floor)}"
         if self.total is None or needed > self.unused():
-            raise InputError(
-                f"{text}, {free / GB:.2f} GB are free; use a smaller network or a machine with more"
-            )
-        least = _format_gigabytes(self._used() + needed)
+            raise InputError(f"{text} are free; use a smaller network or a machine with more")
+        least = math.ceil((self._used() + needed) / GB * 100) / 100
         raise InputError(
-            f"{text}, {free / GB:.2f} GB are left of a budget of {self.total / GB:g} GB; "
-            f"at least memory={least.split()[0]} is needed"
+            f"{text} are left of a budget of {self.total / GB:g} GB; "
+            f"at least memory={least:.2f} is needed"
         )
 
     def require_share(self, needed: int, what: str) -> None:
@@ -99,9 +97,14 @@ class Budget:
         self.require(math.ceil(needed / _SHARE), what)
 
 
-def _format_gigabytes(size: int) -> str:
-    """Return bytes as gigabytes with unit, rounded up."""
-    return f"{math.ceil(size / GB * 100) / 100:.2f} GB"
+def _format_bytes(size: int, rounding: Callable[[float], int] = math.ceil) -> str:
+    """Return bytes as gigabytes, or as megabytes below 0.1 GB, with unit.
+
+    rounding: of hundredths; needed memory is rounded up and free memory down, so that a message
+    never has the same number for both
+    """
+    unit, name = (GB, "GB") if size >= GB // 10 else (MB, "MB")
+    return f"{rounding(size / unit * 100) / 100:.2f} {name}"
 
 
 def free_memory(groups: Path = Path("/sys/fs/cgroup")) -> int:

@@ -64,6 +64,22 @@ def test_a_request_above_the_budget_is_refused(monkeypatch: pytest.MonkeyPatch) 
         Budget.from_gigabytes(3).require(6 * 10**9, "rows")
 
 
+def test_small_numbers_are_in_megabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Needed memory is rounded up, free memory down."""
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**9)
+    monkeypatch.setattr(memory, "resident_memory", lambda: 10**7)
+    words = (
+        r"rows need 80\.01 MB of memory, 79\.99 MB are left of a budget of 0\.09 GB; "
+        r"at least memory=0\.10 is needed"
+    )
+    with pytest.raises(InputError, match=words):
+        Budget(9 * 10**7 - 1).require(8 * 10**7 + 1, "rows")
+    with pytest.raises(
+        InputError, match=r"0\.10 GB of memory, 0\.00 MB are left of a budget of 1e-09"
+    ):
+        Budget(1).require(10**8, "rows")
+
+
 @pytest.mark.parametrize("gigabytes", [0, -1, float("nan"), float("inf")])
 def test_an_invalid_budget(gigabytes: float) -> None:
     with pytest.raises(InputError, match="give gigabytes, a number above 0"):

@@ -153,7 +153,7 @@ def test_memory_for_less_than_a_tile(
     small = network(net.layers[:1], 4.0)
     monkeypatch.setattr(memory, "free_memory", lambda: 64 * 64 * 4 * 2)
     with pytest.raises(
-        InputError, match=f"{GRANULE} input rows and a layer of 64 neurons need .* GB"
+        InputError, match=f"{GRANULE} input rows and a layer of 64 neurons need .* MB"
     ):
         infer(small, rows, kernel=kernel)
 

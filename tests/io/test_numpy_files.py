@@ -116,7 +116,7 @@ def test_a_zip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     assert (tmp_path / "rows.npz").stat().st_size < 10**6
     monkeypatch.setattr(memory, "free_memory", lambda: 10**7)
-    with pytest.raises(InputError, match=r"rows\.npz: its arrays need 0\.09 GB of memory"):
+    with pytest.raises(InputError, match=r"rows\.npz: its arrays need 80\.01 MB of memory"):
         read_npz_inputs(tmp_path / "rows.npz")
 
 

@@ -473,7 +473,7 @@ def test_a_model_larger_than_the_budget_is_refused(
     path = tmp_path / "model.onnx"
     onnx.save(perceptron(), path)
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
-    with pytest.raises(InputError, match=r"model.onnx: its weights need 0.01 GB of memory"):
+    with pytest.raises(InputError, match=r"model.onnx: its weights need 0.01 MB of memory"):
         read_onnx(path, Budget())
 
 

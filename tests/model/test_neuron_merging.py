@@ -448,7 +448,7 @@ def test_merged_weights_that_overflow_are_refused(
 
 def test_merging_without_enough_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
-    with pytest.raises(InputError, match="fold=True: the neurons of layer 1 need .* GB of memory"):
+    with pytest.raises(InputError, match="fold=True: the neurons of layer 1 need .* MB of memory"):
         neuron_merging.merge_neurons(radixnet(64, 2))
 
 
