@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -38,12 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     started = detect_launch()
     quiet = started is not None and started.quiet
+    from kkspdnn.cli.run_options import parser
+
+    if name is not None and name != DEFAULT and os.path.exists(name):
+        parser(quiet).refuse_argument(name)
     if name is not None and name != DEFAULT:
         root = root_parser()
         root.quiet = quiet
         root.error(f"unknown command {name!r}{did_you_mean(name, COMMANDS)}")
-    from kkspdnn.cli.run_options import parser
-
     arguments = parser(quiet).parse_args(words if name is None else words[1:])
     return _run(arguments, shlex.join(["python", "-m", "kkspdnn", *words]), started)
 

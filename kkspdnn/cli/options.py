@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
+from typing import NoReturn
 
 from kkspdnn.choices import DTYPES, EXITS
 from kkspdnn.cli.parser import (
@@ -14,6 +17,20 @@ from kkspdnn.cli.parser import (
     positive_int,
 )
 from kkspdnn.device.space_names import add_space_option
+
+
+class ProblemParser(Parser):
+    """A parser with the options of `add_problem_options`."""
+
+    def refuse_argument(self, word: str) -> NoReturn:
+        """Report an unexpected argument; for an existing path, with the option that takes it."""
+        if os.path.isdir(word):
+            option = f": for the folder of a network, write --data {shlex.quote(word)}"
+        elif os.path.exists(word):
+            option = f": for a file of input rows, write --rows {shlex.quote(word)}"
+        else:
+            option = ""
+        self.error(f"unexpected argument {word!r}{option}")
 
 
 def add_problem_options(options: Parser) -> None:

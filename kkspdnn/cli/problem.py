@@ -13,7 +13,7 @@ from kkspdnn.cli.row_selection import RowSelection
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
 from kkspdnn.io.challenge import read_categories, read_images, read_network
-from kkspdnn.io.challenge_folder import check_challenge_names
+from kkspdnn.io.challenge_folder import check_challenge_names, check_has_network
 from kkspdnn.io.challenge_layers import RESIDENT_BYTES
 from kkspdnn.io.challenge_names import categories_path, find_file, images_path
 from kkspdnn.io.npz import npz_input_neurons, read_npz_network
@@ -81,6 +81,7 @@ def load_problem(
         memory.require(2 * 8 * FAN_IN * size, f"--neurons {size}: layers")
         network = radixnet(size, depth, seed=seed, dtype=dtype)
         return Problem(network, selection.read(size), None)
+    check_has_network(data, size)
     check_challenge_names(data, size, depth, images=not selection.is_given)
     selection.check(size, f"the network of --neurons {size}")
     # Packed layers need memory besides these.

@@ -8,7 +8,7 @@ from pathlib import Path
 from kkspdnn.device.memory import Budget
 from kkspdnn.errors import InputError
 from kkspdnn.io.input_rows import check_rows_shape, read_rows
-from kkspdnn.io.mnist import mnist_images
+from kkspdnn.io.mnist import MNIST_NEURONS, mnist_images
 from kkspdnn.io.shipped_images import images
 from kkspdnn.model.inputs import Inputs
 
@@ -52,12 +52,18 @@ class RowSelection:
         return [option for option, is_set in options.items() if is_set]
 
     def check(self, neurons: int, network: str) -> None:
-        """Raise InputError if the header of the file shows that its rows do not fit.
+        """Raise InputError if it is known before reading that the rows do not fit.
 
         neurons: of an input row; network: what takes them, for the message
         """
         if self.file is not None:
             check_rows_shape(self.file, neurons, self.rows, network)
+        if self.mnist is not None and neurons not in MNIST_NEURONS:
+            *sizes, largest = map(str, MNIST_NEURONS)
+            raise InputError(
+                f"--mnist makes rows of {', '.join(sizes)} or {largest} neurons, but {network} has "
+                f"{neurons}; use --rows"
+            )
 
     def read(self, neurons: int) -> Inputs:
         """Read the rows of the file or the images, or generate the shipped images."""

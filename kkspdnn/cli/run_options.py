@@ -6,12 +6,12 @@ from typing import NoReturn
 
 from kkspdnn.choices import EPILOGUES, KERNEL_OPTIONS, PARALLEL, VERIFY
 from kkspdnn.cli.commands import COMMANDS
-from kkspdnn.cli.options import add_engine_options, add_problem_options
+from kkspdnn.cli.options import ProblemParser, add_engine_options, add_problem_options
 from kkspdnn.cli.parser import Parser, add_version_option, file_path, positive_int
 from kkspdnn.cli.text_outputs import output_path
 
 
-class _RunParser(Parser):
+class _RunParser(ProblemParser):
     def refuse_argument(self, word: str) -> NoReturn:
         if word in COMMANDS:
             self.error(f"{word} must come first: kkspdnn {word} …")

@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from kkspdnn.cli.exit_codes import WrongResultError, ending_at_interrupt
-from kkspdnn.cli.options import add_engine_options, add_problem_options
+from kkspdnn.cli.options import ProblemParser, add_engine_options, add_problem_options
 from kkspdnn.cli.parser import Parser
 from kkspdnn.errors import InputError
 from kkspdnn.parallel.launcher import detect_launch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def parser() -> Parser:
     """Return the parser of `python -m kkspdnn tune`."""
-    options = Parser(
+    options = ProblemParser(
         prog="kkspdnn tune",
         usage="kkspdnn tune [OPTION ...]",
         description="Measure launch parameters of the fused kernel on this machine, and keep the "

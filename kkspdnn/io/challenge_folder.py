@@ -20,6 +20,7 @@ from kkspdnn.io.challenge_names import (
     LAYER_FOLDER,
     categories_path,
     images_path,
+    is_challenge_name,
     layer_folder,
     layer_path,
     name_pattern,
@@ -46,6 +47,19 @@ def check_challenge_names(folder: Path, neurons: int, layers: int, *, images: bo
     _check_categories(folder, names, neurons, layers)
     if images:
         _check_images(folder, names, neurons)
+
+
+def check_has_network(folder: Path, neurons: int) -> None:
+    """
+    Raise InputError for a folder without any file of the challenge, of whatever size.
+
+    neurons: the size of the network that was asked for, for the message
+    """
+    if not any(is_challenge_name(file.name) for file in folder.iterdir()):
+        first = layer_path(folder, neurons, 1).relative_to(folder)
+        raise InputError(
+            f"{folder}: no layer-1.npz (your own network) and no {first} (the challenge's) there"
+        )
 
 
 def _check_layers(folder: Path, neurons: int, layers: int) -> None:

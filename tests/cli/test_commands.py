@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,20 @@ def test_run_can_be_left_out() -> None:
 )
 def test_unknown_words(capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
     assert message in refusal(capsys, *words)
+
+
+def test_paths_without_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The option that takes them is named."""
+    monkeypatch.chdir(tmp_path)
+    Path("rows.npy").touch()
+    Path("my network").mkdir()
+    for words in ([], ["run"], ["tune"]):
+        file, folder = (refusal(capsys, *words, path) for path in ("rows.npy", "my network"))
+        assert "argument 'rows.npy': for a file of input rows, write --rows rows.npy; see" in file
+        assert "for the folder of a network, write --data 'my network'; see kkspdnn" in folder
+    assert "unexpected argument 'none'; see" in refusal(capsys, "run", "none")
 
 
 def test_a_command_imports_no_other_command() -> None:

@@ -240,8 +240,9 @@ def test_a_network_without_layers_in_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    write_network(radixnet(64, 1), tmp_path / "challenge")
     with pytest.raises(InputError, match="n1024-l1.tsv: no such file"):
-        load_problem(data=tmp_path)
+        load_problem(data=tmp_path / "challenge")
     with pytest.raises(InputError, match="no such folder"):
         load_problem(data=tmp_path / "none")
     (tmp_path / "file").write_text("")
@@ -250,6 +251,31 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     sp.save_npz(tmp_path / "layer-2.npz", sp.csr_array(np.eye(64)))
     with pytest.raises(InputError, match=r"layer-1.npz: no such file"):
         load_problem(data=tmp_path)
+
+
+@pytest.mark.parametrize("options", [{}, {"neurons": 64}])
+@pytest.mark.parametrize("name", ["other.txt", "bias-1.npy", "inputs.npy"])
+def test_a_folder_without_a_network(tmp_path: Path, options: dict[str, Any], name: str) -> None:
+    """The rows are not blamed."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / name).touch()
+    np.save(tmp_path / "rows.npy", np.ones((5, 32)))
+    size = options.get("neurons", 1024)
+    message = (
+        f"{tmp_path / 'a'}: no layer-1.npz (your own network) and no "
+        f"neuron{size}/n{size}-l1.tsv (the challenge's) there"
+    )
+    for rows in (None, tmp_path / "rows.npy"):
+        with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+            load_problem(**options, data=tmp_path / "a", rows=rows)
+
+
+def test_mnist_for_another_size(tmp_path: Path) -> None:
+    sp.save_npz(tmp_path / "layer-1.npz", sp.csr_array(np.eye(64)))
+    message = r"--mnist makes rows of 1024, 4096, 16384 or 65536 neurons, but .* has 64; use --rows"
+    for options in ({"neurons": 64}, {"data": tmp_path}):
+        with pytest.raises(InputError, match=message):
+            load_problem(**options, mnist=tmp_path / "mnist")
 
 
 def test_categories_beyond_the_input_rows(tmp_path: Path) -> None:
