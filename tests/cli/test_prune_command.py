@@ -31,7 +31,9 @@ def test_a_pruned_network_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
 ) -> None:
     source, out = model(tmp_path / "model.npz"), tmp_path / "out"
-    options = ["--method", method, "--sparsity", "0.75", "--blocks", "8", "--block-shape", "4x4"]
+    options = ["--method", method, "--sparsity", "0.75"]
+    own = {"balanced": ["--blocks", "8"], "block": ["--block-shape", "4x4"]}
+    options += own.get(method, [])
     assert main(["prune", str(source), "--out", str(out), *options]) == 0
     printed = capsys.readouterr().out
     assert "layer 1: 64 x 32, 512 weights, sparsity 0.7500" in printed
@@ -81,6 +83,32 @@ def test_the_printed_command_runs(
     assert expected.any()
 
 
+def test_another_sparsity_than_asked_for_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = model(tmp_path / "model.npz", (16, 8, 80))
+    command = ["prune", str(source), "--method", "block", "--out"]
+    assert main([*command, str(tmp_path / "a"), "--sparsity", "0.9,0.8"]) == 0
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.endswith("sparsity 0.5000 (0.9 was asked for), fan-in 8")
+    assert second.endswith("sparsity 0.8000")
+    assert main([*command, str(tmp_path / "b"), "--sparsity", "0"]) == 0
+    assert "asked" not in capsys.readouterr().out
+    # A layer that is not pruned keeps the sparsity that it has.
+    again = ["prune", str(tmp_path / "a"), "--out", str(tmp_path / "c"), "--sparsity", "0"]
+    assert main(again) == 0
+    assert "asked" not in capsys.readouterr().out
+
+
+def test_the_help_says_what_files_do_not_record(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["prune", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "a ReLU after every layer but the last one" in text
+    assert "The order of a state_dict is the order of the layers" in text
+    assert "(inputs, outputs), the transpose of the weight of a PyTorch layer" in text
+
+
 def test_a_pruned_folder_can_be_pruned_again(tmp_path: Path) -> None:
     source = model(tmp_path / "model.npz")
     assert main(["prune", str(source), "--out", str(tmp_path / "a"), "--sparsity", "0.5,0"]) == 0
@@ -107,7 +135,17 @@ def test_permuted_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         (["--sparsity", "0.9,0.9,0.9"], "3 sparsities for 2 layers"),
         (["--sparsity", "x"], "'x' is not a number"),
         (["--block-shape", "8"], "'8' is not a shape such as 8x8"),
-        (["--method", "block", "--permute"], "permute is for balanced blocks"),
+        (
+            ["--method", "block", "--permute"],
+            "--permute is for --method balanced: leave it out with --method block",
+        ),
+        (["--method", "block", "--blocks", "32"], "--blocks is for --method balanced"),
+        (["--method", "unstructured", "--blocks", "4"], "leave it out with --method unstructured"),
+        (
+            ["--method", "unstructured", "--block-shape", "2x2"],
+            "--block-shape is for --method block: leave it out with --method unstructured",
+        ),
+        (["--block-shape", "8x8"], "--block-shape is for --method block: leave it out"),
         (["--method", "magic"], "invalid choice: 'magic'"),
         (["--blocs", "3"], "unknown option --blocs"),
     ],
