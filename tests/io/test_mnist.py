@@ -118,7 +118,7 @@ def test_broken_files_are_refused(tmp_path: Path, content: bytes, message: str) 
     [
         ((2048,), "2048 neurons: use 1024, 4096, 16384, 65536"),
         ((1024, 3), "3 input rows: there are 2 images"),
-        ((1024, -1), "-1 input rows"),
+        ((1024, -1), "rows=-1: give a whole number from 0"),
     ],
 )
 def test_invalid_sizes_are_refused(
