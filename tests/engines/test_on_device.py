@@ -283,7 +283,7 @@ def test_launches_read_the_layer_of_the_last_access(
 def test_a_device_that_is_too_small(device: Space, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device.xp.cuda.runtime, "memGetInfo", lambda: (0, 0))
     monkeypatch.setattr(device.xp, "get_default_memory_pool", pool_of(200_000))
-    with pytest.raises(InputError, match="of memory, 0.00 MB are free"):
+    with pytest.raises(InputError, match="of memory, 0.20 MB are free"):
         infer(radixnet(64, 24), images(64, 500), space="cuda")
 
 
