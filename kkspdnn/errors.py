@@ -62,6 +62,11 @@ def short_repr(value: object) -> str:
     return " ".join(repr(value).split())[:40]
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of another library's error, or the name of its class if it is empty."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def printable(text: str) -> str:
     """Return the text of an error without escape sequences and control characters.
 

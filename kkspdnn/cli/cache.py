@@ -8,8 +8,8 @@ from itertools import groupby
 from kkspdnn.cli.parser import Parser, nonnegative_int
 from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.pk.build.cache_cleanup import SECONDS_PER_DAY, CacheEntry, clear_cache, list_entries
+from kkspdnn.units import MB
 
-_MB = 1e6
 _UNITS = ((SECONDS_PER_DAY, "day"), (3600.0, "hour"), (60.0, "minute"))
 
 
@@ -59,7 +59,7 @@ def _list_entries(root: str, cached: Sequence[CacheEntry]) -> Iterator[str]:
 
 def _count(cached: Sequence[CacheEntry]) -> str:
     noun = "entry" if len(cached) == 1 else "entries"
-    return f"{len(cached)} {noun}, {sum(each.size for each in cached) / _MB:,.1f} MB"
+    return f"{len(cached)} {noun}, {sum(each.size for each in cached) / MB:,.1f} MB"
 
 
 def _age(entry: CacheEntry) -> str:

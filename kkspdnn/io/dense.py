@@ -25,7 +25,7 @@ from os import PathLike
 from pathlib import Path
 
 from kkspdnn.device.memory import Budget
-from kkspdnn.errors import InputError, printable
+from kkspdnn.errors import InputError, first_line, printable
 from kkspdnn.io.layer_arrays import Arrays, layer_arrays
 from kkspdnn.io.numpy_files import read_npy, read_npz
 from kkspdnn.io.onnx_models import read_onnx
@@ -74,7 +74,7 @@ def read_dense_network(path: str | PathLike[str], *, budget: Budget | None = Non
         raise
     except Exception as error:
         # The libraries' readers raise many exceptions for a damaged file.
-        reason = printable((str(error).strip() or type(error).__name__).splitlines()[0])
+        reason = printable(first_line(error))
         raise InputError(f"{file}: cannot be read as {file.suffix}: {reason:.100}") from error
     try:
         return dense_network(arrays, ordered=file.suffix in (".npy", ".pt", ".pth"), name=file.stem)

@@ -22,7 +22,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from kkspdnn.device.memory import Budget
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, first_line
 
 _SPARSE = "a file of scipy.sparse.save_npz"
 _DENSE = "a file of numpy.save"
@@ -281,5 +281,5 @@ def _read_error(path: Path, expected: str, error: Exception) -> InputError:
     if isinstance(error, OSError) and error.strerror:
         return InputError(f"{path}: cannot be read: {error.strerror}")
     # The readers of NumPy, zipfile and SciPy raise many exceptions for a damaged file.
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    reason = first_line(error)
     return InputError(f"{path}: not {expected}: {reason:.200}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, first_line
 
 _DTYPES = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT64", "INT32", "BOOL")
 BATCH = 0
@@ -77,7 +77,7 @@ class Constants:
             raise
         except Exception as error:
             # NumPy raises many exceptions for arguments that do not fit.
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise InputError(f"{label}: {reason:.200}") from error
         return True
 
@@ -95,7 +95,7 @@ def tensor_array(tensor: Any, label: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = numpy_helper.to_array(tensor)
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"{label}: its values cannot be read: {reason:.200}") from error
     return array.astype(np.float32) if name in ("FLOAT16", "BFLOAT16") else array
 

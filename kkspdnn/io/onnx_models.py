@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kkspdnn.device.memory import Budget
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, first_line
 from kkspdnn.io.layer_chain import Step, chain_network
 from kkspdnn.io.numpy_files import describe_content
 from kkspdnn.io.onnx_constants import Constants, node_label
@@ -83,7 +83,7 @@ def _load(path: Path, budget: Budget) -> Any:
         model = onnx.load(path, format="protobuf", load_external_data=False)
     except Exception as error:
         # protobuf raises many exceptions for a damaged file.
-        raise InputError(f"not an ONNX model: {_reason(error)}") from error
+        raise InputError(f"not an ONNX model: {first_line(error):.200}") from error
     outside = [
         tensor
         for tensor in model.graph.initializer
@@ -93,12 +93,8 @@ def _load(path: Path, budget: Budget) -> Any:
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except Exception as error:
-        raise InputError(f"its external data cannot be read: {_reason(error)}") from error
+        raise InputError(f"its external data cannot be read: {first_line(error):.200}") from error
     return model
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 @ieee_arithmetic()

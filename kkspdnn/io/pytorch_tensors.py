@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, first_line
 
 _TO_FLOAT32 = ("float16", "bfloat16")
 _UNCHANGED = ("float32", "float64", "bool", "uint8", "int8", "int16", "int32", "int64")
@@ -87,7 +87,7 @@ def current_parameter(module: Any, name: str, path: str) -> NDArray[Any] | None:
             tensor = _compute(module, name, hooks)
     except Exception as error:
         # Parametrizations are user code, which may raise any exception.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"{label}: cannot be computed: {reason:.200}") from error
     return None if tensor is None else tensor_array(tensor, label)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, first_line
 from kkspdnn.io.pytorch_tensors import check_hooks, is_parametrized
 from kkspdnn.io.torch_wrappers import check_not_wrapped
 
@@ -108,7 +108,7 @@ def _trace(model: Any, path: str) -> list[Any]:
         raise
     except Exception as error:
         # The forward is user code, which may raise any exception.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         needed = "; a chain of calls without conditions on the rows is needed"
         remedy = needed if isinstance(error, fx.proxy.TraceError) else ""
         raise InputError(f"{path}: its forward cannot be traced: {reason:.200}{remedy}") from error

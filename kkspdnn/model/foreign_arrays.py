@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 import scipy.sparse as sp
 
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, first_line
 
 _CPU = 1, 3
 """DLPack's kDLCPU and kDLCUDAHost."""
@@ -73,7 +73,7 @@ def to_host_array(obj: Any, label: str) -> Any:
 
 def refuse_conversion(obj: object, error: Exception, label: str) -> NoReturn:
     """Raise InputError for an array whose values cannot be accessed."""
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    reason = first_line(error)
     raise InputError(
         f"{label}: this {type(obj).__name__} cannot be converted: {reason:.100}; "
         "give a dense array of float32 or float64"

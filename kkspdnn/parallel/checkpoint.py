@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kkspdnn.engines import PartialResult
-from kkspdnn.errors import InputError
+from kkspdnn.errors import InputError, first_line
 from kkspdnn.io.atomic_write import replace_file
 from kkspdnn.io.checksum import verify_checksum, write_with_checksum
 from kkspdnn.io.json_schema import decode, read_json
@@ -107,7 +107,7 @@ class Checkpoint:
             raise
         except Exception as error:
             # A file with a valid checksum may come from another version.
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise InputError(
                 f"{path}: is damaged ({reason}); delete it to compute its rows again"
             ) from error
