@@ -7,6 +7,8 @@ command line prints the message and exits with code 2. Any other exception is a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
+from typing import TypeGuard
 
 
 class KkspdnnError(Exception):
@@ -46,6 +48,11 @@ class IntegerDivisionError(KkspdnnError, ZeroDivisionError):
 
 class CacheError(KkspdnnError, OSError):
     """An unusable cache folder: not writable, or writable by other users."""
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Return whether a value is a whole number of Python or NumPy, and no bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def check_choice(option: str, value: object, choices: Sequence[str]) -> None:

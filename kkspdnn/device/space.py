@@ -21,7 +21,7 @@ from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.multiprocessors import Multiprocessors
 from kkspdnn.device.space_names import unknown_space
 from kkspdnn.device.transfer import CupyTransfer
-from kkspdnn.errors import SpaceError, ToolchainError, short_repr
+from kkspdnn.errors import SpaceError, ToolchainError, is_whole, short_repr
 from kkspdnn.pk import (
     IMPLEMENTATION_VARIABLE,
     Implementation,
@@ -242,8 +242,7 @@ def open_space(name: str, threads: int | None = None, device: int | None = None)
 def _requested_threads(name: SpaceName, threads: int | None) -> int | None:
     """Return the number of threads of the call or of OMP_NUM_THREADS; raise SpaceError if it cannot
     be had."""
-    whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
-    if threads is not None and not whole:
+    if threads is not None and not is_whole(threads):
         raise SpaceError(f"threads {short_repr(threads)}: it must be a whole number")
     if threads is not None and threads < 1:
         raise SpaceError(f"{threads} threads: at least 1 is needed")
@@ -260,7 +259,7 @@ def check_device(number: int | None, space: SpaceName) -> None:
     """
     if number is None:
         return
-    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0:
+    if not is_whole(number) or number < 0:
         raise SpaceError(f"device {short_repr(number)}: it must be a whole number from 0")
     if space != "cuda":
         raise SpaceError(f"device {number} is for space cuda; leave it out for {space}")

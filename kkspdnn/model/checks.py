@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from kkspdnn.errors import InputError, short_repr
+from kkspdnn.errors import InputError, is_whole, short_repr
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ def check_whole(name: str, value: object, minimum: int = 1) -> int:
 
     name: of the parameter
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < minimum:
+    if not is_whole(value) or value < minimum:
         raise InputError(f"{name}={short_repr(value)}: give a whole number from {minimum}")
     return int(value)
 
