@@ -29,6 +29,7 @@ from kkspdnn.notebook_html import html_table
 from kkspdnn.pk.system.fork import ProcessLock
 from kkspdnn.tuning.case import TuningCase
 from kkspdnn.tuning.store import find_tuned, is_enabled
+from kkspdnn.units import plural
 
 if TYPE_CHECKING:
     from kkspdnn.engines.fused.dense_run import DenseRun
@@ -258,11 +259,10 @@ class Predictor(FittedEstimator):
 
     def __repr__(self) -> str:
         network = self._network
-        noun = "layer" if len(network.layers) == 1 else "layers"
         return (
-            f"<Predictor {self.inputs:,} -> {self.outputs:,} neurons: {len(network.layers):,} "
-            f"{noun}, {network.edges:,} edges; {self._processor()}, {self.dtype}, "
-            f"exits {self._options['exits']}>"
+            f"<Predictor {self.inputs:,} -> {self.outputs:,} neurons: "
+            f"{plural(len(network.layers), 'layer')}, {network.edges:,} edges; "
+            f"{self._processor()}, {self.dtype}, exits {self._options['exits']}>"
         )
 
     def _repr_html_(self) -> str:
@@ -282,7 +282,7 @@ class Predictor(FittedEstimator):
         space = self._space
         if space.device is not None:
             return f"{space.name} on GPU {space.device.number}, {space.device.name}"
-        return f"{space.name}, {space.threads} {'thread' if space.threads == 1 else 'threads'}"
+        return f"{space.name}, {plural(space.threads, 'thread')}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Threads, GPU memory and compiled code belong to this process.

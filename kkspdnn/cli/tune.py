@@ -14,6 +14,7 @@ from kkspdnn.cli.parser import Parser
 from kkspdnn.errors import InputError
 from kkspdnn.parallel.launcher import detect_launch
 from kkspdnn.tuning import DEFAULT_SECONDS
+from kkspdnn.units import plural
 
 if TYPE_CHECKING:
     from kkspdnn.device.launch_parameters import LaunchParameters
@@ -105,8 +106,7 @@ def _conclusion(tuning: Tuning, rows: int) -> Iterator[str]:
     measured = f"{tuning.rows:,} of {rows:,}" if tuning.rows < rows else f"{rows:,}"
     yield f"\nmeasured  {measured} rows on {case.machine}, {case.threads:,} threads\n"
     if tuning.skipped:
-        noun = "candidate" if tuning.skipped == 1 else "candidates"
-        yield f"no time   for {tuning.skipped} {noun}; give more --seconds\n"
+        yield f"no time   for {plural(tuning.skipped, 'candidate')}; give more --seconds\n"
     if tuning.file is None:
         yield (
             "choice    the default: no candidate is faster by more than 2 % and more than the "

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kkspdnn.units import plural
+
 _NOISE = re.compile(r"\((?:R|TM|C)\)|\b(?:CPU|Processor)\b|@\s*[0-9.]+\s*GHz", re.IGNORECASE)
 
 
@@ -52,11 +54,6 @@ def make_hardware(machine: str, threads: int, gpu: str | None = None, gpus: int 
         return Hardware(Machine(False, machine), threads)
     name = re.split("[,;]", gpu)[0].strip()
     return Hardware(Machine(True, name if gpus == 1 else f"{gpus} x {name}"), 0)
-
-
-def plural(number: int, noun: str) -> str:
-    """Return a number with its noun, such as "1 thread" and "60,000 rows"."""
-    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 def single_threaded(threads: Iterable[tuple[str, int]]) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kkspdnn.figures.hardware import plural
 from kkspdnn.figures.points import Point
 from kkspdnn.figures.read import LeftOut, Records
+from kkspdnn.units import plural
 
 if TYPE_CHECKING:
     from kkspdnn.figures.chart import Chart

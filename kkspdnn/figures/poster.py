@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from kkspdnn.figures.appearance import GREY, Style, machine_styles
 from kkspdnn.figures.chart import Chart
-from kkspdnn.figures.hardware import Machine, plural, single_threaded
+from kkspdnn.figures.hardware import Machine, single_threaded
 from kkspdnn.figures.points import (
     Point,
     dates_of,
@@ -22,6 +22,7 @@ from kkspdnn.figures.read import Records
 from kkspdnn.figures.style import draw_grid, error_bar, legend, write_title
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import Poster, Published
+from kkspdnn.units import plural
 
 _NAMES = ("scipy", "mkl", "graphblas", "tvm", "tvm-drop", "spgemm", "none", "all")
 _MARKERS = "os^D"

@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 
 from kkspdnn.figures.appearance import BLUE, GREEN, GREY, ORANGE, Style, published_style
 from kkspdnn.figures.chart import Chart, PanelGrid
-from kkspdnn.figures.hardware import Machine, plural
+from kkspdnn.figures.hardware import Machine
 from kkspdnn.figures.points import Values, spread
 from kkspdnn.figures.read import Records, Sourced
 from kkspdnn.figures.style import draw_grid, error_bar, legend, tick_numbers, write_title
 from kkspdnn.figures.table import Cell, Table
 from kkspdnn.records.published import NodeSpeedup, Published
 from kkspdnn.records.rank_study import ModelledTime, RankStudy, ShardTime
+from kkspdnn.units import plural
 
 _RUNS = "measured: all ranks, mpiexec on this machine"
 _SHARD = "measured: one rank's shard, computed alone"

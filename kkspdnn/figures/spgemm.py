@@ -13,7 +13,7 @@ from matplotlib.ticker import NullLocator
 
 from kkspdnn.figures.appearance import Style, implementation_styles
 from kkspdnn.figures.chart import Chart
-from kkspdnn.figures.hardware import Hardware, make_hardware, plural, single_threaded
+from kkspdnn.figures.hardware import Hardware, make_hardware, single_threaded
 from kkspdnn.figures.points import Values
 from kkspdnn.figures.read import Records, Sourced
 from kkspdnn.figures.style import (
@@ -28,6 +28,7 @@ from kkspdnn.figures.style import (
 from kkspdnn.figures.table import Table, pivot
 from kkspdnn.records.published import Published
 from kkspdnn.records.spgemm_study import SpgemmCase, SpgemmStudy
+from kkspdnn.units import plural
 
 _NAMES = ("spgemm", "none", "scipy", "graphblas", "mkl", "kokkos-kernels", "cusparse")
 """The implementations in the order of the legend."""

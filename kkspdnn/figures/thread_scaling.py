@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from kkspdnn.figures.appearance import GREY, implementation_styles
 from kkspdnn.figures.chart import Chart, PanelGrid, machine_panels
 from kkspdnn.figures.direct_labels import label_ends
-from kkspdnn.figures.hardware import Machine, plural
+from kkspdnn.figures.hardware import Machine
 from kkspdnn.figures.points import Point, Values, of_common_dtype, sources_of
 from kkspdnn.figures.read import Records
 from kkspdnn.figures.style import curve_end, draw_curve, draw_grid, write_title
 from kkspdnn.figures.table import Table
 from kkspdnn.records.published import Published
+from kkspdnn.units import plural
 
 MIN_THREADS = 8
 """The threads that some machine must have for a figure: a curve of fewer has too few points."""

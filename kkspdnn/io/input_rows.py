@@ -22,7 +22,7 @@ from kkspdnn.io.npz import npz_inputs_shape, read_npz_inputs
 from kkspdnn.io.path_arguments import to_path
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.model.inputs import Inputs
-from kkspdnn.model.matrices import count_dimensions
+from kkspdnn.units import plural
 
 _NUMPY = (".npy", ".npz")
 _LINES = (".tsv", ".tsv.gz")
@@ -80,8 +80,8 @@ def check_rows_shape(
     shape = _shape(file)
     if len(shape) != 2:
         raise InputError(
-            f"{file}: has an array of {count_dimensions(len(shape))}; input rows have 2: reshape "
-            "them to (rows, neurons)"
+            f"{file}: has an array of {plural(len(shape), 'dimension')}; input rows have 2: "
+            "reshape them to (rows, neurons)"
         )
     if neurons is not None and shape[1] != neurons:
         raise InputError(

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kkspdnn.errors import InputError
-from kkspdnn.model.matrices import count_dimensions
+from kkspdnn.units import plural
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -75,7 +75,7 @@ def _layer(arrays: Arrays, layer: str, names: dict[str, list[str]]) -> LayerArra
     weights = _combined(arrays, layer, name, names[name])
     if weights.ndim != 2:
         raise InputError(
-            f"{_join_key(layer, name)} has {count_dimensions(weights.ndim)}; that of a Linear "
+            f"{_join_key(layer, name)} has {plural(weights.ndim, 'dimension')}; that of a Linear "
             "layer has 2"
         )
     bias = _combined(arrays, layer, "bias", names["bias"]) if "bias" in names else None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kkspdnn.errors import InputError
 from kkspdnn.io.layer_chain import Affine, Clamp, Linear, Step, batch_norm
 from kkspdnn.io.onnx_constants import BATCH, Constants, attributes, node_label
+from kkspdnn.units import plural
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -113,7 +114,7 @@ def _matmul(operation: Operation) -> list[Step]:
 def _weights(operation: Operation) -> NDArray[Any]:
     weights = operation.numbers(1, "B")
     if weights.ndim != 2:
-        raise operation.refuse(f"B has {weights.ndim} dimensions; weights have 2")
+        raise operation.refuse(f"B has {plural(weights.ndim, 'dimension')}; weights have 2")
     return weights
 
 

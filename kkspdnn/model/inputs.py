@@ -16,6 +16,7 @@ from kkspdnn.model.foreign_arrays import to_host_array
 from kkspdnn.model.matrices import Floats, canonical_csr, finite_dense, float_dtype, to_float
 from kkspdnn.model.row_numbers import row_numbers
 from kkspdnn.notebook_html import html_table
+from kkspdnn.units import plural
 
 _BLOCK_BYTES = 1 << 26
 """Bytes of bits to unpack at a time. The block is the only memory needed beside the result."""
@@ -74,8 +75,7 @@ class Inputs:
                     )
 
     def __repr__(self) -> str:
-        noun = "row" if self.rows == 1 else "rows"
-        size = f"{self.rows:,} {noun} of {self.neurons:,} neurons"
+        size = f"{plural(self.rows, 'row')} of {self.neurons:,} neurons"
         return f"<Inputs {size}: {self._format}, {self.source}>"
 
     def _repr_html_(self) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from kkspdnn.errors import InputError, short_repr
 from kkspdnn.model.ieee import ieee_arithmetic
+from kkspdnn.units import plural
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
 
@@ -166,16 +167,11 @@ def checked_dtype(matrix: Any, label: str) -> np.dtype[Any]:
     if matrix.ndim != 2:
         remedy = "; for one row use x.reshape(1, -1)" if matrix.ndim == 1 else ""
         raise InputError(
-            f"{label}: {count_dimensions(matrix.ndim)}; it must have 2 (rows, columns){remedy}"
+            f"{label}: {plural(matrix.ndim, 'dimension')}; it must have 2 (rows, columns){remedy}"
         )
     if matrix.shape[1] < 1:
         raise InputError(f"{label}: shape {matrix.shape}; at least one column is needed")
     return working_dtype(matrix.dtype, label)
-
-
-def count_dimensions(number: int) -> str:
-    """A number of dimensions as text, such as `1 dimension`."""
-    return f"{number} dimension" if number == 1 else f"{number} dimensions"
 
 
 def _check_not_masked(value: object, label: str) -> None:

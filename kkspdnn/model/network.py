@@ -15,6 +15,7 @@ from kkspdnn.model.foreign_arrays import is_torch_module
 from kkspdnn.model.layers import Layer, LazyLayers
 from kkspdnn.model.matrices import float_dtype
 from kkspdnn.notebook_html import html_table
+from kkspdnn.units import plural
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +71,10 @@ class Network:
                 )
 
     def __repr__(self) -> str:
-        noun = "layer" if len(self.layers) == 1 else "layers"
         limit = "no ymax" if self.ymax is None else f"ymax {self.ymax:g}"
         return (
             f"<Network {self.name}: {self.inputs:,} -> {self.outputs:,} neurons, "
-            f"{len(self.layers):,} {noun}, {self.edges:,} edges, {self.dtype}, {limit}>"
+            f"{plural(len(self.layers), 'layer')}, {self.edges:,} edges, {self.dtype}, {limit}>"
         )
 
     def _repr_html_(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kkspdnn.engines import Schedule
 from kkspdnn.records.host_load import HostLoad
 from kkspdnn.records.run import Gpu, Record
-from kkspdnn.units import GB
+from kkspdnn.units import GB, plural
 
 _EARLY_EXIT = {"all": "of proven rows", "dead": "of zero rows", "none": "off"}
 """The values of `--exits`."""
@@ -21,7 +21,7 @@ def result_table(record: Record) -> str:
 
 def table_rows(record: Record) -> dict[str, str]:
     """Return the labels and values of the table of a run."""
-    threads = f"{record.threads} thread{'s' if record.threads != 1 else ''}"
+    threads = plural(record.threads, "thread")
     if record.loads:
         threads += f" on {len(record.loads)} ranks"
     computed = record.edges_multiplied / record.inference_seconds
@@ -74,7 +74,7 @@ def _schedule(record: Record) -> str:
     bits = ", first layer counts bits" if schedule.bits_counted else ""
     tuned = record.launch is not None and record.launch.source == "tuned"
     return (
-        f"{batches}up to {depth} layer{'s' if depth != 1 else ''} per launch{bits}"
+        f"{batches}up to {plural(depth, 'layer')} per launch{bits}"
         f"{', tuned launch parameters' if tuned else ''}"
     )
 
@@ -96,7 +96,7 @@ def _gpu(gpus: Sequence[Gpu]) -> str:
         names = Counter(gpu.name for gpu in gpus)
         nodes = len({gpu.host for gpu in gpus})
         text = ", ".join(f"{count} {name}" for name, count in names.items())
-        text += f" on {nodes} node{'s' if nodes != 1 else ''}"
+        text += f" on {plural(nodes, 'node')}"
     ranks = max(len(gpu.ranks) for gpu in gpus)
     if ranks > 1:
         text += f", {'up to ' if len(gpus) > 1 else ''}{ranks} ranks per GPU"
@@ -108,7 +108,7 @@ def _ranks(record: Record) -> str:
     seconds = [load.seconds for load in record.loads]
     layers = [str(load.layers) for load in record.loads]
     return (
-        f"{record.parallel} parallel on {nodes} node{'s' if nodes != 1 else ''}"
+        f"{record.parallel} parallel on {plural(nodes, 'node')}"
         + (f", layers {' + '.join(layers)}" if record.parallel == "pipeline" else "")
         + f"; computed {min(seconds):.3f} to {max(seconds):.3f} s each, imbalance "
         f"{record.imbalance:.2f} (longest over mean)"

@@ -9,7 +9,6 @@ from kkspdnn.figures.hardware import (
     Machine,
     make_hardware,
     most_threads,
-    plural,
     single_threaded,
 )
 
@@ -42,10 +41,6 @@ def test_cpus_come_before_gpus_with_their_most_threads() -> None:
     gpu = make_hardware("", 0, "A")
     found = [gpu, make_hardware("b", 4), make_hardware("a", 2), make_hardware("b", 8)]
     assert most_threads(found) == [make_hardware("a", 2), make_hardware("b", 8), gpu]
-
-
-def test_counts() -> None:
-    assert (plural(1, "row"), plural(60_000, "row")) == ("1 row", "60,000 rows")
 
 
 def test_implementations_of_one_thread_are_named_if_others_have_more() -> None:
