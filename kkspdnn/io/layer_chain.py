@@ -145,14 +145,17 @@ def batch_norm(
 
 
 @ieee_arithmetic()
-def chain_network(steps: Sequence[Step], *, name: str) -> Network:
+def chain_network(steps: Sequence[Step], *, name: str, row_neurons: int | None = None) -> Network:
     """Return the network that computes these steps, one after the other.
+
+    row_neurons: the number of neurons in the rows that the model makes of its input, if it says it
 
     A clamp needs the lower limit 0, or a limit below it after another clamp. An affine step between
     two activations, or after the last one, becomes a layer with one edge for each neuron.
 
     Raises InputError naming the step, for an activation before the first linear step, for different
-    upper limits, for numbers that overflow, and as `Layer.from_sparse` and `network`.
+    upper limits, for numbers that overflow, and as `Layer.from_sparse` and `network`; also if the
+    first layer has another number of inputs than `row_neurons`.
     """
     linears = [step for step in steps if isinstance(step, Linear)]
     if not linears:
@@ -160,7 +163,13 @@ def chain_network(steps: Sequence[Step], *, name: str) -> Network:
     # Layer refuses the infinities and NaNs of these warnings.
     with np.errstate(over="ignore", invalid="ignore"):
         folded = _fold(steps, working_dtype(linears[0].weights.dtype, linears[0].label))
-    return network([each.layer() for each in folded], _common_limit(folded), name=name)
+    chained = network([each.layer() for each in folded], _common_limit(folded), name=name)
+    if row_neurons not in (None, chained.inputs):
+        raise InputError(
+            f"the model makes rows of {row_neurons} neurons, but the first layer has "
+            f"{chained.inputs}"
+        )
+    return chained
 
 
 def _fold(steps: Sequence[Step], dtype: np.dtype[Any]) -> list[_Folded]:

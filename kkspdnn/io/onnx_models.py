@@ -109,12 +109,7 @@ def _convert(model: Any, name: str) -> Network:
             "with onnx.version_converter"
         )
     steps, neurons = _chain(model.graph)
-    converted = chain_network(steps, name=name)
-    if neurons not in (None, converted.inputs):
-        raise InputError(
-            f"the model makes rows of {neurons} neurons, but the first layer has {converted.inputs}"
-        )
-    return converted
+    return chain_network(steps, name=name, row_neurons=neurons)
 
 
 def _chain(graph: Any) -> tuple[list[Step], int | None]:

@@ -79,11 +79,7 @@ def convert_model(model: Any, *, name: str = "torch") -> ConvertedModel:
             raise InputError(f"{call.label}: a flatten or view is supported as the first step only")
         else:
             row_shape, neurons = found
-    network = chain_network(steps, name=name)
-    if neurons not in (None, network.inputs):
-        raise InputError(
-            f"the model makes rows of {neurons} neurons, but the first layer has {network.inputs}"
-        )
+    network = chain_network(steps, name=name, row_neurons=neurons)
     if row_shape == "any" and any(isinstance(step, Affine) for step in steps):
         row_shape = "matrix"
     return ConvertedModel(network, row_shape)
