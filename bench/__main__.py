@@ -36,11 +36,11 @@ _QUICK_INPUTS, _QUICK_SECONDS = 3000, 0.2
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench`, with its subcommands."""
-    root = Parser(prog="python -m bench", description=__doc__, allow_abbrev=False)
+    root = Parser(prog="python -m bench", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True, parser_class=Parser)
-    run = commands.add_parser("run", help="time implementations in turns", allow_abbrev=False)
+    run = commands.add_parser("run", help="time implementations in turns")
     text = "count nonzero, saturated and active rows after each layer"
-    active_rows = commands.add_parser("active-rows", help=text, allow_abbrev=False)
+    active_rows = commands.add_parser("active-rows", help=text)
     for command in (run, active_rows):
         command.add_argument("--neurons", type=int, default=1024, metavar="N", help="(1024)")
         command.add_argument("--layers", type=int, default=120, metavar="L", help="(120)")
@@ -50,17 +50,17 @@ def parser() -> argparse.ArgumentParser:
         text = "folder with the official challenge files"
         command.add_argument("--data", type=Path, metavar="DIR", help=text)
     text = "time SpGEMM implementations on random networks, in turns"
-    spgemm = commands.add_parser("spgemm", help=text, allow_abbrev=False)
+    spgemm = commands.add_parser("spgemm", help=text)
     add_spgemm_options(spgemm)
     text = "measure peak arithmetic and read bandwidth of this machine"
-    ceilings = commands.add_parser("ceilings", help=text, allow_abbrev=False)
+    ceilings = commands.add_parser("ceilings", help=text)
     for command in (run, active_rows, spgemm, ceilings):
         command.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     for command in (run, ceilings):
         cores = usable_cores()
         command.add_argument("--threads", type=int, default=cores, metavar="T", help=f"({cores})")
     _add_run_options(run)
-    compare = commands.add_parser("compare", help="time ratios of two records", allow_abbrev=False)
+    compare = commands.add_parser("compare", help="time ratios of two records")
     compare.add_argument("before", type=Path)
     compare.add_argument("after", type=Path)
     text = "fail if a time ratio is above this (1.25)"

@@ -89,7 +89,7 @@ class Plan:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench.contention`."""
-    root = Parser(prog="python -m bench.contention", description=__doc__, allow_abbrev=False)
+    root = Parser(prog="python -m bench.contention", description=__doc__)
     add = root.add_argument
     add("--neurons", type=positive_int, default=1024, metavar="N", help="(1024)")
     add("--layers", type=positive_int, default=24, metavar="L", help="(24)")

@@ -64,7 +64,7 @@ class Row:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench.launch`."""
-    root = Parser(prog="python -m bench.launch", description=__doc__, allow_abbrev=False)
+    root = Parser(prog="python -m bench.launch", description=__doc__)
     add = root.add_argument
     add("--rounds", type=positive_int, default=41, metavar="R", help="turns of each case (41)")
     add("--calls", type=positive_int, default=2000, metavar="C", help="launches of a turn (2000)")

@@ -94,7 +94,7 @@ class Start:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench.pykokkos`."""
-    root = Parser(prog="python -m bench.pykokkos", description=__doc__, allow_abbrev=False)
+    root = Parser(prog="python -m bench.pykokkos", description=__doc__)
     add = root.add_argument
     add("--runs", type=positive_int, default=9, metavar="R", help="turns of each case (9)")
     add("--threads", type=positive_int, metavar="T", help="(all cores)")

@@ -43,7 +43,7 @@ _LIMIT = 1 << 40  # size limit of the layer cache in bytes, never reached
 
 def main() -> int:
     """Measure, print a table and write the record; return the exit code."""
-    parser = Parser(prog="python -m bench.reading", allow_abbrev=False)
+    parser = Parser(prog="python -m bench.reading")
     parser.add_argument(
         "--neurons", type=positive_int, default=65536, help="neurons of the layer (65536)"
     )

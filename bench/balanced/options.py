@@ -48,12 +48,11 @@ def _defaults(command: str, quick: bool) -> dict[str, Any]:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench.balanced`, with its subcommands."""
     text = "`train` prunes networks and measures accuracy, `time` measures speed."
-    root = Parser(prog="python -m bench.balanced", description=text, allow_abbrev=False)
+    root = Parser(prog="python -m bench.balanced", description=text)
     commands = root.add_subparsers(dest="command", required=True, parser_class=Parser)
     train = commands.add_parser(
         "train",
         help="train, prune and retrain networks, and measure their accuracy",
-        allow_abbrev=False,
     )
     train.add_argument("--seeds", type=positive_int, metavar="N", help="number of seeds (3)")
     train.add_argument("--epochs", type=positive_int, metavar="N", help="epochs of training (4)")
@@ -65,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--networks", type=Path, metavar="DIR", help="folder for the networks of seed 0"
     )
-    time = commands.add_parser("time", help="time the networks of `train`", allow_abbrev=False)
+    time = commands.add_parser("time", help="time the networks of `train`")
     text = "folder with the networks of `train`; with --quick they are trained if it has none"
     time.add_argument("--networks", type=Path, metavar="DIR", help=text)
     add_space_option(time, SPACES)

@@ -22,7 +22,6 @@ def parser() -> Parser:
         prog="python -m bench.ceiling",
         description="Time the fused workunit and a hand-written kernel on the same layers of a "
         f"RadiX-Net in float32: {RUNS} rounds in one process, early exit off.",
-        allow_abbrev=False,
     )
     add_space_option(root, SPACES)
     root.add_argument("--neurons", type=positive_int, default=1024, metavar="N", help="(1024)")

@@ -30,11 +30,11 @@ STEP_COMMANDS = {
 
 def parser() -> Parser:
     """Return the parser of `python -m bench.gpu`, with its subcommands."""
-    root = Parser(prog="python -m bench.gpu", description=__doc__, allow_abbrev=False)
+    root = Parser(prog="python -m bench.gpu", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True, parser_class=Parser)
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        return commands.add_parser(name, help=text, description=text)
 
     pack = command("pack", "pack the files that a machine without a package index needs")
     pack.add_argument("folder", type=file_path, metavar="DIR", help="a new folder for the pack")

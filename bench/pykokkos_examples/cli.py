@@ -33,7 +33,7 @@ SCHEMA = "kkspdnn-pykokkos-examples/1"
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench.pykokkos_examples`."""
-    root = Parser(prog="python -m bench.pykokkos_examples", description=__doc__, allow_abbrev=False)
+    root = Parser(prog="python -m bench.pykokkos_examples", description=__doc__)
     root.add_argument("folder", type=file_path, metavar="DIR", help="a checkout of PyKokkos")
     root.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     return root

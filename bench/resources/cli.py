@@ -26,7 +26,6 @@ def parser() -> Parser:
         description="Compile the fused workunits and report, from the machine code, registers, "
         "spills, loads in flight, and instructions and L1 wavefronts per edge. Needs nvcc, "
         "cuobjdump and nvdisasm, but no GPU.",
-        allow_abbrev=False,
     )
     add = root.add_argument
     add(

@@ -33,7 +33,7 @@ _PREDICTED = (20, 768)
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench.scaling`."""
-    root = Parser(prog="python -m bench.scaling", description=__doc__, allow_abbrev=False)
+    root = Parser(prog="python -m bench.scaling", description=__doc__)
     add = root.add_argument
     add("--neurons", type=positive_int, default=1024, metavar="N", help="(1024)")
     add("--layers", type=positive_int, default=120, metavar="L", help="(120)")
