@@ -31,9 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in _ROOT_OPTIONS:
         root_parser().parse_args(words[:1])
-    name = words[0] if words and not words[0].startswith("-") else None
+    is_named = bool(words) and not words[0].startswith("-")
+    name, own_words = (words[0], words[1:]) if is_named else (DEFAULT, words)
     if name in COMMANDS and name != DEFAULT:
-        command, own_words = COMMANDS[name], words[1:]
+        command = COMMANDS[name]
         return _print_all(lambda: command.text(own_words))
     from kkspdnn.parallel.launcher import detect_launch
 
@@ -41,13 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet = started is not None and started.quiet
     from kkspdnn.cli.run_options import parser
 
-    if name is not None and name != DEFAULT and os.path.exists(name):
-        parser(quiet).refuse_argument(name)
-    if name is not None and name != DEFAULT:
+    if name not in COMMANDS:
+        if os.path.exists(name):
+            parser(quiet).refuse_argument(name)
         root = root_parser()
         root.quiet = quiet
         root.error(f"unknown command {name!r}{did_you_mean(name, COMMANDS)}")
-    arguments = parser(quiet).parse_args(words if name is None else words[1:])
+    arguments = parser(quiet).parse_args(own_words)
     return _run(arguments, shlex.join(["python", "-m", "kkspdnn", *words]), started)
 
 
