@@ -33,7 +33,6 @@ def cuda_requirements() -> list[Requirement]:
     if versions.driver:
         driver += f", runs up to CUDA {format_version(versions.driver)}"
     cupy = ", ".join(f"{name} {version(name)}" for name in versions.cupy) or "installed"
-    install = f'pip install ".[{versions.extra}]" in a clone of kkspdnn'
     return [
         Requirement(
             "driver",
@@ -42,7 +41,7 @@ def cuda_requirements() -> list[Requirement]:
         ),
         Requirement("device", gpus or None, "run on a machine with a GPU"),
         Requirement("compiler", nvcc_path(), install_hint()),
-        Requirement("CuPy", cupy if find_spec("cupy") else None, install),
+        Requirement("CuPy", cupy if find_spec("cupy") else None, versions.install_command),
     ]
 
 

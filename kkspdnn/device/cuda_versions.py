@@ -43,6 +43,11 @@ class CudaVersions:
         """The extra of kkspdnn to install on this machine: `cuda12` or `cuda13`."""
         return extra_for(newest_usable_cuda(self.driver, self.devices))
 
+    @property
+    def install_command(self) -> str:
+        """The command that installs that extra, with the folder to run it in."""
+        return f'pip install ".[{self.extra}]" in a clone of kkspdnn'
+
 
 def extra_for(major: int | None) -> str:
     """Return the extra of kkspdnn for a major version of CUDA; the newest extra for None."""
@@ -72,18 +77,17 @@ def conflicts(versions: CudaVersions) -> list[str]:
 
 def cupy_conflicts(versions: CudaVersions) -> list[str]:
     """Return the conflicts between CuPy, driver and devices, as `conflicts` does."""
-    install = f'pip install ".[{versions.extra}]" in a clone of kkspdnn'
     if len(versions.cupy) > 1:
         return [
             f"{' and '.join(versions.cupy)} are installed, which overwrite each other's files: "
-            f"run pip uninstall {' '.join(versions.cupy)}, then {install}"
+            f"run pip uninstall {' '.join(versions.cupy)}, then {versions.install_command}"
         ]
     lines = []
     for name in versions.cupy:
         major = _CUPY.get(name)
         if major is None:
             continue
-        reinstall = f"run pip uninstall {name}, then {install}"
+        reinstall = f"run pip uninstall {name}, then {versions.install_command}"
         if versions.driver is not None and versions.driver[0] < major:
             newer = f"update the driver to one for CUDA {major}"
             lines.append(

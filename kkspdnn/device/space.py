@@ -21,7 +21,7 @@ from kkspdnn.device.launch_parameters import LaunchParameters
 from kkspdnn.device.multiprocessors import Multiprocessors
 from kkspdnn.device.space_names import unknown_space
 from kkspdnn.device.transfer import CupyTransfer
-from kkspdnn.errors import SpaceError, ToolchainError, is_whole, short_repr
+from kkspdnn.errors import SpaceError, ToolchainError, first_line, is_whole, short_repr
 from kkspdnn.pk import (
     IMPLEMENTATION_VARIABLE,
     Implementation,
@@ -312,11 +312,9 @@ def _cupy() -> ModuleType:
         cupy = import_module("cupy")
         _use_device(cupy, number)
     except Exception as error:  # The libraries that CuPy loads raise exceptions of any type.
-        text = str(error).strip().partition("\n")[0]
         raise SpaceError(
-            f"CuPy cannot use device {number}: {text}; "
-            f'see kkspdnn info, or run pip install ".[{detect_versions().extra}]" in a clone of '
-            "kkspdnn"
+            f"CuPy cannot use device {number}: {first_line(error)}; see kkspdnn info, or run "
+            f"{detect_versions().install_command}"
         ) from error
     return cupy
 
