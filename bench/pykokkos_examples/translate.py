@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from bench.pykokkos_examples.free_workunits import FreeWorkunit
 from bench.pykokkos_examples.guesses import guess_form, guess_types
-from kkspdnn.errors import KkspdnnError, ToolchainError
+from kkspdnn.errors import KkspdnnError, ToolchainError, first_line
 from kkspdnn.pk import language_as_pykokkos
 from kkspdnn.pk.build.find_runtime import find_runtime_library
 from kkspdnn.pk.build.toolchain import usable_cores
@@ -68,7 +68,7 @@ def translate_workunits(
             try:
                 library.compile_workunit(translation.generated)
             except ToolchainError as error:
-                return replace(translation.result, problem=_first_line(error))
+                return replace(translation.result, problem=first_line(error))
         return translation.result
 
     with TemporaryDirectory(prefix="kkspdnn-bench-") as folder:
@@ -99,7 +99,7 @@ def _translate(workunit: FreeWorkunit, folder: Path) -> _Translation:
     try:
         loaded = _load(workunit, folder).in_form(form)
     except Exception as error:  # what the file of PyKokkos raises
-        return _Translation(replace(result, problem=_first_line(error)), None)
+        return _Translation(replace(result, problem=first_line(error)), None)
     failed: WorkunitResult | None = None
     for types in guess_types(workunit.node, loaded.generic):
         named = dict(zip(loaded.generic, map(_text, types), strict=True))
@@ -140,10 +140,6 @@ def _problem(error: KkspdnnError) -> tuple[str, str | None]:
     if not others:
         return first, None
     return first.split(": ", 1)[1], others[-1].strip()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _text(type_: Scalar | View) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from kkspdnn.errors import InputError, SpaceError
+from kkspdnn.errors import InputError, SpaceError, first_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +27,7 @@ def translate_cupy_errors(function: Callable[P, R]) -> Callable[P, R]:
             error_type = type(error)
             if not error_type.__module__.startswith(("cupy.", "cupy_backends.")):
                 raise
-            text = str(error).strip().partition("\n")[0].rstrip(".")
+            text = first_line(error).rstrip(".")
             if isinstance(error, MemoryError):
                 raise InputError(
                     f"the device's memory is full: {text}; use fewer input rows or a smaller "

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
-from kkspdnn.errors import InputError, short_repr
+from kkspdnn.errors import InputError, first_line, short_repr
 from kkspdnn.model.ieee import ieee_arithmetic
 from kkspdnn.units import plural
 
@@ -68,7 +68,7 @@ def as_array(value: Any, label: str) -> NDArray[Any]:
     try:
         return np.asarray(value)
     except Exception as error:  # of any type, raised by the other library, such as PyTorch
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise InputError(f"{label}: it cannot be converted to a NumPy array: {reason}") from error
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from kkspdnn.errors import first_line
+
 
 class ArrayHolder:
     """The base class of `pk.View`. `data` is its array: NumPy's, or CuPy's in GPU memory."""
@@ -41,5 +43,6 @@ def _tensor_array(tensor: Any) -> Any:
     try:
         return tensor.numpy()
     except (RuntimeError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise TypeError(f"a tensor without a NumPy array is no argument: {reason}") from error
+        raise TypeError(
+            f"a tensor without a NumPy array is no argument: {first_line(error)}"
+        ) from error
