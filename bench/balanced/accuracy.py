@@ -9,7 +9,7 @@ from typing import Protocol
 
 import kkspdnn as kk
 from bench.balanced.digits import CLASSES, PIXELS, Digits, digits
-from bench.balanced.finished_seeds import FinishedSeeds
+from bench.balanced.finished_seeds import FinishedSeeds, Settings
 from bench.balanced.training import Trainer, accuracy, sparsity
 from kkspdnn.choices import Method
 from kkspdnn.records.pruning_study import Accuracy, Pattern
@@ -42,21 +42,14 @@ class NetworkTrainer(Protocol):
 class Plan:
     """What to train.
 
-    layers: the neurons of each layer, the input layer first
-    images: the number of images for training; None: all
-    epochs, retrain_epochs: of training, and of each retraining
-    blocks: of inputs of each neuron, with balanced pruning
+    settings: of the training of each seed
+    seeds: their number
     folder: receives the networks of seed 0, unless None
     make_trainer: returns the trainer of a seed
     """
 
-    layers: tuple[int, ...]
-    images: int | None
+    settings: Settings
     seeds: int
-    epochs: int
-    retrain_epochs: int
-    sparsities: tuple[float, ...]
-    blocks: int
     folder: Path | None
     make_trainer: Callable[[Digits, int, int, int], NetworkTrainer] = field(default=Trainer)
 
@@ -71,14 +64,15 @@ def measure(plan: Plan, finished: FinishedSeeds, log: Callable[[str], None]) -> 
     number of weights per block, so its sparsity differs slightly from the requested one. The other
     methods prune to the sparsity that balanced pruning reached.
     """
+    settings = plan.settings
     train, test = digits()
-    train = Digits(train.bits[: plan.images], train.labels[: plan.images])
+    train = Digits(train.bits[: settings.images], train.labels[: settings.images])
     accuracies: list[Accuracy] = []
     for seed in range(plan.seeds):
         if finished.of(seed):
             log(f"seed {seed} was finished by an interrupted run")
         else:
-            trainer = plan.make_trainer(train, plan.epochs, plan.retrain_epochs, seed)
+            trainer = plan.make_trainer(train, settings.epochs, settings.retrain_epochs, seed)
             finished.add(_measure_seed(plan, seed, trainer, test, log))
         accuracies += finished.of(seed)
     return accuracies
@@ -91,21 +85,21 @@ def _measure_seed(
 
     def evaluate(network: kk.Network, pattern: Pattern, permuted: bool, name: str) -> None:
         zeros, correct = sparsity(network), accuracy(network, test)
-        accuracies.append(Accuracy(pattern, zeros, seed, correct, plan.blocks, permuted))
+        accuracies.append(Accuracy(pattern, zeros, seed, correct, plan.settings.blocks, permuted))
         log(f"seed {seed}, {name}: sparsity {zeros:.4f}, accuracy {correct:.4f}")
         if plan.folder is not None and seed == 0:
             kk.save_npz_network(network, plan.folder / name)
 
-    dense = trainer.train(plan.layers)
+    dense = trainer.train(plan.settings.layers)
     evaluate(dense, "dense", False, "dense")
-    for requested in plan.sparsities:
+    for requested in plan.settings.sparsities:
         reached: float | None = None
         for method, permute in _METHODS:
             pruned = kk.prune(
                 dense,
                 method=method,
                 sparsity=(*([requested if reached is None else reached] * 2), 0.0),
-                blocks=plan.blocks,
+                blocks=plan.settings.blocks,
                 permute=permute,
                 block_shape=BLOCK_SHAPE,
                 steps=STEPS,

@@ -84,28 +84,19 @@ def _train(
     folder: receives the networks of seed 0
     seeds: the file of the finished seeds
     """
-    plan = accuracy.Plan(
+    settings = Settings(
         layers=empty.layers,
         images=accuracy.QUICK_IMAGES if options.quick else None,
-        seeds=options.seeds,
         epochs=options.epochs,
         retrain_epochs=options.retrain_epochs,
         sparsities=tuple(options.sparsities),
         blocks=options.blocks,
-        folder=folder,
-    )
-    settings = Settings(
-        layers=plan.layers,
-        images=plan.images,
-        epochs=plan.epochs,
-        retrain_epochs=plan.retrain_epochs,
-        sparsities=plan.sparsities,
-        blocks=plan.blocks,
         networks=None if folder is None else str(folder.absolute()),
         commit=empty.commit,
         torch=empty.versions.get("torch", "unknown"),
     )
-    return accuracy.measure(plan, FinishedSeeds(seeds, settings), _log)
+    plan = accuracy.Plan(settings, options.seeds, folder)
+    return accuracy.measure(plan, FinishedSeeds(seeds, plan.settings), _log)
 
 
 def _timed(options: argparse.Namespace, empty: Study) -> Study:

@@ -21,7 +21,9 @@ class Settings:
 
     layers: the neurons of each layer, the input layer first
     images: the number of images for training; None: all
-    blocks: the blocks of inputs of each neuron
+    epochs, retrain_epochs: of training, and of each retraining
+    sparsities: the fractions of the weights to remove
+    blocks: the blocks of inputs of each neuron, with balanced pruning
     networks: the folder of the networks of seed 0
     commit, torch: the versions of the source and of PyTorch
     """

@@ -65,7 +65,7 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> type[FakeTrainer]:
 
 
 def plan_of(trainer: type[FakeTrainer], seeds: int = 3, folder: Path | None = None) -> Plan:
-    return Plan(LAYERS, 50, seeds, 1, 1, (0.5,), 2, folder, trainer)
+    return Plan(SETTINGS, seeds, folder, trainer)
 
 
 @pytest.mark.slow
@@ -140,8 +140,8 @@ def test_the_file_is_removed_with_the_record(
     monkeypatch.setattr(accuracy, "LAYERS", LAYERS)
     plan = Plan
 
-    def with_trainer(**fields: object) -> Plan:
-        return plan(**{**fields, "images": 50, "make_trainer": trainer})  # type: ignore[arg-type]
+    def with_trainer(settings: Settings, seeds: int, folder: Path | None) -> Plan:
+        return plan(replace(settings, images=50), seeds, folder, trainer)
 
     monkeypatch.setattr(accuracy, "Plan", with_trainer)
     record = tmp_path / "record.json"
