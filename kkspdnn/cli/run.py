@@ -15,7 +15,7 @@ import numpy as np
 from kkspdnn.cli.launch_table import launch_tables
 from kkspdnn.cli.output_files import check_distinct, check_outputs_name, write_outputs
 from kkspdnn.cli.problem import Problem, load_arguments
-from kkspdnn.cli.text_outputs import STANDARD_OUTPUT, check_open, write_output
+from kkspdnn.cli.text_outputs import STANDARD_OUTPUT, check_output, write_output
 from kkspdnn.device.space import check_device, check_space, check_space_name, choose_device
 from kkspdnn.errors import InputError, KkspdnnError
 from kkspdnn.inference import Result, infer
@@ -23,7 +23,7 @@ from kkspdnn.parallel.ranks import Ranks
 from kkspdnn.pk.runtime.launch_times import LaunchRecorder, time_launches
 from kkspdnn.progress import delayed_bar
 from kkspdnn.records.result_table import result_table
-from kkspdnn.records.run import Record, check_writable
+from kkspdnn.records.run import Record
 
 
 def run(arguments: argparse.Namespace, command: str, ranks: Ranks) -> int:
@@ -124,10 +124,7 @@ def _check(arguments: argparse.Namespace, ranks: Ranks) -> None:
     check_distinct(files, _paths(arguments, "data", "rows", "mnist", "checkpoint"))
     if ranks.rank == 0:
         for file in files.values():
-            if file == STANDARD_OUTPUT:
-                check_open()
-            else:
-                check_writable(file)
+            check_output(file)
 
 
 def _paths(arguments: argparse.Namespace, *names: str) -> dict[str, Path]:

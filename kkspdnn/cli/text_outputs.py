@@ -19,9 +19,16 @@ def output_path(text: str) -> Path:
     return Path.cwd() / path if path == STANDARD_OUTPUT and text != "-" else path
 
 
-def check_open() -> None:
-    """Raise InputError if standard output is closed."""
-    if sys.stdout is None:
+def check_output(path: Path) -> None:
+    """Raise InputError if this file cannot be written, or standard output is closed.
+
+    No file is changed.
+    """
+    if path != STANDARD_OUTPUT:
+        from kkspdnn.records.run import check_writable
+
+        check_writable(path)
+    elif sys.stdout is None:
         raise InputError("standard output (-) is closed; give the name of a file")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kkspdnn.cli.text_outputs import STANDARD_OUTPUT, check_open, output_path, write_output
+from kkspdnn.cli.text_outputs import STANDARD_OUTPUT, check_output, output_path, write_output
 from kkspdnn.errors import InputError
 
 
@@ -32,7 +32,7 @@ def test_writing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_closed_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_open()
+    check_output(STANDARD_OUTPUT)
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(InputError, match=r"standard output \(-\) is closed"):
-        check_open()
+        check_output(STANDARD_OUTPUT)
