@@ -2,8 +2,8 @@
 Images in an IDX file, the format of MNIST, as input rows (LeCun, Cortes, Burges).
 
 The file begins with the magic number 0x00000803 (unsigned bytes, three dimensions), the number of
-images and their height and width, as 32-bit integers of the highest byte first. The pixels follow,
-one byte each, row by row.
+images and their height and width, as big-endian 32-bit integers. The pixels follow, one byte each,
+row by row.
 """
 
 from __future__ import annotations

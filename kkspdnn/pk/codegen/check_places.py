@@ -1,4 +1,4 @@
-"""Debug mode: the functions that make the place of a check, by its line."""
+"""Debug mode: the C++ function that names the file and the line of a failed check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ _PARAMETERS = "const int line, const char* array"
 
 
 def put_place(out: Writer, path: str, workunit: str) -> None:
-    """Define `kkspdnn_place` for a workunit; path: the name of its file in the C++ code."""
+    """Define the function `kkspdnn_place` of a workunit, which takes a line and an array.
+
+    path: the name of its file in the C++ code
+    """
     head = f"KOKKOS_INLINE_FUNCTION {CHECKS}::Place kkspdnn_place({_PARAMETERS})"
     out.put(f"{head} {{ return {_place(path, workunit)}; }}")
     out.put()
