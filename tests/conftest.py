@@ -24,6 +24,7 @@ from kkspdnn.pk.build.cache import Cache
 from kkspdnn.pk.build.toolchain import host_compiler
 from kkspdnn.pk.system.cuda_driver import DEVICE_VARIABLE
 from kkspdnn.pk.system.debug_mode import DEBUG_VARIABLE, debug_mode
+from kkspdnn.pk.system.progress_log import PROGRESS_LOGGER
 from kkspdnn.tuning import store
 
 CHALLENGE_ROWS = 60_000
@@ -51,6 +52,12 @@ def no_layer_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 def default_launch_parameters() -> None:
     """Launch parameters that were tuned on the developer's machine have no effect on tests."""
     os.environ["KKSPDNN_TUNE"] = "0"
+
+
+@pytest.fixture
+def no_progress_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands print the same, whether the cache has their workunits or they are compiled."""
+    monkeypatch.setattr(PROGRESS_LOGGER, "disabled", True)
 
 
 @pytest.fixture

@@ -35,6 +35,8 @@ from kkspdnn.pk.build.cache import default_cache
 from kkspdnn.serial_reference import categories, reference
 from tests.refusals import refusal
 
+pytestmark = pytest.mark.usefixtures("no_progress_lines")
+
 HOME = Path(kkspdnn.__file__).parents[1]
 SMALL = ["--neurons", "64", "--layers", "3", "--inputs", "50"]
 

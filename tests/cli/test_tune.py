@@ -16,6 +16,8 @@ from kkspdnn.pk.build.cache import Cache
 from kkspdnn.tuning.measure import EngineMeasurement
 from tests.refusals import refusal
 
+pytestmark = pytest.mark.usefixtures("no_progress_lines")
+
 PROBLEM = ["--space", "serial", "--neurons", "64", "--layers", "4", "--inputs", "300"]
 
 
